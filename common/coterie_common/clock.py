@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Time is an argument: the daemons pass ``SystemClock``, tests a clock that they move by hand."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells wall time for records that people read, and monotonic time for deadlines."""
+
+    def now(self) -> datetime:
+        """Return the current time with time zone UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards, from an arbitrary start."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        """See ``Clock``."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """See ``Clock``."""
+        return time.monotonic()

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Every error that Coterie raises on purpose, in families that say who is at fault.
+
+- ``ConfigurationError``: the operator or steward wrote something that cannot work; one line, exit status 78.
+- ``StateError``, ``InternalError``: ours, a bug.
+- ``PeerError``: the other side broke the protocol; ``culprits`` names it.
+- ``RefusedError``: privacy or policy says no; never retried by itself.
+- ``CryptoError``: a caller passed values that do not belong together.
+- ``TransientError``: nobody's fault; try again later.
+- ``StorageError``: durable state cannot be trusted; a daemon stops rather than going on.
+
+Each concrete class has a stable ``code``: programs decide by it, never by the text. Texts carry no secrets
+and no bytes that a peer controls.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CoterieError(Exception):
+    """Base of all deliberate errors; never raised itself.
+
+    Attributes:
+        code: stable identifier, lower case with hyphens.
+        culprits: ids of the members proven or claimed to be at fault; empty unless a subclass of ``PeerError``.
+    """
+
+    code: ClassVar[str] = ""
+
+    def __init__(self, message: str) -> None:
+        if not self.code:
+            raise TypeError(f"{type(self).__name__} is a family of errors, raise one of its members")
+        super().__init__(message)
+        self.message = message
+        self.culprits: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+
+class ConfigurationError(CoterieError):
+    """A setting, file or argument given by a person cannot be used."""
+
+    code = "configuration"
+
+
+class DataError(ConfigurationError):
+    """A data set does not fit its schema: says file, row, column and what is allowed."""
+
+    code = "data"
+
+
+class KeyFileError(ConfigurationError):
+    """A key file is missing, damaged, of another version, or its password is wrong."""
+
+    code = "key-file"
+
+
+class WrongOrderError(ConfigurationError):
+    """A set-up command was run before the one it builds on; says which."""
+
+    code = "wrong-order"
+
+
+class StateError(CoterieError):
+    """Our own code called something out of order."""
+
+    code = "state"
+
+
+class InternalError(CoterieError):
+    """Something impossible happened; the documentation of the raise says why it is impossible."""
+
+    code = "internal"
+
+
+class PeerError(CoterieError):
+    """The other side broke the protocol.
+
+    Attributes:
+        culprits: who is to blame, as far as it is proven.
+    """
+
+    def __init__(self, message: str, *, culprits: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.culprits = culprits
+
+
+class MalformedMessage(PeerError):
+    """Cannot be parsed: wrong size, unknown or missing field, non-canonical number."""
+
+    code = "malformed-message"
+
+
+class UnexpectedMessage(PeerError):
+    """Well formed but not expected in this phase."""
+
+    code = "unexpected-message"
+
+
+class StaleRound(UnexpectedMessage):
+    """Belongs to a round that is over."""
+
+    code = "stale-round"
+
+
+class UnknownRound(UnexpectedMessage):
+    """Belongs to a job or round that this side does not know."""
+
+    code = "unknown-round"
+
+
+class NotInCohort(PeerError):
+    """The sender or a contributor is no member of the round's cohort."""
+
+    code = "not-in-cohort"
+
+
+class IdentityMismatch(PeerError):
+    """The claimed identity is not the one that the certificate or signature shows."""
+
+    code = "identity-mismatch"
+
+
+class Unauthenticated(PeerError):
+    """No certificate, or one that the federation's authority did not issue."""
+
+    code = "unauthenticated"
+
+
+class Equivocation(PeerError):
+    """Two different messages where there can be only one."""
+
+    code = "equivocation"
+
+
+class ParameterMismatch(PeerError):
+    """The recomputed session id, roster or parameters differ from the claimed ones."""
+
+    code = "parameter-mismatch"
+
+
+class InvalidSignature(PeerError):
+    """A signature does not verify under the roster's key."""
+
+    code = "invalid-signature"
+
+
+class InvalidCiphertext(PeerError):
+    """A ciphertext is out of range or no unit."""
+
+    code = "invalid-ciphertext"
+
+
+class InvalidProof(PeerError):
+    """A zero-knowledge proof does not verify.
+
+    Attributes:
+        check: number of the failed check, for logs and tests; never sent to the peer.
+    """
+
+    code = "invalid-proof"
+
+    def __init__(self, message: str, *, check: int, culprits: tuple[str, ...] = ()) -> None:
+        super().__init__(message, culprits=culprits)
+        self.check = check
+
+
+class RefusedError(CoterieError):
+    """Privacy or policy says no. Never retried automatically."""
+
+
+class BudgetExhausted(RefusedError):
+    """The privacy cost does not fit what is left, or a limit per job."""
+
+    code = "budget-exhausted"
+
+
+class UnsupportedMechanism(RefusedError):
+    """The accountant has no sound bound for what is asked."""
+
+    code = "unsupported-mechanism"
+
+
+class QuorumTooSmall(RefusedError):
+    """Fewer contributors than the roster or the party's policy demands."""
+
+    code = "quorum-too-small"
+
+
+class NoiseInsufficient(RefusedError):
+    """Less noise than the promised privacy needs."""
+
+    code = "noise-insufficient"
+
+
+class CapacityExceeded(RefusedError):
+    """The sum could overflow its slot; says the numbers."""
+
+    code = "capacity-exceeded"
+
+
+class ConsentDenied(RefusedError):
+    """The steward's policy does not allow it."""
+
+    code = "consent-denied"
+
+
+class AlreadyAnswered(RefusedError):
+    """This round was answered or opened differently before; noise is never drawn twice."""
+
+    code = "already-answered"
+
+
+class InvalidJob(RefusedError):
+    """A job specification that cannot be run: says which entry and what is allowed."""
+
+    code = "invalid-job"
+
+
+class CryptoError(CoterieError):
+    """A caller passed values that do not belong together."""
+
+
+class KeyMismatch(CryptoError):
+    """Values of different keys met."""
+
+    code = "key-mismatch"
+
+
+class PlaintextOutOfRange(CryptoError):
+    """A plaintext or packed value lies outside its stated range."""
+
+    code = "plaintext-out-of-range"
+
+
+class InsufficientShares(CryptoError):
+    """Fewer distinct partial decryptions than the decryption threshold."""
+
+    code = "insufficient-shares"
+
+
+class TransientError(CoterieError):
+    """Nobody's fault; retry with jittered backoff."""
+
+
+class Unavailable(TransientError):
+    """The other side cannot be reached now."""
+
+    code = "unavailable"
+
+
+class DeadlineExceeded(TransientError):
+    """No answer within the time allowed."""
+
+    code = "deadline-exceeded"
+
+
+class Overloaded(TransientError):
+    """Too much at once.
+
+    Attributes:
+        retry_after_s: seconds to wait before trying again.
+    """
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StorageError(CoterieError):
+    """Durable state cannot be read or written; the daemon stops."""
+
+    code = "storage"
+
+
+class NotFound(CoterieError):
+    """A person asked for a job, model or party that is not there."""
+
+    code = "not-found"

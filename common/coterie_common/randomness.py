@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Where random bits come from: the operating system, handed in as an argument.
+
+No function of the core has a default source and none accepts a seed: production passes ``OsRandom``,
+tests pass a seeded stream that lives with the tests.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+
+class RandomSource(Protocol):
+    """A cryptographically secure source of uniform bits. Implementations must be safe to use from several threads."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """Return ``count`` ≥ 0 uniform bytes."""
+        ...
+
+    def randbits(self, bits: int) -> int:
+        """Return a uniform integer in ``[0, 2**bits)``, ``bits`` ≥ 0."""
+        ...
+
+    def randbelow(self, bound: int) -> int:
+        """Return a uniform integer in ``[0, bound)``, ``bound`` ≥ 1."""
+        ...
+
+
+class OsRandom:
+    """The operating system's generator."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """See ``RandomSource``."""
+        return secrets.token_bytes(count)
+
+    def randbits(self, bits: int) -> int:
+        """See ``RandomSource``."""
+        return secrets.randbits(bits) if bits else 0
+
+    def randbelow(self, bound: int) -> int:
+        """See ``RandomSource``."""
+        return secrets.randbelow(bound)
