@@ -32,7 +32,7 @@ FRAME_MESSAGE_BYTES: Final = FRAME_BYTES + 4096
 """gRPC's limit for one stream message: a frame and its header."""
 
 TRANSFER_BYTES: Final = 256 << 20
-"""One assembled message: a decryption request of 100 parties with 1,000 ciphertexts each at 4096 bits fits in 200 MiB."""
+"""One assembled message: a decryption request of 100 parties × 1,000 ciphertexts at 4096 bits is 100 MiB."""
 
 QUEUED_MESSAGES: Final = 64
 """Messages waiting for one stream; more means the peer does not read."""
@@ -48,3 +48,6 @@ JOB_SPEC_BYTES: Final = 1 << 20
 
 MODEL_BYTES: Final = 128 << 20
 """A delivered model."""
+
+JOB_TERMS_BYTES: Final = 8 << 20
+"""Terms take some 400 bytes a round, and a job has at most ``ROUNDS_MOST``."""

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The messages of the protocol as values: what is said, by whom, and what its signature covers.
+
+These are plain data, already parsed but not yet verified: ciphertexts, proofs and signatures are bytes as they came. What must hold
+before anybody acts on a message is in ``verification``.
+
+Invariants:
+- A signed message knows the label and items that its signature covers (``signed_items``); nobody else spells them out.
+- Everything that a party says in a round is bound to the session id, which covers the whole query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coterie_common.crypto.hashing import Item, Label, tuple_hash
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.session import SessionFields
+
+SIGNATURE_BYTES = 64
+
+
+class Decision(StrEnum):
+    """What a party says to a job."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"
+    REFUSED = "refused"
+
+
+class JobOutcome(StrEnum):
+    """How a job ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """First message of a party on its stream: who it is and under which roster it speaks."""
+
+    protocol_version: int
+    party_id: PartyId
+    roster_serial: int
+    roster_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """The aggregator's answer to ``Hello``; from here on messages of jobs may follow."""
+
+    protocol_version: int
+    roster_serial: int
+    roster_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProposal:
+    """Aggregator → parties: a job before its first round.
+
+    Attributes:
+        spec: canonical bytes of the ``JobSpec``.
+        terms: canonical bytes of the ``JobTerms``: encoding and noise of every round that the job may have.
+    """
+
+    job_id: JobId
+    roster_digest: bytes
+    spec: bytes
+    terms: bytes
+    signature: bytes
+
+    @property
+    def spec_digest(self) -> bytes:
+        """Digest of the specification, as it enters session ids."""
+        return tuple_hash(Label.JOB_SPEC, self.spec)
+
+    @property
+    def terms_digest(self) -> bytes:
+        """Digest of the terms."""
+        return tuple_hash(Label.JOB_TERMS, self.terms)
+
+    @staticmethod
+    def signed_items(job_id: JobId, roster_digest: bytes, spec: bytes, terms: bytes) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the aggregator's signature."""
+        return Label.PROPOSAL, (
+            job_id,
+            roster_digest,
+            tuple_hash(Label.JOB_SPEC, spec),
+            tuple_hash(Label.JOB_TERMS, terms),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReply:
+    """Party → aggregator: accepted, held or refused, with the error code and numbers of a refusal."""
+
+    job_id: JobId
+    party_id: PartyId
+    spec_digest: bytes
+    terms_digest: bytes
+    decision: Decision
+    code: str
+    detail: str
+    signature: bytes
+
+    @staticmethod
+    def signed_items(
+        job_id: JobId,
+        party_id: PartyId,
+        digests: tuple[bytes, bytes],
+        decision: Decision,
+        reason: tuple[str, str],
+    ) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the party's signature; ``reason`` is (code, detail)."""
+        return Label.JOB_REPLY, (job_id, party_id, *digests, decision.value, *reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Aggregator → cohort: what one round asks.
+
+    Attributes:
+        fields: everything that the session id covers.
+        body: canonical bytes of the ask; ``fields.body_digest`` is its digest.
+        signature: the aggregator's, over the session id.
+    """
+
+    fields: SessionFields
+    body: bytes
+    signature: bytes
+
+    @staticmethod
+    def signed_items(session_id: bytes) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the aggregator's signature."""
+        return Label.QUERY_SIGNATURE, (session_id,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPart:
+    """The Paillier part of a sealed vector: ciphertexts, fixed length each, and the proof of plaintext knowledge."""
+
+    ciphertexts: tuple[bytes, ...]
+    proof: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of ciphertexts and proof."""
+        return tuple_hash(Label.KEY_PART, self.ciphertexts, self.proof)
+
+
+def padded_digest(padded: bytes) -> bytes:
+    """Digest of the padded part of a sealed vector; of empty bytes where the vector is sealed directly."""
+    return tuple_hash(Label.PADDED_PART, padded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """What everybody must see of one party's reply: its key part, the digest of its padded part, its signature."""
+
+    party_id: PartyId
+    key_part: KeyPart
+    padded_digest: bytes
+    signature: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """Digest under which a party remembers what it sent."""
+        return tuple_hash(Label.CONTRIBUTION, self.party_id, self.key_part.digest, self.padded_digest, self.signature)
+
+    @staticmethod
+    def signed_items(
+        session_id: bytes, party_id: PartyId, key_part_digest: bytes, padded_part_digest: bytes
+    ) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the party's signature."""
+        return Label.CONTRIBUTION, (session_id, party_id, key_part_digest, padded_part_digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptedReply:
+    """Party → aggregator: a contribution with its padded part (empty where sealed directly)."""
+
+    job_id: JobId
+    round_number: int
+    session_id: bytes
+    contribution: Contribution
+    padded: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecryptionRequest:
+    """Aggregator → parties: open the sum of exactly these contributions.
+
+    Attributes:
+        fields: of the query, so that a party that did not answer can recompute the session id too.
+        contributions: in roster order.
+        signature: the aggregator's, over the transcript digest.
+    """
+
+    fields: SessionFields
+    contributions: tuple[Contribution, ...]
+    signature: bytes
+
+    @staticmethod
+    def signed_items(transcript_digest: bytes) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the aggregator's signature."""
+        return Label.TRANSCRIPT_SIGNATURE, (transcript_digest,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialDecryption:
+    """Party → aggregator: its share of opening the sum, with the batched proof that it used its key share."""
+
+    job_id: JobId
+    round_number: int
+    session_id: bytes
+    transcript_digest: bytes
+    party_id: PartyId
+    values: tuple[bytes, ...]
+    proof: bytes
+    signature: bytes
+
+    @staticmethod
+    def signed_items(
+        session_id: bytes, transcript_digest: bytes, party_id: PartyId, values: tuple[bytes, ...], proof: bytes
+    ) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the party's signature."""
+        return Label.PARTIAL_DECRYPTION, (
+            session_id,
+            transcript_digest,
+            party_id,
+            tuple_hash(Label.LIST, values, proof),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDelivery:
+    """Aggregator → parties: the finished model's file."""
+
+    job_id: JobId
+    model: bytes
+    signature: bytes
+
+    @property
+    def model_digest(self) -> bytes:
+        """Digest of the model's bytes."""
+        return tuple_hash(Label.MODEL, self.model)
+
+    @staticmethod
+    def signed_items(job_id: JobId, model: bytes) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the aggregator's signature."""
+        return Label.MODEL_DELIVERY, (job_id, tuple_hash(Label.MODEL, model))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReceipt:
+    """Party → aggregator: the model lies on my disk."""
+
+    job_id: JobId
+    party_id: PartyId
+    model_digest: bytes
+    signature: bytes
+
+    @staticmethod
+    def signed_items(job_id: JobId, party_id: PartyId, model_digest: bytes) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the party's signature."""
+        return Label.MODEL_RECEIPT, (job_id, party_id, model_digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """Aggregator → parties: no further round of this job will come."""
+
+    job_id: JobId
+    outcome: JobOutcome
+    reason: str
+    signature: bytes
+
+    @staticmethod
+    def signed_items(job_id: JobId, outcome: JobOutcome, reason: str) -> tuple[Label, tuple[Item, ...]]:
+        """Return label and items under the aggregator's signature."""
+        return Label.JOB_END, (job_id, outcome.value, reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Either side: a message was not accepted; ``code`` as in ``errors``, for the job and round named (0: none)."""
+
+    code: str
+    detail: str
+    job_id: str
+    round_number: int
+
+
+PartyMessage = Hello | JobReply | EncryptedReply | PartialDecryption | ModelReceipt | Rejection
+AggregatorMessage = Welcome | JobProposal | Query | DecryptionRequest | ModelDelivery | JobEnd | Rejection
+Message = PartyMessage | AggregatorMessage

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The session id: one digest of everything that a round asks, so that only replies to the same query ever meet in a sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from coterie_common.crypto.hashing import DIGEST_BYTES, Label, tuple_hash
+from coterie_common.errors import MalformedMessage
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.limits import ROUNDS_MOST
+from coterie_common.protocol.terms import RoundTerms
+
+PROTOCOL_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFields:
+    """What the session id of one round covers.
+
+    Attributes:
+        roster_digest: digest of the roster in force.
+        key_epoch: epoch of the threshold key.
+        job_id: the job.
+        spec_digest: digest of the job specification's canonical bytes.
+        round_number: 1-based.
+        body_digest: digest of the whole query body.
+        cohort: sorted ids of the parties asked.
+        round_quorum: fewest contributors that this round's release may have.
+        terms: sealing, encoding and privacy terms.
+        previous_transcript: transcript digest of this job's previously released round, or empty.
+    """
+
+    roster_digest: bytes
+    key_epoch: int
+    job_id: JobId
+    spec_digest: bytes
+    round_number: int
+    body_digest: bytes
+    cohort: tuple[PartyId, ...]
+    round_quorum: int
+    terms: RoundTerms
+    previous_transcript: bytes
+
+    def __post_init__(self) -> None:
+        for name in ("roster_digest", "spec_digest", "body_digest"):
+            if len(getattr(self, name)) != DIGEST_BYTES:
+                raise MalformedMessage(f"{name} of the query must have {DIGEST_BYTES} bytes")
+        if len(self.previous_transcript) not in (0, DIGEST_BYTES):
+            raise MalformedMessage(f"previous_transcript of the query must be empty or have {DIGEST_BYTES} bytes")
+        if not 1 <= self.round_number <= ROUNDS_MOST:
+            raise MalformedMessage(f"round number of the query must be 1 to {ROUNDS_MOST}")
+        if list(self.cohort) != sorted(set(self.cohort)):
+            raise MalformedMessage("cohort of the query must be sorted and without duplicates")
+        if not 1 <= self.round_quorum <= len(self.cohort):
+            raise MalformedMessage("round quorum of the query must be between 1 and the size of the cohort")
+        if (self.round_number == 1) != (not self.previous_transcript):
+            raise MalformedMessage("only the first round of a job has no previous transcript")
+
+    @property
+    def session_id(self) -> bytes:
+        """Return the 32-byte session id."""
+        return tuple_hash(
+            Label.SESSION,
+            PROTOCOL_VERSION,
+            self.roster_digest,
+            self.key_epoch,
+            self.job_id,
+            self.spec_digest,
+            self.round_number,
+            self.body_digest,
+            tuple_hash(Label.LIST, self.cohort),
+            self.round_quorum,
+            self.terms.items(),
+            self.previous_transcript,
+        )
+
+
+def body_digest(body: bytes) -> bytes:
+    """Digest of a query body."""
+    return tuple_hash(Label.QUERY_BODY, body)
