@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """The messages of the protocol as values: what is said, by whom, and what its signature covers.
 
-These are plain data, already parsed but not yet verified: ciphertexts, proofs and signatures are bytes as they came. What must hold
-before anybody acts on a message is in ``verification``.
+These are plain data, already parsed but not yet verified: ciphertexts, proofs and signatures are bytes as they came.
+What must hold before anybody acts on a message is in ``verification``.
 
 Invariants:
 - A signed message knows the label and items that its signature covers (``signed_items``); nobody else spells them out.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The session id: one digest of everything that a round asks, so that only replies to the same query ever meet in a sum."""
+"""The session id: one digest of all that a round asks, so that only replies to the same query ever meet in a sum."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 # Copyright The Coterie authors
 """What the rounds of a job may ask and at which noise: fixed before the first round, the same for all.
 
-The aggregator derives the terms from the algorithm's plan and proposes them with the job; each party derives the plan itself,
-checks that the terms fit it and that they cost no more than the job says, and then accepts only queries under these terms.
+The aggregator derives the terms from the algorithm's plan and proposes them with the job; each party derives the plan
+itself, checks that the terms fit it and that they cost no more than the job says, and then accepts only queries under
+these terms.
 """
 
 from __future__ import annotations
