@@ -8,6 +8,7 @@ Unknown keys are refused: a misspelt limit that is silently ignored is worse tha
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,15 +28,15 @@ class StrictModel(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_toml(path: Path, what: str) -> dict[str, Any]:
-    """Parse a TOML file.
+def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Parse a TOML file; pass ``parse_float=Decimal`` where numbers must stay what the person wrote.
 
     Raises:
         ConfigurationError: missing, too large, not UTF-8 or no TOML; the text says where.
     """
     content = read_bytes(path, what, most=CONFIG_FILE_BYTES)
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(content.decode("utf-8"), parse_float=parse_float)
     except UnicodeDecodeError as cause:
         raise ConfigurationError(f"{what} {path} is not UTF-8 at byte {cause.start}") from cause
     except tomllib.TOMLDecodeError as cause:
@@ -56,7 +57,7 @@ def parse(model: type[Model], table: dict[str, Any], where: str) -> Model:
     try:
         return model.model_validate(table)
     except ValidationError as cause:
-        problems = "; ".join(_describe(error) for error in cause.errors(include_url=False))
+        problems = "; ".join(describe(error) for error in cause.errors(include_url=False))
         raise ConfigurationError(f"{where}: {problems}") from cause
 
 
@@ -65,7 +66,8 @@ def load(model: type[Model], path: Path, what: str) -> Model:
     return parse(model, load_toml(path, what), str(path))
 
 
-def _describe(error: Any) -> str:
+def describe(error: Any) -> str:
+    """Say one pydantic error in words: which key and what is expected of it."""
     key = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
         return f"{key} is not a known key"

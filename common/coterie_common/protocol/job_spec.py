@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A job specification: what is computed, on which data set, at which privacy, under which schema. Public, and hashed.
+
+A person writes it as TOML; it travels as canonical JSON bytes, whose digest is part of every session id of the job.
+``config`` and ``schema`` are carried as they are: only the algorithm knows what they mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from coterie_common import document
+from coterie_common.config import describe
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.errors import InvalidJob, MalformedMessage
+from coterie_common.limits import JOB_SPEC_BYTES
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
+
+_NAME = r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$"
+_ALGORITHM = r"^[a-z][a-z0-9_.-]{0,62}$"
+
+
+def _exact(value: object) -> object:
+    """Accept numbers and their decimal text; a binary float would not be what the person wrote."""
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str) and len(value) <= 40:
+        try:
+            return Decimal(value)
+        except ArithmeticError as cause:
+            raise ValueError("must be a decimal number") from cause
+    raise ValueError("must be a decimal number")
+
+
+Exact = Annotated[Decimal, BeforeValidator(_exact)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class PrivacyGoal(_Part):
+    """The privacy that the whole job promises.
+
+    Attributes:
+        epsilon: greater than 0; required unless the placement is ``none``.
+        delta: 0 (discrete Laplace only) or at most 0.01.
+        mechanism: noise distribution.
+        placement: who adds how much of it.
+        unit: whose presence is hidden.
+    """
+
+    epsilon: Annotated[Exact, Field(gt=0, le=1000)]
+    delta: Annotated[Exact, Field(ge=0, le=Decimal("0.01"))] = Decimal(0)
+    mechanism: Mechanism = Mechanism.DISCRETE_GAUSSIAN
+    placement: Placement = Placement.DISTRIBUTED
+    unit: Unit = Unit.RECORD
+
+    @property
+    def exact_epsilon(self) -> Fraction:
+        """ε as an exact fraction."""
+        return Fraction(self.epsilon)
+
+    @property
+    def exact_delta(self) -> Fraction:
+        """δ as an exact fraction."""
+        return Fraction(self.delta)
+
+
+class RoundSettings(_Part):
+    """How long the parties have.
+
+    Attributes:
+        proposal_deadline_s: after this long the job starts with those who accepted, if they are enough.
+        deadline_s: after this long a round goes on with those who replied, if they are enough.
+        timeout_s: a round that is not released after this long is aborted.
+        quorum: fewest contributors per release; the federation's own quorum where not given.
+    """
+
+    proposal_deadline_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 60
+    deadline_s: Annotated[int, Field(strict=True, ge=1, le=86400)] = 60
+    timeout_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 3600
+    quorum: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+
+class _Table(_Part):
+    name: Annotated[str, Field(pattern=_NAME)]
+    algorithm: Annotated[str, Field(pattern=_ALGORITHM)]
+    dataset: Annotated[str, Field(pattern=_NAME)]
+    config: dict[str, Any] = {}
+    privacy: PrivacyGoal
+    rounds: RoundSettings = RoundSettings()
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One job.
+
+    Attributes:
+        name: 1–48 lower-case letters, digits, hyphens; models are named after it.
+        algorithm: which one, such as ``decision_tree``.
+        dataset: name under which each party binds its own data.
+        config: the algorithm's parameters; real numbers as decimal text.
+        schema: public description of the columns; real numbers as decimal text.
+        privacy: what is promised.
+        rounds: deadlines and quorum.
+    """
+
+    name: str
+    algorithm: str
+    dataset: str
+    config: dict[str, Any]
+    schema: dict[str, Any]
+    privacy: PrivacyGoal
+    rounds: RoundSettings
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any]) -> JobSpec:
+        """Check what a person wrote.
+
+        Args:
+            table: parsed TOML, real numbers as ``Decimal``.
+
+        Raises:
+            InvalidJob: names every offending key and what is expected.
+        """
+        try:
+            parsed = _Table.model_validate(table)
+            config, schema = _plain(parsed.config), _plain(parsed.schema_)
+        except ValidationError as cause:
+            problems = "; ".join(describe(error) for error in cause.errors(include_url=False))
+            raise InvalidJob(f"job specification: {problems}") from cause
+        _check_privacy(parsed.privacy)
+        spec = cls(
+            name=parsed.name,
+            algorithm=parsed.algorithm,
+            dataset=parsed.dataset,
+            config=config,
+            schema=schema,
+            privacy=parsed.privacy,
+            rounds=parsed.rounds,
+        )
+        if len(spec.to_bytes()) > JOB_SPEC_BYTES:
+            raise InvalidJob(f"job specification: longer than {JOB_SPEC_BYTES} bytes")
+        return spec
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        return document.encode(
+            {
+                "name": self.name,
+                "algorithm": self.algorithm,
+                "dataset": self.dataset,
+                "config": self.config,
+                "schema": self.schema,
+                "privacy": {
+                    "epsilon": _decimal_text(self.privacy.epsilon),
+                    "delta": _decimal_text(self.privacy.delta),
+                    "mechanism": self.privacy.mechanism.value,
+                    "placement": self.privacy.placement.value,
+                    "unit": self.privacy.unit.value,
+                },
+                "rounds": self.rounds.model_dump(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> JobSpec:
+        """Parse canonical bytes.
+
+        Raises:
+            MalformedMessage: not what ``to_bytes`` makes.
+        """
+        table = document.decode(data, "the job specification", most=JOB_SPEC_BYTES)
+        try:
+            spec = cls.from_table(table)
+        except InvalidJob as cause:
+            raise MalformedMessage(cause.message) from cause
+        if spec.to_bytes() != data:
+            raise MalformedMessage("the job specification is not in canonical form")
+        return spec
+
+    @property
+    def digest(self) -> bytes:
+        """Return the digest of the canonical bytes."""
+        return tuple_hash(Label.JOB_SPEC, self.to_bytes())
+
+
+def _check_privacy(goal: PrivacyGoal) -> None:
+    if goal.mechanism is Mechanism.DISCRETE_GAUSSIAN and goal.delta == 0 and goal.placement is not Placement.NONE:
+        raise InvalidJob("job specification: privacy.delta must be above 0 with discrete-gaussian noise, such as 1e-5")
+    if goal.mechanism is Mechanism.DISCRETE_LAPLACE and goal.delta != 0:
+        raise InvalidJob("job specification: privacy.delta must be 0 with discrete-laplace noise")
+
+
+def _plain(value: Any) -> Any:
+    """Turn decimals into their text, so that the document stays exact; binary floats never get in."""
+    if isinstance(value, Decimal):
+        return _decimal_text(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if value is None or isinstance(value, (str, int)):
+        return value
+    raise InvalidJob(f"job specification: {type(value).__name__} values are not supported")
+
+
+def _decimal_text(value: Decimal) -> str:
+    if not value.is_finite() or abs(value.adjusted()) > 40:
+        raise InvalidJob("job specification: numbers must be finite and between 1e-40 and 1e40")
+    text = format(value.normalize(), "f")
+    return "0" if value == 0 else text
