@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Signing keys (Ed25519) and sealing keys (X25519 with HPKE) of members and of the founder.
+
+What is signed is always the TupleHash of a labelled tuple, never raw bytes, so that a signature made for one purpose
+cannot be used for another. Certificates and their TLS keys are elsewhere.
+
+- A secret key shows nothing of itself when printed and cannot be pickled.
+- A verify key that exists is a point of large order in its canonical encoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from Crypto.Protocol import HPKE
+from Crypto.Protocol.DH import import_x25519_private_key, import_x25519_public_key
+from Crypto.PublicKey.ECC import EccKey
+from Crypto.Signature import eddsa
+
+from coterie_common.crypto.hashing import Item, Label, tuple_hash
+from coterie_common.errors import InvalidSignature, KeyFileError, MalformedMessage
+from coterie_common.randomness import RandomSource
+from coterie_common.secret import Secret
+
+SEED_BYTES: Final = 32
+PUBLIC_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+SEAL_OVERHEAD_BYTES: Final = 48
+"""HPKE's encapsulated key and AES-GCM's tag."""
+
+_SMALL_ORDER: Final = 8
+
+
+@dataclass(frozen=True)
+class VerifyKey:
+    """Checks the signatures of one signer.
+
+    Attributes:
+        encoded: the Ed25519 public key, 32 bytes (RFC 8032).
+
+    Raises:
+        MalformedMessage: not the canonical encoding of a point of large order; under a point of small order
+            signatures of anything verify.
+    """
+
+    encoded: bytes
+    _key: EccKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            key = eddsa.import_public_key(self.encoded)
+        except ValueError as cause:
+            raise MalformedMessage(f"a signing key must be an Ed25519 point of {PUBLIC_BYTES} bytes") from cause
+        if len(self.encoded) != PUBLIC_BYTES or (key.pointQ * _SMALL_ORDER).is_point_at_infinity():
+            raise MalformedMessage(f"a signing key must be an Ed25519 point of large order, {PUBLIC_BYTES} bytes")
+        object.__setattr__(self, "_key", key)
+
+    def verify(self, signature: bytes, label: Label, *items: Item) -> None:
+        """Check a signature over a labelled tuple.
+
+        Raises:
+            InvalidSignature: not made by this key over exactly this tuple.
+        """
+        try:
+            eddsa.new(self._key, "rfc8032").verify(tuple_hash(label, *items), signature)
+        except ValueError as cause:
+            raise InvalidSignature(f"the signature over {label} does not verify") from cause
+
+
+class SigningKey:
+    """An Ed25519 signing key.
+
+    Security: the seed is the whole secret; keep it in a key file only.
+    """
+
+    __slots__ = ("_key", "_seed", "verify_key")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != SEED_BYTES:
+            raise KeyFileError(f"a signing key must have {SEED_BYTES} bytes, this one has {len(seed)}")
+        self._seed = Secret(seed)
+        self._key = eddsa.import_private_key(seed)
+        self.verify_key = VerifyKey(self._key.public_key().export_key(format="raw"))
+
+    @classmethod
+    def generate(cls, random: RandomSource) -> SigningKey:
+        """Make a new key."""
+        return cls(random.token_bytes(SEED_BYTES))
+
+    def seed(self) -> bytes:
+        """Return the secret seed of 32 bytes, for a key file."""
+        return self._seed.reveal()
+
+    def sign(self, label: Label, *items: Item) -> bytes:
+        """Sign a labelled tuple; returns 64 bytes, always the same ones for the same tuple.
+
+        Source: RFC 8032, Ed25519, over the TupleHash of the tuple.
+        """
+        return eddsa.new(self._key, "rfc8032").sign(tuple_hash(label, *items))
+
+
+class SealingKey:
+    """An X25519 key to which others seal messages that only its owner opens.
+
+    Security: no forward secrecy: whoever gets the seed later opens what was sealed before.
+    """
+
+    __slots__ = ("_key", "_seed", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != SEED_BYTES:
+            raise KeyFileError(f"a sealing key must have {SEED_BYTES} bytes, this one has {len(seed)}")
+        self._seed = Secret(seed)
+        self._key = import_x25519_private_key(seed)
+        self.public: bytes = self._key.public_key().export_key(format="raw")
+
+    @classmethod
+    def generate(cls, random: RandomSource) -> SealingKey:
+        """Make a new key."""
+        return cls(random.token_bytes(SEED_BYTES))
+
+    def seed(self) -> bytes:
+        """Return the secret seed of 32 bytes, for a key file."""
+        return self._seed.reveal()
+
+    def open(self, sealed: bytes, *, info: bytes, associated: bytes) -> bytes:
+        """Open what ``seal_to`` made for this key.
+
+        Raises:
+            KeyFileError: sealed to another key, for another purpose or context, or altered on the way.
+        """
+        try:
+            context = HPKE.new(
+                receiver_key=self._key, aead_id=HPKE.AEAD.AES256_GCM, enc=sealed[:PUBLIC_BYTES], info=info
+            )
+            return context.unseal(sealed[PUBLIC_BYTES:], associated)
+        except ValueError as cause:
+            raise KeyFileError(
+                "the sealed content does not open: it was sealed to another key or for another purpose, or altered"
+            ) from cause
+
+
+def seal_to(public: bytes, plaintext: bytes, *, info: bytes, associated: bytes) -> bytes:
+    """Seal a message to the owner of a sealing key.
+
+    Args:
+        public: the recipient's public key, 32 bytes.
+        plaintext: the message.
+        info: the purpose; the recipient must name the same.
+        associated: the context that is authenticated with the message but not sent.
+
+    Returns:
+        ``SEAL_OVERHEAD_BYTES`` more than the plaintext: encapsulated key, ciphertext, tag.
+
+    Raises:
+        KeyFileError: ``public`` is no X25519 key, or one of small order.
+
+    Source: RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+    Deviation: the ephemeral key is drawn by pycryptodome from the operating system, which its interface does not let us
+        replace; no random source is taken.
+    """
+    try:
+        recipient = import_x25519_public_key(public)
+        context = HPKE.new(receiver_key=recipient, aead_id=HPKE.AEAD.AES256_GCM, info=info)
+        return context.enc + context.seal(plaintext, associated)
+    except ValueError as cause:
+        raise KeyFileError(f"a public sealing key must be an X25519 key of {PUBLIC_BYTES} bytes") from cause
