@@ -22,6 +22,9 @@ PARTIES_MOST: Final = 200
 PARTIES_FEWEST: Final = 3
 """With two, each learns the other's reply by subtracting its own."""
 
+HOST_NAMES_MOST: Final = 16
+"""Host names and addresses of the aggregator's certificate."""
+
 KEY_BITS: Final = (2048, 3072, 4096)
 """Moduli that a federation may use: about 112, 128 and 152 bits of security."""
 

@@ -16,7 +16,7 @@ from Crypto.Hash import TupleHash256
 
 DIGEST_BYTES: Final = 32
 
-Item: TypeAlias = Union[bytes, str, int, None, "Sequence[Item]"]
+Item: TypeAlias = Union[bytes, str, int, "Sequence[Item]", None]
 
 
 class Label(StrEnum):
@@ -30,6 +30,8 @@ class Label(StrEnum):
     SHARE_DELIVERY = "coterie/share-delivery/1"
     CERTIFICATE_REQUEST = "coterie/certificate-request/1"
     BUNDLE = "coterie/bundle/1"
+    FOUNDER_FINGERPRINT = "coterie/founder-fingerprint/1"
+    REQUEST_FINGERPRINT = "coterie/request-fingerprint/1"
     JOB_SPEC = "coterie/job-spec/1"
     JOB_TERMS = "coterie/job-terms/1"
     PROPOSAL = "coterie/proposal/1"

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Taking a parsed document apart without trusting it: exact keys, exact types, stated ranges.
+
+Invariant: every failure is a ``MalformedMessage`` that names the place and quotes nothing of the content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from coterie_common.errors import MalformedMessage
+
+
+class Fields:
+    """The entries of one JSON object that must have exactly the given keys.
+
+    Args:
+        value: what ``document.decode`` returned, or a part of it.
+        what: how to call the object in errors, such as ``"the roster"``.
+        names: the keys that it must have, no more and no fewer.
+
+    Raises:
+        MalformedMessage: not an object, or with other keys.
+    """
+
+    def __init__(self, value: Any, what: str, names: Iterable[str]) -> None:
+        expected = set(names)
+        if not isinstance(value, dict) or set(value) != expected:
+            raise MalformedMessage(f"{what} must be an object with exactly the keys {', '.join(sorted(expected))}")
+        self._value: dict[str, Any] = value
+        self._what = what
+
+    def value(self, name: str) -> Any:
+        """Return the entry as it is, to be checked by its own parser."""
+        return self._value[name]
+
+    def text(self, name: str, *, longest: int) -> str:
+        """Return a text of at most ``longest`` characters; raises ``MalformedMessage``."""
+        value = self._value[name]
+        if not isinstance(value, str) or len(value) > longest:
+            raise self._malformed(name, f"text of at most {longest} characters")
+        return value
+
+    def constant(self, name: str, expected: str | int) -> None:
+        """Insist on one value, such as a format's name or version; raises ``MalformedMessage``."""
+        value = self._value[name]
+        if type(value) is not type(expected) or value != expected:
+            raise self._malformed(name, repr(expected))
+
+    def integer(self, name: str, *, least: int, most: int) -> int:
+        """Return an integer from ``least`` to ``most``, both included; raises ``MalformedMessage``."""
+        value = self._value[name]
+        if type(value) is not int or not least <= value <= most:
+            raise self._malformed(name, f"an integer from {least} to {most}")
+        return value
+
+    def octets(self, name: str, *, least: int, most: int) -> bytes:
+        """Return ``least`` to ``most`` bytes written as lower-case hexadecimal; raises ``MalformedMessage``."""
+        value = self._value[name]
+        expected = f"{least} bytes" if least == most else f"{least} to {most} bytes"
+        if not isinstance(value, str) or not 2 * least <= len(value) <= 2 * most:
+            raise self._malformed(name, f"{expected} in hexadecimal")
+        try:
+            octets = bytes.fromhex(value)
+        except ValueError as cause:
+            raise self._malformed(name, f"{expected} in hexadecimal") from cause
+        # fromhex also takes capitals and spaces; one value has one spelling.
+        if octets.hex() != value:
+            raise self._malformed(name, f"{expected} in lower-case hexadecimal")
+        return octets
+
+    def items(self, name: str, *, most: int) -> list[Any]:
+        """Return a list of at most ``most`` entries; raises ``MalformedMessage``."""
+        value = self._value[name]
+        if not isinstance(value, list) or len(value) > most:
+            raise self._malformed(name, f"a list of at most {most} entries")
+        return value
+
+    def texts(self, name: str, *, most: int, longest: int) -> tuple[str, ...]:
+        """Return a list of at most ``most`` texts of at most ``longest`` characters; raises ``MalformedMessage``."""
+        values = self.items(name, most=most)
+        if not all(isinstance(value, str) and len(value) <= longest for value in values):
+            raise self._malformed(name, f"a list of texts of at most {longest} characters")
+        return tuple(values)
+
+    def _malformed(self, name: str, expected: str) -> MalformedMessage:
+        return MalformedMessage(f"{name} of {self._what} must be {expected}")
