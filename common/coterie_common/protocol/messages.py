@@ -156,6 +156,10 @@ def padded_digest(padded: bytes) -> bytes:
     return tuple_hash(Label.PADDED_PART, padded)
 
 
+NOTHING_PADDED = padded_digest(b"")
+"""What a contribution that is sealed directly names as the digest of its padded part."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
     """What everybody must see of one party's reply: its key part, the digest of its padded part, its signature."""
