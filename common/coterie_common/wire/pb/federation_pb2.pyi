@@ -1,0 +1,209 @@
+from coterie_common.wire.pb import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Decision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DECISION_UNSPECIFIED: _ClassVar[Decision]
+    DECISION_ACCEPTED: _ClassVar[Decision]
+    DECISION_HELD: _ClassVar[Decision]
+    DECISION_REFUSED: _ClassVar[Decision]
+
+class JobOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_OUTCOME_UNSPECIFIED: _ClassVar[JobOutcome]
+    JOB_OUTCOME_COMPLETED: _ClassVar[JobOutcome]
+    JOB_OUTCOME_FAILED: _ClassVar[JobOutcome]
+    JOB_OUTCOME_CANCELLED: _ClassVar[JobOutcome]
+DECISION_UNSPECIFIED: Decision
+DECISION_ACCEPTED: Decision
+DECISION_HELD: Decision
+DECISION_REFUSED: Decision
+JOB_OUTCOME_UNSPECIFIED: JobOutcome
+JOB_OUTCOME_COMPLETED: JobOutcome
+JOB_OUTCOME_FAILED: JobOutcome
+JOB_OUTCOME_CANCELLED: JobOutcome
+
+class PartyEnvelope(_message.Message):
+    __slots__ = ("hello", "job_reply", "encrypted_reply", "partial_decryption", "model_receipt", "rejection")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    JOB_REPLY_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTED_REPLY_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_DECRYPTION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    REJECTION_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    job_reply: JobReply
+    encrypted_reply: EncryptedReply
+    partial_decryption: PartialDecryption
+    model_receipt: ModelReceipt
+    rejection: _types_pb2.Rejection
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., job_reply: _Optional[_Union[JobReply, _Mapping]] = ..., encrypted_reply: _Optional[_Union[EncryptedReply, _Mapping]] = ..., partial_decryption: _Optional[_Union[PartialDecryption, _Mapping]] = ..., model_receipt: _Optional[_Union[ModelReceipt, _Mapping]] = ..., rejection: _Optional[_Union[_types_pb2.Rejection, _Mapping]] = ...) -> None: ...
+
+class AggregatorEnvelope(_message.Message):
+    __slots__ = ("welcome", "job_proposal", "query", "decryption_request", "model_delivery", "job_end", "rejection")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    JOB_PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    DECRYPTION_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    JOB_END_FIELD_NUMBER: _ClassVar[int]
+    REJECTION_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    job_proposal: JobProposal
+    query: Query
+    decryption_request: DecryptionRequest
+    model_delivery: ModelDelivery
+    job_end: JobEnd
+    rejection: _types_pb2.Rejection
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., job_proposal: _Optional[_Union[JobProposal, _Mapping]] = ..., query: _Optional[_Union[Query, _Mapping]] = ..., decryption_request: _Optional[_Union[DecryptionRequest, _Mapping]] = ..., model_delivery: _Optional[_Union[ModelDelivery, _Mapping]] = ..., job_end: _Optional[_Union[JobEnd, _Mapping]] = ..., rejection: _Optional[_Union[_types_pb2.Rejection, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("protocol_version", "party_id", "roster_serial", "roster_digest")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PARTY_ID_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: int
+    party_id: str
+    roster_serial: int
+    roster_digest: bytes
+    def __init__(self, protocol_version: _Optional[int] = ..., party_id: _Optional[str] = ..., roster_serial: _Optional[int] = ..., roster_digest: _Optional[bytes] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("protocol_version", "roster_serial", "roster_digest")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: int
+    roster_serial: int
+    roster_digest: bytes
+    def __init__(self, protocol_version: _Optional[int] = ..., roster_serial: _Optional[int] = ..., roster_digest: _Optional[bytes] = ...) -> None: ...
+
+class JobProposal(_message.Message):
+    __slots__ = ("job_id", "roster_digest", "spec", "terms", "signature")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    roster_digest: bytes
+    spec: bytes
+    terms: bytes
+    signature: bytes
+    def __init__(self, job_id: _Optional[str] = ..., roster_digest: _Optional[bytes] = ..., spec: _Optional[bytes] = ..., terms: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class JobReply(_message.Message):
+    __slots__ = ("job_id", "party_id", "spec_digest", "terms_digest", "decision", "code", "detail", "signature")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTY_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TERMS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    party_id: str
+    spec_digest: bytes
+    terms_digest: bytes
+    decision: Decision
+    code: str
+    detail: str
+    signature: bytes
+    def __init__(self, job_id: _Optional[str] = ..., party_id: _Optional[str] = ..., spec_digest: _Optional[bytes] = ..., terms_digest: _Optional[bytes] = ..., decision: _Optional[_Union[Decision, str]] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Query(_message.Message):
+    __slots__ = ("fields", "body", "signature")
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    fields: _types_pb2.SessionFields
+    body: bytes
+    signature: bytes
+    def __init__(self, fields: _Optional[_Union[_types_pb2.SessionFields, _Mapping]] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class EncryptedReply(_message.Message):
+    __slots__ = ("job_id", "round_number", "session_id", "contribution", "padded")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    PADDED_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    round_number: int
+    session_id: bytes
+    contribution: _types_pb2.Contribution
+    padded: bytes
+    def __init__(self, job_id: _Optional[str] = ..., round_number: _Optional[int] = ..., session_id: _Optional[bytes] = ..., contribution: _Optional[_Union[_types_pb2.Contribution, _Mapping]] = ..., padded: _Optional[bytes] = ...) -> None: ...
+
+class DecryptionRequest(_message.Message):
+    __slots__ = ("fields", "contributions", "signature")
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    fields: _types_pb2.SessionFields
+    contributions: _containers.RepeatedCompositeFieldContainer[_types_pb2.Contribution]
+    signature: bytes
+    def __init__(self, fields: _Optional[_Union[_types_pb2.SessionFields, _Mapping]] = ..., contributions: _Optional[_Iterable[_Union[_types_pb2.Contribution, _Mapping]]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class PartialDecryption(_message.Message):
+    __slots__ = ("job_id", "round_number", "session_id", "transcript_digest", "party_id", "values", "proof", "signature")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    TRANSCRIPT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PARTY_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    round_number: int
+    session_id: bytes
+    transcript_digest: bytes
+    party_id: str
+    values: _containers.RepeatedScalarFieldContainer[bytes]
+    proof: bytes
+    signature: bytes
+    def __init__(self, job_id: _Optional[str] = ..., round_number: _Optional[int] = ..., session_id: _Optional[bytes] = ..., transcript_digest: _Optional[bytes] = ..., party_id: _Optional[str] = ..., values: _Optional[_Iterable[bytes]] = ..., proof: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class ModelDelivery(_message.Message):
+    __slots__ = ("job_id", "model", "signature")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    model: bytes
+    signature: bytes
+    def __init__(self, job_id: _Optional[str] = ..., model: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class ModelReceipt(_message.Message):
+    __slots__ = ("job_id", "party_id", "model_digest", "signature")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTY_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    party_id: str
+    model_digest: bytes
+    signature: bytes
+    def __init__(self, job_id: _Optional[str] = ..., party_id: _Optional[str] = ..., model_digest: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class JobEnd(_message.Message):
+    __slots__ = ("job_id", "outcome", "reason", "signature")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    outcome: JobOutcome
+    reason: str
+    signature: bytes
+    def __init__(self, job_id: _Optional[str] = ..., outcome: _Optional[_Union[JobOutcome, str]] = ..., reason: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
