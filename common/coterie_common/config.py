@@ -1,31 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Reading TOML configuration into strict models, with one clear line for what is wrong.
-
-Unknown keys are refused: a misspelt limit that is silently ignored is worse than no limit.
-"""
+"""Reading TOML configuration files into strict models, with one clear line for what is wrong."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import read_bytes
 from coterie_common.limits import CONFIG_FILE_BYTES
-
-
-class StrictModel(BaseModel):
-    """Base of configuration models: immutable, unknown keys refused, no silent coercion of types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-Model = TypeVar("Model", bound=BaseModel)
+from coterie_common.strict_model import Model, parse
 
 
 def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
@@ -43,34 +30,10 @@ def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = floa
         raise ConfigurationError(f"{what} {path} is not valid TOML: {cause}") from cause
 
 
-def parse(model: type[Model], table: dict[str, Any], where: str) -> Model:
-    """Check ``table`` against ``model``.
-
-    Args:
-        model: the pydantic model.
-        table: what was read.
-        where: how to call the source in the error, such as ``"party.toml"``.
+def load(model: type[Model], path: Path, what: str) -> Model:
+    """Read a TOML file and check it.
 
     Raises:
-        ConfigurationError: lists every offending key with what is expected of it.
+        ConfigurationError: as ``load_toml`` and ``strict_model.parse`` do.
     """
-    try:
-        return model.model_validate(table)
-    except ValidationError as cause:
-        problems = "; ".join(describe(error) for error in cause.errors(include_url=False))
-        raise ConfigurationError(f"{where}: {problems}") from cause
-
-
-def load(model: type[Model], path: Path, what: str) -> Model:
-    """Read a TOML file and check it; raises ``ConfigurationError`` as ``load_toml`` and ``parse`` do."""
     return parse(model, load_toml(path, what), str(path))
-
-
-def describe(error: Any) -> str:
-    """Say one pydantic error in words: which key and what is expected of it."""
-    key = ".".join(str(part) for part in error["loc"]) or "the file"
-    if error["type"] == "extra_forbidden":
-        return f"{key} is not a known key"
-    if error["type"] == "missing":
-        return f"{key} is missing"
-    return f"{key}: {error['msg'][:1].lower()}{error['msg'][1:]}"

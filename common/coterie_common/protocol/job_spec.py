@@ -16,11 +16,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from coterie_common import document
-from coterie_common.config import describe
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import InvalidJob, MalformedMessage
 from coterie_common.limits import JOB_SPEC_BYTES
 from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.strict_model import describe
 
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$"
 _ALGORITHM = r"^[a-z][a-z0-9_.-]{0,62}$"

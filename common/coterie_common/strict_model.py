@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Checking what a person wrote against a strict model, with one clear line for what is wrong.
+
+Pure: where the table came from is the caller's business (``coterie_common.config`` reads files).
+Unknown keys are refused: a misspelt limit that is silently ignored is worse than no limit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from coterie_common.errors import ConfigurationError
+
+
+class StrictModel(BaseModel):
+    """Base of configuration models: immutable, unknown keys refused, no silent coercion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], table: dict[str, Any], where: str) -> Model:
+    """Check ``table`` against ``model``.
+
+    Args:
+        model: the pydantic model.
+        table: what was read.
+        where: how to call the source in the error, such as ``"party.toml"``.
+
+    Raises:
+        ConfigurationError: lists every offending key with what is expected of it.
+    """
+    try:
+        return model.model_validate(table)
+    except ValidationError as cause:
+        problems = "; ".join(describe(error) for error in cause.errors(include_url=False))
+        raise ConfigurationError(f"{where}: {problems}") from cause
+
+
+def describe(error: Any) -> str:
+    """Say one pydantic error in words: which key and what is expected of it."""
+    key = ".".join(str(part) for part in error["loc"]) or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"{key} is not a known key"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[:1].lower()}{message[1:]}" if error["loc"] else message
