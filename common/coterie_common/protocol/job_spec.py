@@ -79,12 +79,14 @@ class RoundSettings(_Part):
     Attributes:
         proposal_deadline_s: after this long the job starts with those who accepted, if they are enough.
         deadline_s: after this long a round goes on with those who replied, if they are enough.
+        patience_s: parties asked to help to open a sum, or to take the model, have this long before others are asked.
         timeout_s: a round that is not released after this long is aborted.
         quorum: fewest contributors per release; the federation's own quorum where not given.
     """
 
     proposal_deadline_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 60
     deadline_s: Annotated[int, Field(strict=True, ge=1, le=86400)] = 60
+    patience_s: Annotated[int, Field(strict=True, ge=1, le=86400)] = 10
     timeout_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 3600
     quorum: Annotated[int, Field(strict=True, ge=1)] | None = None
 

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The state machine of one job at the aggregator, pure: ``step(state, event) → state`` and ``outstanding(state)``.
+
+| phase | what happens |
+|---|---|
+| PROPOSED | every party is asked whether it takes part; starts when all replied, or at the deadline with enough |
+| RUNNING | rounds, one after the other; the cohort was fixed when the first one started |
+| DELIVERING | the model exists; every party gets it |
+| ENDED | completed, failed or cancelled; parties that were away still get the model, or word of the end |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import Decision, JobOutcome
+
+
+class Phase(StrEnum):
+    """Where the job stands."""
+
+    PROPOSED = "proposed"
+    RUNNING = "running"
+    DELIVERING = "delivering"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobParameters:
+    """What is fixed when the job is submitted.
+
+    Attributes:
+        members: all parties of the roster, in its order.
+        round_quorum: fewest contributors per release, so fewest parties that must accept.
+    """
+
+    members: tuple[PartyId, ...]
+    round_quorum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregatorJob:
+    """One job.
+
+    Attributes:
+        parameters: fixed at submission.
+        phase: see the module's table.
+        replies: what each party said to the proposal, with code and detail.
+        deadline_passed: start as soon as enough parties accepted.
+        cohort: who takes part, in roster order; empty until the first round.
+        round_number: the round that runs, 1-based; 0 before the first.
+        receipts: who holds the model.
+        outcome: how the job ended.
+        reason: why it failed or who cancelled it.
+    """
+
+    parameters: JobParameters
+    phase: Phase = Phase.PROPOSED
+    replies: Mapping[PartyId, PartyReplied] = MappingProxyType({})
+    deadline_passed: bool = False
+    cohort: tuple[PartyId, ...] = ()
+    round_number: int = 0
+    receipts: frozenset[PartyId] = frozenset()
+    outcome: JobOutcome | None = None
+    reason: str = ""
+
+    def who(self, decision: Decision) -> tuple[PartyId, ...]:
+        """Return the parties that decided so, in roster order."""
+        return tuple(
+            p for p in self.parameters.members if (reply := self.replies.get(p)) and reply.decision is decision
+        )
+
+    @property
+    def waiting_for(self) -> int:
+        """How many more parties must accept before the job can start."""
+        if self.phase is not Phase.PROPOSED:
+            return 0
+        return max(0, self.parameters.round_quorum - len(self.who(Decision.ACCEPTED)))
+
+
+@dataclass(frozen=True, slots=True)
+class PartyReplied:
+    """A verified ``JobReply``."""
+
+    party_id: PartyId
+    decision: Decision
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalDeadlinePassed:
+    """Start as soon as enough parties accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReleased:
+    """The round's sum is open and the algorithm's state updated; another round follows."""
+
+    round_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinished:
+    """The algorithm is done and its model stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptReceived:
+    """A party holds the model."""
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPatiencePassed:
+    """Parties that are away get the model when they come back; the job does not wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """The job cannot go on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """A person cancelled it."""
+
+    reason: str
+
+
+Event = (
+    PartyReplied
+    | ProposalDeadlinePassed
+    | RoundReleased
+    | ModelFinished
+    | ReceiptReceived
+    | DeliveryPatiencePassed
+    | JobFailed
+    | JobCancelled
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SendProposal:
+    """Send the proposal to this party, also again when it connects."""
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class RunRound:
+    """Run this round with the job's cohort, or resume it."""
+
+    round_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendModel:
+    """Send the model to this party, also again when it connects."""
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class SendJobEnd:
+    """Tell this party that the job is over, also again when it connects."""
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Deliver this event after the time given by the job; it lapses when no longer outstanding."""
+
+    event: ProposalDeadlinePassed | DeliveryPatiencePassed
+
+
+Effect = SendProposal | RunRound | SendModel | SendJobEnd | Timer
+
+
+def step(state: AggregatorJob, event: Event) -> AggregatorJob:
+    """Take one event. An event that does not apply returns the very same state."""
+    handler = _HANDLERS.get((state.phase, type(event)))
+    return state if handler is None else handler(state, event)
+
+
+def outstanding(state: AggregatorJob) -> frozenset[Effect]:
+    """Return all that is to be done in this state."""
+    members = state.parameters.members
+    if state.phase is Phase.PROPOSED:
+        # A held proposal is sent again on reconnection: the party repeats what its steward has decided by then.
+        final = {*state.who(Decision.ACCEPTED), *state.who(Decision.REFUSED)}
+        effects: set[Effect] = {SendProposal(p) for p in members if p not in final}
+        if not state.deadline_passed:
+            effects.add(Timer(ProposalDeadlinePassed()))
+        return frozenset(effects)
+    if state.phase is Phase.RUNNING:
+        return frozenset({RunRound(state.round_number)})
+    absent = [p for p in members if p not in state.receipts]
+    if state.phase is Phase.DELIVERING:
+        return frozenset({*map(SendModel, absent), Timer(DeliveryPatiencePassed())})
+    if state.outcome is JobOutcome.COMPLETED:
+        return frozenset(map(SendModel, absent))
+    return frozenset(map(SendJobEnd, members))
+
+
+def _replied(state: AggregatorJob, event: PartyReplied) -> AggregatorJob:
+    earlier = state.replies.get(event.party_id)
+    if event.party_id not in state.parameters.members or (earlier and earlier.decision is not Decision.HELD):
+        return state
+    if earlier == event:
+        return state
+    replied = replace(state, replies=MappingProxyType({**state.replies, event.party_id: event}))
+    missing = len(replied.parameters.members) - len(replied.replies)
+    undecided = missing + len(replied.who(Decision.HELD))
+    if len(replied.who(Decision.ACCEPTED)) + undecided < replied.parameters.round_quorum:
+        refusals = ", ".join(f"{p} ({replied.replies[p].code})" for p in replied.who(Decision.REFUSED))
+        reason = f"fewer than {replied.parameters.round_quorum} parties can take part; refused: {refusals}"
+        return _end(replied, JobOutcome.FAILED, reason)
+    return _start_if_ready(replied)
+
+
+def _deadline(state: AggregatorJob, event: ProposalDeadlinePassed) -> AggregatorJob:
+    return _start_if_ready(replace(state, deadline_passed=True))
+
+
+def _start_if_ready(state: AggregatorJob) -> AggregatorJob:
+    undecided = len(state.replies) < len(state.parameters.members) or state.who(Decision.HELD)
+    if state.waiting_for or (undecided and not state.deadline_passed):
+        return state
+    return replace(state, phase=Phase.RUNNING, cohort=state.who(Decision.ACCEPTED), round_number=1)
+
+
+def _released(state: AggregatorJob, event: RoundReleased) -> AggregatorJob:
+    return replace(state, round_number=event.round_number + 1) if event.round_number == state.round_number else state
+
+
+def _finished(state: AggregatorJob, event: ModelFinished) -> AggregatorJob:
+    return replace(state, phase=Phase.DELIVERING)
+
+
+def _receipt(state: AggregatorJob, event: ReceiptReceived) -> AggregatorJob:
+    if event.party_id not in state.parameters.members or event.party_id in state.receipts:
+        return state
+    received = replace(state, receipts=state.receipts | {event.party_id})
+    if state.phase is Phase.DELIVERING and received.receipts == frozenset(state.parameters.members):
+        return _end(received, JobOutcome.COMPLETED, "")
+    return received
+
+
+def _patience(state: AggregatorJob, event: DeliveryPatiencePassed) -> AggregatorJob:
+    return _end(state, JobOutcome.COMPLETED, "")
+
+
+def _failed(state: AggregatorJob, event: JobFailed) -> AggregatorJob:
+    return _end(state, JobOutcome.FAILED, event.reason)
+
+
+def _cancelled(state: AggregatorJob, event: JobCancelled) -> AggregatorJob:
+    return _end(state, JobOutcome.CANCELLED, event.reason)
+
+
+def _end(state: AggregatorJob, outcome: JobOutcome, reason: str) -> AggregatorJob:
+    return replace(state, phase=Phase.ENDED, outcome=outcome, reason=reason)
+
+
+_HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorJob, Any], AggregatorJob]] = {
+    (Phase.PROPOSED, PartyReplied): _replied,
+    (Phase.PROPOSED, ProposalDeadlinePassed): _deadline,
+    (Phase.PROPOSED, JobFailed): _failed,
+    (Phase.PROPOSED, JobCancelled): _cancelled,
+    (Phase.RUNNING, RoundReleased): _released,
+    (Phase.RUNNING, ModelFinished): _finished,
+    (Phase.RUNNING, JobFailed): _failed,
+    (Phase.RUNNING, JobCancelled): _cancelled,
+    (Phase.DELIVERING, ReceiptReceived): _receipt,
+    (Phase.DELIVERING, DeliveryPatiencePassed): _patience,
+    (Phase.ENDED, ReceiptReceived): _receipt,
+}
