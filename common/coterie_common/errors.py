@@ -208,6 +208,12 @@ class ConsentDenied(RefusedError):
     code = "consent-denied"
 
 
+class PermissionDenied(RefusedError):
+    """The caller is who it says, but its role may not do this."""
+
+    code = "permission-denied"
+
+
 class AlreadyAnswered(RefusedError):
     """This round was answered or opened differently before; noise is never drawn twice."""
 

@@ -40,6 +40,51 @@ TRANSFER_BYTES: Final = 256 << 20
 QUEUED_MESSAGES: Final = 64
 """Messages waiting for one stream; more means the peer does not read."""
 
+PARTY_TRANSFER_BYTES: Final = 16 << 20
+"""One assembled message of a party: 1,000 ciphertexts at 4096 bits and s = 7 take 4 MiB; 200 parties 3 GiB at worst."""
+
+CIPHERTEXT_BYTES: Final = 4096
+"""One ciphertext of the largest key at s = 7; the exact length is the key's and is checked against it."""
+
+PROOF_BYTES: Final = 16 << 10
+"""A proof holds at most three numbers of the size of a ciphertext, and their challenges."""
+
+QUERY_BODY_BYTES: Final = 128 << 20
+"""What a round asks carries at most a model."""
+
+CODE_CHARACTERS: Final = 64
+"""An error code on the wire."""
+
+REASON_CHARACTERS: Final = 500
+"""Words for a person on the wire: a line in a log, and 200 of them in one job's status stay under a frame."""
+
+HANDSHAKE_SECONDS: Final = 20.0
+"""From opening a stream to Hello, and from Hello to Welcome; also for connecting at all."""
+
+KEEPALIVE_SECONDS: Final = 30.0
+"""Between pings on a quiet connection: shorter than the idle limits of common firewalls."""
+
+KEEPALIVE_TIMEOUT_SECONDS: Final = 15.0
+"""A ping unanswered for so long means that the connection is dead."""
+
+CALL_SECONDS: Final = 30.0
+"""A unary call of the operator API: all of them only read or write the aggregator's database."""
+
+CALLS_MOST: Final = 1000
+"""Concurrent calls at the aggregator: a stream per party, and people who watch."""
+
+BACKOFF_FIRST_SECONDS: Final = 0.5
+"""Pause before the second attempt to reach the aggregator; doubles from there, with jitter."""
+
+BACKOFF_MOST_SECONDS: Final = 30.0
+"""Longest pause: an aggregator that is back sees all its parties within this time."""
+
+BACKOFF_REFUSED_SECONDS: Final = 300.0
+"""Pause after the aggregator refused a party's identity: only a person can repair that."""
+
+SHUTDOWN_SECONDS: Final = 5.0
+"""What open calls get to finish when the aggregator stops."""
+
 CIPHERTEXTS_MOST: Final = 1000
 """Ciphertexts of one directly sealed reply; longer vectors need a pad."""
 
@@ -54,3 +99,15 @@ MODEL_BYTES: Final = 128 << 20
 
 JOB_TERMS_BYTES: Final = 8 << 20
 """Terms take some 400 bytes a round, and a job has at most ``ROUNDS_MOST``."""
+
+SCHEMA_COLUMNS_MOST: Final = 2_000
+"""Columns of a data schema; a job specification with their names and levels must stay under ``JOB_SPEC_BYTES``."""
+
+COLUMN_CELLS_MOST: Final = 10_000
+"""Levels or bins of one column: each becomes a value of a sealed vector, times the classes."""
+
+RECORDS_MOST: Final = 10**9
+"""Records that one party may declare: sums of 200 parties stay far below 2^63 even in fine integer units."""
+
+TREE_NODES_MOST: Final = 10_000
+"""Open nodes per level of a decision tree; each is asked for every remaining feature, value and class."""

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What the aggregator tells people about parties, jobs and models: plain values for lists and live progress.
+
+Nothing here is signed or trusted by a party; exact numbers are text, as in the job specification.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.messages import Decision
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    PROPOSED = "proposed"
+    RUNNING = "running"
+    DELIVERING = "delivering"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """True once nothing will change any more."""
+        return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+
+
+class RoundPhase(StrEnum):
+    """Where a round stands."""
+
+    COLLECTING = "collecting"
+    DECRYPTING = "decrypting"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundProgress:
+    """The current or last round of a job.
+
+    Attributes:
+        number: 1-based.
+        phase: where it stands.
+        contributed: parties whose verified reply arrived.
+        waiting_for: replies missing to the round's quorum; 0 when there are enough.
+        decrypted: parties whose verified partial decryption arrived.
+    """
+
+    number: int
+    phase: RoundPhase
+    contributed: tuple[PartyId, ...]
+    waiting_for: int
+    decrypted: tuple[PartyId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """What a job promises, as its specification says it: ε and δ as exact decimal text."""
+
+    epsilon: str
+    delta: str
+    unit: str
+    mechanism: str
+    placement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobParty:
+    """One party's part in a job.
+
+    Attributes:
+        party_id: which one.
+        decision: its answer to the proposal; ``None`` before it answered.
+        code: error code of a refusal, or empty.
+        detail: its words for it, or empty.
+        model_received: it confirmed that the model lies on its disk.
+    """
+
+    party_id: PartyId
+    decision: Decision | None
+    code: str
+    detail: str
+    model_received: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """One job.
+
+    Attributes:
+        job_id: the job.
+        name: from its specification; the model is named after it.
+        algorithm: which one.
+        dataset: name of the data set that it asks for.
+        state: where it stands.
+        reason: why it failed or was cancelled; or what it waits for; or empty.
+        rounds_planned: most rounds that it may have.
+        round: the current or last round; ``None`` before the first.
+        privacy: what it promises.
+        parties: in roster order.
+        submitted_by: id of the operator or scientist.
+        submitted_at: with time zone.
+        finished_at: with time zone; ``None`` while it runs.
+    """
+
+    job_id: JobId
+    name: str
+    algorithm: str
+    dataset: str
+    state: JobState
+    reason: str
+    rounds_planned: int
+    round: RoundProgress | None
+    privacy: Privacy
+    parties: tuple[JobParty, ...]
+    submitted_by: PartyId
+    submitted_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyStatus:
+    """One party as the aggregator sees it.
+
+    Attributes:
+        party_id: which one.
+        index: index of its key share.
+        connected: its stream is open.
+        since: since when it is connected, or when it was last; ``None`` if never.
+    """
+
+    party_id: PartyId
+    index: int
+    connected: bool
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """One finished model that the aggregator keeps.
+
+    Attributes:
+        job_id: the job that made it.
+        name: the job's name.
+        algorithm: which one.
+        digest: of the model's file, as its delivery was signed.
+        size_bytes: of the file.
+        rounds: that were released.
+        privacy: what its job promised.
+        finished_at: when it was made, with time zone.
+    """
+
+    job_id: JobId
+    name: str
+    algorithm: str
+    digest: bytes
+    size_bytes: int
+    rounds: int
+    privacy: Privacy
+    finished_at: datetime

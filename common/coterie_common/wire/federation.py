@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Converter for ``federation.proto``: one transfer's bytes to one message of the protocol, and back.
+
+A message that comes out is well formed: known fields only, identifiers, sizes and enum values as they must be. Whether
+its signatures and proofs hold is for ``protocol.verification``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from coterie_common.errors import MalformedMessage
+from coterie_common.limits import (
+    JOB_SPEC_BYTES,
+    JOB_TERMS_BYTES,
+    MODEL_BYTES,
+    PARTY_TRANSFER_BYTES,
+    PROOF_BYTES,
+    QUERY_BODY_BYTES,
+    ROUNDS_MOST,
+)
+from coterie_common.protocol.messages import (
+    AggregatorMessage,
+    Decision,
+    DecryptionRequest,
+    EncryptedReply,
+    Hello,
+    JobEnd,
+    JobOutcome,
+    JobProposal,
+    JobReply,
+    Message,
+    ModelDelivery,
+    ModelReceipt,
+    PartialDecryption,
+    PartyMessage,
+    Query,
+    Rejection,
+    Welcome,
+)
+from coterie_common.wire import strict, types
+from coterie_common.wire.pb import federation_pb2 as pb
+
+_UINT32_MOST = 2**32 - 1
+
+DECISIONS: Final = {
+    pb.DECISION_ACCEPTED: Decision.ACCEPTED,
+    pb.DECISION_HELD: Decision.HELD,
+    pb.DECISION_REFUSED: Decision.REFUSED,
+}
+DECISIONS_TO_WIRE: Final = {member: value for value, member in DECISIONS.items()}
+
+_OUTCOMES: Final = {
+    pb.JOB_OUTCOME_COMPLETED: JobOutcome.COMPLETED,
+    pb.JOB_OUTCOME_FAILED: JobOutcome.FAILED,
+    pb.JOB_OUTCOME_CANCELLED: JobOutcome.CANCELLED,
+}
+_OUTCOMES_TO_WIRE: Final = {member: value for value, member in _OUTCOMES.items()}
+
+
+def party_message_to_wire(message: PartyMessage) -> bytes:
+    """Return the bytes of one transfer from a party."""
+    return _to_wire(pb.PartyEnvelope, message)
+
+
+def party_message_from_wire(data: bytes) -> PartyMessage:
+    """Parse one transfer from a party; raises ``MalformedMessage``."""
+    return cast(PartyMessage, _from_wire(pb.PartyEnvelope, data))
+
+
+def aggregator_message_to_wire(message: AggregatorMessage) -> bytes:
+    """Return the bytes of one transfer from the aggregator."""
+    return _to_wire(pb.AggregatorEnvelope, message)
+
+
+def aggregator_message_from_wire(data: bytes) -> AggregatorMessage:
+    """Parse one transfer from the aggregator; raises ``MalformedMessage``."""
+    return cast(AggregatorMessage, _from_wire(pb.AggregatorEnvelope, data))
+
+
+def _to_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], message: Message) -> bytes:
+    field = _FIELDS[type(message)]
+    content = _CONVERTERS[field][0](message)
+    return envelope(**{field: content}).SerializeToString()
+
+
+def _from_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], data: bytes) -> Message:
+    parsed = strict.parse(envelope, data, "the message")
+    field = parsed.WhichOneof("message")
+    if field is None:
+        raise MalformedMessage("the message is empty or of an unknown kind")
+    converted: Message = _CONVERTERS[field][1](getattr(parsed, field))
+    return converted
+
+
+def _same_names(kind: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return the conversion of a message whose fields are named and typed alike on the wire."""
+    return lambda message: kind(**{name: getattr(message, name) for name in message.__slots__})
+
+
+def _hello_from_wire(message: pb.Hello) -> Hello:
+    return Hello(
+        protocol_version=strict.number(message.protocol_version, "protocol_version", least=1, most=_UINT32_MOST),
+        party_id=strict.party_id(message.party_id),
+        roster_serial=strict.number(message.roster_serial, "roster_serial", least=1, most=_UINT32_MOST),
+        roster_digest=strict.digest(message.roster_digest, "roster_digest"),
+    )
+
+
+def _welcome_from_wire(message: pb.Welcome) -> Welcome:
+    return Welcome(
+        protocol_version=strict.number(message.protocol_version, "protocol_version", least=1, most=_UINT32_MOST),
+        roster_serial=strict.number(message.roster_serial, "roster_serial", least=1, most=_UINT32_MOST),
+        roster_digest=strict.digest(message.roster_digest, "roster_digest"),
+    )
+
+
+def _job_proposal_from_wire(message: pb.JobProposal) -> JobProposal:
+    return JobProposal(
+        job_id=strict.job_id(message.job_id),
+        roster_digest=strict.digest(message.roster_digest, "roster_digest"),
+        spec=strict.octets(message.spec, "spec", least=1, most=JOB_SPEC_BYTES),
+        terms=strict.octets(message.terms, "terms", least=1, most=JOB_TERMS_BYTES),
+        signature=strict.signature(message.signature),
+    )
+
+
+def _job_reply_to_wire(message: JobReply) -> pb.JobReply:
+    return pb.JobReply(
+        job_id=message.job_id,
+        party_id=message.party_id,
+        spec_digest=message.spec_digest,
+        terms_digest=message.terms_digest,
+        decision=DECISIONS_TO_WIRE[message.decision],
+        code=message.code,
+        detail=message.detail,
+        signature=message.signature,
+    )
+
+
+def _job_reply_from_wire(message: pb.JobReply) -> JobReply:
+    decision = strict.enum(DECISIONS, message.decision, "decision")
+    return JobReply(
+        job_id=strict.job_id(message.job_id),
+        party_id=strict.party_id(message.party_id),
+        spec_digest=strict.digest(message.spec_digest, "spec_digest"),
+        terms_digest=strict.digest(message.terms_digest, "terms_digest"),
+        decision=decision,
+        code=strict.code(message.code, optional=decision is not Decision.REFUSED),
+        detail=strict.reason(message.detail, "detail"),
+        signature=strict.signature(message.signature),
+    )
+
+
+def _query_to_wire(message: Query) -> pb.Query:
+    return pb.Query(fields=types.fields_to_wire(message.fields), body=message.body, signature=message.signature)
+
+
+def _query_from_wire(message: pb.Query) -> Query:
+    return Query(
+        fields=types.fields_from_wire(strict.part(message, "fields")),
+        body=strict.octets(message.body, "body", least=1, most=QUERY_BODY_BYTES),
+        signature=strict.signature(message.signature),
+    )
+
+
+def _encrypted_reply_to_wire(message: EncryptedReply) -> pb.EncryptedReply:
+    return pb.EncryptedReply(
+        job_id=message.job_id,
+        round_number=message.round_number,
+        session_id=message.session_id,
+        contribution=types.contribution_to_wire(message.contribution),
+        padded=message.padded,
+    )
+
+
+def _encrypted_reply_from_wire(message: pb.EncryptedReply) -> EncryptedReply:
+    return EncryptedReply(
+        job_id=strict.job_id(message.job_id),
+        round_number=strict.number(message.round_number, "round_number", least=1, most=ROUNDS_MOST),
+        session_id=strict.digest(message.session_id, "session_id"),
+        contribution=types.contribution_from_wire(strict.part(message, "contribution")),
+        padded=strict.octets(message.padded, "padded", most=PARTY_TRANSFER_BYTES),
+    )
+
+
+def _decryption_request_to_wire(message: DecryptionRequest) -> pb.DecryptionRequest:
+    return pb.DecryptionRequest(
+        fields=types.fields_to_wire(message.fields),
+        contributions=[types.contribution_to_wire(contribution) for contribution in message.contributions],
+        signature=message.signature,
+    )
+
+
+def _decryption_request_from_wire(message: pb.DecryptionRequest) -> DecryptionRequest:
+    return DecryptionRequest(
+        fields=types.fields_from_wire(strict.part(message, "fields")),
+        contributions=types.contributions_from_wire(message.contributions),
+        signature=strict.signature(message.signature),
+    )
+
+
+def _partial_decryption_from_wire(message: pb.PartialDecryption) -> PartialDecryption:
+    return PartialDecryption(
+        job_id=strict.job_id(message.job_id),
+        round_number=strict.number(message.round_number, "round_number", least=1, most=ROUNDS_MOST),
+        session_id=strict.digest(message.session_id, "session_id"),
+        transcript_digest=strict.digest(message.transcript_digest, "transcript_digest"),
+        party_id=strict.party_id(message.party_id),
+        values=types.ciphertexts_from_wire(message.values, "values"),
+        proof=strict.octets(message.proof, "proof of correct decryption", least=1, most=PROOF_BYTES),
+        signature=strict.signature(message.signature),
+    )
+
+
+def _model_delivery_from_wire(message: pb.ModelDelivery) -> ModelDelivery:
+    return ModelDelivery(
+        job_id=strict.job_id(message.job_id),
+        model=strict.octets(message.model, "model", least=1, most=MODEL_BYTES),
+        signature=strict.signature(message.signature),
+    )
+
+
+def _model_receipt_from_wire(message: pb.ModelReceipt) -> ModelReceipt:
+    return ModelReceipt(
+        job_id=strict.job_id(message.job_id),
+        party_id=strict.party_id(message.party_id),
+        model_digest=strict.digest(message.model_digest, "model_digest"),
+        signature=strict.signature(message.signature),
+    )
+
+
+def _job_end_to_wire(message: JobEnd) -> pb.JobEnd:
+    return pb.JobEnd(
+        job_id=message.job_id,
+        outcome=_OUTCOMES_TO_WIRE[message.outcome],
+        reason=message.reason,
+        signature=message.signature,
+    )
+
+
+def _job_end_from_wire(message: pb.JobEnd) -> JobEnd:
+    return JobEnd(
+        job_id=strict.job_id(message.job_id),
+        outcome=strict.enum(_OUTCOMES, message.outcome, "outcome"),
+        reason=strict.reason(message.reason, "reason"),
+        signature=strict.signature(message.signature),
+    )
+
+
+# What differs per message is only its pair of functions; the field names are those of the two envelopes.
+_CONVERTERS: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any], Message]]]] = {
+    "hello": (_same_names(pb.Hello), _hello_from_wire),
+    "welcome": (_same_names(pb.Welcome), _welcome_from_wire),
+    "job_proposal": (_same_names(pb.JobProposal), _job_proposal_from_wire),
+    "job_reply": (_job_reply_to_wire, _job_reply_from_wire),
+    "query": (_query_to_wire, _query_from_wire),
+    "encrypted_reply": (_encrypted_reply_to_wire, _encrypted_reply_from_wire),
+    "decryption_request": (_decryption_request_to_wire, _decryption_request_from_wire),
+    "partial_decryption": (_same_names(pb.PartialDecryption), _partial_decryption_from_wire),
+    "model_delivery": (_same_names(pb.ModelDelivery), _model_delivery_from_wire),
+    "model_receipt": (_same_names(pb.ModelReceipt), _model_receipt_from_wire),
+    "job_end": (_job_end_to_wire, _job_end_from_wire),
+    "rejection": (types.rejection_to_wire, types.rejection_from_wire),
+}
+
+_FIELDS: Final[dict[type[Message], str]] = {
+    Hello: "hello",
+    Welcome: "welcome",
+    JobProposal: "job_proposal",
+    JobReply: "job_reply",
+    Query: "query",
+    EncryptedReply: "encrypted_reply",
+    DecryptionRequest: "decryption_request",
+    PartialDecryption: "partial_decryption",
+    ModelDelivery: "model_delivery",
+    ModelReceipt: "model_receipt",
+    JobEnd: "job_end",
+    Rejection: "rejection",
+}
