@@ -24,7 +24,6 @@ from coterie_common.errors import ConfigurationError, IdentityMismatch, KeyFileE
 from coterie_common.identifiers import FederationName, PartyId, parse_federation_name, parse_party_id
 from coterie_common.secret import Secret
 
-
 UNREADABLE_NAMES: Final = (
     x509.ExtensionNotFound,
     x509.DuplicateExtension,

@@ -29,7 +29,9 @@ class Label(StrEnum):
     ROSTER_SIGNATURE = "coterie/roster-signature/1"
     SHARE_DELIVERY = "coterie/share-delivery/1"
     CERTIFICATE_REQUEST = "coterie/certificate-request/1"
+    REQUEST_BINDING = "coterie/request-binding/1"
     BUNDLE = "coterie/bundle/1"
+    CREDENTIAL = "coterie/credential/1"
     FOUNDER_FINGERPRINT = "coterie/founder-fingerprint/1"
     REQUEST_FINGERPRINT = "coterie/request-fingerprint/1"
     JOB_SPEC = "coterie/job-spec/1"
@@ -53,6 +55,7 @@ class Label(StrEnum):
     MODEL_RECEIPT = "coterie/model-receipt/1"
     JOB_END = "coterie/job-end/1"
     FRAME = "coterie/frame/1"
+    SET_ASIDE = "coterie/set-aside/1"
 
 
 def tuple_hash(label: Label, *items: Item, digest_bytes: int = DIGEST_BYTES) -> bytes:
