@@ -9,13 +9,14 @@ these terms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from coterie_common import document
 from coterie_common.crypto.hashing import Item, Label, tuple_hash
 from coterie_common.errors import MalformedMessage
+from coterie_common.fields import Fields
 from coterie_common.limits import JOB_TERMS_BYTES, ROUNDS_MOST
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import NoiseTerms, Unit
@@ -47,9 +48,15 @@ class RoundTerms:
     l0: int
     linf: int
 
-    def __post_init__(self) -> None:
-        if self.l0 < 1 or self.linf < 1:
-            raise MalformedMessage("l0 and linf of a round's terms must be at least 1")
+    def shortened(self, length: int) -> RoundTerms:
+        """Return the same terms for an ask of fewer values than planned.
+
+        Raises:
+            MalformedMessage: not from 1 to the planned length.
+        """
+        if not 1 <= length <= self.encoding.length:
+            raise MalformedMessage(f"a round planned for {self.encoding.length} values cannot ask {length}")
+        return replace(self, encoding=replace(self.encoding, length=length))
 
     def items(self) -> tuple[Item, ...]:
         """Return what enters the session id."""
@@ -69,22 +76,19 @@ class RoundTerms:
     @classmethod
     def from_document(cls, value: Any) -> RoundTerms:
         """Parse; raises ``MalformedMessage`` for anything but the exact form."""
-        keys = {"sealing", "encoding", "noise", "unit", "l0", "linf"}
-        if not isinstance(value, dict) or set(value) != keys:
-            raise MalformedMessage(f"a round's terms must have exactly the keys {', '.join(sorted(keys))}")
-        if type(value["l0"]) is not int or type(value["linf"]) is not int:
-            raise MalformedMessage("l0 and linf of a round's terms must be integers")
+        fields = Fields(value, "a round's terms", ("sealing", "encoding", "noise", "unit", "l0", "linf"))
         try:
-            sealing, unit = SealingKind(value["sealing"]), Unit(value["unit"])
+            sealing = SealingKind(fields.text("sealing", longest=32))
+            unit = Unit(fields.text("unit", longest=32))
         except ValueError as cause:
             raise MalformedMessage("a round's terms name an unknown sealing or unit of privacy") from cause
         return cls(
             sealing=sealing,
-            encoding=Encoding.from_document(value["encoding"]),
-            noise=NoiseTerms.from_document(value["noise"]),
+            encoding=Encoding.from_document(fields.value("encoding")),
+            noise=NoiseTerms.from_document(fields.value("noise")),
             unit=unit,
-            l0=value["l0"],
-            linf=value["linf"],
+            l0=fields.integer("l0", least=1, most=2**31),
+            linf=fields.integer("linf", least=1, most=2**62),
         )
 
 

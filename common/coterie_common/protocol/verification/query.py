@@ -84,8 +84,8 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob
     if fields.round_number > len(job.terms.rounds):
         raise UnknownRound(f"the job has {len(job.terms.rounds)} rounds, the query is for round {fields.round_number}")
     terms = job.terms.rounds[fields.round_number - 1]
-    if fields.terms != terms:
-        raise ParameterMismatch("the terms of the query are not the ones that this party accepted for the round")
+    if fields.terms != terms.shortened(fields.terms.encoding.length):
+        raise ParameterMismatch("the terms of the query are not those that this party accepted for the round")
     # 6. The cohort: members, this party among them, never growing.
     for party_id in fields.cohort:
         roster.member(party_id)
