@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """What both sides derive from a job specification, each by itself: the plan, and the terms of every round.
 
-The aggregator proposes terms with ``propose_terms``; a party accepts them only if ``check_terms`` finds that they fit its
-own plan and cost no more than the specification promises.
+The aggregator proposes terms with ``propose_terms``; a party accepts them only if ``check_terms`` finds that they fit
+its own plan and cost no more than the specification promises.
 """
 
 from __future__ import annotations
