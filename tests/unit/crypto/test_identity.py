@@ -5,7 +5,6 @@ import pickle
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from tests.support.seeded_random import SeededRandom
 
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.identity import (
@@ -17,6 +16,7 @@ from coterie_common.crypto.identity import (
     seal_to,
 )
 from coterie_common.errors import InvalidSignature, KeyFileError, MalformedMessage
+from tests.support.seeded_random import SeededRandom
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from tests.support.seeded_random import SeededRandom
 
 from coterie_common.crypto import keystore
 from coterie_common.crypto.keystore import lock, unlock
 from coterie_common.errors import KeyFileError
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.secret import Password
+from tests.support.seeded_random import SeededRandom
 
 PASSWORD = Password(b"correct horse")
 

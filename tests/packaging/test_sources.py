@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The form of the sources: licence lines, a docstring per module, a size that one sitting can read."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import PACKAGES, ROOT, module_name, sources
+
+HEADER = "# SPDX-License-Identifier: Apache-2.0\n# Copyright The Coterie authors\n"
+USUAL_LINES, MOST_LINES = 350, 500
+JUNK_DRAWERS = {"utils", "util", "helpers", "misc", "base", "manager", "common"}
+
+MODULES = [pytest.param(path, id=module_name(path)) for path in sources()]
+TESTS = [pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in sources(ROOT / "tests")]
+COMMANDS = [
+    pytest.param(path, id=path.relative_to(ROOT).as_posix())
+    for path in sorted(
+        path
+        for folder in ("scripts", ".ci", "docker", "examples")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.read_bytes()[:2] == b"#!"
+    )
+]
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TESTS])
+def test_source_begins_with_the_licence(path: Path) -> None:
+    assert path.read_text("utf-8").startswith(HEADER)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_command_states_the_licence_under_its_first_line(path: Path) -> None:
+    assert path.read_text("utf-8").partition("\n")[2].startswith(HEADER)
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
+
+
+def test_no_module_is_longer_than_one_can_read() -> None:
+    lines = {module_name(path): len(path.read_text("utf-8").splitlines()) for path in sources()}
+    long = {name: count for name, count in lines.items() if count > USUAL_LINES}
+    if long:
+        warnings.warn(f"modules of more than {USUAL_LINES} lines: {long}", stacklevel=1)
+    assert {name: count for name, count in long.items() if count > MOST_LINES} == {}
+
+
+def test_no_module_is_a_junk_drawer() -> None:
+    assert [module_name(path) for path in sources() if path.stem in JUNK_DRAWERS] == []
+
+
+def test_every_folder_of_a_package_is_a_package() -> None:
+    folders = {path.parent for path in sources()}
+    assert {folder for folder in folders if not (folder / "__init__.py").is_file()} == set()
+    assert all((folder / "py.typed").is_file() for folder in PACKAGES.values())
