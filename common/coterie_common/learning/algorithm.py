@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What an algorithm is: the aggregator's half and the party's half of one way to learn from sums.
+
+An algorithm is a stateless object. It never sees a key, a connection or noise: a party's half returns exact integers,
+the aggregator's half receives noisy sums. Users register their own, a class without constructor arguments, through an
+entry point of the group ``coterie.algorithms``; a party runs only those that its policy names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
+from coterie_common.learning.column import Cells
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.learning.schema import Schema
+from coterie_common.randomness import RandomSource
+
+Int64: TypeAlias = npt.NDArray[np.int64]
+Float64: TypeAlias = npt.NDArray[np.float64]
+Config = TypeVar("Config")
+State = TypeVar("State")
+
+GROUP: Final = "coterie.algorithms"
+_BUILT_IN: Final = {
+    "decision_tree": "coterie_common.learning.decision_tree:DecisionTree",
+    "evaluation": "coterie_common.learning.evaluation:Evaluation",
+    "statistics": "coterie_common.learning.statistics:Statistics",
+}
+
+
+class Records(StrEnum):
+    """Which of a party's records an algorithm counts."""
+
+    ALL = "all"
+    TRAINING = "training"
+    SET_ASIDE = "set-aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one round asks of every party.
+
+    Attributes:
+        round_number: 1-based.
+        body: a JSON object, the same for all parties. Its key ``length`` states how many values the reply has, the
+            other keys are the algorithm's own.
+    """
+
+    round_number: int
+    body: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.body, Mapping):
+            raise MalformedMessage("an ask must be a JSON object")
+        if type(self.body.get("length")) is not int or self.body["length"] < 1:
+            raise MalformedMessage("an ask must state the length of its reply, at least 1")
+
+    @property
+    def length(self) -> int:
+        """Return the number of values of the reply."""
+        length: int = self.body["length"]
+        return length
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Release:
+    """The opened sum of one round.
+
+    Attributes:
+        values: Float64[length of the ask], decoded; noise included.
+        contributors: parties in the sum.
+        noise_stddev: standard deviation of the noise in each value, in the values' own unit; 0 without noise.
+    """
+
+    values: Float64
+    contributors: int
+    noise_stddev: float
+
+
+@runtime_checkable
+class Algorithm(Protocol[Config, State]):
+    """Both halves of an algorithm.
+
+    Attributes:
+        name: as in a job's ``algorithm``.
+        records: which of a party's records ``answer`` must be given.
+    """
+
+    name: str
+    records: Records
+
+    def parse_config(self, table: Mapping[str, Any]) -> Config:
+        """Check a job's ``[config]`` table; raises ``InvalidJob`` naming the entry."""
+        ...
+
+    def plan(self, config: Config, schema: Schema) -> Plan:
+        """Return the worst case; raises ``InvalidJob`` where configuration and schema do not fit together."""
+        ...
+
+    def initial_state(self, config: Config, schema: Schema) -> State:
+        """Aggregator: return the state before the first round."""
+        ...
+
+    def next_ask(self, state: State) -> Ask | None:
+        """Aggregator: return what the next round asks, or ``None`` when the job is finished."""
+        ...
+
+    def check_ask(self, config: Config, schema: Schema, ask: Ask, plan: Plan) -> None:
+        """Party: check an ask from outside before anything is computed.
+
+        Once it returns, ``answer`` cannot exceed the plan's length, range and sensitivity, whatever the aggregator
+        meant.
+
+        Raises:
+            MalformedMessage: outside the plan, or not well formed.
+        """
+        ...
+
+    def answer(self, ask: Ask, dataset: Dataset, random: RandomSource) -> Int64:
+        """Party: return the exact reply, Int64[length of the ask], to an ask that ``check_ask`` let pass."""
+        ...
+
+    def update(self, state: State, ask: Ask, release: Release) -> State:
+        """Aggregator: return the state after a round; never touches more than the release."""
+        ...
+
+    def finish(self, state: State) -> Mapping[str, Any]:
+        """Aggregator: return the body of the model, a JSON object."""
+        ...
+
+    def state_to_document(self, state: State) -> Mapping[str, Any]:
+        """Return a JSON object from which ``state_from_document`` makes an equal state."""
+        ...
+
+    def state_from_document(self, config: Config, schema: Schema, value: Any) -> State:
+        """Resume a stored state; raises ``StorageError`` where it does not fit."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What an algorithm offers on top where its models predict a class."""
+
+    def check_body(self, schema: Schema, body: Any) -> None:
+        """Check the body of a model from outside; raises ``MalformedMessage``."""
+        ...
+
+    def probabilities(self, schema: Schema, body: Mapping[str, Any], cells: Mapping[str, Cells]) -> Float64:
+        """Return Float64[records, classes], rows adding up to 1, from the cells of every feature of each record."""
+        ...
+
+
+def check_round(ask: Ask, plan: Plan) -> PlannedRound:
+    """Return the planned round of an ask.
+
+    Raises:
+        MalformedMessage: no such round, or the ask is longer than planned.
+    """
+    if not 1 <= ask.round_number <= len(plan.rounds):
+        raise MalformedMessage(f"round {ask.round_number} is outside the plan of {len(plan.rounds)}")
+    planned = plan.rounds[ask.round_number - 1]
+    if ask.length > planned.length:
+        raise MalformedMessage(f"round {ask.round_number} asks {ask.length} values, its plan at most {planned.length}")
+    return planned
+
+
+def algorithm_names() -> tuple[str, ...]:
+    """Return the names of all algorithms that are installed, sorted."""
+    return tuple(sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
+
+
+def get_algorithm(name: str) -> Algorithm[Any, Any]:
+    """Return an algorithm; a registered one never replaces a built-in one of the same name.
+
+    Raises:
+        InvalidJob: there is none of that name.
+        ConfigurationError: it is registered, but cannot be loaded or is no algorithm.
+    """
+    if name in _BUILT_IN:
+        entry = EntryPoint(name, _BUILT_IN[name], GROUP)
+    else:
+        found = tuple(entry_points(group=GROUP, name=name))
+        if not found:
+            raise InvalidJob(f"there is no algorithm {name[:80]!r}; installed are {', '.join(algorithm_names())}")
+        entry = found[0]
+    try:
+        algorithm = entry.load()()
+    except (ImportError, AttributeError, TypeError) as cause:
+        raise ConfigurationError(f"algorithm {name!r} cannot be loaded from {entry.value}: {cause}") from cause
+    if not isinstance(algorithm, Algorithm):
+        raise ConfigurationError(f"algorithm {name!r} ({entry.value}) lacks a method of Algorithm")
+    return algorithm

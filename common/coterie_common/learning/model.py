@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A finished model with its lineage: how it came about and what privacy was promised for it.
+
+One canonical JSON file: the same model has the same bytes everywhere, and what cannot be parsed strictly is refused.
+Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from coterie_common import document
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
+from coterie_common.files import read_bytes
+from coterie_common.learning.algorithm import Classifier, get_algorithm
+from coterie_common.learning.schema import Schema, parse_schema
+from coterie_common.limits import MODEL_BYTES, ROUNDS_MOST
+from coterie_common.strict_model import StrictModel, parse
+
+if TYPE_CHECKING:
+    from coterie_common.learning.predictor import FederatedClassifier
+
+FORMAT: Final = 1
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Lineage(StrictModel):
+    """Where a model comes from.
+
+    Attributes:
+        federation: name of the federation.
+        job_id: the job that made it.
+        job_spec_digest, roster_digest: 64 hexadecimal digits.
+        rounds: rounds released, at least 1.
+        contributors: parties in the sum of each of these rounds.
+        epsilon, delta: promised for the job, exact decimals or fractions as text; ``"0"`` is no promise.
+        unit, mechanism, placement: whose presence the noise hides, and how the noise is made.
+        transcript_digests: one per released round, 64 hexadecimal digits.
+    """
+
+    federation: ShortText
+    job_id: ShortText
+    job_spec_digest: Digest
+    roster_digest: Digest
+    rounds: Annotated[int, Field(ge=1, le=ROUNDS_MOST)]
+    contributors: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+    epsilon: ShortText
+    delta: ShortText
+    unit: ShortText
+    mechanism: ShortText
+    placement: ShortText
+    transcript_digests: Annotated[tuple[Digest, ...], Field(strict=False)]
+
+    @model_validator(mode="after")
+    def _check_rounds(self) -> Lineage:
+        if not len(self.contributors) == len(self.transcript_digests) == self.rounds:
+            raise ValueError("contributors and transcript_digests must have one entry per round")
+        return self
+
+
+class _ModelFile(StrictModel):
+    coterie_model: Literal[1]
+    name: ShortText
+    algorithm: ShortText
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    body: dict[str, Any]
+    lineage: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What a job leaves behind; also the result of an evaluation or of statistics.
+
+    Attributes:
+        name: of the job.
+        algorithm: which one made it and reads ``body``.
+        schema: of the records that it was made from.
+        body: what ``Algorithm.finish`` returned.
+        lineage: how it came about.
+    """
+
+    name: str
+    algorithm: str
+    schema: Schema
+    body: Mapping[str, Any]
+    lineage: Lineage
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON value from which ``from_document`` makes an equal model."""
+        return {
+            "coterie_model": FORMAT,
+            "name": self.name,
+            "algorithm": self.algorithm,
+            "schema": self.schema.to_document(),
+            "body": self.body,
+            "lineage": self.lineage.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_document(cls, value: Any) -> Model:
+        """Parse; a classifier's body is checked too.
+
+        Raises:
+            MalformedMessage: anything but the exact form, or an algorithm that is not installed.
+        """
+        if not isinstance(value, dict):
+            raise MalformedMessage("a model must be a JSON object")
+        try:
+            file = parse(_ModelFile, value, "model")
+            schema = parse_schema(file.schema_)
+            lineage = parse(Lineage, file.lineage, "model lineage")
+            algorithm = get_algorithm(file.algorithm)
+        except (ConfigurationError, InvalidJob) as cause:
+            raise MalformedMessage(cause.message) from cause
+        if isinstance(algorithm, Classifier):
+            algorithm.check_body(schema, file.body)
+        return cls(name=file.name, algorithm=file.algorithm, schema=schema, body=file.body, lineage=lineage)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes of the model file."""
+        return document.encode(self.to_document())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Model:
+        """Parse a model file's bytes; raises ``MalformedMessage``."""
+        return cls.from_document(document.decode(data, "the model", most=MODEL_BYTES))
+
+    @property
+    def digest(self) -> bytes:
+        """Return the digest of the canonical bytes."""
+        return tuple_hash(Label.MODEL, self.to_bytes())
+
+
+def load_model(path: Path) -> Model:
+    """Read a model file.
+
+    Raises:
+        ConfigurationError: missing, unreadable or no model; says which.
+    """
+    try:
+        return Model.from_bytes(read_bytes(path, "model", most=MODEL_BYTES))
+    except MalformedMessage as cause:
+        raise ConfigurationError(f"{path} is no model that this version reads: {cause.message}") from cause
+
+
+def load_predictor(source: Path | str | Model) -> FederatedClassifier:
+    """Return a scikit-learn compatible classifier.
+
+    Args:
+        source: a model, or the path of a model file.
+
+    Raises:
+        ConfigurationError: no model file, or a model that predicts nothing.
+    """
+    # imported here: scikit-learn takes more than a second, and few who handle models predict
+    from coterie_common.learning.predictor import FederatedClassifier
+
+    return FederatedClassifier(source if isinstance(source, Model) else load_model(Path(source)))

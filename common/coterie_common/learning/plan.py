@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What a job may ask in the worst case, known before any data is touched.
+
+Capacity, ledger, approval and dry run read only this; a party refuses an ask outside it. Everything here follows from
+the public configuration and schema alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from coterie_common.errors import InvalidJob
+from coterie_common.limits import ROUNDS_MOST
+from coterie_common.privacy.noise import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRound:
+    """One round at its largest.
+
+    Attributes:
+        length: most values that one reply has; an ask states its own length, which may be smaller.
+        lower, upper: range of each value of one party's exact reply, both included.
+        l0: most values of a reply that one unit of privacy touches.
+        linf: most that it changes each of them.
+        sampling_rate: probability with which each record takes part (Poisson), or ``None``: every record does.
+    """
+
+    length: int
+    lower: int
+    upper: int
+    l0: int
+    linf: int
+    sampling_rate: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or not self.lower <= 0 <= self.upper or self.lower == self.upper:
+            raise InvalidJob("a planned round must ask at least one value, within a range that includes 0")
+        if not 1 <= self.l0 <= self.length or self.linf < 1:
+            raise InvalidJob("a planned round's sensitivity must be at least 1 and at most its length")
+        if self.sampling_rate is not None and not 0 < self.sampling_rate <= 1:
+            raise InvalidJob("a sampling rate must be above 0 and at most 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All rounds that a job may have, in order; it may end after fewer.
+
+    Attributes:
+        unit: whose presence the noise hides.
+        rounds: at least one.
+    """
+
+    unit: Unit
+    rounds: tuple[PlannedRound, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.rounds) <= ROUNDS_MOST:
+            raise InvalidJob(f"a job must plan 1 to {ROUNDS_MOST} rounds, not {len(self.rounds)}")

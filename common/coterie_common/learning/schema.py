@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The public description of the data that a job runs on; part of the job specification, so of every session id.
+
+It is parsed once, from the tables of a job file or the same as JSON, into types that cannot be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from coterie_common.errors import ConfigurationError, InvalidJob
+from coterie_common.learning.column import CategoricalColumn, Column, Name, NumericColumn
+from coterie_common.limits import RECORDS_MOST, SCHEMA_COLUMNS_MOST
+from coterie_common.strict_model import StrictModel, parse
+
+
+class Schema(StrictModel):
+    """Columns of a data set; make it with ``parse_schema``.
+
+    Attributes:
+        label: name of the column to be predicted, or ``None`` where nothing is.
+        max_records: public bound on one party's rows; sums are sized by it, and a larger data set is refused.
+        columns: in the order in which vectors are laid out.
+    """
+
+    label: str | None
+    max_records: int
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Column]:
+        """The columns by name."""
+        return {column.name: column for column in self.columns}
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """Every column but the label."""
+        return tuple(column for column in self.columns if column.name != self.label)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Levels of the label.
+
+        Raises:
+            InvalidJob: there is no label, or it is not categorical.
+        """
+        label = self.by_name[self.label] if self.label is not None else None
+        if not isinstance(label, CategoricalColumn):
+            raise InvalidJob("[schema] label must name a column with levels: its levels are the classes")
+        return label.levels
+
+    def cells_of(self, name: str) -> int:
+        """Return the number of histogram cells of a column.
+
+        Raises:
+            InvalidJob: there is no such column, or it is numeric without bins.
+        """
+        column = self.by_name.get(name)
+        if column is None:
+            raise InvalidJob(f"[schema] has no column {name[:80]!r}; it has {', '.join(map(repr, self.by_name))}")
+        if column.cells is None:
+            raise InvalidJob(f"[schema] column {name!r} needs bins = NUMBER to be counted")
+        return column.cells
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON value from which ``parse_schema`` makes an equal schema."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class _SchemaTable(StrictModel):
+    label: Name | None = None
+    max_records: Annotated[int, Field(ge=1, le=RECORDS_MOST)]
+    columns: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=SCHEMA_COLUMNS_MOST)]
+
+
+def parse_schema(table: Mapping[str, Any]) -> Schema:
+    """Check the ``[schema]`` table of a job.
+
+    Args:
+        table: ``label``, ``max_records`` and ``columns``: each with ``name`` and either ``levels`` or ``lower`` and
+            ``upper``. Real numbers may be int, float, ``Decimal`` or text such as ``"0.5"``.
+
+    Raises:
+        InvalidJob: names the offending entry and says what is allowed.
+    """
+    try:
+        outer = parse(_SchemaTable, dict(table), "[schema]")
+        columns = tuple(_parse_column(number, entry) for number, entry in enumerate(outer.columns, start=1))
+    except ConfigurationError as cause:
+        raise InvalidJob(cause.message) from cause
+    names = [column.name for column in columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InvalidJob(f"[schema] has two columns named {repeated[0]!r}")
+    if outer.label is not None and outer.label not in names:
+        raise InvalidJob(f"[schema] label {outer.label!r} is none of the columns {', '.join(map(repr, names))}")
+    return Schema(label=outer.label, max_records=outer.max_records, columns=columns)
+
+
+def _parse_column(number: int, entry: dict[str, Any]) -> Column:
+    name = entry.get("name")
+    where = f"[schema] column {name[:80]!r}" if isinstance(name, str) else f"[schema] column number {number}"
+    if "levels" in entry:
+        return parse(CategoricalColumn, entry, where)
+    if "lower" in entry or "upper" in entry:
+        return parse(NumericColumn, entry, where)
+    raise InvalidJob(f"{where} needs either levels = [...] or lower and upper")
