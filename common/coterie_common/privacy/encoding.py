@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Integers with declared bounds, scaled by a power of two so that integer noise is fine enough.
+
+A party's exact values are clamped to [lower, upper] *before* noise is added, never after: clamping noisy values would
+bias the sum and void the tail bound. Sensitivity and noise are scaled along, so the scale changes neither privacy nor
+accuracy; it only makes a share's standard deviation large enough for the sum of shares to be as good as one discrete
+Gaussian.
+
+What this does not do: clip vectors by their norm, or round real values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextOutOfRange
+from coterie_common.privacy.noise import NoiseTerms
+from coterie_common.privacy.strips import Float64Array, Int64Array
+
+SCALE_BITS_MOST: Final = 40
+
+_RANGE_BITS: Final = 62
+"""One contribution, noise included, lies within ±2^62; what the sum may reach is the packing's to check."""
+
+_FIELDS: Final = ("length", "scale_bits", "lower", "upper")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How a vector of integers becomes the integers that are summed.
+
+    Attributes:
+        length: number of values, ≥ 1.
+        scale_bits: k, values are multiplied by 2^k; 0 to ``SCALE_BITS_MOST``.
+        lower: least value of one party's exact vector, unscaled.
+        upper: greatest, ≥ lower.
+
+    Raises:
+        CapacityExceeded: a scaled bound does not fit.
+    """
+
+    length: int
+    scale_bits: int
+    lower: int
+    upper: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or not 0 <= self.scale_bits <= SCALE_BITS_MOST or self.lower > self.upper:
+            raise CapacityExceeded(
+                f"no encoding of {self.length} values in [{self.lower}, {self.upper}] times 2^{self.scale_bits}"
+            )
+        self._check_range(self.lower << self.scale_bits, self.upper << self.scale_bits)
+
+    @staticmethod
+    def _check_range(lower: int, upper: int) -> None:
+        if max(-lower, upper) >= 1 << _RANGE_BITS:
+            raise CapacityExceeded(f"one reply's values with noise in [{lower}, {upper}] exceed {_RANGE_BITS} bits")
+
+    def encode(self, values: Int64Array) -> Int64Array:
+        """Clamp to the bounds, then scale.
+
+        Args:
+            values: Int64[length], a party's exact values.
+
+        Raises:
+            PlaintextOutOfRange: another shape, or not integers.
+        """
+        if values.shape != (self.length,) or values.dtype != np.int64:
+            raise PlaintextOutOfRange(
+                f"expected {self.length} 64-bit integers, got {values.dtype} of shape {values.shape}"
+            )
+        return np.clip(values, self.lower, self.upper) << self.scale_bits
+
+    def decode(self, total: Int64Array) -> Float64Array:
+        """Return the released sum in unscaled units, Float64[length]; exact below 2^53.
+
+        Raises:
+            PlaintextOutOfRange: another shape, or not integers.
+        """
+        if total.shape != (self.length,) or total.dtype != np.int64:
+            raise PlaintextOutOfRange(
+                f"expected a sum of {self.length} 64-bit integers, got {total.dtype} of shape {total.shape}"
+            )
+        return np.ldexp(total.astype(np.float64), -self.scale_bits)
+
+    def contribution_range(self, noise: NoiseTerms) -> tuple[int, int]:
+        """Return (least, greatest) scaled value of one contribution, but for a probability of 2^−128 per value.
+
+        Raises:
+            CapacityExceeded: it does not fit 62 bits.
+        """
+        tail = noise.share_tail()
+        lower, upper = (self.lower << self.scale_bits) - tail, (self.upper << self.scale_bits) + tail
+        self._check_range(lower, upper)
+        return lower, upper
+
+    def to_document(self) -> dict[str, object]:
+        """Return JSON values; every encoding has exactly one document."""
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    @classmethod
+    def from_document(cls, document: object) -> Encoding:
+        """Read what ``to_document`` wrote.
+
+        Raises:
+            MalformedMessage: not such a document.
+            CapacityExceeded: well formed, but no possible encoding.
+        """
+        if not isinstance(document, Mapping) or set(document) != set(_FIELDS):
+            raise MalformedMessage(f"an encoding must have the entries {', '.join(_FIELDS)}")
+        for name in _FIELDS:
+            value = document[name]
+            if type(value) is not int or abs(value) >= 1 << 63:
+                raise MalformedMessage(f"{name} of an encoding must be a 64-bit integer")
+        return cls(**{name: document[name] for name in _FIELDS})

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Exact privacy parameters in documents: a ``Fraction`` as the text ``"a/b"``.
+
+Privacy parameters are hashed into session ids and compared between parties, so each has exactly one spelling: lowest
+terms, decimal digits without leading zeros, denominator always written. Only non-negative numbers occur.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Final
+
+from coterie_common.errors import MalformedMessage
+
+_DIGITS_MOST: Final = 40
+"""More digits than any noise parameter needs (2^128 has 39), few enough that arithmetic on a peer's number is
+cheap."""
+
+_FRACTION: Final = re.compile(rf"(0|[1-9][0-9]{{0,{_DIGITS_MOST - 1}}})/([1-9][0-9]{{0,{_DIGITS_MOST - 1}}})", re.ASCII)
+
+
+def fraction_to_text(value: Fraction) -> str:
+    """Return the one spelling of ``value`` ≥ 0, for example ``"5/2"`` or ``"3/1"``."""
+    return f"{value.numerator}/{value.denominator}"
+
+
+def fraction_from_text(text: object, name: str) -> Fraction:
+    """Parse the one spelling of a non-negative fraction.
+
+    Args:
+        text: what stands in the document.
+        name: the entry's name, for the error.
+
+    Raises:
+        MalformedMessage: not a string, or not exactly what ``fraction_to_text`` writes.
+    """
+    match = _FRACTION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise MalformedMessage(f'{name} must be a fraction "a/b" of at most {_DIGITS_MOST} digits each')
+    value = Fraction(int(match[1]), int(match[2]))
+    if fraction_to_text(value) != text:
+        raise MalformedMessage(f"{name} is not in lowest terms")
+    return value
