@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Dealt keys for tests, ready made (tests/support/keys): INSECURE, their shares are published with the source."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests
+from coterie_common.crypto.paillier import Encryptor, PublicKey
+from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
+from coterie_common.secret import Secret
+from tests.support.seeded_random import SeededRandom
+
+_KEYS = Path(__file__).parent / "keys"
+
+
+@cache
+def load_dealing(parties: int = 5, decryption_threshold: int = 4, key_bits: int = 512) -> Dealing:
+    """Return a cached dealing with s = 1.
+
+    At 512 bits: (3, 3), (4, 3), (5, 4), (10, 7), (12, 9); at 2048: (3, 3), (5, 4), (12, 9).
+    """
+    path = _KEYS / f"insecure-dealing-{key_bits}-{parties}-{decryption_threshold}.json"
+    document = json.loads(path.read_text())
+    entries = document["key"]
+    key = ThresholdPublicKey(
+        public_key=PublicKey._insecure_for_tests(
+            modulus=int(entries["modulus"], 16), s=entries["s"], generator=int(entries["generator"], 16)
+        ),
+        parties=entries["parties"],
+        decryption_threshold=entries["decryption_threshold"],
+        verification_base=int(entries["verification_base"], 16),
+        verification_keys=tuple(int(value, 16) for value in entries["verification_keys"]),
+    )
+    shares = tuple(KeyShare(index, Secret(int(value, 16))) for index, value in enumerate(document["shares"], start=1))
+    return Dealing(key, shares)
+
+
+@cache
+def load_encryptor(parties: int = 5, decryption_threshold: int = 4, key_bits: int = 512) -> Encryptor:
+    """Return the encryptor of ``load_dealing`` with the same arguments; its tables are made once per test run."""
+    return Encryptor(load_dealing(parties, decryption_threshold, key_bits).key.public_key)
+
+
+@cache
+def load_primes(key_bits: int = 512) -> tuple[int, int]:
+    """Return the safe primes p, q under all dealings of that size."""
+    document = json.loads((_KEYS / f"insecure-primes-{key_bits}.json").read_text())
+    return int(document["p"], 16), int(document["q"], 16)
+
+
+@cache
+def make_dealing(parties: int = 5, decryption_threshold: int = 3, s: int = 1, key_bits: int = 512) -> Dealing:
+    """Deal anew from the cached primes, reproducibly: any shape and any s, for the price of a few powers."""
+    p, q = load_primes(key_bits)
+    return _deal_insecure_for_tests(
+        p,
+        q,
+        parties=parties,
+        decryption_threshold=decryption_threshold,
+        random=SeededRandom(f"made dealing {key_bits} {parties} {decryption_threshold} {s}"),
+        s=s,
+    )
