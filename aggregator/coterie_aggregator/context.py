@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What all jobs and rounds of one aggregator share: its membership, its stores, its way to the parties."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial as bind
+from typing import Protocol, TypeVar
+
+from coterie_aggregator.machine import Tasks
+from coterie_aggregator.spool import Spool
+from coterie_aggregator.store import AggregatorStore
+from coterie_common.clock import Clock
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.threshold import ThresholdPublicKey
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import AggregatorMessage
+from coterie_common.protocol.roster import Roster
+
+T = TypeVar("T")
+
+
+class Outbox(Protocol):
+    """One connected party's way out."""
+
+    async def send(self, message: AggregatorMessage) -> None:
+        """Queue a message; waits while the party does not read."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Shared by the coordinator, its jobs and their rounds.
+
+    Attributes:
+        roster: in force.
+        key: the threshold public key.
+        encryptor: for the public key; only its tables for verification are used here.
+        signing_key: the aggregator's.
+        store: durable state; called on the ``writer`` thread only.
+        spool: contributions and partial decryptions on disk.
+        clock: wall and monotonic time.
+        writer: one thread that owns the database.
+        workers: threads for big-integer work.
+        post: hands a piece of work to the coordinator's one task, in order.
+        outboxes: connected parties.
+        tasks: background work.
+    """
+
+    roster: Roster
+    key: ThresholdPublicKey
+    encryptor: Encryptor
+    signing_key: SigningKey
+    store: AggregatorStore
+    spool: Spool
+    clock: Clock
+    writer: ThreadPoolExecutor
+    workers: ThreadPoolExecutor
+    post: Callable[[Callable[[], Awaitable[None]]], None]
+    outboxes: dict[PartyId, Outbox] = field(default_factory=dict)
+    tasks: Tasks = field(default_factory=Tasks)
+
+    async def write(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a function of store or spool on the one writer thread, in the order of the calls."""
+        return await asyncio.get_running_loop().run_in_executor(self.writer, bind(function, *arguments))
+
+    async def compute(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run big-integer or learning work on a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, bind(function, *arguments))
+
+    def send(self, party_id: PartyId, message: AggregatorMessage) -> None:
+        """Send to a party if it is connected; whatever is outstanding is repeated when it connects."""
+        outbox = self.outboxes.get(party_id)
+        if outbox is not None:
+            self.tasks.spawn(outbox.send(message))

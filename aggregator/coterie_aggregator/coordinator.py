@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The single-writer loop of the aggregator: every event of every job passes through one task, in order.
+
+It implements what the two gRPC services need: the parties' hub and the operator's desk. Nothing is decided here;
+decisions are in ``job`` and ``round``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from functools import partial as bind
+from typing import TypeVar
+
+import structlog
+
+from coterie_aggregator import job as job_machine
+from coterie_aggregator.context import Context, Outbox
+from coterie_aggregator.live_job import LiveJob, Submission
+from coterie_aggregator.status import job_status, model_info
+from coterie_aggregator.store import StoredJob
+from coterie_common.crypto.certificates import Identity
+from coterie_common.errors import NotFound, PeerError, RefusedError, StorageError, UnknownRound
+from coterie_common.identifiers import JobId, PartyId, parse_job_id
+from coterie_common.learning.agreement import plan_job, propose_terms, round_quorum
+from coterie_common.protocol.capacity import check_capacity
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.messages import (
+    EncryptedReply,
+    Hello,
+    JobProposal,
+    JobReply,
+    ModelReceipt,
+    PartialDecryption,
+    PartyMessage,
+    Rejection,
+)
+from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
+from coterie_common.protocol.terms import JobTerms
+from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_ENDED_JOBS_REPEATED = 100
+"""Parties that were away learn of this many ended jobs when they come back; older ones they end by themselves."""
+
+
+class Coordinator:
+    """All jobs of one aggregator.
+
+    Args:
+        make_context: builds the shared context around the function that posts work to this coordinator's task.
+    """
+
+    def __init__(self, make_context: Callable[[Callable[[Callable[[], Awaitable[None]]], None]], Context]) -> None:
+        self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._context = make_context(self._inbox.put_nowait)
+        self._jobs: dict[JobId, LiveJob] = {}
+        self._seen: dict[PartyId, datetime] = {}
+        self._changes = asyncio.Condition()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load every stored job and go on with those that have not ended."""
+        context = self._context
+        for stored in await context.write(context.store.jobs):
+            state = self._initial_state(stored)
+            for event in await context.write(context.store.job_events, stored.job_id):
+                state = job_machine.step(state, event)
+            live = LiveJob(context, self._load(stored), state, self._changed)
+            live.finished_at = await context.write(context.store.ended_at, stored.job_id)
+            self._jobs[stored.job_id] = live
+        recent = list(self._jobs.values())[-_ENDED_JOBS_REPEATED:]
+        for live in self._jobs.values():
+            if live.state.phase is not job_machine.Phase.ENDED or live in recent:
+                live.resume()
+        self._loop = asyncio.create_task(self._run())
+
+    async def wait(self) -> None:
+        """Return, by raising, when the loop cannot go on: durable state failed."""
+        if self._loop:
+            await self._loop
+
+    async def stop(self) -> None:
+        """Stop; everything that was accepted is stored."""
+        if self._loop:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        for live in self._jobs.values():
+            live.stop()
+        await self._context.tasks.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            work = await self._inbox.get()
+            try:
+                await work()
+            except StorageError:
+                raise
+            except PeerError as error:
+                log.warning("message.rejected", code=error.code, why=error.message, culprits=error.culprits)
+            except Exception:  # a supervisor: one job's trouble must not stop the others
+                log.exception("coordinator.failed")
+
+    async def _in_order(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` in the coordinator's task and return its result."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def run() -> None:
+            try:
+                result = await work()
+            except StorageError as error:
+                if not done.done():
+                    done.set_exception(error)
+                raise
+            except Exception as error:  # noqa: BLE001  # not swallowed: handed to whoever waits
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(result)
+
+        self._inbox.put_nowait(run)
+        return await done
+
+    def _changed(self) -> None:
+        self._context.tasks.spawn(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._changes:
+            self._changes.notify_all()
+
+    # What the parties' service needs.
+
+    async def party_connected(self, party_id: PartyId, outbox: Outbox) -> None:
+        """A party said hello: repeat what it has not answered yet."""
+
+        async def connect() -> None:
+            self._context.outboxes[party_id] = outbox
+            self._seen[party_id] = self._context.clock.now()
+            log.info("party.connected", party=party_id)
+            for live in self._jobs.values():
+                live.party_connected(party_id)
+
+        await self._in_order(connect)
+        self._changed()
+
+    async def party_disconnected(self, party_id: PartyId, outbox: Outbox) -> None:
+        """A party's stream ended; another one may have replaced it already."""
+
+        async def disconnect() -> None:
+            if self._context.outboxes.get(party_id) is outbox:
+                del self._context.outboxes[party_id]
+                self._seen[party_id] = self._context.clock.now()
+                log.info("party.disconnected", party=party_id)
+
+        await self._in_order(disconnect)
+        self._changed()
+
+    async def party_message(self, party_id: PartyId, message: PartyMessage) -> None:
+        """Handle one message of an authenticated party.
+
+        Raises:
+            PeerError: the party broke the protocol; the stream goes on.
+        """
+        try:
+            await self._in_order(bind(self._handle, party_id, message))
+        except PeerError as error:
+            if not error.culprits:
+                error.culprits = (party_id,)
+            log.warning("message.rejected", party=party_id, code=error.code, why=error.message)
+            raise
+
+    async def _handle(self, party_id: PartyId, message: PartyMessage) -> None:
+        match message:
+            case Hello():
+                raise UnknownRound("a second hello on the same stream")
+            case JobReply():
+                await self._job(message.job_id, party_id, message.party_id).reply_received(message)
+            case ModelReceipt():
+                await self._job(message.job_id, party_id, message.party_id).receipt_received(message)
+            case EncryptedReply() | PartialDecryption():
+                live = self._jobs.get(message.job_id)
+                running = live.round if live else None
+                if running is None or running.query.fields.round_number != message.round_number:
+                    raise UnknownRound("no such round is running")
+                if isinstance(message, EncryptedReply):
+                    await running.reply_received(party_id, message)
+                else:
+                    await running.partial_received(party_id, message)
+            case Rejection():
+                await self._party_rejected(party_id, message)
+
+    def _job(self, job_id: JobId, sender: PartyId, named: PartyId) -> LiveJob:
+        if sender != named:
+            raise UnknownRound("the message names another party than its sender")
+        live = self._jobs.get(job_id)
+        if live is None:
+            raise UnknownRound("no such job")
+        return live
+
+    async def _party_rejected(self, party_id: PartyId, message: Rejection) -> None:
+        log.warning(
+            "party.rejected", party=party_id, job_id=message.job_id, round=message.round_number, code=message.code
+        )
+        live = self._jobs.get(JobId(message.job_id))
+        if live and live.round and live.round.query.fields.round_number == message.round_number:
+            await live.round.refused(party_id, message.code)
+
+    # What the operator's service needs.
+
+    async def parties(self) -> tuple[PartyStatus, ...]:
+        """Return every party of the roster."""
+        return tuple(
+            PartyStatus(
+                party_id=member.party_id,
+                index=member.index,
+                connected=member.party_id in self._context.outboxes,
+                since=self._seen.get(member.party_id),
+            )
+            for member in self._context.roster.members
+        )
+
+    async def submit(self, spec: bytes, submitter: Identity) -> JobId:
+        """Check a specification, price it, store it and propose it to all parties.
+
+        Raises:
+            InvalidJob, CapacityExceeded, QuorumTooSmall, UnsupportedMechanism: it cannot be run as written.
+            MalformedMessage: no canonical specification.
+        """
+        planned = plan_job(JobSpec.from_bytes(spec))
+        parameters = self._context.roster.parameters
+        terms = await self._context.compute(propose_terms, planned, parameters)
+        check_capacity(terms, parameters.parties, self._context.key.public_key)
+        job_id = parse_job_id(f"{planned.spec.name}-{secrets.token_hex(4)}")
+        roster_digest, terms_bytes = self._context.roster.digest(), terms.to_bytes()
+        label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms_bytes)
+        proposal = JobProposal(
+            job_id=job_id,
+            roster_digest=roster_digest,
+            spec=spec,
+            terms=terms_bytes,
+            signature=self._context.signing_key.sign(label, *items),
+        )
+        stored = StoredJob(
+            job_id=job_id,
+            proposal=aggregator_message_to_wire(proposal),
+            submitter=submitter.id,
+            submitted_at=self._context.clock.now(),
+        )
+
+        async def begin() -> None:
+            await self._context.write(self._context.store.add_job, stored)
+            live = LiveJob(self._context, self._load(stored), self._initial_state(stored), self._changed)
+            self._jobs[job_id] = live
+            log.info("job.submitted", job_id=job_id, algorithm=planned.spec.algorithm, submitter=submitter.id)
+            live.resume()
+
+        await self._in_order(begin)
+        self._changed()
+        return job_id
+
+    async def jobs(self) -> tuple[JobStatus, ...]:
+        """Return every job, in order of submission."""
+        return tuple(map(job_status, self._jobs.values()))
+
+    async def watch(self, job_id: JobId) -> AsyncIterator[JobStatus]:
+        """Yield a job's status now and after every change, until it has ended.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        last: JobStatus | None = None
+        while last is None or not last.state.is_final:
+            status = job_status(self._find(job_id))
+            if status == last:
+                async with self._changes:
+                    if job_status(self._find(job_id)) == last:
+                        await self._changes.wait()
+                continue
+            last = status
+            yield status
+
+    async def cancel(self, job_id: JobId, by: Identity) -> JobStatus:
+        """End a job that has no model yet.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        live = self._find(job_id)
+        await self._in_order(bind(live.take, job_machine.JobCancelled(f"cancelled by {by.id}")))
+        return job_status(live)
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """Return every finished model."""
+        found = await self._context.write(self._context.store.models)
+        return tuple(model_info(self._jobs[stored.job_id], stored) for stored in found if stored.job_id in self._jobs)
+
+    async def model(self, job_id: JobId) -> bytes:
+        """Return a finished model's file.
+
+        Raises:
+            NotFound: there is none.
+        """
+        self._find(job_id)
+        content = await self._context.write(self._context.store.model, job_id)
+        if content is None:
+            raise NotFound(f"job {job_id} has no model yet")
+        return content
+
+    def _find(self, job_id: JobId) -> LiveJob:
+        if job_id not in self._jobs:
+            raise NotFound(f"there is no job {job_id}")
+        return self._jobs[job_id]
+
+    def _load(self, stored: StoredJob) -> Submission:
+        proposal = aggregator_message_from_wire(stored.proposal)
+        if not isinstance(proposal, JobProposal):
+            raise StorageError(f"the stored proposal of job {stored.job_id} is another message")
+        try:
+            planned = plan_job(JobSpec.from_bytes(proposal.spec))
+        except RefusedError as cause:
+            raise StorageError(f"job {stored.job_id} cannot be understood any more: {cause.message}") from cause
+        return Submission(
+            proposal=proposal,
+            planned=planned,
+            terms=JobTerms.from_bytes(proposal.terms),
+            submitter=PartyId(stored.submitter),
+            submitted_at=stored.submitted_at,
+        )
+
+    def _initial_state(self, stored: StoredJob) -> job_machine.AggregatorJob:
+        roster = self._context.roster
+        return job_machine.AggregatorJob(
+            parameters=job_machine.JobParameters(
+                members=tuple(member.party_id for member in roster.members),
+                round_quorum=round_quorum(self._load(stored).planned.spec, roster.parameters),
+            )
+        )

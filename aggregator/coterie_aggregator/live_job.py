@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One live job: connects its state machine with the algorithm, the store, its running round and the parties."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial as bind
+from typing import Any
+
+import structlog
+
+from coterie_aggregator import job as machine
+from coterie_aggregator import round as round_machine
+from coterie_aggregator.context import Context
+from coterie_aggregator.live_round import LiveRound
+from coterie_aggregator.machine import Machine, Running
+from coterie_common import document
+from coterie_common.errors import StorageError
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.learning.agreement import PlannedJob, round_quorum
+from coterie_common.learning.algorithm import Ask, Release
+from coterie_common.learning.model import Lineage, Model
+from coterie_common.limits import MODEL_BYTES
+from coterie_common.protocol.messages import (
+    JobEnd,
+    JobOutcome,
+    JobProposal,
+    JobReply,
+    ModelDelivery,
+    ModelReceipt,
+    Query,
+)
+from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.protocol.terms import JobTerms
+from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
+from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a job is made of.
+
+    Attributes:
+        proposal: signed.
+        planned: the specification, understood.
+        terms: as proposed.
+        submitter: id of who submitted it.
+        submitted_at: with time zone.
+    """
+
+    proposal: JobProposal
+    planned: PlannedJob
+    terms: JobTerms
+    submitter: PartyId
+    submitted_at: datetime
+
+    @property
+    def job_id(self) -> JobId:
+        """The job's id."""
+        return self.proposal.job_id
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is stored with every round: the algorithm's state, and how many contributed to each release so far."""
+
+    state: Any
+    contributors: tuple[int, ...]
+
+
+class LiveJob:
+    """One job.
+
+    Args:
+        context: of the aggregator.
+        submission: stored before.
+        state: folded from the stored events.
+        changed: called after every change that people may want to see.
+    """
+
+    def __init__(
+        self, context: Context, submission: Submission, state: machine.AggregatorJob, changed: Callable[[], None]
+    ) -> None:
+        self.submission = submission
+        self.round: LiveRound | None = None
+        self.finished_at: datetime | None = None
+        self._context = context
+        self._changed = changed
+        self._delivery: ModelDelivery | None = None
+        self._finishing: Callable[[datetime], None] | None = None
+        self._machine = Machine(
+            state, step=machine.step, outstanding=machine.outstanding, persist=self._persist, start=self._start
+        )
+
+    @property
+    def state(self) -> machine.AggregatorJob:
+        """Where the job stands."""
+        return self._machine.state
+
+    @property
+    def job_id(self) -> JobId:
+        """The job's id."""
+        return self.submission.job_id
+
+    def resume(self) -> None:
+        """Begin, or go on after a restart."""
+        self._machine.carry_out()
+
+    def stop(self) -> None:
+        """Call off timers and computations; everything is stored."""
+        self._machine.stop()
+        if self.round:
+            self.round.stop()
+
+    def party_connected(self, party_id: PartyId) -> None:
+        """Repeat what this party has not answered yet."""
+        self._machine.repeat(
+            [machine.SendProposal(party_id), machine.SendModel(party_id), machine.SendJobEnd(party_id)]
+        )
+        if self.round:
+            self.round.party_connected(party_id)
+
+    async def take(self, event: machine.Event) -> None:
+        """Take an event in the coordinator's task."""
+        if not await self._machine.take(event):
+            return
+        if self.state.phase is not machine.Phase.RUNNING and self.round:
+            self.round.stop()
+        if self.state.phase is machine.Phase.ENDED and self.finished_at is None:
+            self.finished_at = self._context.clock.now()
+            log.info("job.ended", job_id=self.job_id, outcome=self.state.outcome, reason=self.state.reason)
+            # Recorded contributions could be opened by shares that are stolen later: they go with the job.
+            await self._context.write(self._context.spool.delete_job, self.job_id)
+        self._changed()
+
+    async def reply_received(self, reply: JobReply) -> None:
+        """Take a party's answer to the proposal; raises ``PeerError``."""
+        verify_job_reply(reply, self.submission.proposal, self._context.roster)
+        log.info("job.reply", job_id=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
+        await self.take(machine.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
+
+    async def receipt_received(self, receipt: ModelReceipt) -> None:
+        """Take a party's word that it holds the model; raises ``PeerError``."""
+        delivery = await self._model_delivery()
+        verify_receipt(receipt, delivery.model_digest, self._context.roster)
+        await self.take(machine.ReceiptReceived(receipt.party_id))
+
+    async def _persist(self, event: machine.Event) -> None:
+        now = self._context.clock.now()
+        if self._finishing:
+            # The release, the new state and the event that tells of them become durable together.
+            await self._context.write(self._finishing, now)
+        else:
+            await self._context.write(self._context.store.append_job_event, self.job_id, event, now)
+
+    def _start(self, effect: machine.Effect) -> Running | None:
+        match effect:
+            case machine.SendProposal(party_id):
+                self._context.send(party_id, self.submission.proposal)
+            case machine.SendModel(party_id):
+                return self._spawn(self._send_model(party_id))
+            case machine.SendJobEnd(party_id):
+                self._context.send(party_id, self._job_end())
+            case machine.RunRound(number):
+                return self._spawn(self._run_round(number))
+            case machine.Timer(event):
+                rounds = self.submission.planned.spec.rounds
+                proposing = isinstance(event, machine.ProposalDeadlinePassed)
+                seconds = rounds.proposal_deadline_s if proposing else rounds.patience_s
+                loop = asyncio.get_running_loop()
+                return loop.call_later(seconds, self._context.post, bind(self.take, event))
+        return None
+
+    def _spawn(self, work: Awaitable[None]) -> Running:
+        return self._context.tasks.spawn(self._supervised(work))
+
+    async def _supervised(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
+            log.exception("job.broken", job_id=self.job_id)
+            self._context.post(bind(self._broken, failure))
+
+    async def _broken(self, failure: BaseException) -> None:
+        incident = uuid.uuid4().hex[:8]
+        log.error("job.incident", job_id=self.job_id, incident=incident, kind=type(failure).__name__)
+        await self.take(machine.JobFailed(f"internal error, incident {incident} in the aggregator's log"))
+
+    async def _run_round(self, number: int) -> None:
+        """Load or create the round, then hand it to the coordinator's task."""
+        store = self._context.store
+        stored = await self._context.write(store.round, self.job_id, number)
+        if stored is None:
+            progress = await self._latest_progress()
+            query = await self._create_query(number, progress)
+            now = self._context.clock.now()
+            data, saved = aggregator_message_to_wire(query), self._encode(progress)
+            await self._context.write(store.start_round, self.job_id, number, data, saved, now)
+        else:
+            loaded = aggregator_message_from_wire(stored.query)
+            if not isinstance(loaded, Query):
+                raise StorageError(f"the stored query of job {self.job_id} round {number} is another message")
+            query, progress = loaded, self._decode(stored.state)
+        fields = query.fields
+        state = round_machine.AggregatorRound(
+            parameters=round_machine.RoundParameters(
+                members=self.state.parameters.members,
+                cohort=tuple(p for p in self.state.parameters.members if p in fields.cohort),
+                round_quorum=fields.round_quorum,
+                decryption_threshold=self._context.roster.parameters.decryption_threshold,
+            )
+        )
+        for event in await self._context.write(store.round_events, self.job_id, number):
+            state = round_machine.step(state, event)
+        live = LiveRound(
+            self._context,
+            query,
+            state,
+            self.submission.planned.spec.rounds,
+            released=bind(self._released, query, progress),
+            aborted=self._aborted,
+            broken=self._broken,
+            changed=self._changed,
+        )
+        self._context.post(bind(self._begin, live))
+
+    async def _begin(self, live: LiveRound) -> None:
+        if self.state.phase is machine.Phase.RUNNING:
+            self.round = live
+            live.resume()
+            self._changed()
+
+    async def _create_query(self, number: int, progress: Progress) -> Query:
+        planned, roster = self.submission.planned, self._context.roster
+        ask = await self._context.compute(planned.algorithm.next_ask, progress.state)
+        if ask is None or ask.round_number != number:
+            raise StorageError(f"the stored state of job {self.job_id} does not ask for round {number}")
+        body = document.encode(dict(ask.body))
+        transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
+        fields = SessionFields(
+            roster_digest=roster.digest(),
+            key_epoch=roster.key_epoch,
+            job_id=self.job_id,
+            spec_digest=self.submission.proposal.spec_digest,
+            round_number=number,
+            body_digest=body_digest(body),
+            cohort=tuple(sorted(self.state.cohort)),
+            round_quorum=round_quorum(planned.spec, roster.parameters),
+            terms=self.submission.terms.rounds[number - 1].shortened(ask.length),
+            previous_transcript=transcripts[-1] if transcripts else b"",
+        )
+        label, items = Query.signed_items(fields.session_id)
+        return Query(fields=fields, body=body, signature=self._context.signing_key.sign(label, *items))
+
+    async def _released(self, query: Query, progress: Progress, transcript: bytes, release: Release) -> None:
+        """Update the algorithm's state with a release, then go on or finish."""
+        number = query.fields.round_number
+        algorithm = self.submission.planned.algorithm
+        ask = Ask(number, document.decode(query.body, "the stored query", most=MODEL_BYTES))
+        state = await self._context.compute(algorithm.update, progress.state, ask, release)
+        following = Progress(state, (*progress.contributors, release.contributors))
+        model: bytes | None = None
+        event: machine.RoundReleased | machine.ModelFinished = machine.RoundReleased(number)
+        if await self._context.compute(algorithm.next_ask, state) is None:
+            transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
+            model = self._model(following, (*transcripts, transcript)).to_bytes()
+            event = machine.ModelFinished()
+        saved = self._encode(following)
+
+        def finish(now: datetime) -> None:
+            self._context.store.finish_round(
+                self.job_id, number, transcript_digest=transcript, state=saved, event=event, model=model, at=now
+            )
+
+        log.info("round.released", job_id=self.job_id, round=number, contributors=release.contributors)
+        self._context.post(bind(self._take_released, event, finish))
+
+    async def _take_released(
+        self, event: machine.RoundReleased | machine.ModelFinished, finish: Callable[[datetime], None]
+    ) -> None:
+        self._finishing = finish
+        try:
+            await self.take(event)
+        finally:
+            self._finishing = None
+
+    def _model(self, progress: Progress, transcripts: tuple[bytes, ...]) -> Model:
+        planned, proposal = self.submission.planned, self.submission.proposal
+        goal = planned.spec.privacy
+        return Model(
+            name=planned.spec.name,
+            algorithm=planned.spec.algorithm,
+            schema=planned.schema,
+            body=planned.algorithm.finish(progress.state),
+            lineage=Lineage(
+                federation=self._context.roster.federation,
+                job_id=self.job_id,
+                job_spec_digest=proposal.spec_digest.hex(),
+                roster_digest=proposal.roster_digest.hex(),
+                rounds=len(transcripts),
+                contributors=progress.contributors,
+                epsilon=goal.epsilon_text,
+                delta=goal.delta_text,
+                unit=goal.unit.value,
+                mechanism=goal.mechanism.value,
+                placement=goal.placement.value,
+                transcript_digests=tuple(digest.hex() for digest in transcripts),
+            ),
+        )
+
+    async def _aborted(self, state: round_machine.AggregatorRound) -> None:
+        reason = state.reason.value if state.reason else "unknown"
+        words = f"round {self.state.round_number} was aborted: {reason}"
+        for who, why in (
+            ("blamed", state.culprits),
+            ("refused", tuple(f"{p} ({c})" for p, c in state.refusals.items())),
+        ):
+            words += f"; {who}: {', '.join(why)}" if why else ""
+        await self.take(machine.JobFailed(words))
+
+    async def _send_model(self, party_id: PartyId) -> None:
+        self._context.send(party_id, await self._model_delivery())
+
+    async def _model_delivery(self) -> ModelDelivery:
+        if self._delivery is None:
+            model = await self._context.write(self._context.store.model, self.job_id)
+            if model is None:
+                raise StorageError(f"the model of job {self.job_id} is not stored")
+            label, items = ModelDelivery.signed_items(self.job_id, model)
+            signature = self._context.signing_key.sign(label, *items)
+            self._delivery = ModelDelivery(job_id=self.job_id, model=model, signature=signature)
+        return self._delivery
+
+    def _job_end(self) -> JobEnd:
+        outcome = self.state.outcome or JobOutcome.FAILED
+        label, items = JobEnd.signed_items(self.job_id, outcome, self.state.reason)
+        signature = self._context.signing_key.sign(label, *items)
+        return JobEnd(job_id=self.job_id, outcome=outcome, reason=self.state.reason, signature=signature)
+
+    async def _latest_progress(self) -> Progress:
+        saved = await self._context.write(self._context.store.latest_state, self.job_id)
+        if saved is not None:
+            return self._decode(saved)
+        planned = self.submission.planned
+        return Progress(
+            await self._context.compute(planned.algorithm.initial_state, planned.config, planned.schema), ()
+        )
+
+    def _encode(self, progress: Progress) -> bytes:
+        state = self.submission.planned.algorithm.state_to_document(progress.state)
+        return document.encode({"state": state, "contributors": list(progress.contributors)})
+
+    def _decode(self, data: bytes) -> Progress:
+        planned = self.submission.planned
+        value = document.decode(data, "the stored state", most=MODEL_BYTES)
+        state = planned.algorithm.state_from_document(planned.config, planned.schema, value["state"])
+        return Progress(state, tuple(value["contributors"]))

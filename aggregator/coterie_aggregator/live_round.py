@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One running round: connects its state machine with spool, workers, timers and parties."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial as bind
+
+import structlog
+
+from coterie_aggregator import round as machine
+from coterie_aggregator import round_events as events
+from coterie_aggregator.context import Context
+from coterie_aggregator.machine import Machine, Running
+from coterie_aggregator.opening import FixedTranscript, RoundArithmetic
+from coterie_common.errors import Equivocation, MalformedMessage, ParameterMismatch, PeerError, StaleRound
+from coterie_common.identifiers import PartyId
+from coterie_common.learning.algorithm import Release
+from coterie_common.protocol.job_spec import RoundSettings
+from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, Query
+from coterie_common.wire.federation import party_message_from_wire, party_message_to_wire
+
+log = structlog.get_logger(__name__)
+
+
+class LiveRound:
+    """One round of one job.
+
+    Args:
+        context: of the aggregator.
+        query: signed and stored.
+        state: folded from the stored events.
+        settings: deadlines of the job.
+        released: called with transcript digest and release, outside the coordinator's task.
+        aborted: called with the state of an aborted round.
+        broken: called when our own code failed.
+        changed: called after every change that people may want to see.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        query: Query,
+        state: machine.AggregatorRound,
+        settings: RoundSettings,
+        *,
+        released: Callable[[bytes, Release], Awaitable[None]],
+        aborted: Callable[[machine.AggregatorRound], Awaitable[None]],
+        broken: Callable[[BaseException], Awaitable[None]],
+        changed: Callable[[], None],
+    ) -> None:
+        self.query = query
+        self._context = context
+        self._settings = settings
+        self._released = released
+        self._aborted = aborted
+        self._broken = broken
+        self._changed = changed
+        self._job_id = query.fields.job_id
+        self._number = query.fields.round_number
+        self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, context.encryptor)
+        self._transcript: asyncio.Task[FixedTranscript] | None = None
+        self._machine = Machine(
+            state, step=machine.step, outstanding=machine.outstanding, persist=self._persist, start=self._start
+        )
+
+    @property
+    def state(self) -> machine.AggregatorRound:
+        """Where the round stands."""
+        return self._machine.state
+
+    def resume(self) -> None:
+        """Begin, or go on after a restart."""
+        self._machine.carry_out()
+
+    def stop(self) -> None:
+        """Call off timers and computations."""
+        self._machine.stop()
+        if self._transcript:
+            self._transcript.cancel()
+
+    def party_connected(self, party_id: PartyId) -> None:
+        """Repeat what this party has not answered yet."""
+        self._machine.repeat([machine.SendQuery(party_id), machine.SendDecryptionRequest(party_id)])
+
+    async def take(self, event: events.Event) -> None:
+        """Take an event in the coordinator's task."""
+        if await self._machine.take(event):
+            self._changed()
+
+    async def reply_received(self, party_id: PartyId, reply: EncryptedReply) -> None:
+        """Spool a reply, then let the machine have it.
+
+        Raises:
+            PeerError: it is another party's, for another query, or differs from an earlier one.
+        """
+        if reply.contribution.party_id != party_id:
+            raise MalformedMessage("the reply names another party than the one that sent it", culprits=(party_id,))
+        if reply.session_id != self.query.fields.session_id:
+            raise ParameterMismatch("the reply answers another query", culprits=(party_id,))
+        data = party_message_to_wire(reply)
+        if party_id in self.state.contributions:
+            if (
+                await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
+                != data
+            ):
+                raise Equivocation("a second, different reply in the same round", culprits=(party_id,))
+            return
+        if self.state.phase is not machine.Phase.COLLECTING:
+            raise StaleRound("the sum of this round is already fixed", culprits=())
+        await self._context.write(self._context.spool.put_contribution, self._job_id, self._number, party_id, data)
+        await self.take(events.ContributionReceived(party_id))
+
+    async def partial_received(self, party_id: PartyId, partial: PartialDecryption) -> None:
+        """Spool a partial decryption, then let the machine have it; raises ``PeerError``."""
+        if partial.party_id != party_id:
+            raise MalformedMessage("the partial decryption names another party than its sender", culprits=(party_id,))
+        if self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
+            return
+        data = party_message_to_wire(partial)
+        await self._context.write(self._context.spool.put_partial, self._job_id, self._number, party_id, data)
+        await self.take(events.PartialReceived(party_id))
+
+    async def refused(self, party_id: PartyId, code: str) -> None:
+        """A party declined what it was last asked in this round."""
+        if self.state.phase is machine.Phase.COLLECTING:
+            await self.take(events.ReplyRefused(party_id, code))
+        else:
+            await self.take(events.DecryptionRefused(party_id, code))
+
+    async def _persist(self, event: events.Event) -> None:
+        now = self._context.clock.now()
+        await self._context.write(self._context.store.append_round_event, self._job_id, self._number, event, now)
+
+    def _start(self, effect: machine.Effect) -> Running | None:
+        match effect:
+            case machine.SendQuery(party_id):
+                self._context.send(party_id, self.query)
+            case machine.VerifyContribution(party_id):
+                return self._spawn(self._verify_contribution(party_id))
+            case machine.SendDecryptionRequest(party_id):
+                return self._spawn(self._send_request(party_id))
+            case machine.VerifyPartial(party_id):
+                return self._spawn(self._verify_partial(party_id))
+            case machine.OpenSum():
+                return self._spawn(self._open_sum())
+            case machine.EndJob():
+                self._context.post(bind(self._aborted, self.state))
+            case machine.Timer(event):
+                seconds = {
+                    events.DeadlinePassed: self._settings.deadline_s,
+                    events.PatiencePassed: self._settings.patience_s,
+                    events.RoundTimedOut: self._settings.timeout_s,
+                }[type(event)]
+                loop = asyncio.get_running_loop()
+                return loop.call_later(seconds, self._context.post, bind(self.take, event))
+        return None
+
+    def _spawn(self, work: Awaitable[None]) -> Running:
+        return self._context.tasks.spawn(self._supervised(work))
+
+    async def _supervised(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
+            log.exception("round.failed", job_id=self._job_id, round=self._number, incident=uuid.uuid4().hex)
+            self._context.post(bind(self._broken, failure))
+
+    async def _verify_contribution(self, party_id: PartyId) -> None:
+        data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
+        try:
+            await self._context.compute(self._arithmetic.verify_reply, _reply(data))
+        except PeerError as error:
+            self._blame("contribution.rejected", party_id, error)
+            self._context.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
+        else:
+            self._context.post(bind(self.take, events.ContributionVerified(party_id)))
+
+    async def _send_request(self, party_id: PartyId) -> None:
+        self._context.send(party_id, (await self._fixed_transcript()).request)
+
+    async def _verify_partial(self, party_id: PartyId) -> None:
+        data = await self._context.write(self._context.spool.partial, self._job_id, self._number, party_id)
+        transcript = await self._fixed_transcript()
+        try:
+            await self._context.compute(self._arithmetic.verify_partial, _partial(data), transcript)
+        except PeerError as error:
+            self._blame("partial_decryption.rejected", party_id, error)
+            self._context.post(bind(self.take, events.PartialRejected(party_id, error.code)))
+        else:
+            self._context.post(bind(self.take, events.PartialVerified(party_id)))
+
+    async def _open_sum(self) -> None:
+        partials = {}
+        for party_id in self.state.verified_partials:
+            data = await self._context.write(self._context.spool.partial, self._job_id, self._number, party_id)
+            partials[self._context.roster.member(party_id).index] = _partial(data)
+        release = await self._context.compute(self._arithmetic.open_sum, partials, len(self.state.contributors))
+        digest = (await self._fixed_transcript()).digest
+        await self._released(digest, release)
+
+    async def _fixed_transcript(self) -> FixedTranscript:
+        """Compute the transcript once; every asker gets the same."""
+        if self._transcript is None:
+            self._transcript = asyncio.ensure_future(self._fix_transcript())
+        return await asyncio.shield(self._transcript)
+
+    async def _fix_transcript(self) -> FixedTranscript:
+        contributions = []
+        for party_id in self.state.contributors:
+            data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
+            contributions.append(_reply(data).contribution)
+        return await self._context.compute(self._arithmetic.fix_transcript, contributions, self._context.signing_key)
+
+    def _blame(self, event: str, party_id: PartyId, error: PeerError) -> None:
+        log.warning(
+            event, job_id=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message
+        )
+
+
+def _reply(data: bytes) -> EncryptedReply:
+    message = party_message_from_wire(data)
+    if not isinstance(message, EncryptedReply):
+        raise MalformedMessage("the spooled contribution is another kind of message")
+    return message
+
+
+def _partial(data: bytes) -> PartialDecryption:
+    message = party_message_from_wire(data)
+    if not isinstance(message, PartialDecryption):
+        raise MalformedMessage("the spooled partial decryption is another kind of message")
+    return message

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Drives a pure state machine: takes an event, persists it, then carries out what became outstanding.
+
+Invariants:
+- An event is durable before anything that follows from it is visible outside.
+- What is carried out is exactly what the state says is outstanding: after a restart the same is started again.
+- ``take`` is called from one task only; computations run elsewhere and come back as events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, Protocol, TypeVar
+
+S = TypeVar("S")
+E = TypeVar("E")
+F = TypeVar("F")
+
+
+class Running(Protocol):
+    """What a started effect leaves behind: something that can be called off."""
+
+    def cancel(self) -> object:
+        """Call it off; its result would be ignored anyway."""
+        ...
+
+
+class Machine(Generic[S, E, F]):
+    """One live state machine.
+
+    Args:
+        state: from which it goes on.
+        step: pure transition; returns the very same state for an event that does not apply.
+        outstanding: pure: what is to be done in a state.
+        persist: makes one event durable.
+        start: begins one effect and returns what cancels it, or ``None``.
+    """
+
+    def __init__(
+        self,
+        state: S,
+        *,
+        step: Callable[[S, E], S],
+        outstanding: Callable[[S], frozenset[F]],
+        persist: Callable[[E], Awaitable[None]],
+        start: Callable[[F], Running | None],
+    ) -> None:
+        self.state = state
+        self._step = step
+        self._outstanding = outstanding
+        self._persist = persist
+        self._start = start
+        self._active: dict[F, Running | None] = {}
+
+    async def take(self, event: E) -> bool:
+        """Take one event; returns whether it changed the state."""
+        following = self._step(self.state, event)
+        if following is self.state or following == self.state:
+            return False
+        await self._persist(event)
+        self.state = following
+        self.carry_out()
+        return True
+
+    def carry_out(self) -> None:
+        """Start what is outstanding and not started yet; call off what lapsed."""
+        wanted = self._outstanding(self.state)
+        for lapsed in self._active.keys() - wanted:
+            if running := self._active.pop(lapsed):
+                running.cancel()
+        for effect in wanted - self._active.keys():
+            self._active[effect] = self._start(effect)
+
+    def repeat(self, effects: Iterable[F]) -> None:
+        """Start again those of ``effects`` that are outstanding, because their first start may have been in vain."""
+        for effect in effects:
+            if effect in self._active:
+                self._active[effect] = self._start(effect)
+
+    def stop(self) -> None:
+        """Call off everything; the state stays."""
+        for running in self._active.values():
+            if running:
+                running.cancel()
+        self._active.clear()
+
+
+class Tasks:
+    """Keeps background tasks alive until they are done, and cancels them all at the end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        """Start ``work``, which handles its own errors."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def cancel(self) -> None:
+        """Cancel all and wait until they ended."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
