@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -62,7 +62,7 @@ class AggregatorJob:
 
     parameters: JobParameters
     phase: Phase = Phase.PROPOSED
-    replies: Mapping[PartyId, PartyReplied] = MappingProxyType({})
+    replies: Mapping[PartyId, PartyReplied] = field(default_factory=lambda: MappingProxyType({}))
     deadline_passed: bool = False
     cohort: tuple[PartyId, ...] = ()
     round_number: int = 0
@@ -188,9 +188,13 @@ Effect = SendProposal | RunRound | SendModel | SendJobEnd | Timer
 
 
 def step(state: AggregatorJob, event: Event) -> AggregatorJob:
-    """Take one event. An event that does not apply returns the very same state."""
+    """Take one event. An event that does not apply, or says nothing new, returns the very same state."""
     handler = _HANDLERS.get((state.phase, type(event)))
-    return state if handler is None else handler(state, event)
+    if handler is None:
+        return state
+    taken = handler(state, event)
+    # The caller tells by identity whether there is something to persist.
+    return state if taken == state else taken
 
 
 def outstanding(state: AggregatorJob) -> frozenset[Effect]:
@@ -216,8 +220,6 @@ def outstanding(state: AggregatorJob) -> frozenset[Effect]:
 def _replied(state: AggregatorJob, event: PartyReplied) -> AggregatorJob:
     earlier = state.replies.get(event.party_id)
     if event.party_id not in state.parameters.members or (earlier and earlier.decision is not Decision.HELD):
-        return state
-    if earlier == event:
         return state
     replied = replace(state, replies=MappingProxyType({**state.replies, event.party_id: event}))
     missing = len(replied.parameters.members) - len(replied.replies)
@@ -250,6 +252,8 @@ def _finished(state: AggregatorJob, event: ModelFinished) -> AggregatorJob:
 
 def _receipt(state: AggregatorJob, event: ReceiptReceived) -> AggregatorJob:
     if event.party_id not in state.parameters.members or event.party_id in state.receipts:
+        return state
+    if state.phase is Phase.ENDED and state.outcome is not JobOutcome.COMPLETED:
         return state
     received = replace(state, receipts=state.receipts | {event.party_id})
     if state.phase is Phase.DELIVERING and received.receipts == frozenset(state.parameters.members):

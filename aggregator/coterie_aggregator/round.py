@@ -83,7 +83,10 @@ class RoundParameters:
 
 
 Standings = Mapping[PartyId, Standing]
-_NOBODY: Standings = MappingProxyType({})
+
+
+def _nobody() -> Mapping[PartyId, Any]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +108,12 @@ class AggregatorRound:
 
     parameters: RoundParameters
     phase: Phase = Phase.COLLECTING
-    contributions: Standings = _NOBODY
-    refusals: Mapping[PartyId, str] = field(default_factory=lambda: MappingProxyType({}))
+    contributions: Standings = field(default_factory=_nobody)
+    refusals: Mapping[PartyId, str] = field(default_factory=_nobody)
     deadline_passed: bool = False
     contributors: tuple[PartyId, ...] = ()
     asked: frozenset[PartyId] = frozenset()
-    partials: Standings = _NOBODY
+    partials: Standings = field(default_factory=_nobody)
     culprits: tuple[PartyId, ...] = ()
     reason: AbortReason | None = None
 
@@ -183,9 +186,13 @@ Effect = SendQuery | VerifyContribution | SendDecryptionRequest | VerifyPartial 
 
 
 def step(state: AggregatorRound, event: Event) -> AggregatorRound:
-    """Take one event. An event that does not apply returns the very same state."""
+    """Take one event. An event that does not apply, or says nothing new, returns the very same state."""
     handler = _HANDLERS.get((state.phase, type(event)))
-    return state if handler is None else _settle(handler(state, event))
+    if handler is None:
+        return state
+    taken = handler(state, event)
+    # The caller tells by identity whether there is something to persist.
+    return state if taken == state else _settle(taken)
 
 
 def outstanding(state: AggregatorRound) -> frozenset[Effect]:
@@ -272,12 +279,16 @@ def _mark(standings: Standings, party_id: PartyId, standing: Standing) -> Standi
     return MappingProxyType({**standings, party_id: standing})
 
 
+def _without(refusals: Mapping[PartyId, str], party_id: PartyId) -> Mapping[PartyId, str]:
+    """Forget a refusal of a party that delivered after all."""
+    return MappingProxyType({p: code for p, code in refusals.items() if p != party_id})
+
+
 def _contribution_received(state: AggregatorRound, event: ContributionReceived) -> AggregatorRound:
     if event.party_id not in state.parameters.cohort or event.party_id in state.contributions:
         return state
-    refusals = MappingProxyType({p: code for p, code in state.refusals.items() if p != event.party_id})
     contributions = _mark(state.contributions, event.party_id, Standing.RECEIVED)
-    return replace(state, contributions=contributions, refusals=refusals)
+    return replace(state, contributions=contributions, refusals=_without(state.refusals, event.party_id))
 
 
 def _contribution_verified(state: AggregatorRound, event: ContributionVerified) -> AggregatorRound:
@@ -294,8 +305,10 @@ def _contribution_rejected(state: AggregatorRound, event: ContributionRejected) 
 
 
 def _refused(state: AggregatorRound, event: ReplyRefused | DecryptionRefused) -> AggregatorRound:
-    answered = state.contributions if state.phase is Phase.COLLECTING else state.partials
-    if event.party_id not in state.parameters.members or event.party_id in answered:
+    collecting = state.phase is Phase.COLLECTING
+    answered = state.contributions if collecting else state.partials
+    could_answer = state.parameters.cohort if collecting else state.asked
+    if event.party_id not in could_answer or event.party_id in answered:
         return state
     return replace(state, refusals=MappingProxyType({**state.refusals, event.party_id: event.code}))
 
@@ -307,7 +320,8 @@ def _deadline(state: AggregatorRound, event: DeadlinePassed) -> AggregatorRound:
 def _partial_received(state: AggregatorRound, event: PartialReceived) -> AggregatorRound:
     if event.party_id not in state.asked or event.party_id in state.partials:
         return state
-    return replace(state, partials=_mark(state.partials, event.party_id, Standing.RECEIVED))
+    partials = _mark(state.partials, event.party_id, Standing.RECEIVED)
+    return replace(state, partials=partials, refusals=_without(state.refusals, event.party_id))
 
 
 def _partial_verified(state: AggregatorRound, event: PartialVerified) -> AggregatorRound:
