@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Proof that partial decryptions c_k = C_k^{2Δ·s_i} were made with the share behind v_i = v^{s_i}.
+
+One proof for all ciphertexts of a round: with weights ρ_k, X = ∏ C_k^{4Δ·ρ_k} and Y = ∏ c_k^{2ρ_k}, it shows that
+log_X Y = log_v v_i. Commitments a = X^r, b = v^r, challenge e, response z = r + e·s_i over the integers;
+X^z = a·Y^e and v^z = b·v_i^e.
+
+- The witness is s_i itself, below N^{s+1}: r has (s+1)·|N| + 256 bits, 128 for the challenge and 128 for hiding. A
+  nonce sized for anything shorter leaks the share.
+- Weights absorb the whole statement, the challenge also X, Y and the commitments.
+- Squares: C_k^4 and c_k^2 lie in the cyclic group of squares, where the logarithms are unique.
+
+Source: Shoup, EUROCRYPT 2000, proof of correctness; Damgård and Jurik, PKC 2001; batching with small exponents:
+Bellare, Garay and Rabin, EUROCRYPT '98.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from gmpy2 import mpz, powmod, powmod_base_list
+
+from coterie_common.crypto.hashing import Item, Label, challenge, tuple_hash
+from coterie_common.crypto.multiexponentiation import product_of_powers
+from coterie_common.crypto.paillier import PROOF_NONCE_BITS, Ciphertext
+from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
+from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, StateError
+from coterie_common.randomness import RandomSource
+
+_CHALLENGE_BITS: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is proven, and for which round.
+
+    Attributes:
+        session_id: of the round.
+        transcript_digest: of the contributions whose sum is opened.
+        index: i, the party's index.
+        key: the threshold key.
+        ciphertexts: C_1..C_K, at least one.
+        partials: c_1..c_K as they came from the party.
+
+    Raises:
+        KeyMismatch: a ciphertext belongs to another key, or the index to none.
+        StateError: there is no ciphertext.
+    """
+
+    session_id: bytes
+    transcript_digest: bytes
+    index: int
+    key: ThresholdPublicKey
+    ciphertexts: tuple[Ciphertext, ...] = field(repr=False)
+    partials: tuple[int, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self.key.require_index(self.index)
+        if not self.ciphertexts:
+            raise StateError("a proof of partial decryption covers at least one ciphertext")
+        for ciphertext in self.ciphertexts:
+            self.key.public_key.require_own(ciphertext)
+
+    @property
+    def verification_key(self) -> int:
+        """v_i."""
+        return self.key.verification_keys[self.index - 1]
+
+    def items(self) -> tuple[Item, ...]:
+        """Return everything that weights and challenge absorb."""
+        return (
+            self.session_id,
+            self.transcript_digest,
+            self.index,
+            self.key.digest(),
+            self.verification_key,
+            [ciphertext.value for ciphertext in self.ciphertexts],
+            self.partials,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The proof.
+
+    Attributes:
+        commitment_x: a = X^r.
+        commitment_v: b = v^r.
+        response: z, at most one bit longer than r.
+    """
+
+    commitment_x: int = field(repr=False)
+    commitment_v: int = field(repr=False)
+    response: int = field(repr=False)
+
+    def to_bytes(self, key: ThresholdPublicKey) -> bytes:
+        """Return the one encoding: a, b, z, big-endian, each of a length that follows from the key."""
+        numbers = (self.commitment_x, self.commitment_v, self.response)
+        return b"".join(number.to_bytes(size, "big") for number, size in zip(numbers, _sizes(key), strict=True))
+
+    @classmethod
+    def from_bytes(cls, key: ThresholdPublicKey, data: bytes) -> Proof:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            MalformedMessage: another length.
+        """
+        sizes = _sizes(key)
+        if len(data) != sum(sizes):
+            raise MalformedMessage(f"a proof of partial decryption has {len(data)} bytes instead of {sum(sizes)}")
+        middle, last = sizes[0], sizes[0] + sizes[1]
+        return cls(*(int.from_bytes(part, "big") for part in (data[:middle], data[middle:last], data[last:])))
+
+
+def prove(statement: Statement, share: KeyShare, random: RandomSource) -> Proof:
+    """Prove that the partial decryptions were made with ``share``.
+
+    Costs two powers as long as a partial decryption each, with the interpreter's lock released.
+
+    Raises:
+        KeyMismatch: the share has another index, or the statement does not have one value per ciphertext.
+
+    Security: r is drawn anew for every proof; two proofs with the same one reveal the share.
+    """
+    if share.index != statement.index or len(statement.partials) != len(statement.ciphertexts):
+        raise KeyMismatch("the share or the partial decryptions do not belong to the statement")
+    modulus = statement.key.public_key.ciphertext_modulus
+    x, y = _batched(statement)
+    r = random.randbits(nonce_bits(statement.key))
+    a, b = (int(power) for power in powmod_base_list([x, statement.key.verification_base], r, modulus))
+    e = _challenge(statement, x, y, a, b)
+    return Proof(a, b, r + e * share.value.reveal())
+
+
+def verify(statement: Statement, proof: Proof) -> None:
+    """Check a proof.
+
+    Raises:
+        InvalidProof: with the number of the failed check; the culprit is the party with the statement's index.
+    """
+    key = statement.key.public_key
+    modulus = mpz(key.ciphertext_modulus)
+    # 1. One value per ciphertext.
+    if len(statement.partials) != len(statement.ciphertexts):
+        raise _invalid(statement, 1, f"{len(statement.partials)} values for {len(statement.ciphertexts)} ciphertexts")
+    # 2. Every value is a unit in range.
+    if not all(map(key.is_unit, statement.partials)):
+        raise _invalid(statement, 2, "a value is out of range or no unit")
+    # 3. The commitments are units in range.
+    if not (key.is_unit(proof.commitment_x) and key.is_unit(proof.commitment_v)):
+        raise _invalid(statement, 3, "a commitment is out of range or no unit")
+    # 4. The response is no longer than an honest one can be.
+    if not 0 <= proof.response < 1 << (nonce_bits(statement.key) + 1):
+        raise _invalid(statement, 4, "the response is out of range")
+    x, y = _batched(statement)
+    e = _challenge(statement, x, y, proof.commitment_x, proof.commitment_v)
+    bases = [x, statement.key.verification_base]
+    x_power, v_power = powmod_base_list(bases, proof.response, modulus)
+    # 5. The verification key has the logarithm that the response answers for.
+    if v_power != proof.commitment_v * powmod(statement.verification_key, e, modulus) % modulus:
+        raise _invalid(statement, 5, "the equation of the verification key does not hold")
+    # 6. The partial decryptions have the same logarithm.
+    if x_power != proof.commitment_x * powmod(y, e, modulus) % modulus:
+        raise _invalid(statement, 6, "the equation of the partial decryptions does not hold")
+
+
+def nonce_bits(key: ThresholdPublicKey) -> int:
+    """Return |r| = (s+1)·|N| + 256."""
+    return (key.public_key.s + 1) * key.public_key.key_bits + PROOF_NONCE_BITS
+
+
+def _batched(statement: Statement) -> tuple[int, int]:
+    modulus = statement.key.public_key.ciphertext_modulus
+    count = len(statement.ciphertexts)
+    size = _CHALLENGE_BITS // 8
+    digest = tuple_hash(Label.PARTIAL_DECRYPTION_WEIGHT, *statement.items(), digest_bytes=size * count)
+    weights = [int.from_bytes(digest[size * k : size * (k + 1)], "big") for k in range(count)]
+    x = product_of_powers([ciphertext.value for ciphertext in statement.ciphertexts], weights, modulus)
+    y = product_of_powers(statement.partials, weights, modulus)
+    return int(powmod(x, 4 * statement.key.delta, modulus)), int(powmod(y, 2, modulus))
+
+
+def _challenge(statement: Statement, x: int, y: int, a: int, b: int) -> int:
+    return challenge(Label.PARTIAL_DECRYPTION_PROOF, *statement.items(), x, y, a, b, bits=_CHALLENGE_BITS)
+
+
+def _sizes(key: ThresholdPublicKey) -> tuple[int, int, int]:
+    size = key.public_key.ciphertext_bytes
+    return size, size, -(-(nonce_bits(key) + 1) // 8)
+
+
+def _invalid(statement: Statement, check: int, detail: str) -> InvalidProof:
+    return InvalidProof(f"proof of partial decryption by party index {statement.index}: {detail}", check=check)

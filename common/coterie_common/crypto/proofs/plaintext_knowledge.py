@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Proof that a party knows the plaintexts of its ciphertexts C_k = (1+N)^{M_k} · h_s^{α_k}.
+
+Without it a party could submit another's ciphertext, inverted or mauled, and cancel or double it in the sum. One proof
+covers all ciphertexts of a contribution and is bound to session, party and padded part.
+
+A Schnorr proof made non-interactive, batched: A = (1+N)^u · h_s^w, challenges e_k, z = u + Σ e_k·M_k mod N^s,
+y = w + Σ e_k·α_k over the integers; A · ∏ C_k^{e_k} = (1+N)^z · h_s^y.
+
+- The challenges absorb parameters, statement and commitment; each ciphertext has a challenge of its own.
+- y hides the nonces because w is longer by 256 bits and the number of ciphertexts: 128 bits are the challenge's, the
+  rest is the statistical distance 2^-128.
+
+Source: Damgård, Jurik and Nielsen 2010, proof of plaintext knowledge; Fiat–Shamir with the whole statement.
+Deviation: several ciphertexts in one proof; the second response is an integer, since the order of h_s is unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from gmpy2 import mpz
+
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.multiexponentiation import product_of_powers
+from coterie_common.crypto.paillier import PROOF_NONCE_BITS, Ciphertext, Encryptor, Nonce, PublicKey
+from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, StateError
+from coterie_common.limits import CIPHERTEXTS_MOST
+from coterie_common.randomness import RandomSource
+
+_CHALLENGE_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is proven, and for whom.
+
+    Attributes:
+        session_id: of the round.
+        party_id: who proves.
+        public_key: of all ciphertexts.
+        padded_digest: digest of the padded part that goes with them.
+        ciphertexts: C_1..C_K, 1 to ``limits.CIPHERTEXTS_MOST``.
+
+    Raises:
+        KeyMismatch: a ciphertext belongs to another key.
+        StateError: no ciphertext or too many.
+    """
+
+    session_id: bytes
+    party_id: str
+    public_key: PublicKey
+    padded_digest: bytes
+    ciphertexts: tuple[Ciphertext, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.ciphertexts) <= CIPHERTEXTS_MOST:
+            raise StateError(f"a proof covers 1 to {CIPHERTEXTS_MOST} ciphertexts, not {len(self.ciphertexts)}")
+        for ciphertext in self.ciphertexts:
+            self.public_key.require_own(ciphertext)
+
+    @property
+    def nonce_bits(self) -> int:
+        """|w| = |α| + 256 + ⌈log2 K⌉."""
+        return self.public_key.nonce_bits + PROOF_NONCE_BITS + (len(self.ciphertexts) - 1).bit_length()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Witness:
+    """What the prover knows; shows nothing of it.
+
+    Attributes:
+        plaintexts: M_1..M_K.
+        nonces: α_1..α_K.
+    """
+
+    plaintexts: tuple[int, ...]
+    nonces: tuple[Nonce, ...]
+
+    def __repr__(self) -> str:
+        return "Witness(<redacted>)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be pickled or copied")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The proof.
+
+    Attributes:
+        commitment: A.
+        plaintext_response: z, below N^s.
+        nonce_response: y, at most one bit longer than w.
+    """
+
+    commitment: int = field(repr=False)
+    plaintext_response: int = field(repr=False)
+    nonce_response: int = field(repr=False)
+
+    def to_bytes(self, key: PublicKey) -> bytes:
+        """Return the one encoding: A, z, y, big-endian, each of a length that follows from the key."""
+        numbers = (self.commitment, self.plaintext_response, self.nonce_response)
+        return b"".join(number.to_bytes(size, "big") for number, size in zip(numbers, _sizes(key), strict=True))
+
+    @classmethod
+    def from_bytes(cls, key: PublicKey, data: bytes) -> Proof:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            MalformedMessage: another length.
+        """
+        sizes = _sizes(key)
+        if len(data) != sum(sizes):
+            raise MalformedMessage(f"a proof of plaintext knowledge has {len(data)} bytes instead of {sum(sizes)}")
+        middle, last = sizes[0], sizes[0] + sizes[1]
+        return cls(*(int.from_bytes(part, "big") for part in (data[:middle], data[middle:last], data[last:])))
+
+
+def prove(statement: Statement, witness: Witness, encryptor: Encryptor, random: RandomSource) -> Proof:
+    """Prove knowledge of the plaintexts.
+
+    Raises:
+        KeyMismatch: witness or encryptor do not belong to the statement.
+
+    Security: the nonces u and w are drawn anew for every proof; two proofs with the same ones reveal the witness.
+    """
+    key = statement.public_key
+    _require_own(statement, encryptor)
+    if not len(witness.plaintexts) == len(witness.nonces) == len(statement.ciphertexts):
+        raise KeyMismatch("a proof needs the plaintext and the nonce of every ciphertext")
+    u = random.randbelow(key.plaintext_modulus)
+    w = random.randbits(statement.nonce_bits)
+    commitment = encryptor.masked(u, w)
+    challenges = _challenges(statement, commitment)
+    for challenge, plaintext, nonce in zip(challenges, witness.plaintexts, witness.nonces, strict=True):
+        u += challenge * plaintext
+        w += challenge * nonce.reveal()
+    return Proof(commitment, u % key.plaintext_modulus, w)
+
+
+def verify(statement: Statement, proof: Proof, encryptor: Encryptor) -> None:
+    """Check a proof.
+
+    Raises:
+        InvalidProof: with the number of the failed check and the party as culprit.
+        KeyMismatch: the encryptor belongs to another key.
+    """
+    key = statement.public_key
+    _require_own(statement, encryptor)
+    # 1. The commitment is a unit in range.
+    if not key.is_unit(proof.commitment):
+        raise _invalid(statement, 1, "the commitment is out of range or no unit")
+    # 2. The response for the plaintexts is a residue.
+    if not 0 <= proof.plaintext_response < key.plaintext_modulus:
+        raise _invalid(statement, 2, "the response for the plaintexts is out of range")
+    # 3. The response for the nonces is no longer than an honest one can be.
+    if not 0 <= proof.nonce_response < 1 << (statement.nonce_bits + 1):
+        raise _invalid(statement, 3, "the response for the nonces is out of range")
+    # 4. The equation holds.
+    powers = product_of_powers(
+        [ciphertext.value for ciphertext in statement.ciphertexts],
+        _challenges(statement, proof.commitment),
+        key.ciphertext_modulus,
+    )
+    left = mpz(proof.commitment) * powers % key.ciphertext_modulus
+    if left != encryptor.masked(proof.plaintext_response, proof.nonce_response):
+        raise _invalid(statement, 4, "the equation does not hold")
+
+
+def _challenges(statement: Statement, commitment: int) -> list[int]:
+    digest = tuple_hash(
+        Label.PLAINTEXT_KNOWLEDGE,
+        statement.session_id,
+        statement.party_id,
+        statement.public_key.digest(),
+        statement.padded_digest,
+        [ciphertext.value for ciphertext in statement.ciphertexts],
+        commitment,
+        digest_bytes=_CHALLENGE_BYTES * len(statement.ciphertexts),
+    )
+    return [
+        int.from_bytes(digest[start : start + _CHALLENGE_BYTES], "big")
+        for start in range(0, len(digest), _CHALLENGE_BYTES)
+    ]
+
+
+def _sizes(key: PublicKey) -> tuple[int, int, int]:
+    plaintext_bits = key.plaintext_modulus.bit_length()
+    # As long as for the most ciphertexts, so that the length says nothing and follows from the key alone.
+    response_bits = key.nonce_bits + PROOF_NONCE_BITS + (CIPHERTEXTS_MOST - 1).bit_length() + 1
+    return key.ciphertext_bytes, -(-plaintext_bits // 8), -(-response_bits // 8)
+
+
+def _require_own(statement: Statement, encryptor: Encryptor) -> None:
+    if encryptor.public_key != statement.public_key:
+        raise KeyMismatch("the encryptor belongs to another key than the statement")
+
+
+def _invalid(statement: Statement, check: int, detail: str) -> InvalidProof:
+    return InvalidProof(f"proof of plaintext knowledge: {detail}", check=check, culprits=(statement.party_id,))
