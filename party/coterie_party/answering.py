@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party's arithmetic on one round: answer a query, help to open a sum. Run on worker threads.
+
+This is where data becomes a sealed vector; nothing else in the party sends anything that depends on data.
+"""
+
+from __future__ import annotations
+
+from coterie_common import document
+from coterie_common.crypto import threshold
+from coterie_common.crypto.paillier import Ciphertext
+from coterie_common.crypto.proofs import partial_decryption
+from coterie_common.errors import MalformedMessage
+from coterie_common.identifiers import JobId
+from coterie_common.learning.agreement import PlannedJob
+from coterie_common.learning.algorithm import Ask
+from coterie_common.learning.dataset import Dataset
+from coterie_common.limits import QUERY_BODY_BYTES
+from coterie_common.protocol.messages import (
+    NOTHING_PADDED,
+    Contribution,
+    DecryptionRequest,
+    EncryptedReply,
+    PartialDecryption,
+    Query,
+)
+from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.verification.request import OwnKnowledge, VerifiedRequest, verify_request
+from coterie_party.context import Context
+
+
+def check_ask(query: Query, job: PlannedJob) -> Ask:
+    """Return the ask of a query that passed ``verify_query``.
+
+    Raises:
+        MalformedMessage: it is outside the job's plan.
+    """
+    body = document.decode(query.body, "the body of the query", most=QUERY_BODY_BYTES)
+    ask = Ask(query.fields.round_number, body)
+    if ask.length != query.fields.terms.encoding.length:
+        raise MalformedMessage("the body of the query asks another number of values than its terms")
+    job.algorithm.check_ask(job.config, job.schema, ask, job.plan)
+    return ask
+
+
+def answer(context: Context, query: Query, job: PlannedJob, dataset: Dataset) -> EncryptedReply:
+    """Compute the exact answer, add the noise share, encode, seal, prove and sign.
+
+    Raises:
+        MalformedMessage: the ask is outside the job's plan.
+
+    Privacy: draws fresh noise; the caller stores the result before it sends it and never calls this twice for
+        a round whose result may have left.
+    """
+    terms, session_id = query.fields.terms, query.fields.session_id
+    exact = job.algorithm.answer(check_ask(query, job), dataset, context.random)
+    values = terms.encoding.encode(exact) + terms.noise.draw_share(terms.encoding.length, context.random)
+    sealed = _sealing(context, query.fields).seal(values, session_id, context.party_id, context.random)
+    label, items = Contribution.signed_items(session_id, context.party_id, sealed.key_part.digest, NOTHING_PADDED)
+    contribution = Contribution(
+        party_id=context.party_id,
+        key_part=sealed.key_part,
+        padded_digest=NOTHING_PADDED,
+        signature=context.signing_key.sign(label, *items),
+    )
+    return EncryptedReply(
+        job_id=query.fields.job_id,
+        round_number=query.fields.round_number,
+        session_id=session_id,
+        contribution=contribution,
+        padded=sealed.padded,
+    )
+
+
+def verify(
+    context: Context, request: DecryptionRequest, session_id: bytes | None, contribution_digest: bytes | None
+) -> VerifiedRequest:
+    """Check a decryption request against what this party knows by itself; raises as ``verify_request``."""
+    own = OwnKnowledge(
+        party_id=context.party_id,
+        roster=context.roster,
+        session_id=session_id,
+        contribution_digest=contribution_digest,
+    )
+    return verify_request(request, own, _sealing(context, request.fields))
+
+
+def decrypt_partially(
+    context: Context, job_id: JobId, round_number: int, verified: VerifiedRequest
+) -> PartialDecryption:
+    """Decrypt a recorded transcript's sum with the own key share, prove it and sign.
+
+    Privacy: the caller has recorded the transcript, and never records another one for this round.
+    """
+    key, total = context.key, verified.total
+    values = threshold.partial_decrypt(key, context.share, total)
+    statement = partial_decryption.Statement(
+        session_id=verified.session_id,
+        transcript_digest=verified.transcript_digest,
+        index=context.share.index,
+        key=key,
+        ciphertexts=total,
+        partials=values,
+    )
+    proof = partial_decryption.prove(statement, context.share, context.random).to_bytes(key)
+    encoded = tuple(Ciphertext(value, key.public_key).to_bytes() for value in values)
+    label, items = PartialDecryption.signed_items(
+        verified.session_id, verified.transcript_digest, context.party_id, encoded, proof
+    )
+    return PartialDecryption(
+        job_id=job_id,
+        round_number=round_number,
+        session_id=verified.session_id,
+        transcript_digest=verified.transcript_digest,
+        party_id=context.party_id,
+        values=encoded,
+        proof=proof,
+        signature=context.signing_key.sign(label, *items),
+    )
+
+
+def _sealing(context: Context, fields: SessionFields) -> DirectSealing:
+    return DirectSealing(fields.terms, context.roster.parameters.parties, context.encryptor)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What all rounds of one party share: its membership, its key share, its data, its store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial as bind
+from pathlib import Path
+from typing import TypeVar
+
+from coterie_common.clock import Clock
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.roster import Roster
+from coterie_common.randomness import RandomSource
+from coterie_party.config import DatasetBinding
+from coterie_party.policy import Policy
+from coterie_party.store import PartyStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One party.
+
+    Attributes:
+        party_id: own id.
+        roster: in force, verified under the pinned founder's key.
+        key: the threshold public key.
+        encryptor: for the public key.
+        share: own key share.
+        signing_key: own.
+        datasets: data sets that the steward bound, by name.
+        policy: what the steward allows.
+        store: durable state; called on the ``writer`` thread only.
+        models: folder that delivered models go to.
+        random: source of noise and nonces.
+        clock: wall time.
+        writer: one thread that owns the database.
+        workers: threads for data and big-integer work.
+    """
+
+    party_id: PartyId
+    roster: Roster
+    key: ThresholdPublicKey
+    encryptor: Encryptor
+    share: KeyShare
+    signing_key: SigningKey
+    datasets: Mapping[str, DatasetBinding]
+    policy: Policy
+    store: PartyStore
+    models: Path
+    random: RandomSource
+    clock: Clock
+    writer: ThreadPoolExecutor
+    workers: ThreadPoolExecutor
+
+    async def write(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a function of the store on the one writer thread, in the order of the calls."""
+        return await asyncio.get_running_loop().run_in_executor(self.writer, bind(function, *arguments))
+
+    async def compute(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run data or big-integer work on a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, bind(function, *arguments))

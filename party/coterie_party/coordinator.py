@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party's single-writer loop: message → step → persist → effects, one message at a time.
+
+Nothing is decided here: what a round allows is in ``round``, what a message must satisfy in
+``protocol.verification``, whether a job is accepted in ``proposals``.
+
+Invariants:
+- Every ``Persist…`` effect is durable before the state changes and before anything is sent.
+- Long work (data, big integers) runs on worker threads and comes back as an event.
+- Of an error in the party's own data only the code leaves the house, never its text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from fractions import Fraction
+from typing import Any
+
+import structlog
+
+from coterie_common.crypto.paillier import Ciphertext
+from coterie_common.errors import (
+    AlreadyAnswered,
+    ConsentDenied,
+    CoterieError,
+    DataError,
+    PeerError,
+    RefusedError,
+    StaleRound,
+    StorageError,
+    TransientError,
+    UnexpectedMessage,
+    UnknownRound,
+)
+from coterie_common.identifiers import JobId
+from coterie_common.learning.agreement import PlannedJob, plan_job
+from coterie_common.learning.algorithm import Records
+from coterie_common.learning.dataset import Dataset
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.messages import (
+    AggregatorMessage,
+    Decision,
+    DecryptionRequest,
+    JobEnd,
+    JobOutcome,
+    JobProposal,
+    ModelDelivery,
+    ModelReceipt,
+    PartyMessage,
+    Query,
+    Rejection,
+    Welcome,
+)
+from coterie_common.protocol.terms import JobTerms
+from coterie_common.protocol.verification.query import (
+    AcceptedJob,
+    verify_delivery,
+    verify_job_end,
+    verify_proposal,
+    verify_query,
+)
+from coterie_common.protocol.verification.request import VerifiedRequest
+from coterie_common.wire.federation import party_message_from_wire, party_message_to_wire
+from coterie_party import answering
+from coterie_party import round as round_machine
+from coterie_party.context import Context
+from coterie_party.datasets import load_dataset, set_aside_split
+from coterie_party.models import keep_model
+from coterie_party.proposals import reply_to
+from coterie_party.store import PartyJob
+
+log = structlog.get_logger(__name__)
+
+RoundKey = tuple[JobId, int]
+Send = Callable[[PartyMessage], Awaitable[None]]
+
+
+class Coordinator:
+    """All jobs and rounds of one party; handles the connection's messages."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lock = asyncio.Lock()
+        self._rounds: dict[RoundKey, round_machine.PartyRound] = {}
+        self._planned: dict[JobId, PlannedJob] = {}
+        self._datasets: dict[JobId, Dataset] = {}
+        self._working: set[tuple[RoundKey, str]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._send: Send | None = None
+
+    async def failed(self) -> None:
+        """Return, by raising, when durable state cannot be trusted any more."""
+        await asyncio.shield(self._failed)
+
+    async def stop(self) -> None:
+        """Cancel background work; whatever it had not persisted is done again after the next start."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What the connection needs.
+
+    async def connected(self, send: Send) -> None:
+        """The aggregator is there, and repeats whatever this party has not answered."""
+        self._send = send
+
+    async def disconnected(self) -> None:
+        """The stream has ended."""
+        self._send = None
+
+    async def message(self, message: AggregatorMessage) -> None:
+        """Handle one message.
+
+        Raises:
+            PeerError, RefusedError: it is not accepted; nothing has changed.
+            StorageError: durable state failed; the daemon stops.
+        """
+        async with self._lock:
+            match message:
+                case JobProposal():
+                    await self._proposal(message)
+                case Query():
+                    await self._query(message)
+                case DecryptionRequest():
+                    await self._take(
+                        (message.fields.job_id, message.fields.round_number), round_machine.RequestReceived(message)
+                    )
+                case ModelDelivery():
+                    await self._delivery(message)
+                case JobEnd():
+                    await self._job_end(message)
+                case Rejection():
+                    log.warning(
+                        "rejected by the aggregator",
+                        job=message.job_id,
+                        round=message.round_number,
+                        code=message.code,
+                        detail=message.detail,
+                    )
+                case Welcome():
+                    raise UnexpectedMessage("Welcome comes only once")
+
+    async def _proposal(self, proposal: JobProposal) -> None:
+        verify_proposal(proposal, self._context.roster)
+        reply = await reply_to(proposal, self._context)
+        log.info("job proposed", job=proposal.job_id, decision=reply.decision, code=reply.code, detail=reply.detail)
+        await self._say(reply)
+
+    async def _query(self, query: Query) -> None:
+        fields = query.fields
+        job = await self._context.write(self._context.store.job, fields.job_id)
+        if job is None:
+            raise UnknownRound("this party was never asked about this job")
+        if job.decision is not Decision.ACCEPTED:
+            raise ConsentDenied("this party did not accept the job")
+        if job.outcome is not None:
+            raise StaleRound("the job has ended")
+        accepted = AcceptedJob(
+            spec_digest=job.spec_digest,
+            terms=JobTerms.from_bytes(job.terms),
+            previous_cohort=await self._context.write(self._context.store.previous_cohort, job.job_id),
+            transcripts=await self._context.write(self._context.store.transcripts, job.job_id),
+        )
+        verify_query(query, self._context.party_id, self._context.roster, accepted)
+        await self._context.compute(answering.check_ask, query, self._plan(job))
+        await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
+
+    async def _delivery(self, delivery: ModelDelivery) -> None:
+        verify_delivery(delivery, self._context.roster)
+        job = await self._context.write(self._context.store.job, delivery.job_id)
+        spec_digest = job.spec_digest if job else None
+        path = await self._context.write(keep_model, self._context.models, delivery, spec_digest)
+        log.info("model received", job=delivery.job_id, path=str(path))
+        await self._end(delivery.job_id, JobOutcome.COMPLETED)
+        label, items = ModelReceipt.signed_items(delivery.job_id, self._context.party_id, delivery.model_digest)
+        await self._say(
+            ModelReceipt(
+                job_id=delivery.job_id,
+                party_id=self._context.party_id,
+                model_digest=delivery.model_digest,
+                signature=self._context.signing_key.sign(label, *items),
+            )
+        )
+
+    async def _job_end(self, end: JobEnd) -> None:
+        verify_job_end(end, self._context.roster)
+        await self._end(end.job_id, end.outcome)
+
+    async def _end(self, job_id: JobId, outcome: JobOutcome) -> None:
+        job = await self._context.write(self._context.store.job, job_id)
+        if job is not None and job.outcome is None:
+            await self._context.write(self._context.store.end_job, job_id, outcome)
+            log.info("job ended", job=job_id, outcome=outcome)
+        self._planned.pop(job_id, None)
+        self._datasets.pop(job_id, None)
+        for key in [key for key in self._rounds if key[0] == job_id]:
+            del self._rounds[key]
+
+    # One round.
+
+    async def _take(self, key: RoundKey, event: round_machine.Event) -> None:
+        """Step a round's machine: persist, then let the state change, then do the rest."""
+        state = self._rounds.get(key)
+        if state is None:
+            state = await self._context.write(self._context.store.round, *key)
+        transition = round_machine.step(state, event)
+        for effect in transition.effects:
+            await self._persist(key, effect)
+        self._rounds[key] = transition.state
+        for effect in transition.effects:
+            await self._carry_out(key, effect)
+
+    async def _persist(self, key: RoundKey, effect: round_machine.Effect) -> None:
+        store, write = self._context.store, self._context.write
+        match effect:
+            case round_machine.PersistAcceptance(query):
+                await write(store.accept_query, *key, query.fields.session_id, query.fields.cohort)
+            case round_machine.PersistReply(reply):
+                await write(store.store_reply, *key, reply.contribution.digest, party_message_to_wire(reply))
+            case round_machine.PersistTranscript(_, verified):
+                total = b"".join(ciphertext.to_bytes() for ciphertext in verified.total)
+                digests = (verified.session_id, verified.transcript_digest)
+                await write(store.record_transcript, *key, *digests, total, verified.contributors)
+            case round_machine.PersistPartial(partial):
+                await write(store.store_partial, *key, party_message_to_wire(partial))
+
+    async def _carry_out(self, key: RoundKey, effect: round_machine.Effect) -> None:
+        match effect:
+            case round_machine.ComputeReply(query):
+                self._spawn(key, "reply", self._compute_reply(key, query))
+            case round_machine.VerifyRequest(request):
+                self._spawn(key, "request", self._verify_request(key, request))
+            case round_machine.ComputePartial():
+                self._spawn(key, "partial", self._compute_partial(key))
+            case round_machine.SendReply():
+                await self._send_stored(key, await self._context.write(self._context.store.reply, *key))
+            case round_machine.SendPartial():
+                await self._send_stored(key, await self._context.write(self._context.store.partial, *key))
+            case round_machine.Refuse(error):
+                await self._refuse(key, error)
+
+    async def _compute_reply(self, key: RoundKey, query: Query) -> None:
+        job = await self._context.write(self._context.store.job, key[0])
+        if job is None:
+            raise StorageError(f"the accepted job {key[0]} is not stored any more")
+        planned = self._plan(job)
+        dataset = await self._dataset(job, planned)
+        reply = await self._context.compute(answering.answer, self._context, query, planned, dataset)
+        await self._post(key, round_machine.ReplyComputed(reply))
+
+    async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
+        state = self._rounds[key]
+        verified = await self._context.compute(
+            answering.verify, self._context, request, state.session_id, state.contribution_digest
+        )
+        await self._post(key, round_machine.RequestVerified(request, verified))
+
+    async def _compute_partial(self, key: RoundKey) -> None:
+        stored = await self._context.write(self._context.store.transcript, *key)
+        if stored is None:
+            raise StorageError(f"the recorded transcript of job {key[0]} round {key[1]} is gone")
+        public_key = self._context.key.public_key
+        size = public_key.ciphertext_bytes
+        total = tuple(
+            Ciphertext(int.from_bytes(stored.total[start : start + size], "big"), public_key)
+            for start in range(0, len(stored.total), size)
+        )
+        verified = VerifiedRequest(stored.session_id, stored.transcript_digest, total, stored.contributors)
+        partial = await self._context.compute(answering.decrypt_partially, self._context, *key, verified)
+        log.info("sum opened", job=key[0], round=key[1], contributors=stored.contributors)
+        await self._post(key, round_machine.PartialComputed(partial))
+
+    async def _dataset(self, job: PartyJob, planned: PlannedJob) -> Dataset:
+        """Load the job's data once, and split it as the algorithm's kind of records asks."""
+        if job.job_id not in self._datasets:
+            binding = self._context.datasets.get(job.dataset)
+            if binding is None:
+                raise DataError(f"the data set {job.dataset} is not bound any more in party.toml")
+            salt = await self._context.write(self._context.store.salt, job.dataset, self._context.random)
+            self._datasets[job.job_id] = await self._context.compute(
+                _load, binding.path, Fraction(binding.set_aside), planned, salt
+            )
+        return self._datasets[job.job_id]
+
+    def _plan(self, job: PartyJob) -> PlannedJob:
+        if job.job_id not in self._planned:
+            self._planned[job.job_id] = plan_job(JobSpec.from_bytes(job.spec))
+        return self._planned[job.job_id]
+
+    def _spawn(self, key: RoundKey, kind: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run one piece of work per round and kind at a time; an identical request meanwhile adds nothing."""
+        if (key, kind) in self._working:
+            work.close()
+            return
+        self._working.add((key, kind))
+        task = asyncio.create_task(self._supervised(key, kind, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _supervised(self, key: RoundKey, kind: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except StorageError as error:
+            if not self._failed.done():
+                self._failed.set_exception(error)
+        except CoterieError as error:
+            self._working.discard((key, kind))
+            await self._post(key, round_machine.ComputationFailed(error))
+        except Exception as failure:  # a supervisor: an unforeseen failure of ours must not be silent
+            log.exception("round failed", job=key[0], round=key[1], step=kind)
+            if not self._failed.done():
+                self._failed.set_exception(failure)
+        finally:
+            self._working.discard((key, kind))
+
+    async def _post(self, key: RoundKey, event: round_machine.Event) -> None:
+        async with self._lock:
+            await self._take(key, event)
+
+    async def _send_stored(self, key: RoundKey, data: bytes | None) -> None:
+        if data is None:
+            await self._refuse(key, AlreadyAnswered("this round's reply was sent and deleted; it is never made again"))
+        else:
+            await self._say(party_message_from_wire(data))
+
+    async def _refuse(self, key: RoundKey, error: CoterieError) -> None:
+        log.error("refused", job=key[0], round=key[1], code=error.code, why=error.message, culprits=error.culprits)
+        # An error in the party's own data or configuration quotes it; only its code may leave the house.
+        detail = error.message if isinstance(error, (PeerError, RefusedError)) else ""
+        await self._say(Rejection(code=error.code, detail=detail[:500], job_id=key[0], round_number=key[1]))
+
+    async def _say(self, message: PartyMessage) -> None:
+        """Send if connected; what is lost now is asked for again."""
+        if self._send is None:
+            return
+        try:
+            await self._send(message)
+        except TransientError:
+            log.debug("not sent, the stream has ended", kind=type(message).__name__)
+
+
+def _load(path: Any, fraction: Fraction, planned: PlannedJob, salt: bytes) -> Dataset:
+    dataset = load_dataset(path, planned.schema)
+    if planned.algorithm.records is Records.ALL:
+        return dataset
+    training, set_aside = set_aside_split(dataset, fraction, salt)
+    return training if planned.algorithm.records is Records.TRAINING else set_aside

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Delivered models: one JSON file per job in the party's own folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from coterie_common.errors import Equivocation, MalformedMessage
+from coterie_common.files import make_private_folder, write_atomically
+from coterie_common.identifiers import JobId
+from coterie_common.learning.model import Model
+from coterie_common.protocol.messages import ModelDelivery
+
+
+def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None) -> Path:
+    """Check that a delivered model is what it says and write it to disk, synced.
+
+    Args:
+        folder: of the party's models.
+        delivery: whose signature was verified.
+        spec_digest: of the job that this party accepted; ``None`` if it never saw the job.
+
+    Returns:
+        The model's path.
+
+    Raises:
+        MalformedMessage: no model, or one of another job.
+        Equivocation: another model was delivered for this job before.
+    """
+    model = Model.from_bytes(delivery.model)
+    if model.lineage.job_id != delivery.job_id:
+        raise MalformedMessage("the delivered model's lineage names another job")
+    if spec_digest is not None and model.lineage.job_spec_digest != spec_digest.hex():
+        raise MalformedMessage("the delivered model's lineage names another specification than the accepted one")
+    path = model_path(folder, delivery.job_id)
+    if path.exists():
+        if path.read_bytes() != delivery.model:
+            raise Equivocation("another model of the same job was delivered before")
+        return path
+    make_private_folder(folder)
+    write_atomically(path, delivery.model)
+    return path
+
+
+def model_path(folder: Path, job_id: JobId) -> Path:
+    """Return where a job's model lies, or will lie."""
+    return folder / f"{job_id}.json"
