@@ -25,6 +25,9 @@ PARTIES_FEWEST: Final = 3
 HOST_NAMES_MOST: Final = 16
 """Host names and addresses of the aggregator's certificate."""
 
+ADMISSIONS_BYTES: Final = 64 << 20
+"""The founder's own record of everybody admitted, some 4 KB each."""
+
 KEY_BITS: Final = (2048, 3072, 4096)
 """Moduli that a federation may use: about 112, 128 and 152 bits of security."""
 

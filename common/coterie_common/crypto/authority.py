@@ -15,7 +15,6 @@ Deviation: keys and serial numbers come from OpenSSL's generator, which takes no
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from coterie_common.address import parse_host_name
 from coterie_common.crypto.certificates import (
     UNREADABLE_NAMES,
     Identity,
@@ -43,9 +43,6 @@ from coterie_common.limits import HOST_NAMES_MOST
 _SKEW: Final = timedelta(hours=1)
 """How far the clocks of two members may be apart before a fresh certificate looks not yet valid."""
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_DNS_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_DNS_NAME_LONGEST: Final = 253
 _BINDING: Final = "coterie-request:"
 
 
@@ -55,21 +52,6 @@ class Authority:
 
     key: TlsKey
     certificate: bytes
-
-
-def check_host_name(name: str) -> str:
-    """Check a host name or address for the aggregator's certificate and return its canonical form.
-
-    Raises:
-        ConfigurationError: neither an IP address nor a DNS name.
-    """
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        lowered = name.lower()
-        if len(lowered) > _DNS_NAME_LONGEST or not _DNS_NAME.fullmatch(lowered):
-            raise ConfigurationError(f"{name[:80]!r} is neither a host name nor an IP address") from None
-        return lowered
 
 
 def create_authority(federation: FederationName, *, now: datetime, lifetime: timedelta) -> Authority:
@@ -132,6 +114,12 @@ def check_request(request: bytes, *, binding: bytes) -> None:
         raise MalformedMessage("the certificate request was made for another enrolment")
 
 
+def requested_key(request: bytes) -> bytes:
+    """Return the public key of a request, DER, to tell whether two requests are for the same one."""
+    public = require_p256(_load_request(request).public_key())
+    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def issue(
     authority: Authority,
     request: bytes,
@@ -161,7 +149,7 @@ def issue(
     public = require_p256(_load_request(request).public_key())
     issuer = load_certificate(authority.certificate)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.uri)]
-    names.extend(_general_name(check_host_name(name)) for name in host_names)
+    names.extend(_general_name(parse_host_name(name)) for name in host_names)
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, identity.federation),

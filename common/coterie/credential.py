@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What the founder issues to an operator or scientist: a certificate, the authority, the roster once there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from coterie_common import document
+from coterie_common.crypto.hashing import Label
+from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
+from coterie_common.errors import IdentityMismatch
+from coterie_common.fields import Fields
+from coterie_common.limits import KEY_FILE_BYTES
+from coterie_common.membership import CERTIFICATE_LONGEST
+from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
+
+_FORMAT: Final = "coterie-credential"
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCredential:
+    """What the founder hands back for a person's request; nothing is believed before ``verify``.
+
+    Attributes:
+        certificate: the person's, PEM.
+        authority: the authority's, PEM.
+        founder_key: the founder's public key.
+        signed_roster: the roster, once keys were dealt.
+        signature: the founder's, over all of it.
+    """
+
+    certificate: bytes
+    authority: bytes
+    founder_key: VerifyKey
+    signed_roster: SignedRoster | None
+    signature: bytes
+
+    @classmethod
+    def create(
+        cls, certificate: bytes, authority: bytes, signed_roster: SignedRoster | None, founder: SigningKey
+    ) -> IssuedCredential:
+        """Put a credential together and sign it as the founder."""
+        roster_bytes = signed_roster.to_bytes() if signed_roster else b""
+        return cls(
+            certificate=certificate,
+            authority=authority,
+            founder_key=founder.verify_key,
+            signed_roster=signed_roster,
+            signature=founder.sign(Label.CREDENTIAL, certificate, authority, roster_bytes),
+        )
+
+    def verify(self, founder: str) -> None:
+        """Check that the founder with this fingerprint issued it.
+
+        Raises:
+            IdentityMismatch: another founder did.
+            InvalidSignature: it was altered.
+        """
+        if founder_fingerprint(self.founder_key) != founder:
+            raise IdentityMismatch("the credential is another founder's than the pinned one")
+        roster_bytes = self.signed_roster.to_bytes() if self.signed_roster else b""
+        self.founder_key.verify(self.signature, Label.CREDENTIAL, self.certificate, self.authority, roster_bytes)
+        if self.signed_roster:
+            self.signed_roster.verify(founder)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes of the credential file."""
+        roster: Any = self.signed_roster.to_document() if self.signed_roster else None
+        return document.encode(
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "certificate": self.certificate.decode("ascii"),
+                "authority": self.authority.decode("ascii"),
+                "founder_key": self.founder_key.encoded.hex(),
+                "signed_roster": roster,
+                "signature": self.signature.hex(),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> IssuedCredential:
+        """Parse a credential file without verifying; raises ``MalformedMessage``."""
+        fields = Fields(
+            document.decode(data, "the credential", most=KEY_FILE_BYTES),
+            "the credential",
+            ("format", "version", *cls.__slots__),
+        )
+        fields.constant("format", _FORMAT)
+        fields.constant("version", _VERSION)
+        roster = fields.value("signed_roster")
+        return cls(
+            certificate=fields.text("certificate", longest=CERTIFICATE_LONGEST).encode("utf-8"),
+            authority=fields.text("authority", longest=CERTIFICATE_LONGEST).encode("utf-8"),
+            founder_key=VerifyKey(fields.octets("founder_key", least=PUBLIC_BYTES, most=PUBLIC_BYTES)),
+            signed_roster=None if roster is None else SignedRoster.from_document(roster),
+            signature=fields.octets("signature", least=SIGNATURE_BYTES, most=SIGNATURE_BYTES),
+        )

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The folder with which an operator or scientist talks to an aggregator.
+
+The founder's operator gets one when the federation is founded. Everybody else makes an own key and a request here, has
+it admitted, and imports the file that comes back.
+
+- ``key.pem``: own TLS key, 0600. ``ID.csr``: the request.
+- ``founder``: the pinned fingerprint of the founder.
+- ``credential.json``: what the founder issued, written last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from coterie.credential import IssuedCredential
+from coterie_common.crypto.certificates import (
+    Identity,
+    Role,
+    check_belongs,
+    check_issued,
+    identity_of,
+    make_tls_key,
+)
+from coterie_common.enrolment import Applicant, EnrolmentRequest
+from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
+from coterie_common.files import make_private_folder, read_bytes, write_atomically
+from coterie_common.fingerprint import parse_fingerprint
+from coterie_common.identifiers import PartyId
+from coterie_common.key_files import read_tls_key, write_tls_key
+from coterie_common.limits import KEY_FILE_BYTES
+from coterie_common.membership import TlsCredentials
+from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
+
+PEOPLE: Final = (Role.OPERATOR, Role.SCIENTIST)
+
+_KEY: Final = "key.pem"
+_ISSUED: Final = "credential.json"
+_FOUNDER: Final = "founder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A person's credential, verified.
+
+    Attributes:
+        identity: federation, role and id.
+        tls: for connecting to the aggregator.
+        founder: fingerprint of the founder.
+        signed_roster: the roster, if keys had been dealt when it was issued.
+    """
+
+    identity: Identity
+    tls: TlsCredentials
+    founder: str
+    signed_roster: SignedRoster | None
+
+
+def create_credential_request(folder: Path, person: PartyId, role: Role, founder: str | None) -> EnrolmentRequest:
+    """Make an own key and a request; once made, the same request is returned again.
+
+    Args:
+        folder: where the credential will lie; made if it is missing.
+        person: the id asked for.
+        role: operator or scientist.
+        founder: the founder's fingerprint to pin, canonical; ``None`` trusts the first credential imported.
+
+    Raises:
+        ConfigurationError: the folder holds the request of somebody else.
+    """
+    applicant = Applicant(role=role, id=person)
+    existing = sorted(folder.glob("*.csr"))
+    if existing:
+        request = read_request(existing[0])
+        if request.applicant != applicant:
+            raise ConfigurationError(f"{folder} already holds the request {existing[0].name}; take another folder")
+        return request
+    make_private_folder(folder)
+    key = make_tls_key()
+    request = EnrolmentRequest.create(applicant, key, None)
+    write_tls_key(folder / _KEY, key)
+    if founder is not None:
+        write_atomically(folder / _FOUNDER, f"{founder}\n".encode())
+    write_atomically(folder / f"{person}.csr", request.to_bytes())
+    return request
+
+
+def read_request(path: Path) -> EnrolmentRequest:
+    """Read a request file of any role and check its proofs.
+
+    Raises:
+        ConfigurationError: it is missing.
+        KeyFileError: it is no request, or was altered.
+    """
+    data = read_bytes(path, "the enrolment request", most=KEY_FILE_BYTES)
+    try:
+        return EnrolmentRequest.from_bytes(data)
+    except PeerError as cause:
+        raise KeyFileError(f"{path} cannot be used: {cause.message}") from cause
+
+
+def import_credential(folder: Path, issued_file: Path, *, now: datetime) -> Credential:
+    """Verify what the founder issued and keep it; a later one of the same founder replaces it.
+
+    Raises:
+        WrongOrderError: there is no request in this folder.
+        KeyFileError: the file is no credential.
+        PeerError: another founder's, altered, somebody else's, or not valid now.
+    """
+    if not (folder / _KEY).is_file():
+        raise WrongOrderError(f"{folder} holds no key; first run 'coterie credential init'")
+    data = read_bytes(issued_file, "the credential", most=KEY_FILE_BYTES)
+    try:
+        issued = IssuedCredential.from_bytes(data)
+    except PeerError as cause:
+        raise KeyFileError(f"{issued_file} is no credential: {cause.message}") from cause
+    founder = _pinned(folder) or founder_fingerprint(issued.founder_key)
+    credential = _checked(folder, issued, founder)
+    check_issued(issued.certificate, issued.authority, now=now)
+    write_atomically(folder / _FOUNDER, f"{founder}\n".encode())
+    write_atomically(folder / _ISSUED, data)
+    return credential
+
+
+def load_credential(folder: Path) -> Credential:
+    """Load a credential folder.
+
+    Raises:
+        WrongOrderError: nothing was imported yet; says what to do first.
+        KeyFileError: a file in it is damaged, or they do not belong together.
+    """
+    if not (folder / _ISSUED).is_file():
+        step = "coterie credential import FILE" if (folder / _KEY).is_file() else "coterie credential init ID"
+        raise WrongOrderError(f"{folder} holds no credential; first run '{step}'")
+    data = read_bytes(folder / _ISSUED, "the credential", most=KEY_FILE_BYTES)
+    try:
+        return _checked(folder, IssuedCredential.from_bytes(data), _pinned(folder))
+    except PeerError as cause:
+        raise KeyFileError(f"{folder / _ISSUED} cannot be used: {cause.message}") from cause
+
+
+def _checked(folder: Path, issued: IssuedCredential, founder: str | None) -> Credential:
+    if founder is None:
+        raise KeyFileError(f"{folder / _FOUNDER} is missing: it pins the founder's fingerprint")
+    issued.verify(founder)
+    key = read_tls_key(folder / _KEY)
+    check_belongs(issued.certificate, key)
+    return Credential(
+        identity=identity_of(issued.certificate),
+        tls=TlsCredentials(key=key, certificate=issued.certificate, authority=issued.authority),
+        founder=founder,
+        signed_roster=issued.signed_roster,
+    )
+
+
+def _pinned(folder: Path) -> str | None:
+    path = folder / _FOUNDER
+    if not path.is_file():
+        return None
+    return parse_fingerprint(read_bytes(path, "the founder's fingerprint", most=256).decode("utf-8", "replace"))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Host names and network addresses as people write them, in one canonical spelling."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from coterie_common.errors import ConfigurationError
+
+DEFAULT_PORT: Final = 8443
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DNS_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_DNS_NAME_LONGEST: Final = 253
+_ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
+_PORT_MOST: Final = 65_535
+
+
+def parse_host_name(text: str) -> str:
+    """Check a DNS name or IP address.
+
+    Raises:
+        ConfigurationError: neither of the two.
+    """
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        lowered = text.lower()
+        if len(lowered) > _DNS_NAME_LONGEST or not _DNS_NAME.fullmatch(lowered):
+            raise ConfigurationError(f"{text[:80]!r} is neither a host name nor an IP address") from None
+        return lowered
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a TCP port.
+
+    Attributes:
+        host: canonical, as ``parse_host_name`` returns it.
+        port: 0 to 65535; 0 lets the system choose where something listens.
+    """
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Parse ``host:port`` or ``[IPv6]:port``.
+
+        Raises:
+            ConfigurationError: another form, or a malformed host.
+        """
+        match = _ADDRESS.fullmatch(text)
+        if match is None or int(match["port"]) > _PORT_MOST:
+            raise ConfigurationError(f"{text[:80]!r} is not of the form host:port, such as 'aggregator.example:8443'")
+        return cls(parse_host_name(match["six"] or match["name"]), int(match["port"]))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Private keys that lie unencrypted in a home folder, because a daemon needs them without anybody at the terminal.
+
+Only the TLS keys, and the aggregator's signing key: none of them opens a reply. Key shares and a party's other keys are
+locked under a password (``crypto.keystore``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from coterie_common import document
+from coterie_common.crypto.certificates import TlsKey, load_key
+from coterie_common.crypto.identity import SEED_BYTES, SigningKey
+from coterie_common.errors import KeyFileError, MalformedMessage, StorageError
+from coterie_common.fields import Fields
+from coterie_common.files import PRIVATE, read_bytes, write_atomically
+from coterie_common.limits import KEY_FILE_BYTES
+
+_FORMAT: Final = "coterie-signing-key"
+_VERSION: Final = 1
+_OTHERS: Final = 0o077
+
+
+def write_tls_key(path: Path, key: TlsKey) -> None:
+    """Write a TLS key, readable by its owner only; raises ``StorageError``."""
+    write_atomically(path, key.reveal(), mode=PRIVATE)
+
+
+def read_tls_key(path: Path) -> TlsKey:
+    """Read a TLS key.
+
+    Raises:
+        ConfigurationError: it is missing.
+        KeyFileError: it may be read by others, or is no key.
+    """
+    key = TlsKey(_read_private(path, "the TLS key"))
+    load_key(key)
+    return key
+
+
+def write_signing_key(path: Path, key: SigningKey) -> None:
+    """Write a signing key unencrypted, readable by its owner only; raises ``StorageError``."""
+    content = document.encode({"format": _FORMAT, "version": _VERSION, "seed": key.seed().hex()})
+    write_atomically(path, content, mode=PRIVATE)
+
+
+def read_signing_key(path: Path) -> SigningKey:
+    """Read a signing key that ``write_signing_key`` wrote; raises as ``read_tls_key`` does."""
+    data = _read_private(path, "the signing key")
+    try:
+        fields = Fields(
+            document.decode(data, "the signing key", most=KEY_FILE_BYTES),
+            "the signing key",
+            ("format", "version", "seed"),
+        )
+        fields.constant("format", _FORMAT)
+        fields.constant("version", _VERSION)
+        return SigningKey(fields.octets("seed", least=SEED_BYTES, most=SEED_BYTES))
+    except MalformedMessage as cause:
+        raise KeyFileError(f"{path} is no signing key, or damaged: {cause.message}") from cause
+
+
+def _read_private(path: Path, what: str) -> bytes:
+    content = read_bytes(path, what, most=KEY_FILE_BYTES)
+    try:
+        mode = path.stat().st_mode
+    except OSError as cause:
+        raise StorageError(f"cannot read {what} {path}: {cause.strerror}") from cause
+    if mode & _OTHERS:
+        raise KeyFileError(f"{what} {path} may be read by others; correct it with: chmod 600 {path}")
+    return content

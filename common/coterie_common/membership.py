@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What makes somebody a member: the certificate, the signed roster and the threshold key that belong together.
+
+The founder hands it out in a bundle; a home folder keeps it in one file, so that it is there whole or not at all.
+Everything in it can be checked from the founder's fingerprint alone: the founder signed the roster, and the roster
+names the authority, the key and every certificate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from coterie_common import document
+from coterie_common.crypto.certificates import Role, TlsKey, check_belongs, check_issued, fingerprint, identity_of
+from coterie_common.crypto.identity import VerifyKey
+from coterie_common.crypto.threshold import ThresholdPublicKey
+from coterie_common.errors import IdentityMismatch, ParameterMismatch
+from coterie_common.fields import Fields
+from coterie_common.limits import KEY_FILE_BYTES
+from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
+
+_FORMAT: Final = "coterie-membership"
+_VERSION: Final = 1
+CERTIFICATE_LONGEST: Final = 8192
+"""Characters of a certificate in PEM form: P-256 with sixteen host names takes 6,000 at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsCredentials:
+    """What gRPC needs for mutual TLS, all PEM: own key and certificate, and the authority that others must show."""
+
+    key: TlsKey
+    certificate: bytes
+    authority: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnKeys:
+    """The keys that a member knows to be its own, to be found again in what the founder hands out.
+
+    Attributes:
+        role: party or aggregator.
+        id: own id.
+        tls_key: own TLS key.
+        verify_key: public half of the own signing key.
+        sealing_key: public half of the own sealing key; parties only.
+    """
+
+    role: Role
+    id: str
+    tls_key: TlsKey
+    verify_key: VerifyKey
+    sealing_key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A member's place in the federation; nothing is believed before ``verify``.
+
+    Attributes:
+        certificate: the member's own, PEM.
+        authority: the authority's, PEM.
+        signed_roster: the roster with the founder's signature.
+        key: the threshold public key with its verification keys.
+    """
+
+    certificate: bytes
+    authority: bytes
+    signed_roster: SignedRoster
+    key: ThresholdPublicKey
+
+    @property
+    def roster(self) -> Roster:
+        """The roster, which ``verify`` has checked."""
+        return self.signed_roster.roster
+
+    def verify(self, founder: str) -> None:
+        """Check that the pinned founder vouches for all of it.
+
+        Args:
+            founder: fingerprint, canonical.
+
+        Raises:
+            IdentityMismatch: another founder's.
+            InvalidSignature: the roster is not signed by the founder's key.
+            ParameterMismatch: authority or threshold key are not those of the roster.
+        """
+        roster = self.signed_roster.verify(founder)
+        if fingerprint(self.authority) != roster.authority_digest:
+            raise ParameterMismatch("the authority's certificate is not the one that the roster names")
+        if self.key.digest() != roster.key_digest:
+            raise ParameterMismatch("the threshold key is not the one that the roster names")
+        parameters = roster.parameters
+        if (self.key.parties, self.key.decryption_threshold) != (parameters.parties, parameters.decryption_threshold):
+            raise ParameterMismatch("the threshold key was dealt for other parameters than the roster's")
+
+    def check_owner(self, own: OwnKeys, *, now: datetime) -> None:
+        """Check that this membership is the caller's own, after ``verify``.
+
+        Raises:
+            IdentityMismatch: the certificate or the roster's entry is somebody else's, or has other keys.
+            Unauthenticated: the certificate is not the authority's, or not valid now.
+            NotInCohort: the roster has no such party.
+        """
+        identity, roster = identity_of(self.certificate), self.roster
+        if (identity.role, identity.id) != (own.role, own.id):
+            raise IdentityMismatch(
+                f"this was made for the {identity.role.value} {identity.id}, not for the {own.role.value} {own.id}"
+            )
+        if identity.federation != roster.federation:
+            raise IdentityMismatch("certificate and roster are of different federations")
+        check_belongs(self.certificate, own.tls_key)
+        check_issued(self.certificate, self.authority, now=now)
+        is_party = own.role is Role.PARTY
+        entry: Member | AggregatorMember = roster.member(own.id) if is_party else roster.aggregator
+        if entry.certificate_fingerprint != fingerprint(self.certificate):
+            raise IdentityMismatch("the roster has another certificate under this id")
+        if entry.verify_key != own.verify_key:
+            raise IdentityMismatch("the roster has another signing key under this id")
+        if is_party and roster.member(own.id).sealing_key != own.sealing_key:
+            raise IdentityMismatch("the roster has another sealing key under this id")
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON value from which ``from_document`` makes an equal object."""
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "certificate": self.certificate.decode("ascii"),
+            "authority": self.authority.decode("ascii"),
+            "signed_roster": self.signed_roster.to_document(),
+            "key": self.key.to_document(),
+        }
+
+    @classmethod
+    def from_document(cls, value: Any) -> Membership:
+        """Parse without verifying; raises ``MalformedMessage``."""
+        fields = Fields(value, "the membership", ("format", "version", *cls.__slots__))
+        fields.constant("format", _FORMAT)
+        fields.constant("version", _VERSION)
+        return cls(
+            certificate=fields.text("certificate", longest=CERTIFICATE_LONGEST).encode("utf-8"),
+            authority=fields.text("authority", longest=CERTIFICATE_LONGEST).encode("utf-8"),
+            signed_roster=SignedRoster.from_document(fields.value("signed_roster")),
+            key=ThresholdPublicKey.from_document(fields.value("key")),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        return document.encode(self.to_document())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Membership:
+        """Parse canonical bytes without verifying; raises ``MalformedMessage``."""
+        return cls.from_document(document.decode(data, "the membership", most=KEY_FILE_BYTES))

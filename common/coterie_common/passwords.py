@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Where a password comes from: a file that an option or the configuration names, else the person at the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from coterie_common.errors import ConfigurationError
+from coterie_common.files import read_bytes
+from coterie_common.secret import Password
+
+_BYTES_MOST: Final = 1024
+
+
+def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Password:
+    """Return the password for a key file.
+
+    Args:
+        file: its first line is the password; ``None`` asks the person at the terminal.
+        what: what it is for, such as ``"the party's keys"``.
+        is_new: ask twice, because a mistyped new password locks its owner out.
+
+    Raises:
+        ConfigurationError: no such file, empty, more than one line, or nobody answers the prompt.
+    """
+    if file is not None:
+        return Password(_from_file(file))
+    try:
+        typed = typer.prompt(f"Password for {what}", hide_input=True, confirmation_prompt=is_new, err=True)
+    except typer.Abort as cause:
+        raise ConfigurationError(f"no password for {what} was typed; give one, or use --password-file") from cause
+    return Password(str(typed).encode("utf-8"))
+
+
+def _from_file(file: Path) -> bytes:
+    lines = read_bytes(file, "the password file", most=_BYTES_MOST).splitlines()
+    if len(lines) > 1:
+        raise ConfigurationError(f"the password file {file} must have one line, not {len(lines)}")
+    if not lines or not lines[0]:
+        raise ConfigurationError(f"the password file {file} is empty: an empty password protects nothing")
+    return lines[0]
