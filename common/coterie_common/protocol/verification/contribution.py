@@ -61,7 +61,7 @@ def verify_signature(contribution: Contribution, session_id: bytes, roster: Rost
         session_id, member.party_id, contribution.key_part.digest, contribution.padded_digest
     )
     try:
-        member.verifier.verify(contribution.signature, label, *items)
+        member.verify_key.verify(contribution.signature, label, *items)
     except PeerError as error:
         error.culprits = (contribution.party_id,)
         raise

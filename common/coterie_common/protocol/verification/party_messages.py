@@ -27,7 +27,7 @@ def verify_job_reply(reply: JobReply, proposal: JobProposal, roster: Roster) -> 
     label, items = JobReply.signed_items(
         reply.job_id, reply.party_id, digests, reply.decision, (reply.code, reply.detail)
     )
-    roster.member(reply.party_id).verifier.verify(reply.signature, label, *items)
+    roster.member(reply.party_id).verify_key.verify(reply.signature, label, *items)
 
 
 def verify_partial(
@@ -60,7 +60,7 @@ def verify_partial(
         label, items = PartialDecryption.signed_items(
             session_id, transcript_digest, partial.party_id, partial.values, partial.proof
         )
-        member.verifier.verify(partial.signature, label, *items)
+        member.verify_key.verify(partial.signature, label, *items)
         # 3. One unit of the ciphertext group per ciphertext.
         if len(partial.values) != len(total):
             raise MalformedMessage(f"{len(partial.values)} partial decryptions instead of {len(total)}")
@@ -91,4 +91,4 @@ def verify_receipt(receipt: ModelReceipt, model_digest: bytes, roster: Roster) -
     if receipt.model_digest != model_digest:
         raise ParameterMismatch("the receipt is for another model", culprits=(receipt.party_id,))
     label, items = ModelReceipt.signed_items(receipt.job_id, receipt.party_id, receipt.model_digest)
-    roster.member(receipt.party_id).verifier.verify(receipt.signature, label, *items)
+    roster.member(receipt.party_id).verify_key.verify(receipt.signature, label, *items)

@@ -50,7 +50,7 @@ def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
     if proposal.roster_digest != roster.digest():
         raise ParameterMismatch("the job is proposed under another roster")
     label, items = JobProposal.signed_items(proposal.job_id, proposal.roster_digest, proposal.spec, proposal.terms)
-    roster.aggregator.verifier.verify(proposal.signature, label, *items)
+    roster.aggregator.verify_key.verify(proposal.signature, label, *items)
 
 
 def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob) -> None:
@@ -73,7 +73,7 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob
         raise ParameterMismatch("the query was made under another roster or key epoch")
     # 2. The aggregator signed the session id, which covers everything below.
     label, items = Query.signed_items(fields.session_id)
-    roster.aggregator.verifier.verify(query.signature, label, *items)
+    roster.aggregator.verify_key.verify(query.signature, label, *items)
     # 3. The body is the one that the session id names.
     if body_digest(query.body) != fields.body_digest:
         raise MalformedMessage("the body of the query is not the one that its fields name")
@@ -110,10 +110,10 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob
 def verify_delivery(delivery: ModelDelivery, roster: Roster) -> None:
     """Check that the aggregator signed this model; raises ``InvalidSignature``."""
     label, items = ModelDelivery.signed_items(delivery.job_id, delivery.model)
-    roster.aggregator.verifier.verify(delivery.signature, label, *items)
+    roster.aggregator.verify_key.verify(delivery.signature, label, *items)
 
 
 def verify_job_end(end: JobEnd, roster: Roster) -> None:
     """Check that the aggregator ended this job; raises ``InvalidSignature``."""
     label, items = JobEnd.signed_items(end.job_id, end.outcome, end.reason)
-    roster.aggregator.verifier.verify(end.signature, label, *items)
+    roster.aggregator.verify_key.verify(end.signature, label, *items)

@@ -120,7 +120,7 @@ def _session(v: _Verification) -> None:
 
 def _aggregator_signature(v: _Verification) -> None:
     label, items = DecryptionRequest.signed_items(v.transcript_digest)
-    v.own.roster.aggregator.verifier.verify(v.request.signature, label, *items)
+    v.own.roster.aggregator.verify_key.verify(v.request.signature, label, *items)
 
 
 def _distinct_members(v: _Verification) -> None:

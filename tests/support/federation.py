@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A small federation with real keys and everything that its members would sign: INSECURE key size, made for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache, cached_property
+
+import numpy as np
+
+from coterie_common.crypto.dealer import Dealing
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.identity import SealingKey, SigningKey
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.identifiers import FederationName, JobId, PartyId
+from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.protocol.messages import (
+    Contribution,
+    DecryptionRequest,
+    EncryptedReply,
+    KeyPart,
+    Query,
+    padded_digest,
+)
+from coterie_common.protocol.parameters import FederationParameters, choose_parameters
+from coterie_common.protocol.roster import AggregatorMember, Member, Roster
+from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.protocol.terms import JobTerms, RoundTerms, SealingKind
+from coterie_common.protocol.transcript import transcript_digest
+from tests.support.dealings import load_dealing, load_encryptor
+from tests.support.seeded_random import SeededRandom
+
+JOB = JobId("job-1")
+BODY = b'{"length":6}'
+
+
+def digest_of(text: str) -> bytes:
+    return tuple_hash(Label.LIST, text)
+
+
+@dataclass(frozen=True)
+class Federation:
+    parameters: FederationParameters
+    dealing: Dealing
+    encryptor: Encryptor
+    aggregator_key: SigningKey
+    party_keys: dict[PartyId, SigningKey]
+    sealing_keys: dict[PartyId, SealingKey]
+    roster: Roster
+
+    @property
+    def parties(self) -> tuple[PartyId, ...]:
+        return tuple(self.party_keys)
+
+    @cached_property
+    def random(self) -> SeededRandom:
+        return SeededRandom("federation")
+
+    def terms(self, length: int = 6) -> RoundTerms:
+        shares = self.parameters.quorum - self.parameters.corruption_bound
+        return RoundTerms(
+            sealing=SealingKind.DIRECT,
+            encoding=Encoding(length=length, scale_bits=2, lower=0, upper=100),
+            noise=NoiseTerms(
+                mechanism=Mechanism.DISCRETE_GAUSSIAN,
+                placement=Placement.DISTRIBUTED,
+                variance=Fraction(300),
+                shares=shares,
+            ),
+            unit=Unit.RECORD,
+            l0=2,
+            linf=1,
+        )
+
+    def job_terms(self) -> JobTerms:
+        return JobTerms((self.terms(),))
+
+    def fields(self, **changes: object) -> SessionFields:
+        fields = SessionFields(
+            roster_digest=self.roster.digest(),
+            key_epoch=self.roster.key_epoch,
+            job_id=JOB,
+            spec_digest=digest_of("spec"),
+            round_number=1,
+            body_digest=body_digest(BODY),
+            cohort=tuple(sorted(self.parties)),
+            round_quorum=self.parameters.quorum,
+            terms=self.terms(),
+            previous_transcript=b"",
+        )
+        return replace(fields, **changes)  # type: ignore[arg-type]  # names of the fields above
+
+    def query(self, body: bytes = BODY, **changes: object) -> Query:
+        fields = self.fields(**{"body_digest": body_digest(body), **changes})
+        label, items = Query.signed_items(fields.session_id)
+        return Query(fields=fields, body=body, signature=self.aggregator_key.sign(label, *items))
+
+    def sealing(self, terms: RoundTerms | None = None) -> DirectSealing:
+        return DirectSealing(terms or self.terms(), self.parameters.parties, self.encryptor)
+
+    def contribution(
+        self, party_id: PartyId, session_id: bytes, values: list[int] | None = None, key_part: KeyPart | None = None
+    ) -> Contribution:
+        exact = np.array(values or [1, 2, 3, 4, 5, 6], dtype=np.int64)
+        if key_part is None:
+            key_part = self.sealing().seal(exact, session_id, party_id, self.random).key_part
+        return self.signed(party_id, session_id, key_part)
+
+    def signed(self, party_id: PartyId, session_id: bytes, key_part: KeyPart, padded: bytes = b"") -> Contribution:
+        label, items = Contribution.signed_items(session_id, party_id, key_part.digest, padded_digest(padded))
+        signature = self.party_keys[party_id].sign(label, *items)
+        return Contribution(
+            party_id=party_id, key_part=key_part, padded_digest=padded_digest(padded), signature=signature
+        )
+
+    def reply(self, contribution: Contribution, session_id: bytes, padded: bytes = b"") -> EncryptedReply:
+        return EncryptedReply(
+            job_id=JOB, round_number=1, session_id=session_id, contribution=contribution, padded=padded
+        )
+
+    def request(self, fields: SessionFields, contributions: tuple[Contribution, ...]) -> DecryptionRequest:
+        label, items = DecryptionRequest.signed_items(transcript_digest(fields.session_id, contributions))
+        return DecryptionRequest(
+            fields=fields, contributions=contributions, signature=self.aggregator_key.sign(label, *items)
+        )
+
+
+@cache
+def make_federation(parties: int = 5, decryption_threshold: int = 4) -> Federation:
+    """Return a federation whose parties are called party-1 … party-n, in roster order."""
+    parameters = choose_parameters(parties)
+    assert parameters.decryption_threshold == decryption_threshold
+    dealing = load_dealing(parties, decryption_threshold)
+    random = SeededRandom("federation keys")
+    ids = [PartyId(f"party-{index}") for index in range(1, parties + 1)]
+    party_keys = {party_id: SigningKey.generate(random) for party_id in ids}
+    sealing_keys = {party_id: SealingKey.generate(random) for party_id in ids}
+    aggregator_key = SigningKey.generate(random)
+    roster = Roster(
+        federation=FederationName("test"),
+        serial=1,
+        key_epoch=1,
+        parameters=parameters,
+        key_digest=dealing.key.digest(),
+        authority_digest=digest_of("authority"),
+        members=tuple(
+            Member(
+                party_id=party_id,
+                index=index,
+                certificate_fingerprint=digest_of(party_id),
+                verify_key=party_keys[party_id].verify_key,
+                sealing_key=sealing_keys[party_id].public,
+            )
+            for index, party_id in enumerate(ids, 1)
+        ),
+        aggregator=AggregatorMember(
+            id=PartyId("aggregator"),
+            names=("localhost",),
+            certificate_fingerprint=digest_of("aggregator"),
+            verify_key=aggregator_key.verify_key,
+        ),
+    )
+    return Federation(
+        parameters=parameters,
+        dealing=dealing,
+        encryptor=load_encryptor(parties, decryption_threshold),
+        aggregator_key=aggregator_key,
+        party_keys=party_keys,
+        sealing_keys=sealing_keys,
+        roster=roster,
+    )
