@@ -12,13 +12,13 @@ What this does not do: clip vectors by their norm, or round real values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextOutOfRange
+from coterie_common.errors import CapacityExceeded, PlaintextOutOfRange
+from coterie_common.fields import Fields
 from coterie_common.privacy.noise import NoiseTerms
 from coterie_common.privacy.strips import Float64Array, Int64Array
 
@@ -26,6 +26,9 @@ SCALE_BITS_MOST: Final = 40
 
 _RANGE_BITS: Final = 62
 """One contribution, noise included, lies within ±2^62; what the sum may reach is the packing's to check."""
+
+_LENGTH_MOST: Final = 1 << 40
+"""Far beyond memory: only keeps arithmetic on a peer's number cheap."""
 
 _FIELDS: Final = ("length", "scale_bits", "lower", "upper")
 
@@ -99,22 +102,22 @@ class Encoding:
         self._check_range(lower, upper)
         return lower, upper
 
-    def to_document(self) -> dict[str, object]:
+    def to_document(self) -> dict[str, Any]:
         """Return JSON values; every encoding has exactly one document."""
         return {name: getattr(self, name) for name in _FIELDS}
 
     @classmethod
-    def from_document(cls, document: object) -> Encoding:
+    def from_document(cls, document: Any) -> Encoding:
         """Read what ``to_document`` wrote.
 
         Raises:
             MalformedMessage: not such a document.
             CapacityExceeded: well formed, but no possible encoding.
         """
-        if not isinstance(document, Mapping) or set(document) != set(_FIELDS):
-            raise MalformedMessage(f"an encoding must have the entries {', '.join(_FIELDS)}")
-        for name in _FIELDS:
-            value = document[name]
-            if type(value) is not int or abs(value) >= 1 << 63:
-                raise MalformedMessage(f"{name} of an encoding must be a 64-bit integer")
-        return cls(**{name: document[name] for name in _FIELDS})
+        fields = Fields(document, "an encoding", _FIELDS)
+        return cls(
+            length=fields.integer("length", least=1, most=_LENGTH_MOST),
+            scale_bits=fields.integer("scale_bits", least=0, most=SCALE_BITS_MOST),
+            lower=fields.integer("lower", least=-(1 << _RANGE_BITS), most=1 << _RANGE_BITS),
+            upper=fields.integer("upper", least=-(1 << _RANGE_BITS), most=1 << _RANGE_BITS),
+        )

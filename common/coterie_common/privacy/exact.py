@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Exact privacy parameters in documents: a ``Fraction`` as the text ``"a/b"``.
+"""Exact privacy parameters: spelling a ``Fraction`` as ``"a/b"``, rounding it one way.
 
 Privacy parameters are hashed into session ids and compared between parties, so each has exactly one spelling: lowest
 terms, decimal digits without leading zeros, denominator always written. Only non-negative numbers occur.
@@ -8,6 +8,7 @@ terms, decimal digits without leading zeros, denominator always written. Only no
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from typing import Final
@@ -43,3 +44,26 @@ def fraction_from_text(text: object, name: str) -> Fraction:
     if fraction_to_text(value) != text:
         raise MalformedMessage(f"{name} is not in lowest terms")
     return value
+
+
+def float_above(value: Fraction) -> float:
+    """Return the double nearest to ``value``, or its upper neighbour if that is below ``value``."""
+    nearest = float(value)
+    return nearest if nearest >= value else math.nextafter(nearest, math.inf)
+
+
+def short_above(value: Fraction, digits: int) -> Fraction:
+    """Return a decimal number of about ``digits`` significant digits, at least ``value`` > 0."""
+    unit = _unit(value, digits)
+    return math.ceil(value / unit) * unit
+
+
+def short_below(value: Fraction, digits: int) -> Fraction:
+    """Return a decimal number of about ``digits`` significant digits, above 0 and at most ``value`` > 0."""
+    unit = _unit(value, digits)
+    return math.floor(value / unit) * unit
+
+
+def _unit(value: Fraction, digits: int) -> Fraction:
+    # Of value ≥ 10^d, d may be one too small next to a power of ten: then there is one digit more.
+    return Fraction(10) ** (math.floor(math.log10(value)) - digits + 1)

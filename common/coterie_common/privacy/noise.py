@@ -17,15 +17,15 @@ Invariants: parameters are exact; shares are drawn with exact samplers; a tail b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
+from coterie_common.fields import Fields
 from coterie_common.limits import PARTIES_MOST
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
 from coterie_common.privacy.sampling import (
@@ -153,7 +153,7 @@ class NoiseTerms:
             return NegativeBinomialDifference(self.ratio, self._divisor).sample(count, random)
         return np.zeros(count, dtype=np.int64)
 
-    def to_document(self) -> dict[str, object]:
+    def to_document(self) -> dict[str, Any]:
         """Return JSON values; every set of terms has exactly one document."""
         return {
             "mechanism": self.mechanism.value,
@@ -164,27 +164,24 @@ class NoiseTerms:
         }
 
     @classmethod
-    def from_document(cls, document: object) -> NoiseTerms:
+    def from_document(cls, document: Any) -> NoiseTerms:
         """Read what ``to_document`` wrote.
 
         Raises:
             MalformedMessage: not such a document.
             UnsupportedMechanism: well formed, but no possible terms.
         """
-        names = {"mechanism", "placement", "variance", "ratio", "shares"}
-        if not isinstance(document, Mapping) or set(document) != names:
-            raise MalformedMessage(f"noise terms must have the entries {', '.join(sorted(names))}")
-        variance, ratio, shares = document["variance"], document["ratio"], document["shares"]
-        if type(shares) is not int:
-            raise MalformedMessage("shares must be an integer")
+        fields = Fields(document, "noise terms", ("mechanism", "placement", "variance", "ratio", "shares"))
         try:
-            mechanism, placement = Mechanism(document["mechanism"]), Placement(document["placement"])
+            mechanism = Mechanism(fields.text("mechanism", longest=32))
+            placement = Placement(fields.text("placement", longest=32))
         except ValueError as cause:
-            raise MalformedMessage("unknown mechanism or placement of noise") from cause
+            raise MalformedMessage("noise terms name an unknown mechanism or placement") from cause
+        variance, ratio = fields.value("variance"), fields.value("ratio")
         return cls(
             mechanism=mechanism,
             placement=placement,
             variance=None if variance is None else fraction_from_text(variance, "variance"),
             ratio=None if ratio is None else fraction_from_text(ratio, "ratio"),
-            shares=shares,
+            shares=fields.integer("shares", least=1, most=PARTIES_MOST),
         )

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Privacy loss of counts with distributed discrete Gaussian noise; the one module that uses dp-accounting.
+
+Notation: one value gets noise Z = X_1 + … + X_h, X_i discrete Gaussian with parameter v = σ²/h; a unit shifts at most
+    N values by at most Δ.
+
+1. **Worst case.** Discrete Gaussians are log-concave, sums of them too, so f(x−d)/f(x) is monotone in x and the best
+test
+   between Z and Z + d is a threshold on x, whose power grows with |d|. Hence (Z, Z + Δ) dominates every smaller
+   shift, and N such pairs dominate every neighbouring pair, also adaptively over rounds. By symmetry adding and
+   removing have the same loss.
+2. **Sums of discrete Gaussians.** X + Y of parameters a and b has P(z) ∝ e^(−z²/2(a+b))·Θ(za/(a+b)) with
+   Θ(s) = Σ_x e^(−(x−s)²/2c), c = ab/(a+b). By Poisson summation Θ(s) = √(2πc)·(1 + 2·Σ_m e^(−2π²cm²)·cos 2πms), so
+   for c ≥ 1/8 the logarithm of P over that of the discrete Gaussian with parameter a + b is within 10·e^(−2π²c).
+   Adding X_{k+1} to the sum of k has c = v·k/(k+1). So n of them are, pointwise, within e^±τ(n, v) of one discrete
+   Gaussian with parameter nv, τ(n, v) = 10·Σ_{k=1}^{n−1} e^(−2π²v·k/(k+1)), for v ≥ 1/4.
+3. **One integer instead of N.** Were Z exactly discrete Gaussian, the loss of N shifted values would be
+   Σ_i (Δ² − 2Δx_i)/2σ² = (D² − 2Ds)/2V with s = Σ x_i, D = NΔ, V = Nσ²: it depends on s alone, and s is within
+   e^±τ(N, σ²) of the discrete Gaussian with parameter V. That is the loss of *one* discrete Gaussian with parameter V
+   shifted by D.
+4. Both errors together, T = N·τ(h, v) + τ(N, σ²), bound the logarithm of the ratio between the true probabilities of
+any set and
+   those in the simplified pair, so ε(δ) ≤ ε_simplified(δ·e^−T) + 2T. At v ≥ 16 (a standard deviation of 4) T <
+   N·h·10^−67.
+
+The distribution of that loss is put on a grid, every loss rounded up, every probability an upper bound, tails beyond
+10^−31 as infinite loss. dp-accounting composes the grids of different (Δ, σ², h) by FFT and inverts δ(ε). What
+doubles may lose (FFT, sums) is taken off δ beforehand.
+
+Source: τ: Kairouz, Liu and Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure
+Aggregation", 2021. Dominating pairs: Zhu, Dong and Wang, "Optimal Accounting of Differential Privacy via
+Characteristic Function", 2022.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from coterie_common.errors import UnsupportedMechanism
+from coterie_common.privacy.event import CountEvent
+
+_GRID: Final = 1000
+"""Grid intervals per μ, times √classes: rounding up costs μ·√classes/2000 on average, 2·10^−4 of ε for one class."""
+
+_CLASSES_MOST: Final = 64
+"""Kinds of rounds; time grows with the power 3/2 of them (two seconds). Rounds of the same kind cost nothing extra."""
+
+_POINTS: Final = 1 << 18
+"""About as many points represent one loss distribution; wider noise is summed in blocks."""
+
+_REACH: Final = 12
+"""In units of √V: beyond, 2·e^(−144/2) < 10^−31."""
+
+_RELATIVE_SLACK: Final = 2.0**-30
+"""Of δ: rounding of probabilities and sums of up to 2^22 terms."""
+
+_ABSOLUTE_SLACK: Final = 2.0**-43
+"""Of δ, per class: an FFT of n probabilities errs by less than 4·log2(n)·2^−53 in the Euclidean norm, a sum of n
+errors by √n times that; plus what dp-accounting truncates (10^−15), which it counts as infinite loss anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossClass:
+    """Values of all rounds that have the same loss.
+
+    Attributes:
+        values: N, over all rounds.
+        shift: Δ, scaled units.
+        variance: σ² of the guaranteed noise of one value.
+        shares: h.
+    """
+
+    values: int
+    shift: int
+    variance: Fraction
+    shares: int
+
+    @property
+    def squared_multiplier(self) -> Fraction:
+        """Squared distance in standard deviations: N·Δ²/σ², the class's part of μ²."""
+        return self.values * self.shift**2 / self.variance
+
+    @property
+    def share_divergence(self) -> float:
+        """N·τ(h, v)."""
+        return self.values * _sum_divergence(self.shares, self.variance / self.shares)
+
+    @property
+    def divergence(self) -> float:
+        """T of this class."""
+        return self.share_divergence + _sum_divergence(self.values, self.variance)
+
+
+def classes_of(events: Iterable[CountEvent]) -> tuple[LossClass, ...]:
+    """Group Gaussian events by equal noise and shift; others are left out."""
+    values: dict[tuple[int, Fraction, int], int] = {}
+    for event in events:
+        if event.gaussian_variance is not None:
+            key = (event.shift, event.gaussian_variance, event.guaranteed_shares)
+            values[key] = values.get(key, 0) + event.l0
+    return tuple(LossClass(count, *key) for key, count in sorted(values.items()))
+
+
+def _sum_divergence(count: int, variance: Fraction) -> float:
+    """Return τ(count, variance), or more.
+
+    Raises:
+        UnsupportedMechanism: no bound is proven for so little noise in a share.
+    """
+    if count == 1:
+        return 0.0
+    if variance < Fraction(1, 4):
+        raise UnsupportedMechanism(
+            f"noise shares of standard deviation {math.sqrt(variance):.3g} add up to no known distribution: scale the "
+            "values so that it is at least 1/2"
+        )
+    exponent = -2 * math.pi**2 * float(variance)
+    k = np.arange(1, min(count, 1000), dtype=np.float64)
+    terms = np.exp(exponent * k / (k + 1))
+    # Terms decrease with k: the last one bounds those left out.
+    return 10 * float(terms.sum() + max(0, count - 1000) * terms[-1]) * (1 + 2.0**-40)
+
+
+def gaussian_epsilon(classes: Sequence[LossClass], delta: float) -> float:
+    """Return an upper bound of ε(δ) for all classes together.
+
+    Args:
+        classes: at least one.
+        delta: 0 < δ < 1.
+
+    Raises:
+        UnsupportedMechanism: δ is too small for double precision, the noise too small, or dp-accounting gives no
+            usable number.
+    """
+    if len(classes) > _CLASSES_MOST:
+        raise UnsupportedMechanism(f"{len(classes)} kinds of rounds that differ in noise: at most {_CLASSES_MOST}")
+    divergence = sum(item.divergence for item in classes)
+    if divergence > 1:
+        raise UnsupportedMechanism(
+            f"the sum of noise shares is too far from a discrete Gaussian (τ = {divergence:.3g}): scale the values"
+        )
+    usable = delta * math.exp(-divergence) * (1 - _RELATIVE_SLACK) - _ABSOLUTE_SLACK * len(classes)
+    if usable < delta / 2:
+        raise UnsupportedMechanism(f"delta = {delta:.3g} is too small to account for {len(classes)} kinds of rounds")
+    interval = _interval(classes)
+    total = _loss_distribution(classes[0], interval)
+    for item in classes[1:]:
+        total = total.compose(_loss_distribution(item, interval))
+    epsilon = float(total.get_epsilon_for_delta(usable))
+    if not math.isfinite(epsilon) or epsilon < 0:
+        raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}: the noise is too small")
+    # Where δ alone covers everything the library says 0; the grid interval is an upper bound as well, and no release
+    # is free.
+    return max(epsilon, interval) * (1 + 2.0**-40) + 2 * divergence
+
+
+def _interval(classes: Sequence[LossClass]) -> float:
+    """Return the grid interval, the greatest power of two that is at most μ/(1000·√classes).
+
+    Decided in exact arithmetic, so that every party gets the same grid.
+    """
+    square = sum((item.squared_multiplier for item in classes), Fraction(0)) / (_GRID**2 * len(classes))
+    exponent = math.frexp(float(square))[1] // 2
+    while Fraction(4) ** exponent > square:
+        exponent -= 1
+    return 2.0**exponent
+
+
+def _loss_distribution(item: LossClass, interval: float) -> Any:
+    """Return dp-accounting's distribution of the loss of one class, pessimistic."""
+    from dp_accounting.pld import pld_pmf, privacy_loss_distribution
+
+    variance = item.values * item.variance
+    shift = item.values * item.shift
+    deviation = math.sqrt(variance)
+    block = max(1, math.floor(2 * _REACH * deviation / _POINTS))
+    blocks = math.ceil(_REACH * deviation / block)
+    # Block i holds the integers starts[i] … starts[i] + block − 1; it gets its greatest density and its greatest loss.
+    starts = block * np.arange(-blocks, blocks, dtype=np.float64)
+    nearest = np.where(starts < 0, np.minimum(starts + block - 1, 0), starts)
+    # Σ_x e^(−x²/2V) = √(2πV)·(1 + 2·Σ_k e^(−2π²Vk²)) is at least its first two terms.
+    norm = math.sqrt(2 * math.pi * variance) * (1 + 2 * math.exp(-2 * math.pi**2 * float(variance)))
+    masses = block * np.exp(nearest * nearest * float(-1 / (2 * variance))) / norm
+    losses = float(shift**2 / (2 * variance)) - starts * float(shift / variance)
+    # Both terms of a loss are below 2^20 intervals for μ < 1000: their rounding is within the second summand, else
+    # the factor.
+    grid = np.ceil(losses / interval * (1 + np.copysign(2.0**-40, losses)) + 2.0**-30).astype(np.int64)
+    lowest = int(grid[-1])
+    probabilities = np.bincount(grid - lowest, weights=masses)
+    # Beyond the reach: 2·e^(−reach²/2) on both sides, counted as infinite loss.
+    tail = 2 * math.exp(-(_REACH**2) / 2)
+    return privacy_loss_distribution.PrivacyLossDistribution(
+        pld_pmf.DensePLDPmf(interval, lowest, probabilities, tail, True)
+    )
+
+
+def renyi_epsilon(orders: Sequence[int], divergences: Sequence[float], delta: float) -> float:
+    """Return ε(δ) of Rényi divergences at ``orders``.
+
+    Raises:
+        UnsupportedMechanism: no finite positive number results.
+    """
+    from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
+
+    epsilon = float(compute_epsilon(orders, divergences, delta)[0])
+    if not math.isfinite(epsilon) or epsilon < 0:
+        raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}")
+    # The library says 0 where δ alone covers everything; order 2 bounds that too, and no release is free.
+    return max(epsilon, min(divergences)) * (1 + 2.0**-40)
