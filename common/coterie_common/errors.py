@@ -258,6 +258,12 @@ class Unavailable(TransientError):
     code = "unavailable"
 
 
+class Superseded(TransientError):
+    """A newer stream of the same party took this one's place; two daemons with one identity would take turns."""
+
+    code = "superseded"
+
+
 class DeadlineExceeded(TransientError):
     """No answer within the time allowed."""
 

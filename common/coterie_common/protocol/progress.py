@@ -37,6 +37,7 @@ class RoundPhase(StrEnum):
     COLLECTING = "collecting"
     DECRYPTING = "decrypting"
     RELEASED = "released"
+    ABORTED = "aborted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +48,12 @@ class RoundProgress:
         number: 1-based.
         phase: where it stands.
         contributed: parties whose verified reply arrived.
-        waiting_for: replies missing to the round's quorum; 0 when there are enough.
         decrypted: parties whose verified partial decryption arrived.
     """
 
     number: int
     phase: RoundPhase
     contributed: tuple[PartyId, ...]
-    waiting_for: int
     decrypted: tuple[PartyId, ...]
 
 
@@ -98,7 +97,8 @@ class JobStatus:
         algorithm: which one.
         dataset: name of the data set that it asks for.
         state: where it stands.
-        reason: why it failed or was cancelled; or what it waits for; or empty.
+        reason: why it failed or was cancelled, or empty.
+        waiting_for: parties that must still accept, reply or decrypt before it can go on; 0 when there are enough.
         rounds_planned: most rounds that it may have.
         round: the current or last round; ``None`` before the first.
         privacy: what it promises.
@@ -114,6 +114,7 @@ class JobStatus:
     dataset: str
     state: JobState
     reason: str
+    waiting_for: int
     rounds_planned: int
     round: RoundProgress | None
     privacy: Privacy

@@ -37,6 +37,7 @@ _PHASES: Final = {
     pb.ROUND_PHASE_COLLECTING: RoundPhase.COLLECTING,
     pb.ROUND_PHASE_DECRYPTING: RoundPhase.DECRYPTING,
     pb.ROUND_PHASE_RELEASED: RoundPhase.RELEASED,
+    pb.ROUND_PHASE_ABORTED: RoundPhase.ABORTED,
 }
 _PHASES_TO_WIRE: Final = {member: value for value, member in _PHASES.items()}
 
@@ -71,6 +72,7 @@ def job_status_to_wire(status: JobStatus) -> pb.JobStatus:
         dataset=status.dataset,
         state=_STATES_TO_WIRE[status.state],
         reason=status.reason,
+        waiting_for=status.waiting_for,
         rounds_planned=status.rounds_planned,
         round=None if status.round is None else _round_to_wire(status.round),
         privacy=_privacy_to_wire(status.privacy),
@@ -91,6 +93,7 @@ def job_status_from_wire(message: pb.JobStatus) -> JobStatus:
         dataset=strict.reason(message.dataset, "dataset"),
         state=strict.enum(_STATES, message.state, "state"),
         reason=strict.reason(message.reason, "reason"),
+        waiting_for=strict.number(message.waiting_for, "waiting_for", most=PARTIES_MOST),
         rounds_planned=strict.number(message.rounds_planned, "rounds_planned", most=ROUNDS_MOST),
         round=_round_from_wire(message.round) if message.HasField("round") else None,
         privacy=_privacy_from_wire(strict.part(message, "privacy")),
@@ -151,7 +154,6 @@ def _round_to_wire(progress: RoundProgress) -> pb.RoundProgress:
         number=progress.number,
         phase=_PHASES_TO_WIRE[progress.phase],
         contributed=progress.contributed,
-        waiting_for=progress.waiting_for,
         decrypted=progress.decrypted,
     )
 
@@ -161,7 +163,6 @@ def _round_from_wire(message: pb.RoundProgress) -> RoundProgress:
         number=strict.number(message.number, "number", least=1, most=ROUNDS_MOST),
         phase=strict.enum(_PHASES, message.phase, "phase"),
         contributed=strict.party_ids(message.contributed, "contributed"),
-        waiting_for=strict.number(message.waiting_for, "waiting_for", most=PARTIES_MOST),
         decrypted=strict.party_ids(message.decrypted, "decrypted"),
     )
 

@@ -25,6 +25,7 @@ class RoundPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROUND_PHASE_COLLECTING: _ClassVar[RoundPhase]
     ROUND_PHASE_DECRYPTING: _ClassVar[RoundPhase]
     ROUND_PHASE_RELEASED: _ClassVar[RoundPhase]
+    ROUND_PHASE_ABORTED: _ClassVar[RoundPhase]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_PROPOSED: JobState
 JOB_STATE_RUNNING: JobState
@@ -36,6 +37,7 @@ ROUND_PHASE_UNSPECIFIED: RoundPhase
 ROUND_PHASE_COLLECTING: RoundPhase
 ROUND_PHASE_DECRYPTING: RoundPhase
 ROUND_PHASE_RELEASED: RoundPhase
+ROUND_PHASE_ABORTED: RoundPhase
 
 class ListPartiesRequest(_message.Message):
     __slots__ = ()
@@ -96,7 +98,7 @@ class PartyStatus(_message.Message):
     def __init__(self, party_id: _Optional[str] = ..., index: _Optional[int] = ..., connected: _Optional[bool] = ..., since_us: _Optional[int] = ...) -> None: ...
 
 class JobStatus(_message.Message):
-    __slots__ = ("job_id", "name", "algorithm", "dataset", "state", "reason", "rounds_planned", "round", "privacy", "parties", "submitted_by", "submitted_us", "finished_us")
+    __slots__ = ("job_id", "name", "algorithm", "dataset", "state", "reason", "rounds_planned", "round", "privacy", "parties", "submitted_by", "submitted_us", "finished_us", "waiting_for")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +112,7 @@ class JobStatus(_message.Message):
     SUBMITTED_BY_FIELD_NUMBER: _ClassVar[int]
     SUBMITTED_US_FIELD_NUMBER: _ClassVar[int]
     FINISHED_US_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     name: str
     algorithm: str
@@ -123,21 +126,20 @@ class JobStatus(_message.Message):
     submitted_by: str
     submitted_us: int
     finished_us: int
-    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., dataset: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., rounds_planned: _Optional[int] = ..., round: _Optional[_Union[RoundProgress, _Mapping]] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., parties: _Optional[_Iterable[_Union[JobParty, _Mapping]]] = ..., submitted_by: _Optional[str] = ..., submitted_us: _Optional[int] = ..., finished_us: _Optional[int] = ...) -> None: ...
+    waiting_for: int
+    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., dataset: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., rounds_planned: _Optional[int] = ..., round: _Optional[_Union[RoundProgress, _Mapping]] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., parties: _Optional[_Iterable[_Union[JobParty, _Mapping]]] = ..., submitted_by: _Optional[str] = ..., submitted_us: _Optional[int] = ..., finished_us: _Optional[int] = ..., waiting_for: _Optional[int] = ...) -> None: ...
 
 class RoundProgress(_message.Message):
-    __slots__ = ("number", "phase", "contributed", "waiting_for", "decrypted")
+    __slots__ = ("number", "phase", "contributed", "decrypted")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTED_FIELD_NUMBER: _ClassVar[int]
-    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
     DECRYPTED_FIELD_NUMBER: _ClassVar[int]
     number: int
     phase: RoundPhase
     contributed: _containers.RepeatedScalarFieldContainer[str]
-    waiting_for: int
     decrypted: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, number: _Optional[int] = ..., phase: _Optional[_Union[RoundPhase, str]] = ..., contributed: _Optional[_Iterable[str]] = ..., waiting_for: _Optional[int] = ..., decrypted: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., phase: _Optional[_Union[RoundPhase, str]] = ..., contributed: _Optional[_Iterable[str]] = ..., decrypted: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Privacy(_message.Message):
     __slots__ = ("epsilon", "delta", "unit", "mechanism", "placement")

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The stream that every party holds open: who is it, what does it say, and is it still there.
+
+This is the shell: it checks identities and forms and knows nothing of jobs and rounds, which are the
+``FederationDesk``'s.
+
+Invariants:
+- The desk hears of a party only after TLS, certificate, roster and Hello agree on who it is.
+- For each stream ``party_connected`` comes first, ``party_disconnected`` last; the streams of one party never overlap.
+- Only failures of authentication and framing, a newer stream and shutdown end a stream; a bad message gets a
+  ``Rejection``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from hmac import compare_digest
+from typing import Any, Protocol
+
+import structlog
+
+from coterie_common.crypto.certificates import Role
+from coterie_common.errors import (
+    CoterieError,
+    DeadlineExceeded,
+    IdentityMismatch,
+    ParameterMismatch,
+    PermissionDenied,
+    Superseded,
+    Unavailable,
+    UnexpectedMessage,
+)
+from coterie_common.identifiers import PartyId
+from coterie_common.limits import HANDSHAKE_SECONDS, PARTY_TRANSFER_BYTES
+from coterie_common.protocol.messages import (
+    AggregatorMessage,
+    EncryptedReply,
+    Hello,
+    PartyMessage,
+    Rejection,
+    Welcome,
+)
+from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.session import PROTOCOL_VERSION
+from coterie_common.randomness import RandomSource
+from coterie_common.rpc.abort import is_ours_alone, translated
+from coterie_common.rpc.credentials import peer_of
+from coterie_common.rpc.outbox import Outbox
+from coterie_common.rpc.stream import read_message, read_transfers, rejection_of, until_first, write_messages
+from coterie_common.wire.federation import aggregator_message_to_wire, party_message_from_wire
+from coterie_common.wire.pb import federation_pb2_grpc
+
+_log = structlog.get_logger(__name__)
+
+PartyOutbox = Outbox[AggregatorMessage]
+
+
+class FederationDesk(Protocol):
+    """What the service needs of the coordinator. Calls may be cancelled while they wait; they must not block."""
+
+    async def party_connected(self, party_id: PartyId, outbox: PartyOutbox) -> None:
+        """A party is there; ``outbox`` takes what is to be said to it until ``party_disconnected``."""
+        ...
+
+    async def party_message(self, party_id: PartyId, message: PartyMessage) -> None:
+        """A party said something under its own id; an error of the peer becomes its ``Rejection``."""
+        ...
+
+    async def party_disconnected(self, party_id: PartyId, outbox: PartyOutbox) -> None:
+        """The stream that ``outbox`` belonged to has ended; called also when ``party_connected`` failed."""
+        ...
+
+
+@dataclass(eq=False)
+class _Stream:
+    outbox: PartyOutbox = field(default_factory=Outbox)
+    superseded: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class FederationService(federation_pb2_grpc.FederationServicer):
+    """gRPC service ``coterie.v1.Federation``.
+
+    Args:
+        roster: in force; who is not in it is not spoken to.
+        desk: who acts on what the parties say.
+        random: for incident ids.
+    """
+
+    def __init__(self, roster: Roster, desk: FederationDesk, random: RandomSource) -> None:
+        self._roster = roster
+        self._desk = desk
+        self._random = random
+        self._streams: dict[PartyId, _Stream] = {}
+        self._turns = {member.party_id: asyncio.Lock() for member in roster.members}
+        self._closing = False
+
+    async def Connect(self, request_iterator: Any, context: Any) -> None:  # noqa: N802  # gRPC's name
+        """Serve one stream until it ends."""
+        async with translated(context, self._random):
+            party_id = self._authenticate(context)
+            transfers = read_transfers(request_iterator, most=PARTY_TRANSFER_BYTES)
+            await self._receive_hello(party_id, transfers)
+            stream = self._register(party_id)
+            try:
+                # The stream before, if any, ends for the desk too before this one begins.
+                async with self._turns[party_id]:
+                    await self._serve(party_id, stream, transfers, context)
+            finally:
+                if self._streams.get(party_id) is stream:
+                    del self._streams[party_id]
+
+    def close(self) -> None:
+        """Begin to shut down: what waits in the outboxes goes out, then every stream ends as unavailable."""
+        self._closing = True
+        for stream in self._streams.values():
+            stream.outbox.close()
+
+    def _authenticate(self, context: Any) -> PartyId:
+        identity, certificate = peer_of(context)
+        if identity.role is not Role.PARTY:
+            raise PermissionDenied(f"the federation stream is for parties, this is the certificate of {identity.uri}")
+        if identity.federation != self._roster.federation:
+            raise IdentityMismatch(f"this is the federation {self._roster.federation}, not {identity.federation}")
+        member = next((member for member in self._roster.members if member.party_id == identity.id), None)
+        if member is None:
+            raise IdentityMismatch(f"the roster has no party {identity.id}")
+        if not compare_digest(member.certificate_fingerprint, certificate):
+            raise IdentityMismatch(f"the roster has another certificate for {identity.id}")
+        return member.party_id
+
+    async def _receive_hello(self, party_id: PartyId, transfers: AsyncIterator[bytes]) -> None:
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                hello = await read_message(await anext(transfers), party_message_from_wire)
+        except TimeoutError:
+            raise DeadlineExceeded("no Hello came in time") from None
+        except StopAsyncIteration:
+            raise UnexpectedMessage("the stream ended before Hello") from None
+        if not isinstance(hello, Hello):
+            raise UnexpectedMessage("the first message must be Hello")
+        if hello.party_id != party_id:
+            raise IdentityMismatch(f"Hello names another party than the certificate, which is {party_id}'s")
+        if hello.protocol_version != PROTOCOL_VERSION:
+            raise ParameterMismatch(f"protocol version {hello.protocol_version} is not {PROTOCOL_VERSION}")
+        if hello.roster_digest != self._roster.digest():
+            raise ParameterMismatch(
+                f"the party's roster has serial {hello.roster_serial}, the aggregator's {self._roster.serial}"
+                if hello.roster_serial != self._roster.serial
+                else "the party has another roster of the same serial"
+            )
+
+    def _register(self, party_id: PartyId) -> _Stream:
+        """Make a new stream the party's only one, and tell the one before, if any, to end."""
+        stream = _Stream()
+        before, self._streams[party_id] = self._streams.get(party_id), stream
+        if before is not None:
+            _log.warning("party connected again", party=party_id, code=Superseded.code)
+            before.superseded.set()
+        return stream
+
+    async def _serve(self, party_id: PartyId, stream: _Stream, transfers: AsyncIterator[bytes], context: Any) -> None:
+        if self._closing:
+            raise Unavailable("the aggregator is shutting down")
+        serial, digest = self._roster.serial, self._roster.digest()
+        stream.outbox.put_nowait(Welcome(protocol_version=PROTOCOL_VERSION, roster_serial=serial, roster_digest=digest))
+        _log.info("party connected", party=party_id)
+        try:
+            await self._desk.party_connected(party_id, stream.outbox)
+            await until_first(
+                self._read(party_id, stream.outbox, transfers),
+                write_messages(stream.outbox, aggregator_message_to_wire, context.write),
+                _raise_when_superseded(stream),
+            )
+        finally:
+            stream.outbox.close()
+            _log.info("party disconnected", party=party_id)
+            await self._desk.party_disconnected(party_id, stream.outbox)
+        if self._closing:
+            raise Unavailable("the aggregator is shutting down")
+
+    async def _read(self, party_id: PartyId, outbox: PartyOutbox, transfers: AsyncIterator[bytes]) -> None:
+        async for data in transfers:
+            message: PartyMessage | None = None
+            try:
+                message = await read_message(data, party_message_from_wire)
+                _check_sender(party_id, message)
+                await self._desk.party_message(party_id, message)
+            except CoterieError as error:
+                if is_ours_alone(error):
+                    raise
+                _log.warning("message rejected", party=party_id, code=error.code, detail=error.message)
+                if not isinstance(message, Rejection):
+                    await outbox.send(rejection_of(error, message))
+
+
+def _check_sender(party_id: PartyId, message: PartyMessage) -> None:
+    """Refuse what is said under another party's id, and a second Hello."""
+    if isinstance(message, Hello):
+        raise UnexpectedMessage("Hello comes only once")
+    claimed = message.contribution if isinstance(message, EncryptedReply) else message
+    if getattr(claimed, "party_id", party_id) != party_id:
+        raise IdentityMismatch(f"{party_id} sent a message under another party's id")
+
+
+async def _raise_when_superseded(stream: _Stream) -> None:
+    await stream.superseded.wait()
+    raise Superseded("another stream with the same identity was opened")

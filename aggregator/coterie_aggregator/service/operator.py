@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What people may ask of the aggregator: parties, jobs and models. Who may do what is one table.
+
+This is the shell: it checks the caller's role and the form of the request; the ``OperatorDesk`` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+
+from coterie_common.crypto.certificates import Identity, Role
+from coterie_common.errors import IdentityMismatch, PermissionDenied
+from coterie_common.identifiers import FederationName, JobId
+from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
+from coterie_common.randomness import RandomSource
+from coterie_common.rpc.abort import translated
+from coterie_common.rpc.credentials import peer_of
+from coterie_common.rpc.framing import split
+from coterie_common.wire import operator as wire
+from coterie_common.wire.pb import operator_pb2 as pb
+from coterie_common.wire.pb import operator_pb2_grpc
+from coterie_common.wire.types import frame_to_wire
+
+_log = structlog.get_logger(__name__)
+
+_ANYBODY: Final = frozenset({Role.OPERATOR, Role.SCIENTIST})
+_OPERATORS: Final = frozenset({Role.OPERATOR})
+
+ALLOWED: Final[dict[str, frozenset[Role]]] = {
+    "ListParties": _ANYBODY,
+    "SubmitJob": _ANYBODY,
+    "ListJobs": _ANYBODY,
+    "WatchJob": _ANYBODY,
+    "CancelJob": _OPERATORS,
+    "ListModels": _ANYBODY,
+    "FetchModel": _ANYBODY,
+}
+"""Which roles may make which call; parties none."""
+
+
+class OperatorDesk(Protocol):
+    """What the service needs of the coordinator. Calls may be cancelled while they wait; they must not block."""
+
+    async def parties(self) -> Sequence[PartyStatus]:
+        """Return every party of the roster, in its order."""
+        ...
+
+    async def submit(self, spec: bytes, submitter: Identity) -> JobId:
+        """Accept a job specification (canonical bytes, not parsed yet), durably, or refuse it with a reason."""
+        ...
+
+    async def jobs(self) -> Sequence[JobStatus]:
+        """Return every job, oldest first."""
+        ...
+
+    def watch(self, job_id: JobId) -> AsyncIterator[JobStatus]:
+        """Yield the job's status now and after each change, a final one last; raises ``NotFound``."""
+        ...
+
+    async def cancel(self, job_id: JobId, by: Identity) -> None:
+        """Cancel a job, durably; a job that is over stays as it is. Raises ``NotFound``."""
+        ...
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Return every finished model, oldest first."""
+        ...
+
+    async def model(self, job_id: JobId) -> bytes:
+        """Return the file of a job's model; raises ``NotFound``."""
+        ...
+
+
+class OperatorService(operator_pb2_grpc.OperatorServicer):
+    """gRPC service ``coterie.v1.Operator``.
+
+    Args:
+        federation: whose operators and scientists are served.
+        desk: who answers.
+        random: for incident ids.
+    """
+
+    def __init__(self, federation: FederationName, desk: OperatorDesk, random: RandomSource) -> None:
+        self._federation = federation
+        self._desk = desk
+        self._random = random
+
+    async def ListParties(self, request: pb.ListPartiesRequest, context: Any) -> None:  # noqa: N802  # gRPC's name
+        """Stream every party."""
+        async with translated(context, self._random):
+            self._authorise("ListParties", context)
+            for status in await self._desk.parties():
+                await context.write(wire.party_status_to_wire(status))
+
+    async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:  # noqa: N802
+        """Accept a job."""
+        async with translated(context, self._random):
+            submitter = self._authorise("SubmitJob", context)
+            job_id = await self._desk.submit(wire.submission_from_wire(request), submitter)
+            _log.info("job submitted", job=job_id, by=submitter.uri)
+        return pb.SubmitJobResponse(job_id=job_id)
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> None:  # noqa: N802
+        """Stream every job."""
+        async with translated(context, self._random):
+            self._authorise("ListJobs", context)
+            for status in await self._desk.jobs():
+                await context.write(wire.job_status_to_wire(status))
+
+    async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> None:  # noqa: N802
+        """Stream one job's changes until it is over."""
+        async with translated(context, self._random):
+            self._authorise("WatchJob", context)
+            async for status in self._desk.watch(wire.job_id_from_wire(request)):
+                await context.write(wire.job_status_to_wire(status))
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:  # noqa: N802
+        """Cancel a job."""
+        async with translated(context, self._random):
+            by = self._authorise("CancelJob", context)
+            job_id = wire.job_id_from_wire(request)
+            await self._desk.cancel(job_id, by)
+            _log.info("job cancelled", job=job_id, by=by.uri)
+        return pb.CancelJobResponse()
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> None:  # noqa: N802
+        """Stream every finished model's entry."""
+        async with translated(context, self._random):
+            self._authorise("ListModels", context)
+            for info in await self._desk.models():
+                await context.write(wire.model_info_to_wire(info))
+
+    async def FetchModel(self, request: pb.FetchModelRequest, context: Any) -> None:  # noqa: N802
+        """Stream a model's file as one transfer."""
+        async with translated(context, self._random):
+            self._authorise("FetchModel", context)
+            for frame in split(await self._desk.model(wire.job_id_from_wire(request))):
+                await context.write(frame_to_wire(frame))
+
+    def _authorise(self, call: str, context: Any) -> Identity:
+        identity, _ = peer_of(context)
+        if identity.federation != self._federation:
+            raise IdentityMismatch(f"this is the federation {self._federation}, not {identity.federation}")
+        if identity.role not in ALLOWED[call]:
+            raise PermissionDenied(f"{identity.role.value} {identity.id} may not use {call}")
+        return identity

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Mutual TLS for gRPC: credentials of both sides, options of every channel and server, and who the peer is.
+
+Invariants:
+- No server without a client certificate of the federation's authority; no channel in clear.
+- Limits of messages and connections come from ``limits``.
+
+NOTE: gRPC checks chain, validity and host name; federation, role and id are checked here and by the services.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+
+from coterie_common.crypto.certificates import Identity, fingerprint, identity_of
+from coterie_common.errors import Unauthenticated
+from coterie_common.limits import (
+    FRAME_MESSAGE_BYTES,
+    HANDSHAKE_SECONDS,
+    KEEPALIVE_SECONDS,
+    KEEPALIVE_TIMEOUT_SECONDS,
+)
+
+if TYPE_CHECKING:
+    from coterie_common.membership import TlsCredentials
+
+_Option = tuple[str, int]
+
+_COMMON: Final[tuple[_Option, ...]] = (
+    ("grpc.max_receive_message_length", FRAME_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", FRAME_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
+    ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+CHANNEL_OPTIONS: Final[tuple[_Option, ...]] = (
+    *_COMMON,
+    # Each channel has its own connection and its own back-off, so that trying again means trying now.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.min_reconnect_backoff_ms", int(HANDSHAKE_SECONDS * 1000)),
+    # A proxy of the environment would see who talks to whom, and could not be reached by most parties anyway.
+    ("grpc.enable_http_proxy", 0),
+)
+
+SERVER_OPTIONS: Final[tuple[_Option, ...]] = (
+    *_COMMON,
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Parties ping as often as we do; twice as often is still no abuse.
+    ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 500)),
+    ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1000)),
+    # Two servers on one port would share its connections at random.
+    ("grpc.so_reuseport", 0),
+)
+
+
+def server_credentials(tls: TlsCredentials) -> grpc.ServerCredentials:
+    """Return credentials of a server that demands a client certificate of the same authority."""
+    return grpc.ssl_server_credentials(
+        [(tls.key.reveal(), tls.certificate)], root_certificates=tls.authority, require_client_auth=True
+    )
+
+
+def channel_credentials(tls: TlsCredentials) -> grpc.ChannelCredentials:
+    """Return credentials of a client that trusts only the federation's authority and shows its own certificate."""
+    return grpc.ssl_channel_credentials(
+        root_certificates=tls.authority, private_key=tls.key.reveal(), certificate_chain=tls.certificate
+    )
+
+
+def peer_of(context: Any) -> tuple[Identity, bytes]:
+    """Return who calls and the fingerprint of its certificate, which TLS has verified.
+
+    Args:
+        context: the ``ServicerContext`` of the call.
+
+    Raises:
+        Unauthenticated: the connection shows no certificate.
+        IdentityMismatch: its certificate names nobody, or more than one.
+    """
+    certificates = list(context.auth_context().get("x509_pem_cert", ()))
+    if len(certificates) != 1:
+        raise Unauthenticated("the connection shows no certificate")
+    return identity_of(certificates[0]), fingerprint(certificates[0])

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Why a connection fails: gRPC says UNAVAILABLE for everything, so one plain TLS handshake names the reason.
+
+Blocking, a few seconds at most; a daemon runs it in a thread. Nothing is sent after the handshake.
+
+Security: the private key passes through a temporary file, because ``ssl`` reads keys from files only; it lies
+there encrypted under a random password that never leaves memory.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives import serialization
+
+from coterie_common.crypto.certificates import load_key
+from coterie_common.errors import ConfigurationError, CoterieError, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:
+    from coterie_common.membership import TlsCredentials
+    from coterie_common.randomness import RandomSource
+
+_SECONDS: Final = 5.0
+
+# OpenSSL's verification results (x509_vfy.h); the ssl module has no names for them.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_UNKNOWN_AUTHORITY: Final = (2, 18, 19, 20, 21)
+_WRONG_NAME: Final = (62, 64)
+
+_ALERTS: Final = (
+    ("CERTIFICATE_REQUIRED", "the aggregator asks for a certificate and none was shown"),
+    ("UNKNOWN_CA", "the aggregator does not know the authority that issued our certificate"),
+    ("CERTIFICATE_EXPIRED", "our certificate has expired"),
+    ("BAD_CERTIFICATE", "the aggregator does not accept our certificate"),
+    ("CERTIFICATE_UNKNOWN", "the aggregator does not accept our certificate"),
+    ("UNSUPPORTED_CERTIFICATE", "our certificate is not made for connecting to an aggregator"),
+    ("CERTIFICATE_REVOKED", "our certificate has been revoked"),
+    ("HANDSHAKE_FAILURE", "the aggregator refused the handshake; it may want a certificate"),
+    ("WRONG_VERSION_NUMBER", "what listens there does not speak TLS"),
+    ("RECORD_LAYER_FAILURE", "what listens there does not speak TLS"),
+)
+"""Part of ``ssl``'s reason for an alert, and what it means for a person."""
+
+
+def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> CoterieError | None:
+    """Try one TLS handshake with ``target`` (``HOST:PORT``) and name what is wrong.
+
+    Args:
+        target: the aggregator's address, as given to gRPC.
+        tls: our credentials; ``None``: show no certificate and trust any authority.
+        random: for the password of the temporary key file.
+
+    Returns:
+        ``Unauthenticated`` if either side does not accept the other's certificate, ``Unavailable`` if nobody answers,
+        ``None`` if TLS works, so that the reason lies elsewhere.
+    """
+    host, port = split_target(target)
+    try:
+        context = _context(tls, random)
+        with (
+            socket.create_connection((host, port), timeout=_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            # In TLS 1.3 the client is done before the server has judged its certificate: the verdict, or the server's
+            # first HTTP/2 frame, comes afterwards.
+            if not secured.recv(1):
+                return Unavailable(f"{target} closed the connection after the handshake")
+    except ssl.SSLCertVerificationError as error:
+        return _theirs(target, host, error)
+    except ssl.SSLError as error:
+        return _alert(target, error)
+    except socket.gaierror:
+        return Unavailable(f"the host name {host} cannot be resolved")
+    except TimeoutError:
+        return Unavailable(f"{target} does not answer within {_SECONDS:g} seconds")
+    except OSError as error:  # of the temporary file, too: then nothing is known, which is no worse than before
+        return Unavailable(f"{target} cannot be reached: {error.strerror or type(error).__name__}")
+    return None
+
+
+def split_target(target: str) -> tuple[str, int]:
+    """Take ``HOST:PORT`` or ``[IPV6]:PORT`` apart.
+
+    Raises:
+        ConfigurationError: any other form.
+    """
+    host, colon, port = target.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not bare or (":" in bare) != (bare != host) or not port.isascii() or not port.isdecimal():
+        raise ConfigurationError(f"the aggregator's address {target[:80]!r} must be HOST:PORT")
+    if not 1 <= int(port) <= 65535:
+        raise ConfigurationError(f"the port of the aggregator's address {target[:80]!r} must be 1 to 65535")
+    return bare, int(port)
+
+
+def _context(tls: TlsCredentials | None, random: RandomSource) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["h2"])
+    if tls is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    context.load_verify_locations(cadata=tls.authority.decode("ascii"))
+    password = random.token_bytes(16).hex().encode("ascii")
+    locked = load_key(tls.key).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password),
+    )
+    with tempfile.TemporaryDirectory(prefix="coterie-") as folder:
+        path = Path(folder) / "key.pem"
+        path.write_bytes(locked + tls.certificate)
+        context.load_cert_chain(path, password=password)
+    return context
+
+
+def _theirs(target: str, host: str, error: ssl.SSLCertVerificationError) -> Unauthenticated:
+    if error.verify_code in _WRONG_NAME:
+        return Unauthenticated(f"the certificate of {target} is not for the name {host}")
+    if error.verify_code == _EXPIRED:
+        return Unauthenticated(f"the certificate of {target} has expired, or this machine's clock is wrong")
+    if error.verify_code == _NOT_YET_VALID:
+        return Unauthenticated(f"the certificate of {target} is not valid yet, or this machine's clock is wrong")
+    if error.verify_code in _UNKNOWN_AUTHORITY:
+        return Unauthenticated(f"the certificate of {target} was not issued by this federation's authority")
+    return Unauthenticated(f"the certificate of {target} does not verify (code {error.verify_code})")
+
+
+def _alert(target: str, error: ssl.SSLError) -> CoterieError:
+    reason = error.reason or ""
+    for part, words in _ALERTS:
+        if part in reason:
+            return Unauthenticated(f"{target}: {words}")
+    return Unavailable(f"the TLS handshake with {target} failed: {reason or 'connection closed'}")

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party's one outbound stream to the aggregator: opened, greeted, kept, and opened again.
+
+This is the shell: it knows of TLS, frames and back-off and nothing of jobs; those are the handler's.
+
+Invariants:
+- The handler hears of a stream only after Welcome agrees with our roster; for each, ``connected`` comes first and
+  ``disconnected`` last.
+- It never gives up. What only a person can repair (a certificate, a roster) is said loudly and tried again slowly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import grpc.aio
+import structlog
+
+from coterie_common.errors import (
+    CoterieError,
+    DeadlineExceeded,
+    IdentityMismatch,
+    ParameterMismatch,
+    PeerError,
+    PermissionDenied,
+    RefusedError,
+    Superseded,
+    TransientError,
+    Unauthenticated,
+    Unavailable,
+    UnexpectedMessage,
+)
+from coterie_common.identifiers import PartyId
+from coterie_common.limits import (
+    BACKOFF_FIRST_SECONDS,
+    BACKOFF_MOST_SECONDS,
+    BACKOFF_REFUSED_SECONDS,
+    HANDSHAKE_SECONDS,
+    TRANSFER_BYTES,
+)
+from coterie_common.membership import TlsCredentials
+from coterie_common.protocol.messages import AggregatorMessage, Hello, PartyMessage, Rejection, Welcome
+from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.session import PROTOCOL_VERSION
+from coterie_common.randomness import RandomSource
+from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
+from coterie_common.rpc.outbox import Outbox
+from coterie_common.rpc.probe import probe
+from coterie_common.rpc.status import error_from_rpc
+from coterie_common.rpc.stream import read_message, read_transfers, rejection_of, until_first, write_messages
+from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
+from coterie_common.wire.pb import federation_pb2_grpc
+
+_log = structlog.get_logger(__name__)
+
+_FOR_A_PERSON: Final = (Unauthenticated, IdentityMismatch, PermissionDenied, ParameterMismatch, Superseded)
+"""Trying again soon changes nothing about these."""
+
+Send = Callable[[PartyMessage], Awaitable[None]]
+
+
+class ConnectionHandler(Protocol):
+    """What the connection needs of the coordinator. Calls may be cancelled while they wait; they must not block."""
+
+    async def connected(self, send: Send) -> None:
+        """The aggregator is there; ``send`` queues a message, and raises ``Unavailable`` once the stream has ended."""
+        ...
+
+    async def message(self, message: AggregatorMessage) -> None:
+        """The aggregator said something; an error of the peer or a refusal becomes a ``Rejection``."""
+        ...
+
+    async def disconnected(self) -> None:
+        """The stream has ended; called also when ``connected`` failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where the aggregator is and who we are.
+
+    Attributes:
+        target: ``HOST:PORT``.
+        tls: our certificate and key, and the authority that the aggregator must show.
+        party_id: our own id.
+        roster: the roster that we go by.
+    """
+
+    target: str
+    tls: TlsCredentials
+    party_id: PartyId
+    roster: Roster
+
+
+class Connection:
+    """Keeps one stream to the aggregator.
+
+    Args:
+        endpoint: where to and as whom.
+        handler: who acts on what the aggregator says.
+        random: for jitter.
+        sleep: waits some seconds; ``asyncio.sleep`` except in tests.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        handler: ConnectionHandler,
+        random: RandomSource,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._endpoint = endpoint
+        self._handler = handler
+        self._random = random
+        self._sleep = sleep
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again, until cancelled.
+
+        Raises:
+            CoterieError: the handler failed with an error that is ours alone, such as ``StorageError``.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self._attempt()
+                error: CoterieError = Unavailable("the aggregator ended the stream")
+            except (PeerError, RefusedError, TransientError) as failure:
+                error = failure
+            # Welcome alone proves nothing: an aggregator that greets and then fails must not be asked twice a second.
+            self._failures = 1 if loop.time() - began > BACKOFF_MOST_SECONDS else self._failures + 1
+            pause = self._pause(error)
+            self._report(error, pause)
+            await self._sleep(pause)
+
+    def _pause(self, error: CoterieError) -> float:
+        """Return the seconds until the next attempt: doubling, capped, of which half is at random."""
+        most = BACKOFF_REFUSED_SECONDS if isinstance(error, _FOR_A_PERSON) else BACKOFF_MOST_SECONDS
+        first = BACKOFF_MOST_SECONDS if isinstance(error, Superseded) else BACKOFF_FIRST_SECONDS
+        longest = min(most, first * 2.0 ** min(self._failures - 1, 30))
+        return longest * (0.5 + self._random.randbelow(1 << 20) / (1 << 21))
+
+    def _report(self, error: CoterieError, pause: float) -> None:
+        say = _log.error if isinstance(error, _FOR_A_PERSON) else _log.warning
+        say(
+            "no connection to the aggregator",
+            aggregator=self._endpoint.target,
+            code=error.code,
+            reason=error.message,
+            attempts=self._failures,
+            retry_in_s=round(pause, 1),
+        )
+
+    async def _attempt(self) -> None:
+        """Open one stream and serve it to its end."""
+        endpoint = self._endpoint
+        credentials = channel_credentials(endpoint.tls)
+        async with grpc.aio.secure_channel(endpoint.target, credentials, options=CHANNEL_OPTIONS) as channel:
+            try:
+                await self._serve(federation_pb2_grpc.FederationStub(channel).Connect())
+            except grpc.aio.AioRpcError as failure:
+                raise await self._named(failure) from failure
+
+    async def _named(self, failure: grpc.aio.AioRpcError) -> CoterieError:
+        """Return the error behind a failed call; where gRPC does not know, one TLS handshake finds out."""
+        error = error_from_rpc(failure)
+        if not isinstance(error, (PeerError, RefusedError, TransientError)):
+            return Unavailable(error.message)
+        if type(error) is not Unavailable or failure.code() is not grpc.StatusCode.UNAVAILABLE:
+            return error
+        return await asyncio.to_thread(probe, self._endpoint.target, self._endpoint.tls, self._random) or error
+
+    async def _serve(self, call: Any) -> None:
+        transfers = read_transfers(_frames(call), most=TRANSFER_BYTES)
+        outbox: Outbox[PartyMessage] = Outbox()
+        roster = self._endpoint.roster
+        outbox.put_nowait(
+            Hello(
+                protocol_version=PROTOCOL_VERSION,
+                party_id=self._endpoint.party_id,
+                roster_serial=roster.serial,
+                roster_digest=roster.digest(),
+            )
+        )
+        await until_first(write_messages(outbox, party_message_to_wire, call.write), self._converse(outbox, transfers))
+
+    async def _converse(self, outbox: Outbox[PartyMessage], transfers: AsyncIterator[bytes]) -> None:
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                welcome = await read_message(await anext(transfers), aggregator_message_from_wire)
+        except TimeoutError:
+            raise DeadlineExceeded("the aggregator did not answer in time") from None
+        except StopAsyncIteration:
+            raise UnexpectedMessage("the aggregator ended the stream before Welcome") from None
+        self._check_welcome(welcome)
+        _log.info("connected to the aggregator", aggregator=self._endpoint.target)
+        try:
+            await self._handler.connected(outbox.send)
+            async for data in transfers:
+                await self._receive(outbox, data)
+        finally:
+            outbox.close()
+            await self._handler.disconnected()
+
+    def _check_welcome(self, welcome: AggregatorMessage) -> None:
+        if not isinstance(welcome, Welcome):
+            raise UnexpectedMessage("the aggregator's first message must be Welcome")
+        if welcome.protocol_version != PROTOCOL_VERSION:
+            raise ParameterMismatch(f"the aggregator speaks protocol version {welcome.protocol_version}")
+        if welcome.roster_digest != self._endpoint.roster.digest():
+            raise ParameterMismatch("the aggregator has another roster")
+
+    async def _receive(self, outbox: Outbox[PartyMessage], data: bytes) -> None:
+        message: AggregatorMessage | None = None
+        try:
+            message = await read_message(data, aggregator_message_from_wire)
+            if isinstance(message, Welcome):
+                raise UnexpectedMessage("Welcome comes only once")
+            await self._handler.message(message)
+        except (PeerError, RefusedError, TransientError) as error:
+            _log.warning("message rejected", code=error.code, detail=error.message)
+            if not isinstance(message, Rejection):
+                await outbox.send(rejection_of(error, message))
+
+
+async def _frames(call: Any) -> AsyncIterator[Any]:
+    """Yield what the aggregator sends until it ends the stream."""
+    try:
+        while (frame := await call.read()) is not grpc.aio.EOF:
+            yield frame
+    except asyncio.CancelledError:
+        # gRPC raises this also where the other side sent the status CANCELLED; only our own cancelling is a task's.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise Unavailable("the aggregator cancelled the stream") from None

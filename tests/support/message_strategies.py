@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Hypothesis strategies for every message of the protocol and every value of the operator API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+from coterie_common.limits import REASON_CHARACTERS
+from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.protocol import messages as m
+from coterie_common.protocol import progress as p
+from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.terms import RoundTerms, SealingKind
+
+digests = st.binary(min_size=32, max_size=32)
+signatures = st.binary(min_size=64, max_size=64)
+ids = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", fullmatch=True)
+job_ids = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", fullmatch=True)
+codes = st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)
+words = st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" "), max_size=REASON_CHARACTERS)
+rounds = st.integers(1, 10_000)
+uint32 = st.integers(1, 2**32 - 1)
+blobs = st.binary(min_size=1, max_size=200)
+numbers = st.lists(st.binary(min_size=1, max_size=64), min_size=1, max_size=4).map(tuple)
+id_lists = st.lists(ids, unique=True, max_size=5).map(tuple)
+
+noise = st.one_of(
+    st.builds(
+        NoiseTerms,
+        mechanism=st.just(Mechanism.DISCRETE_GAUSSIAN),
+        placement=st.sampled_from([Placement.DISTRIBUTED, Placement.LOCAL]),
+        variance=st.fractions(min_value=Fraction(200), max_value=Fraction(10**6), max_denominator=1000),
+        shares=st.integers(2, 10),
+    ),
+    st.builds(
+        NoiseTerms,
+        mechanism=st.just(Mechanism.DISCRETE_LAPLACE),
+        placement=st.just(Placement.DISTRIBUTED),
+        ratio=st.fractions(min_value=Fraction(1, 1000), max_value=Fraction(2), max_denominator=1000),
+        shares=st.integers(2, 10),
+    ),
+)
+terms = st.builds(
+    RoundTerms,
+    sealing=st.just(SealingKind.DIRECT),
+    encoding=st.builds(
+        Encoding,
+        length=st.integers(1, 10_000),
+        scale_bits=st.integers(0, 10),
+        lower=st.integers(-1000, 0),
+        upper=st.integers(1, 10**6),
+    ),
+    noise=noise,
+    unit=st.sampled_from(Unit),
+    l0=st.integers(1, 100),
+    linf=st.integers(1, 100),
+)
+
+
+@st.composite
+def session_fields(draw: st.DrawFn) -> SessionFields:
+    cohort = tuple(sorted(draw(st.lists(ids, unique=True, min_size=1, max_size=5))))
+    number = draw(rounds)
+    return SessionFields(
+        roster_digest=draw(digests),
+        key_epoch=draw(uint32),
+        job_id=draw(job_ids),
+        spec_digest=draw(digests),
+        round_number=number,
+        body_digest=draw(digests),
+        cohort=cohort,
+        round_quorum=draw(st.integers(1, len(cohort))),
+        terms=draw(terms),
+        previous_transcript=b"" if number == 1 else draw(digests),
+    )
+
+
+contributions = st.builds(
+    m.Contribution,
+    party_id=ids,
+    key_part=st.builds(m.KeyPart, ciphertexts=numbers, proof=blobs),
+    padded_digest=digests,
+    signature=signatures,
+)
+rejections = st.builds(
+    m.Rejection, code=codes, detail=words, job_id=st.one_of(st.just(""), job_ids), round_number=st.integers(0, 10_000)
+)
+party_messages = st.one_of(
+    st.builds(m.Hello, protocol_version=uint32, party_id=ids, roster_serial=uint32, roster_digest=digests),
+    st.builds(
+        m.JobReply,
+        job_id=job_ids,
+        party_id=ids,
+        spec_digest=digests,
+        terms_digest=digests,
+        decision=st.sampled_from(m.Decision),
+        code=codes,
+        detail=words,
+        signature=signatures,
+    ),
+    st.builds(
+        m.EncryptedReply,
+        job_id=job_ids,
+        round_number=rounds,
+        session_id=digests,
+        contribution=contributions,
+        padded=st.binary(max_size=100),
+    ),
+    st.builds(
+        m.PartialDecryption,
+        job_id=job_ids,
+        round_number=rounds,
+        session_id=digests,
+        transcript_digest=digests,
+        party_id=ids,
+        values=numbers,
+        proof=blobs,
+        signature=signatures,
+    ),
+    st.builds(m.ModelReceipt, job_id=job_ids, party_id=ids, model_digest=digests, signature=signatures),
+    rejections,
+)
+queries = st.builds(m.Query, fields=session_fields(), body=blobs, signature=signatures)
+decryption_requests = st.builds(
+    m.DecryptionRequest,
+    fields=session_fields(),
+    contributions=st.lists(contributions, min_size=1, max_size=3, unique_by=lambda c: c.party_id).map(tuple),
+    signature=signatures,
+)
+aggregator_messages = st.one_of(
+    st.builds(m.Welcome, protocol_version=uint32, roster_serial=uint32, roster_digest=digests),
+    st.builds(m.JobProposal, job_id=job_ids, roster_digest=digests, spec=blobs, terms=blobs, signature=signatures),
+    queries,
+    decryption_requests,
+    st.builds(m.ModelDelivery, job_id=job_ids, model=blobs, signature=signatures),
+    st.builds(m.JobEnd, job_id=job_ids, outcome=st.sampled_from(m.JobOutcome), reason=words, signature=signatures),
+    rejections,
+)
+
+instants = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+privacy = st.builds(p.Privacy, epsilon=words, delta=words, unit=words, mechanism=words, placement=words)
+party_statuses = st.builds(
+    p.PartyStatus,
+    party_id=ids,
+    index=st.integers(1, 200),
+    connected=st.booleans(),
+    since=st.one_of(st.none(), instants),
+)
+job_statuses = st.builds(
+    p.JobStatus,
+    job_id=job_ids,
+    name=words,
+    algorithm=words,
+    dataset=words,
+    state=st.sampled_from(p.JobState),
+    reason=words,
+    waiting_for=st.integers(0, 200),
+    rounds_planned=st.integers(0, 10_000),
+    round=st.one_of(
+        st.none(),
+        st.builds(
+            p.RoundProgress,
+            number=rounds,
+            phase=st.sampled_from(p.RoundPhase),
+            contributed=id_lists,
+            decrypted=id_lists,
+        ),
+    ),
+    privacy=privacy,
+    parties=st.lists(
+        st.builds(
+            p.JobParty,
+            party_id=ids,
+            decision=st.one_of(st.none(), st.sampled_from(m.Decision)),
+            code=st.one_of(st.just(""), codes),
+            detail=words,
+            model_received=st.booleans(),
+        ),
+        max_size=3,
+    ).map(tuple),
+    submitted_by=ids,
+    submitted_at=instants,
+    finished_at=st.one_of(st.none(), instants),
+)
+model_infos = st.builds(
+    p.ModelInfo,
+    job_id=job_ids,
+    name=words,
+    algorithm=words,
+    digest=digests,
+    size_bytes=st.integers(1, 128 << 20),
+    rounds=st.integers(0, 10_000),
+    privacy=privacy,
+    finished_at=instants,
+)
