@@ -39,7 +39,7 @@ def safe_prime(bits: int, random: RandomSource) -> int:
     Takes about 0.5 s at 1024 bits, 3 s at 1536 and 10 s at 2048 on one core, with a wide spread.
     """
     while True:
-        found = _search(_draw_start(bits, random))
+        found = _search(_draw_start(bits, random), bits)
         if found is not None:
             return found
 
@@ -51,7 +51,7 @@ def safe_prime_pair(bits: int, random: RandomSource) -> tuple[int, int]:
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="safe-prime") as threads:
         while True:
-            p, q = threads.map(_search, (_draw_start(bits, random), _draw_start(bits, random)))
+            p, q = threads.map(_search, [_draw_start(bits, random) for _ in range(2)], (bits, bits))
             # Primes that share their upper half are found from the square root of the product (Fermat).
             if p is not None and q is not None and (p - q).bit_length() > bits // 2:
                 return p, q
@@ -65,9 +65,9 @@ def _draw_start(bits: int, random: RandomSource) -> int:
     return start - start % _STEP + 5
 
 
-def _search(start: int) -> int | None:
-    """Return the first safe prime 2p' + 1 with p' in start, start + 6, …; ``None`` if p' grows out of its length."""
-    end = 1 << start.bit_length()
+def _search(start: int, bits: int) -> int | None:
+    """Return the first safe prime 2p' + 1 with p' in start, start + 6, …; ``None`` if none has ``bits`` bits."""
+    end = 1 << (bits - 1)
     while start < end:
         for offset in np.flatnonzero(_sieve(start)).tolist():
             half = mpz(start + _STEP * offset)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+import ast
+from dataclasses import fields, is_dataclass
+from math import gcd
+from pathlib import Path
+
+import gmpy2
+import pytest
+
+import coterie_common
+from coterie_common.crypto import dealer, primes
+from coterie_common.crypto.dealer import _deal_insecure_for_tests, deal
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.threshold import ThresholdPublicKey, check_share, combine, partial_decrypt
+from coterie_common.errors import ConfigurationError
+from coterie_common.randomness import OsRandom
+from coterie_common.secret import Secret
+from tests.support.dealings import load_primes, make_dealing
+from tests.support.seeded_random import SeededRandom
+
+
+@pytest.fixture(params=[1, 2])
+def dealing(request):
+    return make_dealing(5, 3, s=request.param)
+
+
+def test_deal_shares_lie_on_a_polynomial_through_d(dealing):
+    p, q = load_primes()
+    space, order = dealing.key.public_key.plaintext_modulus, (p // 2) * (q // 2)
+    group = space * order
+    values = {share.index: share.value.reveal() for share in dealing.shares}
+    assert all(0 <= value < group for value in values.values())
+    for subset in ((1, 2, 3), (2, 4, 5)):
+        d = 0
+        for i in subset:
+            weight = 1
+            for j in subset:
+                if j != i:
+                    weight = weight * j * pow(j - i, -1, group) % group
+            d += weight * values[i]
+        assert d % order == 0
+        assert d % space == 1
+
+
+def test_deal_verification_keys_are_powers_of_a_square(dealing):
+    p, q = load_primes()
+    key = dealing.key
+    assert gmpy2.legendre(key.verification_base, p) == gmpy2.legendre(key.verification_base, q) == 1
+    modulus = key.public_key.ciphertext_modulus
+    expected = tuple(pow(key.verification_base, share.value.reveal(), modulus) for share in dealing.shares)
+    assert key.verification_keys == expected
+
+
+def test_deal_generator_is_minus_a_square(dealing):
+    p, q = load_primes()
+    generator = dealing.key.public_key.generator
+    assert gmpy2.legendre(-generator, p) == gmpy2.legendre(-generator, q) == 1
+
+
+def test_deal_draws_every_coefficient_below_the_group_order():
+    class Recorder(SeededRandom):
+        def __init__(self) -> None:
+            super().__init__("recorder")
+            self.bounds: list[int] = []
+
+        def randbelow(self, bound: int) -> int:
+            self.bounds.append(bound)
+            return super().randbelow(bound)
+
+    p, q = load_primes()
+    recorder = Recorder()
+    _deal_insecure_for_tests(p, q, parties=5, decryption_threshold=4, random=recorder)
+    n = p * q
+    assert recorder.bounds == [n, *[n * (p // 2) * (q // 2)] * 3, n**2]
+
+
+def test_deal_draws_again_where_a_number_is_no_unit():
+    class Scripted(SeededRandom):
+        first = True
+
+        def randbelow(self, bound: int) -> int:
+            if self.first:
+                self.first = False
+                return load_primes()[0]
+            return super().randbelow(bound)
+
+    p, q = load_primes()
+    key = _deal_insecure_for_tests(p, q, parties=3, decryption_threshold=2, random=Scripted("x")).key
+    assert gcd(key.public_key.generator, key.public_key.modulus) == 1
+
+
+def numbers_in(value: object) -> list[int]:
+    if isinstance(value, int):
+        return [value]
+    if isinstance(value, Secret):
+        return numbers_in(value.reveal())
+    if isinstance(value, (tuple, list)):
+        return [number for item in value for number in numbers_in(item)]
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in numbers_in(item)]
+    if is_dataclass(value) and not isinstance(value, type):
+        own = [number for item in fields(value) for number in numbers_in(getattr(value, item.name))]
+        return own + numbers_in(getattr(value, "__dict__", {}))
+    return [value] if type(value).__name__ == "mpz" else []
+
+
+def test_nothing_that_a_dealing_holds_carries_a_factor_of_the_group_order(dealing):
+    p, q = load_primes()
+    modulus = p * q
+    numbers = numbers_in(dealing)
+    assert len(numbers) > 12
+    for number in numbers:
+        assert gcd(number, modulus) in (1, modulus)
+        assert gcd(number, (p // 2) * (q // 2)) == 1
+
+
+def test_modules_of_the_dealer_keep_no_large_number():
+    deal_once = _deal_insecure_for_tests(*load_primes(), parties=3, decryption_threshold=2, random=SeededRandom(1))
+    assert deal_once.key.parties == 3
+    for module in (dealer, primes):
+        assert all(number.bit_length() < 64 for number in numbers_in(vars(module)))
+
+
+@pytest.mark.parametrize("key_bits", [0, 512, 1024, 2047, 2049, 8192])
+def test_deal_of_a_size_that_is_not_allowed_raises(key_bits):
+    with pytest.raises(ConfigurationError) as raised:
+        deal(key_bits=key_bits, parties=5, decryption_threshold=4, random=OsRandom())
+    assert raised.value.code == "configuration"
+
+
+@pytest.mark.parametrize(("parties", "threshold"), [(2, 2), (0, 0), (201, 100), (5, 0), (5, 6)])
+def test_deal_to_impossible_parties_raises(parties, threshold):
+    with pytest.raises(ConfigurationError):
+        deal(key_bits=2048, parties=parties, decryption_threshold=threshold, random=OsRandom())
+
+
+def test_constructors_for_tests_are_called_by_nothing_else():
+    root = Path(coterie_common.__file__).parents[2]
+    sources = [path for part in ("common", "aggregator", "party") for path in (root / part).rglob("*.py")]
+    assert len(sources) > 20
+    uses = [
+        (path.name, node.attr if isinstance(node, ast.Attribute) else node.id)
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if "insecure_for_tests" in (getattr(node, "attr", None) or getattr(node, "id", None) or "")
+    ]
+    # The dealer's test constructor makes its public key with the key's test constructor; nothing calls either.
+    assert uses == [("dealer.py", "_insecure_for_tests")]
+
+
+@pytest.mark.slow  # searches for two real safe primes of 1024 bits: 0.3 to 3 s
+def test_deal_at_full_size_makes_a_working_key():
+    random = OsRandom()
+    dealing = deal(key_bits=2048, parties=3, decryption_threshold=2, random=random)
+    assert dealing.key.public_key.key_bits == 2048
+    assert ThresholdPublicKey.from_document(dealing.key.to_document()) == dealing.key
+    for share in dealing.shares:
+        check_share(dealing.key, share)
+    encryptor = Encryptor(dealing.key.public_key)
+    ciphertext = encryptor.encrypt(4711, encryptor.draw_nonce(random))
+    for pair in (dealing.shares[:2], dealing.shares[1:]):
+        partials = {share.index: partial_decrypt(dealing.key, share, [ciphertext]) for share in pair}
+        assert combine(dealing.key, partials) == (4711,)

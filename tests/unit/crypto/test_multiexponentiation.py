@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from math import prod
+
+import pytest
+
+from coterie_common.crypto.multiexponentiation import product_of_powers
+from tests.support.dealings import load_dealing
+from tests.support.seeded_random import SeededRandom
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 124, 500])
+@pytest.mark.parametrize("bits", [1, 7, 128])
+def test_product_of_powers_equals_single_powers(count, bits):
+    modulus = load_dealing().key.public_key.ciphertext_modulus
+    random = SeededRandom(f"{count} {bits}")
+    bases = [random.randbelow(modulus) for _ in range(count)]
+    exponents = [random.randbits(bits) for _ in range(count)]
+    expected = prod(pow(base, exponent, modulus) for base, exponent in zip(bases, exponents, strict=True)) % modulus
+    result = product_of_powers(bases, exponents, modulus)
+    assert result == expected
+    assert type(result) is int
+
+
+def test_product_of_powers_with_zero_exponents_is_one():
+    assert product_of_powers([5, 7], [0, 0], 101) == 1
+
+
+def test_product_of_powers_of_nothing_is_one():
+    assert product_of_powers([], [], 101) == 1
+
+
+def test_product_of_powers_of_repeated_bases_adds_exponents():
+    assert product_of_powers([5, 5, 5], [3, 3, 1], 101) == pow(5, 7, 101)
+
+
+def test_product_of_powers_with_unequal_lengths_raises():
+    with pytest.raises(ValueError, match="zip"):
+        product_of_powers([5, 7], [3], 101)
