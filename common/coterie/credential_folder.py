@@ -26,10 +26,10 @@ from coterie_common.crypto.certificates import (
     identity_of,
     make_tls_key,
 )
-from coterie_common.enrolment import Applicant, EnrolmentRequest
+from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
-from coterie_common.fingerprint import parse_fingerprint
+from coterie_common.founder_pin import pin_founder, pinned_founder
 from coterie_common.identifiers import PartyId
 from coterie_common.key_files import read_tls_key, write_tls_key
 from coterie_common.limits import KEY_FILE_BYTES
@@ -40,7 +40,6 @@ PEOPLE: Final = (Role.OPERATOR, Role.SCIENTIST)
 
 _KEY: Final = "key.pem"
 _ISSUED: Final = "credential.json"
-_FOUNDER: Final = "founder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,23 +83,9 @@ def create_credential_request(folder: Path, person: PartyId, role: Role, founder
     request = EnrolmentRequest.create(applicant, key, None)
     write_tls_key(folder / _KEY, key)
     if founder is not None:
-        write_atomically(folder / _FOUNDER, f"{founder}\n".encode())
+        pin_founder(folder, founder)
     write_atomically(folder / f"{person}.csr", request.to_bytes())
     return request
-
-
-def read_request(path: Path) -> EnrolmentRequest:
-    """Read a request file of any role and check its proofs.
-
-    Raises:
-        ConfigurationError: it is missing.
-        KeyFileError: it is no request, or was altered.
-    """
-    data = read_bytes(path, "the enrolment request", most=KEY_FILE_BYTES)
-    try:
-        return EnrolmentRequest.from_bytes(data)
-    except PeerError as cause:
-        raise KeyFileError(f"{path} cannot be used: {cause.message}") from cause
 
 
 def import_credential(folder: Path, issued_file: Path, *, now: datetime) -> Credential:
@@ -118,10 +103,10 @@ def import_credential(folder: Path, issued_file: Path, *, now: datetime) -> Cred
         issued = IssuedCredential.from_bytes(data)
     except PeerError as cause:
         raise KeyFileError(f"{issued_file} is no credential: {cause.message}") from cause
-    founder = _pinned(folder) or founder_fingerprint(issued.founder_key)
+    founder = pinned_founder(folder) or founder_fingerprint(issued.founder_key)
     credential = _checked(folder, issued, founder)
     check_issued(issued.certificate, issued.authority, now=now)
-    write_atomically(folder / _FOUNDER, f"{founder}\n".encode())
+    pin_founder(folder, founder)
     write_atomically(folder / _ISSUED, data)
     return credential
 
@@ -138,14 +123,14 @@ def load_credential(folder: Path) -> Credential:
         raise WrongOrderError(f"{folder} holds no credential; first run '{step}'")
     data = read_bytes(folder / _ISSUED, "the credential", most=KEY_FILE_BYTES)
     try:
-        return _checked(folder, IssuedCredential.from_bytes(data), _pinned(folder))
+        return _checked(folder, IssuedCredential.from_bytes(data), pinned_founder(folder))
     except PeerError as cause:
         raise KeyFileError(f"{folder / _ISSUED} cannot be used: {cause.message}") from cause
 
 
 def _checked(folder: Path, issued: IssuedCredential, founder: str | None) -> Credential:
     if founder is None:
-        raise KeyFileError(f"{folder / _FOUNDER} is missing: it pins the founder's fingerprint")
+        raise KeyFileError(f"{folder} pins no founder; import the credential again")
     issued.verify(founder)
     key = read_tls_key(folder / _KEY)
     check_belongs(issued.certificate, key)
@@ -155,10 +140,3 @@ def _checked(folder: Path, issued: IssuedCredential, founder: str | None) -> Cre
         founder=founder,
         signed_roster=issued.signed_roster,
     )
-
-
-def _pinned(folder: Path) -> str | None:
-    path = folder / _FOUNDER
-    if not path.is_file():
-        return None
-    return parse_fingerprint(read_bytes(path, "the founder's fingerprint", most=256).decode("utf-8", "replace"))

@@ -13,6 +13,7 @@ Who really made a request is for people to find out: the founder and the applica
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from coterie_common import document
@@ -21,8 +22,9 @@ from coterie_common.crypto.authority import check_request, create_request
 from coterie_common.crypto.certificates import Role, TlsKey
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
-from coterie_common.errors import ConfigurationError, MalformedMessage
+from coterie_common.errors import ConfigurationError, KeyFileError, MalformedMessage, PeerError
 from coterie_common.fields import Fields
+from coterie_common.files import read_bytes
 from coterie_common.fingerprint import readable_fingerprint
 from coterie_common.identifiers import PartyId, parse_party_id
 from coterie_common.limits import HOST_NAMES_MOST, KEY_FILE_BYTES
@@ -142,6 +144,20 @@ class EnrolmentRequest:
     def from_bytes(cls, data: bytes) -> EnrolmentRequest:
         """Parse a request file and check every proof in it; raises as ``from_document`` does."""
         return cls.from_document(document.decode(data, "the enrolment request", most=KEY_FILE_BYTES))
+
+
+def read_request(path: Path) -> EnrolmentRequest:
+    """Read a request file of any role and check its proofs.
+
+    Raises:
+        ConfigurationError: it is missing.
+        KeyFileError: it is no request, or was altered.
+    """
+    data = read_bytes(path, "the enrolment request", most=KEY_FILE_BYTES)
+    try:
+        return EnrolmentRequest.from_bytes(data)
+    except PeerError as cause:
+        raise KeyFileError(f"{path} cannot be used: {cause.message}") from cause
 
 
 def _applicant(fields: Fields) -> Applicant:

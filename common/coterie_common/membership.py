@@ -97,6 +97,14 @@ class Membership:
         if (self.key.parties, self.key.decryption_threshold) != (parameters.parties, parameters.decryption_threshold):
             raise ParameterMismatch("the threshold key was dealt for other parameters than the roster's")
 
+    def check_addressee(self, role: Role, member_id: str) -> None:
+        """Check for whom this membership was made, before any key is at hand; raises ``IdentityMismatch``."""
+        identity = identity_of(self.certificate)
+        if (identity.role, identity.id) != (role, member_id):
+            raise IdentityMismatch(
+                f"the bundle was made for the {identity.role.value} {identity.id}, not for the {role.value} {member_id}"
+            )
+
     def check_owner(self, own: OwnKeys, *, now: datetime) -> None:
         """Check that this membership is the caller's own, after ``verify``.
 
@@ -105,12 +113,9 @@ class Membership:
             Unauthenticated: the certificate is not the authority's, or not valid now.
             NotInCohort: the roster has no such party.
         """
-        identity, roster = identity_of(self.certificate), self.roster
-        if (identity.role, identity.id) != (own.role, own.id):
-            raise IdentityMismatch(
-                f"this was made for the {identity.role.value} {identity.id}, not for the {own.role.value} {own.id}"
-            )
-        if identity.federation != roster.federation:
+        self.check_addressee(own.role, own.id)
+        roster = self.roster
+        if identity_of(self.certificate).federation != roster.federation:
             raise IdentityMismatch("certificate and roster are of different federations")
         check_belongs(self.certificate, own.tls_key)
         check_issued(self.certificate, self.authority, now=now)

@@ -1,3 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The coterie command."""
+"""The command line for people. Commands import what they need when they run, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+from coterie.cli import credential, keys
+from coterie.cli.admit import admit
+from coterie.cli.found import found
+from coterie_common.console import Program
+
+main = Program("coterie", "Found a federation, admit its members, deal its keys, submit and watch jobs.")
+main.app.command("found")(found)
+main.app.command("admit")(admit)
+main.app.add_typer(keys.app, name="keys")
+main.app.add_typer(credential.app, name="credential")

@@ -13,7 +13,6 @@ It belongs on no host of an aggregator or party.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +24,10 @@ from coterie_common.crypto.authority import Authority
 from coterie_common.crypto.certificates import TlsKey
 from coterie_common.crypto.identity import PUBLIC_BYTES, SEED_BYTES, SigningKey, VerifyKey
 from coterie_common.crypto.keystore import lock, unlock
-from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, StorageError, WrongOrderError
+from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
 from coterie_common.fields import Fields
 from coterie_common.files import PRIVATE, read_bytes, write_atomically
+from coterie_common.folder_lock import locked
 from coterie_common.identifiers import FederationName, parse_federation_name
 from coterie_common.limits import KEY_BITS, KEY_FILE_BYTES
 from coterie_common.membership import CERTIFICATE_LONGEST
@@ -186,17 +186,12 @@ class FederationHome:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second command from changing the folder at the same time; it waits.
+        """Hold the folder for this command alone.
 
         Raises:
             WrongOrderError: no federation was founded here.
-            StorageError: the file system refused.
+            ConfigurationError: another command holds it.
         """
         self.record()
-        try:
-            stream = (self.root / ".lock").open("wb")
-        except OSError as cause:
-            raise StorageError(f"cannot lock {self.root}: {cause.strerror}") from cause
-        with stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        with locked(self.root, "coterie"):
             yield

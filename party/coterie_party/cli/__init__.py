@@ -1,3 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The coterie-party command."""
+"""The party's command line. Commands import what they need when they run, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+from coterie_common.console import Program
+from coterie_party.cli import keys
+from coterie_party.cli.init import init
+
+main = Program("coterie-party", "Take part in a federation: make own keys, import the bundle, run the party.")
+main.app.command("init")(init)
+main.app.add_typer(keys.app, name="keys")

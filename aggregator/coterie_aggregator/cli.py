@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The aggregator's command line. Commands import what they need when they run, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from coterie_common.console import Program
+
+AggregatorFolder: TypeAlias = Annotated[
+    Path, typer.Option("--home", envvar="COTERIE_AGGREGATOR_HOME", help="The aggregator's folder.")
+]
+
+main = Program("coterie-aggregator", "Coordinate a federation: make own keys, import the bundle, serve.")
+_keys_app = typer.Typer(
+    help="Import the bundle from the founder.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+main.app.add_typer(_keys_app, name="keys")
+
+
+@main.app.command()
+def init(
+    name: Annotated[
+        list[str], typer.Option("--name", metavar="HOST", help="Host name or address that parties use; repeatable.")
+    ],
+    aggregator_id: Annotated[str, typer.Option("--id", help="The id asked for.")] = "aggregator",
+    founder: Annotated[
+        str | None, typer.Option(help="The founder's fingerprint; without it the first bundle imported is trusted.")
+    ] = None,
+    home: AggregatorFolder = Path("aggregator"),
+) -> None:
+    """Make the aggregator's own keys and its configuration, and a request for the founder to admit."""
+    from coterie_aggregator.home import AggregatorHome
+    from coterie_common.fingerprint import parse_fingerprint
+    from coterie_common.identifiers import parse_party_id
+    from coterie_common.randomness import OsRandom
+
+    checked_id = parse_party_id(aggregator_id)
+    pinned = parse_fingerprint(founder) if founder is not None else None
+    folder = AggregatorHome(home)
+    if folder.is_initialised:
+        request = folder.existing_request(checked_id, name)
+        typer.echo(f"{home} was made before; nothing changed.")
+    else:
+        request = folder.create(checked_id, name, pinned, random=OsRandom())
+        typer.echo(f"{home} is the folder of the aggregator; see {folder.config_path} for its configuration.")
+    typer.echo(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {request.fingerprint}")
+    typer.echo("Next: import the bundle that comes back with 'coterie-aggregator keys import BUNDLE'.")
+
+
+@_keys_app.callback()
+def _keys() -> None:
+    """Import the bundle from the founder."""
+
+
+@_keys_app.command("import")
+def import_(
+    bundle: Annotated[Path, typer.Argument(help="The file that the founder returned, ID.bundle.")],
+    home: AggregatorFolder = Path("aggregator"),
+) -> None:
+    """Verify the bundle and keep certificate, roster and threshold key."""
+    from coterie_aggregator.home import AggregatorHome
+    from coterie_aggregator.joining import import_bundle
+    from coterie_common.clock import SystemClock
+
+    joined = import_bundle(AggregatorHome(home), bundle, now=SystemClock().now())
+    roster = joined.roster
+    state = "is imported and checked" if joined.is_new else "was imported before; nothing changed"
+    typer.echo(f"The roster of {roster.federation}, serial {roster.serial}, epoch {roster.key_epoch}, {state}.")
+    if not joined.was_pinned:
+        typer.echo(f"It trusts the founder {joined.founder} from now on; compare that fingerprint with the founder.")
+    typer.echo("Next: run 'coterie-aggregator serve'.")

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie found``: found a federation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coterie.cli.options import FederationFolder, PasswordFile
+
+
+def found(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the federation: lower-case letters, digits, hyphens.")
+    ],
+    parties: Annotated[int, typer.Option(help="How many parties it has, 3 to 200.")],
+    corruption_bound: Annotated[
+        int | None, typer.Option(help="How many parties may be corrupted; about a third by default.")
+    ] = None,
+    decryption_threshold: Annotated[
+        int | None, typer.Option(help="How many parties open a sum; all but the corrupted ones by default.")
+    ] = None,
+    quorum: Annotated[
+        int | None, typer.Option(help="How many replies a sum holds at least; as the decryption threshold by default.")
+    ] = None,
+    aggregator_trust: Annotated[
+        str, typer.Option(help="'malicious', or 'honest-but-curious' to give up protection against a lying aggregator.")
+    ] = "malicious",
+    key_bits: Annotated[int, typer.Option(help="Size of the threshold key: 2048, 3072 or 4096.")] = 3072,
+    home: FederationFolder = Path("federation"),
+    password_file: PasswordFile = None,
+) -> None:
+    """Found a federation: its authority, its parameters, and an operator's credential.
+
+    Prints the founder's fingerprint, which every party pins.
+    """
+    from coterie.founding.founding import found as found_federation
+    from coterie.founding.home import FederationHome
+    from coterie_common.clock import SystemClock
+    from coterie_common.errors import ConfigurationError
+    from coterie_common.identifiers import parse_federation_name
+    from coterie_common.passwords import read_password
+    from coterie_common.protocol.parameters import AggregatorTrust, choose_parameters
+    from coterie_common.randomness import OsRandom
+
+    federation = parse_federation_name(name)
+    try:
+        trust = AggregatorTrust(aggregator_trust)
+    except ValueError as cause:
+        raise ConfigurationError(
+            f"--aggregator-trust must be one of {', '.join(AggregatorTrust)}, not {aggregator_trust!r}"
+        ) from cause
+    parameters = choose_parameters(
+        parties,
+        corruption_bound=corruption_bound,
+        decryption_threshold=decryption_threshold,
+        quorum=quorum,
+        aggregator_trust=trust,
+    )
+    folder = FederationHome(home)
+    founded = found_federation(
+        folder,
+        federation,
+        parameters,
+        key_bits=key_bits,
+        ask_password=lambda: read_password(password_file, what="the founder's keys", is_new=not folder.is_founded),
+        random=OsRandom(),
+        now=SystemClock().now(),
+    )
+    state = "is founded" if founded.is_new else "was founded before; nothing changed"
+    typer.echo(f"The federation {federation} {state}, in {home}.")
+    for sentence in parameters.explain():
+        typer.echo(f"  {sentence}")
+    typer.echo(f"Founder's fingerprint, which every party pins: {founded.record.fingerprint}")
+    typer.echo(f"Operator's credential: {folder.operator}")
+    typer.echo("Next: every member makes its keys (coterie-aggregator init, coterie-party init) and sends its request.")

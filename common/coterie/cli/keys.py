@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie keys``: deal the threshold key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coterie.cli.options import FederationFolder, PasswordFile
+
+app = typer.Typer(help="Deal the threshold key.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _keys() -> None:
+    """Deal the threshold key."""
+
+
+@app.command()
+def deal(
+    key_bits: Annotated[
+        int | None, typer.Option(help="Another key size than the federation was founded with: 2048, 3072 or 4096.")
+    ] = None,
+    new_epoch: Annotated[
+        bool, typer.Option("--new-epoch", help="Deal again: lost bundles, replaced members, or a new period.")
+    ] = False,
+    home: FederationFolder = Path("federation"),
+    password_file: PasswordFile = None,
+) -> None:
+    """Deal the threshold key to everybody admitted: one bundle per member, whole or not at all.
+
+    While it runs, this process knows the whole key; it is kept nowhere.
+    """
+    from coterie.founding.dealing import deal_keys
+    from coterie.founding.home import FederationHome
+    from coterie_common.clock import SystemClock
+    from coterie_common.crypto.dealer import deal as deal_threshold_key
+    from coterie_common.passwords import read_password
+    from coterie_common.randomness import OsRandom
+
+    dealt = deal_keys(
+        FederationHome(home),
+        ask_password=lambda: read_password(password_file, what="the founder's keys"),
+        deal=deal_threshold_key,
+        random=OsRandom(),
+        now=SystemClock().now(),
+        key_bits=key_bits,
+        new_epoch=new_epoch,
+    )
+    epoch = dealt.roster.key_epoch
+    if dealt.is_new:
+        typer.echo(f"The keys of epoch {epoch} are dealt. Hand each member its own bundle from {dealt.bundles}:")
+    else:
+        typer.echo(
+            f"The keys of epoch {epoch} were dealt before; nothing changed. A lost bundle cannot be made again, "
+            f"for nobody keeps the shares: copy it from {dealt.bundles}, or deal a new epoch with --new-epoch, "
+            "which every member must import."
+        )
+    for name in (*(member.party_id for member in dealt.roster.members), dealt.roster.aggregator.id):
+        typer.echo(f"  {name}: {dealt.bundles / f'{name}.bundle'}")

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The pinned founder of a folder that has no configuration entry for it: one line in the file ``founder``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from coterie_common.files import read_bytes, write_atomically
+from coterie_common.fingerprint import parse_fingerprint
+
+_NAME: Final = "founder"
+_BYTES_MOST: Final = 256
+
+
+def pin_founder(folder: Path, fingerprint: str) -> None:
+    """Pin a founder's fingerprint, canonical; raises ``StorageError``."""
+    write_atomically(folder / _NAME, f"{fingerprint}\n".encode("ascii"))
+
+
+def pinned_founder(folder: Path) -> str | None:
+    """Return the pinned fingerprint, ``None`` if there is none.
+
+    Raises:
+        ConfigurationError: the file holds no fingerprint.
+    """
+    path = folder / _NAME
+    if not path.is_file():
+        return None
+    return parse_fingerprint(read_bytes(path, "the pinned founder", most=_BYTES_MOST).decode("utf-8", "replace"))

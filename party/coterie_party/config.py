@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What a party's steward writes into ``party.toml``. Paths are relative to the party's folder."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field
+
+from coterie_common.config_types import AddressEntry, FingerprintEntry, MemberIdEntry, PathEntry, from_text
+from coterie_common.identifiers import parse_party_id
+from coterie_common.strict_model import StrictModel
+
+FILE_NAME: Final = "party.toml"
+
+
+def _fraction(value: Any) -> Decimal:
+    # A number in TOML is read as a float whose shortest form is what the person wrote.
+    try:
+        fraction = Decimal(str(value))
+    except InvalidOperation as cause:
+        raise ValueError("must be a number such as 0.2") from cause
+    if isinstance(value, bool) or not 0 <= fraction < 1:
+        raise ValueError("must be a number from 0 to below 1")
+    return fraction
+
+
+class DatasetBinding(StrictModel):
+    """A local data set that jobs may name.
+
+    Attributes:
+        path: CSV or Parquet file.
+        set_aside: fraction of the records that no training sees, for evaluating models.
+    """
+
+    path: PathEntry
+    set_aside: Annotated[Decimal, BeforeValidator(_fraction)] = Decimal(0)
+
+
+class PartyConfig(StrictModel):
+    """``party.toml``.
+
+    Attributes:
+        id: this party's id.
+        founder: the founder's fingerprint; nothing of another founder is believed.
+        aggregator: where the aggregator listens; by default the first name of its certificate at the usual port.
+        password_file: its one line unlocks the keys; without it a person is asked.
+        datasets: data sets by the name under which jobs ask for them.
+    """
+
+    id: MemberIdEntry
+    founder: FingerprintEntry
+    aggregator: AddressEntry | None = None
+    password_file: PathEntry | None = None
+    datasets: dict[Annotated[str, from_text(parse_party_id)], DatasetBinding] = Field(default_factory=dict)
+
+
+TEMPLATE: Final = """\
+# Configuration of a party. Paths are relative to this file's folder.
+
+# This party's id, as the founder admits it.
+id = "{id}"
+
+# The founder's fingerprint, compared with the founder over the telephone or in person.
+# Nothing that another founder signed is believed.
+founder = "{founder}"
+
+# Where the aggregator listens. Without this line: the first name in its certificate, port 8443.
+{aggregator}
+
+# A file whose one line is the password of this party's keys. Without it the password is asked for at every start.
+# Give it to nobody but the user that runs the party: chmod 600.
+# password_file = "password"
+
+# Data sets, by the name under which jobs ask for them. set_aside is the fraction of the records that no training ever
+# sees, so that finished models can be evaluated on them.
+# [datasets.nursery]
+# path = "data/nursery.csv"
+# set_aside = 0.2
+"""
