@@ -1,3 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
 """Durable state of the aggregator."""
+
+from coterie_aggregator.store.aggregator_store import AggregatorStore, StoredJob, StoredModel, StoredRound
+
+MIGRATIONS = "coterie_aggregator.store.migrations"
+"""What ``open_database`` brings the aggregator's schema up to date with."""
+
+__all__ = ["MIGRATIONS", "AggregatorStore", "StoredJob", "StoredModel", "StoredRound"]

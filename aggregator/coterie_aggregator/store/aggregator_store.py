@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The aggregator's durable state: jobs, the events of jobs and rounds in their order, states, models.
+
+What a job or round *is* follows from folding its events with the state machines; nothing here knows their meaning.
+
+Invariants:
+- A method that writes returns once everything is durable; one call is one transaction.
+- A round keeps the query and state that it was started with, and ends once.
+- Only one thread at a time, and only one process, uses a store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Row, Select, Table, func, insert, select, update
+
+from coterie_aggregator import job, round_events
+from coterie_aggregator.store.event_codec import EventCodec
+from coterie_aggregator.store.tables import JOB_EVENTS, JOBS, MODELS, ROUND_EVENTS, ROUNDS
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.database import transaction
+from coterie_common.errors import StateError
+from coterie_common.identifiers import JobId
+
+_JOB_EVENTS: Final = EventCodec[job.Event](job.Event)
+_ROUND_EVENTS: Final = EventCodec[round_events.Event](round_events.Event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJob:
+    """A job as it was submitted.
+
+    Attributes:
+        job_id: the job.
+        proposal: the signed proposal's bytes.
+        submitter: id of the operator or scientist.
+        submitted_at: with time zone.
+    """
+
+    job_id: JobId
+    proposal: bytes
+    submitter: str
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRound:
+    """A round as it was started: the query's bytes, and the algorithm's state that it asks from."""
+
+    query: bytes
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredModel:
+    """A model without its bytes; ``digest`` is the one under the signature of its delivery."""
+
+    job_id: JobId
+    size_bytes: int
+    digest: bytes
+    stored_at: datetime
+
+
+class AggregatorStore:
+    """See the module.
+
+    Args:
+        engine: from ``open_database`` with the revisions of ``coterie_aggregator.store.migrations``.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add_job(self, stored: StoredJob) -> None:
+        """Record a new job; raises ``StateError`` if there is one of this id."""
+        with transaction(self._engine) as connection:
+            connection.execute(
+                insert(JOBS).values(
+                    job_id=stored.job_id,
+                    proposal=stored.proposal,
+                    submitter=stored.submitter,
+                    submitted_at=stored.submitted_at,
+                )
+            )
+
+    def jobs(self) -> tuple[StoredJob, ...]:
+        """Return all jobs in order of submission."""
+        query = select(JOBS.c.job_id, JOBS.c.proposal, JOBS.c.submitter, JOBS.c.submitted_at).order_by(JOBS.c.sequence)
+        return tuple(StoredJob(**row._mapping) for row in self._rows(query))
+
+    def append_job_event(self, job_id: JobId, event: job.Event, at: datetime, *, ends: bool) -> None:
+        """Record that an event changed a job.
+
+        Args:
+            job_id: the job.
+            event: accepted by ``job.step``.
+            at: when it happened, with time zone.
+            ends: the job has ended by it; the first such event is when it ended.
+        """
+        with transaction(self._engine) as connection:
+            self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
+            if ends:
+                unended = update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.ended_at.is_(None))
+                connection.execute(unended.values(ended_at=at))
+
+    def job_events(self, job_id: JobId) -> tuple[job.Event, ...]:
+        """Return the events of a job, in order."""
+        events = JOB_EVENTS.c
+        query = select(events.kind, events.document).where(events.job_id == job_id).order_by(events.sequence)
+        return tuple(_JOB_EVENTS.decode(row.kind, row.document) for row in self._rows(query))
+
+    def ended_at(self, job_id: JobId) -> datetime | None:
+        """Return when a job ended; ``None`` while it runs."""
+        ended: datetime | None = self._value(select(JOBS.c.ended_at).where(JOBS.c.job_id == job_id))
+        return ended
+
+    def start_round(self, job_id: JobId, number: int, query: bytes, state: bytes, at: datetime) -> None:
+        """Record a round before its query is sent to anybody; the same again changes nothing.
+
+        Raises:
+            StateError: the round was started with another query or state.
+        """
+        with transaction(self._engine) as connection:
+            started = self._round(connection, job_id, number)
+            if started is None:
+                connection.execute(
+                    insert(ROUNDS).values(job_id=job_id, number=number, query=query, state=state, started_at=at)
+                )
+            elif (started.query, started.state) != (query, state):
+                raise StateError(f"round {number} of job {job_id} was started with another query")
+
+    def round(self, job_id: JobId, number: int) -> StoredRound | None:
+        """Return what a round was started with; ``None`` if it was not."""
+        with transaction(self._engine) as connection:
+            started = self._round(connection, job_id, number)
+        return None if started is None else StoredRound(started.query, started.state)
+
+    def append_round_event(self, job_id: JobId, number: int, event: round_events.Event, at: datetime) -> None:
+        """Record that an event changed a round; raises ``StateError`` if the round was not started."""
+        with transaction(self._engine) as connection:
+            key = {"job_id": job_id, "number": number}
+            self._append(connection, ROUND_EVENTS, key, _ROUND_EVENTS.encode(event), at)
+
+    def round_events(self, job_id: JobId, number: int) -> tuple[round_events.Event, ...]:
+        """Return the events of a round, in order."""
+        events = ROUND_EVENTS.c
+        query = select(events.kind, events.document).where(events.job_id == job_id, events.number == number)
+        return tuple(
+            _ROUND_EVENTS.decode(row.kind, row.document) for row in self._rows(query.order_by(events.sequence))
+        )
+
+    def finish_round(
+        self,
+        job_id: JobId,
+        number: int,
+        *,
+        transcript_digest: bytes,
+        state: bytes,
+        event: job.RoundReleased | job.ModelFinished,
+        model: bytes | None,
+        at: datetime,
+    ) -> None:
+        """Record all that follows from a release at once; the same again changes nothing.
+
+        Args:
+            job_id: the job.
+            number: of the round.
+            transcript_digest: of what was opened.
+            state: of the algorithm after the round.
+            event: for the job: another round follows, or the model is there.
+            model: the model's file, with ``ModelFinished`` only.
+            at: when, with time zone.
+
+        Raises:
+            StateError: the round was not started, was finished differently, or event and model do not fit.
+        """
+        if isinstance(event, job.ModelFinished) != (model is not None):
+            raise StateError("a model is stored exactly when it is finished")
+        with transaction(self._engine) as connection:
+            started = self._round(connection, job_id, number)
+            if started is None:
+                raise StateError(f"round {number} of job {job_id} was never started")
+            if started.finished_at is not None:
+                if (started.transcript_digest, started.next_state) != (transcript_digest, state):
+                    raise StateError(f"round {number} of job {job_id} was finished differently")
+                return
+            connection.execute(
+                update(ROUNDS)
+                .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number == number)
+                .values(transcript_digest=transcript_digest, next_state=state, finished_at=at)
+            )
+            if model is not None:
+                digest = tuple_hash(Label.MODEL, model)
+                connection.execute(insert(MODELS).values(job_id=job_id, model=model, digest=digest, stored_at=at))
+            self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
+
+    def latest_state(self, job_id: JobId) -> bytes | None:
+        """Return the algorithm's state after the last released round, or the first one's; ``None`` before it."""
+        rounds = ROUNDS.c
+        latest = func.coalesce(rounds.next_state, rounds.state)
+        released_first = rounds.next_state.is_(None), rounds.number.desc()
+        state: bytes | None = self._value(
+            select(latest).where(rounds.job_id == job_id).order_by(*released_first).limit(1)
+        )
+        return state
+
+    def transcripts(self, job_id: JobId) -> tuple[bytes, ...]:
+        """Return the transcript digests of the released rounds, in order."""
+        rounds = ROUNDS.c
+        released = rounds.job_id == job_id, rounds.transcript_digest.is_not(None)
+        rows = self._rows(select(rounds.transcript_digest).where(*released).order_by(rounds.number))
+        return tuple(row.transcript_digest for row in rows)
+
+    def model(self, job_id: JobId) -> bytes | None:
+        """Return a job's model."""
+        model: bytes | None = self._value(select(MODELS.c.model).where(MODELS.c.job_id == job_id))
+        return model
+
+    def models(self) -> tuple[StoredModel, ...]:
+        """Return all models in the order in which their jobs were submitted."""
+        models = MODELS.c
+        columns = models.job_id, func.length(models.model).label("size_bytes"), models.digest, models.stored_at
+        query = select(*columns).join(JOBS, JOBS.c.job_id == models.job_id).order_by(JOBS.c.sequence)
+        return tuple(StoredModel(**row._mapping) for row in self._rows(query))
+
+    def _rows(self, query: Select[Any]) -> list[Row[Any]]:
+        with transaction(self._engine) as connection:
+            return list(connection.execute(query))
+
+    def _value(self, query: Select[Any]) -> Any:
+        with transaction(self._engine) as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    @staticmethod
+    def _round(connection: Connection, job_id: JobId, number: int) -> Row[Any] | None:
+        return connection.execute(
+            select(ROUNDS).where(ROUNDS.c.job_id == job_id, ROUNDS.c.number == number)
+        ).one_or_none()
+
+    @staticmethod
+    def _append(
+        connection: Connection, table: Table, key: dict[str, Any], record: tuple[str, bytes], at: datetime
+    ) -> None:
+        same = [table.c[name] == value for name, value in key.items()]
+        last = connection.execute(select(func.coalesce(func.max(table.c.sequence), 0)).where(*same)).scalar_one()
+        kind, data = record
+        connection.execute(insert(table).values(**key, sequence=last + 1, kind=kind, document=data, at=at))

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Events as they are stored: the name of their class, and their fields as a canonical JSON document.
+
+Invariant: ``decode(*encode(event)) == event``, and whatever is not exactly an event is refused. Renaming a class or a
+field of an event therefore needs a migration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import Enum
+from typing import Any, Final, Generic, TypeVar, get_args, get_type_hints
+
+from coterie_common import document
+from coterie_common.errors import MalformedMessage, StorageError
+
+E = TypeVar("E")
+
+_DOCUMENT_BYTES: Final = 1 << 20
+"""Events hold ids, codes and a line of words."""
+
+
+class EventCodec(Generic[E]):
+    """Turns the events of one state machine into records and back.
+
+    Args:
+        union: the machine's ``Event``: a union of flat dataclasses with fields of text, integers or enumerations.
+    """
+
+    def __init__(self, union: Any) -> None:
+        self._types: dict[str, dict[str, type]] = {}
+        self._classes: dict[str, type[E]] = {}
+        for event in get_args(union):
+            hints = get_type_hints(event)
+            self._classes[event.__name__] = event
+            self._types[event.__name__] = {f.name: _plain_type(hints[f.name]) for f in fields(event)}
+
+    @property
+    def classes(self) -> tuple[type[E], ...]:
+        """All events that can be stored."""
+        return tuple(self._classes.values())
+
+    def encode(self, event: E) -> tuple[str, bytes]:
+        """Return kind and document."""
+        kind = type(event).__name__
+        values = {name: getattr(event, name) for name in self._types[kind]}
+        return kind, document.encode({k: v.value if isinstance(v, Enum) else v for k, v in values.items()})
+
+    def decode(self, kind: str, data: bytes) -> E:
+        """Return the event.
+
+        Raises:
+            StorageError: not the record of an event of this machine.
+        """
+        types = self._types.get(kind)
+        if types is None:
+            raise StorageError(f"the database holds an event {kind}, which this version of Coterie does not know")
+        try:
+            values = document.decode(data, "an event", most=_DOCUMENT_BYTES)
+            if not isinstance(values, dict) or values.keys() != types.keys():
+                raise MalformedMessage("an event has other fields than its class")
+            return self._classes[kind](**{name: _parse(types[name], value) for name, value in values.items()})
+        except (MalformedMessage, ValueError) as cause:
+            raise StorageError(f"the database holds an event {kind} that cannot be read: {cause}") from cause
+
+
+def _plain_type(hint: Any) -> type:
+    # An id is a ``NewType`` over text.
+    plain = getattr(hint, "__supertype__", hint)
+    if isinstance(plain, type) and (plain in (str, int, bool) or issubclass(plain, Enum)):
+        return plain
+    raise TypeError(f"events have no fields of type {plain}")
+
+
+def _parse(expected: type, value: Any) -> Any:
+    if issubclass(expected, Enum):
+        return expected(value)
+    if type(value) is not expected:
+        raise MalformedMessage(f"a field of an event is no {expected.__name__}")
+    return value

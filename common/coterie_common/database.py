@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Opening a database and writing to it: the schema is brought up to date, a write that returned is durable.
+
+SQLite files are private to their owner and use a write-ahead log that is synced at every commit; any other database
+that SQLAlchemy knows is accepted by URL. The schema is a chain of Alembic revisions inside the program's package.
+
+Not here: which tables there are; keeping two processes apart (``folder_lock``).
+
+Invariants:
+- Inside ``transaction`` everything is written, or nothing.
+- No error of the database library gets out, and no error carries values of a statement.
+- A schema that this version does not know is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from coterie_common.errors import ConfigurationError, StateError, StorageError
+from coterie_common.files import PRIVATE, sync_folder
+
+_BUSY_MILLISECONDS: Final = 10_000
+"""How long a write waits for another process, such as a person's listing command, to let go of an SQLite file."""
+
+_SQLITE_PRAGMAS: Final = (
+    f"busy_timeout = {_BUSY_MILLISECONDS}",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    # Without it macOS only hands the data to the drive.
+    "fullfsync = ON",
+    "foreign_keys = ON",
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time; goes in with any time zone, comes out as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """See SQLAlchemy."""
+        if value is not None and value.tzinfo is None:
+            raise StateError("a time without time zone cannot be stored")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """See SQLAlchemy."""
+        if value is None:
+            return None
+        # SQLite keeps no time zone; what was written is UTC.
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def open_database(url: str, migrations: str) -> Engine:
+    """Open a database, create it if need be, and bring its schema up to date.
+
+    Args:
+        url: as SQLAlchemy has it, such as ``sqlite:////var/lib/coterie/aggregator.db``, ``sqlite://`` (in memory)
+            or ``postgresql+psycopg://…``.
+        migrations: package that holds the Alembic revisions.
+
+    Raises:
+        ConfigurationError: the URL cannot be used, or the server does not promise durable writes.
+        StorageError: the database cannot be opened, is damaged, or was written by a newer version.
+    """
+    engine = _make_engine(url)
+    try:
+        with transaction(engine) as connection:
+            _check_durability(connection)
+            _migrate(connection, migrations)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Do everything inside, durably, or nothing.
+
+    Raises:
+        StateError: what is written contradicts what is there, which no correct caller does.
+        StorageError: the database failed.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except IntegrityError as cause:
+        raise StateError(f"the database refused a contradicting record: {_reason(cause)}") from cause
+    except SQLAlchemyError as cause:
+        raise StorageError(f"the database {_name(engine)} failed: {_reason(cause)}") from cause
+
+
+def _make_engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ImportError) as cause:
+        # Not the URL itself: it may hold a password.
+        raise ConfigurationError(f"the database URL cannot be used: {cause}") from cause
+    if parsed.database in (None, "", ":memory:"):
+        # One connection for all threads: every other one would see an empty database of its own.
+        options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    else:
+        _create_private_file(Path(parsed.database or ""))
+        options = {}
+    engine = create_engine(parsed, hide_parameters=True, **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _create_private_file(path: Path) -> None:
+    """Make the file before SQLite does: the log beside it takes over its permissions."""
+    try:
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+            sync_folder(path.parent)
+        except FileExistsError:
+            # Never opened here: closing any handle of a file drops all locks that this process has on it.
+            path.chmod(PRIVATE)
+    except OSError as cause:
+        raise StorageError(f"cannot open the database {path}: {cause.strerror}") from cause
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    # Python's module would begin transactions by rules of its own; ``_begin_sqlite`` does it.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _SQLITE_PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that reads first and writes then must not find that somebody else wrote in between.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _check_durability(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    for setting in ("synchronous_commit", "fsync"):
+        if connection.execute(text(f"SHOW {setting}")).scalar_one() == "off":
+            raise ConfigurationError(
+                f"the database server has {setting} = off: it confirms writes that a crash can undo; turn it on"
+            )
+
+
+def _migrate(connection: Connection, package: str) -> None:
+    # Imported here: it takes a third of a command's time to start, and only daemons open databases.
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    folder = str(files(package))
+    scripts = ScriptDirectory(folder, version_locations=[folder])
+    # The newest first.
+    known = [script.revision for script in scripts.walk_revisions()]
+    context = MigrationContext.configure(connection)
+    current = context.get_current_revision()
+    if current is not None and current not in known:
+        raise StorageError(
+            f"the database {_name(connection.engine)} has schema {current}, which this version of Coterie does not "
+            f"know (its own is {known[0]}): install the version that wrote it"
+        )
+    pending = known if current is None else known[: known.index(current)]
+    if not pending:
+        return
+    with Operations.context(context):
+        for revision in reversed(pending):
+            script = scripts.get_revision(revision)
+            script.module.upgrade()
+    context.stamp(scripts, pending[0])
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Return the driver's own first line; the lines after it may quote values."""
+    lines = str(error.orig).splitlines() if isinstance(error, DBAPIError) else []
+    return lines[0] if lines else type(error).__name__
+
+
+def _name(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The privacy ledger of the party's data sets, inside a transaction of the store: reserve, then commit or release.
+
+A line exists once per (founder, job, round) and is never removed. It counts as spent from its reservation on; it is
+given back only if the job ended before the round's query was accepted. What the lines add up to is the accountant's
+business.
+
+Invariant: a data set's ledger spans all founders. Another federation asking the same records is no new budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from coterie_common import document
+from coterie_common.errors import BudgetExhausted, MalformedMessage, StateError, StorageError
+from coterie_common.identifiers import JobId
+from coterie_party.store.records import LedgerEntry, Reservation, ReservationStatus
+from coterie_party.store.tables import LEDGER
+
+_COST_BYTES: Final = 1 << 20
+"""A cost holds some numbers per order of the accountant."""
+
+
+def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
+    """Return the lines of a data set, those that were given back too."""
+    columns = LEDGER.c
+    ordered = select(LEDGER).where(columns.dataset == dataset).order_by(columns.founder, columns.job_id, columns.number)
+    try:
+        return tuple(
+            LedgerEntry(
+                founder=row.founder,
+                job_id=row.job_id,
+                round_number=row.number,
+                cost=document.decode(row.cost, "a cost in the ledger", most=_COST_BYTES),
+                status=ReservationStatus(row.status),
+            )
+            for row in connection.execute(ordered)
+        )
+    except (MalformedMessage, ValueError) as cause:
+        raise StorageError(f"the ledger of {dataset} cannot be read: {cause}") from cause
+
+
+def reserve(
+    connection: Connection,
+    founder: str,
+    job_id: JobId,
+    dataset: str,
+    reservations: Sequence[Reservation],
+    decided_on: Sequence[LedgerEntry] | None,
+) -> None:
+    """Set aside the cost of every planned round of a job; see ``PartyStore.record_job``."""
+    if not reservations:
+        raise StateError(f"job {job_id} is accepted without a cost in the ledger")
+    if decided_on is not None:
+        seen = {entry.key for entry in decided_on if entry.status is not ReservationStatus.RELEASED}
+        now = {entry.key for entry in entries(connection, dataset) if entry.status is not ReservationStatus.RELEASED}
+        if not now <= seen:
+            raise StateError(f"the ledger of {dataset} was charged while job {job_id} was being decided on")
+    connection.execute(
+        insert(LEDGER),
+        [
+            {
+                "founder": founder,
+                "job_id": job_id,
+                "number": reservation.round_number,
+                "dataset": dataset,
+                "cost": document.encode(reservation.cost),
+                "status": ReservationStatus.RESERVED.value,
+            }
+            for reservation in reservations
+        ],
+    )
+
+
+def commit(connection: Connection, founder: str, job_id: JobId, number: int) -> None:
+    """Turn a round's reservation into a spent cost, for good.
+
+    Raises:
+        BudgetExhausted: nothing is reserved for the round.
+    """
+    columns = LEDGER.c
+    line = columns.founder == founder, columns.job_id == job_id, columns.number == number
+    held = columns.status.in_((ReservationStatus.RESERVED.value, ReservationStatus.COMMITTED.value))
+    spent = connection.execute(update(LEDGER).where(*line, held).values(status=ReservationStatus.COMMITTED.value))
+    if spent.rowcount != 1:
+        raise BudgetExhausted(f"no privacy budget is reserved for round {number} of job {job_id}")
+
+
+def release_unspent(connection: Connection, founder: str, job_id: JobId) -> None:
+    """Give back what a job reserved for rounds that it never asked."""
+    columns = LEDGER.c
+    unspent = columns.status == ReservationStatus.RESERVED.value
+    lines = update(LEDGER).where(columns.founder == founder, columns.job_id == job_id, unspent)
+    connection.execute(lines.values(status=ReservationStatus.RELEASED.value))

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party's durable state. What it said and opened is kept under (founder, job, round) for ever.
+
+Invariants:
+- A method that writes returns once everything is durable; one call is one transaction.
+- A job id is bound to the first specification and terms seen under it; a round to one query, one reply, one
+  transcript. Anything else is refused, also after a restart.
+- No query is accepted whose cost is not in the ledger.
+- Only one thread at a time, and only one process, uses a store.
+
+Privacy: a store restored from a backup forgets what the party said since; such a party counts as corrupted until its
+key share is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, insert, select, update
+
+from coterie_common import document
+from coterie_common.database import transaction
+from coterie_common.errors import Equivocation, MalformedMessage, StaleRound, StateError, StorageError
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.randomness import RandomSource
+from coterie_party.round import PartyRound
+from coterie_party.store import ledger
+from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation
+from coterie_party.store.rounds import COHORT_BYTES, RoundRecord
+from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, SALTS, TRANSCRIPTS
+
+_SALT_BYTES: Final = 32
+
+
+class PartyStore:
+    """See the module.
+
+    Args:
+        engine: from ``open_database`` with the revisions of ``coterie_party.store.migrations``.
+        founder: fingerprint of the founder's key; separates federations.
+    """
+
+    def __init__(self, engine: Engine, founder: str) -> None:
+        self._engine = engine
+        self._founder = founder
+
+    def job(self, job_id: JobId) -> PartyJob | None:
+        """Return a job that was proposed; ``None`` if it was not."""
+        with transaction(self._engine) as connection:
+            return self._job(connection, job_id)
+
+    def jobs(self) -> tuple[PartyJob, ...]:
+        """Return all jobs in the order in which they were first proposed."""
+        query = select(JOBS).where(JOBS.c.founder == self._founder).order_by(JOBS.c.sequence)
+        with transaction(self._engine) as connection:
+            return tuple(_job_of(row) for row in connection.execute(query))
+
+    def record_job(
+        self,
+        job: PartyJob,
+        reservations: Sequence[Reservation] = (),
+        *,
+        decided_on: Sequence[LedgerEntry] | None = None,
+    ) -> PartyJob:
+        """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
+
+        The first decision stays, except that a held job may be accepted or refused later, until it has ended.
+
+        Args:
+            job: with the decision.
+            reservations: the cost of every planned round, exactly when the job is accepted.
+            decided_on: the ledger that the decision was based on; a job decided on meanwhile is noticed.
+
+        Raises:
+            Equivocation: another specification or other terms were proposed under this id.
+            StateError: accepted without cost or refused with one; or the ledger is not ``decided_on`` any more.
+        """
+        accepts = job.decision is Decision.ACCEPTED
+        if reservations and not accepts:
+            raise StateError(f"job {job.job_id} is {job.decision.value}, but has a cost")
+        with transaction(self._engine) as connection:
+            known = self._job(connection, job.job_id)
+            if known is None:
+                values = {name: getattr(job, name) for name in _JOB_VALUES}
+                connection.execute(insert(JOBS).values(founder=self._founder, decision=job.decision.value, **values))
+            elif (known.spec_digest, known.terms_digest) != (job.spec_digest, job.terms_digest):
+                raise Equivocation(f"job {job.job_id} was proposed before with another specification or other terms")
+            elif not _may_still_decide(known) or job.decision is Decision.HELD:
+                return known
+            else:
+                decided = {name: getattr(job, name) for name in ("code", "detail", "dataset")}
+                mine = update(JOBS).where(self._is(JOBS, job.job_id))
+                connection.execute(mine.values(decision=job.decision.value, **decided))
+            if accepts:
+                ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations, decided_on)
+            stored = self._job(connection, job.job_id)
+        if stored is None:
+            raise StorageError(f"job {job.job_id} was written and is not there")
+        return stored
+
+    def end_job(self, job_id: JobId, outcome: JobOutcome) -> None:
+        """Record how a job ended: what it did not spend is given back, reply bytes go, digests stay.
+
+        The first outcome stays. A job that was never proposed to this party ends without a record.
+        """
+        with transaction(self._engine) as connection:
+            running = self._is(JOBS, job_id) & JOBS.c.outcome.is_(None)
+            connection.execute(update(JOBS).where(running).values(outcome=outcome.value))
+            ledger.release_unspent(connection, self._founder, job_id)
+            connection.execute(update(REPLIES).where(self._is(REPLIES, job_id)).values(data=None))
+
+    def round(self, job_id: JobId, number: int) -> PartyRound:
+        """Return where a round stands; ``Phase.NEW`` if nothing is known of it."""
+        with self._record(job_id, number) as record:
+            return record.state()
+
+    def accept_query(self, job_id: JobId, number: int, session_id: bytes, cohort: Sequence[PartyId]) -> None:
+        """Bind a round to a query and commit its cost; the same again changes nothing.
+
+        Args:
+            job_id: an accepted job.
+            number: of the round.
+            session_id: of the query.
+            cohort: the parties asked.
+
+        Raises:
+            AlreadyAnswered: another query was accepted, or the round was opened without this party.
+            StaleRound: the job has ended.
+            BudgetExhausted: nothing is reserved for the round.
+            StateError: the job was not accepted.
+        """
+        with transaction(self._engine) as connection:
+            job = self._job(connection, job_id)
+            if job is None or job.decision is not Decision.ACCEPTED:
+                raise StateError(f"a query for job {job_id}, which this party did not accept")
+            if job.outcome is not None:
+                raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
+            RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort)
+
+    def store_reply(self, job_id: JobId, number: int, digest: bytes, data: bytes) -> None:
+        """Keep the reply before its first byte leaves; the same again changes nothing.
+
+        Raises:
+            AlreadyAnswered: another reply is kept, or the round was opened without this party.
+            StateError: no query was accepted.
+        """
+        with self._record(job_id, number) as record:
+            record.reply_with(digest, data)
+
+    def reply(self, job_id: JobId, number: int) -> bytes | None:
+        """Return the reply's bytes; ``None`` if there are none or they were deleted."""
+        with self._record(job_id, number) as record:
+            return record.reply()
+
+    def record_transcript(
+        self, job_id: JobId, number: int, session_id: bytes, transcript_digest: bytes, total: bytes, contributors: int
+    ) -> None:
+        """Bind a round to the transcript that this party opens; the same again changes nothing.
+
+        Args:
+            job_id: the job; need not be one that this party accepted.
+            number: of the round.
+            session_id: recomputed from the request.
+            transcript_digest: recomputed from the request.
+            total: bytes of the sum's ciphertexts.
+            contributors: how many replies are in it.
+
+        Raises:
+            AlreadyAnswered: another transcript is recorded, or another query was accepted.
+        """
+        with self._record(job_id, number) as record:
+            record.open(
+                RecordedTranscript(
+                    session_id=session_id, digest=transcript_digest, total=total, contributors=contributors
+                )
+            )
+
+    def transcript(self, job_id: JobId, number: int) -> RecordedTranscript | None:
+        """Return the transcript that a round is bound to."""
+        with self._record(job_id, number) as record:
+            return record.transcript()
+
+    def store_partial(self, job_id: JobId, number: int, data: bytes) -> None:
+        """Keep the partial decryption before it leaves; the same again changes nothing.
+
+        Raises:
+            AlreadyAnswered: another one is kept.
+            StateError: no transcript was recorded.
+        """
+        with self._record(job_id, number) as record:
+            record.partial_is(data)
+
+    def partial(self, job_id: JobId, number: int) -> bytes | None:
+        """Return the partial decryption; ``None`` if there is none."""
+        with self._record(job_id, number) as record:
+            return record.partial()
+
+    def previous_cohort(self, job_id: JobId) -> tuple[PartyId, ...] | None:
+        """Return the cohort of the latest round whose query was accepted; ``None`` before the first."""
+        latest = select(ACCEPTANCES.c.cohort).where(self._is(ACCEPTANCES, job_id))
+        with transaction(self._engine) as connection:
+            cohort = connection.execute(latest.order_by(ACCEPTANCES.c.number.desc()).limit(1)).scalar_one_or_none()
+        if cohort is None:
+            return None
+        try:
+            return tuple(document.decode(cohort, "a recorded cohort", most=COHORT_BYTES))
+        except MalformedMessage as cause:
+            raise StorageError(f"the cohort of job {job_id} cannot be read: {cause}") from cause
+
+    def transcripts(self, job_id: JobId) -> dict[int, bytes]:
+        """Return round number → digest of the transcripts that this party helps to open."""
+        opened = select(TRANSCRIPTS.c.number, TRANSCRIPTS.c.digest).where(self._is(TRANSCRIPTS, job_id))
+        with transaction(self._engine) as connection:
+            return {row.number: row.digest for row in connection.execute(opened)}
+
+    def ledger(self, dataset: str) -> tuple[LedgerEntry, ...]:
+        """Return the lines of a data set's privacy ledger, of all founders."""
+        with transaction(self._engine) as connection:
+            return ledger.entries(connection, dataset)
+
+    def salt(self, dataset: str, random: RandomSource) -> bytes:
+        """Return the 32 secret bytes that decide which records of a data set are set aside; drawn once.
+
+        Privacy: they never change, else a record set aside for evaluation would train another time.
+        """
+        with transaction(self._engine) as connection:
+            query = select(SALTS.c.salt).where(SALTS.c.dataset == dataset)
+            known: bytes | None = connection.execute(query).scalar_one_or_none()
+            if known is not None:
+                return known
+            drawn = random.token_bytes(_SALT_BYTES)
+            connection.execute(insert(SALTS).values(dataset=dataset, salt=drawn))
+            return drawn
+
+    @contextmanager
+    def _record(self, job_id: JobId, number: int) -> Iterator[RoundRecord]:
+        with transaction(self._engine) as connection:
+            yield RoundRecord(connection, self._founder, job_id, number)
+
+    def _job(self, connection: Connection, job_id: JobId) -> PartyJob | None:
+        row = connection.execute(select(JOBS).where(self._is(JOBS, job_id))).one_or_none()
+        return None if row is None else _job_of(row)
+
+    def _is(self, table: Table, job_id: JobId) -> ColumnElement[bool]:
+        return (table.c.founder == self._founder) & (table.c.job_id == job_id)
+
+
+_JOB_VALUES: Final = ("job_id", "spec", "terms", "spec_digest", "terms_digest", "code", "detail", "dataset")
+
+
+def _job_of(row: Row[Any]) -> PartyJob:
+    return PartyJob(
+        **{name: getattr(row, name) for name in _JOB_VALUES},
+        decision=Decision(row.decision),
+        outcome=None if row.outcome is None else JobOutcome(row.outcome),
+    )
+
+
+def _may_still_decide(job: PartyJob) -> bool:
+    return job.decision is Decision.HELD and job.outcome is None

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What the party's store takes and returns, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coterie_common.document import Document
+from coterie_common.identifiers import JobId
+from coterie_common.protocol.messages import Decision, JobOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyJob:
+    """A job as it was proposed to this party, and what the party says to it.
+
+    Attributes:
+        job_id: the job.
+        spec: canonical bytes of its specification.
+        terms: canonical bytes of its terms.
+        spec_digest: of the specification.
+        terms_digest: of the terms.
+        decision: accepted, held or refused.
+        code: error code of a refusal, or empty.
+        detail: its words, or empty.
+        dataset: the local data set that is charged.
+        outcome: how the job ended; ``None`` while it may go on.
+    """
+
+    job_id: JobId
+    spec: bytes
+    terms: bytes
+    spec_digest: bytes
+    terms_digest: bytes
+    decision: Decision
+    code: str
+    detail: str
+    dataset: str
+    outcome: JobOutcome | None = None
+
+
+class ReservationStatus(StrEnum):
+    """What became of the privacy cost set aside for a round."""
+
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The privacy cost of one planned round.
+
+    Attributes:
+        round_number: 1-based.
+        cost: as the accountant writes it; the store does not look inside.
+    """
+
+    round_number: int
+    cost: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One line of the privacy ledger; spent unless its status is ``RELEASED``."""
+
+    founder: str
+    job_id: JobId
+    round_number: int
+    cost: Document
+    status: ReservationStatus
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Return what the ledger is charged once for."""
+        return self.founder, self.job_id, self.round_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedTranscript:
+    """The one transcript of a round that this party opens.
+
+    Attributes:
+        session_id: of its round.
+        digest: of the transcript.
+        total: bytes of the sum's ciphertexts, as the caller wrote them.
+        contributors: how many replies are in the sum.
+    """
+
+    session_id: bytes
+    digest: bytes
+    total: bytes
+    contributors: int

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What a party keeps of one round for ever, inside a transaction of the store. First write wins, in every method.
+
+This is the last gate: it refuses a second query, reply or transcript even if everything above it failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Table, insert, select
+
+from coterie_common import document
+from coterie_common.errors import AlreadyAnswered, StateError
+from coterie_common.identifiers import JobId, PartyId
+from coterie_party.round import PartyRound, Phase
+from coterie_party.store import ledger
+from coterie_party.store.records import RecordedTranscript
+from coterie_party.store.tables import ACCEPTANCES, PARTIALS, REPLIES, TRANSCRIPTS
+
+COHORT_BYTES: Final = 1 << 16
+"""Ids of the most parties that a federation may have."""
+
+
+class RoundRecord:
+    """The facts of one round, under (founder, job, round)."""
+
+    def __init__(self, connection: Connection, founder: str, job_id: JobId, number: int) -> None:
+        self._connection = connection
+        self._founder = founder
+        self._job_id = job_id
+        self._number = number
+
+    def state(self) -> PartyRound:
+        """Return the state that the facts amount to."""
+        accepted, replied, opened = (self._row(table) for table in (ACCEPTANCES, REPLIES, TRANSCRIPTS))
+        if opened is not None:
+            phase = Phase.OPENING if self._row(PARTIALS) is None else Phase.OPENED
+        elif replied is not None:
+            phase = Phase.ANSWERED
+        else:
+            phase = Phase.NEW if accepted is None else Phase.ANSWERING
+        session = accepted or opened
+        return PartyRound(
+            phase=phase,
+            session_id=None if session is None else session.session_id,
+            contribution_digest=None if replied is None else replied.digest,
+            transcript_digest=None if opened is None else opened.digest,
+        )
+
+    def accept(self, session_id: bytes, cohort: Sequence[PartyId]) -> None:
+        """Bind the round to a query and commit its cost."""
+        accepted = self._row(ACCEPTANCES)
+        if accepted is not None:
+            if accepted.session_id != session_id:
+                raise self._refusal("this party accepted another query")
+            return
+        self._check_not_opened()
+        ledger.commit(self._connection, self._founder, self._job_id, self._number)
+        self._insert(ACCEPTANCES, session_id=session_id, cohort=document.encode(list(cohort)))
+
+    def reply_with(self, digest: bytes, data: bytes) -> None:
+        """Keep the one reply."""
+        if self._row(ACCEPTANCES) is None:
+            raise StateError(f"round {self._number} of job {self._job_id} is answered without an accepted query")
+        replied = self._row(REPLIES)
+        if replied is not None:
+            if replied.digest != digest:
+                raise self._refusal("this party sent another reply")
+            return
+        self._check_not_opened()
+        self._insert(REPLIES, digest=digest, data=data)
+
+    def reply(self) -> bytes | None:
+        """Return the reply's bytes; ``None`` if there are none (any more)."""
+        replied = self._row(REPLIES)
+        return None if replied is None else replied.data
+
+    def open(self, transcript: RecordedTranscript) -> None:
+        """Bind the round to a transcript."""
+        opened, accepted = self._row(TRANSCRIPTS), self._row(ACCEPTANCES)
+        if opened is not None:
+            if (opened.session_id, opened.digest) != (transcript.session_id, transcript.digest):
+                raise self._refusal("this party helps to open another transcript")
+            return
+        if accepted is not None and accepted.session_id != transcript.session_id:
+            raise self._refusal("the transcript is of another query than the one this party accepted")
+        self._insert(
+            TRANSCRIPTS,
+            session_id=transcript.session_id,
+            digest=transcript.digest,
+            total=transcript.total,
+            contributors=transcript.contributors,
+        )
+
+    def transcript(self) -> RecordedTranscript | None:
+        """Return the transcript that the round is bound to."""
+        row = self._row(TRANSCRIPTS)
+        if row is None:
+            return None
+        return RecordedTranscript(
+            session_id=row.session_id, digest=row.digest, total=row.total, contributors=row.contributors
+        )
+
+    def partial_is(self, data: bytes) -> None:
+        """Keep the one partial decryption."""
+        if self._row(TRANSCRIPTS) is None:
+            raise StateError(f"round {self._number} of job {self._job_id} is decrypted without a recorded transcript")
+        kept = self._row(PARTIALS)
+        if kept is None:
+            self._insert(PARTIALS, data=data)
+        elif kept.data != data:
+            raise self._refusal("this party sent another partial decryption")
+
+    def partial(self) -> bytes | None:
+        """Return the partial decryption."""
+        kept = self._row(PARTIALS)
+        return None if kept is None else kept.data
+
+    def _row(self, table: Table) -> Row[Any] | None:
+        columns = table.c
+        key = columns.founder == self._founder, columns.job_id == self._job_id, columns.number == self._number
+        return self._connection.execute(select(table).where(*key)).one_or_none()
+
+    def _insert(self, table: Table, **values: object) -> None:
+        key = {"founder": self._founder, "job_id": self._job_id, "number": self._number}
+        self._connection.execute(insert(table).values(**key, **values))
+
+    def _check_not_opened(self) -> None:
+        """A reply that comes after the sum was fixed can only be of use to an attacker."""
+        if self._row(TRANSCRIPTS) is not None:
+            raise self._refusal("it was opened without this party, which does not answer any more")
+
+    def _refusal(self, why: str) -> AlreadyAnswered:
+        return AlreadyAnswered(f"round {self._number} of job {self._job_id}: {why}")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party's tables, as the newest revision in ``migrations`` leaves them.
+
+What a party may say only once in its life is the primary key of a row that is inserted and never updated:
+``acceptances`` (the query), ``replies`` (what was sent), ``transcripts`` (what was opened). Rows are never deleted;
+the bytes of replies may be.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA = MetaData()
+
+_JOB = ("founder", "job_id")
+_ROUND = ("founder", "job_id", "number")
+
+
+def _key() -> tuple[Column[str], Column[str], Column[int]]:
+    """Return the columns under which everything of a round is kept."""
+    return (
+        Column("founder", String(128), primary_key=True),
+        Column("job_id", String(64), primary_key=True),
+        Column("number", Integer, primary_key=True, autoincrement=False),
+    )
+
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("founder", String(128), nullable=False),
+    Column("job_id", String(64), nullable=False),
+    Column("spec", LargeBinary, nullable=False),
+    Column("terms", LargeBinary, nullable=False),
+    Column("spec_digest", LargeBinary, nullable=False),
+    Column("terms_digest", LargeBinary, nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("dataset", String(64), nullable=False),
+    Column("outcome", String(16)),
+    UniqueConstraint(*_JOB),
+)
+
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    *_key(),
+    Column("dataset", String(64), nullable=False),
+    Column("cost", LargeBinary, nullable=False),
+    Column("status", String(16), nullable=False),
+    ForeignKeyConstraint(_JOB, ["jobs.founder", "jobs.job_id"]),
+    Index("ledger_of_dataset", "dataset"),
+)
+
+ACCEPTANCES = Table(
+    "acceptances",
+    METADATA,
+    *_key(),
+    Column("session_id", LargeBinary, nullable=False),
+    Column("cohort", LargeBinary, nullable=False),
+    # No query is accepted that nothing was reserved for.
+    ForeignKeyConstraint(_ROUND, ["ledger.founder", "ledger.job_id", "ledger.number"]),
+)
+
+REPLIES = Table(
+    "replies",
+    METADATA,
+    *_key(),
+    Column("digest", LargeBinary, nullable=False),
+    Column("data", LargeBinary),
+    ForeignKeyConstraint(_ROUND, ["acceptances.founder", "acceptances.job_id", "acceptances.number"]),
+)
+
+# Refers to nothing: a party helps to open sums of jobs that it does not take part in.
+TRANSCRIPTS = Table(
+    "transcripts",
+    METADATA,
+    *_key(),
+    Column("session_id", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("total", LargeBinary, nullable=False),
+    Column("contributors", Integer, nullable=False),
+)
+
+PARTIALS = Table(
+    "partials",
+    METADATA,
+    *_key(),
+    Column("data", LargeBinary, nullable=False),
+    ForeignKeyConstraint(_ROUND, ["transcripts.founder", "transcripts.job_id", "transcripts.number"]),
+)
+
+SALTS = Table(
+    "salts",
+    METADATA,
+    Column("dataset", String(64), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+)
