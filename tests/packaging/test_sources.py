@@ -17,7 +17,9 @@ USUAL_LINES, MOST_LINES = 350, 500
 JUNK_DRAWERS = {"utils", "util", "helpers", "misc", "base", "manager", "common"}
 
 MODULES = [pytest.param(path, id=module_name(path)) for path in sources()]
-TESTS = [pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in sources(ROOT / "tests")]
+OTHERS = [
+    pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in sources(ROOT / "tests", ROOT / "scripts")
+]
 COMMANDS = [
     pytest.param(path, id=path.relative_to(ROOT).as_posix())
     for path in sorted(
@@ -29,7 +31,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("path", [*MODULES, *TESTS])
+@pytest.mark.parametrize("path", [*MODULES, *OTHERS])
 def test_source_begins_with_the_licence(path: Path) -> None:
     assert path.read_text("utf-8").startswith(HEADER)
 
