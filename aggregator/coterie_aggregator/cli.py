@@ -52,6 +52,25 @@ def init(
     typer.echo("Next: import the bundle that comes back with 'coterie-aggregator keys import BUNDLE'.")
 
 
+@main.app.command()
+def serve(
+    home: AggregatorFolder = Path("aggregator"),
+    log_format: Annotated[str, typer.Option(help="Lines for people (text) or machines (json).")] = "text",
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
+) -> None:
+    """Serve parties, operators and scientists until SIGTERM or Ctrl-C."""
+    import asyncio
+
+    from coterie_aggregator.app import serve as serve_forever
+    from coterie_aggregator.home import load_aggregator_home
+    from coterie_common.clock import SystemClock
+    from coterie_common.telemetry import configure_logging, parse_format
+
+    configure_logging(parse_format(log_format), verbose=verbose)
+    membership = load_aggregator_home(home, now=SystemClock().now())
+    asyncio.run(serve_forever(home, membership))
+
+
 @_keys_app.callback()
 def _keys() -> None:
     """Import the bundle from the founder."""

@@ -285,7 +285,7 @@ class Coordinator:
             last = status
             yield status
 
-    async def cancel(self, job_id: JobId, by: Identity) -> JobStatus:
+    async def cancel(self, job_id: JobId, by: Identity) -> None:
         """End a job that has no model yet.
 
         Raises:
@@ -293,7 +293,6 @@ class Coordinator:
         """
         live = self._find(job_id)
         await self._in_order(bind(live.take, job_machine.JobCancelled(f"cancelled by {by.id}")))
-        return job_status(live)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return every finished model."""

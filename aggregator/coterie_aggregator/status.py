@@ -74,7 +74,7 @@ def model_info(live: LiveJob, stored: StoredModel) -> ModelInfo:
         name=spec.name,
         algorithm=spec.algorithm,
         digest=stored.digest,
-        size_bytes=stored.size,
+        size_bytes=stored.size_bytes,
         rounds=live.state.round_number,
         privacy=_privacy(live),
         finished_at=stored.stored_at,

@@ -68,6 +68,7 @@ from coterie_party import round as round_machine
 from coterie_party.context import Context
 from coterie_party.datasets import load_dataset, set_aside_split
 from coterie_party.models import keep_model
+from coterie_party.policy import check_floors
 from coterie_party.proposals import reply_to
 from coterie_party.store import PartyJob
 
@@ -165,6 +166,7 @@ class Coordinator:
             transcripts=await self._context.write(self._context.store.transcripts, job.job_id),
         )
         verify_query(query, self._context.party_id, self._context.roster, accepted)
+        check_floors(self._context.policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
         await self._context.compute(answering.check_ask, query, self._plan(job))
         await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
 
@@ -268,7 +270,7 @@ class Coordinator:
             Ciphertext(int.from_bytes(stored.total[start : start + size], "big"), public_key)
             for start in range(0, len(stored.total), size)
         )
-        verified = VerifiedRequest(stored.session_id, stored.transcript_digest, total, stored.contributors)
+        verified = VerifiedRequest(stored.session_id, stored.digest, total, stored.contributors)
         partial = await self._context.compute(answering.decrypt_partially, self._context, *key, verified)
         log.info("sum opened", job=key[0], round=key[1], contributors=stored.contributors)
         await self._post(key, round_machine.PartialComputed(partial))

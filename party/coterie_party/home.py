@@ -5,6 +5,7 @@
 - ``tls.key``: TLS key, unencrypted, 0600: it opens no reply.
 - ``member.key``: signing and sealing key, locked under the party's password.
 - ``ID.csr``: the enrolment request, for the founder.
+- ``policy.toml``: what the steward agrees to, with the cautious defaults that it was made with until edited.
 - ``party.toml``: configuration, written last when the folder is made.
 - ``membership.json``: certificate, roster and threshold key, after the import of a bundle.
 - ``shares/EPOCH.key``: the key share of an epoch, locked under the party's password.
@@ -37,6 +38,7 @@ from coterie_common.protocol.roster import SignedRoster
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
 from coterie_party.config import FILE_NAME, TEMPLATE, PartyConfig
+from coterie_party.policy import DEFAULT_POLICY_TOML, POLICY_FILE_NAME
 
 _KEYS_KIND: Final = "party-keys"
 _SHARE_KIND: Final = "key-share"
@@ -152,6 +154,7 @@ class PartyHome:
         write_tls_key(self.tls_key_path, tls_key)
         write_atomically(self.keys_path, locked, mode=PRIVATE)
         write_atomically(self.request_path(party_id), request.to_bytes())
+        write_atomically(self.root / POLICY_FILE_NAME, DEFAULT_POLICY_TOML.encode("utf-8"))
         write_atomically(self.config_path, config.encode("utf-8"))
         return request
 

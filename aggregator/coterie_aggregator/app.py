@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The aggregator as a process: opens its folder, starts coordinator and server, stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from coterie_aggregator.context import Context
+from coterie_aggregator.coordinator import Coordinator
+from coterie_aggregator.home import AggregatorMembership
+from coterie_aggregator.service.federation import FederationService
+from coterie_aggregator.service.operator import OperatorService
+from coterie_aggregator.service.server import start_server
+from coterie_aggregator.spool import Spool
+from coterie_aggregator.store import MIGRATIONS, AggregatorStore
+from coterie_common.clock import SystemClock
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.database import open_database
+from coterie_common.files import make_private_folder
+from coterie_common.folder_lock import locked
+from coterie_common.randomness import OsRandom
+from coterie_common.signals import stop_on_signals
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(root: Path, membership: AggregatorMembership) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        root: the aggregator's folder.
+        membership: loaded from it.
+
+    Raises:
+        ConfigurationError: another process runs on the folder, or the address cannot be bound.
+        StorageError: durable state cannot be trusted; nothing is served any more.
+    """
+    folder = root / membership.config.store
+    make_private_folder(folder)
+    with locked(root, "coterie-aggregator"):
+        engine = open_database(f"sqlite:///{folder / 'aggregator.db'}", MIGRATIONS)
+        try:
+            await _serve(membership, AggregatorStore(engine), Spool(folder / "spool"))
+        finally:
+            engine.dispose()
+
+
+async def _serve(membership: AggregatorMembership, store: AggregatorStore, spool: Spool) -> None:
+    roster = membership.signed_roster.roster
+    encryptor = Encryptor(membership.key.public_key)
+
+    def make_context(post: Callable[[Callable[[], Awaitable[None]]], None]) -> Context:
+        return Context(
+            roster=roster,
+            key=membership.key,
+            encryptor=encryptor,
+            signing_key=membership.signing_key,
+            store=store,
+            spool=spool,
+            clock=SystemClock(),
+            writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
+            workers=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker"),
+            post=post,
+        )
+
+    coordinator = Coordinator(make_context)
+    await coordinator.start()
+    random = OsRandom()
+    server = await start_server(
+        str(membership.config.listen),
+        membership.tls,
+        FederationService(roster, coordinator, random),
+        OperatorService(roster.federation, coordinator, random),
+    )
+    log.info(
+        "serving",
+        federation=roster.federation,
+        parties=roster.parameters.parties,
+        listen=membership.config.listen.host,
+        port=server.port,
+    )
+    stopping = stop_on_signals()
+    broken = asyncio.ensure_future(coordinator.wait())
+    try:
+        await asyncio.wait({stopping, broken}, return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            broken.result()
+    finally:
+        log.info("stopping")
+        broken.cancel()
+        await server.stop()
+        await coordinator.stop()
+        log.info("stopped")

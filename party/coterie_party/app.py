@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party daemon as a process: opens its folder, keeps the connection, stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from coterie_common.clock import SystemClock
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.database import open_database
+from coterie_common.files import make_private_folder
+from coterie_common.folder_lock import locked
+from coterie_common.randomness import OsRandom
+from coterie_common.signals import stop_on_signals
+from coterie_party.connection import Connection, Endpoint
+from coterie_party.context import Context
+from coterie_party.coordinator import Coordinator
+from coterie_party.home import PartyMembership
+from coterie_party.policy import POLICY_FILE_NAME, load_policy
+from coterie_party.store import MIGRATIONS, PartyStore
+
+log = structlog.get_logger(__name__)
+
+
+async def run(root: Path, membership: PartyMembership) -> None:
+    """Take part until SIGTERM or SIGINT.
+
+    Args:
+        root: the party's folder.
+        membership: loaded from it.
+
+    Raises:
+        ConfigurationError: another process runs on the folder, or the policy cannot be used.
+        StorageError: durable state cannot be trusted; nothing is answered any more.
+    """
+    folder = root / "store"
+    make_private_folder(folder)
+    with locked(root, "coterie-party"):
+        engine = open_database(f"sqlite:///{folder / 'party.db'}", MIGRATIONS)
+        try:
+            await _run(root, membership, PartyStore(engine, membership.config.founder))
+        finally:
+            engine.dispose()
+
+
+async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> None:
+    config, roster = membership.config, membership.signed_roster.roster
+    random = OsRandom()
+    context = Context(
+        party_id=config.id,
+        roster=roster,
+        key=membership.key,
+        encryptor=Encryptor(membership.key.public_key),
+        share=membership.share,
+        signing_key=membership.signing_key,
+        datasets={
+            name: binding.model_copy(update={"path": root / binding.path}) for name, binding in config.datasets.items()
+        },
+        policy=load_policy(root / POLICY_FILE_NAME),
+        store=store,
+        models=root / "models",
+        random=random,
+        clock=SystemClock(),
+        writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
+        workers=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker"),
+    )
+    coordinator = Coordinator(context)
+    endpoint = Endpoint(
+        target=str(membership.aggregator_address), tls=membership.tls, party_id=config.id, roster=roster
+    )
+    log.info("running", party=config.id, federation=roster.federation, aggregator=endpoint.target)
+    stopping = stop_on_signals()
+    working = {
+        asyncio.create_task(Connection(endpoint, coordinator, random).run()),
+        asyncio.create_task(coordinator.failed()),
+    }
+    try:
+        await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in working:
+            if task.done():
+                task.result()
+    finally:
+        log.info("stopping")
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        await coordinator.stop()
+        log.info("stopped")

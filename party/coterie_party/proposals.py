@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Deciding on a job before its first round: the plan, its price, the data, the steward's policy and the ledger.
+
+Invariants:
+- The same proposal always gets the same answer: the first decision is stored and repeated.
+- An accepted job has its whole worst-case cost reserved in the ledger, in the same transaction.
+- What is wrong with the party's own data stays in its own log; the aggregator learns the code only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from coterie_common.errors import ConfigurationError, DataError, PeerError, RefusedError
+from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
+from coterie_common.limits import REASON_CHARACTERS
+from coterie_common.privacy.cost import cost
+from coterie_common.privacy.event import CountEvent
+from coterie_common.protocol.capacity import check_capacity
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.messages import Decision, JobProposal, JobReply
+from coterie_common.protocol.terms import JobTerms
+from coterie_party.context import Context
+from coterie_party.datasets import load_dataset
+from coterie_party.policy import Verdict, decide, spent_cost
+from coterie_party.store import LedgerEntry, PartyJob, Reservation
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    """A proposal that could be understood: what it asks, and what each of its rounds costs."""
+
+    planned: PlannedJob
+    events: tuple[CountEvent, ...]
+
+
+async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
+    """Decide on a proposal whose signature was verified, store the decision, and return the signed reply.
+
+    Raises:
+        Equivocation: the same job id was proposed with another specification or other terms before.
+    """
+    job = await context.write(context.store.job, proposal.job_id)
+    digests = (proposal.spec_digest, proposal.terms_digest)
+    if job is None or job.decision is Decision.HELD or (job.spec_digest, job.terms_digest) != digests:
+        job = await _decide(proposal, context)
+    label, items = JobReply.signed_items(job.job_id, context.party_id, digests, job.decision, (job.code, job.detail))
+    return JobReply(
+        job_id=job.job_id,
+        party_id=context.party_id,
+        spec_digest=proposal.spec_digest,
+        terms_digest=proposal.terms_digest,
+        decision=job.decision,
+        code=job.code,
+        detail=job.detail,
+        signature=context.signing_key.sign(label, *items),
+    )
+
+
+async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
+    dataset = ""
+    reservations: tuple[Reservation, ...] = ()
+    try:
+        priced = await context.compute(_price, proposal, context)
+        dataset = priced.planned.spec.dataset
+        entries = await context.write(context.store.ledger, dataset)
+        verdict = await context.compute(_judge, priced, entries, context)
+        if verdict.decision is Decision.ACCEPTED:
+            reservations = tuple(
+                Reservation(number, cost([event]).to_document()) for number, event in enumerate(priced.events, 1)
+            )
+    except (PeerError, RefusedError) as error:
+        verdict = Verdict(Decision.REFUSED, error.code, error.message)
+    except ConfigurationError as error:
+        log.error("own data or configuration", job=proposal.job_id, code=error.code, why=error.message)
+        verdict = Verdict(Decision.REFUSED, error.code, "the party's own data or configuration; its log says what")
+    job = PartyJob(
+        job_id=proposal.job_id,
+        spec=proposal.spec,
+        terms=proposal.terms,
+        spec_digest=proposal.spec_digest,
+        terms_digest=proposal.terms_digest,
+        decision=verdict.decision,
+        code=verdict.code,
+        detail=verdict.detail[:REASON_CHARACTERS],
+        dataset=dataset,
+        outcome=None,
+    )
+    await context.write(context.store.record_job, job, reservations)
+    return job
+
+
+def _price(proposal: JobProposal, context: Context) -> _Priced:
+    """Understand a proposal and check everything about it that is public."""
+    planned = plan_job(JobSpec.from_bytes(proposal.spec))
+    terms = JobTerms.from_bytes(proposal.terms)
+    events = check_terms(planned, terms, context.roster.parameters)
+    check_capacity(terms, context.roster.parameters.parties, context.key.public_key)
+    return _Priced(planned, events)
+
+
+def _judge(priced: _Priced, entries: tuple[LedgerEntry, ...], context: Context) -> Verdict:
+    """Ask the policy, then see whether the data can be read at all."""
+    spec = priced.planned.spec
+    if spec.dataset not in context.datasets:
+        raise DataError(f"the job asks for the data set {spec.dataset}, which party.toml does not bind")
+    verdict = decide(
+        context.policy,
+        spec=spec,
+        parameters=context.roster.parameters,
+        round_quorum=round_quorum(spec, context.roster.parameters),
+        rounds=len(priced.events),
+        job_cost=cost(priced.events),
+        spent=spent_cost(entries),
+    )
+    if verdict.decision is not Decision.REFUSED:
+        load_dataset(context.datasets[spec.dataset].path, priced.planned.schema)
+    return verdict

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Founding and running a federation on one machine, with the same commands that people type on many.
+
+Every member has a folder of its own and sees nothing of the others: only requests and bundles are copied between them,
+as people would send them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from coterie.relay import Relay, Traffic
+from demonstration.processes import CommandError, Daemons, command, commands
+
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 60
+
+
+class CountingRelay:
+    """Stands between parties and aggregator and counts the bytes on the sockets; it sees TLS only."""
+
+    def __init__(self, server_port: int) -> None:
+        self.port = 0
+        self.traffic = Traffic()
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(server_port),))
+        self._thread.start()
+        self._ready.wait(START_SECONDS)
+
+    async def _run(self, server_port: int) -> None:
+        self._end = asyncio.Event()
+        async with Relay(LOOPBACK, server_port) as relay:
+            self.port, self.traffic = relay.port, relay.traffic
+            self._ready.set()
+            await self._end.wait()
+
+    def stop(self) -> None:
+        """Cut the connections and end the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join()
+            self._loop.close()
+
+
+class Federation:
+    """A federation below one folder."""
+
+    def __init__(self, folder: Path, parties: int) -> None:
+        self.folder = folder
+        self.parties = [f"party-{number}" for number in range(1, parties + 1)]
+        self.port = _free_port()
+        self.daemons = Daemons()
+        self.relay: CountingRelay | None = None
+        self._founder = folder / "founder"
+        self._aggregator = folder / "aggregator"
+
+    def party_folder(self, party: str) -> Path:
+        """Return a party's own working folder."""
+        return self.folder / party
+
+    def found(self, name: str, key_bits: int) -> str:
+        """Make founder, aggregator and parties, admit them, deal the key; returns what founding explained."""
+        for member in (self._founder, self._aggregator, *map(self.party_folder, self.parties)):
+            member.mkdir(parents=True, exist_ok=True)
+            _write_password(member / "password")
+        explained = command(
+            "coterie",
+            *("found", name, "--parties", len(self.parties), "--key-bits", key_bits, "--password-file", "password"),
+            folder=self._founder,
+        )
+        fingerprint = (self._founder / "federation/operator/founder").read_text().strip()
+        self._config_aggregator(fingerprint)
+        self.relay = CountingRelay(self.port)
+        address = f"localhost:{self.relay.port}"
+        initialise = ("--founder", fingerprint, "--aggregator", address, "--password-file", "password")
+        commands(
+            "coterie-party",
+            [(self.party_folder(party), ("init", party, *initialise, "--home", "home")) for party in self.parties],
+        )
+        return explained
+
+    def _config_aggregator(self, fingerprint: str) -> None:
+        arguments = ("--name", "localhost", "--founder", fingerprint, "--home", "home")
+        command("coterie-aggregator", "init", *arguments, folder=self._aggregator)
+        config = self._aggregator / "home/aggregator.toml"
+        config.write_text(config.read_text() + f'\nlisten = "{LOOPBACK}:{self.port}"\n')
+
+    def deal(self) -> None:
+        """Carry the requests to the founder, deal the key, carry the bundles back."""
+        requests = [
+            self._carry(self.party_folder(party) / f"home/{party}.csr", self._founder) for party in self.parties
+        ]
+        mine = self._carry(self._aggregator / "home/aggregator.csr", self._founder)
+        password = ("--password-file", "password")
+        command("coterie", "admit", *requests, "--role", "party", *password, folder=self._founder)
+        command("coterie", "admit", mine, "--role", "aggregator", *password, folder=self._founder)
+        command("coterie", "keys", "deal", *password, folder=self._founder)
+        calls = []
+        for party in self.parties:
+            bundle = self._carry(self._founder / f"federation/bundles/{party}.bundle", self.party_folder(party))
+            calls.append((self.party_folder(party), ("keys", "import", bundle, "--home", "home", *password)))
+        commands("coterie-party", calls)
+        bundle = self._carry(self._founder / "federation/bundles/aggregator.bundle", self._aggregator)
+        command("coterie-aggregator", "keys", "import", bundle, "--home", "home", folder=self._aggregator)
+
+    def _carry(self, source: Path, folder: Path) -> str:
+        shutil.copy(source, folder / source.name)
+        return source.name
+
+    def bind(self, party: str, dataset: str, policy: str) -> None:
+        """Let a party's steward bind the data set and write the policy."""
+        home = self.party_folder(party) / "home"
+        config = home / "party.toml"
+        binding = f'\npassword_file = "../password"\n\n[datasets.{dataset}]\npath = "../{dataset}.csv"\n'
+        config.write_text(config.read_text() + binding)
+        (home / "policy.toml").write_text(policy)
+
+    def start(self) -> None:
+        """Start the aggregator and every party as processes of their own."""
+        self.daemons.start("aggregator", "coterie-aggregator", "serve", "--home", "home", folder=self._aggregator)
+        for party in self.parties:
+            self.daemons.start(party, "coterie-party", "run", "--home", "home", folder=self.party_folder(party))
+        self.wait_until(self._is_serving, "the aggregator to serve")
+
+    def _is_serving(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex((LOOPBACK, self.port)) == 0
+
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
+        """Poll ``condition``; raises ``CommandError`` when a daemon dies or the time is over."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self.daemons.check()
+            if time.monotonic() > deadline:
+                raise CommandError(f"waited {seconds:.0f} s for {what} in vain; the logs are in {self.folder}")
+            time.sleep(0.05)
+
+    @property
+    def operator(self) -> tuple[str, ...]:
+        """Options with which the operator's commands reach the aggregator."""
+        credential = self._founder / "federation/operator"
+        return ("--aggregator", f"localhost:{self.port}", "--credential", str(credential))
+
+    def model(self, party: str) -> Path | None:
+        """Return the model file in a party's folder, if it is there."""
+        return next((self.party_folder(party) / "home/models").glob("*.json"), None)
+
+    def stop(self) -> None:
+        """Stop everything that was started."""
+        self.daemons.stop()
+        if self.relay:
+            self.relay.stop()
+
+
+def _write_password(path: Path) -> None:
+    path.write_text(secrets.token_urlsafe(24) + "\n")
+    path.chmod(0o600)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
