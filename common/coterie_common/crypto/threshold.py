@@ -136,6 +136,8 @@ class ThresholdPublicKey:
     def _from_fields(cls, document: Any) -> ThresholdPublicKey:
         fields = Fields(document, "the threshold key", _ENTRIES)
         modulus = fields.octets("modulus", least=min(KEY_BITS) // 8, most=max(KEY_BITS) // 8)
+        if not modulus[0]:
+            raise KeyFileError("modulus of the threshold key must be written without zeros in front")
         public_key = PublicKey(
             modulus=int.from_bytes(modulus, "big"),
             s=fields.integer("s", least=1, most=S_MOST),
