@@ -158,7 +158,8 @@ class LiveJob:
             # The release, the new state and the event that tells of them become durable together.
             await self._context.write(self._finishing, now)
         else:
-            await self._context.write(self._context.store.append_job_event, self.job_id, event, now)
+            ends = machine.step(self.state, event).phase is machine.Phase.ENDED
+            await self._context.write(self._context.store.append_job_event, self.job_id, event, now, ends)
 
     def _start(self, effect: machine.Effect) -> Running | None:
         match effect:

@@ -24,10 +24,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.pool import StaticPool
 
-from coterie_common.errors import ConfigurationError, StateError, StorageError
+from coterie_common.errors import ConfigurationError, CoterieError, StateError, StorageError
 from coterie_common.files import PRIVATE, sync_folder
 
 _BUSY_MILLISECONDS: Final = 10_000
@@ -99,6 +106,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             yield connection
     except IntegrityError as cause:
         raise StateError(f"the database refused a contradicting record: {_reason(cause)}") from cause
+    except StatementError as cause:
+        # Converting a value for the statement raised one of our own errors.
+        if isinstance(cause.orig, CoterieError):
+            raise cause.orig from cause
+        raise StorageError(f"the database {_name(engine)} failed: {_reason(cause)}") from cause
     except SQLAlchemyError as cause:
         raise StorageError(f"the database {_name(engine)} failed: {_reason(cause)}") from cause
 

@@ -92,7 +92,7 @@ class AggregatorStore:
         query = select(JOBS.c.job_id, JOBS.c.proposal, JOBS.c.submitter, JOBS.c.submitted_at).order_by(JOBS.c.sequence)
         return tuple(StoredJob(**row._mapping) for row in self._rows(query))
 
-    def append_job_event(self, job_id: JobId, event: job.Event, at: datetime, *, ends: bool) -> None:
+    def append_job_event(self, job_id: JobId, event: job.Event, at: datetime, ends: bool) -> None:
         """Record that an event changed a job.
 
         Args:

@@ -46,21 +46,11 @@ def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
 
 
 def reserve(
-    connection: Connection,
-    founder: str,
-    job_id: JobId,
-    dataset: str,
-    reservations: Sequence[Reservation],
-    decided_on: Sequence[LedgerEntry] | None,
+    connection: Connection, founder: str, job_id: JobId, dataset: str, reservations: Sequence[Reservation]
 ) -> None:
-    """Set aside the cost of every planned round of a job; see ``PartyStore.record_job``."""
+    """Set aside the cost of every planned round of a job; raises ``StateError`` if there is none."""
     if not reservations:
         raise StateError(f"job {job_id} is accepted without a cost in the ledger")
-    if decided_on is not None:
-        seen = {entry.key for entry in decided_on if entry.status is not ReservationStatus.RELEASED}
-        now = {entry.key for entry in entries(connection, dataset) if entry.status is not ReservationStatus.RELEASED}
-        if not now <= seen:
-            raise StateError(f"the ledger of {dataset} was charged while job {job_id} was being decided on")
     connection.execute(
         insert(LEDGER),
         [

@@ -59,25 +59,19 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return tuple(_job_of(row) for row in connection.execute(query))
 
-    def record_job(
-        self,
-        job: PartyJob,
-        reservations: Sequence[Reservation] = (),
-        *,
-        decided_on: Sequence[LedgerEntry] | None = None,
-    ) -> PartyJob:
+    def record_job(self, job: PartyJob, reservations: Sequence[Reservation] = ()) -> PartyJob:
         """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
 
-        The first decision stays, except that a held job may be accepted or refused later, until it has ended.
+        The first decision stays, except that a held job may be accepted or refused later, until it has ended. The
+        caller reads the ledger, decides and records one job at a time.
 
         Args:
             job: with the decision.
             reservations: the cost of every planned round, exactly when the job is accepted.
-            decided_on: the ledger that the decision was based on; a job decided on meanwhile is noticed.
 
         Raises:
             Equivocation: another specification or other terms were proposed under this id.
-            StateError: accepted without cost or refused with one; or the ledger is not ``decided_on`` any more.
+            StateError: accepted without a cost, or not accepted and with one.
         """
         accepts = job.decision is Decision.ACCEPTED
         if reservations and not accepts:
@@ -96,7 +90,7 @@ class PartyStore:
                 mine = update(JOBS).where(self._is(JOBS, job.job_id))
                 connection.execute(mine.values(decision=job.decision.value, **decided))
             if accepts:
-                ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations, decided_on)
+                ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations)
             stored = self._job(connection, job.job_id)
         if stored is None:
             raise StorageError(f"job {job.job_id} was written and is not there")

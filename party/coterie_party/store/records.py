@@ -72,11 +72,6 @@ class LedgerEntry:
     cost: Document
     status: ReservationStatus
 
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """Return what the ledger is charged once for."""
-        return self.founder, self.job_id, self.round_number
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedTranscript:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "aggregator-0001"
+revision = "aggregator_0001"
 down_revision = None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "party-0001"
+revision = "party_0001"
 down_revision = None
 
 _JOB = ("founder", "job_id")
