@@ -15,7 +15,7 @@ DEFAULT_PORT: Final = 8443
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_DNS_NAME_LONGEST: Final = 253
+DNS_NAME_LONGEST: Final = 253
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
 _PORT_MOST: Final = 65_535
 
@@ -30,7 +30,7 @@ def parse_host_name(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         lowered = text.lower()
-        if len(lowered) > _DNS_NAME_LONGEST or not _DNS_NAME.fullmatch(lowered):
+        if len(lowered) > DNS_NAME_LONGEST or not _DNS_NAME.fullmatch(lowered):
             raise ConfigurationError(f"{text[:80]!r} is neither a host name nor an IP address") from None
         return lowered
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from coterie_common import document
-from coterie_common.address import parse_host_name
+from coterie_common.address import DNS_NAME_LONGEST, parse_host_name
 from coterie_common.crypto.authority import check_request, create_request
 from coterie_common.crypto.certificates import Role, TlsKey
 from coterie_common.crypto.hashing import Label, tuple_hash
@@ -169,7 +169,9 @@ def _applicant(fields: Fields) -> Applicant:
         return Applicant(
             role=Role(fields.text("role", longest=16)),
             id=parse_party_id(fields.text("id", longest=32)),
-            names=tuple(_canonical(name) for name in fields.texts("names", most=HOST_NAMES_MOST, longest=253)),
+            names=tuple(
+                _canonical(name) for name in fields.texts("names", most=HOST_NAMES_MOST, longest=DNS_NAME_LONGEST)
+            ),
             verify_key=VerifyKey(verify_key) if verify_key else None,
             sealing_key=sealing_key or None,
         )

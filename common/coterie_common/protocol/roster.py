@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from coterie_common import document
+from coterie_common.address import DNS_NAME_LONGEST, parse_host_name
 from coterie_common.crypto.hashing import DIGEST_BYTES, Label, tuple_hash
 from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
 from coterie_common.errors import ConfigurationError, IdentityMismatch, MalformedMessage, NotInCohort
@@ -26,8 +27,6 @@ from coterie_common.limits import HOST_NAMES_MOST, KEY_FILE_BYTES, PARTIES_MOST
 from coterie_common.protocol.parameters import FederationParameters
 
 _SERIAL_MOST: Final = 2**31 - 1
-_NAME_LONGEST: Final = 253
-"""A DNS name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +79,23 @@ class AggregatorMember:
         names: host names and addresses that its certificate is valid for.
         certificate_fingerprint: SHA-256 of its TLS certificate.
         verify_key: checks the signatures of its messages.
+
+    Raises:
+        MalformedMessage: no host name, or one that is none.
     """
 
     id: PartyId
     names: tuple[str, ...]
     certificate_fingerprint: bytes
     verify_key: VerifyKey
+
+    def __post_init__(self) -> None:
+        try:
+            canonical = tuple(map(parse_host_name, self.names))
+        except ConfigurationError as cause:
+            raise MalformedMessage("a host name of the aggregator is malformed") from cause
+        if not canonical or canonical != self.names:
+            raise MalformedMessage("the aggregator must have host names, each in its canonical form")
 
     def to_document(self) -> dict[str, Any]:
         """Return a JSON value from which ``from_document`` makes an equal object."""
@@ -102,7 +112,7 @@ class AggregatorMember:
         fields = Fields(value, "the aggregator of the roster", cls.__slots__)
         return cls(
             id=_member_id(fields.text("id", longest=32)),
-            names=fields.texts("names", most=HOST_NAMES_MOST, longest=_NAME_LONGEST),
+            names=fields.texts("names", most=HOST_NAMES_MOST, longest=DNS_NAME_LONGEST),
             certificate_fingerprint=fields.octets("certificate_fingerprint", least=DIGEST_BYTES, most=DIGEST_BYTES),
             verify_key=_verify_key(fields, "verify_key"),
         )
@@ -145,8 +155,6 @@ class Roster:
             raise MalformedMessage(f"the roster must have {self.parameters.parties} members, not {len(self.members)}")
         if [member.index for member in self.members] != list(range(1, len(self.members) + 1)):
             raise MalformedMessage("the members of the roster must be in the order of their indices 1 to n")
-        if not self.aggregator.names:
-            raise MalformedMessage("the aggregator of the roster must have a host name")
         everybody: tuple[Member | AggregatorMember, ...] = (*self.members, self.aggregator)
         for what, values in (
             ("an id", [*(member.party_id for member in self.members), self.aggregator.id]),

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+import json
+from dataclasses import replace
+
+import pytest
+
+from coterie_common import document
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.errors import IdentityMismatch, InvalidSignature, MalformedMessage, NotInCohort
+from coterie_common.fingerprint import parse_fingerprint
+from coterie_common.protocol.parameters import choose_parameters
+from coterie_common.protocol.roster import Roster, SignedRoster, founder_fingerprint
+from tests.support.federation import make_federation
+from tests.support.seeded_random import SeededRandom
+
+
+@pytest.fixture
+def roster() -> Roster:
+    return make_federation(5, 4).roster
+
+
+@pytest.fixture
+def founder() -> SigningKey:
+    return SigningKey.generate(SeededRandom("founder"))
+
+
+def test_roster_bytes_round_trip_and_keep_the_digest(roster):
+    parsed = Roster.from_bytes(roster.to_bytes())
+    assert parsed == roster
+    assert parsed.digest() == roster.digest()
+    assert len(roster.digest()) == 32
+
+
+def test_roster_digest_changes_with_every_entry(roster):
+    member = roster.members[0]
+    other = SigningKey.generate(SeededRandom("other")).verify_key
+    variants = [
+        roster,
+        replace(roster, federation="other"),
+        replace(roster, serial=2),
+        replace(roster, serial=2, key_epoch=2),
+        replace(roster, parameters=choose_parameters(5, quorum=5)),
+        replace(roster, key_digest=bytes(32)),
+        replace(roster, authority_digest=bytes(32)),
+        replace(roster, members=(replace(member, party_id="other"), *roster.members[1:])),
+        replace(roster, members=(replace(member, certificate_fingerprint=bytes(32)), *roster.members[1:])),
+        replace(roster, members=(replace(member, verify_key=other), *roster.members[1:])),
+        replace(roster, members=(replace(member, sealing_key=bytes(32)), *roster.members[1:])),
+        replace(roster, aggregator=replace(roster.aggregator, id="other")),
+        replace(roster, aggregator=replace(roster.aggregator, names=("other",))),
+        replace(roster, aggregator=replace(roster.aggregator, verify_key=other)),
+    ]
+    assert len({variant.digest() for variant in variants}) == len(variants)
+
+
+def test_member_is_found_by_id_and_by_index(roster):
+    assert roster.member("party-2").index == 2
+    assert roster.member_at(2).party_id == "party-2"
+
+
+def test_member_that_is_not_there_raises(roster):
+    for look_up in (lambda: roster.member("party-9"), lambda: roster.member_at(0), lambda: roster.member_at(6)):
+        with pytest.raises(NotInCohort) as caught:
+            look_up()
+        assert caught.value.code == "not-in-cohort"
+
+
+def swapped(roster: Roster) -> Roster:
+    first, second, *rest = roster.members
+    return replace(roster, members=(second, first, *rest))
+
+
+def with_first(roster: Roster, **changes: object) -> Roster:
+    return replace(roster, members=(replace(roster.members[0], **changes), *roster.members[1:]))
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        lambda r: replace(r, serial=0),
+        lambda r: replace(r, key_epoch=2),
+        lambda r: replace(r, key_epoch=0),
+        lambda r: replace(r, serial=2**31),
+        lambda r: replace(r, members=r.members[:-1]),
+        swapped,
+        lambda r: with_first(r, index=2),
+        lambda r: with_first(r, party_id=r.members[1].party_id),
+        lambda r: with_first(r, party_id=r.aggregator.id),
+        lambda r: with_first(r, verify_key=r.members[1].verify_key),
+        lambda r: with_first(r, verify_key=r.aggregator.verify_key),
+        lambda r: with_first(r, sealing_key=r.members[1].sealing_key),
+        lambda r: with_first(r, certificate_fingerprint=r.aggregator.certificate_fingerprint),
+        lambda r: replace(r, aggregator=replace(r.aggregator, names=())),
+    ],
+)
+def test_roster_that_is_inconsistent_raises(roster, defect):
+    with pytest.raises(MalformedMessage) as caught:
+        defect(roster)
+    assert caught.value.code == "malformed-message"
+
+
+def altered(roster: Roster, path: str, value: object) -> bytes:
+    """The roster's canonical bytes with one entry replaced; ``None`` removes it."""
+    content = json.loads(roster.to_bytes())
+    *parents, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    target = content
+    for part in parents:
+        target = target[part]
+    if value is None:
+        del target[last]
+    else:
+        target[last] = value
+    return document.encode(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("serial", None),
+        ("serial", True),
+        ("serial", "1"),
+        ("serial", 1.0),
+        ("more", 1),
+        ("federation", "Not A Name"),
+        ("federation", 7),
+        ("key_digest", "00"),
+        ("key_digest", "zz" * 32),
+        ("authority_digest", "AB" * 32),
+        ("authority_digest", " " + "ab" * 31 + "a"),
+        ("members", {}),
+        ("members.0", []),
+        ("members.0.index", None),
+        ("members.0.more", 1),
+        ("members.0.party_id", "Party"),
+        ("members.0.verify_key", "00" * 32),
+        ("members.0.verify_key", "01" + "00" * 31),
+        ("aggregator.id", ""),
+        ("aggregator.names", "localhost"),
+        ("aggregator.names", [7]),
+        ("aggregator.names", ["a"] * 17),
+        ("aggregator.names", ["LOCALHOST"]),
+        ("aggregator.names", ["no host"]),
+        ("parameters.quorum", 1),
+        ("parameters", []),
+    ],
+)
+def test_roster_from_altered_bytes_raises(roster, path, value):
+    with pytest.raises(MalformedMessage) as caught:
+        Roster.from_bytes(altered(roster, path, value))
+    assert caught.value.code == "malformed-message"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data + b"\n",
+        lambda data: b" " + data,
+        lambda data: data[:-1],
+        lambda data: data.replace(b'"serial":1', b'"serial":1,"serial":1'),
+        lambda data: data.replace(b'"serial":1', b'"serial":01'),
+        lambda data: data.replace(b'"serial":1', b'"serial": 1'),
+        lambda data: json.dumps(json.loads(data), sort_keys=False).encode(),
+        lambda data: b"",
+        lambda data: b"\xff" + data,
+    ],
+)
+def test_roster_from_bytes_that_are_not_canonical_raises(roster, spoil):
+    with pytest.raises(MalformedMessage):
+        Roster.from_bytes(spoil(roster.to_bytes()))
+
+
+def test_signed_roster_verifies_under_the_pinned_fingerprint(roster, founder):
+    signed = SignedRoster.create(roster, founder)
+    parsed = SignedRoster.from_bytes(signed.to_bytes())
+    assert parsed == signed
+    assert parsed.verify(founder_fingerprint(founder.verify_key)) == roster
+
+
+def test_signed_roster_of_another_founder_raises(roster, founder):
+    other = SigningKey.generate(SeededRandom("another founder"))
+    with pytest.raises(IdentityMismatch) as caught:
+        SignedRoster.create(roster, other).verify(founder_fingerprint(founder.verify_key))
+    assert caught.value.code == "identity-mismatch"
+
+
+def test_signed_roster_that_claims_the_pinned_founder_with_another_signature_raises(roster, founder):
+    other = SigningKey.generate(SeededRandom("another founder"))
+    forged = replace(SignedRoster.create(roster, other), founder_key=founder.verify_key)
+    with pytest.raises(InvalidSignature) as caught:
+        forged.verify(founder_fingerprint(founder.verify_key))
+    assert caught.value.code == "invalid-signature"
+
+
+def test_signed_roster_with_another_roster_raises(roster, founder):
+    moved = replace(SignedRoster.create(roster, founder), roster=replace(roster, serial=2))
+    with pytest.raises(InvalidSignature):
+        moved.verify(founder_fingerprint(founder.verify_key))
+
+
+def test_founder_fingerprint_is_what_parse_fingerprint_returns(founder):
+    fingerprint = founder_fingerprint(founder.verify_key)
+    assert len(fingerprint) == 39
+    assert parse_fingerprint(f" {fingerprint.upper().replace('-', ' ')}\n") == fingerprint
