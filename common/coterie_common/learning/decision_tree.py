@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +27,7 @@ from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessa
 from coterie_common.learning.algorithm import Ask, Float64, Int64, Records, Release, check_round
 from coterie_common.learning.column import Cells
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.noisy_counts import entropy_left, pool, project
+from coterie_common.learning.noisy_counts import SIGNIFICANT, entropy_left, pool, project
 from coterie_common.learning.plan import Plan, PlannedRound
 from coterie_common.learning.schema import Schema
 from coterie_common.learning.tree import Tree
@@ -35,9 +35,6 @@ from coterie_common.limits import ROUNDS_MOST, TREE_NODES_MOST
 from coterie_common.privacy.noise import Unit
 from coterie_common.randomness import RandomSource
 from coterie_common.strict_model import StrictModel, parse
-
-SIGNIFICANT: Final = 2.0
-"""Standard deviations of noise that a count must exceed to be acted on."""
 
 
 class TreeConfig(StrictModel):
@@ -134,20 +131,21 @@ class DecisionTree:
     def answer(self, ask: Ask, dataset: Dataset, random: RandomSource) -> Int64:
         """See ``Algorithm``; counts of (open node, remaining feature, value, class), in this order."""
         schema = dataset.schema
-        label, features = schema.label or "", schema.features
-        cells = {column.name: dataset.cells(column.name) for column in features}
+        opened: list[int] = ask.body["open"]
+        cells = {column.name: dataset.cells(column.name) for column in schema.features}
         tree = Tree.from_document(ask.body["tree"], schema)
-        leaves = tree.route(cells, dataset.rows)
-        classes = dataset.cells(label)
-        starts = {column.name: np.full(len(tree.splits), -1, np.int64) for column in features}
-        for table in _layout(tree, ask.body["open"], schema):
-            starts[table.feature][table.node] = table.start
+        slot_of = np.full(len(tree.splits), -1)
+        slot_of[opened] = np.arange(len(opened))
+        slots = slot_of[tree.route(cells, dataset.rows)]
+        starts = {name: np.full(len(opened), -1) for name in cells}
+        for table in _layout(tree, opened, schema):
+            starts[table.feature][slot_of[table.node]] = table.start
+        classes = dataset.cells(schema.label_name)
         counts = np.zeros(ask.length, np.int64)
-        for column in features:
-            start = starts[column.name][leaves]
+        for name, values in cells.items():
+            start = np.where(slots >= 0, starts[name][slots], -1)
             asked = start >= 0
-            positions = start[asked] + cells[column.name][asked] * len(schema.class_names) + classes[asked]
-            counts += np.bincount(positions, minlength=ask.length)
+            np.add.at(counts, start[asked] + values[asked] * len(schema.class_names) + classes[asked], 1)
         return counts
 
     def update(self, state: TreeState, ask: Ask, release: Release) -> TreeState:

@@ -119,10 +119,10 @@ class Model:
             schema = parse_schema(file.schema_)
             lineage = parse(Lineage, file.lineage, "model lineage")
             algorithm = get_algorithm(file.algorithm)
+            if isinstance(algorithm, Classifier):
+                algorithm.check_body(schema, file.body)
         except (ConfigurationError, InvalidJob) as cause:
             raise MalformedMessage(cause.message) from cause
-        if isinstance(algorithm, Classifier):
-            algorithm.check_body(schema, file.body)
         return cls(name=file.name, algorithm=file.algorithm, schema=schema, body=file.body, lineage=lineage)
 
     def to_bytes(self) -> bytes:
@@ -152,6 +152,18 @@ def load_model(path: Path) -> Model:
         raise ConfigurationError(f"{path} is no model that this version reads: {cause.message}") from cause
 
 
+def classifier_of(model: Model) -> Classifier:
+    """Return the algorithm that predicts with a model.
+
+    Raises:
+        ConfigurationError: the model predicts nothing.
+    """
+    algorithm = get_algorithm(model.algorithm)
+    if not isinstance(algorithm, Classifier):
+        raise ConfigurationError(f"{model.name!r} is a result of {model.algorithm!r}: it predicts nothing")
+    return algorithm
+
+
 def load_predictor(source: Path | str | Model) -> FederatedClassifier:
     """Return a scikit-learn compatible classifier.
 
@@ -164,4 +176,6 @@ def load_predictor(source: Path | str | Model) -> FederatedClassifier:
     # imported here: scikit-learn takes more than a second, and few who handle models predict
     from coterie_common.learning.predictor import FederatedClassifier
 
-    return FederatedClassifier(source if isinstance(source, Model) else load_model(Path(source)))
+    model = source if isinstance(source, Model) else load_model(Path(source))
+    classifier_of(model)
+    return FederatedClassifier(model)

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 
 Float64: TypeAlias = npt.NDArray[np.float64]
+
+SIGNIFICANT: Final = 2.0
+"""Standard deviations of noise that a sum of counts must exceed to be acted on."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -43,15 +43,26 @@ class Schema(StrictModel):
         return tuple(column for column in self.columns if column.name != self.label)
 
     @property
+    def label_name(self) -> str:
+        """Name of the label.
+
+        Raises:
+            InvalidJob: there is none.
+        """
+        if self.label is None:
+            raise InvalidJob("[schema] needs label = NAME: the column whose levels are the classes")
+        return self.label
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Levels of the label.
 
         Raises:
             InvalidJob: there is no label, or it is not categorical.
         """
-        label = self.by_name[self.label] if self.label is not None else None
+        label = self.by_name[self.label_name]
         if not isinstance(label, CategoricalColumn):
-            raise InvalidJob("[schema] label must name a column with levels: its levels are the classes")
+            raise InvalidJob(f"[schema] label {self.label!r} needs levels = [...]: they are the classes")
         return label.levels
 
     def cells_of(self, name: str) -> int:

@@ -39,23 +39,30 @@ class Tree:
         """
         self.splits = tuple(splits)
         self._schema = schema
-        features = {column.name for column in schema.features}
+        self._features = {column.name: number for number, column in enumerate(schema.features)}
         self._first_child = np.zeros(len(self.splits), np.int32)
-        self._used: list[frozenset[str]] = [frozenset()]
+        self._used = [0]  # per node the features on its path, one bit each
         for node, feature in enumerate(self.splits):
             if node >= len(self._used):
-                raise MalformedMessage(f"a tree has {len(self.splits)} nodes where its splits make {len(self._used)}")
-            if feature is None:
-                continue
-            if feature not in features:
-                raise MalformedMessage(f"a tree splits node {node} on a column that is no feature")
-            if feature in self._used[node]:
-                raise MalformedMessage(f"a tree uses feature {feature!r} twice on the path to node {node}")
-            self._first_child[node] = len(self._used)
-            self._used.extend([self._used[node] | {feature}] * schema.cells_of(feature))
+                raise MalformedMessage(f"a tree of {len(self.splits)} nodes is longer than its splits make it")
+            if feature is not None:
+                self._split(node, feature)
         if len(self._used) != len(self.splits):
-            raise MalformedMessage(f"a tree has {len(self.splits)} nodes where its splits make {len(self._used)}")
-        self.depths = tuple(len(used) for used in self._used)
+            raise MalformedMessage(f"a tree of {len(self.splits)} nodes is shorter than its splits make it")
+        self.depths = tuple(used.bit_count() for used in self._used)
+
+    def _split(self, node: int, feature: str) -> None:
+        bit = 1 << self._features[feature] if feature in self._features else 0
+        if not bit:
+            raise MalformedMessage(f"a tree splits node {node} on a column that is no feature")
+        if self._used[node] & bit:
+            raise MalformedMessage(f"a tree uses feature {feature!r} twice on the path to node {node}")
+        cells = self._schema.cells_of(feature)
+        # checked before the list is extended: a short message must not make us allocate much
+        if len(self._used) + cells > len(self.splits):
+            raise MalformedMessage(f"a tree of {len(self.splits)} nodes is shorter than its splits make it")
+        self._first_child[node] = len(self._used)
+        self._used.extend([self._used[node] | bit] * cells)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tree) and (self.splits, self._schema) == (other.splits, other._schema)
@@ -84,7 +91,7 @@ class Tree:
 
     def remaining(self, node: int) -> tuple[str, ...]:
         """Return the features not used on the path to ``node``, in the order of the schema."""
-        return tuple(column.name for column in self._schema.features if column.name not in self._used[node])
+        return tuple(name for name, number in self._features.items() if not self._used[node] >> number & 1)
 
     def grow(self, splits: Mapping[int, str]) -> Tree:
         """Return the tree with leaves of its deepest level split.
@@ -105,8 +112,8 @@ class Tree:
             rows: number of records.
         """
         nodes = np.zeros(rows, np.int32)
-        names = [column.name for column in self._schema.features]
-        feature_of = np.array([-1 if split is None else names.index(split) for split in self.splits])
+        names = tuple(self._features)
+        feature_of = np.array([-1 if split is None else self._features[split] for split in self.splits])
         for _ in range(max(self.depths)):
             asked = feature_of[nodes]
             for feature in np.unique(asked[asked >= 0]):

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A model as a scikit-learn classifier: for pipelines, metrics and everything else that speaks that interface.
+
+The only module that imports scikit-learn; get a predictor through ``model.load_predictor``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from coterie_common.errors import DataError
+from coterie_common.learning.algorithm import Float64
+from coterie_common.learning.column import Cells
+from coterie_common.learning.model import Model, classifier_of
+from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
+
+
+class FederatedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no stubs
+    """Predicts with a finished model.
+
+    Records may come as a DataFrame (anything with ``columns`` and ``frame[name]``), a pyarrow table, a list of
+    dictionaries, or a two-dimensional array or list of rows whose columns are the schema's features in order. They
+    hold raw values, as a data file does; columns that the model does not use are ignored.
+    """
+
+    def __init__(self, model: Model) -> None:
+        """Keep the model as it is: scikit-learn's ``clone`` demands it.
+
+        Args:
+            model: a classifier's.
+        """
+        self.model = model
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """Class names, in the order of the columns of ``predict_proba``."""
+        return np.array(self.model.schema.class_names)
+
+    @property
+    def feature_names_in_(self) -> npt.NDArray[Any]:
+        """Names of the features, in the order of an array's columns."""
+        return np.array([column.name for column in self.model.schema.features], dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        return len(self.model.schema.features)
+
+    def fit(self, x: Any, y: Any = None) -> FederatedClassifier:
+        """Do nothing and return the object itself, as scikit-learn's ``FrozenEstimator``: the model is trained."""
+        return self
+
+    def predict_proba(self, x: Any) -> Float64:
+        """Return the estimated probability of every class.
+
+        Args:
+            x: records, see the class.
+
+        Returns:
+            Float64[records, classes].
+
+        Raises:
+            DataError: a feature is missing, or a value is not one that the schema allows; says which.
+            ConfigurationError: the model predicts nothing.
+        """
+        classifier = classifier_of(self.model)
+        return classifier.probabilities(self.model.schema, self.model.body, self._cells(x))
+
+    def predict(self, x: Any) -> npt.NDArray[Any]:
+        """Return the most probable class of every record, Text[records]; raises as ``predict_proba``."""
+        return cast(npt.NDArray[Any], self.classes_[self.predict_proba(x).argmax(axis=1)])
+
+    def _cells(self, x: Any) -> Mapping[str, Cells]:
+        features = self.model.schema.features
+        column_of, rows = _columns(x, [column.name for column in features])
+        raw = {column.name: column_of(column.name) for column in features}
+        cells: dict[str, Cells] = {}
+        bad: dict[str, npt.NDArray[np.intp]] = {}
+        for column in features:
+            values, is_bad = parse_values(column, raw[column.name])
+            cells[column.name], bad[column.name] = column.to_cells(values), np.flatnonzero(is_bad)
+        refuse_bad_cells("records to predict", features, bad, lambda name, row: raw[name][row], first_row=1)
+        if any(len(values) != rows for values in raw.values()):
+            raise DataError("records to predict: columns of different lengths")
+        return cells
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+
+def _columns(x: Any, features: Sequence[str]) -> tuple[Callable[[str], Sequence[Any]], int]:
+    """Return how to get a column's raw values from records of any accepted kind, and their number."""
+    if hasattr(x, "column_names"):  # pyarrow
+        _require(features, x.column_names)
+        return lambda name: x[name].to_pylist(), x.num_rows
+    if hasattr(x, "columns"):
+        _require(features, list(x.columns))
+        return lambda name: list(x[name]), len(x)
+    if isinstance(x, (Mapping, str, bytes)) or not hasattr(x, "__len__"):
+        raise DataError("records to predict must be a table, a list of dictionaries or a two-dimensional array")
+    if len(x) and all(isinstance(record, Mapping) for record in x):
+        _require(features, set.intersection(*(set(record) for record in x)))
+        return lambda name: [record[name] for record in x], len(x)
+    if getattr(x, "ndim", 2) != 2 or any(not hasattr(r, "__len__") or len(r) != len(features) for r in x):
+        raise DataError(f"records to predict must have {len(features)} values each: {', '.join(features)}")
+    return lambda name: [record[features.index(name)] for record in x], len(x)
+
+
+def _require(features: Sequence[str], found: Any) -> None:
+    missing = [name for name in features if name not in found]
+    if missing:
+        raise DataError(
+            f"records to predict: no column {missing[0]!r}; there are {', '.join(map(repr, sorted(map(str, found))))}"
+        )
