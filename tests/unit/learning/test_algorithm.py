@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import pytest
+
+from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
+from coterie_common.learning.algorithm import Algorithm, Ask, algorithm_names, check_round, get_algorithm
+from coterie_common.learning.decision_tree import DecisionTree
+from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.privacy.noise import Unit
+
+PLAN = Plan(Unit.RECORD, (PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1),))
+
+
+@pytest.mark.parametrize("name", ["decision_tree", "evaluation", "statistics"])
+def test_get_algorithm_of_built_in_name_returns_algorithm(name):
+    algorithm = get_algorithm(name)
+    assert isinstance(algorithm, Algorithm)
+    assert algorithm.name == name
+    assert name in algorithm_names()
+
+
+def test_get_algorithm_of_unknown_name_raises_invalid_job_listing_the_known():
+    with pytest.raises(InvalidJob, match="decision_tree, evaluation, statistics") as caught:
+        get_algorithm("k-means")
+    assert caught.value.code == "invalid-job"
+
+
+@pytest.fixture
+def registered(monkeypatch, tmp_path):
+    """Install a package that registers algorithms."""
+    (tmp_path / "their_algorithms.py").write_text(
+        "from coterie_common.learning.decision_tree import DecisionTree\n"
+        "class Mine(DecisionTree):\n    name = 'mine'\n"
+        "class Incomplete:\n    name = 'incomplete'\n"
+    )
+    information = tmp_path / "their_algorithms-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-algorithms\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(
+        "[coterie.algorithms]\n"
+        "mine = their_algorithms:Mine\n"
+        "decision_tree = their_algorithms:Mine\n"
+        "incomplete = their_algorithms:Incomplete\n"
+        "absent = no_such_package:Algorithm\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_get_algorithm_of_registered_name_returns_it(registered):
+    assert get_algorithm("mine").name == "mine"
+    assert "mine" in algorithm_names()
+
+
+def test_get_algorithm_never_lets_a_registered_one_replace_a_built_in_one(registered):
+    assert type(get_algorithm("decision_tree")) is DecisionTree
+
+
+@pytest.mark.parametrize(("name", "words"), [("incomplete", "lacks a method"), ("absent", "cannot be loaded")])
+def test_get_algorithm_of_unusable_registration_raises_configuration_error(registered, name, words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        get_algorithm(name)
+    assert caught.value.code == "configuration"
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"length": "3"}, {"length": True}, {"length": 0}, {"length": 2.0}])
+def test_ask_without_length_raises_malformed_message(body):
+    with pytest.raises(MalformedMessage) as caught:
+        Ask(1, body)
+    assert caught.value.code == "malformed-message"
+
+
+def test_check_round_of_ask_within_plan_returns_planned_round():
+    assert check_round(Ask(1, {"length": 4}), PLAN) is PLAN.rounds[0]
+
+
+@pytest.mark.parametrize(("number", "length"), [(0, 4), (2, 4), (1, 5)])
+def test_check_round_of_ask_outside_plan_raises_malformed_message(number, length):
+    with pytest.raises(MalformedMessage):
+        check_round(Ask(number, {"length": length}), PLAN)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from coterie_common.errors import InvalidJob
+from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.limits import ROUNDS_MOST
+from coterie_common.privacy.noise import Unit
+
+ROUND = PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"length": 0},
+        {"lower": 1},
+        {"upper": -1},
+        {"upper": 0},
+        {"l0": 0},
+        {"l0": 5},
+        {"linf": 0},
+        {"sampling_rate": Fraction(0)},
+        {"sampling_rate": Fraction(3, 2)},
+    ],
+)
+def test_planned_round_with_impossible_number_raises_invalid_job(wrong):
+    with pytest.raises(InvalidJob) as caught:
+        replace(ROUND, **wrong)
+    assert caught.value.code == "invalid-job"
+
+
+@pytest.mark.parametrize("rounds", [0, ROUNDS_MOST + 1])
+def test_plan_with_impossible_number_of_rounds_raises_invalid_job(rounds):
+    with pytest.raises(InvalidJob, match=f"not {rounds}"):
+        Plan(Unit.RECORD, (ROUND,) * rounds)

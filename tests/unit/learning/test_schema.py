@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from coterie_common.errors import InvalidJob
+from coterie_common.learning.column import CategoricalColumn, NumericColumn
+from coterie_common.learning.schema import parse_schema
+
+TABLE = {
+    "label": "class",
+    "max_records": 100,
+    "columns": [
+        {"name": "age", "lower": 0, "upper": Decimal("120"), "bins": 8, "integer": True},
+        {"name": "size", "lower": "-0.5", "upper": 2.5},
+        {"name": "class", "levels": ["no", "yes"]},
+    ],
+}
+
+
+def with_column(**column):
+    return {**TABLE, "columns": [*TABLE["columns"], column]}
+
+
+def test_parse_schema_of_int_float_decimal_and_text_bounds_returns_columns():
+    schema = parse_schema(TABLE)
+    assert schema.columns == (
+        NumericColumn(name="age", lower=0.0, upper=120.0, bins=8, integer=True),
+        NumericColumn(name="size", lower=-0.5, upper=2.5),
+        CategoricalColumn(name="class", levels=("no", "yes")),
+    )
+    assert [column.name for column in schema.features] == ["age", "size"]
+    assert schema.class_names == ("no", "yes")
+    assert schema.cells_of("age") == 8
+
+
+def test_parse_schema_of_its_document_returns_equal_schema():
+    schema = parse_schema(TABLE)
+    schema.by_name  # noqa: B018  # cached values must not enter the comparison
+    stored = json.loads(json.dumps(schema.to_document()), parse_float=Decimal)
+    assert parse_schema(stored) == schema
+    assert not any(isinstance(value, float) for column in stored["columns"] for value in column.values())
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({**TABLE, "max_records": 0}, "max_records"),
+        ({**TABLE, "max_records": 10**10}, "max_records"),
+        ({**TABLE, "max_records": True}, "max_records"),
+        ({**TABLE, "max_records": "100"}, "max_records"),
+        ({"label": "class", "columns": TABLE["columns"]}, "max_records is missing"),
+        ({**TABLE, "columns": []}, "columns"),
+        ({**TABLE, "columns": ["age"]}, "columns"),
+        ({**TABLE, "lable": "class"}, "lable is not a known key"),
+        ({**TABLE, "label": "klass"}, "'klass' is none of the columns 'age', 'size', 'class'"),
+        (with_column(name="age", levels=["a", "b"]), "two columns named 'age'"),
+        (with_column(name="x"), "column 'x' needs either levels"),
+        (with_column(levels=["a", "b"]), "column number 4: name is missing"),
+        (with_column(name="", levels=["a", "b"]), "name"),
+        (with_column(name="x", levels=["a"]), "column 'x': levels"),
+        (with_column(name="x", levels=["a", "a"]), "must not repeat a level"),
+        (with_column(name="x", levels=["a", 2]), "column 'x': levels.1"),
+        (with_column(name="x", levels="ab"), "column 'x': levels"),
+        (with_column(name="x", levels=["a", "b"], lower=0), "lower is not a known key"),
+        (with_column(name="x", lower=0), "upper is missing"),
+        (with_column(name="x", lower=1, upper=1), "lower must be less than upper"),
+        (with_column(name="x", lower=0, upper="nan"), "upper: must be a finite number"),
+        (with_column(name="x", lower=0, upper=float("inf")), "upper: must be a finite number"),
+        (with_column(name="x", lower=-1e308, upper=1e308), "must be finite"),
+        (with_column(name="x", lower=0, upper="ten"), "upper: must be a number"),
+        (with_column(name="x", lower=False, upper=1), "lower"),
+        (with_column(name="x", lower=0, upper=1, bins=1), "bins"),
+        (with_column(name="x", lower=0, upper=1, bins=2.0), "bins"),
+    ],
+)
+def test_parse_schema_of_wrong_entry_raises_invalid_job_naming_it(table, words):
+    with pytest.raises(InvalidJob) as caught:
+        parse_schema(table)
+    assert caught.value.code == "invalid-job"
+    assert words in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_class_names_without_label_raises_invalid_job():
+    with pytest.raises(InvalidJob, match="label"):
+        _ = parse_schema({**TABLE, "label": None}).class_names
+
+
+def test_class_names_of_numeric_label_raises_invalid_job():
+    with pytest.raises(InvalidJob, match="'age' needs levels"):
+        _ = parse_schema({**TABLE, "label": "age"}).class_names
+
+
+@pytest.mark.parametrize(("name", "words"), [("size", "needs bins"), ("weight", "no column 'weight'")])
+def test_cells_of_column_that_cannot_be_counted_raises_invalid_job(name, words):
+    with pytest.raises(InvalidJob, match=words):
+        parse_schema(TABLE).cells_of(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "parsed"),
+    [("1", 0), (1, 0), (1.0, 0), (np.int64(1), 0), ("more", 1), (None, None), ("", None), (1.5, None), (" 1", None)],
+)
+def test_categorical_column_parse_returns_position_or_none(value, parsed):
+    assert CategoricalColumn(name="children", levels=("1", "more")).parse(value) == parsed
+
+
+@pytest.mark.parametrize(
+    ("value", "parsed"),
+    [
+        ("37", 37.0),
+        ("0", 0.0),
+        (120, 120.0),
+        (Decimal("3"), 3.0),
+        (np.float32(2), 2.0),
+        ("-1", None),
+        ("120.5", None),
+        ("3.5", None),
+        ("nan", None),
+        (float("nan"), None),
+        ("1_0", None),
+        ("", None),
+        (None, None),
+        (True, None),
+        ("old", None),
+    ],
+)
+def test_numeric_column_parse_returns_number_or_none(value, parsed):
+    assert NumericColumn(name="age", lower=0, upper=120, integer=True).parse(value) == parsed
+
+
+def test_numeric_column_to_cells_puts_both_bounds_inside():
+    column = NumericColumn(name="age", lower=0, upper=120, bins=8)
+    assert column.to_cells(np.array([0, 14.9, 15, 60, 119, 120])).tolist() == [0, 0, 1, 4, 7, 7]
+    assert column.cell_names()[0] == "[0, 15)"
+    assert column.cell_names()[-1] == "[105, 120]"
+
+
+def test_categorical_column_allowed_with_many_levels_shows_a_few():
+    column = CategoricalColumn(name="code", levels=tuple(map(str, range(100))))
+    assert column.allowed.endswith("'7' and 92 more")
