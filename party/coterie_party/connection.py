@@ -118,6 +118,7 @@ class Connection:
         self._random = random
         self._sleep = sleep
         self._failures = 0
+        self._greeted = False
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled.
@@ -159,7 +160,7 @@ class Connection:
 
     async def _attempt(self) -> None:
         """Open one stream and serve it to its end."""
-        endpoint = self._endpoint
+        endpoint, self._greeted = self._endpoint, False
         credentials = channel_credentials(endpoint.tls)
         async with grpc.aio.secure_channel(endpoint.target, credentials, options=CHANNEL_OPTIONS) as channel:
             try:
@@ -168,11 +169,11 @@ class Connection:
                 raise await self._named(failure) from failure
 
     async def _named(self, failure: grpc.aio.AioRpcError) -> CoterieError:
-        """Return the error behind a failed call; where gRPC does not know, one TLS handshake finds out."""
+        """Return the error behind a failed call; where gRPC cannot tell, one TLS handshake finds out."""
         error = error_from_rpc(failure)
         if not isinstance(error, (PeerError, RefusedError, TransientError)):
             return Unavailable(error.message)
-        if type(error) is not Unavailable or failure.code() is not grpc.StatusCode.UNAVAILABLE:
+        if self._greeted or type(error) is not Unavailable:
             return error
         return await asyncio.to_thread(probe, self._endpoint.target, self._endpoint.tls, self._random) or error
 
@@ -188,7 +189,9 @@ class Connection:
                 roster_digest=roster.digest(),
             )
         )
-        await until_first(write_messages(outbox, party_message_to_wire, call.write), self._converse(outbox, transfers))
+        await until_first(
+            write_messages(outbox, party_message_to_wire, _writer(call)), self._converse(outbox, transfers)
+        )
 
     async def _converse(self, outbox: Outbox[PartyMessage], transfers: AsyncIterator[bytes]) -> None:
         try:
@@ -199,6 +202,7 @@ class Connection:
         except StopAsyncIteration:
             raise UnexpectedMessage("the aggregator ended the stream before Welcome") from None
         self._check_welcome(welcome)
+        self._greeted = True
         _log.info("connected to the aggregator", aggregator=self._endpoint.target)
         try:
             await self._handler.connected(outbox.send)
@@ -227,6 +231,19 @@ class Connection:
             _log.warning("message rejected", code=error.code, detail=error.message)
             if not isinstance(message, Rejection):
                 await outbox.send(rejection_of(error, message))
+
+
+def _writer(call: Any) -> Callable[[Any], Awaitable[None]]:
+    async def write(frame: Any) -> None:
+        try:
+            await call.write(frame)
+        except asyncio.InvalidStateError:
+            # The call ended while this frame waited: its status says why, as a reading task would learn it.
+            raise grpc.aio.AioRpcError(
+                await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+            ) from None
+
+    return write
 
 
 async def _frames(call: Any) -> AsyncIterator[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
@@ -64,7 +64,7 @@ async def start_server(
     operator_pb2_grpc.add_OperatorServicer_to_server(operator, server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    reflection.enable_server_reflection((*_NAMES, HealthServicer.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection((*_NAMES, HEALTH_NAME, reflection.SERVICE_NAME), server)
     try:
         port = server.add_secure_port(address, server_credentials(tls))
     except RuntimeError as cause:

@@ -31,6 +31,7 @@ class Outbox(Generic[M]):
         self._waiting: deque[M] = deque()
         self._closed = False
         self._changed = asyncio.Event()
+        self._senders = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -41,9 +42,11 @@ class Outbox(Generic[M]):
         Raises:
             Unavailable: the stream has ended.
         """
-        while len(self._waiting) >= self._most and not self._closed:
-            await self._change()
-        self.put_nowait(message)
+        # A lock is fair: who waited longest sends first.
+        async with self._senders:
+            while len(self._waiting) >= self._most and not self._closed:
+                await self._change()
+            self.put_nowait(message)
 
     def put_nowait(self, message: M) -> None:
         """Queue a message at once.

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import serialization
 
-from coterie_common.crypto.certificates import load_key
+from coterie_common.clock import SystemClock
+from coterie_common.crypto.certificates import check_issued, load_key
 from coterie_common.errors import ConfigurationError, CoterieError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -32,19 +33,16 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNKNOWN_AUTHORITY: Final = (2, 18, 19, 20, 21)
 _WRONG_NAME: Final = (62, 64)
 
-_ALERTS: Final = (
-    ("CERTIFICATE_REQUIRED", "the aggregator asks for a certificate and none was shown"),
-    ("UNKNOWN_CA", "the aggregator does not know the authority that issued our certificate"),
-    ("CERTIFICATE_EXPIRED", "our certificate has expired"),
-    ("BAD_CERTIFICATE", "the aggregator does not accept our certificate"),
-    ("CERTIFICATE_UNKNOWN", "the aggregator does not accept our certificate"),
-    ("UNSUPPORTED_CERTIFICATE", "our certificate is not made for connecting to an aggregator"),
-    ("CERTIFICATE_REVOKED", "our certificate has been revoked"),
-    ("HANDSHAKE_FAILURE", "the aggregator refused the handshake; it may want a certificate"),
-    ("WRONG_VERSION_NUMBER", "what listens there does not speak TLS"),
-    ("RECORD_LAYER_FAILURE", "what listens there does not speak TLS"),
-)
-"""Part of ``ssl``'s reason for an alert, and what it means for a person."""
+_ALERTS: Final = {
+    "CERTIFICATE_REQUIRED": "the aggregator asks for a certificate and none was shown",
+    "UNKNOWN_CA": "the aggregator does not know the authority that issued our certificate",
+    "CERTIFICATE_EXPIRED": "our certificate has expired",
+    "BAD_CERTIFICATE": "the aggregator does not accept our certificate",
+    "CERTIFICATE_UNKNOWN": "the aggregator does not accept our certificate",
+    "UNSUPPORTED_CERTIFICATE": "our certificate is not made for connecting to an aggregator",
+    "CERTIFICATE_REVOKED": "our certificate has been revoked",
+}
+"""End of ``ssl``'s reason for an alert, and what it means for a person."""
 
 
 def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> CoterieError | None:
@@ -66,10 +64,7 @@ def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> Cote
             socket.create_connection((host, port), timeout=_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
-            # In TLS 1.3 the client is done before the server has judged its certificate: the verdict, or the server's
-            # first HTTP/2 frame, comes afterwards.
-            if not secured.recv(1):
-                return Unavailable(f"{target} closed the connection after the handshake")
+            return None if _is_served(secured) else _refused(target, tls)
     except ssl.SSLCertVerificationError as error:
         return _theirs(target, host, error)
     except ssl.SSLError as error:
@@ -80,7 +75,6 @@ def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> Cote
         return Unavailable(f"{target} does not answer within {_SECONDS:g} seconds")
     except OSError as error:  # of the temporary file, too: then nothing is known, which is no worse than before
         return Unavailable(f"{target} cannot be reached: {error.strerror or type(error).__name__}")
-    return None
 
 
 def split_target(target: str) -> tuple[str, int]:
@@ -131,9 +125,33 @@ def _theirs(target: str, host: str, error: ssl.SSLCertVerificationError) -> Unau
     return Unauthenticated(f"the certificate of {target} does not verify (code {error.verify_code})")
 
 
+def _is_served(secured: ssl.SSLSocket) -> bool:
+    """Tell whether the server goes on after the handshake.
+
+    In TLS 1.3 the client is done before the server has judged its certificate. What comes then is the server's first
+    HTTP/2 frame, an alert, or, from gRPC's own server, just the end.
+    """
+    try:
+        return bool(secured.recv(1))
+    except (ConnectionError, ssl.SSLEOFError):
+        return False
+
+
+def _refused(target: str, tls: TlsCredentials | None) -> Unauthenticated:
+    if tls is None:
+        return Unauthenticated(f"{target} asks for a certificate and none was shown")
+    try:
+        check_issued(tls.certificate, tls.authority, now=SystemClock().now())
+    except Unauthenticated as ours:
+        return Unauthenticated(f"{target} does not accept our certificate: {ours.message}")
+    return Unauthenticated(f"{target} does not accept our certificate, or is just shutting down")
+
+
 def _alert(target: str, error: ssl.SSLError) -> CoterieError:
     reason = error.reason or ""
-    for part, words in _ALERTS:
-        if part in reason:
+    for end, words in _ALERTS.items():
+        if reason.endswith(end):
             return Unauthenticated(f"{target}: {words}")
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        return Unavailable(f"what listens at {target} does not speak TLS")
     return Unavailable(f"the TLS handshake with {target} failed: {reason or 'connection closed'}")

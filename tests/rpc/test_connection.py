@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from structlog.testing import capture_logs
+
+from coterie.relay import Relay
+from coterie_common.crypto.certificates import Role
+from coterie_common.errors import StaleRound, StorageError, Unavailable
+from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS, BACKOFF_REFUSED_SECONDS
+from coterie_common.protocol.messages import EncryptedReply, JobEnd, JobOutcome, ModelReceipt, Rejection
+from coterie_common.randomness import OsRandom
+from coterie_party.connection import Connection, Endpoint
+from tests.rpc.test_federation_service import reply_of
+from tests.support.desks import SECONDS, Aggregator, Events
+from tests.support.tls import Certificates
+
+RECEIPT = ModelReceipt(job_id="job-1", party_id="alpha", model_digest=bytes(32), signature=bytes(64))
+JOB_END = JobEnd(job_id="job-1", outcome=JobOutcome.FAILED, reason="nobody came", signature=bytes(64))
+
+
+class RecordingHandler:
+    def __init__(self):
+        self.events = Events()
+        self.send = None
+        self.failure = None
+
+    async def connected(self, send):
+        self.send = send
+        self.events.put("connected")
+
+    async def message(self, message):
+        self.events.put("message", message)
+        if self.failure is not None:
+            raise self.failure
+
+    async def disconnected(self):
+        self.events.put("disconnected")
+
+
+class ManualSleep:
+    """Back-off that a test ends by hand: it sees how long the pause would be."""
+
+    def __init__(self):
+        self.pauses = asyncio.Queue()
+        self._go_on = asyncio.Semaphore(0)
+
+    async def __call__(self, seconds):
+        self.pauses.put_nowait(seconds)
+        await self._go_on.acquire()
+
+    async def began(self):
+        async with asyncio.timeout(SECONDS):
+            return await self.pauses.get()
+
+    def end(self):
+        self._go_on.release()
+
+
+class Party:
+    def __init__(self, federation, port, *, tls=None, roster=None, party_id="alpha"):
+        self.handler = RecordingHandler()
+        self.sleep = ManualSleep()
+        endpoint = Endpoint(
+            target=f"localhost:{port}",
+            tls=tls or federation.parties[party_id],
+            party_id=party_id,
+            roster=roster or federation.roster,
+        )
+        self.connection = Connection(endpoint, self.handler, OsRandom(), self.sleep)
+
+    @asynccontextmanager
+    async def running(self):
+        self.task = asyncio.create_task(self.connection.run())
+        try:
+            yield self
+        finally:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+
+
+def test_messages_go_both_ways(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        desk = aggregator.desk
+        async with aggregator.running() as server, Party(federation, server.port).running() as party:
+            assert await party.handler.events.next() == ("connected",)
+            assert (await desk.events.next())[:2] == ("connected", "alpha")
+            await party.handler.send(RECEIPT)
+            assert await desk.events.next() == ("message", "alpha", RECEIPT)
+            await desk.outboxes["alpha"].send(JOB_END)
+            assert await party.handler.events.next() == ("message", JOB_END)
+            party.task.cancel()
+            assert await party.handler.events.next() == ("disconnected",)
+            assert (await desk.events.next())[0] == "disconnected"
+            with pytest.raises(Unavailable):
+                await party.handler.send(RECEIPT)
+
+    asyncio.run(scenario())
+
+
+def test_bad_message_is_rejected_and_the_stream_goes_on(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        desk = aggregator.desk
+        async with aggregator.running() as server, Party(federation, server.port).running() as party:
+            await party.handler.events.next()
+            await desk.events.next()
+            party.handler.failure = StaleRound("long over")
+            await desk.outboxes["alpha"].send(JOB_END)
+            expected = Rejection(code="stale-round", detail="long over", job_id="job-1", round_number=0)
+            assert await desk.events.next() == ("message", "alpha", expected)
+            await desk.outboxes["alpha"].send(expected)
+            party.handler.failure = None
+            await party.handler.send(RECEIPT)
+            # What the handler had against the rejection was not answered.
+            assert await desk.events.next() == ("message", "alpha", RECEIPT)
+
+    asyncio.run(scenario())
+
+
+def test_failure_of_the_handlers_own_ends_the_connection(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        async with aggregator.running() as server, Party(federation, server.port).running() as party:
+            await party.handler.events.next()
+            party.handler.failure = StorageError("the disk is full")
+            await aggregator.desk.events.next()
+            await aggregator.desk.outboxes["alpha"].send(JOB_END)
+            with pytest.raises(StorageError):
+                await party.task
+            assert await party.handler.events.next() == ("message", JOB_END)
+            assert await party.handler.events.next() == ("disconnected",)
+            party.task = asyncio.create_task(asyncio.sleep(0))
+
+    asyncio.run(scenario())
+
+
+def test_party_reconnects_after_the_aggregator_restarted(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        server = await aggregator.start()
+        async with Party(federation, server.port).running() as party:
+            assert await party.handler.events.next() == ("connected",)
+            await server.stop(0)
+            assert await party.handler.events.next() == ("disconnected",)
+            first = await party.sleep.began()
+            assert BACKOFF_FIRST_SECONDS / 2 <= first <= BACKOFF_FIRST_SECONDS
+            party.sleep.end()
+            second = await party.sleep.began()
+            assert BACKOFF_FIRST_SECONDS <= second <= 2 * BACKOFF_FIRST_SECONDS
+            async with aggregator.running(port=server.port):
+                party.sleep.end()
+                assert await party.handler.events.next() == ("connected",)
+
+    asyncio.run(scenario())
+
+
+def test_party_reconnects_after_the_network_broke(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        async with (
+            aggregator.running() as server,
+            Relay("127.0.0.1", server.port) as relay,
+            Party(federation, relay.port).running() as party,
+        ):
+            for connection in (1, 2):
+                assert await party.handler.events.next() == ("connected",)
+                assert (await aggregator.desk.events.next())[0] == "connected"
+                assert relay.traffic.connections == connection
+                relay.cut()
+                assert await party.handler.events.next() == ("disconnected",)
+                assert (await aggregator.desk.events.next())[0] == "disconnected"
+                await party.sleep.began()
+                party.sleep.end()
+
+    asyncio.run(scenario())
+
+
+def test_pause_grows_to_its_cap_while_nobody_answers(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        server = await aggregator.start()
+        await server.stop(0)
+        with capture_logs() as logs:
+            async with Party(federation, server.port).running() as party:
+                pauses = []
+                for _ in range(9):
+                    pauses.append(await party.sleep.began())
+                    party.sleep.end()
+        longest = [min(BACKOFF_MOST_SECONDS, BACKOFF_FIRST_SECONDS * 2**k) for k in range(9)]
+        assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
+        assert {entry["code"] for entry in logs} == {"unavailable"}
+        assert all("refused" in entry["reason"] for entry in logs)
+        assert party.handler.events.is_empty
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (lambda f: {"tls": Certificates().issue(Role.PARTY, "alpha")}, "unauthenticated", "this federation's"),
+        (
+            lambda f: {"tls": f.certificates.issue_expired(Role.PARTY, "alpha")},
+            "unauthenticated",
+            "does not accept our certificate: the certificate expired",
+        ),
+        (lambda f: {"tls": f.operator}, "permission-denied", "for parties"),
+        (lambda f: {"tls": f.parties["beta"]}, "identity-mismatch", "another party"),
+        (lambda f: {"roster": f.other_roster()}, "parameter-mismatch", "serial 3"),
+    ],
+    ids=["other authority", "expired", "operator", "another party's certificate", "other roster"],
+)
+def test_what_only_a_person_can_repair_is_named_and_tried_again_slowly(federation, options, code, words):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        async with aggregator.running() as server:
+            with capture_logs() as logs:
+                async with Party(federation, server.port, **options(federation)).running() as party:
+                    for _ in range(12):
+                        pause = await party.sleep.began()
+                        party.sleep.end()
+            assert BACKOFF_REFUSED_SECONDS / 2 <= pause <= BACKOFF_REFUSED_SECONDS
+            ours = [entry for entry in logs if entry["event"] == "no connection to the aggregator"]
+            assert all((entry["code"], entry["log_level"]) == (code, "error") for entry in ours)
+            assert all(words in entry["reason"] for entry in ours)
+            assert aggregator.desk.events.is_empty
+            assert party.handler.events.is_empty
+
+    asyncio.run(scenario())
+
+
+def test_second_daemon_of_one_party_is_said_loudly_and_waits(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        async with aggregator.running() as server, Party(federation, server.port).running() as first:
+            await first.handler.events.next()
+            with capture_logs() as logs:
+                async with Party(federation, server.port).running() as second:
+                    assert await second.handler.events.next() == ("connected",)
+                    assert await first.handler.events.next() == ("disconnected",)
+                    assert await first.sleep.began() >= BACKOFF_MOST_SECONDS / 2
+            assert any(entry.get("code") == "superseded" and entry["log_level"] == "error" for entry in logs)
+
+    asyncio.run(scenario())
+
+
+def test_failing_aggregator_is_not_asked_twice_a_second(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        aggregator.desk.failure = RuntimeError("a bug")
+        async with aggregator.running() as server, Party(federation, server.port).running() as party:
+            pauses = []
+            for _ in range(4):
+                assert await party.handler.events.next() == ("connected",)
+                await party.handler.send(RECEIPT)
+                pauses.append(await party.sleep.began())
+                assert await party.handler.events.next() == ("disconnected",)
+                party.sleep.end()
+            assert pauses[3] >= 4 * BACKOFF_FIRST_SECONDS
+
+    asyncio.run(scenario())
+
+
+def test_long_transfers_arrive_whole(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        desk = aggregator.desk
+        padded = bytes(range(256)) * (5 << 12)
+        reply = reply_of("alpha")
+        long = EncryptedReply(
+            job_id="job-1", round_number=3, session_id=bytes(32), contribution=reply.contribution, padded=padded
+        )
+        async with aggregator.running() as server, Party(federation, server.port).running() as party:
+            await party.handler.events.next()
+            await desk.events.next()
+            for message in (long, reply, long):
+                await party.handler.send(message)
+            assert [(await desk.events.next())[2] for _ in range(3)] == [long, reply, long]
+
+    asyncio.run(scenario())
