@@ -102,9 +102,9 @@ class Coordinator:
             except StorageError:
                 raise
             except PeerError as error:
-                log.warning("message.rejected", code=error.code, why=error.message, culprits=error.culprits)
+                log.warning("message rejected", code=error.code, why=error.message, culprits=error.culprits)
             except Exception:  # a supervisor: one job's trouble must not stop the others
-                log.exception("coordinator.failed")
+                log.exception("coordinator failed")
 
     async def _in_order(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` in the coordinator's task and return its result."""
@@ -142,7 +142,6 @@ class Coordinator:
         async def connect() -> None:
             self._context.outboxes[party_id] = outbox
             self._seen[party_id] = self._context.clock.now()
-            log.info("party.connected", party=party_id)
             for live in self._jobs.values():
                 live.party_connected(party_id)
 
@@ -156,7 +155,6 @@ class Coordinator:
             if self._context.outboxes.get(party_id) is outbox:
                 del self._context.outboxes[party_id]
                 self._seen[party_id] = self._context.clock.now()
-                log.info("party.disconnected", party=party_id)
 
         await self._in_order(disconnect)
         self._changed()
@@ -172,7 +170,7 @@ class Coordinator:
         except PeerError as error:
             if not error.culprits:
                 error.culprits = (party_id,)
-            log.warning("message.rejected", party=party_id, code=error.code, why=error.message)
+            log.warning("message rejected", party=party_id, code=error.code, why=error.message)
             raise
 
     async def _handle(self, party_id: PartyId, message: PartyMessage) -> None:
@@ -205,7 +203,7 @@ class Coordinator:
 
     async def _party_rejected(self, party_id: PartyId, message: Rejection) -> None:
         log.warning(
-            "party.rejected", party=party_id, job_id=message.job_id, round=message.round_number, code=message.code
+            "refused by a party", party=party_id, job=message.job_id, round=message.round_number, code=message.code
         )
         live = self._jobs.get(JobId(message.job_id))
         if live and live.round and live.round.query.fields.round_number == message.round_number:
@@ -257,7 +255,7 @@ class Coordinator:
             await self._context.write(self._context.store.add_job, stored)
             live = LiveJob(self._context, self._load(stored), self._initial_state(stored), self._changed)
             self._jobs[job_id] = live
-            log.info("job.submitted", job_id=job_id, algorithm=planned.spec.algorithm, submitter=submitter.id)
+            log.info("job submitted", job=job_id, algorithm=planned.spec.algorithm, submitter=submitter.id)
             live.resume()
 
         await self._in_order(begin)

@@ -135,7 +135,7 @@ class LiveJob:
             self.round.stop()
         if self.state.phase is machine.Phase.ENDED and self.finished_at is None:
             self.finished_at = self._context.clock.now()
-            log.info("job.ended", job_id=self.job_id, outcome=self.state.outcome, reason=self.state.reason)
+            log.info("job ended", job=self.job_id, outcome=self.state.outcome, reason=self.state.reason)
             # Recorded contributions could be opened by shares that are stolen later: they go with the job.
             await self._context.write(self._context.spool.delete_job, self.job_id)
         self._changed()
@@ -143,7 +143,7 @@ class LiveJob:
     async def reply_received(self, reply: JobReply) -> None:
         """Take a party's answer to the proposal; raises ``PeerError``."""
         verify_job_reply(reply, self.submission.proposal, self._context.roster)
-        log.info("job.reply", job_id=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
+        log.info("party decided", job=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
         await self.take(machine.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
 
     async def receipt_received(self, receipt: ModelReceipt) -> None:
@@ -186,12 +186,12 @@ class LiveJob:
         try:
             await work
         except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
-            log.exception("job.broken", job_id=self.job_id)
+            log.exception("job broken", job=self.job_id)
             self._context.post(bind(self._broken, failure))
 
     async def _broken(self, failure: BaseException) -> None:
         incident = uuid.uuid4().hex[:8]
-        log.error("job.incident", job_id=self.job_id, incident=incident, kind=type(failure).__name__)
+        log.error("job incident", job=self.job_id, incident=incident, kind=type(failure).__name__)
         await self.take(machine.JobFailed(f"internal error, incident {incident} in the aggregator's log"))
 
     async def _run_round(self, number: int) -> None:
@@ -280,7 +280,7 @@ class LiveJob:
                 self.job_id, number, transcript_digest=transcript, state=saved, event=event, model=model, at=now
             )
 
-        log.info("round.released", job_id=self.job_id, round=number, contributors=release.contributors)
+        log.info("round released", job=self.job_id, round=number, contributors=release.contributors)
         self._context.post(bind(self._take_released, event, finish))
 
     async def _take_released(

@@ -166,7 +166,7 @@ class LiveRound:
         try:
             await work
         except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
-            log.exception("round.failed", job_id=self._job_id, round=self._number, incident=uuid.uuid4().hex)
+            log.exception("round failed", job=self._job_id, round=self._number, incident=uuid.uuid4().hex)
             self._context.post(bind(self._broken, failure))
 
     async def _verify_contribution(self, party_id: PartyId) -> None:
@@ -174,7 +174,7 @@ class LiveRound:
         try:
             await self._context.compute(self._arithmetic.verify_reply, _reply(data))
         except PeerError as error:
-            self._blame("contribution.rejected", party_id, error)
+            self._blame("contribution rejected", party_id, error)
             self._context.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
         else:
             self._context.post(bind(self.take, events.ContributionVerified(party_id)))
@@ -188,7 +188,7 @@ class LiveRound:
         try:
             await self._context.compute(self._arithmetic.verify_partial, _partial(data), transcript)
         except PeerError as error:
-            self._blame("partial_decryption.rejected", party_id, error)
+            self._blame("partial decryption rejected", party_id, error)
             self._context.post(bind(self.take, events.PartialRejected(party_id, error.code)))
         else:
             self._context.post(bind(self.take, events.PartialVerified(party_id)))
@@ -216,9 +216,7 @@ class LiveRound:
         return await self._context.compute(self._arithmetic.fix_transcript, contributions, self._context.signing_key)
 
     def _blame(self, event: str, party_id: PartyId, error: PeerError) -> None:
-        log.warning(
-            event, job_id=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message
-        )
+        log.warning(event, job=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message)
 
 
 def _reply(data: bytes) -> EncryptedReply:
