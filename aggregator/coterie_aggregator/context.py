@@ -18,6 +18,7 @@ from coterie_common.clock import Clock
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import ThresholdPublicKey
+from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import AggregatorMessage
 from coterie_common.protocol.roster import Roster
@@ -72,6 +73,14 @@ class Context:
     async def compute(self, function: Callable[..., T], *arguments: object) -> T:
         """Run big-integer or learning work on a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, bind(function, *arguments))
+
+    def halt(self, error: StorageError) -> None:
+        """Stop the daemon: what it knows and what it stored may differ from here on."""
+
+        async def fail() -> None:
+            raise error
+
+        self.post(fail)
 
     def send(self, party_id: PartyId, message: AggregatorMessage) -> None:
         """Send to a party if it is connected; whatever is outstanding is repeated when it connects."""

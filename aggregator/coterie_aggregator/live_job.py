@@ -185,6 +185,8 @@ class LiveJob:
     async def _supervised(self, work: Awaitable[None]) -> None:
         try:
             await work
+        except StorageError as error:
+            self._context.halt(error)
         except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
             log.exception("job broken", job=self.job_id)
             self._context.post(bind(self._broken, failure))

@@ -16,7 +16,7 @@ from coterie_aggregator import round_events as events
 from coterie_aggregator.context import Context
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.opening import FixedTranscript, RoundArithmetic
-from coterie_common.errors import Equivocation, MalformedMessage, ParameterMismatch, PeerError, StaleRound
+from coterie_common.errors import Equivocation, MalformedMessage, ParameterMismatch, PeerError, StaleRound, StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
@@ -165,6 +165,8 @@ class LiveRound:
     async def _supervised(self, work: Awaitable[None]) -> None:
         try:
             await work
+        except StorageError as error:
+            self._context.halt(error)
         except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
             log.exception("round failed", job=self._job_id, round=self._number, incident=uuid.uuid4().hex)
             self._context.post(bind(self._broken, failure))
