@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from coterie_aggregator.spool import Spool
+from coterie_common.errors import Equivocation, StorageError
+
+KINDS = pytest.mark.parametrize(
+    ("put", "get"), [("put_contribution", "contribution"), ("put_partial", "partial")], ids=["contribution", "partial"]
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def spool(folder):
+    return Spool(folder)
+
+
+@KINDS
+def test_put_returns_the_same_bytes_also_after_a_restart(spool, folder, put, get):
+    data = bytes(range(256)) * 500
+    getattr(spool, put)("job-1", 1, "alpha", data)
+    assert getattr(spool, get)("job-1", 1, "alpha") == data
+    assert getattr(Spool(folder), get)("job-1", 1, "alpha") == data
+
+
+def test_put_keeps_jobs_rounds_parties_and_kinds_apart(spool):
+    keys = [(job_id, number, party_id) for job_id in ("a", "b") for number in (1, 11) for party_id in ("a", "1")]
+    for key in keys:
+        spool.put_contribution(*key, f"contribution {key}".encode())
+        spool.put_partial(*key, f"partial {key}".encode())
+    for key in keys:
+        assert spool.contribution(*key) == f"contribution {key}".encode()
+        assert spool.partial(*key) == f"partial {key}".encode()
+
+
+@KINDS
+def test_put_again_identical_changes_nothing(spool, folder, put, get):
+    getattr(spool, put)("job-1", 1, "alpha", b"data")
+    before = [path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))]
+    getattr(spool, put)("job-1", 1, "alpha", b"data")
+    assert [path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))] == before
+
+
+@KINDS
+def test_put_again_different_names_the_culprit_and_keeps_the_first(spool, put, get):
+    getattr(spool, put)("job-1", 1, "alpha", b"data")
+    with pytest.raises(Equivocation) as raised:
+        getattr(spool, put)("job-1", 1, "alpha", b"date")
+    assert raised.value.culprits == ("alpha",)
+    assert getattr(spool, get)("job-1", 1, "alpha") == b"data"
+
+
+@KINDS
+def test_get_of_what_was_never_put_raises(spool, put, get):
+    with pytest.raises(StorageError, match=r"cannot read .*alpha: No such file"):
+        getattr(spool, get)("job-1", 1, "alpha")
+
+
+def test_put_makes_files_and_folders_of_the_owner_alone(spool, folder):
+    spool.put_contribution("job-1", 1, "alpha", b"data")
+    modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in [folder, *folder.rglob("*")]}
+    assert modes == {True: 0o700, False: 0o600}
+
+
+def test_put_syncs_file_and_every_new_folder_before_it_returns(spool, folder, monkeypatch):
+    synced = []
+    sync = os.fsync
+
+    def record(handle):
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", record)
+    spool.put_contribution("job-1", 1, "alpha", b"data")
+    home = folder / "job-1" / "1" / "contributions"
+    assert [path for path in synced if "/.alpha." not in path] == [
+        str(path) for path in (folder.parent, folder, folder / "job-1", folder / "job-1" / "1", home)
+    ]
+    assert synced[-2].startswith(f"{home}/.alpha.")
+
+
+def test_put_where_the_file_system_refuses_raises(tmp_path):
+    (tmp_path / "spool").write_text("no folder")
+    with pytest.raises(StorageError, match="cannot create the folder"):
+        Spool(tmp_path / "spool").put_contribution("job-1", 1, "alpha", b"data")
+
+
+def test_delete_job_removes_all_of_it_and_nothing_else(spool, folder):
+    for job_id in ("job-1", "job-2"):
+        spool.put_contribution(job_id, 1, "alpha", b"data")
+        spool.put_partial(job_id, 2, "alpha", b"data")
+    spool.delete_job("job-1")
+    spool.delete_job("job-1")
+    assert [path.name for path in folder.iterdir()] == ["job-2"]
+    assert spool.partial("job-2", 2, "alpha") == b"data"
+
+
+def test_delete_job_where_the_file_system_refuses_raises(spool, folder):
+    folder.mkdir()
+    (folder / "job-1").write_text("no folder")
+    with pytest.raises(StorageError, match=r"cannot delete .*job-1"):
+        spool.delete_job("job-1")
