@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Each step of the ceremony costs a scrypt run or two (0.4 s each), so it is done once and its folders are copied.
+
+The copies' key files are locked at the lowest cost that is read.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.ceremony import Ceremony
+
+
+@pytest.fixture(scope="session")
+def _founded_folder(tmp_path_factory) -> Path:
+    ceremony = Ceremony(tmp_path_factory.mktemp("founded"))
+    ceremony.found()
+    ceremony.make_passwords_cheap()
+    return ceremony.root
+
+
+@pytest.fixture(scope="session")
+def _admitted_folder(_founded_folder, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("admitted") / "all"
+    shutil.copytree(_founded_folder, root)
+    ceremony = Ceremony(root)
+    ceremony.admit_everybody()
+    ceremony.make_passwords_cheap()
+    return root
+
+
+@pytest.fixture(scope="session")
+def _joined_folder(_admitted_folder, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("joined") / "all"
+    shutil.copytree(_admitted_folder, root)
+    ceremony = Ceremony(root)
+    ceremony.deal()
+    ceremony.join_everybody()
+    ceremony.make_passwords_cheap()
+    return root
+
+
+@pytest.fixture
+def founded(_founded_folder, tmp_path) -> Ceremony:
+    """A federation is founded, nobody is admitted."""
+    shutil.copytree(_founded_folder, tmp_path / "all")
+    return Ceremony(tmp_path / "all")
+
+
+@pytest.fixture
+def admitted(_admitted_folder, tmp_path) -> Ceremony:
+    """Everybody is admitted, no keys were dealt."""
+    shutil.copytree(_admitted_folder, tmp_path / "all")
+    return Ceremony(tmp_path / "all")
+
+
+@pytest.fixture
+def joined(_joined_folder, tmp_path) -> Ceremony:
+    """Keys were dealt and everybody imported its bundle."""
+    shutil.copytree(_joined_folder, tmp_path / "all", symlinks=True)
+    return Ceremony(tmp_path / "all")
