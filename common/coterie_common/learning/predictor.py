@@ -91,7 +91,7 @@ class FederatedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return cells
 
     def __sklearn_is_fitted__(self) -> bool:
-        return True
+        return True  # asked by scikit-learn before 1.6; later ones read the tags
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

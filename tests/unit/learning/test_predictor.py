@@ -120,6 +120,7 @@ def test_predictor_is_a_fitted_classifier_that_can_be_cloned():
     copied = clone(PREDICTOR)
     assert is_classifier(copied)
     check_is_fitted(copied)
+    assert copied.__sklearn_is_fitted__()
     assert copied.predict(as_rows()).tolist() == EXPECTED
     assert copied.classes_.tolist() == ["no", "yes"]
     assert copied.feature_names_in_.tolist() == ["outlook", "humidity"]
