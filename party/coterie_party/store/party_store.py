@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, insert, select, update
@@ -79,6 +80,7 @@ class PartyStore:
         with transaction(self._engine) as connection:
             known = self._job(connection, job.job_id)
             if known is None:
+                decided = replace(job, outcome=None)
                 values = {name: getattr(job, name) for name in _JOB_VALUES}
                 connection.execute(insert(JOBS).values(founder=self._founder, decision=job.decision.value, **values))
             elif (known.spec_digest, known.terms_digest) != (job.spec_digest, job.terms_digest):
@@ -86,15 +88,13 @@ class PartyStore:
             elif not _may_still_decide(known) or job.decision is Decision.HELD:
                 return known
             else:
-                decided = {name: getattr(job, name) for name in ("code", "detail", "dataset")}
+                decision = {"code": job.code, "detail": job.detail, "dataset": job.dataset}
+                decided = replace(known, decision=job.decision, **decision)
                 mine = update(JOBS).where(self._is(JOBS, job.job_id))
-                connection.execute(mine.values(decision=job.decision.value, **decided))
+                connection.execute(mine.values(decision=job.decision.value, **decision))
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations)
-            stored = self._job(connection, job.job_id)
-        if stored is None:
-            raise StorageError(f"job {job.job_id} was written and is not there")
-        return stored
+        return decided
 
     def end_job(self, job_id: JobId, outcome: JobOutcome) -> None:
         """Record how a job ended: what it did not spend is given back, reply bytes go, digests stay.

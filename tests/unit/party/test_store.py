@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What every database must do for a party; a file and a server also across restarts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from coterie_common.database import transaction
+from coterie_common.errors import (
+    AlreadyAnswered,
+    BudgetExhausted,
+    Equivocation,
+    StaleRound,
+    StateError,
+    StorageError,
+)
+from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_party.round import PartyRound, Phase
+from coterie_party.store import (
+    MIGRATIONS,
+    LedgerEntry,
+    PartyJob,
+    PartyStore,
+    RecordedTranscript,
+    Reservation,
+    ReservationStatus,
+)
+from coterie_party.store.tables import ACCEPTANCES, LEDGER
+from tests.support.databases import KINDS, database
+from tests.support.seeded_random import SeededRandom
+
+FOUNDER, OTHER_FOUNDER = "abcd-ef01", "2345-6789"
+SESSION, OTHER_SESSION = b"s" * 32, b"S" * 32
+DIGEST, OTHER_DIGEST = b"d" * 32, b"D" * 32
+COHORT = ("alpha", "beta", "gamma")
+RESERVED, COMMITTED, RELEASED = ReservationStatus
+JOB = PartyJob(
+    job_id="job-1",
+    spec=b'{"name":"nursery"}',
+    terms=b"[]",
+    spec_digest=b"p" * 32,
+    terms_digest=b"t" * 32,
+    decision=Decision.ACCEPTED,
+    code="",
+    detail="",
+    dataset="nursery",
+)
+HELD = replace(JOB, decision=Decision.HELD, detail="the steward decides")
+REFUSED = replace(JOB, decision=Decision.REFUSED, code="budget-exhausted", detail="asks ε = 2, the limit is 1")
+COSTS = tuple(Reservation(number, {"epsilon": "1/3", "unit": "record"}) for number in (1, 2, 3))
+
+
+class Reopened:
+    """The store, opened anew for every call where the database outlives that: every test is one of restarts."""
+
+    def __init__(self, opened, founder):
+        self._opened = opened
+        self._founder = founder
+
+    def __getattr__(self, name):
+        return getattr(PartyStore(self._opened(MIGRATIONS), self._founder), name)
+
+
+@pytest.fixture(params=KINDS)
+def opened(request, tmp_path):
+    with database(request.param, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(opened):
+    return Reopened(opened, FOUNDER)
+
+
+@pytest.fixture
+def accepted(store):
+    store.record_job(JOB, COSTS)
+    return store
+
+
+@pytest.fixture
+def answering(accepted):
+    accepted.accept_query("job-1", 1, SESSION, COHORT)
+    return accepted
+
+
+@pytest.fixture
+def answered(answering):
+    answering.store_reply("job-1", 1, DIGEST, b"reply")
+    return answering
+
+
+@pytest.fixture
+def opening(answered):
+    answered.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    return answered
+
+
+def statuses(store, dataset="nursery"):
+    return [entry.status for entry in store.ledger(dataset)]
+
+
+def test_new_store_is_empty(store):
+    assert store.job("job-1") is store.previous_cohort("job-1") is None
+    assert store.jobs() == store.ledger("nursery") == ()
+    assert store.transcripts("job-1") == {}
+    assert store.round("job-1", 1) == PartyRound()
+    assert store.reply("job-1", 1) is store.transcript("job-1", 1) is store.partial("job-1", 1) is None
+
+
+# Jobs and what they reserve.
+
+
+@pytest.mark.parametrize(
+    ("job", "costs"), [(JOB, COSTS), (HELD, ()), (REFUSED, ())], ids=["accepted", "held", "refused"]
+)
+def test_record_job_keeps_the_decision(store, job, costs):
+    assert store.record_job(job, costs) == job
+    assert store.job("job-1") == job
+    assert store.job("job-2") is None
+
+
+def test_jobs_come_in_the_order_in_which_they_were_proposed(store):
+    jobs = tuple(replace(REFUSED, job_id=job_id) for job_id in ("zeta", "alpha", "midas"))
+    for job in jobs:
+        store.record_job(job)
+    assert store.jobs() == jobs
+
+
+def test_record_job_accepted_reserves_every_round_at_once(accepted):
+    assert accepted.ledger("nursery") == tuple(
+        LedgerEntry(founder=FOUNDER, job_id="job-1", round_number=c.round_number, cost=c.cost, status=RESERVED)
+        for c in COSTS
+    )
+    assert accepted.ledger("adult") == ()
+
+
+def test_record_job_with_a_round_reserved_twice_raises_and_records_nothing(store):
+    with pytest.raises(StateError):
+        store.record_job(JOB, (*COSTS, COSTS[0]))
+    assert store.job("job-1") is None
+    assert store.ledger("nursery") == ()
+
+
+@pytest.mark.parametrize(("job", "costs"), [(JOB, ()), (HELD, COSTS), (REFUSED, COSTS)])
+def test_record_job_with_cost_and_decision_that_do_not_fit_raises_and_records_nothing(store, job, costs):
+    with pytest.raises(StateError, match="cost"):
+        store.record_job(job, costs)
+    assert store.job("job-1") is None
+    assert store.ledger("nursery") == ()
+
+
+@pytest.mark.parametrize("digest", ["spec_digest", "terms_digest"])
+@pytest.mark.parametrize(
+    ("job", "costs"), [(JOB, COSTS), (HELD, ()), (REFUSED, ())], ids=["accepted", "held", "refused"]
+)
+def test_record_job_with_another_digest_raises_for_ever(store, job, costs, digest):
+    store.record_job(job, costs)
+    for end in (False, True):
+        if end:
+            store.end_job("job-1", JobOutcome.FAILED)
+        before = store.job("job-1")
+        with pytest.raises(Equivocation, match="another specification or other terms"):
+            store.record_job(replace(JOB, **{digest: bytes(32)}), COSTS)
+        assert store.job("job-1") == before
+
+
+@pytest.mark.parametrize(("decided", "costs"), [(JOB, COSTS), (REFUSED, ())], ids=["accepted", "refused"])
+def test_record_job_held_may_be_decided_later(store, decided, costs):
+    store.record_job(HELD)
+    assert store.record_job(decided, costs) == decided
+    assert store.job("job-1") == decided
+    assert statuses(store) == [RESERVED] * len(costs)
+
+
+@pytest.mark.parametrize(
+    ("later", "costs"), [(JOB, COSTS), (HELD, ()), (REFUSED, ())], ids=["accepted", "held", "refused"]
+)
+@pytest.mark.parametrize(("first", "first_costs"), [(JOB, COSTS), (REFUSED, ())], ids=["accepted", "refused"])
+def test_record_job_decided_stays_as_it_is(store, first, first_costs, later, costs):
+    store.record_job(first, first_costs)
+    assert store.record_job(replace(later, detail="otherwise"), costs) == first
+    assert store.job("job-1") == first
+    assert statuses(store) == [RESERVED] * len(first_costs)
+
+
+def test_record_job_held_again_stays_as_it_is(store):
+    store.record_job(HELD)
+    assert store.record_job(replace(HELD, detail="later")) == HELD
+
+
+def test_record_job_held_until_it_ended_stays_held(store):
+    store.record_job(HELD)
+    store.end_job("job-1", JobOutcome.CANCELLED)
+    assert store.record_job(JOB, COSTS) == replace(HELD, outcome=JobOutcome.CANCELLED)
+    assert store.ledger("nursery") == ()
+
+
+# One query.
+
+
+def test_accept_query_binds_the_round_and_commits_its_cost(answering):
+    assert answering.round("job-1", 1) == PartyRound(phase=Phase.ANSWERING, session_id=SESSION)
+    assert answering.round("job-1", 2) == PartyRound()
+    assert statuses(answering) == [COMMITTED, RESERVED, RESERVED]
+
+
+def test_accept_query_again_changes_nothing(opening):
+    opening.accept_query("job-1", 1, SESSION, COHORT)
+    assert opening.round("job-1", 1).session_id == SESSION
+    assert statuses(opening) == [COMMITTED, RESERVED, RESERVED]
+
+
+def test_accept_query_of_another_session_raises_for_ever(answering):
+    for prepare in (
+        lambda: answering.store_reply("job-1", 1, DIGEST, b"reply"),
+        lambda: answering.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3),
+        lambda: answering.store_partial("job-1", 1, b"partial"),
+    ):
+        with pytest.raises(AlreadyAnswered, match="round 1 of job job-1: this party accepted another query"):
+            answering.accept_query("job-1", 1, OTHER_SESSION, COHORT)
+        prepare()
+        assert answering.round("job-1", 1).session_id == SESSION
+
+
+def test_accept_query_without_reservation_raises_and_records_nothing(accepted):
+    with pytest.raises(BudgetExhausted, match="no privacy budget is reserved for round 4 of job job-1"):
+        accepted.accept_query("job-1", 4, SESSION, COHORT)
+    assert accepted.round("job-1", 4) == PartyRound()
+
+
+@pytest.mark.parametrize("job", [HELD, REFUSED, None], ids=["held", "refused", "unknown"])
+def test_accept_query_of_a_job_that_is_not_accepted_raises(store, job):
+    if job:
+        store.record_job(job)
+    with pytest.raises(StateError, match="did not accept"):
+        store.accept_query("job-1", 1, SESSION, COHORT)
+
+
+@pytest.mark.parametrize("outcome", JobOutcome)
+def test_accept_query_of_an_ended_job_raises_even_if_it_was_accepted(answering, outcome):
+    answering.end_job("job-1", outcome)
+    for number in (1, 2):
+        with pytest.raises(StaleRound, match=outcome.value):
+            answering.accept_query("job-1", number, SESSION, COHORT)
+
+
+def test_accept_query_of_a_round_that_was_opened_without_this_party_raises_and_spends_nothing(accepted):
+    accepted.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    with pytest.raises(AlreadyAnswered, match="opened without this party"):
+        accepted.accept_query("job-1", 1, SESSION, COHORT)
+    assert statuses(accepted) == [RESERVED] * 3
+
+
+def test_previous_cohort_is_that_of_the_latest_round(answering):
+    assert answering.previous_cohort("job-1") == COHORT
+    answering.accept_query("job-1", 3, OTHER_SESSION, COHORT[:2])
+    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[1:])
+    assert answering.previous_cohort("job-1") == COHORT[:2]
+    assert answering.previous_cohort("job-2") is None
+
+
+def test_previous_cohort_that_cannot_be_read_raises(answering, opened):
+    with transaction(opened(MIGRATIONS)) as connection:
+        connection.execute(update(ACCEPTANCES).values(cohort=b"?"))
+    with pytest.raises(StorageError, match="cohort of job job-1"):
+        answering.previous_cohort("job-1")
+
+
+# One reply.
+
+
+def test_store_reply_keeps_bytes_and_digest(answered):
+    assert answered.reply("job-1", 1) == b"reply"
+    assert answered.round("job-1", 1) == PartyRound(
+        phase=Phase.ANSWERED, session_id=SESSION, contribution_digest=DIGEST
+    )
+
+
+def test_store_reply_again_changes_nothing(opening):
+    opening.store_reply("job-1", 1, DIGEST, b"reply")
+    assert opening.reply("job-1", 1) == b"reply"
+
+
+def test_store_reply_with_another_digest_raises_for_ever(answered):
+    for end in (False, True):
+        if end:
+            answered.end_job("job-1", JobOutcome.COMPLETED)
+        with pytest.raises(AlreadyAnswered, match="another reply"):
+            answered.store_reply("job-1", 1, OTHER_DIGEST, b"fresh noise")
+        assert answered.round("job-1", 1).contribution_digest == DIGEST
+
+
+def test_store_reply_without_accepted_query_raises(accepted):
+    with pytest.raises(StateError, match="without an accepted query"):
+        accepted.store_reply("job-1", 1, DIGEST, b"reply")
+
+
+def test_store_reply_after_the_round_was_opened_without_it_raises(answering):
+    answering.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    with pytest.raises(AlreadyAnswered, match="opened without this party"):
+        answering.store_reply("job-1", 1, DIGEST, b"reply")
+    assert answering.reply("job-1", 1) is None
+
+
+# One transcript.
+
+
+def test_record_transcript_binds_the_round(opening):
+    assert opening.transcript("job-1", 1) == RecordedTranscript(
+        session_id=SESSION, digest=DIGEST, total=b"total", contributors=3
+    )
+    assert opening.round("job-1", 1) == PartyRound(
+        phase=Phase.OPENING, session_id=SESSION, contribution_digest=DIGEST, transcript_digest=DIGEST
+    )
+    assert opening.transcripts("job-1") == {1: DIGEST}
+
+
+def test_record_transcript_of_a_job_that_this_party_does_not_know_binds_it_too(store):
+    store.record_transcript("job-9", 4, SESSION, DIGEST, b"total", 3)
+    assert store.round("job-9", 4) == PartyRound(phase=Phase.OPENING, session_id=SESSION, transcript_digest=DIGEST)
+    assert store.transcripts("job-9") == {4: DIGEST}
+
+
+def test_record_transcript_again_changes_nothing(opening):
+    opening.record_transcript("job-1", 1, SESSION, DIGEST, b"another total", 5)
+    assert opening.transcript("job-1", 1).total == b"total"
+
+
+def test_record_transcript_of_another_digest_raises_for_ever(opening):
+    for prepare in (
+        lambda: opening.store_partial("job-1", 1, b"partial"),
+        lambda: opening.end_job("job-1", JobOutcome.COMPLETED),
+        lambda: None,
+    ):
+        with pytest.raises(AlreadyAnswered, match="another transcript"):
+            opening.record_transcript("job-1", 1, SESSION, OTHER_DIGEST, b"total", 3)
+        prepare()
+        assert opening.transcripts("job-1") == {1: DIGEST}
+
+
+def test_record_transcript_of_another_session_with_the_same_digest_raises(store):
+    store.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    with pytest.raises(AlreadyAnswered, match="another transcript"):
+        store.record_transcript("job-1", 1, OTHER_SESSION, DIGEST, b"total", 3)
+
+
+def test_record_transcript_of_another_session_than_the_accepted_raises(answered):
+    with pytest.raises(AlreadyAnswered, match="another query"):
+        answered.record_transcript("job-1", 1, OTHER_SESSION, DIGEST, b"total", 3)
+    assert answered.transcript("job-1", 1) is None
+
+
+def test_store_partial_keeps_the_first(opening):
+    opening.store_partial("job-1", 1, b"partial")
+    opening.store_partial("job-1", 1, b"partial")
+    with pytest.raises(AlreadyAnswered, match="another partial decryption"):
+        opening.store_partial("job-1", 1, b"another")
+    assert opening.partial("job-1", 1) == b"partial"
+    assert opening.round("job-1", 1).phase is Phase.OPENED
+
+
+def test_store_partial_without_transcript_raises(answered):
+    with pytest.raises(StateError, match="without a recorded transcript"):
+        answered.store_partial("job-1", 1, b"partial")
+
+
+# The end, and what stays after it.
+
+
+@pytest.mark.parametrize("outcome", JobOutcome)
+def test_end_job_gives_back_what_was_not_asked_and_keeps_the_promises(opening, outcome):
+    opening.accept_query("job-1", 2, OTHER_SESSION, COHORT)
+    before = opening.round("job-1", 1), opening.round("job-1", 2)
+    opening.end_job("job-1", outcome)
+    assert opening.job("job-1") == replace(JOB, outcome=outcome)
+    assert statuses(opening) == [COMMITTED, COMMITTED, RELEASED]
+    assert opening.reply("job-1", 1) is None
+    assert (opening.round("job-1", 1), opening.round("job-1", 2)) == before
+
+
+def test_end_job_again_keeps_the_first_outcome(accepted):
+    accepted.end_job("job-1", JobOutcome.FAILED)
+    accepted.end_job("job-1", JobOutcome.COMPLETED)
+    assert accepted.job("job-1").outcome is JobOutcome.FAILED
+
+
+def test_end_job_that_was_never_proposed_leaves_no_record(store):
+    store.end_job("job-1", JobOutcome.CANCELLED)
+    assert store.job("job-1") is None
+
+
+def test_end_job_concerns_no_other_job(answered):
+    other = replace(JOB, job_id="job-2")
+    answered.record_job(other, COSTS)
+    answered.end_job("job-2", JobOutcome.CANCELLED)
+    assert answered.reply("job-1", 1) == b"reply"
+    assert statuses(answered) == [COMMITTED, RESERVED, RESERVED, RELEASED, RELEASED, RELEASED]
+
+
+def test_store_reply_after_its_bytes_were_deleted_does_not_bring_them_back(answered):
+    answered.end_job("job-1", JobOutcome.COMPLETED)
+    answered.store_reply("job-1", 1, DIGEST, b"reply")
+    assert answered.reply("job-1", 1) is None
+
+
+# Founders, data sets.
+
+
+def test_everything_is_kept_per_founder_except_the_ledger(opening, opened):
+    other = Reopened(opened, OTHER_FOUNDER)
+    assert other.jobs() == ()
+    assert other.round("job-1", 1) == PartyRound()
+    other.record_job(replace(JOB, spec_digest=bytes(32)), COSTS[:1])
+    other.accept_query("job-1", 1, OTHER_SESSION, COHORT)
+    other.end_job("job-1", JobOutcome.CANCELLED)
+    assert opening.round("job-1", 1).session_id == SESSION
+    assert opening.reply("job-1", 1) == b"reply"
+    ledger = other.ledger("nursery")
+    assert ledger == opening.ledger("nursery")
+    assert {(entry.founder, entry.round_number, entry.status) for entry in ledger} == {
+        (OTHER_FOUNDER, 1, COMMITTED),
+        (FOUNDER, 1, COMMITTED),
+        (FOUNDER, 2, RESERVED),
+        (FOUNDER, 3, RESERVED),
+    }
+
+
+@pytest.mark.parametrize("damage", [{"cost": b"?"}, {"status": "spent"}])
+def test_ledger_that_cannot_be_read_raises(accepted, opened, damage):
+    with transaction(opened(MIGRATIONS)) as connection:
+        connection.execute(update(LEDGER).where(LEDGER.c.number == 2).values(damage))
+    with pytest.raises(StorageError, match="ledger of nursery cannot be read"):
+        accepted.ledger("nursery")
+
+
+def test_salt_is_drawn_once_per_data_set(store):
+    first = store.salt("nursery", SeededRandom(1))
+    assert first == SeededRandom(1).token_bytes(32)
+    assert store.salt("nursery", SeededRandom(2)) == first
+    assert store.salt("adult", SeededRandom(2)) == SeededRandom(2).token_bytes(32)
