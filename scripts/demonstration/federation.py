@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from coterie.relay import Relay, Traffic
+from coterie.relay import Listener, Relay, Traffic
 from demonstration.processes import CommandError, Daemons, command, commands
 
 LOOPBACK = "127.0.0.1"
@@ -27,8 +27,9 @@ START_SECONDS = 60
 class CountingRelay:
     """Stands between parties and aggregator and counts the bytes on the sockets; it sees TLS only."""
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, listener: Listener | None) -> None:
         self.port = 0
+        self._listener = listener
         self.traffic = Traffic()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -38,7 +39,7 @@ class CountingRelay:
 
     async def _run(self, server_port: int) -> None:
         self._end = asyncio.Event()
-        async with Relay(LOOPBACK, server_port) as relay:
+        async with Relay(LOOPBACK, server_port, listener=self._listener) as relay:
             self.port, self.traffic = relay.port, relay.traffic
             self._ready.set()
             await self._end.wait()
@@ -52,14 +53,21 @@ class CountingRelay:
 
 
 class Federation:
-    """A federation below one folder."""
+    """A federation below one folder.
 
-    def __init__(self, folder: Path, parties: int) -> None:
+    Args:
+        folder: where everything lies.
+        parties: how many.
+        listener: sees the bytes between parties and aggregator.
+    """
+
+    def __init__(self, folder: Path, parties: int, listener: Listener | None = None) -> None:
         self.folder = folder
         self.parties = [f"party-{number}" for number in range(1, parties + 1)]
         self.port = _free_port()
         self.daemons = Daemons()
         self.relay: CountingRelay | None = None
+        self._listener = listener
         self._founder = folder / "founder"
         self._aggregator = folder / "aggregator"
 
@@ -79,7 +87,7 @@ class Federation:
         )
         fingerprint = (self._founder / "federation/operator/founder").read_text().strip()
         self._config_aggregator(fingerprint)
-        self.relay = CountingRelay(self.port)
+        self.relay = CountingRelay(self.port, self._listener)
         address = f"localhost:{self.relay.port}"
         initialise = ("--founder", fingerprint, "--aggregator", address, "--password-file", "password")
         commands(
@@ -126,10 +134,18 @@ class Federation:
 
     def start(self) -> None:
         """Start the aggregator and every party as processes of their own."""
-        self.daemons.start("aggregator", "coterie-aggregator", "serve", "--home", "home", folder=self._aggregator)
+        self.start_aggregator()
         for party in self.parties:
-            self.daemons.start(party, "coterie-party", "run", "--home", "home", folder=self.party_folder(party))
+            self.start_party(party)
+
+    def start_aggregator(self) -> None:
+        """Start the aggregator's daemon and wait until it listens."""
+        self.daemons.start("aggregator", "coterie-aggregator", "serve", "--home", "home", folder=self._aggregator)
         self.wait_until(self._is_serving, "the aggregator to serve")
+
+    def start_party(self, party: str) -> None:
+        """Start one party's daemon."""
+        self.daemons.start(party, "coterie-party", "run", "--home", "home", folder=self.party_folder(party))
 
     def _is_serving(self) -> bool:
         with socket.socket() as probe:

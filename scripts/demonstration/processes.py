@@ -54,7 +54,7 @@ class Daemons:
     def start(self, name: str, program: str, *arguments: object, folder: Path) -> None:
         """Start a daemon in ``folder``; its log goes to ``NAME.log`` there."""
         log = folder / f"{name}.log"
-        stream = self._files.enter_context(log.open("wb"))
+        stream = self._files.enter_context(log.open("ab"))
         process = subprocess.Popen(
             [BIN / program, *map(str, arguments)],
             cwd=folder,
@@ -65,6 +65,13 @@ class Daemons:
             start_new_session=True,
         )
         self._running.append((name, process, log))
+
+    def kill(self, name: str) -> None:
+        """End one daemon at once, as a power failure would."""
+        for entry in [entry for entry in self._running if entry[0] == name]:
+            entry[1].kill()
+            entry[1].wait()
+            self._running.remove(entry)
 
     def check(self) -> None:
         """Raise ``CommandError`` with the end of its log if a daemon has died."""

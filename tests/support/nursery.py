@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import gzip
 import random
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,15 @@ def nursery_spec(**rounds: int) -> JobSpec:
     table: dict[str, Any] = tomllib.loads((_ROOT / "examples/jobs/nursery-tree.toml").read_text(), parse_float=Decimal)
     table["rounds"] = {**table.get("rounds", {}), **rounds}
     return JobSpec.from_table(table)
+
+
+def nursery_toml(*, max_depth: int, **rounds: int) -> str:
+    """Return the example's job file with another depth and other deadlines."""
+    text = (_ROOT / "examples/jobs/nursery-tree.toml").read_text()
+    text = re.sub(r"(?m)^max_depth = \d+", f"max_depth = {max_depth}", text)
+    for name, value in rounds.items():
+        text = re.sub(rf"(?m)^{name} = \d+\n", "", text).replace("[rounds]\n", f"[rounds]\n{name} = {value}\n")
+    return text
 
 
 def write_nursery(folder: Path, parties: tuple[PartyId, ...], *, rows: int | None = None) -> dict[PartyId, Path]:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.running import RunningFederation
+
+VICTIM = "party-5"
+
+
+@pytest.mark.parametrize(
+    ("table", "contributors"),
+    [
+        pytest.param("acceptances", (4, 4), id="before its reply"),
+        pytest.param("replies", (5, 4), id="after its reply"),
+        pytest.param("transcripts", (5, 4), id="after the transcript record"),
+        pytest.param("partials", (5, 4), id="after its partial decryption"),
+    ],
+)
+def test_job_with_a_party_killed_completes_and_the_party_takes_part_again(
+    running: RunningFederation, table: str, contributors: tuple[int, int]
+) -> None:
+    job_id = running.submit(deadline_s=2)
+    running.poll(lambda: running.rows(VICTIM, table, job_id) > 0, f"{VICTIM} to store {table}")
+    running.daemons.kill(VICTIM)
+
+    status = running.finish(job_id)
+    assert status["state"] == "completed", status
+    lineage = json.loads(running.model_of("party-1", job_id).read_text())["lineage"]
+    # Killed a moment after its record the victim may, or may not, have got its message out.
+    assert all(least <= seen <= 5 for least, seen in zip((4, 4), lineage["contributors"], strict=True))
+    assert lineage["contributors"][1] == contributors[1]
+
+    running.start_party(VICTIM)
+    running.wait_until(running.model_of(VICTIM, job_id).exists, f"the model at {VICTIM}")
+    following = running.submit()
+    assert running.finish(following)["state"] == "completed"
+    lineage = json.loads(running.model_of(VICTIM, following).read_text())["lineage"]
+    assert lineage["contributors"] == [5, 5]
+
+
+def test_job_with_the_aggregator_killed_goes_on_where_it_was(running: RunningFederation) -> None:
+    job_id = running.submit()
+    running.poll(lambda: running.rows("party-1", "transcripts", job_id) > 0, "the first round to be opened")
+    running.daemons.kill("aggregator")
+    running.start_aggregator()
+    status = running.finish(job_id)
+    assert status["state"] == "completed", status
+    for party in running.parties:
+        running.wait_until(running.model_of(party, job_id).exists, f"the model at {party}")
