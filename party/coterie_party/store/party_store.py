@@ -88,10 +88,10 @@ class PartyStore:
             elif not _may_still_decide(known) or job.decision is Decision.HELD:
                 return known
             else:
-                decision = {"code": job.code, "detail": job.detail, "dataset": job.dataset}
-                decided = replace(known, decision=job.decision, **decision)
+                decided = replace(known, decision=job.decision, code=job.code, detail=job.detail, dataset=job.dataset)
+                values = {"code": job.code, "detail": job.detail, "dataset": job.dataset}
                 mine = update(JOBS).where(self._is(JOBS, job.job_id))
-                connection.execute(mine.values(decision=job.decision.value, **decision))
+                connection.execute(mine.values(decision=job.decision.value, **values))
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations)
         return decided
