@@ -107,8 +107,10 @@ def calibrate(
     Raises:
         UnsupportedMechanism: no such noise: ε or δ out of range or beyond what sampler and accountant can do.
     """
-    if not queries:
-        raise UnsupportedMechanism("there is no noise to choose for no queries")
+    if not queries or min(min(query) for query in queries) < 1:
+        raise UnsupportedMechanism(
+            "noise is chosen for one or more queries that change one or more values by 1 or more"
+        )
     if placement is Placement.NONE:
         noise = NoiseTerms(mechanism=mechanism, placement=placement, shares=shares)
         return tuple(CountEvent(l0=l0, linf=linf, scale_bits=0, noise=noise, unit=unit) for l0, linf in queries)

@@ -11,8 +11,8 @@ order α, so N values have
 
 where the second term pays for the sum of h shares not being exactly a discrete Gaussian (see ``loss``).
 
-Invariants: every sum is rounded up; an unprotected release makes ε infinite and is never forgotten; costs for
-    different units of privacy are never added.
+Invariants: every sum is rounded up; an unprotected release makes ε infinite and is never forgotten; costs for different
+units of privacy are never added.
 
 Source: Feldman and Zrnic, "Individual Privacy Accounting via a Rényi Filter", 2021, for a budget under adaptive
 choice. Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy", 2020, for the divergence and

@@ -2,34 +2,31 @@
 # Copyright The Coterie authors
 """Privacy loss of counts with distributed discrete Gaussian noise; the one module that uses dp-accounting.
 
-Notation: one value gets noise Z = X_1 + … + X_h, X_i discrete Gaussian with parameter v = σ²/h; a unit shifts at most
-    N values by at most Δ.
+Notation: one value gets noise Z = X_1 + … + X_h, X_i discrete Gaussian with parameter v = σ²/h; a unit of privacy
+shifts at most N values, each by at most Δ.
 
-1. **Worst case.** Discrete Gaussians are log-concave, sums of them too, so f(x−d)/f(x) is monotone in x and the best
-test
-   between Z and Z + d is a threshold on x, whose power grows with |d|. Hence (Z, Z + Δ) dominates every smaller
-   shift, and N such pairs dominate every neighbouring pair, also adaptively over rounds. By symmetry adding and
-   removing have the same loss.
-2. **Sums of discrete Gaussians.** X + Y of parameters a and b has P(z) ∝ e^(−z²/2(a+b))·Θ(za/(a+b)) with
-   Θ(s) = Σ_x e^(−(x−s)²/2c), c = ab/(a+b). By Poisson summation Θ(s) = √(2πc)·(1 + 2·Σ_m e^(−2π²cm²)·cos 2πms), so
-   for c ≥ 1/8 the logarithm of P over that of the discrete Gaussian with parameter a + b is within 10·e^(−2π²c).
-   Adding X_{k+1} to the sum of k has c = v·k/(k+1). So n of them are, pointwise, within e^±τ(n, v) of one discrete
-   Gaussian with parameter nv, τ(n, v) = 10·Σ_{k=1}^{n−1} e^(−2π²v·k/(k+1)), for v ≥ 1/4.
+1. **Worst case.** Discrete Gaussians are log-concave, so their sums are too, and f(x−d)/f(x) is monotone in x: the
+best
+   test between Z and Z + d is a threshold, whose power grows with |d|. Hence (Z, Z + Δ) dominates every smaller shift,
+   and N such pairs dominate every pair of neighbours, also adaptively over rounds. Z is symmetric: adding and removing
+   have the same loss.
+2. **Sums of discrete Gaussians.** For parameters a and b, P(X + Y = z) ∝ e^(−z²/2(a+b))·Θ(za/(a+b)) with
+   Θ(s) = Σ_x e^(−(x−s)²/2c), c = ab/(a+b). By Poisson summation Θ(s) = √(2πc)·(1 + 2·Σ_m e^(−2π²cm²)·cos 2πms). So for
+   c ≥ 1/8 the logarithm of its ratio to the discrete Gaussian of parameter a + b is within ±10·e^(−2π²c), and adding
+   further terms to both keeps that. The (k+1)-th of equal terms has c = v·k/(k+1): n of them are pointwise within
+   e^±τ(n, v) of one discrete Gaussian of parameter nv, τ(n, v) = 10·Σ_{k=1..n−1} e^(−2π²v·k/(k+1)), if v ≥ 1/4.
 3. **One integer instead of N.** Were Z exactly discrete Gaussian, the loss of N shifted values would be
-   Σ_i (Δ² − 2Δx_i)/2σ² = (D² − 2Ds)/2V with s = Σ x_i, D = NΔ, V = Nσ²: it depends on s alone, and s is within
-   e^±τ(N, σ²) of the discrete Gaussian with parameter V. That is the loss of *one* discrete Gaussian with parameter V
-   shifted by D.
-4. Both errors together, T = N·τ(h, v) + τ(N, σ²), bound the logarithm of the ratio between the true probabilities of
-any set and
-   those in the simplified pair, so ε(δ) ≤ ε_simplified(δ·e^−T) + 2T. At v ≥ 16 (a standard deviation of 4) T <
-   N·h·10^−67.
+   Σ_i (Δ² − 2Δx_i)/2σ² = (D² − 2Ds)/2V with s = Σ x_i, D = NΔ, V = Nσ². It depends on s alone, and s is within
+   e^±τ(N, σ²) of the discrete Gaussian of parameter V: that is the loss of *one* such integer shifted by D.
+4. **Together.** With T = N·τ(h, v) + τ(N, σ²), true probabilities are within e^±T of those of the one integer, so
+   ε(δ) ≤ ε_one(δ·e^−T) + 2T. At v ≥ 16, a standard deviation of 4, T < N·h·10^−67.
 
-The distribution of that loss is put on a grid, every loss rounded up, every probability an upper bound, tails beyond
-10^−31 as infinite loss. dp-accounting composes the grids of different (Δ, σ², h) by FFT and inverts δ(ε). What
-doubles may lose (FFT, sums) is taken off δ beforehand.
+The distribution of the loss is put on a grid: losses rounded up, probabilities bounded from above, tails beyond 10^−31
+as infinite loss. dp-accounting composes the grids of rounds that differ in (Δ, σ², h) by FFT and inverts δ(ε). What
+doubles may lose on the way is taken off δ beforehand.
 
-Source: τ: Kairouz, Liu and Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure
-Aggregation", 2021. Dominating pairs: Zhu, Dong and Wang, "Optimal Accounting of Differential Privacy via
+Source: step 2: Kairouz, Liu and Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with
+Secure Aggregation", 2021. Dominating pairs: Zhu, Dong and Wang, "Optimal Accounting of Differential Privacy via
 Characteristic Function", 2022.
 """
 
@@ -61,9 +58,13 @@ _REACH: Final = 12
 _RELATIVE_SLACK: Final = 2.0**-30
 """Of δ: rounding of probabilities and sums of up to 2^22 terms."""
 
-_ABSOLUTE_SLACK: Final = 2.0**-43
-"""Of δ, per class: an FFT of n probabilities errs by less than 4·log2(n)·2^−53 in the Euclidean norm, a sum of n
-errors by √n times that; plus what dp-accounting truncates (10^−15), which it counts as infinite loss anyway."""
+_SUM_SLACK: Final = 2.0**-43
+"""Of δ: the sum over grid points. (What dp-accounting truncates, 10^−15, it counts as infinite loss.)"""
+
+_FFT_SLACK: Final = 2.0**-37
+"""Of δ, per convolution: FFTs of n points err by 20·log2(n)·2^−53 in the Euclidean norm at most, relative to the norm
+of a distribution (below 1/4 for the noise of one share of standard deviation 4), and n such errors add up to √n times
+that: n ≤ 2^20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,9 @@ def gaussian_epsilon(classes: Sequence[LossClass], delta: float) -> float:
         raise UnsupportedMechanism(
             f"the sum of noise shares is too far from a discrete Gaussian (τ = {divergence:.3g}): scale the values"
         )
-    usable = delta * math.exp(-divergence) * (1 - _RELATIVE_SLACK) - _ABSOLUTE_SLACK * len(classes)
-    if usable < delta / 2:
+    reduced = delta * math.exp(-divergence)
+    usable = reduced * (1 - _RELATIVE_SLACK) - _SUM_SLACK - _FFT_SLACK * (len(classes) - 1)
+    if usable < reduced / 2:
         raise UnsupportedMechanism(f"delta = {delta:.3g} is too small to account for {len(classes)} kinds of rounds")
     interval = _interval(classes)
     total = _loss_distribution(classes[0], interval)

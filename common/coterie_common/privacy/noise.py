@@ -125,12 +125,12 @@ class NoiseTerms:
     def share_tail(self) -> int:
         """Return the smallest T shown here to have P(|one share| > T) ≤ 2^−128.
 
-        Gaussian with parameter v: E e^{tX} ≤ e^{t²v/2}, because E e^{tX} = e^{t²v/2}·Θ(tv)/Θ(0) with Θ(s) = Σ_x
-        e^{−(x−s)²/2v}, and by Poisson summation Θ(s) = √(2πv)·Σ_k e^{−2π²vk²}·cos(2πks) ≤ Θ(0). Chernoff: P(|X| ≥
-        T+1) ≤ 2·e^{−(T+1)²/2v}.
+        Gaussian with parameter v: completing the square, E e^{tX} = e^{t²v/2}·Θ(tv)/Θ(0) with Θ(s) = Σ_x
+        e^{−(x−s)²/2v}; by Poisson summation Θ(s) = √(2πv)·Σ_k e^{−2π²vk²}·cos(2πks) ≤ Θ(0), so E e^{tX} ≤ e^{t²v/2}
+        for every t. Chernoff: P(|X| ≥ T+1) ≤ 2·e^{−(T+1)²/2v}.
 
-        Laplace: a share is the difference of two NB(1/h, 1 − e^−r). Each is at most the sum of h such, a geometric
-            variable with P(G > T) = e^{−r(T+1)}, so P(|share| > T) ≤ 2·e^{−r(T+1)}.
+        Laplace: a share is the difference of two NB(1/h, 1 − e^−r). The sum of h such is geometric with
+        P(G > T) = e^{−r(T+1)} and each is at most their sum, so P(|share| > T) ≤ 2·e^{−r(T+1)}.
 
         Source: the Gaussian bound is in Canonne, Kamath and Steinke, 2020.
         """

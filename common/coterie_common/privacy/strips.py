@@ -48,6 +48,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
@@ -140,6 +141,35 @@ def enclose_exp(exponent: Fraction, digits: int) -> tuple[Decimal, Decimal]:
     )
 
 
+def lazily_below(
+    enclose: Callable[[int], tuple[Decimal, Decimal]],
+    coefficient: Fraction,
+    known: int,
+    bits: int,
+    random: RandomSource,
+) -> bool:
+    """Return whether u < p for p = coefficient · g, drawing as many further bits of u as that takes.
+
+    Args:
+        enclose: encloses g in numbers whose ratio tends to 1 as its argument, a number of digits, grows.
+        coefficient: exact.
+        known: the bits of u drawn so far: u lies in [known, known + 1)·2^−bits.
+        bits: how many they are.
+        random: source of the further bits.
+    """
+    while True:
+        digits = _DIGITS + bits // 3  # log10(2) < 1/3: always more digits than the bits of u call for
+        low, high = enclose(digits)
+        factor = Decimal(coefficient.numerator << bits)
+        # Decimal and int compare exactly.
+        if directed(digits, decimal.ROUND_FLOOR).multiply(low, factor) >= (known + 1) * coefficient.denominator:
+            return True
+        if directed(digits, decimal.ROUND_CEILING).multiply(high, factor) <= known * coefficient.denominator:
+            return False
+        known = known << _STEP_BITS | random.randbits(_STEP_BITS)
+        bits += _STEP_BITS
+
+
 def collect(count: int, draw: Callable[[int], Int64Array]) -> Int64Array:
     """Return the first ``count`` values of repeated ``draw(candidates)``, each of which returns some fewer."""
     parts: list[Int64Array] = [np.empty(0, dtype=np.int64)]
@@ -158,6 +188,8 @@ class StripSampler:
         widths = np.asarray(layout.widths, dtype=np.int64)
         if widths.size == 0 or np.any(widths < 1) or np.any(widths & (widths - 1)):
             raise StateError("strip widths must be powers of two")
+        if widths.size + 2 > 1 << _CELL_BITS:
+            raise StateError(f"too many strips for the table: {widths.size}")
         starts = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(widths)))
         self._density = density
         self._tail = len(widths)
@@ -176,8 +208,6 @@ class StripSampler:
         scale = ((1 << _CELL_BITS) - len(masses)) / sum(masses, Fraction(0))
         weights = [max(1, math.ceil(scale * mass)) for mass in masses]
         spare = (1 << _CELL_BITS) - sum(weights)
-        if spare < 0:
-            raise StateError(f"too many strips for the table: {len(widths)}")
         self._cells = np.repeat(np.arange(len(weights) + 1, dtype=np.uint16), [*weights, spare])
         # p(x) = coefficient · g(x); for the tail that of block 0.
         self._coefficients = [scale * span / weight for span, weight in zip(spans, weights, strict=True)]
@@ -238,8 +268,8 @@ class StripSampler:
         accepted = uniforms + 1 <= low
         known_bits = self._first_bits + self._further_bits
         for i in np.flatnonzero((uniforms < low * self._high_ratio) & ~accepted):
-            coefficient = self._coefficients[strips[i]]
-            accepted[i] = self._decide(int(values[i]), coefficient, int(uniforms[i]), known_bits, random)
+            enclose = partial(self._density.enclose, int(values[i]))
+            accepted[i] = lazily_below(enclose, self._coefficients[strips[i]], int(uniforms[i]), known_bits, random)
         return accepted
 
     def _tail_candidate(self, random: RandomSource) -> tuple[int, bool]:
@@ -248,17 +278,5 @@ class StripSampler:
         while random.randbits(1):
             block += 1
         value = self._tail_start + block * self._tail_block + random.randbits(self._tail_block.bit_length() - 1)
-        return value, self._decide(value, self._coefficients[-1] * 2**block, 0, 0, random)
-
-    def _decide(self, value: int, coefficient: Fraction, known: int, bits: int, random: RandomSource) -> bool:
-        """Return whether u < coefficient · g(value), u in [known, known + 1)·2^−bits; draws further bits as needed."""
-        while True:
-            digits = _DIGITS + bits // 3  # log10(2) < 1/3: always more digits than the bits of u call for
-            low, high = self._density.enclose(value, digits)
-            factor = Decimal(coefficient.numerator << bits)
-            if directed(digits, decimal.ROUND_FLOOR).multiply(low, factor) >= (known + 1) * coefficient.denominator:
-                return True
-            if directed(digits, decimal.ROUND_CEILING).multiply(high, factor) <= known * coefficient.denominator:
-                return False
-            known = known << _STEP_BITS | random.randbits(_STEP_BITS)
-            bits += _STEP_BITS
+        enclose = partial(self._density.enclose, value)
+        return value, lazily_below(enclose, self._coefficients[-1] * 2**block, 0, 0, random)

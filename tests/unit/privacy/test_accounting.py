@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+import math
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from coterie_common.errors import UnsupportedMechanism
+from coterie_common.privacy.accounting import CountEvent, calibrate, epsilon_of
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+
+GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
+DELTA = Fraction(1, 10**5)
+ID3 = [(8, 1), (7, 1), (6, 1)]
+
+
+def calibrated(queries=ID3, epsilon=Fraction(1), delta=DELTA, mechanism=GAUSSIAN, **change):
+    terms = {"placement": Placement.DISTRIBUTED, "shares": 3, **change}
+    return calibrate(queries, epsilon=epsilon, delta=delta, mechanism=mechanism, **terms)
+
+
+def with_noise(event, **change):
+    return replace(event, noise=replace(event.noise, **change))
+
+
+@pytest.mark.parametrize(
+    ("queries", "epsilon", "delta", "shares"),
+    [
+        (ID3, Fraction(1), DELTA, 3),
+        (ID3, Fraction(1), DELTA, 2),
+        (ID3, Fraction(1), DELTA, 133),
+        (ID3, Fraction(1, 10), DELTA, 3),
+        (ID3, Fraction(1, 100), Fraction(1, 10**9), 3),
+        (ID3, Fraction(20), Fraction(1, 10**6), 7),
+        ([(1, 1)], Fraction(1), DELTA, 3),
+        ([(1, 1)], Fraction(1), Fraction(1, 10), 3),
+        ([(3, 7)], Fraction(1, 100), Fraction(1, 10), 3),  # steep: found by bisection
+        ([(1, 255), (30, 2), (4, 100)], Fraction(3), DELTA, 3),
+        ([(8, 1)] * 200, Fraction(1), DELTA, 3),
+        ([(10_000, 1)], Fraction(1, 2), DELTA, 40),
+    ],
+)
+def test_calibrate_reaches_epsilon_within_a_percent(queries, epsilon, delta, shares):
+    events = calibrated(queries, epsilon, delta, shares=shares)
+    assert [(event.l0, event.linf) for event in events] == queries
+    assert epsilon * Fraction(99, 100) <= epsilon_of(events, delta) <= epsilon
+    for event in events:
+        assert event.noise.shares == shares
+        assert event.noise.share_variance >= 16
+        assert event.scale_bits == 0 or event.noise.share_variance < 4 * 16  # no more scale than needed
+        assert len(str(event.noise.variance.limit_denominator(10**6))) <= 13  # short
+        assert event.noise.variance.denominator <= 10**5
+
+
+def test_calibrate_gives_every_round_the_same_noise_multiplier():
+    multipliers = [event.noise.variance / (event.l0 * event.shift**2) for event in calibrated()]
+    assert max(multipliers) / min(multipliers) < 1.0003
+
+
+def test_calibrate_for_id3_at_epsilon_one_needs_the_noise_on_record():
+    deviations = [math.sqrt(event.noise.variance) / 2**event.scale_bits for event in calibrated()]
+    assert deviations == pytest.approx([18.3, 17.1, 15.85], abs=0.05)
+
+
+def test_calibrate_does_not_depend_on_the_number_of_shares_but_for_the_scale():
+    few, many = calibrated(shares=2), calibrated(shares=133)
+    for left, right in zip(few, many, strict=True):
+        assert float(left.noise.variance / 4**left.scale_bits) == pytest.approx(
+            float(right.noise.variance / 4**right.scale_bits), rel=1e-3
+        )
+    assert few[0].scale_bits == 0
+    assert many[0].scale_bits == 2
+
+
+def test_calibrate_with_wider_shares_scales_further():
+    events = calibrated(min_share_stddev=64)
+    assert all(64**2 <= event.noise.share_variance < 4 * 64**2 for event in events)
+    assert epsilon_of(events, DELTA) <= 1
+
+
+def test_calibrate_laplace_adds_up_to_a_pure_epsilon():
+    events = calibrated(epsilon=Fraction(1, 10), delta=Fraction(0), mechanism=LAPLACE)
+    assert 0.0999 < epsilon_of(events, Fraction(0)) <= Fraction(1, 10)
+    assert epsilon_of(events, DELTA) == epsilon_of(events, Fraction(0))
+    costs = [event.pure_epsilon for event in events]
+    assert float(max(costs) / min(costs)) == pytest.approx(1, abs=1e-3)
+    narrow = calibrated([(1, 1)], Fraction(8), Fraction(0), LAPLACE, shares=20)
+    assert narrow[0].noise.share_variance >= 16
+    assert narrow[0].scale_bits > 0
+    assert 7.99 < epsilon_of(narrow, Fraction(0)) <= 8
+
+
+@pytest.mark.parametrize("mechanism", Mechanism)
+def test_calibrate_local_gives_every_party_the_whole_noise(mechanism):
+    delta = DELTA if mechanism is GAUSSIAN else Fraction(0)
+    local = calibrated(delta=delta, mechanism=mechanism, placement=Placement.LOCAL)
+    distributed = calibrated(delta=delta, mechanism=mechanism)
+    for one, all_together in zip(local, distributed, strict=True):
+        assert one.noise.share_variance == pytest.approx(3 * all_together.noise.share_variance, rel=1e-3)
+    assert epsilon_of(local, delta) == pytest.approx(epsilon_of(distributed, delta), rel=1e-3)
+
+
+def test_calibrate_without_noise_is_possible_and_reported_as_infinite():
+    events = calibrated(placement=Placement.NONE)
+    assert all(event.noise.share_variance == 0 and event.scale_bits == 0 for event in events)
+    assert epsilon_of(events, DELTA) == math.inf
+
+
+def test_calibrate_carries_the_unit_of_privacy():
+    assert {event.unit for event in calibrated()} == {Unit.RECORD}
+    assert {event.unit for event in calibrated(unit=Unit.PARTY)} == {Unit.PARTY}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"queries": []},
+        {"queries": [(0, 1)]},
+        {"queries": [(1, 0)]},
+        {"epsilon": Fraction(0)},
+        {"epsilon": Fraction(-1)},
+        {"epsilon": Fraction(1001)},
+        {"delta": Fraction(0)},
+        {"delta": Fraction(1)},
+        {"delta": Fraction(1, 10**14)},
+        {"shares": 0},
+        {"shares": 201},
+        {"min_share_stddev": 1 << 45},
+        {"mechanism": LAPLACE, "epsilon": Fraction(1, 10**6)},
+    ],
+    ids=str,
+)
+def test_calibrate_of_the_impossible_raises(change):
+    with pytest.raises(UnsupportedMechanism) as raised:
+        calibrated(**change)
+    assert raised.value.code == "unsupported-mechanism"
+
+
+def test_calibrate_takes_less_than_two_seconds_after_the_import():
+    calibrated([(1, 1)])  # imports dp-accounting
+    queries = [(40 - i, 1 + i % 3) for i in range(10)]
+    start = time.process_time()
+    events = calibrated(queries)
+    epsilon_of(events, DELTA)
+    assert time.process_time() - start < 2
+
+
+def test_epsilon_of_no_release_is_zero():
+    assert epsilon_of([], DELTA) == 0
+
+
+def test_epsilon_of_falls_with_the_noise_and_rises_with_the_rounds():
+    events = calibrated()
+    epsilon = epsilon_of(events, DELTA)
+    assert epsilon_of(events[:2], DELTA) < epsilon
+    assert epsilon_of([with_noise(event, variance=event.noise.variance * 2) for event in events], DELTA) < epsilon
+    assert epsilon_of([replace(event, l0=event.l0 + 1) for event in events], DELTA) > epsilon
+    assert epsilon_of([replace(event, linf=2) for event in events], DELTA) > 1.9 * epsilon
+    assert epsilon_of(events, Fraction(1, 10**6)) > epsilon
+
+
+def test_epsilon_of_scaled_counts_is_that_of_the_counts():
+    events = calibrated()
+    scaled = [
+        with_noise(replace(event, scale_bits=event.scale_bits + 4), variance=event.noise.variance * 256)
+        for event in events
+    ]
+    assert epsilon_of(scaled, DELTA) == pytest.approx(epsilon_of(events, DELTA), rel=1e-3)
+
+
+def test_epsilon_of_gaussian_and_laplace_rounds_adds_up():
+    gaussian, laplace = calibrated(), calibrated(delta=Fraction(0), mechanism=LAPLACE)
+    expected = epsilon_of(gaussian, DELTA) + epsilon_of(laplace, Fraction(0))
+    assert expected <= epsilon_of([*gaussian, *laplace], DELTA) <= expected * (1 + 1e-12)
+
+
+def test_epsilon_of_a_job_with_one_unprotected_round_is_infinite():
+    assert epsilon_of([*calibrated(), *calibrated(placement=Placement.NONE)[:1]], DELTA) == math.inf
+
+
+@pytest.mark.parametrize("delta", [Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 10**13)], ids=str)
+def test_epsilon_of_gaussian_noise_at_an_impossible_delta_raises(delta):
+    with pytest.raises(UnsupportedMechanism) as raised:
+        epsilon_of(calibrated(), delta)
+    assert raised.value.code == "unsupported-mechanism"
+
+
+def test_epsilon_of_different_units_raises():
+    with pytest.raises(UnsupportedMechanism, match="different units"):
+        epsilon_of([*calibrated(), *calibrated(unit=Unit.PARTY)], DELTA)
+
+
+def test_epsilon_of_shares_without_a_proven_sum_raises():
+    noise = NoiseTerms(mechanism=GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(1, 2), shares=3)
+    with pytest.raises(UnsupportedMechanism):
+        epsilon_of([CountEvent(l0=1, linf=1, scale_bits=0, noise=noise)], DELTA)
+
+
+def test_accounting_does_not_import_heavy_libraries_before_they_are_used():
+    code = (
+        "import sys; from coterie_common.privacy import accounting; "
+        "print([name for name in ('dp_accounting', 'scipy') if name in sys.modules])"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"

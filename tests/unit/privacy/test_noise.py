@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+import math
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+
+from coterie_common.errors import MalformedMessage, UnsupportedMechanism
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from tests.support.seeded_random import SeededRandom
+
+GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
+
+
+def gaussian(variance, shares=3, placement=Placement.DISTRIBUTED):
+    return NoiseTerms(mechanism=GAUSSIAN, placement=placement, variance=Fraction(variance), shares=shares)
+
+
+def laplace(ratio, shares=3, placement=Placement.DISTRIBUTED):
+    return NoiseTerms(mechanism=LAPLACE, placement=placement, ratio=Fraction(ratio), shares=shares)
+
+
+def no_noise(mechanism=GAUSSIAN):
+    return NoiseTerms(mechanism=mechanism, placement=Placement.NONE, shares=3)
+
+
+def test_share_variance_is_a_share_of_the_guaranteed_noise_when_distributed():
+    assert gaussian(48).share_variance == 16.0
+    assert gaussian(48, placement=Placement.LOCAL).share_variance == 48.0
+    assert no_noise().share_variance == 0.0
+    whole = 2 * math.exp(-0.5) / (1 - math.exp(-0.5)) ** 2
+    assert laplace(Fraction(1, 2)).share_variance == pytest.approx(whole / 3)
+    assert laplace(Fraction(1, 2), placement=Placement.LOCAL).share_variance == pytest.approx(whole)
+
+
+def test_aggregate_stddev_grows_with_the_contributors():
+    assert gaussian(48).aggregate_stddev(3) == pytest.approx(math.sqrt(48))
+    assert gaussian(48).aggregate_stddev(4) == pytest.approx(8.0)
+    assert gaussian(48, placement=Placement.LOCAL).aggregate_stddev(4) == pytest.approx(math.sqrt(192))
+    assert no_noise().aggregate_stddev(4) == 0.0
+
+
+@pytest.mark.parametrize("variance", [Fraction(1, 10), Fraction(1), Fraction(33461, 300), Fraction(10**6)], ids=str)
+def test_share_tail_of_gaussian_is_exceeded_with_at_most_2_to_the_minus_128(variance):
+    tail = gaussian(variance, shares=1).share_tail()
+    with mpmath.workdps(60):
+        v = mpmath.mpf(variance.numerator) / variance.denominator
+
+        def mass(start: int) -> mpmath.mpf:
+            # Geometric majorant of the terms after the first 200: they decrease faster.
+            terms = [mpmath.exp(-(mpmath.mpf(x) ** 2) / (2 * v)) for x in range(start, start + 200)]
+            return mpmath.fsum(terms) + terms[-1] / (1 - terms[-1] / terms[-2])
+
+        norm = mpmath.jtheta(3, 0, mpmath.exp(-1 / (2 * v)))
+        assert 2 * mass(tail + 1) / norm <= mpmath.mpf(2) ** -128
+    # No more than the bound of Chernoff asks for.
+    assert tail <= math.sqrt(2 * variance * 129 * math.log(2)) * 1.001 + 1
+
+
+@pytest.mark.parametrize(("ratio", "shares"), [(Fraction(1, 24), 3), (Fraction(2), 3), (Fraction(1, 5), 1)], ids=str)
+def test_share_tail_of_laplace_is_exceeded_with_at_most_2_to_the_minus_128(ratio, shares):
+    tail = laplace(ratio, shares).share_tail()
+    with mpmath.workdps(60):
+        rate, shape = mpmath.mpf(ratio.numerator) / ratio.denominator, mpmath.mpf(1) / shares
+        term = (1 - mpmath.exp(-rate)) ** shape * mpmath.rf(shape, tail + 1) / mpmath.factorial(tail + 1)
+        # NB(1/h) beyond T, doubled; later terms fall by at least e^−r each.
+        one_side = term * mpmath.exp(-rate * (tail + 1)) / (1 - mpmath.exp(-rate))
+        assert 2 * one_side <= mpmath.mpf(2) ** -128
+    assert tail <= 129 * math.log(2) / ratio * 1.01 + 1
+
+
+def test_share_tail_without_noise_is_zero():
+    assert no_noise().share_tail() == 0
+
+
+def test_draw_share_is_reproducible_and_within_its_tail():
+    for terms in (gaussian(48), laplace(Fraction(1, 5)), gaussian(48, placement=Placement.LOCAL)):
+        share = terms.draw_share(5000, SeededRandom(3))
+        assert share.dtype == np.int64
+        assert share.shape == (5000,)
+        assert 0 < np.abs(share).max() <= terms.share_tail()
+        assert np.array_equal(share, terms.draw_share(5000, SeededRandom(3)))
+
+
+def test_draw_share_without_noise_is_zero_and_takes_no_randomness():
+    assert not no_noise().draw_share(7, NoRandom()).any()
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [gaussian(Fraction(33461, 100)), laplace(Fraction(1, 24)), gaussian(5, 1, Placement.LOCAL), no_noise(LAPLACE)],
+    ids=str,
+)
+def test_terms_from_their_document_are_equal(terms):
+    assert NoiseTerms.from_document(terms.to_document()) == terms
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"variance": None},
+        {"variance": None, "ratio": "1/2"},
+        {"ratio": "1/2"},
+        {"placement": "none"},
+        {"mechanism": "discrete-laplace"},
+        {"variance": "0/1"},
+        {"variance": "1/1000000000"},
+        {"variance": "4000000000000000000/1"},
+    ],
+)
+def test_terms_that_do_not_fit_together_raise_unsupported(change):
+    with pytest.raises(UnsupportedMechanism) as raised:
+        NoiseTerms.from_document({**gaussian(5).to_document(), **change})
+    assert raised.value.code == "unsupported-mechanism"
+
+
+@pytest.mark.parametrize("ratio", ["0/1", "1/100000", "1000/1"])
+def test_laplace_terms_of_impossible_ratio_raise_unsupported(ratio):
+    with pytest.raises(UnsupportedMechanism):
+        NoiseTerms.from_document({**laplace(1).to_document(), "ratio": ratio})
+
+
+@pytest.mark.parametrize("shares", [0, -1, 201])
+def test_terms_with_impossible_shares_raise_unsupported(shares):
+    with pytest.raises(UnsupportedMechanism):
+        gaussian(500, shares)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mechanism": "gaussian"},
+        {"mechanism": 1},
+        {"placement": None},
+        {"placement": "everywhere"},
+        {"variance": 5},
+        {"variance": "10/2"},
+        {"shares": 0},
+        {"shares": True},
+        {"shares": 3.0},
+        {"shares": 201},
+        {"extra": 1},
+    ],
+)
+def test_malformed_document_raises(change):
+    with pytest.raises(MalformedMessage) as raised:
+        NoiseTerms.from_document({**gaussian(5).to_document(), **change})
+    assert raised.value.code == "malformed-message"
+
+
+def test_document_that_is_no_object_raises():
+    with pytest.raises(MalformedMessage):
+        NoiseTerms.from_document(["discrete-gaussian"])
+
+
+class NoRandom:
+    def token_bytes(self, count: int) -> bytes:
+        raise AssertionError("no randomness expected")
+
+    def randbits(self, bits: int) -> int:
+        raise AssertionError("no randomness expected")
+
+    def randbelow(self, bound: int) -> int:
+        raise AssertionError("no randomness expected")
