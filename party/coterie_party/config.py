@@ -22,7 +22,7 @@ def _fraction(value: Any) -> Decimal:
         fraction = Decimal(str(value))
     except InvalidOperation as cause:
         raise ValueError("must be a number such as 0.2") from cause
-    if isinstance(value, bool) or not 0 <= fraction < 1:
+    if not fraction.is_finite() or not 0 <= fraction < 1:
         raise ValueError("must be a number from 0 to below 1")
     return fraction
 

@@ -67,12 +67,13 @@ def found(
     ask_once = cache(ask_password)
     is_new = not home.is_founded
     if is_new:
+        password = ask_once()
         make_private_folder(home.root)
         keys = FounderKeys(
             signing_key=SigningKey.generate(random),
             authority=create_authority(federation, now=now, lifetime=_AUTHORITY_LIFETIME),
         )
-        home.lock_keys(keys, ask_once(), random)
+        home.lock_keys(keys, password, random)
         record = FederationRecord(
             federation=federation,
             parameters=parameters,

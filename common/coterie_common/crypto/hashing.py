@@ -25,7 +25,6 @@ class Label(StrEnum):
     LIST = "coterie/list/1"
     PUBLIC_KEY = "coterie/public-key/1"
     THRESHOLD_KEY = "coterie/threshold-key/1"
-    PARAMETERS = "coterie/parameters/1"
     ROSTER = "coterie/roster/1"
     ROSTER_SIGNATURE = "coterie/roster-signature/1"
     SHARE_DELIVERY = "coterie/share-delivery/1"

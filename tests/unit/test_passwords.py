@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from coterie_common.errors import ConfigurationError
+from coterie_common.passwords import read_password
+
+
+@pytest.mark.parametrize("content", [b"secret", b"secret\n", b"secret\r\n"])
+def test_password_file_gives_its_one_line(tmp_path, content):
+    path = tmp_path / "password"
+    path.write_bytes(content)
+    assert read_password(path, what="the keys").reveal() == b"secret"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "is empty"), (b"\n", "is empty"), (b"a\nb\n", "one line"), (b"a" * 2000, "larger")]
+)
+def test_password_file_with_another_content_raises(tmp_path, content, words):
+    path = tmp_path / "password"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=words):
+        read_password(path, what="the keys")
+
+
+def test_password_file_that_is_missing_raises(tmp_path):
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        read_password(tmp_path / "none", what="the keys")
+
+
+def prompt(is_new: bool, typed: str):
+    app, passwords = typer.Typer(), []
+
+    @app.command()
+    def command() -> None:
+        passwords.append(read_password(None, what="the keys", is_new=is_new).reveal())
+
+    return CliRunner().invoke(app, [], input=typed), passwords
+
+
+def test_prompt_takes_what_is_typed_and_does_not_show_it():
+    result, password = prompt(False, "secret\n")
+    assert password == [b"secret"]
+    assert "secret" not in result.output
+
+
+def test_prompt_for_a_new_password_asks_until_both_are_equal():
+    assert prompt(True, "one\ntwo\nsecret\nsecret\n")[1] == [b"secret"]
+
+
+def test_prompt_that_nobody_answers_raises():
+    result, password = prompt(False, "")
+    assert isinstance(result.exception, ConfigurationError)
+    assert "--password-file" in str(result.exception)
+    assert password == []
+
+
+def test_prompt_refuses_an_empty_password():
+    result, password = prompt(False, "\n\n")
+    assert isinstance(result.exception, ConfigurationError)
+    assert password == []
