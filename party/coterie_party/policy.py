@@ -20,7 +20,7 @@ from operator import add
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from coterie_common.config import load_toml
 from coterie_common.errors import (
@@ -81,8 +81,15 @@ delta = 1e-4
 # delta = 1e-5
 """
 
+
+def _delta(value: Decimal) -> Decimal:
+    if not 0 <= value <= Decimal("0.01"):
+        raise ValueError("must be from 0 to 0.01")
+    return value
+
+
 Epsilon = Annotated[Exact, Field(gt=0, le=1000)]
-Delta = Annotated[Exact, Field(ge=0, le=Decimal("0.01"))]
+Delta = Annotated[Exact, AfterValidator(_delta)]
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -252,7 +259,9 @@ def _check_lifetime(budget: Budget, spec: JobSpec, job_cost: Cost, spent: Cost |
 
 
 def _text(number: Decimal) -> str:
-    return f"{number.normalize():f}"
+    # Not normalize(), which rounds to 28 digits: a limit exceeded in the 29th must be seen to be exceeded.
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _epsilon_text(cost: Cost, delta: Fraction) -> str:
