@@ -66,6 +66,7 @@ class Ceremony:
     """Folders of a founder, an aggregator and the parties p1, p2, …, and the steps between them."""
 
     root: Path
+    now: datetime = NOW
     random: SeededRandom = field(default_factory=lambda: SeededRandom(f"ceremony {next(_CEREMONIES)}"))
 
     @property
@@ -94,7 +95,7 @@ class Ceremony:
             key_bits=2048,
             ask_password=ask_password,
             random=self.random,
-            now=NOW,
+            now=self.now,
         ).record.fingerprint
 
     def make_party(self, index: int, founder: str) -> EnrolmentRequest:
@@ -110,7 +111,7 @@ class Ceremony:
         ask_password: Callable[[], Password] = lambda: PASSWORD,
         replace: bool = False,
     ) -> tuple[Admitted, ...]:
-        return admit(self.federation, requests, role, ask_password=ask_password, now=NOW, replace=replace)
+        return admit(self.federation, requests, role, ask_password=ask_password, now=self.now, replace=replace)
 
     def deal(self, ask_password: Callable[[], Password] = lambda: PASSWORD, *, new_epoch: bool = False) -> Dealt:
         return deal_keys(
@@ -118,7 +119,7 @@ class Ceremony:
             ask_password=ask_password,
             deal=deal_known_primes,
             random=self.random,
-            now=NOW,
+            now=self.now,
             new_epoch=new_epoch,
         )
 
@@ -128,14 +129,14 @@ class Ceremony:
         bundle: Path | None = None,
         *,
         ask_password: Callable[[], Password] = lambda: PASSWORD,
-        now: datetime = NOW,
+        now: datetime | None = None,
     ) -> Joined:
         return import_bundle(
             self.party(index),
             bundle or self.bundle(f"p{index}"),
             ask_password=ask_password,
             random=self.random,
-            now=now,
+            now=now or self.now,
         )
 
     def make_passwords_cheap(self) -> None:
@@ -157,7 +158,7 @@ class Ceremony:
         """After dealing: let everybody import."""
         for index in range(1, PARTIES + 1):
             self.join(index)
-        import_aggregator_bundle(self.aggregator, self.bundle("aggregator"), now=NOW)
+        import_aggregator_bundle(self.aggregator, self.bundle("aggregator"), now=self.now)
 
 
 def make_party_request(party_id: str, seed: str = "party") -> EnrolmentRequest:

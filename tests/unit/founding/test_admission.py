@@ -143,7 +143,7 @@ def test_damaged_record_of_the_federation_raises(admitted):
 
 @pytest.mark.slow  # locks a founder's keys at the full cost of a password
 def test_founders_keys_of_another_federation_raise(admitted, tmp_path):
-    other = Ceremony(tmp_path / "other", SeededRandom("another federation"))
+    other = Ceremony(tmp_path / "other")
     other.found()
     admitted.federation.keys_path.write_bytes(other.federation.keys_path.read_bytes())
     with pytest.raises(KeyFileError, match="another federation"):
