@@ -139,6 +139,7 @@ def test_negative_binomial_difference_follows_its_pmf(ratio, shares):
     assert chi_square_p_value(sample, one + negated(one)) > ALPHA
 
 
+@pytest.mark.slow  # every value is decided in decimal arithmetic, by products of hundreds of factors
 def test_negative_binomial_difference_mostly_from_its_tail_strip_follows_its_pmf():
     ratio, shares = Fraction(1, 5), 3
     layout = negative_binomial_layout(ratio, reach=Fraction(1, 10))
@@ -157,6 +158,7 @@ def test_negative_binomial_difference_decided_by_further_bits_follows_its_pmf():
     assert chi_square_p_value(sample, one + negated(one)) > ALPHA
 
 
+@pytest.mark.slow  # the reference flips thousands of coins per value
 def test_negative_binomial_difference_and_geometric_with_coin_flips_have_one_distribution():
     ratio, shares = Fraction(1, 3), 3
     random = SeededRandom("nb reference")
