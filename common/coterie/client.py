@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from coterie_common.address import Address
 from coterie_common.errors import MalformedMessage, Unavailable
 from coterie_common.identifiers import JobId
 from coterie_common.limits import CALL_SECONDS, MODEL_BYTES
@@ -27,7 +28,7 @@ from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.rpc.framing import Assembler
-from coterie_common.rpc.probe import probe, split_target
+from coterie_common.rpc.probe import probe
 from coterie_common.rpc.status import error_from_rpc
 from coterie_common.wire import operator as wire
 from coterie_common.wire.pb import operator_pb2 as pb
@@ -52,10 +53,9 @@ class Client:
     """
 
     def __init__(self, target: str, tls: TlsCredentials) -> None:
-        split_target(target)
-        self._target = target
+        self._target = str(Address.parse(target))
         self._tls = tls
-        self._channel = grpc.secure_channel(target, channel_credentials(tls), options=CHANNEL_OPTIONS)
+        self._channel = grpc.secure_channel(self._target, channel_credentials(tls), options=CHANNEL_OPTIONS)
         self._stub = operator_pb2_grpc.OperatorStub(self._channel)
 
     def __enter__(self) -> Client:

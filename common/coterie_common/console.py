@@ -7,6 +7,7 @@ Invariant: nobody sees a traceback unless they ask for it with ``--debug``.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import traceback
@@ -62,6 +63,9 @@ class Program:
             arguments: without the program's name; the process's own by default.
         """
         self._debug = False
+        # gRPC's core writes lines of its own to stderr, if not told otherwise before it is first imported; what they
+        # say is in our errors and logs, with a code.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             typer.main.get_command(self.app)(args=arguments, prog_name=self._name)
         except CoterieError as error:

@@ -11,10 +11,10 @@ from grpc import StatusCode
 
 from coterie.relay import Direction, Relay
 from coterie_common.crypto.certificates import Role
-from coterie_common.errors import ConfigurationError, Unauthenticated, Unavailable
+from coterie_common.errors import Unauthenticated, Unavailable
 from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 from coterie_common.randomness import OsRandom
-from coterie_common.rpc.probe import probe, split_target
+from coterie_common.rpc.probe import probe
 from tests.support.desks import Aggregator
 from tests.support.raw_party import RawParty, hello
 from tests.support.tcp_relay import Recording
@@ -142,20 +142,6 @@ def test_probe_of_a_server_without_tls_says_so(federation):
             assert "does not speak TLS" in error.message
 
     asyncio.run(scenario())
-
-
-@pytest.mark.parametrize(
-    "target", ["", "localhost", "localhost:", ":1", "localhost:0", "localhost:70000", "::1:50", "[]:5"]
-)
-def test_target_of_another_form_is_a_configuration_error(target):
-    with pytest.raises(ConfigurationError) as caught:
-        split_target(target)
-    assert caught.value.code == "configuration"
-
-
-@pytest.mark.parametrize(("target", "parts"), [("hub.example:7", ("hub.example", 7)), ("[::1]:50", ("::1", 50))])
-def test_target_is_host_and_port(target, parts):
-    assert split_target(target) == parts
 
 
 def test_every_connection_is_tls_and_nothing_is_readable(federation):

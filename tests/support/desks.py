@@ -146,6 +146,8 @@ class RecordingOperatorDesk:
             raise NotFound(f"there is no job {job_id}")
         for status in self.statuses:
             yield status
+        if not self.statuses[-1].state.is_final:
+            await asyncio.Event().wait()
 
     async def cancel(self, job_id: JobId, by: Identity) -> None:
         self._called("cancel", job_id, by.uri)

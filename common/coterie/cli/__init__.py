@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from coterie.cli import credential, keys
+from coterie.cli import credential, jobs, keys, models
 from coterie.cli.admit import admit
 from coterie.cli.found import found
+from coterie.cli.parties import parties
+from coterie.cli.predict import predict
 from coterie_common.console import Program
 
 main = Program("coterie", "Found a federation, admit its members, deal its keys, submit and watch jobs.")
@@ -14,3 +16,7 @@ main.app.command("found")(found)
 main.app.command("admit")(admit)
 main.app.add_typer(keys.app, name="keys")
 main.app.add_typer(credential.app, name="credential")
+main.app.command("parties")(parties)
+main.app.add_typer(jobs.app, name="jobs")
+main.app.add_typer(models.app, name="models")
+main.app.command("predict")(predict)

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives import serialization
 
+from coterie_common.address import Address
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.certificates import check_issued, load_key
-from coterie_common.errors import ConfigurationError, CoterieError, Unauthenticated, Unavailable
+from coterie_common.errors import CoterieError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from coterie_common.membership import TlsCredentials
@@ -56,12 +57,16 @@ def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> Cote
     Returns:
         ``Unauthenticated`` if either side does not accept the other's certificate, ``Unavailable`` if nobody answers,
         ``None`` if TLS works, so that the reason lies elsewhere.
+
+    Raises:
+        ConfigurationError: the target has another form.
     """
-    host, port = split_target(target)
+    address = Address.parse(target)
+    host = address.host
     try:
         context = _context(tls, random)
         with (
-            socket.create_connection((host, port), timeout=_SECONDS) as plain,
+            socket.create_connection((host, address.port), timeout=_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
             return None if _is_served(secured) else _refused(target, tls)
@@ -75,21 +80,6 @@ def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> Cote
         return Unavailable(f"{target} does not answer within {_SECONDS:g} seconds")
     except OSError as error:  # of the temporary file, too: then nothing is known, which is no worse than before
         return Unavailable(f"{target} cannot be reached: {error.strerror or type(error).__name__}")
-
-
-def split_target(target: str) -> tuple[str, int]:
-    """Take ``HOST:PORT`` or ``[IPV6]:PORT`` apart.
-
-    Raises:
-        ConfigurationError: any other form.
-    """
-    host, colon, port = target.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not bare or (":" in bare) != (bare != host) or not port.isascii() or not port.isdecimal():
-        raise ConfigurationError(f"the aggregator's address {target[:80]!r} must be HOST:PORT")
-    if not 1 <= int(port) <= 65535:
-        raise ConfigurationError(f"the port of the aggregator's address {target[:80]!r} must be 1 to 65535")
-    return bare, int(port)
 
 
 def _context(tls: TlsCredentials | None, random: RandomSource) -> ssl.SSLContext:

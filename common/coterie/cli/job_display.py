@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A job's progress on the terminal: a live display, or one plain line per change where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
+from coterie_common.clock import SystemClock
+from coterie_common.errors import CoterieError
+from coterie_common.protocol.progress import JobState, JobStatus, RoundPhase
+
+_STYLES = {JobState.COMPLETED: "bold green", JobState.FAILED: "bold red", JobState.CANCELLED: "bold yellow"}
+_BAR_WIDTH = 40
+
+
+class JobDisplay(Protocol):
+    """Where a job's progress is shown."""
+
+    def show(self, status: JobStatus) -> None:
+        """Show a new status."""
+        ...
+
+    def lost(self, error: CoterieError, pause: float) -> None:
+        """Say that the connection broke and when it is tried again."""
+        ...
+
+
+@contextmanager
+def job_display() -> Iterator[JobDisplay]:
+    """Return the display that fits standard output."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    display = _LiveDisplay()
+    with Live(console=console, get_renderable=display.render, refresh_per_second=4):
+        yield display
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._last = ""
+
+    def show(self, status: JobStatus) -> None:
+        line = f"{status.job_id}: {state_line(status)}"
+        if line == self._last:
+            return
+        if not self._last:
+            typer.echo(f"{status.job_id}: {privacy_line(status)}")
+        self._last = line
+        typer.echo(line)
+        if status.state.is_final:
+            for party_id, doing in party_lines(status):
+                typer.echo(f"  {party_id}: {doing}")
+            typer.echo(f"  took {elapsed(status, SystemClock().now())}")
+
+    def lost(self, error: CoterieError, pause: float) -> None:
+        typer.echo(f"connection lost, next attempt in {pause:g} s: {error}", err=True)
+
+
+class _LiveDisplay:
+    def __init__(self) -> None:
+        self._status: JobStatus | None = None
+        self._notice = ""
+
+    def show(self, status: JobStatus) -> None:
+        self._status, self._notice = status, ""
+
+    def lost(self, error: CoterieError, pause: float) -> None:
+        self._notice = f"connection lost, next attempt in {pause:g} s: {error}"
+
+    def render(self) -> RenderableType:
+        """Return what is on the screen now; called several times a second, so that the clock goes on."""
+        status = self._status
+        if status is None:
+            return Text("connecting …")
+        grid = Table.grid(padding=(0, 2))
+        for name, value in (
+            ("job", Text(f"{status.job_id} · {status.algorithm} on {status.dataset}")),
+            ("privacy", Text(privacy_line(status))),
+            ("state", Text(state_line(status), style=_STYLES.get(status.state, ""))),
+            ("rounds", ProgressBar(total=max(1, status.rounds_planned), completed=_rounds(status), width=_BAR_WIDTH)),
+            ("elapsed", Text(str(elapsed(status, SystemClock().now())))),
+        ):
+            grid.add_row(Text(name, style="dim"), value)
+        parties = Table.grid(padding=(0, 2))
+        for party_id, doing in party_lines(status):
+            parties.add_row(Text(party_id, style="dim"), Text(doing))
+        parts: list[RenderableType] = [grid, Text(""), parties]
+        return Group(*parts, Text(self._notice, style="yellow")) if self._notice else Group(*parts)
+
+
+def _rounds(status: JobStatus) -> float:
+    """Return the rounds behind us; every phase of a round is half of it."""
+    if status.state in (JobState.DELIVERING, JobState.COMPLETED):
+        return float(max(1, status.rounds_planned))
+    if status.round is None:
+        return 0.0
+    share = {RoundPhase.COLLECTING: 0.0, RoundPhase.DECRYPTING: 0.5, RoundPhase.RELEASED: 1.0}
+    return status.round.number - 1 + share.get(status.round.phase, 0.0)

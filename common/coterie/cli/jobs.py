@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie jobs``: submit, list, watch and cancel jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+
+if TYPE_CHECKING:
+    from coterie.client import Client
+    from coterie_common.identifiers import JobId
+
+INTERRUPTED_STATUS: Final = 130
+"""What shells report for a program ended by Ctrl-C."""
+
+app = typer.Typer(help="Submit, list, watch and cancel jobs.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+_Job = Annotated[str, typer.Argument(metavar="ID", help="The job, as 'coterie jobs list' shows it.")]
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job specification.")],
+    aggregator: AggregatorAddress,
+    credential: CredentialFolder = DEFAULT_CREDENTIAL,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it is over.")] = False,
+) -> None:
+    """Submit a job and print its id."""
+    from decimal import Decimal
+
+    from coterie_common.config import load_toml
+    from coterie_common.protocol.job_spec import JobSpec
+
+    spec = JobSpec.from_table(load_toml(file, "the job specification", parse_float=Decimal))
+    with open_client(aggregator, credential) as client:
+        job_id = client.submit(spec.to_bytes())
+        typer.echo(job_id)
+        if watch:
+            _watch(client, job_id)
+
+
+@app.command("list")
+def list_(
+    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+) -> None:
+    """List all jobs, oldest first."""
+    from coterie.cli.listing import moment, print_json, print_table
+    from coterie.progress_view import state_line
+
+    with open_client(aggregator, credential) as client:
+        statuses = client.jobs()
+    if as_json:
+        return print_json(statuses)
+    rows = [
+        (
+            status.job_id,
+            status.algorithm,
+            f"ε = {status.privacy.epsilon}",
+            moment(status.submitted_at),
+            state_line(status),
+        )
+        for status in statuses
+    ]
+    return print_table(("job", "algorithm", "privacy", "submitted", "state"), rows, empty="There are no jobs yet.")
+
+
+@app.command()
+def watch(job: _Job, aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
+    """Follow a job until it is over; exit status 0 only if it completed."""
+    from coterie_common.identifiers import parse_job_id
+
+    job_id = parse_job_id(job)
+    with open_client(aggregator, credential) as client:
+        _watch(client, job_id)
+
+
+@app.command()
+def cancel(job: _Job, aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
+    """Cancel a job; privacy that it has reserved stays spent."""
+    from coterie_common.identifiers import parse_job_id
+
+    job_id = parse_job_id(job)
+    with open_client(aggregator, credential) as client:
+        client.cancel(job_id)
+    typer.echo(f"{job_id} is cancelled, unless it was over already.")
+
+
+def _watch(client: Client, job_id: JobId) -> None:
+    """Follow a job on the terminal and exit with 1 unless it completed."""
+    from coterie.cli.job_display import job_display
+    from coterie.watching import follow
+    from coterie_common.protocol.progress import JobState
+
+    try:
+        with job_display() as display:
+            final = follow(client, job_id, show=display.show, lost=display.lost)
+    except KeyboardInterrupt:
+        typer.echo(f"The job goes on; 'coterie jobs watch {job_id}' shows it again.", err=True)
+        raise typer.Exit(INTERRUPTED_STATUS) from None
+    if final.state is not JobState.COMPLETED:
+        raise typer.Exit(1)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Lists of values on the terminal: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import typer
+
+_WIDTH_OF_A_PIPE: Final = 200
+"""Nobody looks at the edge of a pipe; rich would fold lines at 80."""
+
+
+def print_json(values: Sequence[Any]) -> None:
+    """Print dataclasses as one line of JSON: times in ISO 8601, bytes in hexadecimal."""
+    typer.echo(json.dumps([dataclasses.asdict(value) for value in values], default=_plain, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """Print a table; ``empty`` where there are no rows.
+
+    Cells are shown as they are: nothing in them is taken as markup.
+    """
+    if not rows:
+        typer.echo(empty)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_PIPE
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def moment(when: datetime | None) -> str:
+    """Return a time in the machine's own zone, or ``-``."""
+    return "-" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

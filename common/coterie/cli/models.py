@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie models``: list and fetch finished models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+
+app = typer.Typer(help="List and fetch finished models.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command("list")
+def list_(
+    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+) -> None:
+    """List all finished models, oldest first."""
+    from coterie.cli.listing import moment, print_json, print_table
+
+    with open_client(aggregator, credential) as client:
+        infos = client.models()
+    if as_json:
+        return print_json(infos)
+    rows = [
+        (
+            info.job_id,
+            info.algorithm,
+            str(info.rounds),
+            f"ε = {info.privacy.epsilon}",
+            f"{info.size_bytes:,}",
+            moment(info.finished_at),
+        )
+        for info in infos
+    ]
+    columns = ("job", "algorithm", "rounds", "privacy", "bytes", "finished")
+    return print_table(columns, rows, empty="There are no models yet.")
+
+
+@app.command()
+def fetch(
+    job: Annotated[str, typer.Argument(metavar="ID", help="The job that made the model.")],
+    aggregator: AggregatorAddress,
+    credential: CredentialFolder = DEFAULT_CREDENTIAL,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; ID.model.json by default.")] = None,
+) -> None:
+    """Fetch a model's file; an existing file is replaced only by a complete model."""
+    from coterie_common.files import write_atomically
+    from coterie_common.identifiers import parse_job_id
+    from coterie_common.learning.model import Model
+
+    job_id = parse_job_id(job)
+    with open_client(aggregator, credential) as client:
+        data = client.fetch(job_id)
+    lineage = Model.from_bytes(data).lineage
+    path = out or Path(f"{job_id}.model.json")
+    write_atomically(path, data)
+    typer.echo(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.rounds} rounds")

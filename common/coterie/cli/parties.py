@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie parties``: who is in the federation, and who is connected."""
+
+from __future__ import annotations
+
+from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+
+
+def parties(
+    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+) -> None:
+    """List the parties and whether they are connected."""
+    from coterie.cli.listing import moment, print_json, print_table
+
+    with open_client(aggregator, credential) as client:
+        statuses = client.parties()
+    if as_json:
+        return print_json(statuses)
+    rows = [
+        (str(party.index), party.party_id, "connected" if party.connected else "away", moment(party.since))
+        for party in statuses
+    ]
+    return print_table(("index", "party", "state", "since"), rows, empty="The roster has no parties.")

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A job's status in words: one line for logs and lists, some lines for a live display. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.progress import JobParty, JobState, JobStatus, RoundPhase
+
+_MANY = 12
+"""Names up to here; beyond, people want the number."""
+
+
+def state_line(status: JobStatus) -> str:
+    """Return where a job stands, such as ``running, round 2 of 3: 4 replied, waiting for 1 more``."""
+    return ", ".join(part for part in (status.state.value, _activity(status), status.reason) if part)
+
+
+def privacy_line(status: JobStatus) -> str:
+    """Return what the job promises, such as ``ε = 1, δ = 0.00001 per record, distributed discrete-gaussian noise``."""
+    privacy = status.privacy
+    if privacy.placement == "none":
+        return "no differential privacy"
+    delta = "" if privacy.delta == "0" else f", δ = {privacy.delta}"
+    return f"ε = {privacy.epsilon}{delta} per {privacy.unit}, {privacy.placement} {privacy.mechanism} noise"
+
+
+def elapsed(status: JobStatus, now: datetime) -> timedelta:
+    """Return how long the job took, or takes so far, in whole seconds."""
+    seconds = ((status.finished_at or now) - status.submitted_at).total_seconds()
+    return timedelta(seconds=max(0, int(seconds)))
+
+
+def party_lines(status: JobStatus) -> tuple[tuple[str, str], ...]:
+    """Return per party, in the roster's order, its id and what it does in this job."""
+    return tuple((party.party_id, _doing(party, status)) for party in status.parties)
+
+
+def _activity(status: JobStatus) -> str:
+    if status.state is JobState.PROPOSED:
+        accepted = sum(party.decision is Decision.ACCEPTED for party in status.parties)
+        return f"{accepted} of {len(status.parties)} parties accepted{_waiting(status)}"
+    if status.state is JobState.DELIVERING:
+        receipts = sum(party.model_received for party in status.parties)
+        return f"model received by {receipts} of {len(status.parties)} parties"
+    if status.round is None:
+        return ""
+    where = f"round {status.round.number} of {status.rounds_planned}"
+    if status.state is not JobState.RUNNING:
+        return where
+    if status.round.phase is RoundPhase.COLLECTING:
+        return f"{where}: {_who(status.round.contributed)} replied{_waiting(status)}"
+    if status.round.phase is RoundPhase.DECRYPTING:
+        return (
+            f"{where}: {len(status.round.contributed)} replied, "
+            f"{_who(status.round.decrypted)} helped to decrypt{_waiting(status)}"
+        )
+    return f"{where}: {status.round.phase.value}"
+
+
+def _waiting(status: JobStatus) -> str:
+    return f", waiting for {status.waiting_for} more" if status.waiting_for else ""
+
+
+def _who(ids: Iterable[str]) -> str:
+    names = list(ids)
+    if not names:
+        return "nobody"
+    return ", ".join(names) if len(names) <= _MANY else f"{len(names)} parties"
+
+
+def _doing(party: JobParty, status: JobStatus) -> str:
+    if party.model_received:
+        return "has the model"
+    if party.decision is not Decision.ACCEPTED:
+        if party.decision is None:
+            return "has not answered"
+        return " ".join(part for part in (party.decision.value, party.detail, party.code and f"[{party.code}]") if part)
+    if status.round is None or status.state is not JobState.RUNNING:
+        return "accepted"
+    done = ["replied"] if party.party_id in status.round.contributed else []
+    done += ["helped to decrypt"] if party.party_id in status.round.decrypted else []
+    return ", ".join(done) or "is asked"

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The commands of ``coterie`` that talk to an aggregator, against a real server with recorders behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import pytest
+from structlog.testing import capture_logs
+
+from coterie.cli import main
+from coterie.credential import IssuedCredential
+from coterie_common.crypto.certificates import Role
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.errors import InvalidJob
+from coterie_common.founder_pin import pin_founder
+from coterie_common.key_files import write_tls_key
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.progress import JobState
+from coterie_common.protocol.roster import founder_fingerprint
+from coterie_common.randomness import OsRandom
+from tests.support.desks import SECONDS, Aggregator, job_status
+
+JOB = """
+name = "nursery"
+algorithm = "decision_tree"
+dataset = "nursery"
+
+[config]
+depth = 3
+
+[privacy]
+epsilon = 1.0
+delta = 1e-5
+
+[schema]
+label = "class"
+"""
+
+
+@pytest.fixture(scope="module")
+def credential(federation, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("credential")
+    founder = SigningKey.generate(OsRandom())
+    tls = federation.certificates.issue(Role.OPERATOR, "olga")
+    write_tls_key(folder / "key.pem", tls.key)
+    pin_founder(folder, founder_fingerprint(founder.verify_key))
+    issued = IssuedCredential.create(tls.certificate, tls.authority, None, founder)
+    (folder / "credential.json").write_bytes(issued.to_bytes())
+    return folder
+
+
+@pytest.fixture
+def run(federation, credential, capsys):
+    """Run one command against a server; return exit status, standard output, standard error and the desk."""
+
+    def run_command(*arguments, prepare=None):
+        async def scenario():
+            aggregator = Aggregator(federation)
+            if prepare is not None:
+                prepare(aggregator.operator_desk)
+
+            def command(port):
+                options = ["--aggregator", f"localhost:{port}", "--credential", str(credential)]
+                with pytest.raises(SystemExit) as caught:
+                    main([*arguments, *options])
+                return caught.value.code
+
+            async with aggregator.running() as server:
+                return await asyncio.to_thread(command, server.port), aggregator.operator_desk
+
+        # The server's log would be in the command's output.
+        with capture_logs():
+            status, desk = asyncio.run(scenario())
+        output = capsys.readouterr()
+        return status, output.out, output.err, desk
+
+    return run_command
+
+
+def with_statuses(*statuses):
+    return lambda desk: setattr(desk, "statuses", list(statuses))
+
+
+def test_parties_lists_who_is_connected(run):
+    status, out, _, _ = run("parties")
+    assert status == 0
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [["1", "alpha", "connected"], ["2", "beta", "away"]]
+
+
+def test_lists_are_json_for_programs(run):
+    assert [entry["connected"] for entry in json.loads(run("parties", "--json")[1])] == [True, False]
+    (job,) = json.loads(run("jobs", "list", "--json")[1])
+    assert (job["state"], job["submitted_at"]) == ("completed", "2026-05-01T12:00:00+00:00")
+    (model,) = json.loads(run("models", "list", "--json")[1])
+    assert model["digest"] == "00" * 32
+
+
+def test_empty_lists_say_so(run):
+    assert run("jobs", "list", prepare=with_statuses())[1] == "There are no jobs yet.\n"
+
+
+def test_jobs_and_models_are_listed(run):
+    _, out, _, _ = run("jobs", "list")
+    assert "nursery-1" in out
+    assert "completed, round 2 of 3" in out
+    assert "ε = 1" in run("models", "list")[1]
+
+
+def test_submit_sends_the_canonical_specification_and_prints_the_id(run, tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(JOB)
+    status, out, _, desk = run("jobs", "submit", str(path))
+    assert (status, out) == (0, "nursery-1\n")
+    ((_, spec, submitter),) = desk.calls
+    assert JobSpec.from_bytes(spec).name == "nursery"
+    assert submitter == "coterie://trees/operator/olga"
+
+
+def test_submit_with_watch_shows_every_change_in_plain_lines(run, tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(JOB)
+    status, out, _, _ = run("jobs", "submit", str(path), "--watch")
+    assert status == 0
+    assert out.splitlines()[:5] == [
+        "nursery-1",
+        "nursery-1: ε = 1, δ = 0.00001 per record, distributed discrete-gaussian noise",
+        "nursery-1: proposed, 1 of 2 parties accepted, waiting for 1 more",
+        "nursery-1: running, round 2 of 3: alpha, beta replied, waiting for 1 more",
+        "nursery-1: completed, round 2 of 3",
+    ]
+    assert "  gamma: refused 1 asked, 0.5 left [budget-exhausted]" in out.splitlines()
+
+
+@pytest.mark.parametrize("final", [JobState.FAILED, JobState.CANCELLED])
+def test_watch_of_a_job_that_does_not_complete_fails(run, final):
+    status, out, _, _ = run("jobs", "watch", "nursery-1", prepare=with_statuses(job_status(final, reason="no luck")))
+    assert status == 1
+    assert f"{final.value}, round 2 of 3, no luck" in out
+
+
+def test_cancel_reaches_the_desk(run):
+    status, _, _, desk = run("jobs", "cancel", "nursery-1")
+    assert status == 0
+    assert desk.calls == [("cancel", "nursery-1", "coterie://trees/operator/olga")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("jobs", "watch", "other"), 1, "error: there is no job other [not-found]"),
+        (("jobs", "watch", "Not An Id"), 78, "[configuration]"),
+        (("jobs", "submit", "/nowhere/job.toml"), 78, "does not exist [configuration]"),
+    ],
+)
+def test_error_is_one_line_with_its_code(run, arguments, status, words):
+    code, out, err, _ = run(*arguments)
+    assert (code, out) == (status, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_refused_job_is_one_line_with_its_code(run, tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(JOB)
+    failure = InvalidJob("job specification: there is no algorithm of this name")
+    code, _, err, _ = run("jobs", "submit", str(path), prepare=lambda desk: setattr(desk, "failure", failure))
+    assert (code, err) == (1, "error: job specification: there is no algorithm of this name [invalid-job]\n")
+
+
+def test_misspelt_key_of_a_job_is_refused_before_anything_is_sent(run, tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(JOB.replace("epsilon", "epsilom"))
+    code, _, err, desk = run("jobs", "submit", str(path))
+    assert code == 1
+    assert "epsilom is not a known key" in err
+    assert desk.calls == []
+
+
+def test_folder_without_credential_says_what_to_do(federation, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["parties", "--aggregator", "localhost:1", "--credential", str(tmp_path)])
+    assert caught.value.code == 78
+    assert "coterie credential init" in capsys.readouterr().err
+
+
+def test_interrupted_watch_leaves_the_job_running_and_says_so(federation, credential):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        aggregator.operator_desk.statuses = [job_status()]
+        async with aggregator.running() as server:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                "from coterie.cli import main; main()",
+                *("jobs", "watch", "nursery-1"),
+                env=os.environ
+                | {"COTERIE_AGGREGATOR": f"localhost:{server.port}", "COTERIE_CREDENTIAL": str(credential)}
+                | {"PYTHONUNBUFFERED": "1"},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            async with asyncio.timeout(SECONDS):
+                assert b"discrete-gaussian" in await process.stdout.readline()
+                assert b"running" in await process.stdout.readline()
+                process.send_signal(signal.SIGINT)
+                _, err = await process.communicate()
+            assert process.returncode == 130
+            assert err == b"The job goes on; 'coterie jobs watch nursery-1' shows it again.\n"
+            assert aggregator.operator_desk.calls == [("watch", "nursery-1")]
+
+    asyncio.run(scenario())

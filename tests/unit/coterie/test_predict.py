@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import pytest
+
+from coterie.cli import main
+from tests.support.models import make_model
+
+# scikit-learn takes more than a second to import.
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "tennis.model.json"
+    path.write_bytes(make_model().to_bytes())
+    return path
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", *map(str, arguments)])
+    return caught.value.code
+
+
+def test_predict_adds_prediction_and_probability_to_every_record(model, tmp_path, capsys):
+    data = tmp_path / "days.csv"
+    data.write_text("day,humidity,outlook\nmon,80,sunny\ntue,20,sunny\nwed,90,rain\n")
+    assert run(model, data) == 0
+    output = capsys.readouterr()
+    rows = [line.split(",") for line in output.out.splitlines()]
+    assert rows[0] == ["day", "humidity", "outlook", "prediction", "probability"]
+    assert [row[0] for row in rows[1:]] == ["mon", "tue", "wed"]
+    assert [row[3] for row in rows[1:]] == ["no", "yes", "yes"]
+    assert all(0.5 < float(row[4]) <= 1 for row in rows[1:])
+    assert output.err == ""
+
+
+def test_predict_says_how_well_the_label_was_met_and_writes_to_a_file(model, tmp_path, capsys):
+    data, out = tmp_path / "days.csv", tmp_path / "predicted.csv"
+    data.write_text("humidity,outlook,play\n80,sunny,no\n20,sunny,no\n")
+    assert run(model, data, "--out", out) == 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "play: accuracy 0.500" in output.err
+    assert len(out.read_bytes().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("humidity\n80\n", "outlook"),
+        ("humidity,outlook\n80,fog\n", "fog"),
+        ("humidity,outlook\nwet,rain\n", "wet"),
+        ("", "is empty"),
+    ],
+)
+def test_records_that_do_not_fit_are_one_line_and_nothing_is_written(model, tmp_path, capsys, content, words):
+    data, out = tmp_path / "days.csv", tmp_path / "predicted.csv"
+    data.write_text(content)
+    assert run(model, data, "--out", out) == 78
+    output = capsys.readouterr()
+    assert words in output.err
+    assert output.err.startswith("error: ")
+    assert output.err.endswith(" [data]\n")
+    assert not out.exists()
+
+
+def test_file_that_is_no_model_is_one_line(tmp_path, capsys):
+    for name in ("model", "data"):
+        (tmp_path / name).write_text("a\n1\n")
+    assert run(tmp_path / "model", tmp_path / "data") == 78
+    assert capsys.readouterr().err.endswith(" [configuration]\n")
