@@ -41,7 +41,7 @@ class Dealing:
 def deal(*, key_bits: int, parties: int, decryption_threshold: int, random: RandomSource, s: int = 1) -> Dealing:
     """Make a threshold key and its shares.
 
-    Takes about 1 s at 2048 bits, 5 s at 3072 and 20 s at 4096 on two cores, with a wide spread.
+    Takes about 1.5 s at 2048 bits, 4 s at 3072 and 17 s at 4096 on two cores, with a wide spread.
 
     Args:
         key_bits: length of the modulus, one of ``limits.KEY_BITS``.

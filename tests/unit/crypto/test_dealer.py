@@ -43,19 +43,21 @@ def test_deal_shares_lie_on_a_polynomial_through_d(dealing):
         assert d % space == 1
 
 
-def test_deal_verification_keys_are_powers_of_a_square(dealing):
-    p, q = load_primes()
+def test_deal_verification_keys_are_powers_of_the_base(dealing):
     key = dealing.key
-    assert gmpy2.legendre(key.verification_base, p) == gmpy2.legendre(key.verification_base, q) == 1
     modulus = key.public_key.ciphertext_modulus
     expected = tuple(pow(key.verification_base, share.value.reveal(), modulus) for share in dealing.shares)
     assert key.verification_keys == expected
 
 
-def test_deal_generator_is_minus_a_square(dealing):
+def test_deal_draws_a_square_as_base_and_minus_a_square_as_generator():
     p, q = load_primes()
-    generator = dealing.key.public_key.generator
-    assert gmpy2.legendre(-generator, p) == gmpy2.legendre(-generator, q) == 1
+    # One unit in four is a square: ten would all be with probability 2^-20.
+    for seed in range(10):
+        key = _deal_insecure_for_tests(p, q, parties=3, decryption_threshold=2, random=SeededRandom(seed)).key
+        assert gmpy2.legendre(key.verification_base, p) == gmpy2.legendre(key.verification_base, q) == 1
+        generator = key.public_key.generator
+        assert gmpy2.legendre(-generator, p) == gmpy2.legendre(-generator, q) == 1
 
 
 def test_deal_draws_every_coefficient_below_the_group_order():

@@ -145,13 +145,15 @@ def test_check_share_accepts_every_share_of_the_key(opened):
 def test_check_share_that_does_not_match_raises(defect):
     dealing = load_dealing()
     value = dealing.shares[1].value.reveal()
+    p, q = load_primes()
+    group = p * q * (p // 2) * (q // 2)  # adding it changes no power
     index, number = {
         "altered": (2, value + 1),
         "other index": (3, value),
         "index 0": (0, value),
         "index 6": (6, value),
-        "negative": (2, -value),
-        "too large": (2, value + (1 << 2048)),
+        "negative": (2, value - group),
+        "too large": (2, value + 5 * group),
         "other key": (2, load_dealing(4, 3).shares[1].value.reveal()),
     }[defect]
     with pytest.raises(KeyFileError) as raised:
