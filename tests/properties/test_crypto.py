@@ -169,7 +169,7 @@ def decrypted(s, count, index, seed):
     return statement, partial_decryption.prove(statement, share, random)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(orders, st.integers(1, 4), st.integers(1, 5), seeds, st.integers(0, 1 << 16))
 def test_decryption_proof_holds_and_any_flipped_bit_breaks_it(s, count, index, seed, bit):
     statement, proof = decrypted(s, count, index, seed)
@@ -211,7 +211,7 @@ def test_sealed_message_opens_and_any_flipped_bit_spoils_it(seed, message, bit):
         key.open(flipped(sealed, bit), info=b"info", associated=b"associated")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)  # each example runs scrypt three times
 @given(st.binary(max_size=50), st.integers(0, 1 << 14))
 def test_key_file_opens_and_any_flipped_bit_spoils_it(content, bit):
     password = Password(b"correct horse")
