@@ -43,7 +43,7 @@ def test_predict_says_how_well_the_label_was_met_and_writes_to_a_file(model, tmp
     assert run(model, data, "--out", out) == 0
     output = capsys.readouterr()
     assert output.out == ""
-    assert "play: accuracy 0.500" in output.err
+    assert "play: 1 of 2 right, accuracy 0.500" in output.err
     assert len(out.read_bytes().splitlines()) == 3
 
 
