@@ -35,6 +35,7 @@ from coterie_common.protocol.messages import (
     ModelReceipt,
     Query,
 )
+from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
@@ -326,7 +327,7 @@ class LiveJob:
             ("refused", tuple(f"{p} ({c})" for p, c in state.refusals.items())),
         ):
             words += f"; {who}: {', '.join(why)}" if why else ""
-        await self.take(machine.JobFailed(words))
+        await self.take(machine.JobFailed(one_line(words)))
 
     async def _send_model(self, party_id: PartyId) -> None:
         self._context.send(party_id, await self._model_delivery())

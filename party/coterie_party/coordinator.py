@@ -53,6 +53,7 @@ from coterie_common.protocol.messages import (
     Rejection,
     Welcome,
 )
+from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.query import (
     AcceptedJob,
@@ -332,7 +333,7 @@ class Coordinator:
         log.error("refused", job=key[0], round=key[1], code=error.code, why=error.message, culprits=error.culprits)
         # An error in the party's own data or configuration quotes it; only its code may leave the house.
         detail = error.message if isinstance(error, (PeerError, RefusedError)) else ""
-        await self._say(Rejection(code=error.code, detail=detail[:500], job_id=key[0], round_number=key[1]))
+        await self._say(Rejection(code=error.code, detail=one_line(detail), job_id=key[0], round_number=key[1]))
 
     async def _say(self, message: PartyMessage) -> None:
         """Send if connected; what is lost now is asked for again."""

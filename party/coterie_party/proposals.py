@@ -16,12 +16,12 @@ import structlog
 
 from coterie_common.errors import ConfigurationError, DataError, PeerError, RefusedError
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
-from coterie_common.limits import REASON_CHARACTERS
 from coterie_common.privacy.cost import cost
 from coterie_common.privacy.event import CountEvent
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply
+from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
 from coterie_party.datasets import load_dataset
@@ -87,7 +87,7 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
         terms_digest=proposal.terms_digest,
         decision=verdict.decision,
         code=verdict.code,
-        detail=verdict.detail[:REASON_CHARACTERS],
+        detail=one_line(verdict.detail),
         dataset=dataset,
         outcome=None,
     )
