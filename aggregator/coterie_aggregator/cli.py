@@ -43,7 +43,7 @@ def init(
     pinned = parse_fingerprint(founder) if founder is not None else None
     folder = AggregatorHome(home)
     if folder.is_initialised:
-        request = folder.existing_request(checked_id, name)
+        request = folder.existing_request(checked_id, name, pinned)
         typer.echo(f"{home} was made before; nothing changed.")
     else:
         request = folder.create(checked_id, name, pinned, random=OsRandom())

@@ -25,11 +25,11 @@ from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
 from coterie_common.files import make_private_folder, write_atomically
-from coterie_common.founder_pin import pin_founder, pinned_founder
+from coterie_common.founder_pin import check_pin, pin_founder, pinned_founder
 from coterie_common.identifiers import PartyId
 from coterie_common.key_files import read_signing_key, read_tls_key, write_signing_key, write_tls_key
 from coterie_common.membership import OwnKeys, TlsCredentials
-from coterie_common.membership_file import require_membership
+from coterie_common.membership_file import require_membership, require_no_membership
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.randomness import RandomSource
 
@@ -96,7 +96,7 @@ class AggregatorHome:
             random: source of the signing key.
 
         Raises:
-            ConfigurationError: a name is neither a host name nor an address.
+            ConfigurationError: a name is neither a host name nor an address, or the folder is a member's already.
         """
         signing_key, tls_key = SigningKey.generate(random), make_tls_key()
         applicant = Applicant(
@@ -106,6 +106,7 @@ class AggregatorHome:
             verify_key=signing_key.verify_key,
         )
         request = EnrolmentRequest.create(applicant, tls_key, signing_key)
+        require_no_membership(self.root, self.config_path)
         make_private_folder(self.root)
         write_tls_key(self.tls_key_path, tls_key)
         write_signing_key(self.signing_key_path, signing_key)
@@ -115,12 +116,13 @@ class AggregatorHome:
         write_atomically(self.config_path, TEMPLATE.format(id=aggregator_id).encode("utf-8"))
         return request
 
-    def existing_request(self, aggregator_id: PartyId, names: Sequence[str]) -> EnrolmentRequest:
+    def existing_request(self, aggregator_id: PartyId, names: Sequence[str], founder: str | None) -> EnrolmentRequest:
         """Return the request of a folder that was made before, if it was made with the same arguments.
 
         Raises:
-            ConfigurationError: it was made with another id or other names.
+            ConfigurationError: it was made with another id or other names, or pins another founder.
         """
+        check_pin(self.root, founder)
         request = read_request(self.request_path(self.config().id))
         canonical = tuple(dict.fromkeys(map(parse_host_name, names)))
         if (request.applicant.id, request.applicant.names) != (aggregator_id, canonical):

@@ -29,7 +29,7 @@ from coterie_common.crypto.certificates import (
 from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
-from coterie_common.founder_pin import pin_founder, pinned_founder
+from coterie_common.founder_pin import check_pin, pin_founder, pinned_founder
 from coterie_common.identifiers import PartyId
 from coterie_common.key_files import read_tls_key, write_tls_key
 from coterie_common.limits import KEY_FILE_BYTES
@@ -69,7 +69,7 @@ def create_credential_request(folder: Path, person: PartyId, role: Role, founder
         founder: the founder's fingerprint to pin, canonical; ``None`` trusts the first credential imported.
 
     Raises:
-        ConfigurationError: the folder holds the request of somebody else.
+        ConfigurationError: the folder holds the request of somebody else, or pins another founder.
     """
     applicant = Applicant(role=role, id=person)
     existing = sorted(folder.glob("*.csr"))
@@ -77,6 +77,7 @@ def create_credential_request(folder: Path, person: PartyId, role: Role, founder
         request = read_request(existing[0])
         if request.applicant != applicant:
             raise ConfigurationError(f"{folder} already holds the request {existing[0].name}; take another folder")
+        check_pin(folder, founder)
         return request
     make_private_folder(folder)
     key = make_tls_key()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from coterie_common.errors import ConfigurationError
 from coterie_common.files import read_bytes, write_atomically
 from coterie_common.fingerprint import parse_fingerprint
 
@@ -29,3 +30,13 @@ def pinned_founder(folder: Path) -> str | None:
     if not path.is_file():
         return None
     return parse_fingerprint(read_bytes(path, "the pinned founder", most=_BYTES_MOST).decode("utf-8", "replace"))
+
+
+def check_pin(folder: Path, founder: str | None) -> None:
+    """Check that a folder made before pins the founder that is named now, if one is named.
+
+    Raises:
+        ConfigurationError: it pins another one, or none.
+    """
+    if founder is not None and pinned_founder(folder) != founder:
+        raise ConfigurationError(f"{folder} was made without pinning this founder; take another folder with --home")

@@ -48,6 +48,19 @@ def require_membership(home: Path, command: str) -> Membership:
     return membership
 
 
+def require_no_membership(home: Path, configuration: Path) -> None:
+    """Refuse to make new keys where a membership would lose its own.
+
+    Raises:
+        ConfigurationError: the folder is a member's, only its configuration is missing.
+    """
+    if (home / _NAME).exists():
+        raise ConfigurationError(
+            f"{home} is a member's folder whose {configuration.name} is missing: restore that file; "
+            "making new keys would destroy the ones that were admitted"
+        )
+
+
 def write_membership(home: Path, membership: Membership) -> None:
     """Keep a verified membership; raises ``StorageError``."""
     write_atomically(home / _NAME, membership.to_bytes())

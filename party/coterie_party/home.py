@@ -33,7 +33,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.key_files import read_tls_key, write_tls_key
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.membership import OwnKeys, TlsCredentials
-from coterie_common.membership_file import require_membership
+from coterie_common.membership_file import require_membership, require_no_membership
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
@@ -139,6 +139,7 @@ class PartyHome:
 
         Raises:
             KeyFileError: the password is empty.
+            ConfigurationError: the folder is a member's already.
         """
         keys = MemberKeys(signing_key=SigningKey.generate(random), sealing_key=SealingKey.generate(random))
         tls_key = make_tls_key()
@@ -150,6 +151,7 @@ class PartyHome:
         locked = lock(document.encode(seeds), password, kind=_KEYS_KIND, random=random)
         line = f'aggregator = "{aggregator}"' if aggregator else f'# aggregator = "aggregator.example:{DEFAULT_PORT}"'
         config = TEMPLATE.format(id=party_id, founder=founder, aggregator=line)
+        require_no_membership(self.root, self.config_path)
         make_private_folder(self.root)
         write_tls_key(self.tls_key_path, tls_key)
         write_atomically(self.keys_path, locked, mode=PRIVATE)

@@ -59,7 +59,7 @@ def found(
         now: start of the authority's certificate.
 
     Raises:
-        ConfigurationError: another federation was founded here, or a key size that is not allowed.
+        ConfigurationError: another federation was founded here, this one is damaged, or a key size not allowed.
         KeyFileError: empty or wrong password.
     """
     if key_bits not in KEY_BITS:
@@ -67,6 +67,11 @@ def found(
     ask_once = cache(ask_password)
     is_new = not home.is_founded
     if is_new:
+        if home.register_path.exists():
+            raise ConfigurationError(
+                f"{home.record_path} is missing from a federation that has members: restore that file; "
+                "founding again would destroy the founder's keys"
+            )
         password = ask_once()
         make_private_folder(home.root)
         keys = FounderKeys(

@@ -179,7 +179,7 @@ class Roster:
         for member in self.members:
             if member.party_id == party_id:
                 return member
-        raise NotInCohort("the sender is no member of the roster")
+        raise NotInCohort("the roster has no party with this id")
 
     def member_at(self, index: int) -> Member:
         """Return the party with that 1-based index.

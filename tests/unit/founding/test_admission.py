@@ -235,3 +235,5 @@ def test_make_a_credential_request_again_returns_the_same(tmp_path):
     assert create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, None) == first
     with pytest.raises(ConfigurationError, match="another folder"):
         create_credential_request(tmp_path / "anna", "bert", Role.OPERATOR, None)
+    with pytest.raises(ConfigurationError, match="without pinning this founder"):
+        create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, ELSEWHERE)

@@ -209,9 +209,28 @@ def test_make_party_again_as_somebody_else_raises(admitted):
 
 
 def test_make_aggregator_again_with_other_names_raises(admitted):
-    assert admitted.aggregator.existing_request("aggregator", ["localhost"]).applicant.id == "aggregator"
+    assert admitted.aggregator.existing_request("aggregator", ["localhost"], None).applicant.id == "aggregator"
     with pytest.raises(ConfigurationError, match="with the names localhost"):
-        admitted.aggregator.existing_request("aggregator", ["localhost", "127.0.0.1"])
+        admitted.aggregator.existing_request("aggregator", ["localhost", "127.0.0.1"], None)
+    with pytest.raises(ConfigurationError, match="without pinning this founder"):
+        admitted.aggregator.existing_request("aggregator", ["localhost"], "-".join(["aaaa"] * 8))
+
+
+def test_making_keys_again_where_only_the_configuration_is_missing_raises(joined):
+    kept = {}
+    for home in (joined.party(1), joined.aggregator):
+        home.config_path.unlink()
+        kept |= {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
+    joined.federation.record_path.unlink()
+    founder_key = joined.federation.keys_path.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"party\.toml is missing"):
+        joined.make_party(1, "-".join(["aaaa"] * 8))
+    with pytest.raises(ConfigurationError, match=r"aggregator\.toml is missing"):
+        joined.make_aggregator(None)
+    with pytest.raises(ConfigurationError, match=r"federation\.json is missing"):
+        joined.found()
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert joined.federation.keys_path.read_bytes() == founder_key
 
 
 def test_make_aggregator_with_a_malformed_name_makes_nothing(tmp_path):
