@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``scripts/demo`` as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def demo(*arguments: object) -> dict[str, Any]:
+    done = subprocess.run(
+        [ROOT / "scripts/demo", "--json", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def processes_below(folder: Path) -> list[str]:
+    """Return the command lines of all processes that work below a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(entry / "cwd")).is_relative_to(folder):
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def test_demo_trains_a_tree_worth_having(tmp_path: Path) -> None:
+    figures = demo("--folder", tmp_path / "run")
+    assert figures["f1_federated"] >= 0.76
+    assert figures["f1_pooled"] >= 0.86
+    assert len(figures["f1_alone"]) == figures["parties"] == 5
+    assert (figures["epsilon"], figures["delta"], figures["rounds"]) == (1.0, 1e-5, 3)
+    assert figures["seconds"] > 0
+    assert figures["bytes_sent"] > 100_000
+    assert processes_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("parties", [3, 12])
+def test_demo_with_other_numbers_of_parties_works(tmp_path: Path, parties: int) -> None:
+    figures = demo("--folder", tmp_path / "run", "--parties", parties)
+    assert figures["parties"] == parties
+    assert figures["f1_federated"] >= 0.76
+
+
+def test_demo_with_own_data_works(tmp_path: Path) -> None:
+    data = tmp_path / "own.csv"
+    lines = [f"{x % 7},{x % 3},{'yes' if x % 3 == 0 else 'no'}" for x in range(3000)]
+    data.write_text("a,b,outcome\n" + "\n".join(lines) + "\n")
+    figures = demo("--folder", tmp_path / "run", "--parties", 3, "--data", data, "--label", "outcome")
+    assert figures["f1_federated"] >= 0.95
+
+
+def test_demo_interrupted_stops_everything_that_it_started(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [ROOT / "scripts/demo", "--folder", tmp_path / "run"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(processes_below(tmp_path)) < 3:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    assert processes_below(tmp_path) == []
+
+
+def test_demo_without_such_a_column_says_so(tmp_path: Path) -> None:
+    data = tmp_path / "own.csv"
+    data.write_text("a,b\n1,2\n3,4\n")
+    done = subprocess.run(
+        [ROOT / "scripts/demo", "--data", data, "--label", "c", "--folder", tmp_path / "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "no column c" in done.stdout + done.stderr
