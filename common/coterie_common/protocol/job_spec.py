@@ -9,7 +9,7 @@ A person writes it as TOML; it travels as canonical JSON bytes, whose digest is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -25,12 +25,21 @@ from coterie_common.strict_model import describe
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$"
 _ALGORITHM = r"^[a-z][a-z0-9_.-]{0,62}$"
 
+_DIGITS_MOST = 40
+"""Significant digits of a number, and its greatest power of ten: far beyond what a parameter needs."""
+
+_TEXT_MOST = 2 * _DIGITS_MOST + 3
+"""Characters of the longest such number: sign, point and a zero before it come on top."""
+
+_DEPTH_MOST = 32
+"""Nested tables and lists; a document may be deeper."""
+
 
 def _exact(value: object) -> object:
     """Accept numbers and their decimal text; a binary float would not be what the person wrote."""
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         return Decimal(value)
-    if isinstance(value, str) and len(value) <= 40:
+    if isinstance(value, str) and len(value) <= _TEXT_MOST:
         try:
             return Decimal(value)
         except ArithmeticError as cause:
@@ -61,6 +70,16 @@ class PrivacyGoal(_Part):
     mechanism: Mechanism = Mechanism.DISCRETE_GAUSSIAN
     placement: Placement = Placement.DISTRIBUTED
     unit: Unit = Unit.RECORD
+
+    @property
+    def epsilon_text(self) -> str:
+        """ε as decimal text."""
+        return _decimal_text(self.epsilon)
+
+    @property
+    def delta_text(self) -> str:
+        """δ as decimal text."""
+        return _decimal_text(self.delta)
 
     @property
     def exact_epsilon(self) -> Fraction:
@@ -135,7 +154,7 @@ class JobSpec:
         """
         try:
             parsed = _Table.model_validate(table)
-            config, schema = _plain(parsed.config), _plain(parsed.schema_)
+            config, schema = _plain(parsed.config, ("config",)), _plain(parsed.schema_, ("schema",))
         except ValidationError as cause:
             problems = "; ".join(describe(error) for error in cause.errors(include_url=False))
             raise InvalidJob(f"job specification: {problems}") from cause
@@ -149,7 +168,13 @@ class JobSpec:
             privacy=parsed.privacy,
             rounds=parsed.rounds,
         )
-        if len(spec.to_bytes()) > JOB_SPEC_BYTES:
+        try:
+            size = len(spec.to_bytes())
+        except ValueError as cause:
+            raise InvalidJob(
+                "job specification: holds text that is no Unicode, or a number that is too long"
+            ) from cause
+        if size > JOB_SPEC_BYTES:
             raise InvalidJob(f"job specification: longer than {JOB_SPEC_BYTES} bytes")
         return spec
 
@@ -163,8 +188,8 @@ class JobSpec:
                 "config": self.config,
                 "schema": self.schema,
                 "privacy": {
-                    "epsilon": _decimal_text(self.privacy.epsilon),
-                    "delta": _decimal_text(self.privacy.delta),
+                    "epsilon": self.privacy.epsilon_text,
+                    "delta": self.privacy.delta_text,
                     "mechanism": self.privacy.mechanism.value,
                     "placement": self.privacy.placement.value,
                     "unit": self.privacy.unit.value,
@@ -181,6 +206,8 @@ class JobSpec:
             MalformedMessage: not what ``to_bytes`` makes.
         """
         table = document.decode(data, "the job specification", most=JOB_SPEC_BYTES)
+        if not isinstance(table, dict):
+            raise MalformedMessage("the job specification must be an object")
         try:
             spec = cls.from_table(table)
         except InvalidJob as cause:
@@ -200,23 +227,32 @@ def _check_privacy(goal: PrivacyGoal) -> None:
         raise InvalidJob("job specification: privacy.delta must be above 0 with discrete-gaussian noise, such as 1e-5")
     if goal.mechanism is Mechanism.DISCRETE_LAPLACE and goal.delta != 0:
         raise InvalidJob("job specification: privacy.delta must be 0 with discrete-laplace noise")
+    for name, value in (("epsilon", goal.epsilon), ("delta", goal.delta)):
+        _decimal_text(value, ("privacy", name))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, path: tuple[str, ...]) -> Any:
     """Turn decimals into their text, so that the document stays exact; binary floats never get in."""
+    if len(path) > _DEPTH_MOST:
+        raise InvalidJob(f"job specification: {path[0]} is nested more than {_DEPTH_MOST} deep")
     if isinstance(value, Decimal):
-        return _decimal_text(value)
+        return _decimal_text(value, path)
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _plain(entry, (*path, str(key))) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [_plain(entry, (*path, str(position))) for position, entry in enumerate(value)]
     if value is None or isinstance(value, (str, int)):
         return value
-    raise InvalidJob(f"job specification: {type(value).__name__} values are not supported")
+    raise InvalidJob(f"job specification: {'.'.join(path)}: {type(value).__name__} values are not supported")
 
 
-def _decimal_text(value: Decimal) -> str:
-    if not value.is_finite() or abs(value.adjusted()) > 40:
-        raise InvalidJob("job specification: numbers must be finite and between 1e-40 and 1e40")
-    text = format(value.normalize(), "f")
+def _decimal_text(value: Decimal, path: tuple[str, ...] = ()) -> str:
+    """Return the one text of a number, with every digit that was written."""
+    if not value.is_finite() or abs(value.adjusted()) > _DIGITS_MOST or len(value.as_tuple().digits) > _DIGITS_MOST:
+        raise InvalidJob(
+            f"job specification: {'.'.join(path)}: numbers must be finite, between 1e-{_DIGITS_MOST} and "
+            f"1e{_DIGITS_MOST}, and have at most {_DIGITS_MOST} digits"
+        )
+    # The context of the thread would round to 28 digits.
+    text = format(Context(prec=_DIGITS_MOST).normalize(value), "f")
     return "0" if value == 0 else text
