@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from functools import cache, reduce
+from typing import get_args
+
+import pytest
+
+from coterie_aggregator.job import (
+    AggregatorJob,
+    DeliveryPatiencePassed,
+    Event,
+    JobCancelled,
+    JobFailed,
+    JobParameters,
+    ModelFinished,
+    PartyReplied,
+    Phase,
+    ProposalDeadlinePassed,
+    ReceiptReceived,
+    RoundReleased,
+    RunRound,
+    SendJobEnd,
+    SendModel,
+    SendProposal,
+    Timer,
+    outstanding,
+    step,
+)
+from coterie_common.protocol.messages import Decision, JobOutcome
+from tests.support.exploration import every_event, explore
+
+A, B, C, D, E = PARTIES = ("anna", "bert", "cleo", "dora", "emil")
+STRANGER = "zeno"
+ACCEPTED, HELD, REFUSED = Decision
+
+HANDLED = {
+    Phase.PROPOSED: {PartyReplied, ProposalDeadlinePassed, JobFailed, JobCancelled},
+    Phase.RUNNING: {RoundReleased, ModelFinished, JobFailed, JobCancelled},
+    Phase.DELIVERING: {ReceiptReceived, DeliveryPatiencePassed},
+    Phase.ENDED: {ReceiptReceived},
+}
+
+
+def new_job(members=PARTIES, quorum=4):
+    return AggregatorJob(parameters=JobParameters(members=members, round_quorum=quorum))
+
+
+def after(*events, state=None):
+    return reduce(step, events, state or new_job())
+
+
+def replied(decision, *parties, code="", detail=""):
+    return [PartyReplied(party, decision, code, detail) for party in parties]
+
+
+def running():
+    return after(*replied(ACCEPTED, *PARTIES))
+
+
+def delivering():
+    return after(RoundReleased(1), ModelFinished(), state=running())
+
+
+@cache
+def explored():
+    choices = {
+        "party_id": (A, B, C, STRANGER),
+        "decision": Decision,
+        "code": ("",),
+        "detail": ("", "more"),
+        "round_number": (0, 1, 2),
+        "reason": ("why",),
+    }
+    # One party that says something else while it holds the job is enough to see what becomes of it.
+    events = [
+        e for e in every_event(Event, choices) if getattr(e, "party_id", A) == A or getattr(e, "detail", "") == ""
+    ]
+    return explore(new_job((A, B, C), 2), step, events)
+
+
+@pytest.mark.parametrize("event", get_args(Event))
+@pytest.mark.parametrize("phase", Phase)
+def test_step_handles_exactly_the_events_of_the_phase(phase, event):
+    pairs = [(s, t) for s, e, t in explored().transitions if s.phase is phase and type(e) is event]
+    assert pairs
+    changed = [(s, t) for s, t in pairs if t is not s]
+    assert bool(changed) is (event in HANDLED[phase])
+    assert all(s != t for s, t in changed)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_step_leaves_the_very_same_state_for_strangers(phase):
+    of_stranger = [
+        (s, t) for s, e, t in explored().transitions if s.phase is phase and getattr(e, "party_id", "") == STRANGER
+    ]
+    assert of_stranger
+    assert all(s is t for s, t in of_stranger)
+
+
+# Proposed.
+
+
+def test_new_job_is_proposed_to_everybody():
+    assert outstanding(new_job()) == {*map(SendProposal, PARTIES), Timer(ProposalDeadlinePassed())}
+    assert new_job().waiting_for == 4
+
+
+def test_job_starts_when_all_have_replied_with_those_who_accepted_in_roster_order():
+    state = after(*replied(ACCEPTED, E, C, A, B))
+    assert (state.phase, state.waiting_for) == (Phase.PROPOSED, 0)
+    state = after(*replied(REFUSED, D, code="budget-exhausted"), state=state)
+    assert state.phase is Phase.RUNNING
+    assert state.cohort == (A, B, C, E)
+    assert outstanding(state) == {RunRound(1)}
+
+
+def test_job_starts_at_the_deadline_with_enough():
+    state = after(*replied(ACCEPTED, A, B, C, D), ProposalDeadlinePassed())
+    assert (state.phase, state.cohort, state.round_number) == (Phase.RUNNING, (A, B, C, D), 1)
+
+
+def test_job_waits_past_the_deadline_until_there_are_enough():
+    state = after(*replied(ACCEPTED, A, B), ProposalDeadlinePassed(), *replied(HELD, C))
+    assert (state.phase, state.waiting_for) == (Phase.PROPOSED, 2)
+    assert outstanding(state) == {*map(SendProposal, (C, D, E))}
+    state = after(*replied(ACCEPTED, C, E), state=state)
+    assert (state.phase, state.cohort) == (Phase.RUNNING, (A, B, C, E))
+
+
+def test_job_waits_for_held_replies_until_the_deadline():
+    state = after(*replied(ACCEPTED, A, B, C, D), *replied(HELD, E))
+    assert state.phase is Phase.PROPOSED
+    assert after(*replied(ACCEPTED, E), state=state).cohort == PARTIES
+    assert after(*replied(REFUSED, E), state=state).cohort == (A, B, C, D)
+    assert after(ProposalDeadlinePassed(), state=state).cohort == (A, B, C, D)
+
+
+@pytest.mark.parametrize("first", [ACCEPTED, REFUSED])
+@pytest.mark.parametrize("second", Decision)
+def test_decided_reply_stays(first, second):
+    state = after(*replied(first, A))
+    for event in replied(second, A, detail="otherwise"):
+        assert step(state, event) is state
+
+
+def test_held_reply_again_changes_nothing_unless_it_says_something_new():
+    state = after(*replied(HELD, A, detail="the steward is away"))
+    assert step(state, *replied(HELD, A, detail="the steward is away")) is state
+    assert after(*replied(HELD, A, detail="tomorrow"), state=state).replies[A].detail == "tomorrow"
+
+
+def test_job_fails_as_soon_as_too_few_can_take_part():
+    state = after(*replied(ACCEPTED, A), *replied(REFUSED, B, code="data"), *replied(HELD, C))
+    assert state.phase is Phase.PROPOSED
+    state = after(*replied(REFUSED, C, code="budget-exhausted"), state=state)
+    assert (state.phase, state.outcome) == (Phase.ENDED, JobOutcome.FAILED)
+    assert state.reason == "fewer than 4 parties can take part; refused: bert (data), cleo (budget-exhausted)"
+
+
+# Running.
+
+
+def test_job_runs_one_round_after_the_other():
+    state = after(RoundReleased(1), RoundReleased(2), state=running())
+    assert outstanding(state) == {RunRound(3)}
+    assert state.waiting_for == 0
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_release_of_another_round_changes_nothing(number):
+    state = after(RoundReleased(1), state=running())
+    assert step(state, RoundReleased(number)) is state
+
+
+def test_cohort_stays_as_it_was_when_the_first_round_started():
+    state = after(*replied(ACCEPTED, A, B, C, D), ProposalDeadlinePassed())
+    for event in replied(ACCEPTED, E):
+        assert step(state, event) is state
+
+
+# Delivering.
+
+
+def test_model_is_sent_until_everybody_confirmed_it():
+    state = delivering()
+    assert outstanding(state) == {*map(SendModel, PARTIES), Timer(DeliveryPatiencePassed())}
+    state = after(*map(ReceiptReceived, (A, C, B, D)), state=state)
+    assert outstanding(state) == {SendModel(E), Timer(DeliveryPatiencePassed())}
+    state = after(ReceiptReceived(E), state=state)
+    assert (state.phase, state.outcome) == (Phase.ENDED, JobOutcome.COMPLETED)
+    assert outstanding(state) == set()
+
+
+def test_model_is_kept_for_parties_that_are_away_when_patience_has_passed():
+    state = after(ReceiptReceived(A), DeliveryPatiencePassed(), state=delivering())
+    assert (state.phase, state.outcome) == (Phase.ENDED, JobOutcome.COMPLETED)
+    assert outstanding(state) == {*map(SendModel, (B, C, D, E))}
+    state = after(*map(ReceiptReceived, (B, C, D, E)), state=state)
+    assert (state.phase, state.outcome) == (Phase.ENDED, JobOutcome.COMPLETED)
+    assert outstanding(state) == set()
+
+
+def test_receipt_again_changes_nothing():
+    for state in (after(ReceiptReceived(A), state=delivering()), after(DeliveryPatiencePassed(), state=delivering())):
+        once = step(state, ReceiptReceived(A))
+        assert step(once, ReceiptReceived(A)) is once
+
+
+@pytest.mark.parametrize("event", [JobCancelled("olga"), JobFailed("bug")])
+def test_job_that_has_its_model_cannot_be_ended_otherwise(event):
+    for state in (delivering(), after(DeliveryPatiencePassed(), state=delivering())):
+        assert step(state, event) is state
+
+
+# The end.
+
+
+@pytest.mark.parametrize("start", [new_job, running], ids=["proposed", "running"])
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [(JobCancelled("olga: a mistake"), JobOutcome.CANCELLED), (JobFailed("round 2 aborted"), JobOutcome.FAILED)],
+)
+def test_ended_job_tells_everybody_why(start, event, outcome):
+    state = after(event, state=start())
+    assert (state.phase, state.outcome, state.reason) == (Phase.ENDED, outcome, event.reason)
+    assert outstanding(state) == {*map(SendJobEnd, PARTIES)}
+    assert state.waiting_for == 0
+    assert step(state, ReceiptReceived(A)) is state

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from functools import cache, reduce
+from typing import get_args
+
+import pytest
+
+from coterie_aggregator.round import (
+    AbortReason,
+    AggregatorRound,
+    EndJob,
+    OpenSum,
+    Phase,
+    RoundParameters,
+    SendDecryptionRequest,
+    SendQuery,
+    Standing,
+    Timer,
+    VerifyContribution,
+    VerifyPartial,
+    outstanding,
+    step,
+)
+from coterie_aggregator.round_events import (
+    ContributionReceived,
+    ContributionRejected,
+    ContributionVerified,
+    DeadlinePassed,
+    DecryptionRefused,
+    Event,
+    PartialReceived,
+    PartialRejected,
+    PartialVerified,
+    PatiencePassed,
+    ReplyRefused,
+    RoundCancelled,
+    RoundTimedOut,
+)
+from tests.support.exploration import every_event, explore
+
+A, B, C, D, E = PARTIES = ("anna", "bert", "cleo", "dora", "emil")
+STRANGER = "zeno"
+
+HANDLED = {
+    Phase.COLLECTING: {
+        ContributionReceived,
+        ContributionVerified,
+        ContributionRejected,
+        ReplyRefused,
+        DeadlinePassed,
+        RoundTimedOut,
+        RoundCancelled,
+    },
+    Phase.DECRYPTING: {
+        PartialReceived,
+        PartialVerified,
+        PartialRejected,
+        DecryptionRefused,
+        PatiencePassed,
+        RoundTimedOut,
+        RoundCancelled,
+    },
+    Phase.RELEASED: set(),
+    Phase.ABORTED: set(),
+}
+
+
+def new_round(*, members=PARTIES, cohort=None, quorum=4, threshold=4):
+    return AggregatorRound(
+        parameters=RoundParameters(
+            members=members, cohort=cohort or members, round_quorum=quorum, decryption_threshold=threshold
+        )
+    )
+
+
+def after(*events, state=None):
+    return reduce(step, events, state or new_round())
+
+
+def contributed(*parties):
+    return [event for party in parties for event in (ContributionReceived(party), ContributionVerified(party))]
+
+
+def decrypted(*parties):
+    return [event for party in parties for event in (PartialReceived(party), PartialVerified(party))]
+
+
+def decrypting(**changes):
+    return after(*contributed(*PARTIES), state=new_round(**changes))
+
+
+def sent(state, effect):
+    return {e.party_id for e in outstanding(state) if isinstance(e, effect)}
+
+
+def timers(state):
+    return {type(e.event) for e in outstanding(state) if isinstance(e, Timer)}
+
+
+# Every (phase, event).
+
+
+@cache
+def explored():
+    # A threshold of 1 leaves somebody who is not asked at once.
+    events = every_event(Event, {"party_id": (A, B, C, STRANGER), "code": ("data",)})
+    return explore(new_round(members=(A, B, C), quorum=3, threshold=1), step, events)
+
+
+@pytest.mark.parametrize("event", get_args(Event))
+@pytest.mark.parametrize("phase", Phase)
+def test_step_handles_exactly_the_events_of_the_phase(phase, event):
+    pairs = [(s, t) for s, e, t in explored().transitions if s.phase is phase and type(e) is event]
+    assert pairs
+    changed = [(s, t) for s, t in pairs if t is not s]
+    assert bool(changed) is (event in HANDLED[phase])
+    assert all(s != t for s, t in changed)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_step_leaves_the_very_same_state_for_strangers(phase):
+    of_stranger = [
+        (s, t) for s, e, t in explored().transitions if s.phase is phase and getattr(e, "party_id", "") == STRANGER
+    ]
+    assert of_stranger
+    assert all(s is t for s, t in of_stranger)
+
+
+# Collecting.
+
+
+def test_new_round_asks_the_cohort_and_sets_its_timers():
+    state = new_round(cohort=(A, B, C, D))
+    assert outstanding(state) == {
+        *map(SendQuery, (A, B, C, D)),
+        Timer(DeadlinePassed()),
+        Timer(RoundTimedOut()),
+    }
+    assert state.waiting_for == 4
+
+
+def test_round_with_a_reply_verifies_it_and_asks_its_sender_no_more():
+    state = after(ContributionReceived(B))
+    assert sent(state, VerifyContribution) == {B}
+    assert sent(state, SendQuery) == {A, C, D, E}
+    state = after(ContributionVerified(B), state=state)
+    assert sent(state, VerifyContribution) == set()
+    assert sent(state, SendQuery) == {A, C, D, E}
+    assert state.waiting_for == 3
+
+
+def test_round_with_all_replies_fixes_the_transcript_in_roster_order():
+    state = after(*contributed(E, C, A, D, B))
+    assert state.phase is Phase.DECRYPTING
+    assert state.contributors == PARTIES
+
+
+def test_round_with_a_quorum_waits_for_the_rest_until_the_deadline():
+    state = after(*contributed(A, B, C, D))
+    assert (state.phase, state.waiting_for) == (Phase.COLLECTING, 0)
+    state = after(DeadlinePassed(), state=state)
+    assert state.phase is Phase.DECRYPTING
+    assert state.contributors == (A, B, C, D)
+
+
+def test_round_below_quorum_waits_past_the_deadline_and_counts_a_late_reply():
+    state = after(*contributed(A, B), DeadlinePassed())
+    assert (state.phase, state.waiting_for) == (Phase.COLLECTING, 2)
+    assert timers(state) == {RoundTimedOut}
+    assert sent(state, SendQuery) == {C, D, E}
+    state = after(*contributed(E), state=state)
+    assert (state.phase, state.waiting_for) == (Phase.COLLECTING, 1)
+    state = after(*contributed(C), state=state)
+    assert state.phase is Phase.DECRYPTING
+    assert state.contributors == (A, B, C, E)
+
+
+def test_round_past_the_deadline_waits_for_a_reply_that_is_being_verified():
+    state = after(*contributed(A, B, C, D), ContributionReceived(E), DeadlinePassed())
+    assert state.phase is Phase.COLLECTING
+    assert after(ContributionVerified(E), state=state).contributors == PARTIES
+    assert after(ContributionRejected(E, "invalid-proof"), state=state).contributors == (A, B, C, D)
+
+
+def test_reply_after_the_transcript_is_fixed_changes_nothing():
+    state = after(*contributed(A, B, C, D), DeadlinePassed())
+    for event in (*contributed(E), ContributionRejected(A, "invalid-proof"), ReplyRefused(E, "data"), DeadlinePassed()):
+        assert step(state, event) is state
+
+
+def test_rejected_reply_names_the_culprit_and_the_round_goes_on_without():
+    state = after(ContributionReceived(B), ContributionRejected(B, "invalid-proof"), *contributed(A, C, D, E))
+    assert state.phase is Phase.DECRYPTING
+    assert state.contributors == (A, C, D, E)
+    assert state.culprits == (B,)
+    assert state.contributions[B] is Standing.REJECTED
+
+
+def test_rejected_party_cannot_try_again():
+    state = after(ContributionReceived(B), ContributionRejected(B, "invalid-proof"))
+    for event in (*contributed(B), ContributionRejected(B, "malformed-message"), ReplyRefused(B, "data")):
+        assert step(state, event) is state
+    assert sent(state, SendQuery) == {A, C, D, E}
+
+
+@pytest.mark.parametrize("event", [ContributionVerified(A), ContributionRejected(A, "invalid-proof")])
+def test_verification_of_a_reply_that_never_came_or_is_judged_changes_nothing(event):
+    for state in (new_round(), after(*contributed(A))):
+        assert step(state, event) is state
+
+
+def test_refused_reply_is_not_waited_for():
+    state = after(ReplyRefused(C, "budget-exhausted"), *contributed(A, B, D, E))
+    assert state.phase is Phase.DECRYPTING
+    assert state.contributors == (A, B, D, E)
+
+
+def test_reply_after_a_refusal_counts():
+    state = after(ReplyRefused(C, "data"))
+    assert sent(state, SendQuery) == {A, B, D, E}
+    state = after(*contributed(C), state=state)
+    assert state.refusals == {}
+    assert state.verified_contributors == (C,)
+
+
+def test_round_ends_once_refusals_and_rejections_leave_too_few():
+    state = after(ReplyRefused(A, "budget-exhausted"), ContributionReceived(B), *contributed(C))
+    assert state.phase is Phase.COLLECTING
+    state = after(ContributionRejected(B, "invalid-proof"), state=state)
+    assert (state.phase, state.reason) == (Phase.ABORTED, AbortReason.TOO_FEW_PARTIES)
+    assert (dict(state.refusals), state.culprits) == ({A: "budget-exhausted"}, (B,))
+
+
+def test_member_outside_the_cohort_cannot_contribute_but_helps_to_decrypt():
+    state = new_round(cohort=(A, B, C, D))
+    for event in (ContributionReceived(E), ReplyRefused(E, "data")):
+        assert step(state, event) is state
+    state = after(*contributed(A, B, C, D), state=state)
+    assert sent(state, SendDecryptionRequest) == {A, B, C, D, E}
+    assert after(*decrypted(B, C, D, E), state=state).phase is Phase.RELEASED
+
+
+# Decrypting.
+
+
+def test_round_asks_as_many_as_needed_and_one_spare_contributors_first():
+    state = after(*contributed(E, B, C), DeadlinePassed(), state=new_round(quorum=3, threshold=3))
+    assert state.asked == {B, C, E, A}
+    assert sent(state, SendDecryptionRequest) == {B, C, E, A}
+    assert timers(state) == {PatiencePassed, RoundTimedOut}
+    assert state.waiting_for == 3
+
+
+def test_spare_stands_in_for_one_that_is_down():
+    state = after(*decrypted(A, B, D, E), state=decrypting(threshold=4))
+    assert state.phase is Phase.RELEASED
+    assert state.verified_partials == (A, B, D, E)
+
+
+def test_rest_is_asked_when_patience_has_passed():
+    state = after(*contributed(*PARTIES), *decrypted(A), state=new_round(quorum=4, threshold=2))
+    assert state.asked == {A, B, C}
+    for event in decrypted(E):
+        assert step(state, event) is state
+    state = after(PatiencePassed(), state=state)
+    assert sent(state, SendDecryptionRequest) == {B, C, D, E}
+    assert timers(state) == {RoundTimedOut}
+    assert after(*decrypted(E), state=state).phase is Phase.RELEASED
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [[PartialReceived(B), PartialRejected(B, "invalid-proof")], [DecryptionRefused(B, "equivocation")]],
+    ids=["wrong", "refused"],
+)
+def test_wrong_or_refused_partial_is_replaced_by_the_rest_at_once(failure):
+    state = after(*failure, state=after(*contributed(*PARTIES), state=new_round(quorum=4, threshold=2)))
+    assert state.asked == set(PARTIES)
+    assert sent(state, SendDecryptionRequest) == {A, C, D, E}
+    assert state.culprits == ((B,) if len(failure) == 2 else ())
+    assert after(*decrypted(D, E), state=state).verified_partials == (D, E)
+
+
+def test_partial_is_verified_before_it_counts():
+    state = after(*decrypted(A, B, C), PartialReceived(D), state=decrypting())
+    assert (state.phase, state.waiting_for) == (Phase.DECRYPTING, 1)
+    assert sent(state, VerifyPartial) == {D}
+    assert sent(state, SendDecryptionRequest) == {E}
+    assert after(PartialVerified(D), state=state).phase is Phase.RELEASED
+
+
+def test_partial_after_a_refusal_counts_and_the_refusal_is_forgotten():
+    state = after(DecryptionRefused(A, "overloaded"), *decrypted(A), state=decrypting())
+    assert state.refusals == {}
+    # Of five, one wrong partial beside the refusal that was taken back leaves exactly the four that are needed.
+    state = after(PartialReceived(B), PartialRejected(B, "invalid-proof"), state=state)
+    assert state.phase is Phase.DECRYPTING
+    assert after(*decrypted(C, D, E), state=state).phase is Phase.RELEASED
+
+
+def test_partial_is_taken_once():
+    state = after(PartialReceived(A), PartialRejected(A, "invalid-proof"), state=decrypting())
+    for event in (*decrypted(A), DecryptionRefused(A, "data"), PartialRejected(A, "invalid-proof")):
+        assert step(state, event) is state
+
+
+def test_round_ends_once_fewer_than_the_threshold_can_decrypt():
+    state = after(*decrypted(C, D), DecryptionRefused(A, "equivocation"), PartialReceived(B), state=decrypting())
+    assert state.phase is Phase.DECRYPTING
+    state = after(PartialRejected(B, "invalid-proof"), state=state)
+    assert (state.phase, state.reason, state.culprits) == (Phase.ABORTED, AbortReason.TOO_FEW_PARTIES, (B,))
+
+
+def test_refusals_of_the_query_do_not_count_as_refusals_to_decrypt():
+    state = after(ReplyRefused(C, "budget-exhausted"), *contributed(A, B, D, E))
+    assert state.refusals == {}
+    assert C in sent(state, SendDecryptionRequest)
+    assert after(*decrypted(A, B, C, D), state=state).phase is Phase.RELEASED
+
+
+# The end.
+
+
+@pytest.mark.parametrize("start", [new_round, decrypting], ids=["collecting", "decrypting"])
+@pytest.mark.parametrize(
+    ("event", "reason"), [(RoundCancelled(), AbortReason.CANCELLED), (RoundTimedOut(), AbortReason.TIMEOUT)]
+)
+def test_round_is_aborted_by_cancel_and_timeout(start, event, reason):
+    state = after(event, state=start())
+    assert (state.phase, state.reason) == (Phase.ABORTED, reason)
+    assert outstanding(state) == {EndJob()}
+    assert state.waiting_for == 0
+
+
+def test_released_round_opens_the_sum_and_takes_nothing_more():
+    state = after(*decrypted(A, B, C, D), state=decrypting())
+    assert outstanding(state) == {OpenSum()}
+    assert state.waiting_for == 0
+    for event in every_event(Event, {"party_id": PARTIES, "code": ("data",)}):
+        assert step(state, event) is state
