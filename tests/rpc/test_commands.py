@@ -25,6 +25,7 @@ from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.roster import founder_fingerprint
 from coterie_common.randomness import OsRandom
 from tests.support.desks import SECONDS, Aggregator, job_status
+from tests.support.models import make_model
 
 JOB = """
 name = "nursery"
@@ -142,6 +143,24 @@ def test_watch_of_a_job_that_does_not_complete_fails(run, final):
     status, out, _, _ = run("jobs", "watch", "nursery-1", prepare=with_statuses(job_status(final, reason="no luck")))
     assert status == 1
     assert f"{final.value}, round 2 of 3, no luck" in out
+
+
+def test_fetch_writes_the_model_and_says_what_it_promises(run, tmp_path):
+    model = make_model().to_bytes()
+    path = tmp_path / "tennis.json"
+    status, out, _, _ = run(
+        "models", "fetch", "tennis-1", "--out", str(path), prepare=lambda desk: setattr(desk, "file", model)
+    )
+    assert (status, out) == (0, f"{path}: ε = 1, δ = 0.00001 per record, 2 rounds\n")
+    assert path.read_bytes() == model
+
+
+def test_fetch_of_what_is_no_model_leaves_the_file_as_it_was(run, tmp_path):
+    path = tmp_path / "tennis.json"
+    path.write_text("before")
+    status, _, err, _ = run("models", "fetch", "tennis-1", "--out", str(path))
+    assert (status, path.read_text()) == (1, "before")
+    assert "[malformed-message]" in err
 
 
 def test_cancel_reaches_the_desk(run):

@@ -162,6 +162,19 @@ def test_broken_framing_ends_the_stream(federation, frames):
     asyncio.run(scenario())
 
 
+def test_stream_that_ends_inside_a_transfer_is_broken_framing(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
+            await party.greet("alpha", federation.roster)
+            first, *_ = split(bytes(2 * FRAME_BYTES))
+            await party.send_frames([first])
+            await party.call.done_writing()
+            assert await party.failure() == (StatusCode.INVALID_ARGUMENT, "malformed-message")
+
+    asyncio.run(scenario())
+
+
 def test_bad_messages_are_rejected_and_the_stream_goes_on(federation):
     async def scenario():
         aggregator = Aggregator(federation)

@@ -117,6 +117,7 @@ class RecordingOperatorDesk:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.failure: CoterieError | Exception | None = None
+        self.file = MODEL
         self.statuses = [job_status(JobState.PROPOSED), job_status(), job_status(JobState.COMPLETED)]
 
     def _called(self, *call: Any) -> None:
@@ -169,7 +170,7 @@ class RecordingOperatorDesk:
 
     async def model(self, job_id: JobId) -> bytes:
         self._called("model", job_id)
-        return MODEL
+        return self.file
 
 
 class Aggregator:
