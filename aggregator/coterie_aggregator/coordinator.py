@@ -19,9 +19,10 @@ import structlog
 
 from coterie_aggregator import job as job_machine
 from coterie_aggregator.context import Context, Outbox
-from coterie_aggregator.live_job import LiveJob, Submission
+from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.status import job_status, model_info
 from coterie_aggregator.store import StoredJob
+from coterie_aggregator.submission import Submission
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import NotFound, PeerError, RefusedError, StorageError, UnknownRound
 from coterie_common.identifiers import JobId, PartyId, parse_job_id

@@ -7,10 +7,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial as bind
-from typing import Any
 
 import structlog
 
@@ -19,17 +17,16 @@ from coterie_aggregator import round as round_machine
 from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
+from coterie_aggregator.submission import Progress, Submission
 from coterie_common import document
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.learning.agreement import PlannedJob, round_quorum
+from coterie_common.learning.agreement import round_quorum
 from coterie_common.learning.algorithm import Ask, Release
-from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import MODEL_BYTES
 from coterie_common.protocol.messages import (
     JobEnd,
     JobOutcome,
-    JobProposal,
     JobReply,
     ModelDelivery,
     ModelReceipt,
@@ -37,43 +34,10 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.session import SessionFields, body_digest
-from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
 from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What a job is made of.
-
-    Attributes:
-        proposal: signed.
-        planned: the specification, understood.
-        terms: as proposed.
-        submitter: id of who submitted it.
-        submitted_at: with time zone.
-    """
-
-    proposal: JobProposal
-    planned: PlannedJob
-    terms: JobTerms
-    submitter: PartyId
-    submitted_at: datetime
-
-    @property
-    def job_id(self) -> JobId:
-        """The job's id."""
-        return self.proposal.job_id
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What is stored with every round: the algorithm's state, and how many contributed to each release so far."""
-
-    state: Any
-    contributors: tuple[int, ...]
 
 
 class LiveJob:
@@ -205,13 +169,13 @@ class LiveJob:
             progress = await self._latest_progress()
             query = await self._create_query(number, progress)
             now = self._context.clock.now()
-            data, saved = aggregator_message_to_wire(query), self._encode(progress)
+            data, saved = aggregator_message_to_wire(query), self.submission.encode(progress)
             await self._context.write(store.start_round, self.job_id, number, data, saved, now)
         else:
             loaded = aggregator_message_from_wire(stored.query)
             if not isinstance(loaded, Query):
                 raise StorageError(f"the stored query of job {self.job_id} round {number} is another message")
-            query, progress = loaded, self._decode(stored.state)
+            query, progress = loaded, self.submission.decode(stored.state)
         fields = query.fields
         state = round_machine.AggregatorRound(
             parameters=round_machine.RoundParameters(
@@ -274,9 +238,9 @@ class LiveJob:
         event: machine.RoundReleased | machine.ModelFinished = machine.RoundReleased(number)
         if await self._context.compute(algorithm.next_ask, state) is None:
             transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
-            model = self._model(following, (*transcripts, transcript)).to_bytes()
+            model = self.submission.model(following, (*transcripts, transcript), self._context.roster).to_bytes()
             event = machine.ModelFinished()
-        saved = self._encode(following)
+        saved = self.submission.encode(following)
 
         def finish(now: datetime) -> None:
             self._context.store.finish_round(
@@ -294,30 +258,6 @@ class LiveJob:
             await self.take(event)
         finally:
             self._finishing = None
-
-    def _model(self, progress: Progress, transcripts: tuple[bytes, ...]) -> Model:
-        planned, proposal = self.submission.planned, self.submission.proposal
-        goal = planned.spec.privacy
-        return Model(
-            name=planned.spec.name,
-            algorithm=planned.spec.algorithm,
-            schema=planned.schema,
-            body=planned.algorithm.finish(progress.state),
-            lineage=Lineage(
-                federation=self._context.roster.federation,
-                job_id=self.job_id,
-                job_spec_digest=proposal.spec_digest.hex(),
-                roster_digest=proposal.roster_digest.hex(),
-                rounds=len(transcripts),
-                contributors=progress.contributors,
-                epsilon=goal.epsilon_text,
-                delta=goal.delta_text,
-                unit=goal.unit.value,
-                mechanism=goal.mechanism.value,
-                placement=goal.placement.value,
-                transcript_digests=tuple(digest.hex() for digest in transcripts),
-            ),
-        )
 
     async def _aborted(self, state: round_machine.AggregatorRound) -> None:
         reason = state.reason.value if state.reason else "unknown"
@@ -351,18 +291,8 @@ class LiveJob:
     async def _latest_progress(self) -> Progress:
         saved = await self._context.write(self._context.store.latest_state, self.job_id)
         if saved is not None:
-            return self._decode(saved)
+            return self.submission.decode(saved)
         planned = self.submission.planned
         return Progress(
             await self._context.compute(planned.algorithm.initial_state, planned.config, planned.schema), ()
         )
-
-    def _encode(self, progress: Progress) -> bytes:
-        state = self.submission.planned.algorithm.state_to_document(progress.state)
-        return document.encode({"state": state, "contributors": list(progress.contributors)})
-
-    def _decode(self, data: bytes) -> Progress:
-        planned = self.submission.planned
-        value = document.decode(data, "the stored state", most=MODEL_BYTES)
-        state = planned.algorithm.state_from_document(planned.config, planned.schema, value["state"])
-        return Progress(state, tuple(value["contributors"]))

@@ -12,6 +12,7 @@ from functools import partial as bind
 import structlog
 
 from coterie_aggregator import round as machine
+from coterie_aggregator import round_effects as effects
 from coterie_aggregator import round_events as events
 from coterie_aggregator.context import Context
 from coterie_aggregator.machine import Machine, Running
@@ -84,7 +85,7 @@ class LiveRound:
 
     def party_connected(self, party_id: PartyId) -> None:
         """Repeat what this party has not answered yet."""
-        self._machine.repeat([machine.SendQuery(party_id), machine.SendDecryptionRequest(party_id)])
+        self._machine.repeat([effects.SendQuery(party_id), effects.SendDecryptionRequest(party_id)])
 
     async def take(self, event: events.Event) -> None:
         """Take an event in the coordinator's task."""
@@ -135,21 +136,21 @@ class LiveRound:
         now = self._context.clock.now()
         await self._context.write(self._context.store.append_round_event, self._job_id, self._number, event, now)
 
-    def _start(self, effect: machine.Effect) -> Running | None:
+    def _start(self, effect: effects.Effect) -> Running | None:
         match effect:
-            case machine.SendQuery(party_id):
+            case effects.SendQuery(party_id):
                 self._context.send(party_id, self.query)
-            case machine.VerifyContribution(party_id):
+            case effects.VerifyContribution(party_id):
                 return self._spawn(self._verify_contribution(party_id))
-            case machine.SendDecryptionRequest(party_id):
+            case effects.SendDecryptionRequest(party_id):
                 return self._spawn(self._send_request(party_id))
-            case machine.VerifyPartial(party_id):
+            case effects.VerifyPartial(party_id):
                 return self._spawn(self._verify_partial(party_id))
-            case machine.OpenSum():
+            case effects.OpenSum():
                 return self._spawn(self._open_sum())
-            case machine.EndJob():
+            case effects.EndJob():
                 self._context.post(bind(self._aborted, self.state))
-            case machine.Timer(event):
+            case effects.Timer(event):
                 seconds = {
                     events.DeadlinePassed: self._settings.deadline_s,
                     events.PatiencePassed: self._settings.patience_s,

@@ -22,6 +22,16 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from coterie_aggregator.round_effects import (
+    Effect,
+    EndJob,
+    OpenSum,
+    SendDecryptionRequest,
+    SendQuery,
+    Timer,
+    VerifyContribution,
+    VerifyPartial,
+)
 from coterie_aggregator.round_events import (
     ContributionReceived,
     ContributionRejected,
@@ -135,54 +145,6 @@ class AggregatorRound:
         if self.phase is Phase.DECRYPTING:
             return max(0, self.parameters.decryption_threshold - len(self.verified_partials))
         return 0
-
-
-@dataclass(frozen=True, slots=True)
-class SendQuery:
-    """Send the query to this party, also again when it connects."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyContribution:
-    """Run ``verify_reply`` on the spooled reply."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class SendDecryptionRequest:
-    """Send the decryption request for the fixed transcript, also again when the party connects."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyPartial:
-    """Run ``verify_partial`` on the spooled partial decryption."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSum:
-    """Combine the verified partial decryptions and update the algorithm's state."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndJob:
-    """The round was aborted: its reservation stays spent, and the plan affords no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timer:
-    """Deliver this event after the time that the job gives it; it lapses when no longer outstanding."""
-
-    event: DeadlinePassed | PatiencePassed | RoundTimedOut
-
-
-Effect = SendQuery | VerifyContribution | SendDecryptionRequest | VerifyPartial | OpenSum | EndJob | Timer
 
 
 def step(state: AggregatorRound, event: Event) -> AggregatorRound:

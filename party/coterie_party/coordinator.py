@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from fractions import Fraction
 from typing import Any
 
 import structlog
@@ -36,7 +35,6 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, plan_job
-from coterie_common.learning.algorithm import Records
 from coterie_common.learning.dataset import Dataset
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
@@ -67,7 +65,7 @@ from coterie_common.wire.federation import party_message_from_wire, party_messag
 from coterie_party import answering
 from coterie_party import round as round_machine
 from coterie_party.context import Context
-from coterie_party.datasets import load_dataset, set_aside_split
+from coterie_party.datasets import load_records
 from coterie_party.models import keep_model
 from coterie_party.policy import check_floors
 from coterie_party.proposals import reply_to
@@ -284,7 +282,7 @@ class Coordinator:
                 raise DataError(f"the data set {job.dataset} is not bound any more in party.toml")
             salt = await self._context.write(self._context.store.salt, job.dataset, self._context.random)
             self._datasets[job.job_id] = await self._context.compute(
-                _load, binding.path, Fraction(binding.set_aside), planned, salt
+                load_records, binding.path, planned.schema, planned.algorithm.records, binding.set_aside, salt
             )
         return self._datasets[job.job_id]
 
@@ -343,11 +341,3 @@ class Coordinator:
             await self._send(message)
         except TransientError:
             log.debug("not sent, the stream has ended", kind=type(message).__name__)
-
-
-def _load(path: Any, fraction: Fraction, planned: PlannedJob, salt: bytes) -> Dataset:
-    dataset = load_dataset(path, planned.schema)
-    if planned.algorithm.records is Records.ALL:
-        return dataset
-    training, set_aside = set_aside_split(dataset, fraction, salt)
-    return training if planned.algorithm.records is Records.TRAINING else set_aside

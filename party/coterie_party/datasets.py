@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ import numpy as np
 
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import ConfigurationError, DataError
+from coterie_common.learning.algorithm import Records
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
 from coterie_common.learning.schema import Schema
@@ -58,6 +60,15 @@ def load_dataset(path: Path, schema: Schema) -> Dataset:
     if table.num_rows > schema.max_records:
         raise DataError(f"{path}: {table.num_rows} records, but the schema allows max_records = {schema.max_records}")
     return _check_cells(path, table, schema, first_row=1 if suffix == ".parquet" else 2)
+
+
+def load_records(path: Path, schema: Schema, records: Records, set_aside: Decimal, salt: bytes) -> Dataset:
+    """Read a file and keep the kind of records that an algorithm counts; see ``load_dataset``, ``set_aside_split``."""
+    dataset = load_dataset(path, schema)
+    if records is Records.ALL:
+        return dataset
+    training, evaluation = set_aside_split(dataset, Fraction(set_aside), salt)
+    return training if records is Records.TRAINING else evaluation
 
 
 def set_aside_split(dataset: Dataset, fraction: Fraction, salt: bytes) -> tuple[Dataset, Dataset]:

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What a job is made of, how far its algorithm has come, and the model that it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from coterie_common import document
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.learning.agreement import PlannedJob
+from coterie_common.learning.model import Lineage, Model
+from coterie_common.limits import MODEL_BYTES
+from coterie_common.protocol.messages import JobProposal
+from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.terms import JobTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is stored with every round: the algorithm's state, and how many contributed to each release so far."""
+
+    state: Any
+    contributors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a job is made of.
+
+    Attributes:
+        proposal: signed.
+        planned: the specification, understood.
+        terms: as proposed.
+        submitter: id of who submitted it.
+        submitted_at: with time zone.
+    """
+
+    proposal: JobProposal
+    planned: PlannedJob
+    terms: JobTerms
+    submitter: PartyId
+    submitted_at: datetime
+
+    @property
+    def job_id(self) -> JobId:
+        """The job's id."""
+        return self.proposal.job_id
+
+    def encode(self, progress: Progress) -> bytes:
+        """Return what is stored with a round."""
+        state = self.planned.algorithm.state_to_document(progress.state)
+        return document.encode({"state": state, "contributors": list(progress.contributors)})
+
+    def decode(self, data: bytes) -> Progress:
+        """Read what ``encode`` wrote."""
+        value = document.decode(data, "the stored state", most=MODEL_BYTES)
+        state = self.planned.algorithm.state_from_document(self.planned.config, self.planned.schema, value["state"])
+        return Progress(state, tuple(value["contributors"]))
+
+    def model(self, progress: Progress, transcripts: tuple[bytes, ...], roster: Roster) -> Model:
+        """Return the finished model with its lineage; ``transcripts`` are the digests of all released rounds."""
+        goal = self.planned.spec.privacy
+        return Model(
+            name=self.planned.spec.name,
+            algorithm=self.planned.spec.algorithm,
+            schema=self.planned.schema,
+            body=self.planned.algorithm.finish(progress.state),
+            lineage=Lineage(
+                federation=roster.federation,
+                job_id=self.job_id,
+                job_spec_digest=self.proposal.spec_digest.hex(),
+                roster_digest=self.proposal.roster_digest.hex(),
+                rounds=len(transcripts),
+                contributors=progress.contributors,
+                epsilon=goal.epsilon_text,
+                delta=goal.delta_text,
+                unit=goal.unit.value,
+                mechanism=goal.mechanism.value,
+                placement=goal.placement.value,
+                transcript_digests=tuple(digest.hex() for digest in transcripts),
+            ),
+        )
