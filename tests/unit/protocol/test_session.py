@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from coterie_common.errors import MalformedMessage
+from coterie_common.identifiers import PartyId
+from coterie_common.limits import ROUNDS_MOST
+from coterie_common.privacy.noise import Unit
+from coterie_common.protocol.session import SessionFields, body_digest
+from tests.support.federation import digest_of, make_federation
+from tests.support.message_strategies import session_fields
+
+FEDERATION = make_federation()
+FIELDS = FEDERATION.fields(round_number=2, previous_transcript=digest_of("round 1"))
+TERMS = FIELDS.terms
+
+CHANGES: list[tuple[str, Any]] = [
+    ("roster_digest", digest_of("another roster")),
+    ("key_epoch", 2),
+    ("job_id", "job-2"),
+    ("spec_digest", digest_of("another spec")),
+    ("round_number", 3),
+    ("body_digest", digest_of("another body")),
+    ("cohort", FIELDS.cohort[:4]),
+    ("round_quorum", 5),
+    ("previous_transcript", digest_of("another transcript")),
+    ("terms", replace(TERMS, l0=3)),
+    ("terms", replace(TERMS, linf=2)),
+    ("terms", replace(TERMS, unit=Unit.PARTY)),
+    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, length=5))),
+    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, scale_bits=3))),
+    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, lower=-1))),
+    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, upper=101))),
+    ("terms", replace(TERMS, noise=replace(TERMS.noise, variance=Fraction(301)))),
+    ("terms", replace(TERMS, noise=replace(TERMS.noise, shares=2))),
+]
+
+
+def test_every_field_is_changed_below() -> None:
+    assert {name for name, _ in CHANGES} == {field.name for field in fields(SessionFields)}
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGES, ids=lambda value: value if isinstance(value, str) else "")
+def test_session_id_with_another_field_differs(name: str, value: Any) -> None:
+    changed = replace(FIELDS, **{name: value})
+    assert changed.session_id != FIELDS.session_id
+
+
+def test_session_ids_of_all_changes_differ_from_each_other() -> None:
+    ids = {replace(FIELDS, **{name: value}).session_id for name, value in CHANGES}
+    assert len(ids) == len(CHANGES)
+
+
+def test_session_id_frames_the_cohort() -> None:
+    one = replace(FIELDS, cohort=(PartyId("a"), PartyId("bc")), round_quorum=2)
+    other = replace(FIELDS, cohort=(PartyId("ab"), PartyId("c")), round_quorum=2)
+    assert one.session_id != other.session_id
+
+
+@given(session_fields(), session_fields())
+def test_session_ids_are_equal_for_equal_fields_only(one: SessionFields, other: SessionFields) -> None:
+    assert (one.session_id == other.session_id) == (one == other)
+    assert len(one.session_id) == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in ("roster_digest", "spec_digest", "body_digest") for value in (b"", bytes(31))),
+        ("previous_transcript", bytes(31)),
+        ("previous_transcript", b""),
+        ("round_number", 0),
+        ("round_number", -1),
+        ("round_number", 1),
+        ("round_number", ROUNDS_MOST + 1),
+        ("cohort", tuple(reversed(FIELDS.cohort))),
+        ("cohort", (*FIELDS.cohort, FIELDS.cohort[-1])),
+        ("cohort", ()),
+        ("round_quorum", 0),
+        ("round_quorum", 6),
+    ],
+)
+def test_fields_that_cannot_be_raise(name: str, value: Any) -> None:
+    with pytest.raises(MalformedMessage) as refusal:
+        replace(FIELDS, **{name: value})
+    assert refusal.value.code == "malformed-message"
+
+
+def test_first_round_with_a_previous_transcript_raises() -> None:
+    with pytest.raises(MalformedMessage, match="only the first round"):
+        FEDERATION.fields(previous_transcript=digest_of("round 0"))
+
+
+def test_body_digest_differs_for_another_body() -> None:
+    assert body_digest(b"{}") != body_digest(b"{} ")
