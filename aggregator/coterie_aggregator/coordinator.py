@@ -171,7 +171,6 @@ class Coordinator:
         except PeerError as error:
             if not error.culprits:
                 error.culprits = (party_id,)
-            log.warning("message rejected", party=party_id, code=error.code, why=error.message)
             raise
 
     async def _handle(self, party_id: PartyId, message: PartyMessage) -> None:
