@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import email
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -115,7 +116,6 @@ def test_sdist_contains_what_building_and_testing_need(sdist: Path) -> None:
 
 
 def test_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "source", filter="data")
+    shutil.unpack_archive(sdist, tmp_path / "source")
     rebuilt = build("wheel", tmp_path / "source" / f"coterie-{VERSION}", tmp_path / "wheel")
     assert names_in(rebuilt) == names_in(wheel)
