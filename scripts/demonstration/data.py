@@ -19,6 +19,8 @@ NURSERY_JOB = ROOT / "examples" / "jobs" / "nursery-tree.toml"
 HELD_OUT = 0.2
 BINS = 8
 LEVELS_MOST = 100
+CELLS_PER_LEVEL = 10_000
+"""About 125 ciphertexts a reply at 2048 bits, which takes a few seconds a level."""
 
 Row = dict[str, str]
 
@@ -80,7 +82,7 @@ def derived_table(rows: list[Row], label: str, dataset: str) -> dict[str, Any]:
     """
     if label not in rows[0]:
         raise DataProblem(f"there is no column {label}; the file has {', '.join(rows[0])}")
-    columns = []
+    columns: list[dict[str, Any]] = []
     for name in rows[0]:
         cells = [row[name] for row in rows]
         if None in cells or "" in cells:
@@ -95,11 +97,13 @@ def derived_table(rows: list[Row], label: str, dataset: str) -> dict[str, Any]:
         if len(levels) > LEVELS_MOST or len(levels) < 2:
             raise DataProblem(f"column {name} has {len(levels)} different values; 2 to {LEVELS_MOST} can be used")
         columns.append({"name": name, "levels": levels})
+    classes = next(len(column["levels"]) for column in columns if column["name"] == label)
+    cells = sum(len(column.get("levels", range(BINS))) for column in columns if column["name"] != label) * classes
     return {
         "name": f"{dataset}-tree",
         "algorithm": "decision_tree",
         "dataset": dataset,
-        "config": {"max_depth": 3, "max_nodes": 64},
+        "config": {"max_depth": 3, "max_nodes": max(1, min(64, CELLS_PER_LEVEL // cells))},
         "privacy": {"epsilon": "1", "delta": "0.00001"},
         "schema": {"label": label, "max_records": max(1000, len(rows)), "columns": columns},
     }
