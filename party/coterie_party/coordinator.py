@@ -34,7 +34,7 @@ from coterie_common.errors import (
     UnknownRound,
 )
 from coterie_common.identifiers import JobId
-from coterie_common.learning.agreement import PlannedJob, plan_job
+from coterie_common.learning.agreement import PlannedJob, plan_job, round_quorum
 from coterie_common.learning.dataset import Dataset
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
@@ -158,15 +158,17 @@ class Coordinator:
             raise ConsentDenied("this party did not accept the job")
         if job.outcome is not None:
             raise StaleRound("the job has ended")
+        planned = self._plan(job)
         accepted = AcceptedJob(
             spec_digest=job.spec_digest,
             terms=JobTerms.from_bytes(job.terms),
+            round_quorum=round_quorum(planned.spec, self._context.roster.parameters),
             previous_cohort=await self._context.write(self._context.store.previous_cohort, job.job_id),
             transcripts=await self._context.write(self._context.store.transcripts, job.job_id),
         )
         verify_query(query, self._context.party_id, self._context.roster, accepted)
         check_floors(self._context.policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
-        await self._context.compute(answering.check_ask, query, self._plan(job))
+        await self._context.compute(answering.check_ask, query, planned)
         await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
 
     async def _delivery(self, delivery: ModelDelivery) -> None:

@@ -12,7 +12,6 @@ from coterie_common.errors import (
     NoiseInsufficient,
     NotInCohort,
     ParameterMismatch,
-    QuorumTooSmall,
     UnknownRound,
 )
 from coterie_common.identifiers import PartyId
@@ -30,12 +29,14 @@ class AcceptedJob:
     Attributes:
         spec_digest: of the accepted specification.
         terms: accepted for each round.
+        round_quorum: that the specification names, or else the federation's.
         previous_cohort: of the latest round that it accepted; ``None`` before the first.
         transcripts: round number → transcript digest of the rounds that it helped to open.
     """
 
     spec_digest: bytes
     terms: JobTerms
+    round_quorum: int
     previous_cohort: tuple[PartyId, ...] | None
     transcripts: dict[int, bytes]
 
@@ -93,14 +94,14 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob
         raise NotInCohort("this party is not in the cohort of the query")
     if job.previous_cohort is not None and not set(fields.cohort) <= set(job.previous_cohort):
         raise NotInCohort("the cohort of the query has members that an earlier round of the job did not have")
-    # 7. The quorum is the federation's or higher, and the noise is sized for it.
+    # 7. The quorum is the job's, at least the federation's, and the noise is sized for it. The cohort is no smaller.
     shares = roster.parameters.honest_shares(fields.round_quorum)
+    if fields.round_quorum != job.round_quorum:
+        raise ParameterMismatch(f"the quorum of the query is {fields.round_quorum}, that of the job {job.round_quorum}")
     if terms.noise.placement is Placement.DISTRIBUTED and terms.noise.shares > shares:
         raise NoiseInsufficient(
             f"the noise is divided by {terms.noise.shares} although only {shares} honest shares are guaranteed"
         )
-    if len(fields.cohort) < roster.parameters.quorum:
-        raise QuorumTooSmall(f"a cohort of {len(fields.cohort)} is below the quorum of {roster.parameters.quorum}")
     # 8. It continues from the release that this party helped to open.
     seen = job.transcripts.get(fields.round_number - 1)
     if seen is not None and seen != fields.previous_transcript:

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.errors import CoterieError
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.privacy.noise import NoiseTerms, Placement
+from coterie_common.protocol.messages import JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
+from coterie_common.protocol.terms import JobTerms
+from coterie_common.protocol.verification.query import (
+    AcceptedJob,
+    verify_delivery,
+    verify_job_end,
+    verify_proposal,
+    verify_query,
+)
+from tests.support.federation import JOB, Federation, digest_of, make_federation
+from tests.support.seeded_random import SeededRandom
+
+FEDERATION = make_federation()
+OWN = FEDERATION.parties[0]
+OUTSIDER = SigningKey.generate(SeededRandom("outsider"))
+ROUND_1 = digest_of("transcript of round 1")
+TWO_ROUNDS = JobTerms((FEDERATION.terms(6), FEDERATION.terms(9)))
+
+
+ACCEPTED = AcceptedJob(
+    spec_digest=digest_of("spec"), terms=TWO_ROUNDS, round_quorum=4, previous_cohort=None, transcripts={}
+)
+
+
+def accepted(**changes: Any) -> AcceptedJob:
+    return replace(ACCEPTED, **changes)
+
+
+def second(**changes: Any) -> Query:
+    """The query of a second round."""
+    later: dict[str, Any] = {"round_number": 2, "previous_transcript": ROUND_1, "terms": FEDERATION.terms(9)}
+    return FEDERATION.query(**(later | changes))
+
+
+def other_noise(federation: Federation) -> Query:
+    terms = federation.terms()
+    return federation.query(terms=replace(terms, noise=replace(terms.noise, variance=Fraction(1))))
+
+
+def signed_by_an_outsider(federation: Federation) -> Query:
+    query = federation.query()
+    label, items = Query.signed_items(query.fields.session_id)
+    return replace(query, signature=OUTSIDER.sign(label, *items))
+
+
+def other_scale(federation: Federation) -> Query:
+    terms = federation.terms()
+    return federation.query(terms=replace(terms, encoding=replace(terms.encoding, scale_bits=0)))
+
+
+@dataclass(frozen=True)
+class Bad:
+    check: int
+    name: str
+    code: str
+    make: Callable[[Federation], Query]
+    job: AcceptedJob = ACCEPTED
+
+
+FOUR_SHARES = replace(FEDERATION.terms(), noise=replace(FEDERATION.terms().noise, shares=4))
+COHORT = tuple(sorted(FEDERATION.parties))
+STRANGER = PartyId("stranger")
+OTHER_JOB = JobId("job-2")
+
+BAD = [
+    Bad(1, "another roster", "parameter-mismatch", lambda f: f.query(roster_digest=digest_of("another"))),
+    Bad(1, "another key epoch", "parameter-mismatch", lambda f: f.query(key_epoch=2)),
+    Bad(2, "no signature", "invalid-signature", lambda f: replace(f.query(), signature=bytes(64))),
+    Bad(2, "another signer", "invalid-signature", signed_by_an_outsider),
+    Bad(
+        2,
+        "signature of another round",
+        "invalid-signature",
+        lambda f: replace(second(), signature=f.query().signature),
+    ),
+    Bad(3, "another body", "malformed-message", lambda f: replace(f.query(), body=b'{"length":5}')),
+    Bad(4, "another specification", "equivocation", lambda f: f.query(spec_digest=digest_of("other spec"))),
+    Bad(
+        5,
+        "a round beyond the plan",
+        "unknown-round",
+        lambda f: f.query(round_number=3, previous_transcript=ROUND_1),
+    ),
+    Bad(5, "less noise", "parameter-mismatch", other_noise),
+    Bad(5, "another scale", "parameter-mismatch", other_scale),
+    Bad(5, "terms of another round", "malformed-message", lambda f: f.query(terms=f.terms(9))),
+    Bad(6, "a stranger in the cohort", "not-in-cohort", lambda f: f.query(cohort=(*COHORT, STRANGER))),
+    Bad(6, "a cohort without this party", "not-in-cohort", lambda f: f.query(cohort=COHORT[1:])),
+    Bad(6, "a cohort that grew", "not-in-cohort", lambda f: second(), accepted(previous_cohort=COHORT[:4])),
+    Bad(7, "quorum below the federation's", "quorum-too-small", lambda f: f.query(round_quorum=3)),
+    Bad(7, "quorum below the job's", "parameter-mismatch", lambda f: f.query(), accepted(round_quorum=5)),
+    Bad(7, "quorum above the job's", "parameter-mismatch", lambda f: f.query(round_quorum=5)),
+    Bad(
+        7,
+        "noise for more shares than are honest",
+        "noise-insufficient",
+        lambda f: f.query(terms=FOUR_SHARES),
+        # what a party would have accepted only by mistake
+        accepted(terms=JobTerms((FOUR_SHARES,))),
+    ),
+    Bad(
+        8,
+        "another release to continue from",
+        "equivocation",
+        lambda f: second(previous_transcript=digest_of("another release")),
+        accepted(transcripts={1: ROUND_1}),
+    ),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_query_with_one_thing_wrong_raises_with_its_code(bad: Bad) -> None:
+    with pytest.raises(CoterieError) as refusal:
+        verify_query(bad.make(FEDERATION), OWN, FEDERATION.roster, bad.job)
+    assert refusal.value.code == bad.code
+
+
+def test_every_numbered_check_is_exercised() -> None:
+    assert {bad.check for bad in BAD} == set(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("query", "job"),
+    [
+        (FEDERATION.query(), ACCEPTED),
+        # fewer values than planned
+        (FEDERATION.query(terms=FEDERATION.terms(5)), ACCEPTED),
+        # the same round again
+        (FEDERATION.query(), accepted(previous_cohort=COHORT)),
+        (second(), accepted(previous_cohort=COHORT, transcripts={1: ROUND_1})),
+        # a member was lost
+        (second(cohort=COHORT[:4]), accepted(previous_cohort=COHORT, transcripts={1: ROUND_1})),
+        # this party did not help to open the round before
+        (second(), accepted(previous_cohort=COHORT)),
+        (FEDERATION.query(round_quorum=5), accepted(round_quorum=5)),
+    ],
+    ids=["first", "shortened", "again", "second", "smaller cohort", "not seen before", "higher quorum"],
+)
+def test_query_that_keeps_to_the_job_is_accepted(query: Query, job: AcceptedJob) -> None:
+    verify_query(query, OWN, FEDERATION.roster, job)
+
+
+@pytest.mark.parametrize("placement", [Placement.LOCAL, Placement.NONE])
+def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(placement: Placement) -> None:
+    noise = FEDERATION.terms().noise
+    variance = noise.variance if placement is Placement.LOCAL else None
+    terms = replace(
+        FEDERATION.terms(),
+        noise=NoiseTerms(mechanism=noise.mechanism, placement=placement, variance=variance, shares=5),
+    )
+    verify_query(FEDERATION.query(terms=terms), OWN, FEDERATION.roster, accepted(terms=JobTerms((terms,))))
+
+
+# The other things that an aggregator signs.
+
+
+def proposal(**changes: Any) -> JobProposal:
+    values = {"job_id": JOB, "roster_digest": FEDERATION.roster.digest(), "spec": b"spec", "terms": b"terms"}
+    label, items = JobProposal.signed_items(**(values | changes))
+    return JobProposal(**(values | changes), signature=FEDERATION.aggregator_key.sign(label, *items))
+
+
+def delivery() -> ModelDelivery:
+    label, items = ModelDelivery.signed_items(JOB, b"model")
+    return ModelDelivery(job_id=JOB, model=b"model", signature=FEDERATION.aggregator_key.sign(label, *items))
+
+
+def job_end() -> JobEnd:
+    label, items = JobEnd.signed_items(JOB, JobOutcome.CANCELLED, "why")
+    signature = FEDERATION.aggregator_key.sign(label, *items)
+    return JobEnd(job_id=JOB, outcome=JobOutcome.CANCELLED, reason="why", signature=signature)
+
+
+def test_what_the_aggregator_signed_is_accepted() -> None:
+    verify_proposal(proposal(), FEDERATION.roster)
+    verify_delivery(delivery(), FEDERATION.roster)
+    verify_job_end(job_end(), FEDERATION.roster)
+
+
+def test_proposal_under_another_roster_raises() -> None:
+    with pytest.raises(CoterieError) as refusal:
+        verify_proposal(proposal(roster_digest=digest_of("another")), FEDERATION.roster)
+    assert refusal.value.code == "parameter-mismatch"
+
+
+@pytest.mark.parametrize(
+    ("verify", "message"),
+    [
+        (verify_proposal, replace(proposal(), spec=b"other")),
+        (verify_proposal, replace(proposal(), terms=b"other")),
+        (verify_proposal, replace(proposal(), job_id=OTHER_JOB)),
+        (verify_proposal, replace(proposal(), signature=bytes(64))),
+        (verify_delivery, replace(delivery(), model=b"other")),
+        (verify_delivery, replace(delivery(), job_id=OTHER_JOB)),
+        (verify_delivery, replace(delivery(), signature=job_end().signature)),
+        (verify_job_end, replace(job_end(), outcome=JobOutcome.COMPLETED)),
+        (verify_job_end, replace(job_end(), reason="because")),
+        (verify_job_end, replace(job_end(), job_id=OTHER_JOB)),
+    ],
+    ids=lambda value: "" if callable(value) else type(value).__name__,
+)
+def test_what_the_aggregator_did_not_sign_raises(verify: Callable[..., None], message: Any) -> None:
+    with pytest.raises(CoterieError) as refusal:
+        verify(message, FEDERATION.roster)
+    assert refusal.value.code == "invalid-signature"
