@@ -55,6 +55,7 @@ async def serve(root: Path, membership: AggregatorMembership) -> None:
 async def _serve(membership: AggregatorMembership, store: AggregatorStore, spool: Spool) -> None:
     roster = membership.signed_roster.roster
     encryptor = Encryptor(membership.key.public_key)
+    random = OsRandom()
 
     def make_context(post: Callable[[Callable[[], Awaitable[None]]], None]) -> Context:
         return Context(
@@ -65,6 +66,7 @@ async def _serve(membership: AggregatorMembership, store: AggregatorStore, spool
             store=store,
             spool=spool,
             clock=SystemClock(),
+            random=random,
             writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
             workers=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker"),
             post=post,
@@ -72,7 +74,6 @@ async def _serve(membership: AggregatorMembership, store: AggregatorStore, spool
 
     coordinator = Coordinator(make_context)
     await coordinator.start()
-    random = OsRandom()
     server = await start_server(
         str(membership.config.listen),
         membership.tls,

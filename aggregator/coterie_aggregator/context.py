@@ -22,6 +22,7 @@ from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import AggregatorMessage
 from coterie_common.protocol.roster import Roster
+from coterie_common.randomness import RandomSource
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class Context:
         store: durable state; called on the ``writer`` thread only.
         spool: contributions and partial decryptions on disk.
         clock: wall and monotonic time.
+        random: names jobs; nothing secret at the aggregator is drawn.
         writer: one thread that owns the database.
         workers: threads for big-integer work.
         post: hands a piece of work to the coordinator's one task, in order.
@@ -60,6 +62,7 @@ class Context:
     store: AggregatorStore
     spool: Spool
     clock: Clock
+    random: RandomSource
     writer: ThreadPoolExecutor
     workers: ThreadPoolExecutor
     post: Callable[[Callable[[], Awaitable[None]]], None]

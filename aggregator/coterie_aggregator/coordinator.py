@@ -9,7 +9,6 @@ decisions are in ``job`` and ``round``.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from functools import partial as bind
@@ -234,7 +233,7 @@ class Coordinator:
         parameters = self._context.roster.parameters
         terms = await self._context.compute(propose_terms, planned, parameters)
         check_capacity(terms, parameters.parties, self._context.key.public_key)
-        job_id = parse_job_id(f"{planned.spec.name}-{secrets.token_hex(4)}")
+        job_id = parse_job_id(f"{planned.spec.name}-{self._context.random.token_bytes(4).hex()}")
         roster_digest, terms_bytes = self._context.roster.digest(), terms.to_bytes()
         label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms_bytes)
         proposal = JobProposal(
