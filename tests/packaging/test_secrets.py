@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Where a secret is taken out of its wrapping: few modules, each of which somebody has looked at."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from tests.support.repository import module_name, sources
+
+# Adding a module here is a decision: what it reveals must go into arithmetic, a seal or a 0600 file, never into text.
+REVEALING = {
+    "coterie.founding.home": "the authority's and founder's keys, into the locked key file",
+    "coterie_common.crypto.certificates": "a TLS key, to sign a certificate request",
+    "coterie_common.crypto.identity": "seeds, into the library's key objects and into locked files",
+    "coterie_common.crypto.keystore": "passwords, into scrypt",
+    "coterie_common.crypto.paillier": "encryption randomness, into the exponent",
+    "coterie_common.crypto.proofs.partial_decryption": "the key share, into the response that a nonce hides",
+    "coterie_common.crypto.proofs.plaintext_knowledge": "encryption randomness, into the response that a nonce hides",
+    "coterie_common.crypto.threshold": "the key share, into the exponent and into locked or sealed bytes",
+    "coterie_common.key_files": "a daemon's TLS key, into a file that only its owner reads",
+    "coterie_common.rpc.credentials": "the TLS key, into gRPC",
+}
+
+
+def reveals(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "reveal"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    )
+
+
+def test_secrets_are_revealed_only_where_it_was_decided() -> None:
+    assert {module_name(path) for path in sources() if reveals(path)} == set(REVEALING)
