@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A whole federation in one process: real coordinators and stores, messages in their wire format, but no gRPC."""
+"""A whole federation in one process: real coordinators, stores and keys, messages in their wire format, but no gRPC.
+
+A test watches and changes what passes (``intercept``, ``passed``), puts in messages of its own (``to_party``,
+``to_aggregator``), and takes parties or the aggregator away at any time, also in the middle of a write (``Crash``).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
+
+from sqlalchemy import Engine
 
 from coterie_aggregator.context import Context as AggregatorContext
 from coterie_aggregator.coordinator import Coordinator as AggregatorCoordinator
@@ -18,13 +26,15 @@ from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.certificates import Identity, Role
+from coterie_common.crypto.threshold import KeyShare
 from coterie_common.database import open_database
-from coterie_common.errors import CoterieError
+from coterie_common.errors import CoterieError, PeerError, RefusedError, TransientError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import AggregatorMessage, PartyMessage, Rejection
+from coterie_common.protocol.messages import AggregatorMessage, Message, PartyMessage, Rejection
 from coterie_common.protocol.progress import JobStatus
 from coterie_common.randomness import OsRandom
+from coterie_common.rpc.stream import rejection_of
 from coterie_common.wire.federation import (
     aggregator_message_from_wire,
     aggregator_message_to_wire,
@@ -32,117 +42,163 @@ from coterie_common.wire.federation import (
     party_message_to_wire,
 )
 from coterie_party.config import DatasetBinding
-from coterie_party.context import Context as PartyContext
 from coterie_party.coordinator import Coordinator as PartyCoordinator
 from coterie_party.policy import Budget, Policy
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import PartyStore
+from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPartyContext, no_crash
 from tests.support.federation import Federation
 
-Intercept = Callable[[PartyId, PartyMessage | AggregatorMessage], "PartyMessage | AggregatorMessage | None"]
+SECONDS = 30.0
+"""Patience with something that must happen; reached only by a failing test."""
+
+FOUNDER = "founder"
+OPERATOR = PartyId("operator")
+
+Intercept = Callable[[PartyId, Message], Message | None]
+"""Sees each message with the party at the other end of its stream; returns what passes instead, or ``None``."""
 
 
-def generous_policy() -> Policy:
-    return Policy(
-        automatic=True,
-        algorithms=("decision_tree", "statistics", "evaluation"),
-        epsilon_per_job=Decimal(10),
-        delta_per_job=Decimal("1e-4"),
-        lifetime=Budget(epsilon=Decimal(1000), delta=Decimal("1e-4")),
-    )
+def generous_policy(**changes: object) -> Policy:
+    values: dict[str, object] = {
+        "automatic": True,
+        "algorithms": ("decision_tree", "statistics", "evaluation"),
+        "epsilon_per_job": Decimal(10),
+        "delta_per_job": Decimal("1e-4"),
+        "lifetime": Budget(epsilon=Decimal(1000), delta=Decimal("1e-4")),
+    }
+    return Policy(**(values | changes))  # type: ignore[arg-type]  # names of the policy's entries
 
 
 class _Link:
-    """One party's stream: two queues of wire bytes, each read by a task."""
+    """One party's stream: two queues of wire bytes, each read by a task, as the connection and the service do it."""
 
     def __init__(self, federation: InProcessFederation, party_id: PartyId) -> None:
         self._federation = federation
         self._party_id = party_id
-        self._down: asyncio.Queue[bytes] = asyncio.Queue()
-        self._up: asyncio.Queue[bytes] = asyncio.Queue()
+        self._party = federation.parties[party_id]
+        self._aggregator = federation.aggregator
+        self.down: asyncio.Queue[bytes] = asyncio.Queue()
+        self.up: asyncio.Queue[bytes] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         self._tasks = [asyncio.create_task(self._pump_down()), asyncio.create_task(self._pump_up())]
-        await self._federation.parties[self._party_id].connected(self._say)
-        await self._federation.aggregator.party_connected(self._party_id, self)
+        await self._party.connected(self.say)
+        await self._aggregator.party_connected(self._party_id, self)
 
-    async def close(self) -> None:
+    async def close(self, *, tell_aggregator: bool) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._federation.aggregator.party_disconnected(self._party_id, self)
+        await self._party.disconnected()
+        if tell_aggregator:
+            await self._aggregator.party_disconnected(self._party_id, self)
 
     async def send(self, message: AggregatorMessage) -> None:
-        changed = self._federation.intercept(self._party_id, message)
-        if changed is not None:
-            self._down.put_nowait(aggregator_message_to_wire(changed))  # type: ignore[arg-type]  # same direction
+        passing = self._federation.see(self._party_id, message)
+        if passing is not None:
+            self.down.put_nowait(aggregator_message_to_wire(cast(AggregatorMessage, passing)))
 
-    async def _say(self, message: PartyMessage) -> None:
-        changed = self._federation.intercept(self._party_id, message)
-        if changed is not None:
-            self._up.put_nowait(party_message_to_wire(changed))  # type: ignore[arg-type]  # same direction
+    async def say(self, message: PartyMessage) -> None:
+        passing = self._federation.see(self._party_id, message)
+        if passing is not None:
+            self.up.put_nowait(party_message_to_wire(cast(PartyMessage, passing)))
 
     async def _pump_down(self) -> None:
         while True:
-            message = aggregator_message_from_wire(await self._down.get())
+            message = aggregator_message_from_wire(await self.down.get())
             try:
-                await self._federation.parties[self._party_id].message(message)
-            except CoterieError as error:
+                await self._party.message(message)
+            except (PeerError, RefusedError, TransientError) as error:
                 self._federation.errors.append((self._party_id, error))
-                fields = getattr(message, "fields", message)
-                await self._say(
-                    Rejection(
-                        code=error.code,
-                        detail="",
-                        job_id=getattr(fields, "job_id", ""),
-                        round_number=getattr(fields, "round_number", 0),
-                    )
-                )
+                if not isinstance(message, Rejection):
+                    await self.say(rejection_of(error, message))
+            except Exception as failure:
+                self._federation.failures.append(failure)
+                raise
 
     async def _pump_up(self) -> None:
         while True:
-            message = party_message_from_wire(await self._up.get())
+            message = party_message_from_wire(await self.up.get())
             try:
-                await self._federation.aggregator.party_message(self._party_id, message)
-            except CoterieError as error:
-                self._federation.errors.append((PartyId("aggregator"), error))
+                await self._aggregator.party_message(self._party_id, message)
+            except (PeerError, RefusedError) as error:
+                self._federation.errors.append((AGGREGATOR, error))
+                if not isinstance(message, Rejection):
+                    await self.send(rejection_of(error, message))
+            except Exception as failure:
+                self._federation.failures.append(failure)
+                raise
+
+
+AGGREGATOR = PartyId("aggregator")
 
 
 @dataclass
 class InProcessFederation:
-    """Start with ``async with``; ``kill`` and ``start_party`` may be called at any time in between."""
+    """Start with ``async with``.
+
+    Attributes:
+        federation: keys and roster.
+        folder: everything on disk lies here.
+        datasets: each party's file; a party without one has no data set bound.
+        policies: of parties that do not have ``policy``.
+        shares: key shares of parties that do not use their own.
+        intercept: sees and changes what passes.
+        absent: parties that are not started at first.
+        passed: every message that was sent, with the party at the other end, also if it was intercepted.
+        errors: what a side did not accept, with whoever did not.
+        failures: what would have ended a process; a test that expects none fails at the end.
+    """
 
     federation: Federation
     folder: Path
     datasets: Mapping[PartyId, Path]
-    dataset_name: str = "nursery"
+    dataset_name: str = "play"
     policy: Policy = field(default_factory=generous_policy)
+    policies: dict[PartyId, Policy] = field(default_factory=dict)
+    shares: dict[PartyId, KeyShare] = field(default_factory=dict)
     set_aside: Decimal = Decimal(0)
     intercept: Intercept = field(default=lambda party_id, message: message)
+    absent: tuple[PartyId, ...] = ()
+    party_crashes: dict[PartyId, Crash] = field(default_factory=dict)
+    aggregator_crash: Crash = field(default_factory=no_crash)
     parties: dict[PartyId, PartyCoordinator] = field(default_factory=dict)
+    passed: list[tuple[PartyId, Message]] = field(default_factory=list)
     errors: list[tuple[PartyId, CoterieError]] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
     _links: dict[PartyId, _Link] = field(default_factory=dict)
     _pools: list[ThreadPoolExecutor] = field(default_factory=list)
+    _engines: list[Engine] = field(default_factory=list)
+    _waiting: set[asyncio.Event] = field(default_factory=set)
 
     async def __aenter__(self) -> InProcessFederation:
-        await self.start_aggregator()
+        await self.start_aggregator(self.aggregator_crash)
         for party_id in self.federation.parties:
-            await self.start_party(party_id)
+            if party_id not in self.absent:
+                await self.start_party(party_id, self.party_crashes.get(party_id))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        for party_id in list(self.parties):
-            await self.kill(party_id)
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        await self._drop_all_links()
         await self.aggregator.stop()
+        for party in self.parties.values():
+            await party.stop()
         for pool in self._pools:
             pool.shutdown(wait=True)
+        for engine in self._engines:
+            engine.dispose()
+        if self.failures and kind is None:
+            raise self.failures[0]
 
-    async def start_aggregator(self) -> None:
-        engine = open_database(f"sqlite:///{self.folder / 'aggregator.db'}", AGGREGATOR_MIGRATIONS)
+    # What a test does to the federation.
+
+    async def start_aggregator(self, crash: Crash | None = None) -> None:
+        engine = self._database(self.folder / "aggregator.db", AGGREGATOR_MIGRATIONS)
 
         def make_context(post: Callable[[Callable[[], Awaitable[None]]], None]) -> AggregatorContext:
-            return AggregatorContext(
+            return CrashingAggregatorContext(
                 roster=self.federation.roster,
                 key=self.federation.dealing.key,
                 encryptor=self.federation.encryptor,
@@ -150,44 +206,52 @@ class InProcessFederation:
                 store=AggregatorStore(engine),
                 spool=Spool(self.folder / "spool"),
                 clock=SystemClock(),
+                random=OsRandom(),
                 writer=self._pool(1),
                 workers=self._pool(2),
                 post=post,
+                crash=crash or no_crash(),
             )
 
         self.aggregator = AggregatorCoordinator(make_context)
         await self.aggregator.start()
 
-    async def restart_aggregator(self) -> None:
-        """Drop the aggregator with every stream, as a crash would, and start it from what it stored."""
-        for party_id in list(self._links):
-            await self._disconnect(party_id)
+    async def kill_aggregator(self) -> None:
+        """Drop the aggregator with every stream; what it had stored stays."""
+        await self._drop_all_links()
         await self.aggregator.stop()
-        await self.start_aggregator()
+
+    async def restart_aggregator(self, crash: Crash | None = None) -> None:
+        await self.kill_aggregator()
+        await self.start_aggregator(crash)
         for party_id in self.parties:
             await self._connect(party_id)
 
-    async def start_party(self, party_id: PartyId) -> None:
+    async def start_party(self, party_id: PartyId, crash: Crash | None = None) -> None:
         """Start a party from what it stored, and connect it."""
-        index = self.federation.roster.member(party_id).index
+        member = self.federation.roster.member(party_id)
         home = self.folder / party_id
         home.mkdir(exist_ok=True)
-        engine = open_database(f"sqlite:///{home / 'party.db'}", PARTY_MIGRATIONS)
-        context = PartyContext(
+        datasets = {}
+        if party_id in self.datasets:
+            binding = {"path": str(self.datasets[party_id]), "set_aside": self.set_aside}
+            datasets[self.dataset_name] = DatasetBinding.model_validate(binding)
+        context = CrashingPartyContext(
             party_id=party_id,
             roster=self.federation.roster,
             key=self.federation.dealing.key,
             encryptor=self.federation.encryptor,
-            share=self.federation.dealing.shares[index - 1],
+            share=self.shares.get(party_id, self.federation.dealing.shares[member.index - 1]),
             signing_key=self.federation.party_keys[party_id],
-            datasets={self.dataset_name: DatasetBinding(path=str(self.datasets[party_id]), set_aside=self.set_aside)},
-            policy=self.policy,
-            store=PartyStore(engine, "founder"),
+            datasets=datasets,
+            policy=self.policies.get(party_id, self.policy),
+            store=self.party_store(party_id),
             models=home / "models",
             random=OsRandom(),
             clock=SystemClock(),
             writer=self._pool(1),
             workers=self._pool(1),
+            crash=crash or no_crash(),
         )
         self.parties[party_id] = PartyCoordinator(context)
         await self._connect(party_id)
@@ -195,28 +259,104 @@ class InProcessFederation:
     async def kill(self, party_id: PartyId) -> None:
         """Take a party away; what it had stored stays."""
         if party_id in self._links:
-            await self._disconnect(party_id)
+            await self._links.pop(party_id).close(tell_aggregator=True)
         await self.parties.pop(party_id).stop()
 
+    async def reconnect(self, party_id: PartyId) -> None:
+        """Break a party's stream, losing what was under way, and open another."""
+        await self._links.pop(party_id).close(tell_aggregator=True)
+        await self._connect(party_id)
+
     async def submit(self, spec: JobSpec) -> JobId:
-        operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=PartyId("operator"))
+        operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)
         return await self.aggregator.submit(spec.to_bytes(), operator)
 
-    async def result(self, job_id: JobId, seconds: float = 60) -> JobStatus:
-        """Watch a job to its end."""
-        async with asyncio.timeout(seconds):
+    async def cancel(self, job_id: JobId) -> None:
+        operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)
+        await self.aggregator.cancel(job_id, operator)
+
+    def to_party(self, party_id: PartyId, message: AggregatorMessage) -> None:
+        """Say something in the aggregator's place."""
+        self._links[party_id].down.put_nowait(aggregator_message_to_wire(message))
+
+    def to_aggregator(self, party_id: PartyId, message: PartyMessage) -> None:
+        """Say something in a party's place, on its stream."""
+        self._links[party_id].up.put_nowait(party_message_to_wire(message))
+
+    # What a test finds out.
+
+    async def result(self, job_id: JobId) -> JobStatus:
+        """Wait for the end of a job."""
+        return await self.status(job_id, lambda status: status.state.is_final)
+
+    async def status(self, job_id: JobId, is_wanted: Callable[[JobStatus], bool]) -> JobStatus:
+        """Wait until a job stands as wanted."""
+        async with asyncio.timeout(SECONDS):
             async for status in self.aggregator.watch(job_id):
-                last = status
-        return last
+                if is_wanted(status):
+                    return status
+        raise AssertionError(f"the job ended otherwise: {status}")
+
+    async def saw(self, is_wanted: Callable[[PartyId, Message], bool], *, count: int = 1) -> Message:
+        """Wait until so many such messages were sent since the start, and return the last of them."""
+        async with self._woken() as woken:
+            while True:
+                found = [message for party_id, message in self.passed if is_wanted(party_id, message)]
+                if len(found) >= count:
+                    return found[count - 1]
+                await woken.wait()
+                woken.clear()
+
+    async def refused(self, code: str, by: PartyId | None = None) -> CoterieError:
+        """Wait until a side did not accept something for this reason, and return the error."""
+        async with self._woken() as woken:
+            while True:
+                for who, error in self.errors:
+                    if error.code == code and by in (None, who):
+                        return error
+                await woken.wait()
+                woken.clear()
+
+    def party_store(self, party_id: PartyId) -> PartyStore:
+        """Return a view on a party's durable state."""
+        return PartyStore(self._database(self.folder / party_id / "party.db", PARTY_MIGRATIONS), FOUNDER)
+
+    def model(self, party_id: PartyId, job_id: JobId) -> bytes:
+        """Return a party's own copy of a model."""
+        return (self.folder / party_id / "models" / f"{job_id}.json").read_bytes()
+
+    # Inside.
+
+    def see(self, party_id: PartyId, message: Message) -> Message | None:
+        self.passed.append((party_id, message))
+        passing = self.intercept(party_id, message)
+        for woken in self._waiting:
+            woken.set()
+        return passing
+
+    @asynccontextmanager
+    async def _woken(self) -> AsyncIterator[asyncio.Event]:
+        woken = asyncio.Event()
+        self._waiting.add(woken)
+        try:
+            async with asyncio.timeout(SECONDS):
+                yield woken
+        finally:
+            self._waiting.discard(woken)
 
     async def _connect(self, party_id: PartyId) -> None:
         self._links[party_id] = _Link(self, party_id)
         await self._links[party_id].open()
 
-    async def _disconnect(self, party_id: PartyId) -> None:
-        link = self._links.pop(party_id)
-        await self.parties[party_id].disconnected()
-        await link.close()
+    async def _drop_all_links(self) -> None:
+        while self._links:
+            await self._links.popitem()[1].close(tell_aggregator=False)
+
+    def _database(self, path: Path, migrations: str) -> Engine:
+        path.parent.mkdir(exist_ok=True)
+        engine = open_database(f"sqlite:///{path}", migrations)
+        self._engines.append(engine)
+        return engine
 
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         pool = ThreadPoolExecutor(threads)

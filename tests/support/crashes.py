@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Coordinators that stop for good at a chosen write, as a process does that is killed there.
+
+Every durable act of a coordinator goes through ``Context.write``. Nothing is written after the stop, so what a new
+coordinator finds is what the killed one left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from coterie_aggregator.context import Context as AggregatorContext
+from coterie_party.context import Context as PartyContext
+
+T = TypeVar("T")
+
+READS = frozenset(
+    {
+        *("job", "jobs", "job_events", "round", "round_events", "ended_at", "latest_state", "transcripts", "model"),
+        *("models", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
+    }
+)
+"""Functions of stores and spool that change nothing (but for the salt, which is drawn once)."""
+
+
+class Crash:
+    """Where to stop: before or after the nth call of one function, or of any that writes if none is named.
+
+    A crash that is never reached, such as the 0th call, counts only: ``writes`` lists the calls in order.
+    """
+
+    def __init__(self, function: str = "", *, nth: int = 1, after: bool = False) -> None:
+        self.reached = asyncio.Event()
+        self.writes: list[str] = []
+        self._function = function
+        self._nth = nth
+        self._after = after
+
+    async def around(self, name: str, write: Callable[[], Awaitable[T]]) -> T:
+        await self._stop_if_reached()
+        if name not in READS:
+            self.writes.append(name)
+            if self._function in ("", name) and self._nth == self._calls():
+                await self._stop_at(write)
+        result = await write()
+        await self._stop_if_reached()
+        return result
+
+    def _calls(self) -> int:
+        return self.writes.count(self._function) if self._function else len(self.writes)
+
+    async def _stop_at(self, write: Callable[[], Awaitable[object]]) -> None:
+        if self._after:
+            await write()
+        self.reached.set()
+        await _never()
+
+    async def _stop_if_reached(self) -> None:
+        if self.reached.is_set():
+            await _never()
+
+
+async def _never() -> None:
+    """Wait until the task is cancelled."""
+    await asyncio.get_running_loop().create_future()
+
+
+def no_crash() -> Crash:
+    return Crash(nth=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrashingAggregatorContext(AggregatorContext):
+    crash: Crash = field(default_factory=no_crash)
+
+    async def write(self, function: Callable[..., T], *arguments: object) -> T:
+        write = super().write
+        return await self.crash.around(function.__name__, lambda: write(function, *arguments))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrashingPartyContext(PartyContext):
+    crash: Crash = field(default_factory=no_crash)
+
+    async def write(self, function: Callable[..., T], *arguments: object) -> T:
+        write = super().write
+        return await self.crash.around(function.__name__, lambda: write(function, *arguments))

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from coterie_common.errors import CoterieError
+from coterie_common.protocol.messages import EncryptedReply, KeyPart
+from coterie_common.protocol.verification.contribution import verify_reply, verify_signature
+from tests.support.federation import digest_of, make_federation
+
+FEDERATION = make_federation()
+FIELDS = FEDERATION.fields()
+SESSION = FIELDS.session_id
+SENDER = FEDERATION.parties[2]
+SEALING = FEDERATION.sealing()
+KEY = FEDERATION.dealing.key.public_key
+CONTRIBUTION = FEDERATION.contribution(SENDER, SESSION)
+REPLY = FEDERATION.reply(CONTRIBUTION, SESSION)
+
+
+def resealed(key_part: KeyPart, padded: bytes = b"") -> EncryptedReply:
+    """A reply with this key part, signed by its sender all the same."""
+    return FEDERATION.reply(FEDERATION.signed(SENDER, SESSION, key_part, padded), SESSION)
+
+
+def inverted() -> EncryptedReply:
+    copies = tuple(KEY.multiply(KEY.check(c), -1).to_bytes() for c in CONTRIBUTION.key_part.ciphertexts)
+    return resealed(replace(CONTRIBUTION.key_part, ciphertexts=copies))
+
+
+def of_another() -> EncryptedReply:
+    """The key part of another party, under the sender's own name and signature."""
+    return resealed(FEDERATION.contribution(FEDERATION.parties[0], SESSION).key_part)
+
+
+def of_another_session() -> EncryptedReply:
+    contribution = FEDERATION.contribution(SENDER, digest_of("another session"))
+    return resealed(contribution.key_part)
+
+
+def with_ciphertexts(*ciphertexts: bytes) -> EncryptedReply:
+    return resealed(replace(CONTRIBUTION.key_part, ciphertexts=ciphertexts))
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(KEY.ciphertext_bytes, "big")
+
+
+FIRST = CONTRIBUTION.key_part.ciphertexts[0]
+PROOF = CONTRIBUTION.key_part.proof
+
+
+@dataclass(frozen=True)
+class Bad:
+    check: int
+    name: str
+    code: str
+    make: Callable[[], EncryptedReply]
+
+
+BAD = [
+    Bad(1, "another session", "parameter-mismatch", lambda: replace(REPLY, session_id=digest_of("another"))),
+    Bad(
+        2,
+        "not asked",
+        "not-in-cohort",
+        lambda: FEDERATION.reply(FEDERATION.contribution(FEDERATION.parties[4], SESSION), SESSION),
+    ),
+    Bad(3, "padded part that nobody signed", "malformed-message", lambda: replace(REPLY, padded=b"x")),
+    Bad(3, "padded part of a direct sealing", "malformed-message", lambda: replace(resealed_padded(), padded=b"x")),
+    Bad(3, "named padded part is missing", "malformed-message", lambda: resealed(CONTRIBUTION.key_part, b"x")),
+    Bad(
+        4,
+        "signature of another session",
+        "invalid-signature",
+        lambda: FEDERATION.reply(
+            replace(CONTRIBUTION, signature=FEDERATION.contribution(SENDER, digest_of("another")).signature), SESSION
+        ),
+    ),
+    Bad(
+        4,
+        "no signature",
+        "invalid-signature",
+        lambda: FEDERATION.reply(replace(CONTRIBUTION, signature=bytes(64)), SESSION),
+    ),
+    Bad(4, "no ciphertext", "malformed-message", with_ciphertexts),
+    Bad(4, "a ciphertext too many", "malformed-message", lambda: with_ciphertexts(FIRST, FIRST)),
+    Bad(4, "a ciphertext cut short", "invalid-ciphertext", lambda: with_ciphertexts(FIRST[1:])),
+    Bad(4, "zero", "invalid-ciphertext", lambda: with_ciphertexts(number(0))),
+    Bad(4, "no unit", "invalid-ciphertext", lambda: with_ciphertexts(number(KEY.modulus))),
+    Bad(4, "beyond the modulus", "invalid-ciphertext", lambda: with_ciphertexts(number(KEY.ciphertext_modulus + 1))),
+    Bad(4, "an inverted ciphertext", "invalid-proof", inverted),
+    Bad(4, "a copy of another party", "invalid-proof", of_another),
+    Bad(4, "a copy of another session", "invalid-proof", of_another_session),
+    Bad(
+        4,
+        "a proof cut short",
+        "malformed-message",
+        lambda: resealed(replace(CONTRIBUTION.key_part, proof=PROOF[:-1])),
+    ),
+]
+
+
+def resealed_padded() -> EncryptedReply:
+    return resealed(CONTRIBUTION.key_part, b"x")
+
+
+def test_honest_reply_returns_its_ciphertexts() -> None:
+    ciphertexts = verify_reply(REPLY, FIELDS, FEDERATION.roster, SEALING)
+    assert tuple(c.to_bytes() for c in ciphertexts) == CONTRIBUTION.key_part.ciphertexts
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_reply_with_one_thing_wrong_names_its_sender(bad: Bad) -> None:
+    reply = bad.make()
+    fields = replace(FIELDS, cohort=FIELDS.cohort[:4]) if bad.check == 2 else FIELDS
+    if bad.check == 2:
+        reply = replace(reply, session_id=fields.session_id)
+    with pytest.raises(CoterieError) as refusal:
+        verify_reply(reply, fields, FEDERATION.roster, SEALING)
+    assert refusal.value.code == bad.code
+    assert refusal.value.culprits == (reply.contribution.party_id,)
+
+
+def test_every_numbered_check_is_exercised() -> None:
+    assert {bad.check for bad in BAD} == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_signature_with_a_padded_digest_of_another_length_is_malformed(length: int) -> None:
+    with pytest.raises(CoterieError) as refusal:
+        verify_signature(replace(CONTRIBUTION, padded_digest=bytes(length)), SESSION, FEDERATION.roster)
+    assert refusal.value.code == "malformed-message"
+    assert refusal.value.culprits == (SENDER,)
+
+
+def test_signature_of_somebody_who_is_no_member_raises() -> None:
+    stranger = replace(CONTRIBUTION, party_id="stranger")  # type: ignore[arg-type]  # as it could come from outside
+    with pytest.raises(CoterieError) as refusal:
+        verify_signature(stranger, SESSION, FEDERATION.roster)
+    assert refusal.value.code == "not-in-cohort"
