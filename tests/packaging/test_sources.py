@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -56,6 +58,12 @@ def test_no_module_is_longer_than_one_can_read() -> None:
 
 def test_no_module_is_a_junk_drawer() -> None:
     assert [module_name(path) for path in sources() if path.stem in JUNK_DRAWERS] == []
+
+
+def test_component_readmes_list_the_modules_that_there_are() -> None:
+    command = [sys.executable, str(ROOT / "scripts/module_tables.py"), "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_every_folder_of_a_package_is_a_package() -> None:
