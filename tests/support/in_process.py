@@ -317,6 +317,11 @@ class InProcessFederation:
                 await woken.wait()
                 woken.clear()
 
+    @staticmethod
+    def wire(message: Message) -> bytes:
+        """Return a party's message as it is sent and stored."""
+        return party_message_to_wire(cast(PartyMessage, message))
+
     def party_store(self, party_id: PartyId) -> PartyStore:
         """Return a view on a party's durable state."""
         return PartyStore(self._database(self.folder / party_id / "party.db", PARTY_MIGRATIONS), FOUNDER)

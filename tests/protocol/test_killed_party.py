@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A party killed at any point of a job: the job goes on without it or waits for it, and nothing is ever said twice
+in two ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.learning.model import Model
+from coterie_common.protocol.messages import EncryptedReply, Message, ModelReceipt, PartialDecryption
+from coterie_common.protocol.progress import JobState
+from coterie_party.store import ReservationStatus
+from tests.support.asynchronous import asynchronous
+from tests.support.crashes import Crash, no_crash
+from tests.support.federation import make_federation
+from tests.support.in_process import InProcessFederation
+from tests.support.small_jobs import statistics_spec, tree_spec, write_play
+
+VICTIM = PartyId("party-2")
+
+WRITES = ["record_job", "accept_query", "store_reply", "record_transcript", "store_partial", "keep_model", "end_job"]
+"""Everything that a party makes durable in a job of one round, in order."""
+
+
+def contributors(running: InProcessFederation, job_id: JobId) -> tuple[int, ...]:
+    return Model.from_bytes(running.model(running.federation.parties[0], job_id)).lineage.contributors
+
+
+def assert_never_said_otherwise(running: InProcessFederation) -> None:
+    """Whatever a party said for one round, it said once, or again byte for byte."""
+    replies = {
+        (party_id, m.job_id, m.round_number, m.contribution.digest)
+        for party_id, m in running.passed
+        if isinstance(m, EncryptedReply)
+    }
+    partials = {
+        (party_id, m.job_id, m.round_number, m.signature)
+        for party_id, m in running.passed
+        if isinstance(m, PartialDecryption)
+    }
+    assert len(replies) == len({key[:3] for key in replies})
+    assert len(partials) == len({key[:3] for key in partials})
+
+
+@asynchronous
+async def test_writes_of_a_party_are_those_at_which_it_is_killed_below(tmp_path: Path) -> None:
+    federation = make_federation(3, 3)
+    crash = no_crash()
+    running = InProcessFederation(
+        federation, tmp_path, write_play(tmp_path, federation.parties), party_crashes={VICTIM: crash}
+    )
+    async with running:
+        await running.result(await running.submit(statistics_spec()))
+    assert crash.writes == WRITES
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("write", WRITES)
+@asynchronous
+async def test_party_that_everyone_waits_for_is_killed_and_comes_back(tmp_path: Path, write: str, after: bool) -> None:
+    # With three parties nothing works without all of them.
+    federation = make_federation(3, 3)
+    crash = Crash(write, after=after)
+    running = InProcessFederation(
+        federation, tmp_path, write_play(tmp_path, federation.parties), party_crashes={VICTIM: crash}
+    )
+    async with running:
+        job_id = await running.submit(statistics_spec())
+        await crash.reached.wait()
+        await running.kill(VICTIM)
+        await running.start_party(VICTIM)
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert contributors(running, job_id) == (3,)
+        assert len({running.model(party_id, job_id) for party_id in federation.parties}) == 1
+        assert [entry.status for entry in running.party_store(VICTIM).ledger("play")] == [ReservationStatus.COMMITTED]
+        assert_never_said_otherwise(running)
+
+
+@pytest.mark.parametrize(
+    ("write", "after", "expected"),
+    [
+        ("store_reply", False, (4, 4)),
+        ("record_transcript", False, (5, 4)),
+        ("record_transcript", True, (5, 4)),
+        ("store_partial", True, (5, 4)),
+    ],
+    ids=["before its reply", "after its reply", "after the transcript record", "after its partial decryption"],
+)
+@asynchronous
+async def test_job_of_five_completes_without_the_killed_party_which_then_takes_part_again(
+    tmp_path: Path, write: str, after: bool, expected: tuple[int, ...]
+) -> None:
+    federation = make_federation()
+    crash = Crash(write, after=after)
+    running = InProcessFederation(
+        federation, tmp_path, write_play(tmp_path, federation.parties), party_crashes={VICTIM: crash}
+    )
+    async with running:
+        job_id = await running.submit(tree_spec(deadline_s=1, patience_s=1))
+        await crash.reached.wait()
+        await running.kill(VICTIM)
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert contributors(running, job_id) == expected
+
+        await running.start_party(VICTIM)
+        await running.saw(lambda party_id, m: party_id == VICTIM and isinstance(m, ModelReceipt))
+        assert running.model(VICTIM, job_id) == running.model(federation.parties[0], job_id)
+        # What was not asked of it is given back, what it answered stays spent.
+        spent = [entry.status for entry in running.party_store(VICTIM).ledger("play")]
+        assert spent == [ReservationStatus.COMMITTED, ReservationStatus.RELEASED]
+
+        again = await running.submit(statistics_spec())
+        assert (await running.result(again)).state is JobState.COMPLETED
+        assert contributors(running, again) == (5,)
+        assert_never_said_otherwise(running)
+
+
+@asynchronous
+async def test_party_killed_in_round_one_and_back_at_once_contributes_to_both_rounds(tmp_path: Path) -> None:
+    federation = make_federation()
+    crash = Crash("store_reply")
+    running = InProcessFederation(
+        federation, tmp_path, write_play(tmp_path, federation.parties), party_crashes={VICTIM: crash}
+    )
+    async with running:
+        job_id = await running.submit(tree_spec())
+        await crash.reached.wait()
+        await running.kill(VICTIM)
+        await running.start_party(VICTIM)
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        assert contributors(running, job_id) == (5, 5)
+
+
+@asynchronous
+async def test_noise_is_never_drawn_twice_when_killed_between_storing_and_sending(tmp_path: Path) -> None:
+    federation = make_federation()
+    crash = Crash("store_reply", after=True)
+    running = InProcessFederation(
+        federation, tmp_path, write_play(tmp_path, federation.parties), party_crashes={VICTIM: crash}
+    )
+    async with running:
+        job_id = await running.submit(statistics_spec())
+        await crash.reached.wait()
+        await running.kill(VICTIM)
+        stored = running.party_store(VICTIM).reply(job_id, 1)
+        assert not [m for p, m in running.passed if p == VICTIM and isinstance(m, EncryptedReply)]
+        await running.start_party(VICTIM)
+        sent = await running.saw(lambda party_id, m: party_id == VICTIM and isinstance(m, EncryptedReply))
+        assert running.wire(sent) == stored
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+
+
+@asynchronous
+async def test_party_killed_again_and_again_sends_the_same_reply_each_time(tmp_path: Path) -> None:
+    federation = make_federation()
+    lost = True
+
+    def lose_replies(party_id: PartyId, message: Message) -> Message | None:
+        return None if lost and party_id == VICTIM and isinstance(message, EncryptedReply) else message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=lose_replies) as running:
+        job_id = await running.submit(statistics_spec())
+        for count in range(1, 4):
+            await running.saw(lambda party_id, m: party_id == VICTIM and isinstance(m, EncryptedReply), count=count)
+            await running.kill(VICTIM)
+            lost = count < 3
+            await running.start_party(VICTIM)
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        said = [m for party_id, m in running.passed if party_id == VICTIM and isinstance(m, EncryptedReply)]
+        assert len(said) == 4
+        assert len({running.wire(m) for m in said}) == 1
