@@ -25,6 +25,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.database import open_database
 from coterie_common.files import make_private_folder
 from coterie_common.folder_lock import locked
+from coterie_common.heartbeat import Heartbeat
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
 
@@ -47,12 +48,12 @@ async def serve(root: Path, membership: AggregatorMembership) -> None:
     with locked(root, "coterie-aggregator"):
         engine = open_database(f"sqlite:///{folder / 'aggregator.db'}", MIGRATIONS)
         try:
-            await _serve(membership, AggregatorStore(engine), Spool(folder / "spool"))
+            await _serve(root, membership, AggregatorStore(engine), Spool(folder / "spool"))
         finally:
             engine.dispose()
 
 
-async def _serve(membership: AggregatorMembership, store: AggregatorStore, spool: Spool) -> None:
+async def _serve(root: Path, membership: AggregatorMembership, store: AggregatorStore, spool: Spool) -> None:
     roster = membership.signed_roster.roster
     encryptor = Encryptor(membership.key.public_key)
     random = OsRandom()
@@ -88,14 +89,18 @@ async def _serve(membership: AggregatorMembership, store: AggregatorStore, spool
         port=server.port,
     )
     stopping = stop_on_signals()
-    broken = asyncio.ensure_future(coordinator.wait())
+    # It comes from the loop that serves everybody: there is no trouble to tell besides its absence.
+    heartbeat = Heartbeat(root, lambda: "")
+    working = {asyncio.create_task(coordinator.wait()), asyncio.create_task(heartbeat.run())}
     try:
-        await asyncio.wait({stopping, broken}, return_when=asyncio.FIRST_COMPLETED)
-        if broken.done():
-            broken.result()
+        await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in working:
+            if task.done():
+                task.result()
     finally:
         log.info("stopping")
-        broken.cancel()
+        for task in working:
+            task.cancel()
         await server.stop()
         await coordinator.stop()
         log.info("stopped")

@@ -71,6 +71,16 @@ def serve(
     asyncio.run(serve_forever(home, membership))
 
 
+@main.app.command()
+def health(home: AggregatorFolder = Path("aggregator")) -> None:
+    """Say whether the daemon on this folder serves: exit status 0 only if it does."""
+    from coterie_common.clock import SystemClock
+    from coterie_common.heartbeat import check_heartbeat
+
+    check_heartbeat(home, "coterie-aggregator", now=SystemClock().now())
+    typer.echo("serving")
+
+
 @_keys_app.callback()
 def _keys() -> None:
     """Import the bundle from the founder."""

@@ -16,6 +16,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.database import open_database
 from coterie_common.files import make_private_folder
 from coterie_common.folder_lock import locked
+from coterie_common.heartbeat import Heartbeat
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
 from coterie_party.connection import Connection, Endpoint
@@ -76,8 +77,13 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> No
     )
     log.info("running", party=config.id, federation=roster.federation, aggregator=endpoint.target)
     stopping = stop_on_signals()
+    connection = Connection(endpoint, coordinator, random)
+    heartbeat = Heartbeat(
+        root, lambda: "" if connection.is_connected else f"not connected to the aggregator {endpoint.target}"
+    )
     working = {
-        asyncio.create_task(Connection(endpoint, coordinator, random).run()),
+        asyncio.create_task(connection.run()),
+        asyncio.create_task(heartbeat.run()),
         asyncio.create_task(coordinator.failed()),
     }
     try:

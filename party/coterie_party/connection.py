@@ -119,6 +119,12 @@ class Connection:
         self._sleep = sleep
         self._failures = 0
         self._greeted = False
+        self._connected = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the aggregator has greeted us on a stream that is still open, as far as we know."""
+        return self._connected
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled.
@@ -202,13 +208,14 @@ class Connection:
         except StopAsyncIteration:
             raise UnexpectedMessage("the aggregator ended the stream before Welcome") from None
         self._check_welcome(welcome)
-        self._greeted = True
+        self._greeted = self._connected = True
         _log.info("connected to the aggregator", aggregator=self._endpoint.target)
         try:
             await self._handler.connected(outbox.send)
             async for data in transfers:
                 await self._receive(outbox, data)
         finally:
+            self._connected = False
             outbox.close()
             await self._handler.disconnected()
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from coterie_common.console import Program
 from coterie_party.cli import keys
+from coterie_party.cli.health import health
 from coterie_party.cli.init import init
 from coterie_party.cli.run import run
 
 main = Program("coterie-party", "Take part in a federation: make own keys, import the bundle, run the party.")
 main.app.command("init")(init)
 main.app.command("run")(run)
+main.app.command("health")(health)
 main.app.add_typer(keys.app, name="keys")

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A daemon's sign of life: a file in its folder that its event loop touches, and that anybody may ask about.
+
+Service managers and container engines ask with ``coterie-party health`` and ``coterie-aggregator health``: no port is
+opened for that, and no certificate is needed.
+
+Invariants:
+- A daemon that ended, hangs or is stopped looks healthy for at most ``STALE_SECONDS``, however that came about.
+- The file holds nothing but a sentence on what is wrong, or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from coterie_common.errors import Unavailable
+from coterie_common.files import write_atomically
+
+FILE_NAME: Final = "heartbeat"
+
+BEAT_SECONDS: Final = 5.0
+"""Between signs of life: a touched file costs nothing."""
+
+STALE_SECONDS: Final = 20.0
+"""A sign of life older than this means that three were left out, which no load of ours explains."""
+
+
+class Heartbeat:
+    """Gives signs of life.
+
+    Args:
+        folder: the daemon's home.
+        trouble: returns what is wrong right now, one sentence, or ``""``.
+    """
+
+    def __init__(self, folder: Path, trouble: Callable[[], str]) -> None:
+        self._path = folder / FILE_NAME
+        self._trouble = trouble
+        self._written: str | None = None
+
+    async def run(self) -> None:
+        """Give signs of life until cancelled, then take the last one away.
+
+        Raises:
+            StorageError: the folder cannot be written any more.
+        """
+        try:
+            while True:
+                self.beat()
+                await asyncio.sleep(BEAT_SECONDS)
+        finally:
+            self._path.unlink(missing_ok=True)
+
+    def beat(self) -> None:
+        """Give one sign of life; raises ``StorageError``."""
+        trouble = self._trouble()
+        if trouble == self._written and self._path.exists():
+            os.utime(self._path)
+        else:
+            write_atomically(self._path, trouble.encode("utf-8"))
+            self._written = trouble
+
+
+def check_heartbeat(folder: Path, program: str, *, now: datetime) -> None:
+    """Ask how the daemon of a folder is.
+
+    Args:
+        folder: its home.
+        program: how to call it, such as ``"coterie-party"``.
+        now: the current time.
+
+    Raises:
+        Unavailable: it does not run, hangs, or has trouble; says which.
+    """
+    path = folder / FILE_NAME
+    try:
+        age = now.timestamp() - path.stat().st_mtime
+        trouble = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise Unavailable(f"no {program} runs on the folder {folder}") from None
+    except OSError as cause:
+        raise Unavailable(f"cannot read {path}: {cause.strerror}") from cause
+    if age > STALE_SECONDS:
+        raise Unavailable(f"the {program} on the folder {folder} gave its last sign of life {age:.0f} s ago")
+    if trouble:
+        raise Unavailable(trouble)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie-party health``: how the daemon is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from coterie_party.cli.options import PartyFolder
+
+
+def health(home: PartyFolder = Path("party")) -> None:
+    """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is."""
+    from coterie_common.clock import SystemClock
+    from coterie_common.heartbeat import check_heartbeat
+
+    check_heartbeat(home, "coterie-party", now=SystemClock().now())
+    typer.echo("connected to the aggregator")
