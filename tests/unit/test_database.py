@@ -2,13 +2,14 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import os
 import stat
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, inspect, select, text
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, inspect, make_url, select, text
 
 import coterie_aggregator.store
 import coterie_aggregator.store.tables
@@ -16,6 +17,7 @@ import coterie_party.store
 import coterie_party.store.tables
 from coterie_common.database import Instant, open_database, transaction
 from coterie_common.errors import ConfigurationError, StateError, StorageError
+from tests.support.databases import KINDS, SERVER, database
 
 AGGREGATOR = coterie_aggregator.store.MIGRATIONS
 PARTY = coterie_party.store.MIGRATIONS
@@ -169,6 +171,21 @@ def test_open_database_of_damaged_file_raises(tmp_path, url):
     (tmp_path / "store.db").write_bytes(b"this was a database once" * 100)
     with pytest.raises(StorageError, match="not a database"):
         open_database(url, PARTY)
+
+
+@pytest.mark.skipif(SERVER not in os.environ, reason=f"{SERVER} names no server")
+def test_open_database_on_a_server_that_does_not_wait_for_its_disk_raises():
+    url = make_url(os.environ[SERVER]).update_query_dict({"options": "-csynchronous_commit=off"})
+    with pytest.raises(ConfigurationError, match="synchronous_commit = off"):
+        open_database(url.render_as_string(hide_password=False), PARTY)
+
+
+@STORES
+def test_open_database_on_a_server_makes_the_same_tables(migrations, metadata, tmp_path):
+    if "server" not in KINDS:
+        pytest.skip(f"{SERVER} names no server")
+    with database("server", tmp_path) as opened, transaction(opened(migrations)) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 def test_transaction_that_raises_writes_nothing(engine):

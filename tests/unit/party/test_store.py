@@ -233,6 +233,14 @@ def test_accept_query_without_reservation_raises_and_records_nothing(accepted):
     assert accepted.round("job-1", 4) == PartyRound()
 
 
+def test_accept_query_of_a_reservation_that_was_given_back_raises(accepted, opened):
+    with transaction(opened(MIGRATIONS)) as connection:
+        connection.execute(update(LEDGER).values(status=RELEASED.value))
+    with pytest.raises(BudgetExhausted):
+        accepted.accept_query("job-1", 1, SESSION, COHORT)
+    assert statuses(accepted) == [RELEASED] * 3
+
+
 @pytest.mark.parametrize("job", [HELD, REFUSED, None], ids=["held", "refused", "unknown"])
 def test_accept_query_of_a_job_that_is_not_accepted_raises(store, job):
     if job:
