@@ -23,7 +23,7 @@ from coterie_aggregator.status import job_status, model_info
 from coterie_aggregator.store import StoredJob
 from coterie_aggregator.submission import Submission
 from coterie_common.crypto.certificates import Identity
-from coterie_common.errors import NotFound, PeerError, RefusedError, StorageError, UnknownRound
+from coterie_common.errors import NotFound, PeerError, RefusedError, StorageError, Unavailable, UnknownRound
 from coterie_common.identifiers import JobId, PartyId, parse_job_id
 from coterie_common.learning.agreement import plan_job, propose_terms, round_quorum
 from coterie_common.protocol.capacity import check_capacity
@@ -74,6 +74,9 @@ class Coordinator:
             live = LiveJob(context, self._load(stored), state, self._changed)
             live.finished_at = await context.write(context.store.ended_at, stored.job_id)
             self._jobs[stored.job_id] = live
+            if state.phase is job_machine.Phase.ENDED:
+                # A crash may have come between the end of the job and this.
+                await context.write(context.spool.delete_job, stored.job_id)
         recent = list(self._jobs.values())[-_ENDED_JOBS_REPEATED:]
         for live in self._jobs.values():
             if live.state.phase is not job_machine.Phase.ENDED or live in recent:
@@ -107,7 +110,7 @@ class Coordinator:
                 log.exception("coordinator failed")
 
     async def _in_order(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run ``work`` in the coordinator's task and return its result."""
+        """Run ``work`` in the coordinator's task and return its result; raises ``Unavailable`` once that has ended."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         async def run() -> None:
@@ -124,8 +127,13 @@ class Coordinator:
                 if not done.done():
                     done.set_result(result)
 
+        if self._loop is None:
+            raise Unavailable("the aggregator has not started yet")
         self._inbox.put_nowait(run)
-        return await done
+        await asyncio.wait({done, self._loop}, return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise Unavailable("the aggregator is stopping")
+        return done.result()
 
     def _changed(self) -> None:
         self._context.tasks.spawn(self._notify())

@@ -64,6 +64,7 @@ class LiveRound:
         self._number = query.fields.round_number
         self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, context.encryptor)
         self._transcript: asyncio.Task[FixedTranscript] | None = None
+        self._is_stopped = False
         self._machine = Machine(
             state, step=machine.step, outstanding=machine.outstanding, persist=self._persist, start=self._start
         )
@@ -78,7 +79,8 @@ class LiveRound:
         self._machine.carry_out()
 
     def stop(self) -> None:
-        """Call off timers and computations."""
+        """Call off timers and computations, and take no event any more: the spool may be gone."""
+        self._is_stopped = True
         self._machine.stop()
         if self._transcript:
             self._transcript.cancel()
@@ -88,20 +90,22 @@ class LiveRound:
         self._machine.repeat([effects.SendQuery(party_id), effects.SendDecryptionRequest(party_id)])
 
     async def take(self, event: events.Event) -> None:
-        """Take an event in the coordinator's task."""
-        if await self._machine.take(event):
+        """Take an event in the coordinator's task; what comes after the round was stopped is too late."""
+        if not self._is_stopped and await self._machine.take(event):
             self._changed()
 
     async def reply_received(self, party_id: PartyId, reply: EncryptedReply) -> None:
         """Spool a reply, then let the machine have it.
 
         Raises:
-            PeerError: it is another party's, for another query, or differs from an earlier one.
+            PeerError: it is another party's, for another query, too late, or differs from an earlier one.
         """
         if reply.contribution.party_id != party_id:
             raise MalformedMessage("the reply names another party than the one that sent it", culprits=(party_id,))
         if reply.session_id != self.query.fields.session_id:
             raise ParameterMismatch("the reply answers another query", culprits=(party_id,))
+        if self._is_stopped:
+            raise StaleRound("the round is over", culprits=())
         data = party_message_to_wire(reply)
         if party_id in self.state.contributions:
             if (
@@ -119,7 +123,7 @@ class LiveRound:
         """Spool a partial decryption, then let the machine have it; raises ``PeerError``."""
         if partial.party_id != party_id:
             raise MalformedMessage("the partial decryption names another party than its sender", culprits=(party_id,))
-        if self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
+        if self._is_stopped or self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
             return
         data = party_message_to_wire(partial)
         await self._context.write(self._context.spool.put_partial, self._job_id, self._number, party_id, data)
