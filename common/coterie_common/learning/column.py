@@ -9,6 +9,7 @@ of a reply nor the value of a bin's edge depends on a record.
 from __future__ import annotations
 
 import math
+import sys
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Annotated, Any, Final, TypeAlias
@@ -128,8 +129,9 @@ class NumericColumn(StrictModel):
     def _check_bounds(self) -> NumericColumn:
         if not self.lower < self.upper:
             raise ValueError("lower must be less than upper")
-        if not math.isfinite(self.upper - self.lower):
-            raise ValueError("upper - lower must be finite")
+        # Below, half of it may be 0, and a value divided by it no number, whose sum no sensitivity bounds.
+        if not sys.float_info.min <= self.upper - self.lower < math.inf:
+            raise ValueError(f"upper - lower must be finite and at least {sys.float_info.min:.3g}")
         return self
 
     @property
