@@ -140,9 +140,13 @@ class PartyStore:
 
         Raises:
             AlreadyAnswered: another reply is kept, or the round was opened without this party.
+            StaleRound: the job has ended, and with it the reason to keep a reply.
             StateError: no query was accepted.
         """
-        with self._record(job_id, number) as record:
+        with transaction(self._engine) as connection:
+            record, job = RoundRecord(connection, self._founder, job_id, number), self._job(connection, job_id)
+            if job is not None and job.outcome is not None and not record.is_answered:
+                raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
             record.reply_with(digest, data)
 
     def reply(self, job_id: JobId, number: int) -> bytes | None:

@@ -73,6 +73,11 @@ class RoundRecord:
         self._check_not_opened()
         self._insert(REPLIES, digest=digest, data=data)
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether a reply was kept, its bytes deleted or not."""
+        return self._row(REPLIES) is not None
+
     def reply(self) -> bytes | None:
         """Return the reply's bytes; ``None`` if there are none (any more)."""
         replied = self._row(REPLIES)

@@ -315,6 +315,14 @@ def test_store_reply_after_the_round_was_opened_without_it_raises(answering):
     assert answering.reply("job-1", 1) is None
 
 
+def test_store_reply_after_the_job_ended_raises_and_keeps_nothing(answering):
+    answering.end_job("job-1", JobOutcome.CANCELLED)
+    with pytest.raises(StaleRound, match="cancelled"):
+        answering.store_reply("job-1", 1, DIGEST, b"reply")
+    assert answering.reply("job-1", 1) is None
+    assert answering.round("job-1", 1).phase is Phase.ANSWERING
+
+
 # One transcript.
 
 
