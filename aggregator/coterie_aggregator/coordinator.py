@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from functools import partial as bind
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -130,7 +130,8 @@ class Coordinator:
         if self._loop is None:
             raise Unavailable("the aggregator has not started yet")
         self._inbox.put_nowait(run)
-        await asyncio.wait({done, self._loop}, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {done, self._loop}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
             raise Unavailable("the aggregator is stopping")
         return done.result()

@@ -20,6 +20,7 @@ from typing import Any
 
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.reason import one_line
 
 
 class Phase(StrEnum):
@@ -227,7 +228,7 @@ def _replied(state: AggregatorJob, event: PartyReplied) -> AggregatorJob:
     if len(replied.who(Decision.ACCEPTED)) + undecided < replied.parameters.round_quorum:
         refusals = ", ".join(f"{p} ({replied.replies[p].code})" for p in replied.who(Decision.REFUSED))
         reason = f"fewer than {replied.parameters.round_quorum} parties can take part; refused: {refusals}"
-        return _end(replied, JobOutcome.FAILED, reason)
+        return _end(replied, JobOutcome.FAILED, one_line(reason))
     return _start_if_ready(replied)
 
 

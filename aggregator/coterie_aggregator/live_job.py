@@ -19,7 +19,7 @@ from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.submission import Progress, Submission
 from coterie_common import document
-from coterie_common.errors import StorageError
+from coterie_common.errors import PlaintextOutOfRange, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.learning.algorithm import Ask, Release
@@ -60,6 +60,7 @@ class LiveJob:
         self._changed = changed
         self._delivery: ModelDelivery | None = None
         self._finishing: Callable[[datetime], None] | None = None
+        self._persisted_at: datetime | None = None
         self._machine = Machine(
             state, step=machine.step, outstanding=machine.outstanding, persist=self._persist, start=self._start
         )
@@ -99,7 +100,7 @@ class LiveJob:
         if self.state.phase is not machine.Phase.RUNNING and self.round:
             self.round.stop()
         if self.state.phase is machine.Phase.ENDED and self.finished_at is None:
-            self.finished_at = self._context.clock.now()
+            self.finished_at = self._persisted_at
             log.info("job ended", job=self.job_id, outcome=self.state.outcome, reason=self.state.reason)
             # Recorded contributions could be opened by shares that are stolen later: they go with the job.
             await self._context.write(self._context.spool.delete_job, self.job_id)
@@ -118,7 +119,7 @@ class LiveJob:
         await self.take(machine.ReceiptReceived(receipt.party_id))
 
     async def _persist(self, event: machine.Event) -> None:
-        now = self._context.clock.now()
+        self._persisted_at = now = self._context.clock.now()
         if self._finishing:
             # The release, the new state and the event that tells of them become durable together.
             await self._context.write(self._finishing, now)
@@ -157,6 +158,11 @@ class LiveJob:
             self._context.post(bind(self._broken, failure))
 
     async def _broken(self, failure: BaseException) -> None:
+        if isinstance(failure, PlaintextOutOfRange):
+            # Not ours: proofs show that contributors know what they sealed, not that it is in range.
+            words = "is no sum of replies: a contributor sealed values outside the agreed range"
+            await self.take(machine.JobFailed(f"the sum of round {self.state.round_number} {words}"))
+            return
         incident = uuid.uuid4().hex[:8]
         log.error("job incident", job=self.job_id, incident=incident, kind=type(failure).__name__)
         await self.take(machine.JobFailed(f"internal error, incident {incident} in the aggregator's log"))

@@ -14,8 +14,8 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial as bind
 
 import structlog
 
@@ -86,8 +86,7 @@ class Coordinator:
         self._rounds: dict[RoundKey, round_machine.PartyRound] = {}
         self._planned: dict[JobId, PlannedJob] = {}
         self._datasets: dict[JobId, Dataset] = {}
-        self._working: set[tuple[RoundKey, str]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._working: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._send: Send | None = None
 
@@ -97,9 +96,10 @@ class Coordinator:
 
     async def stop(self) -> None:
         """Cancel background work; whatever it had not persisted is done again after the next start."""
-        for task in tuple(self._tasks):
+        tasks = tuple(self._working.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # What the connection needs.
 
@@ -197,6 +197,9 @@ class Coordinator:
         if job is not None and job.outcome is None:
             await self._context.write(self._context.store.end_job, job_id, outcome)
             log.info("job ended", job=job_id, outcome=outcome)
+        # Nothing that is under way is of use any more.
+        for work in [work for work in self._working if work[0][0] == job_id]:
+            self._working.pop(work).cancel()
         self._planned.pop(job_id, None)
         self._datasets.pop(job_id, None)
         for key in [key for key in self._rounds if key[0] == job_id]:
@@ -233,11 +236,11 @@ class Coordinator:
     async def _carry_out(self, key: RoundKey, effect: round_machine.Effect) -> None:
         match effect:
             case round_machine.ComputeReply(query):
-                self._spawn(key, "reply", self._compute_reply(key, query))
+                self._spawn(key, "reply", bind(self._compute_reply, key, query))
             case round_machine.VerifyRequest(request):
-                self._spawn(key, "request", self._verify_request(key, request))
+                self._spawn(key, "request", bind(self._verify_request, key, request))
             case round_machine.ComputePartial():
-                self._spawn(key, "partial", self._compute_partial(key))
+                self._spawn(key, "partial", bind(self._compute_partial, key))
             case round_machine.SendReply():
                 await self._send_stored(key, await self._context.write(self._context.store.reply, *key))
             case round_machine.SendPartial():
@@ -293,31 +296,35 @@ class Coordinator:
             self._planned[job.job_id] = plan_job(JobSpec.from_bytes(job.spec))
         return self._planned[job.job_id]
 
-    def _spawn(self, key: RoundKey, kind: str, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, key: RoundKey, kind: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run one piece of work per round and kind at a time; an identical request meanwhile adds nothing."""
-        if (key, kind) in self._working:
-            work.close()
-            return
-        self._working.add((key, kind))
-        task = asyncio.create_task(self._supervised(key, kind, work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if (key, kind) not in self._working:
+            self._working[key, kind] = asyncio.create_task(self._supervised(key, kind, work))
 
-    async def _supervised(self, key: RoundKey, kind: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _supervised(self, key: RoundKey, kind: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await self._reporting(key, work)
         except StorageError as error:
-            if not self._failed.done():
-                self._failed.set_exception(error)
-        except CoterieError as error:
-            self._working.discard((key, kind))
-            await self._post(key, round_machine.ComputationFailed(error))
+            self._fail(error)
         except Exception as failure:  # a supervisor: an unforeseen failure of ours must not be silent
             log.exception("round failed", job=key[0], round=key[1], step=kind)
-            if not self._failed.done():
-                self._failed.set_exception(failure)
+            self._fail(failure)
         finally:
-            self._working.discard((key, kind))
+            if self._working.get((key, kind)) is asyncio.current_task():
+                del self._working[key, kind]
+
+    async def _reporting(self, key: RoundKey, work: Callable[[], Awaitable[None]]) -> None:
+        """Do a piece of work; what it raises on purpose becomes an event."""
+        try:
+            await work()
+        except StorageError:
+            raise
+        except CoterieError as error:
+            await self._post(key, round_machine.ComputationFailed(error))
+
+    def _fail(self, failure: Exception) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(failure)
 
     async def _post(self, key: RoundKey, event: round_machine.Event) -> None:
         async with self._lock:

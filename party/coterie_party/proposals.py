@@ -91,8 +91,8 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
         dataset=dataset,
         outcome=None,
     )
-    await context.write(context.store.record_job, job, reservations)
-    return job
+    # What the store says stands: a job that was held may have ended in the meantime.
+    return await context.write(context.store.record_job, job, reservations)
 
 
 def _price(proposal: JobProposal, context: Context) -> _Priced:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Coordinators that stop for good at a chosen write, as a process does that is killed there.
+"""Coordinators that stop for good at a chosen write, as a process does that is killed there, or whose disk fails.
 
 Every durable act of a coordinator goes through ``Context.write``. Nothing is written after the stop, so what a new
 coordinator finds is what the killed one left.
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from coterie_aggregator.context import Context as AggregatorContext
+from coterie_common.errors import StorageError
 from coterie_party.context import Context as PartyContext
 
 T = TypeVar("T")
@@ -30,19 +31,23 @@ READS = frozenset(
 class Crash:
     """Where to stop: before or after the nth call of one function, or of any that writes if none is named.
 
-    A crash that is never reached, such as the 0th call, counts only: ``writes`` lists the calls in order.
+    A crash that is never reached, such as the 0th call, counts only: ``writes`` lists the calls in order. With an
+    ``error`` the call raises it instead of stopping, and so does every later one.
     """
 
-    def __init__(self, function: str = "", *, nth: int = 1, after: bool = False) -> None:
+    def __init__(
+        self, function: str = "", *, nth: int = 1, after: bool = False, error: StorageError | None = None
+    ) -> None:
         self.reached = asyncio.Event()
         self.writes: list[str] = []
         self._function = function
         self._nth = nth
         self._after = after
+        self._error = error
 
     async def around(self, name: str, write: Callable[[], Awaitable[T]]) -> T:
         await self._stop_if_reached()
-        if name not in READS:
+        if name not in READS or name == self._function:
             self.writes.append(name)
             if self._function in ("", name) and self._nth == self._calls():
                 await self._stop_at(write)
@@ -57,11 +62,14 @@ class Crash:
         if self._after:
             await write()
         self.reached.set()
-        await _never()
+        await self._stop_if_reached()
 
     async def _stop_if_reached(self) -> None:
-        if self.reached.is_set():
-            await _never()
+        if not self.reached.is_set():
+            return
+        if self._error:
+            raise self._error
+        await _never()
 
 
 async def _never() -> None:

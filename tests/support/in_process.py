@@ -9,13 +9,13 @@ A test watches and changes what passes (``intercept``, ``passed``), puts in mess
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Engine
 
@@ -111,11 +111,11 @@ class _Link:
             try:
                 await self._party.message(message)
             except (PeerError, RefusedError, TransientError) as error:
-                self._federation.errors.append((self._party_id, error))
+                self._federation.note_error(self._party_id, error)
                 if not isinstance(message, Rejection):
                     await self.say(rejection_of(error, message))
             except Exception as failure:
-                self._federation.failures.append(failure)
+                self._federation.note(failure)
                 raise
 
     async def _pump_up(self) -> None:
@@ -124,11 +124,11 @@ class _Link:
             try:
                 await self._aggregator.party_message(self._party_id, message)
             except (PeerError, RefusedError) as error:
-                self._federation.errors.append((AGGREGATOR, error))
+                self._federation.note_error(AGGREGATOR, error)
                 if not isinstance(message, Rejection):
                     await self.send(rejection_of(error, message))
             except Exception as failure:
-                self._federation.failures.append(failure)
+                self._federation.note(failure)
                 raise
 
 
@@ -172,6 +172,8 @@ class InProcessFederation:
     _pools: list[ThreadPoolExecutor] = field(default_factory=list)
     _engines: list[Engine] = field(default_factory=list)
     _waiting: set[asyncio.Event] = field(default_factory=set)
+    _noted: list[BaseException] = field(default_factory=list)
+    _watches: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def __aenter__(self) -> InProcessFederation:
         await self.start_aggregator(self.aggregator_crash)
@@ -185,6 +187,8 @@ class InProcessFederation:
         await self.aggregator.stop()
         for party in self.parties.values():
             await party.stop()
+        for watch in self._watches:
+            watch.cancel()
         for pool in self._pools:
             pool.shutdown(wait=True)
         for engine in self._engines:
@@ -215,6 +219,7 @@ class InProcessFederation:
 
         self.aggregator = AggregatorCoordinator(make_context)
         await self.aggregator.start()
+        self._watch(self.aggregator.wait())
 
     async def kill_aggregator(self) -> None:
         """Drop the aggregator with every stream; what it had stored stays."""
@@ -254,6 +259,7 @@ class InProcessFederation:
             crash=crash or no_crash(),
         )
         self.parties[party_id] = PartyCoordinator(context)
+        self._watch(self.parties[party_id].failed())
         await self._connect(party_id)
 
     async def kill(self, party_id: PartyId) -> None:
@@ -307,6 +313,14 @@ class InProcessFederation:
                 await woken.wait()
                 woken.clear()
 
+    async def failed(self) -> BaseException:
+        """Wait until something would have ended a process; the test expects it."""
+        async with self._woken() as woken:
+            while not self.failures:
+                await woken.wait()
+                woken.clear()
+        return self.failures.pop(0)
+
     async def refused(self, code: str, by: PartyId | None = None) -> CoterieError:
         """Wait until a side did not accept something for this reason, and return the error."""
         async with self._woken() as woken:
@@ -335,9 +349,34 @@ class InProcessFederation:
     def see(self, party_id: PartyId, message: Message) -> Message | None:
         self.passed.append((party_id, message))
         passing = self.intercept(party_id, message)
+        self._wake()
+        return passing
+
+    def _watch(self, process: Coroutine[Any, Any, None]) -> None:
+        """Note what would end a process."""
+
+        async def watch() -> None:
+            try:
+                await process
+            except Exception as failure:  # noqa: BLE001  # a test decides whether it was expected
+                self.note(failure)
+
+        self._watches.append(asyncio.create_task(watch()))
+
+    def note(self, failure: BaseException) -> None:
+        # The same may come up at several places.
+        if not any(failure is earlier for earlier in self._noted):
+            self._noted.append(failure)
+            self.failures.append(failure)
+            self._wake()
+
+    def note_error(self, who: PartyId, error: CoterieError) -> None:
+        self.errors.append((who, error))
+        self._wake()
+
+    def _wake(self) -> None:
         for woken in self._waiting:
             woken.set()
-        return passing
 
     @asynccontextmanager
     async def _woken(self) -> AsyncIterator[asyncio.Event]:
