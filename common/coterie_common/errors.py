@@ -64,6 +64,36 @@ class WrongOrderError(ConfigurationError):
     code = "wrong-order"
 
 
+class TrainingFailed(ConfigurationError):
+    """A party could not compute the vectors of a round: its network, its algorithm or its limits are to blame."""
+
+    code = "training-failed"
+
+
+class TrainingTimeout(TrainingFailed):
+    """The computation took longer than the party allows."""
+
+    code = "training-timeout"
+
+
+class TrainingDied(TrainingFailed):
+    """The process that computes ended by itself or was ended, by the memory limit for example."""
+
+    code = "training-died"
+
+
+class VectorsNotFinite(TrainingFailed):
+    """A vector holds NaN or infinity."""
+
+    code = "vectors-not-finite"
+
+
+class WrongVectorShape(TrainingFailed):
+    """There are more, fewer, longer or shorter vectors than the round asks."""
+
+    code = "wrong-vector-shape"
+
+
 class StateError(CoterieError):
     """Our own code called something out of order."""
 
@@ -166,6 +196,12 @@ class InvalidProof(PeerError):
     def __init__(self, message: str, *, check: int, culprits: tuple[str, ...] = ()) -> None:
         super().__init__(message, culprits=culprits)
         self.check = check
+
+
+class InvalidPadKey(PeerError):
+    """The keys of a round's pads add up to what no keys can: a contributor, unknown which, encrypted something else."""
+
+    code = "invalid-pad-key"
 
 
 class RefusedError(CoterieError):

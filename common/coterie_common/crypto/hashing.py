@@ -56,6 +56,7 @@ class Label(StrEnum):
     JOB_END = "coterie/job-end/1"
     FRAME = "coterie/frame/1"
     SET_ASIDE = "coterie/set-aside/1"
+    PAD = "coterie/pad/1"
 
 
 def tuple_hash(label: Label, *items: Item, digest_bytes: int = DIGEST_BYTES) -> bytes:

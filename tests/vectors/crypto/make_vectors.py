@@ -27,6 +27,7 @@ from coterie_common.crypto.threshold import partial_decrypt
 from coterie_common.secret import Password
 from tests.support.dealings import load_dealing, load_encryptor, load_primes
 from tests.support.seeded_random import SeededRandom
+from tests.vectors.crypto import pad_vectors
 
 FOLDER = Path(__file__).parent
 PASSWORD = b"correct horse battery staple"
@@ -55,6 +56,7 @@ def vectors() -> Iterator[tuple[str, Document]]:
     yield from shares()
     yield from key_files()
     yield from identities()
+    yield from pad_vectors.vectors()
 
 
 def refused(operation: str, code: str, check: int | None = None, **values: Any) -> Document:

@@ -18,6 +18,7 @@ from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, combin
 from coterie_common.errors import CoterieError, InvalidProof
 from coterie_common.secret import Password
 from tests.support.dealings import load_dealing, load_encryptor
+from tests.vectors.crypto import pad_vectors
 from tests.vectors.crypto.make_vectors import vectors
 
 FOLDER = Path(__file__).parent
@@ -133,6 +134,8 @@ OPERATIONS = {
     "unlock": unlock,
     "verify_signature": verify_signature,
     "open": open_sealed,
+    "expand": pad_vectors.run_expand,
+    "uncover": pad_vectors.run_uncover,
 }
 FILES = sorted(FOLDER.glob("*.json"))
 
