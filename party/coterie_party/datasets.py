@@ -22,8 +22,8 @@ import numpy as np
 
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import ConfigurationError, DataError
-from coterie_common.learning.algorithm import Records
 from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.plan import Records
 from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
 from coterie_common.learning.schema import Schema
 

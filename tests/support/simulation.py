@@ -48,7 +48,7 @@ class SimulatedJob:
 
 def choose_noise(plan: Plan, goal: Goal) -> tuple[CountEvent, ...]:
     return calibrate(
-        [(planned.l0, planned.linf) for planned in plan.rounds],
+        [(planned.l0, planned.linf) for planned in plan.rounds if isinstance(planned, PlannedRound)],
         epsilon=goal.epsilon,
         delta=goal.delta,
         mechanism=goal.mechanism,
@@ -76,6 +76,7 @@ def simulate_job(
         ask = Ask(ask.round_number, _as_stored(ask.body))
         algorithm.check_ask(config, schema, ask, plan)
         planned, event = plan.rounds[ask.round_number - 1], events[ask.round_number - 1]
+        assert isinstance(planned, PlannedRound)
         release = simulate_round(algorithm, ask, planned, event, datasets, random)
         stored = _as_stored(algorithm.state_to_document(algorithm.update(state, ask, release)))
         state = algorithm.state_from_document(config, schema, stored)

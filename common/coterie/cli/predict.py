@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from coterie_common.learning.column import Column
 
 
 def predict(
@@ -15,9 +19,9 @@ def predict(
     data: Annotated[Path, typer.Argument(metavar="DATA.csv", help="Records with a header line.")],
     out: Annotated[Path | None, typer.Option(help="Where to write; standard output by default.")] = None,
 ) -> None:
-    """Add a model's prediction and its probability to every record.
+    """Add a model's prediction, and the probability of a class, to every record.
 
-    Where the records have the label too, standard error says how often it was met.
+    Where the records have the label too, standard error says how often it was met, or by how much it was missed.
     """
     from coterie.records import read_records, to_csv
     from coterie_common.files import write_atomically
@@ -25,14 +29,15 @@ def predict(
 
     records = read_records(data)
     predictor = load_predictor(model)
-    probabilities = predictor.predict_proba(records.as_dicts())
-    predicted = [str(name) for name in predictor.classes_[probabilities.argmax(axis=1)]]
-    added = ("prediction", "probability")
-    rows = (
-        (*row, name, f"{probability:.4f}")
-        for row, name, probability in zip(records.rows, predicted, probabilities.max(axis=1), strict=True)
-    )
+    if hasattr(predictor, "predict_proba"):
+        probabilities = predictor.predict_proba(records.as_dicts())
+        predicted = [str(name) for name in predictor.classes_[probabilities.argmax(axis=1)]]
+        added = {"prediction": predicted, "probability": [f"{row:.4f}" for row in probabilities.max(axis=1)]}
+    else:
+        added = {"prediction": [f"{number:.6g}" for number in predictor.predict(records.as_dicts())]}
+    rows = ((*row, *cells) for row, *cells in zip(records.rows, *added.values(), strict=True))
     table = to_csv((*records.columns, *added), rows)
+    predicted = added["prediction"]
     if out is None:
         typer.echo(table.decode("utf-8"), nl=False)
     else:
@@ -40,5 +45,17 @@ def predict(
         typer.echo(f"{out}: {len(predicted)} predictions", err=True)
     label = predictor.model.schema.label
     if label in records.columns:
-        met = sum(truth == name for truth, name in zip(records.column(label), predicted, strict=True))
-        typer.echo(f"{label}: {met} of {len(predicted)} right, accuracy {met / len(predicted):.3f}", err=True)
+        column = predictor.model.schema.by_name[label]
+        typer.echo(f"{label}: {_comparison(column, records.column(label), predicted)}", err=True)
+
+
+def _comparison(label: Column, truth: Sequence[str], predicted: Sequence[str]) -> str:
+    from coterie_common.learning.column import CategoricalColumn
+
+    if isinstance(label, CategoricalColumn):
+        met = sum(true == name for true, name in zip(truth, predicted, strict=True))
+        return f"{met} of {len(predicted)} right, accuracy {met / len(predicted):.3f}"
+    pairs = [(label.parse(true), float(number)) for true, number in zip(truth, predicted, strict=True)]
+    errors = [abs(known - number) for known, number in pairs if known is not None]
+    missing = "" if len(errors) == len(pairs) else f" ({len(pairs) - len(errors)} records without a value of their own)"
+    return f"{sum(errors) / len(errors):.6g} off on average{missing}" if errors else "no record has a value of its own"

@@ -83,14 +83,14 @@ def propose_terms(job: PlannedJob, parameters: FederationParameters) -> JobTerms
     """
     goal = job.spec.privacy
     events = calibrate(
-        [(planned.l0, planned.linf) for planned in job.plan.rounds],
+        [(planned.l0, planned.linf) for planned in _counts(job.plan)],
         epsilon=goal.exact_epsilon * _CALIBRATION_MARGIN,
         delta=goal.exact_delta,
         mechanism=goal.mechanism,
         placement=goal.placement,
         shares=parameters.honest_shares(round_quorum(job.spec, parameters)),
     )
-    rounds = (_round_terms(job, planned, event) for planned, event in zip(job.plan.rounds, events, strict=True))
+    rounds = (_round_terms(job, planned, event) for planned, event in zip(_counts(job.plan), events, strict=True))
     return JobTerms(tuple(rounds))
 
 
@@ -106,7 +106,7 @@ def check_terms(job: PlannedJob, terms: JobTerms, parameters: FederationParamete
     if len(terms.rounds) != len(job.plan.rounds):
         raise ParameterMismatch(f"the terms have {len(terms.rounds)} rounds, the plan has {len(job.plan.rounds)}")
     events = tuple(map(event_of, terms.rounds))
-    for number, (planned, proposed, event) in enumerate(zip(job.plan.rounds, terms.rounds, events, strict=True), 1):
+    for number, (planned, proposed, event) in enumerate(zip(_counts(job.plan), terms.rounds, events, strict=True), 1):
         if proposed != _round_terms(job, planned, event):
             raise ParameterMismatch(f"the terms of round {number} do not follow from the plan")
         noise = proposed.noise
@@ -131,6 +131,14 @@ def event_of(terms: RoundTerms) -> CountEvent:
     return CountEvent(
         l0=terms.l0, linf=terms.linf, scale_bits=terms.encoding.scale_bits, noise=terms.noise, unit=terms.unit
     )
+
+
+def _counts(plan: Plan) -> tuple[PlannedRound, ...]:
+    """Return the rounds of a plan that asks for counts only; raises ``InvalidJob`` for any other."""
+    counts = tuple(planned for planned in plan.rounds if isinstance(planned, PlannedRound))
+    if len(counts) != len(plan.rounds):
+        raise InvalidJob("there are no terms for rounds of real vectors")
+    return counts
 
 
 def _round_terms(job: PlannedJob, planned: PlannedRound, event: CountEvent) -> RoundTerms:

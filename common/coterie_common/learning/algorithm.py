@@ -3,30 +3,34 @@
 """What an algorithm is: the aggregator's half and the party's half of one way to learn from sums.
 
 An algorithm is a stateless object. It never sees a key, a connection or noise: a party's half returns exact integers,
-the aggregator's half receives noisy sums. Users register their own, a class without constructor arguments, through an
-entry point of the group ``coterie.algorithms``; a party runs only those that its policy names.
+or one real vector per record; the aggregator's half receives noisy sums. Users register their own, a class without
+constructor arguments, through an entry point of the group ``coterie.algorithms``; a party runs only those that its
+policy names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from coterie_common import arrays as containers
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
-from coterie_common.learning.column import Cells
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedVectorRound, Records
 from coterie_common.learning.schema import Schema
 from coterie_common.randomness import RandomSource
 
 Int64: TypeAlias = npt.NDArray[np.int64]
+Float32: TypeAlias = npt.NDArray[np.float32]
 Float64: TypeAlias = npt.NDArray[np.float64]
+Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
+"""Stored values by name of the column: Int32[records] positions of levels, Float64[records] numbers."""
+
 Config = TypeVar("Config")
 State = TypeVar("State")
 
@@ -38,22 +42,14 @@ _BUILT_IN: Final = {
 }
 
 
-class Records(StrEnum):
-    """Which of a party's records an algorithm counts."""
-
-    ALL = "all"
-    TRAINING = "training"
-    SET_ASIDE = "set-aside"
-
-
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What one round asks of every party.
 
     Attributes:
         round_number: 1-based.
-        body: a JSON object, the same for all parties. Its key ``length`` states how many values the reply has, the
-            other keys are the algorithm's own.
+        body: a JSON object, the same for all parties, whose entries on top may also be arrays. Its key ``length``
+            states how many values the reply has, the other keys are the algorithm's own.
     """
 
     round_number: int
@@ -70,6 +66,20 @@ class Ask:
         """Return the number of values of the reply."""
         length: int = self.body["length"]
         return length
+
+    @property
+    def arrays(self) -> Mapping[str, containers.Array]:
+        """Return the entries of the body that are arrays."""
+        return containers.split(self.body).arrays
+
+    def to_bytes(self) -> bytes:
+        """Return the one encoding of the body."""
+        return containers.encode(*containers.split(self.body))
+
+    @classmethod
+    def from_bytes(cls, round_number: int, data: bytes, *, most: int) -> Ask:
+        """Parse a body of at most ``most`` bytes; raises ``MalformedMessage``."""
+        return cls(round_number, containers.decode(data, "the body of the query", most=most).joined())
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -135,15 +145,43 @@ class Algorithm(Protocol[Config, State]):
         ...
 
     def finish(self, state: State) -> Mapping[str, Any]:
-        """Aggregator: return the body of the model, a JSON object."""
+        """Aggregator: return the body of the model, a JSON object whose entries on top may also be arrays."""
         ...
 
     def state_to_document(self, state: State) -> Mapping[str, Any]:
-        """Return a JSON object from which ``state_from_document`` makes an equal state."""
+        """Return what ``state_from_document`` makes an equal state of: JSON, entries on top may also be arrays."""
         ...
 
     def state_from_document(self, config: Config, schema: Schema, value: Any) -> State:
         """Resume a stored state; raises ``StorageError`` where it does not fit."""
+        ...
+
+
+@runtime_checkable
+class VectorAlgorithm(Algorithm[Config, State], Protocol[Config, State]):
+    """An algorithm whose plan has rounds of vectors; ``answer`` serves its other rounds, if it has any.
+
+    The party draws the batch, clips, adds up and rounds: this half only computes. Its code may run in a process apart
+    from the one that holds the party's key.
+    """
+
+    def vectors(self, ask: Ask, dataset: Dataset) -> Iterator[Float32]:
+        """Party: compute the vectors of a round of vectors, for an ask that ``check_ask`` let pass.
+
+        Args:
+            ask: of the round.
+            dataset: the batch; where the unit of privacy is a party, all of its records.
+
+        Yields:
+            Float32[n, length of the ask], not clipped, in chunks of any n ≥ 1: in all one row per record, in the order
+            of the data set; where the unit is a party, one row in all.
+
+        Raises:
+            TrainingFailed: the computation cannot be done with this data.
+
+        Privacy: a row must depend on the job, the ask and its own record only: that is what clipping bounds. Where the
+            unit is a party, it may depend on all of the party's records.
+        """
         ...
 
 
@@ -155,22 +193,37 @@ class Classifier(Protocol):
         """Check the body of a model from outside; raises ``MalformedMessage``."""
         ...
 
-    def probabilities(self, schema: Schema, body: Mapping[str, Any], cells: Mapping[str, Cells]) -> Float64:
-        """Return Float64[records, classes], rows adding up to 1, from the cells of every feature of each record."""
+    def probabilities(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
+        """Return Float64[records, classes], rows adding up to 1, from the values of every feature of each record."""
         ...
 
 
-def check_round(ask: Ask, plan: Plan) -> PlannedRound:
+@runtime_checkable
+class Regressor(Protocol):
+    """What an algorithm offers on top where its models predict a number."""
+
+    def check_body(self, schema: Schema, body: Any) -> None:
+        """Check the body of a model from outside; raises ``MalformedMessage``."""
+        ...
+
+    def predictions(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
+        """Return Float64[records], in the label's own unit, from the values of every feature of each record."""
+        ...
+
+
+def check_round(ask: Ask, plan: Plan) -> AnyPlannedRound:
     """Return the planned round of an ask.
 
     Raises:
-        MalformedMessage: no such round, or the ask is longer than planned.
+        MalformedMessage: no such round, or the ask is longer than planned; vectors must be exactly as long.
     """
     if not 1 <= ask.round_number <= len(plan.rounds):
         raise MalformedMessage(f"round {ask.round_number} is outside the plan of {len(plan.rounds)}")
     planned = plan.rounds[ask.round_number - 1]
     if ask.length > planned.length:
         raise MalformedMessage(f"round {ask.round_number} asks {ask.length} values, its plan at most {planned.length}")
+    if isinstance(planned, PlannedVectorRound) and ask.length != planned.length:
+        raise MalformedMessage(f"round {ask.round_number} asks vectors of {ask.length} values, not {planned.length}")
     return planned
 
 

@@ -24,11 +24,10 @@ import numpy as np
 from pydantic import Field
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Ask, Float64, Int64, Records, Release, check_round
-from coterie_common.learning.column import Cells
+from coterie_common.learning.algorithm import Ask, Float64, Int64, Release, Values, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.noisy_counts import SIGNIFICANT, entropy_left, pool, project
-from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.learning.plan import Plan, PlannedRound, Records
 from coterie_common.learning.schema import Schema
 from coterie_common.learning.tree import Tree
 from coterie_common.limits import ROUNDS_MOST, TREE_NODES_MOST
@@ -209,8 +208,9 @@ class DecisionTree:
             if not fits or not any(row):
                 raise MalformedMessage(f"a tree's counts must be rows of {classes} whole numbers, not all 0")
 
-    def probabilities(self, schema: Schema, body: Mapping[str, Any], cells: Mapping[str, Cells]) -> Float64:
+    def probabilities(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
         """See ``Classifier``; shares of the leaf's class counts."""
+        cells = {column.name: column.to_cells(values[column.name]) for column in schema.features}
         rows = len(next(iter(cells.values())))
         counts = np.array(body["counts"], np.float64)
         shares: Float64 = counts / counts.sum(axis=1, keepdims=True)

@@ -18,11 +18,11 @@ import numpy as np
 
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Ask, Int64, Records, Release, check_round
+from coterie_common.learning.algorithm import Ask, Int64, Release, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model, classifier_of, load_model
 from coterie_common.learning.noisy_counts import SIGNIFICANT, Float64, project
-from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.learning.plan import Plan, PlannedRound, Records
 from coterie_common.learning.schema import Schema
 from coterie_common.privacy.noise import Unit
 from coterie_common.randomness import RandomSource
@@ -113,8 +113,7 @@ class Evaluation:
         """See ``Algorithm``; counts of (true class, predicted class)."""
         schema = dataset.schema
         model = Model.from_document(ask.body["model"])
-        cells = {column.name: dataset.cells(column.name) for column in schema.features}
-        predicted = classifier_of(model).probabilities(schema, model.body, cells).argmax(axis=1)
+        predicted = classifier_of(model).probabilities(schema, model.body, dataset.columns).argmax(axis=1)
         positions = dataset.cells(schema.label_name).astype(np.int64) * len(schema.class_names) + predicted
         return np.bincount(positions, minlength=ask.length).astype(np.int64)
 

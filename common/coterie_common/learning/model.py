@@ -2,12 +2,14 @@
 # Copyright The Coterie authors
 """A finished model with its lineage: how it came about and what privacy was promised for it.
 
-One canonical JSON file: the same model has the same bytes everywhere, and what cannot be parsed strictly is refused.
-Nothing is ever unpickled.
+One canonical file: JSON, or, where the model holds arrays, a safetensors file with the same JSON as metadata. The same
+model has the same bytes everywhere, and what cannot be parsed strictly is refused. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from coterie_common import document
+from coterie_common import arrays
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
 from coterie_common.files import read_bytes
-from coterie_common.learning.algorithm import Classifier, get_algorithm
+from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
 from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.limits import MODEL_BYTES, ROUNDS_MOST
 from coterie_common.strict_model import StrictModel, parse
 
 if TYPE_CHECKING:
-    from coterie_common.learning.predictor import FederatedClassifier
+    from coterie_common.learning.predictor import FederatedClassifier, FederatedRegressor
 
 FORMAT: Final = 1
+_ARRAYS: Final = "arrays"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
@@ -76,7 +79,7 @@ class _ModelFile(StrictModel):
     lineage: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Model:
     """What a job leaves behind; also the result of an evaluation or of statistics.
 
@@ -84,7 +87,7 @@ class Model:
         name: of the job.
         algorithm: which one made it and reads ``body``.
         schema: of the records that it was made from.
-        body: what ``Algorithm.finish`` returned.
+        body: what ``Algorithm.finish`` returned: JSON, entries on top may also be arrays.
         lineage: how it came about.
     """
 
@@ -95,44 +98,67 @@ class Model:
     lineage: Lineage
 
     def to_document(self) -> dict[str, Any]:
-        """Return a JSON value from which ``from_document`` makes an equal model."""
-        return {
-            "coterie_model": FORMAT,
-            "name": self.name,
-            "algorithm": self.algorithm,
-            "schema": self.schema.to_document(),
-            "body": self.body,
-            "lineage": self.lineage.model_dump(mode="json"),
-        }
+        """Return a JSON value from which ``from_document`` makes an equal model; arrays are base64 text in it."""
+        file, stored = self._content()
+        return {**file, _ARRAYS: base64.b64encode(arrays.encode({}, stored)).decode()} if stored else file
 
     @classmethod
     def from_document(cls, value: Any) -> Model:
-        """Parse; a classifier's body is checked too.
+        """Parse; the body of a model that predicts is checked too.
 
         Raises:
             MalformedMessage: anything but the exact form, or an algorithm that is not installed.
         """
         if not isinstance(value, dict):
             raise MalformedMessage("a model must be a JSON object")
+        file = {name: entry for name, entry in value.items() if name != _ARRAYS}
+        return cls._parse(file, _arrays_from_text(value[_ARRAYS]) if _ARRAYS in value else {})
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes of the model file."""
+        return arrays.encode(*self._content())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Model:
+        """Parse a model file's bytes; raises ``MalformedMessage``."""
+        return cls._parse(*arrays.decode(data, "the model", most=MODEL_BYTES))
+
+    @property
+    def suffix(self) -> str:
+        """Return how the name of the model's file ends."""
+        return ".safetensors" if arrays.split(self.body).arrays else ".json"
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_bytes() == other.to_bytes() if isinstance(other, Model) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+    def _content(self) -> arrays.Content:
+        body = arrays.split(self.body)
+        file = {
+            "coterie_model": FORMAT,
+            "name": self.name,
+            "algorithm": self.algorithm,
+            "schema": self.schema.to_document(),
+            "body": body.document,
+            "lineage": self.lineage.model_dump(mode="json"),
+        }
+        return arrays.Content(file, body.arrays)
+
+    @classmethod
+    def _parse(cls, value: dict[str, Any], stored: dict[str, arrays.Array]) -> Model:
         try:
             file = parse(_ModelFile, value, "model")
             schema = parse_schema(file.schema_)
             lineage = parse(Lineage, file.lineage, "model lineage")
             algorithm = get_algorithm(file.algorithm)
-            if isinstance(algorithm, Classifier):
-                algorithm.check_body(schema, file.body)
+            body = arrays.Content(file.body, stored).joined()
+            if isinstance(algorithm, Classifier | Regressor):
+                algorithm.check_body(schema, body)
         except (ConfigurationError, InvalidJob) as cause:
             raise MalformedMessage(cause.message) from cause
-        return cls(name=file.name, algorithm=file.algorithm, schema=schema, body=file.body, lineage=lineage)
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical bytes of the model file."""
-        return document.encode(self.to_document())
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Model:
-        """Parse a model file's bytes; raises ``MalformedMessage``."""
-        return cls.from_document(document.decode(data, "the model", most=MODEL_BYTES))
+        return cls(name=file.name, algorithm=file.algorithm, schema=schema, body=body, lineage=lineage)
 
     @property
     def digest(self) -> bytes:
@@ -164,8 +190,20 @@ def classifier_of(model: Model) -> Classifier:
     return algorithm
 
 
-def load_predictor(source: Path | str | Model) -> FederatedClassifier:
-    """Return a scikit-learn compatible classifier.
+def regressor_of(model: Model) -> Regressor:
+    """Return the algorithm that predicts numbers with a model.
+
+    Raises:
+        ConfigurationError: the model predicts no number.
+    """
+    algorithm = get_algorithm(model.algorithm)
+    if not isinstance(algorithm, Regressor):
+        raise ConfigurationError(f"{model.name!r} is a result of {model.algorithm!r}: it predicts no number")
+    return algorithm
+
+
+def load_predictor(source: Path | str | Model) -> FederatedClassifier | FederatedRegressor:
+    """Return a scikit-learn compatible classifier or, where the model predicts a number, regressor.
 
     Args:
         source: a model, or the path of a model file.
@@ -174,8 +212,24 @@ def load_predictor(source: Path | str | Model) -> FederatedClassifier:
         ConfigurationError: no model file, or a model that predicts nothing.
     """
     # imported here: scikit-learn takes more than a second, and few who handle models predict
-    from coterie_common.learning.predictor import FederatedClassifier
+    from coterie_common.learning.predictor import FederatedClassifier, FederatedRegressor
 
     model = source if isinstance(source, Model) else load_model(Path(source))
+    if isinstance(get_algorithm(model.algorithm), Regressor):
+        return FederatedRegressor(model)
     classifier_of(model)
     return FederatedClassifier(model)
+
+
+def _arrays_from_text(text: Any) -> dict[str, arrays.Array]:
+    try:
+        data = base64.b64decode(text, validate=True)
+        # Stray bits in the last character decode to the same bytes; one value has one spelling.
+        if base64.b64encode(data).decode() != text:
+            raise MalformedMessage("the arrays of a model are not in canonical base64")
+    except (TypeError, ValueError, binascii.Error) as cause:
+        raise MalformedMessage("the arrays of a model are no base64 text") from cause
+    rest, stored = arrays.decode(data, "the arrays of a model", most=MODEL_BYTES)
+    if rest or not stored:
+        raise MalformedMessage("the arrays of a model must be arrays only")
+    return stored

@@ -9,16 +9,26 @@ the public configuration and schema alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
+from typing import TypeAlias
 
 from coterie_common.errors import InvalidJob
 from coterie_common.limits import ROUNDS_MOST
 from coterie_common.privacy.noise import Unit
 
 
+class Records(StrEnum):
+    """Which of a party's records an algorithm or a round counts."""
+
+    ALL = "all"
+    TRAINING = "training"
+    SET_ASIDE = "set-aside"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRound:
-    """One round at its largest.
+    """One round of counts, or of other small integers, at its largest.
 
     Attributes:
         length: most values that one reply has; an ask states its own length, which may be smaller.
@@ -44,6 +54,41 @@ class PlannedRound:
             raise InvalidJob("a sampling rate must be above 0 and at most 1")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedVectorRound:
+    """One round in which every unit of privacy gives one real vector, and the sum of all is released.
+
+    The party itself draws the batch, clips each vector and adds them up, so the sensitivity is ``clip_norm`` whatever
+    the algorithm computes from a record.
+
+    Attributes:
+        length: values of a vector; an ask of this round has exactly as many.
+        clip_norm: L2 norm to which every vector is clipped, above 0.
+        sampling_rate: probability with which each record takes part (Poisson), or ``None``: every record does. No
+            party is ever sampled.
+        noise_factor: the noise multiplier of this round relative to the job's other rounds: σ is proportional to
+            ``noise_factor`` · ``clip_norm``.
+        records: which records take part, where not those that the algorithm names.
+    """
+
+    length: int
+    clip_norm: Fraction
+    sampling_rate: Fraction | None = None
+    noise_factor: Fraction = Fraction(1)
+    records: Records | None = None
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise InvalidJob("a planned round must ask at least one value")
+        if self.clip_norm <= 0 or self.noise_factor <= 0:
+            raise InvalidJob("a planned round's clipping norm and noise factor must be above 0")
+        if self.sampling_rate is not None and not 0 < self.sampling_rate <= 1:
+            raise InvalidJob("a sampling rate must be above 0 and at most 1")
+
+
+AnyPlannedRound: TypeAlias = PlannedRound | PlannedVectorRound
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All rounds that a job may have, in order; it may end after fewer.
@@ -54,8 +99,10 @@ class Plan:
     """
 
     unit: Unit
-    rounds: tuple[PlannedRound, ...]
+    rounds: tuple[AnyPlannedRound, ...]
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.rounds) <= ROUNDS_MOST:
             raise InvalidJob(f"a job must plan 1 to {ROUNDS_MOST} rounds, not {len(self.rounds)}")
+        if self.unit is Unit.PARTY and any(planned.sampling_rate is not None for planned in self.rounds):
+            raise InvalidJob("no amplification is claimed from sampling where a whole party is protected")

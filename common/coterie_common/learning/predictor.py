@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A model as a scikit-learn classifier: for pipelines, metrics and everything else that speaks that interface.
+"""A model as a scikit-learn classifier or regressor: for pipelines, metrics and all else that speaks that interface.
 
 The only module that imports scikit-learn; get a predictor through ``model.load_predictor``.
 """
@@ -8,21 +8,20 @@ The only module that imports scikit-learn; get a predictor through ``model.load_
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from coterie_common.errors import DataError
-from coterie_common.learning.algorithm import Float64
-from coterie_common.learning.column import Cells
-from coterie_common.learning.model import Model, classifier_of
+from coterie_common.learning.algorithm import Float64, Values
+from coterie_common.learning.model import Model, classifier_of, regressor_of
 from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
 
 
-class FederatedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no stubs
-    """Predicts with a finished model.
+class _FederatedPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no stubs
+    """What classifiers and regressors have in common.
 
     Records may come as a DataFrame (anything with ``columns`` and ``frame[name]``), a pyarrow table, a list of
     dictionaries, or a two-dimensional array or list of rows whose columns are the schema's features in order. They
@@ -33,14 +32,9 @@ class FederatedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Keep the model as it is: scikit-learn's ``clone`` demands it.
 
         Args:
-            model: a classifier's.
+            model: one that predicts.
         """
         self.model = model
-
-    @property
-    def classes_(self) -> npt.NDArray[Any]:
-        """Class names, in the order of the columns of ``predict_proba``."""
-        return np.array(self.model.schema.class_names)
 
     @property
     def feature_names_in_(self) -> npt.NDArray[Any]:
@@ -52,9 +46,41 @@ class FederatedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Number of features."""
         return len(self.model.schema.features)
 
-    def fit(self, x: Any, y: Any = None) -> FederatedClassifier:
+    def fit(self, x: Any, y: Any = None) -> Self:
         """Do nothing and return the object itself, as scikit-learn's ``FrozenEstimator``: the model is trained."""
         return self
+
+    def _values(self, x: Any) -> Values:
+        features = self.model.schema.features
+        column_of, rows = _columns(x, [column.name for column in features])
+        raw = {column.name: column_of(column.name) for column in features}
+        values: dict[str, npt.NDArray[Any]] = {}
+        bad: dict[str, npt.NDArray[np.intp]] = {}
+        for column in features:
+            values[column.name], is_bad = parse_values(column, raw[column.name])
+            bad[column.name] = np.flatnonzero(is_bad)
+        refuse_bad_cells("records to predict", features, bad, lambda name, row: raw[name][row], first_row=1)
+        if any(len(cells) != rows for cells in raw.values()):
+            raise DataError("records to predict: columns of different lengths")
+        return values
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True  # asked by scikit-learn before 1.6; later ones read the tags
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+
+class FederatedClassifier(ClassifierMixin, _FederatedPredictor):  # type: ignore[misc]  # scikit-learn has no stubs
+    """Predicts classes with a finished model; records as ``_FederatedPredictor`` describes."""
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """Class names, in the order of the columns of ``predict_proba``."""
+        return np.array(self.model.schema.class_names)
 
     def predict_proba(self, x: Any) -> Float64:
         """Return the estimated probability of every class.
@@ -70,34 +96,24 @@ class FederatedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigurationError: the model predicts nothing.
         """
         classifier = classifier_of(self.model)
-        return classifier.probabilities(self.model.schema, self.model.body, self._cells(x))
+        return classifier.probabilities(self.model.schema, self.model.body, self._values(x))
 
     def predict(self, x: Any) -> npt.NDArray[Any]:
         """Return the most probable class of every record, Text[records]; raises as ``predict_proba``."""
         return cast(npt.NDArray[Any], self.classes_[self.predict_proba(x).argmax(axis=1)])
 
-    def _cells(self, x: Any) -> Mapping[str, Cells]:
-        features = self.model.schema.features
-        column_of, rows = _columns(x, [column.name for column in features])
-        raw = {column.name: column_of(column.name) for column in features}
-        cells: dict[str, Cells] = {}
-        bad: dict[str, npt.NDArray[np.intp]] = {}
-        for column in features:
-            values, is_bad = parse_values(column, raw[column.name])
-            cells[column.name], bad[column.name] = column.to_cells(values), np.flatnonzero(is_bad)
-        refuse_bad_cells("records to predict", features, bad, lambda name, row: raw[name][row], first_row=1)
-        if any(len(values) != rows for values in raw.values()):
-            raise DataError("records to predict: columns of different lengths")
-        return cells
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True  # asked by scikit-learn before 1.6; later ones read the tags
+class FederatedRegressor(RegressorMixin, _FederatedPredictor):  # type: ignore[misc]  # scikit-learn has no stubs
+    """Predicts numbers with a finished model; records as ``_FederatedPredictor`` describes."""
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.string = tags.input_tags.categorical = True
-        return tags
+    def predict(self, x: Any) -> Float64:
+        """Return the predicted number of every record, Float64[records], in the label's own unit.
+
+        Raises:
+            DataError: a feature is missing, or a value is not one that the schema allows; says which.
+            ConfigurationError: the model predicts no number.
+        """
+        return regressor_of(self.model).predictions(self.model.schema, self.model.body, self._values(x))
 
 
 def _columns(x: Any, features: Sequence[str]) -> tuple[Callable[[str], Sequence[Any]], int]:

@@ -21,10 +21,10 @@ from pydantic import Field
 
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Ask, Int64, Records, Release, check_round
+from coterie_common.learning.algorithm import Ask, Int64, Release, check_round
 from coterie_common.learning.column import NumericColumn
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.learning.plan import Plan, PlannedRound, Records
 from coterie_common.learning.schema import Schema
 from coterie_common.privacy.noise import Unit
 from coterie_common.randomness import RandomSource

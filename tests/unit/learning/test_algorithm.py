@@ -2,15 +2,21 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
 from coterie_common.learning.algorithm import Algorithm, Ask, algorithm_names, check_round, get_algorithm
 from coterie_common.learning.decision_tree import DecisionTree
-from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
 from coterie_common.privacy.noise import Unit
 
-PLAN = Plan(Unit.RECORD, (PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1),))
+PLAN = Plan(
+    Unit.RECORD,
+    (PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1), PlannedVectorRound(length=4, clip_norm=Fraction(1))),
+)
 
 
 @pytest.mark.parametrize("name", ["decision_tree", "evaluation", "statistics"])
@@ -75,7 +81,32 @@ def test_check_round_of_ask_within_plan_returns_planned_round():
     assert check_round(Ask(1, {"length": 4}), PLAN) is PLAN.rounds[0]
 
 
-@pytest.mark.parametrize(("number", "length"), [(0, 4), (2, 4), (1, 5)])
+@pytest.mark.parametrize(("number", "length"), [(0, 4), (3, 4), (1, 5), (2, 5), (2, 3)])
 def test_check_round_of_ask_outside_plan_raises_malformed_message(number, length):
     with pytest.raises(MalformedMessage):
         check_round(Ask(number, {"length": length}), PLAN)
+
+
+def test_check_round_of_vectors_returns_planned_round():
+    assert check_round(Ask(2, {"length": 4}), PLAN) is PLAN.rounds[1]
+
+
+def test_ask_from_its_bytes_has_the_same_body():
+    weights = np.array([0.5, -1.0], np.float32)
+    ask = Ask(3, {"length": 2, "weights": weights, "step": 0.1})
+    again = Ask.from_bytes(3, ask.to_bytes(), most=1000)
+    assert again.round_number == 3
+    assert again.body.keys() == ask.body.keys()
+    assert again.body["step"] == 0.1
+    assert again.arrays.keys() == {"weights"}
+    assert np.array_equal(again.arrays["weights"], weights)
+
+
+def test_ask_without_arrays_has_none_and_is_plain_json():
+    assert Ask(1, {"length": 2}).arrays == {}
+    assert Ask(1, {"length": 2}).to_bytes() == b'{"length":2}'
+
+
+def test_ask_from_too_many_bytes_raises_malformed_message():
+    with pytest.raises(MalformedMessage):
+        Ask.from_bytes(1, Ask(1, {"length": 2}).to_bytes(), most=5)
