@@ -19,6 +19,7 @@ from coterie_common.folder_lock import locked
 from coterie_common.heartbeat import Heartbeat
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
+from coterie_party.bindings import bind_datasets
 from coterie_party.connection import Connection, Endpoint
 from coterie_party.context import Context
 from coterie_party.coordinator import Coordinator
@@ -37,7 +38,7 @@ async def run(root: Path, membership: PartyMembership) -> None:
         membership: loaded from it.
 
     Raises:
-        ConfigurationError: another process runs on the folder, or the policy cannot be used.
+        ConfigurationError: another process runs on the folder, or the policy or a data set's schema cannot be used.
         StorageError: durable state cannot be trusted; nothing is answered any more.
     """
     folder = root / "store"
@@ -60,9 +61,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> No
         encryptor=Encryptor(membership.key.public_key),
         share=membership.share,
         signing_key=membership.signing_key,
-        datasets={
-            name: binding.model_copy(update={"path": root / binding.path}) for name, binding in config.datasets.items()
-        },
+        datasets=bind_datasets(root, config.datasets),
         policy=load_policy(root / POLICY_FILE_NAME),
         store=store,
         models=root / "models",

@@ -32,10 +32,12 @@ class DatasetBinding(StrictModel):
 
     Attributes:
         path: CSV or Parquet file.
+        schemas: TOML files with a table ``[schema]``, such as job files: jobs may describe the data like this only.
         set_aside: fraction of the records that no training sees, for evaluating models.
     """
 
     path: PathEntry
+    schemas: Annotated[tuple[PathEntry, ...], Field(strict=False, min_length=1)]
     set_aside: Annotated[Decimal, BeforeValidator(_fraction)] = Decimal(0)
 
 
@@ -74,9 +76,11 @@ founder = "{founder}"
 # Give it to nobody but the user that runs the party: chmod 600.
 # password_file = "password"
 
-# Data sets, by the name under which jobs ask for them. set_aside is the fraction of the records that no training ever
-# sees, so that finished models can be evaluated on them.
+# Data sets, by the name under which jobs ask for them. schemas are files with a table [schema], as a job file has it:
+# jobs that describe the data in another way are refused, whether the data would fit or not. set_aside is the fraction
+# of the records that no training ever sees, so that finished models can be evaluated on them.
 # [datasets.nursery]
 # path = "data/nursery.csv"
+# schemas = ["nursery-tree.toml"]
 # set_aside = 0.2
 """

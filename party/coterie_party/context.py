@@ -19,7 +19,7 @@ from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.roster import Roster
 from coterie_common.randomness import RandomSource
-from coterie_party.config import DatasetBinding
+from coterie_party.bindings import BoundDataset
 from coterie_party.policy import Policy
 from coterie_party.store import PartyStore
 
@@ -53,7 +53,7 @@ class Context:
     encryptor: Encryptor
     share: KeyShare
     signing_key: SigningKey
-    datasets: Mapping[str, DatasetBinding]
+    datasets: Mapping[str, BoundDataset]
     policy: Policy
     store: PartyStore
     models: Path

@@ -65,7 +65,6 @@ from coterie_common.wire.federation import party_message_from_wire, party_messag
 from coterie_party import answering
 from coterie_party import round as round_machine
 from coterie_party.context import Context
-from coterie_party.datasets import load_records
 from coterie_party.models import keep_model
 from coterie_party.policy import check_floors
 from coterie_party.proposals import reply_to
@@ -286,9 +285,7 @@ class Coordinator:
             if binding is None:
                 raise DataError(f"the data set {job.dataset} is not bound any more in party.toml")
             salt = await self._context.write(self._context.store.salt, job.dataset, self._context.random)
-            self._datasets[job.job_id] = await self._context.compute(
-                load_records, binding.path, planned.schema, planned.algorithm.records, binding.set_aside, salt
-            )
+            self._datasets[job.job_id] = await self._context.compute(binding.load, planned, salt)
         return self._datasets[job.job_id]
 
     def _plan(self, job: PartyJob) -> PlannedJob:

@@ -24,7 +24,6 @@ from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
-from coterie_party.datasets import load_dataset
 from coterie_party.policy import Verdict, decide, spent_cost
 from coterie_party.store import LedgerEntry, PartyJob, Reservation
 
@@ -105,9 +104,10 @@ def _price(proposal: JobProposal, context: Context) -> _Priced:
 
 
 def _judge(priced: _Priced, entries: tuple[LedgerEntry, ...], context: Context) -> Verdict:
-    """Ask the policy, then see whether the data can be read at all."""
+    """Ask the policy, then see whether the job describes the data as the steward does, and whether they can be read."""
     spec = priced.planned.spec
-    if spec.dataset not in context.datasets:
+    dataset = context.datasets.get(spec.dataset)
+    if dataset is None:
         raise DataError(f"the job asks for the data set {spec.dataset}, which party.toml does not bind")
     verdict = decide(
         context.policy,
@@ -119,5 +119,5 @@ def _judge(priced: _Priced, entries: tuple[LedgerEntry, ...], context: Context) 
         spent=spent_cost(entries),
     )
     if verdict.decision is not Decision.REFUSED:
-        load_dataset(context.datasets[spec.dataset].path, priced.planned.schema)
+        dataset.check(priced.planned.schema)
     return verdict

@@ -130,7 +130,7 @@ def _run(
     policy = POLICY.format(epsilon=job.spec.privacy.epsilon_text, delta=job.spec.privacy.delta_text)
     for party, rows in zip(federation.parties, parties, strict=True):
         write_rows(federation.party_folder(party) / f"{dataset}.csv", rows)
-        federation.bind(party, dataset, policy)
+        federation.bind(party, dataset, policy, _toml(table))
     console.print(f"[bold]Starting[/bold] the aggregator and {options.parties} parties, each a process of its own")
     federation.start()
     job_file = federation.folder / "job.toml"

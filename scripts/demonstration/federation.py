@@ -124,12 +124,13 @@ class Federation:
         shutil.copy(source, folder / source.name)
         return source.name
 
-    def bind(self, party: str, dataset: str, policy: str) -> None:
-        """Let a party's steward bind the data set and write the policy."""
+    def bind(self, party: str, dataset: str, policy: str, job: str) -> None:
+        """Let a party's steward bind the data set as a job file describes it, and write the policy."""
         home = self.party_folder(party) / "home"
         config = home / "party.toml"
-        binding = f'\npassword_file = "../password"\n\n[datasets.{dataset}]\npath = "../{dataset}.csv"\n'
-        config.write_text(config.read_text() + binding)
+        binding = f'path = "../{dataset}.csv"\nschemas = ["{dataset}.toml"]\n'
+        config.write_text(config.read_text() + f'\npassword_file = "../password"\n\n[datasets.{dataset}]\n{binding}')
+        (home / f"{dataset}.toml").write_text(job)
         (home / "policy.toml").write_text(policy)
 
     def start(self) -> None:

@@ -30,6 +30,7 @@ from coterie_common.crypto.threshold import KeyShare
 from coterie_common.database import open_database
 from coterie_common.errors import CoterieError, PeerError, RefusedError, TransientError
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.learning.schema import Schema
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import AggregatorMessage, Message, PartyMessage, Rejection
 from coterie_common.protocol.progress import JobStatus
@@ -41,16 +42,21 @@ from coterie_common.wire.federation import (
     party_message_from_wire,
     party_message_to_wire,
 )
-from coterie_party.config import DatasetBinding
+from coterie_party.bindings import BoundDataset
 from coterie_party.coordinator import Coordinator as PartyCoordinator
 from coterie_party.policy import Budget, Policy
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import PartyStore
 from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPartyContext, no_crash
+from tests.support.examples import nursery_schema
 from tests.support.federation import Federation
+from tests.support.small_jobs import play_schema
 
 SECONDS = 30.0
 """Patience with something that must happen; reached only by a failing test."""
+
+_SCHEMAS: dict[str, Callable[[], Schema]] = {"play": play_schema, "nursery": nursery_schema}
+"""What the steward of every party accepts, by name of the data set."""
 
 FOUNDER = "founder"
 OPERATOR = PartyId("operator")
@@ -239,8 +245,12 @@ class InProcessFederation:
         home.mkdir(exist_ok=True)
         datasets = {}
         if party_id in self.datasets:
-            binding = {"path": str(self.datasets[party_id]), "set_aside": self.set_aside}
-            datasets[self.dataset_name] = DatasetBinding.model_validate(binding)
+            datasets[self.dataset_name] = BoundDataset(
+                name=self.dataset_name,
+                path=self.datasets[party_id],
+                schemas=(_SCHEMAS[self.dataset_name](),),
+                set_aside=self.set_aside,
+            )
         context = CrashingPartyContext(
             party_id=party_id,
             roster=self.federation.roster,

@@ -44,7 +44,7 @@ class RunningFederation(Federation):
         parts = split(read_rows(NURSERY), len(self.parties)).parties
         for party, rows in zip(self.parties, parts, strict=True):
             write_rows(self.party_folder(party) / "nursery.csv", rows)
-            self.bind(party, "nursery", POLICY)
+            self.bind(party, "nursery", POLICY, nursery_toml(max_depth=1))
         self.start()
         self.wait_until(lambda: self.connected() == set(self.parties), "all parties to connect")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from coterie_common.identifiers import PartyId
+from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.protocol.job_spec import JobSpec
 
 SCHEMA: dict[str, Any] = {
@@ -22,6 +23,12 @@ SCHEMA: dict[str, Any] = {
         {"name": "play", "levels": ["no", "yes"]},
     ],
 }
+
+
+def play_schema() -> Schema:
+    return parse_schema(SCHEMA)
+
+
 OUTLOOKS, WINDS = ("sunny", "rain", "clouds"), ("weak", "strong")
 
 

@@ -55,6 +55,10 @@ class Dataset:
         """Return the histogram cell of every record in a column, Int32[rows]."""
         return self.schema.by_name[name].to_cells(self.columns[name])
 
+    def seen_as(self, schema: Schema) -> Dataset:
+        """Return the same records with the columns of a schema that ours covers."""
+        return Dataset(schema, {column.name: self.columns[column.name] for column in schema.columns}, self.rows)
+
     def select(self, mask: npt.NDArray[np.bool_]) -> Dataset:
         """Return the records where ``mask``, Bool[rows], is true."""
         columns = {name: values[mask] for name, values in self.columns.items()}

@@ -78,6 +78,14 @@ class Schema(StrictModel):
             raise InvalidJob(f"[schema] column {name!r} needs bins = NUMBER to be counted")
         return column.cells
 
+    def covers(self, asked: Schema) -> bool:
+        """Tell whether all data that fit this schema fit ``asked`` too, because it asks for nothing else.
+
+        Every column of it must be one of ours, in whichever order; its label is its own matter.
+        """
+        mine = self.by_name
+        return asked.max_records >= self.max_records and all(mine.get(c.name) == c for c in asked.columns)
+
     def to_document(self) -> dict[str, Any]:
         """Return a JSON value from which ``parse_schema`` makes an equal schema."""
         return self.model_dump(mode="json", exclude_defaults=True)

@@ -25,11 +25,13 @@ def test_config_with_everything_is_parsed(tmp_path):
         tmp_path,
         START
         + 'aggregator = "localhost:8443"\npassword_file = "secret"\n'
-        + '[datasets.nursery]\npath = "n.csv"\nset_aside = 0.2\n[datasets.adult]\npath = "a.parquet"\n',
+        + '[datasets.nursery]\npath = "n.csv"\nschemas = ["n.toml", "m.toml"]\nset_aside = 0.2\n'
+        + '[datasets.adult]\npath = "a.parquet"\nschemas = ["a.toml"]\n',
     )
     assert (config.id, config.founder, config.aggregator) == ("p1", FOUNDER, Address("localhost", 8443))
     assert config.password_file == Path("secret")
     assert config.datasets["nursery"].set_aside == Decimal("0.2")
+    assert config.datasets["nursery"].schemas == (Path("n.toml"), Path("m.toml"))
     assert config.datasets["adult"].set_aside == 0
 
 
@@ -38,7 +40,9 @@ def test_config_template_is_valid_also_with_its_examples(tmp_path):
     plain = parse(tmp_path, text)
     assert (plain.id, plain.aggregator, plain.datasets) == ("p1", None, {})
     examples = "".join(
-        line[2:] if line.startswith(("# [", "# path", "# set_aside =", "# password_file =", "# aggregator =")) else line
+        line[2:]
+        if line.startswith(("# [", "# path", "# schemas =", "# set_aside =", "# password_file =", "# aggregator ="))
+        else line
         for line in text.splitlines(keepends=True)
     )
     full = parse(tmp_path, examples)
@@ -60,6 +64,9 @@ def test_config_template_is_valid_also_with_its_examples(tmp_path):
         (START + '[datasets.nursery]\npath = "n.csv"\nset_aside = nan\n', "set_aside"),
         (START + '[datasets.nursery]\npath = "n.csv"\nset_aside = "some"\n', "set_aside: must be a number such as"),
         (START + '[datasets.nursery]\npath = "n.csv"\nset_aside = true\n', "set_aside"),
+        (START + '[datasets.nursery]\npath = "n.csv"\n', "datasets.nursery.schemas is missing"),
+        (START + '[datasets.nursery]\npath = "n.csv"\nschemas = []\n', "datasets.nursery.schemas"),
+        (START + '[datasets.nursery]\npath = "n.csv"\nschemas = "n.toml"\n', "datasets.nursery.schemas"),
         (START + '[datasets."a/b"]\npath = "n.csv"\n', "a/b"),
         (START + "= 1\n", "not valid TOML"),
     ],

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The data sets that a steward bound: which file, and which descriptions of it jobs may use.
+
+Whether data fit a schema is a fact about the data. If a job could choose the schema, refusals would answer questions
+that no noise hides and no ledger counts: how many records there are, the greatest value, whether a level occurs. So
+the steward says beforehand which schemas are accepted, and data are only ever read through one of those.
+
+Invariants:
+- Whether a job is refused because of its schema does not depend on the data.
+- No file is bound under two names: each name has a budget of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from coterie_common.config import load_toml
+from coterie_common.errors import ConfigurationError, ConsentDenied, InvalidJob
+from coterie_common.learning.agreement import PlannedJob
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.schema import Schema, parse_schema
+from coterie_party.config import DatasetBinding
+from coterie_party.datasets import load_dataset, load_records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundDataset:
+    """One data set.
+
+    Attributes:
+        name: under which jobs ask for it.
+        path: its file.
+        schemas: that the steward accepts.
+        set_aside: expected share of the records that no training sees.
+    """
+
+    name: str
+    path: Path
+    schemas: tuple[Schema, ...]
+    set_aside: Decimal = Decimal(0)
+
+    def accepted(self, asked: Schema) -> Schema:
+        """Return the accepted schema through which a job with schema ``asked`` reads the data.
+
+        Raises:
+            ConsentDenied: there is none.
+        """
+        covering = next((schema for schema in self.schemas if schema.covers(asked)), None)
+        if covering is None:
+            raise ConsentDenied(
+                f"the job describes the data set {self.name} otherwise than its steward does; the schemas that are "
+                f"accepted stand in party.toml under datasets.{self.name}.schemas"
+            )
+        return covering
+
+    def check(self, asked: Schema) -> None:
+        """Check that the data can be read for a job with schema ``asked``.
+
+        Raises:
+            ConsentDenied: the steward does not accept this schema.
+            DataError: the data do not fit the schema that the steward does accept.
+        """
+        load_dataset(self.path, self.accepted(asked))
+
+    def load(self, job: PlannedJob, salt: bytes) -> Dataset:
+        """Read the kind of records that a job's algorithm counts; raises as ``check``."""
+        schema = self.accepted(job.schema)
+        return load_records(self.path, schema, job.algorithm.records, self.set_aside, salt).seen_as(job.schema)
+
+
+def bind_datasets(root: Path, bindings: Mapping[str, DatasetBinding]) -> dict[str, BoundDataset]:
+    """Read the schemas of all bindings; their paths are relative to ``root``.
+
+    Raises:
+        ConfigurationError: a schema cannot be read, or a file is bound under two names.
+    """
+    bound: dict[str, BoundDataset] = {}
+    names: dict[Path, str] = {}
+    for name, binding in bindings.items():
+        path = root / binding.path
+        other = names.setdefault(path.resolve(), name)
+        if other != name:
+            raise ConfigurationError(
+                f"{path} is bound as {other} and as {name}: each name has a privacy budget of its own, "
+                "and records have only one"
+            )
+        schemas = tuple(_load_schema(root / file) for file in binding.schemas)
+        bound[name] = BoundDataset(name=name, path=path, schemas=schemas, set_aside=binding.set_aside)
+    return bound
+
+
+def _load_schema(path: Path) -> Schema:
+    table: Any = load_toml(path, "the schema", parse_float=Decimal).get("schema")
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"the schema {path} has no table [schema]")
+    try:
+        return parse_schema(table)
+    except InvalidJob as cause:
+        raise ConfigurationError(f"{path}: {cause.message}") from cause
