@@ -84,16 +84,22 @@ def no_crash() -> Crash:
 @dataclass(frozen=True, kw_only=True)
 class CrashingAggregatorContext(AggregatorContext):
     crash: Crash = field(default_factory=no_crash)
+    wrote: Callable[[str, tuple[object, ...]], None] = field(default=lambda name, arguments: None)
 
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         write = super().write
-        return await self.crash.around(function.__name__, lambda: write(function, *arguments))
+        result = await self.crash.around(function.__name__, lambda: write(function, *arguments))
+        self.wrote(function.__name__, arguments)
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrashingPartyContext(PartyContext):
     crash: Crash = field(default_factory=no_crash)
+    wrote: Callable[[str, tuple[object, ...]], None] = field(default=lambda name, arguments: None)
 
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         write = super().write
-        return await self.crash.around(function.__name__, lambda: write(function, *arguments))
+        result = await self.crash.around(function.__name__, lambda: write(function, *arguments))
+        self.wrote(function.__name__, arguments)
+        return result

@@ -9,11 +9,11 @@ A test watches and changes what passes (``intercept``, ``passed``), puts in mess
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial as bind
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,7 +59,7 @@ _SCHEMAS: dict[str, Callable[[], Schema]] = {"play": play_schema, "nursery": nur
 """What the steward of every party accepts, by name of the data set."""
 
 FOUNDER = "founder"
-OPERATOR = PartyId("operator")
+AGGREGATOR, OPERATOR = PartyId("aggregator"), PartyId("operator")
 
 Intercept = Callable[[PartyId, Message], Message | None]
 """Sees each message with the party at the other end of its stream; returns what passes instead, or ``None``."""
@@ -138,9 +138,6 @@ class _Link:
                 raise
 
 
-AGGREGATOR = PartyId("aggregator")
-
-
 @dataclass
 class InProcessFederation:
     """Start with ``async with``.
@@ -154,6 +151,7 @@ class InProcessFederation:
         intercept: sees and changes what passes.
         absent: parties that are not started at first.
         passed: every message that was sent, with the party at the other end, also if it was intercepted.
+        writes: what was made durable: by whom, the function's name, its arguments.
         errors: what a side did not accept, with whoever did not.
         failures: what would have ended a process; a test that expects none fails at the end.
     """
@@ -172,6 +170,7 @@ class InProcessFederation:
     aggregator_crash: Crash = field(default_factory=no_crash)
     parties: dict[PartyId, PartyCoordinator] = field(default_factory=dict)
     passed: list[tuple[PartyId, Message]] = field(default_factory=list)
+    writes: list[tuple[PartyId, str, tuple[object, ...]]] = field(default_factory=list)
     errors: list[tuple[PartyId, CoterieError]] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
     _links: dict[PartyId, _Link] = field(default_factory=dict)
@@ -221,6 +220,7 @@ class InProcessFederation:
                 workers=self._pool(2),
                 post=post,
                 crash=crash or no_crash(),
+                wrote=bind(self._note_write, AGGREGATOR),
             )
 
         self.aggregator = AggregatorCoordinator(make_context)
@@ -267,6 +267,7 @@ class InProcessFederation:
             writer=self._pool(1),
             workers=self._pool(1),
             crash=crash or no_crash(),
+            wrote=bind(self._note_write, party_id),
         )
         self.parties[party_id] = PartyCoordinator(context)
         self._watch(self.parties[party_id].failed())
@@ -315,31 +316,38 @@ class InProcessFederation:
 
     async def saw(self, is_wanted: Callable[[PartyId, Message], bool], *, count: int = 1) -> Message:
         """Wait until so many such messages were sent since the start, and return the last of them."""
-        async with self._woken() as woken:
-            while True:
-                found = [message for party_id, message in self.passed if is_wanted(party_id, message)]
-                if len(found) >= count:
-                    return found[count - 1]
-                await woken.wait()
-                woken.clear()
+
+        def found() -> list[Message]:
+            return [message for party_id, message in self.passed if is_wanted(party_id, message)]
+
+        await self._until(lambda: len(found()) >= count)
+        return found()[count - 1]
+
+    async def wrote(self, name: str, *, by: PartyId = AGGREGATOR, about: type | None = None, count: int = 1) -> None:
+        """Wait until a side made something durable so many times: a function's name, and the type of an argument."""
+        await self._until(
+            lambda: (
+                sum(
+                    (who, function) == (by, name) and (about is None or any(isinstance(a, about) for a in arguments))
+                    for who, function, arguments in self.writes
+                )
+                >= count
+            )
+        )
 
     async def failed(self) -> BaseException:
         """Wait until something would have ended a process; the test expects it."""
-        async with self._woken() as woken:
-            while not self.failures:
-                await woken.wait()
-                woken.clear()
+        await self._until(lambda: bool(self.failures))
         return self.failures.pop(0)
 
     async def refused(self, code: str, by: PartyId | None = None) -> CoterieError:
         """Wait until a side did not accept something for this reason, and return the error."""
-        async with self._woken() as woken:
-            while True:
-                for who, error in self.errors:
-                    if error.code == code and by in (None, who):
-                        return error
-                await woken.wait()
-                woken.clear()
+
+        def found() -> list[CoterieError]:
+            return [error for who, error in self.errors if error.code == code and by in (None, who)]
+
+        await self._until(lambda: bool(found()))
+        return found()[0]
 
     @staticmethod
     def wire(message: Message) -> bytes:
@@ -384,17 +392,22 @@ class InProcessFederation:
         self.errors.append((who, error))
         self._wake()
 
+    def _note_write(self, who: PartyId, name: str, arguments: tuple[object, ...]) -> None:
+        self.writes.append((who, name, arguments))
+        self._wake()
+
     def _wake(self) -> None:
         for woken in self._waiting:
             woken.set()
 
-    @asynccontextmanager
-    async def _woken(self) -> AsyncIterator[asyncio.Event]:
+    async def _until(self, holds: Callable[[], bool]) -> None:
         woken = asyncio.Event()
         self._waiting.add(woken)
         try:
             async with asyncio.timeout(SECONDS):
-                yield woken
+                while not holds():
+                    await woken.wait()
+                    woken.clear()
         finally:
             self._waiting.discard(woken)
 
