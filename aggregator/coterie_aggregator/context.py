@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial as bind
 from typing import Protocol, TypeVar
@@ -18,7 +19,7 @@ from coterie_common.clock import Clock
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import ThresholdPublicKey
-from coterie_common.errors import StorageError
+from coterie_common.errors import StorageError, TransientError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import AggregatorMessage
 from coterie_common.protocol.roster import Roster
@@ -89,4 +90,10 @@ class Context:
         """Send to a party if it is connected; whatever is outstanding is repeated when it connects."""
         outbox = self.outboxes.get(party_id)
         if outbox is not None:
-            self.tasks.spawn(outbox.send(message))
+            self.tasks.spawn(_send(outbox, message))
+
+
+async def _send(outbox: Outbox, message: AggregatorMessage) -> None:
+    # The stream may have ended while the message waited: the party gets it when it is back.
+    with suppress(TransientError):
+        await outbox.send(message)

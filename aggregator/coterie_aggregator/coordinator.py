@@ -25,7 +25,7 @@ from coterie_aggregator.submission import Submission
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import NotFound, PeerError, RefusedError, StorageError, Unavailable, UnknownRound
 from coterie_common.identifiers import JobId, PartyId, parse_job_id
-from coterie_common.learning.agreement import plan_job, propose_terms, round_quorum
+from coterie_common.learning.agreement import PlannedJob, plan_job, propose_terms, round_quorum
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
@@ -238,7 +238,8 @@ class Coordinator:
             InvalidJob, CapacityExceeded, QuorumTooSmall, UnsupportedMechanism: it cannot be run as written.
             MalformedMessage: no canonical specification.
         """
-        planned = plan_job(JobSpec.from_bytes(spec))
+        # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
+        planned = await self._context.compute(_understand, spec)
         parameters = self._context.roster.parameters
         terms = await self._context.compute(propose_terms, planned, parameters)
         check_capacity(terms, parameters.parties, self._context.key.public_key)
@@ -327,7 +328,7 @@ class Coordinator:
         if not isinstance(proposal, JobProposal):
             raise StorageError(f"the stored proposal of job {stored.job_id} is another message")
         try:
-            planned = plan_job(JobSpec.from_bytes(proposal.spec))
+            planned = _understand(proposal.spec)
         except RefusedError as cause:
             raise StorageError(f"job {stored.job_id} cannot be understood any more: {cause.message}") from cause
         return Submission(
@@ -346,3 +347,7 @@ class Coordinator:
                 round_quorum=round_quorum(self._load(stored).planned.spec, roster.parameters),
             )
         )
+
+
+def _understand(spec: bytes) -> PlannedJob:
+    return plan_job(JobSpec.from_bytes(spec))
