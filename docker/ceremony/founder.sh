@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+#
+# The founder's part: founds the federation, admits everybody, deals the keys. Run again, it changes nothing.
+# usage: founder.sh FEDERATION PARTY...
+. /ceremony/steps.sh
+
+federation=$1
+shift
+make_password
+parties=$*
+
+coterie found "$federation" --parties $# --key-bits "$KEY_BITS" --password-file /etc/coterie/password
+publish operator/founder
+
+# Here a person compares the fingerprints of the requests with what each applicant reads out.
+requests=""
+for party in $parties; do
+    await "$party.csr" "join-$party"
+    requests="$requests /exchange/$party.csr"
+done
+await aggregator.csr join-aggregator
+await operator-1.csr join-operator
+# shellcheck disable=SC2086  # one word per request
+coterie admit $requests --role party --password-file /etc/coterie/password
+coterie admit /exchange/aggregator.csr --role aggregator --password-file /etc/coterie/password
+coterie admit /exchange/operator-1.csr --role operator --password-file /etc/coterie/password
+coterie keys deal --password-file /etc/coterie/password
+publish bundles/*.bundle credentials/operator-1.credential
