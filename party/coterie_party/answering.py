@@ -11,7 +11,7 @@ from coterie_common import document
 from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
-from coterie_common.errors import MalformedMessage
+from coterie_common.errors import MalformedMessage, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask
@@ -27,8 +27,14 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.sealing import DirectSealing
 from coterie_common.protocol.session import SessionFields
-from coterie_common.protocol.verification.request import OwnKnowledge, VerifiedRequest, verify_request
+from coterie_common.protocol.verification.request import (
+    OwnKnowledge,
+    VerifiedRequest,
+    shows_forgotten_reply,
+    verify_request,
+)
 from coterie_party.context import Context
+from coterie_party.round import PartyRound
 
 
 def check_ask(query: Query, job: PlannedJob) -> Ask:
@@ -72,6 +78,20 @@ def answer(context: Context, query: Query, job: PlannedJob, dataset: Dataset) ->
         contribution=contribution,
         padded=sealed.padded,
     )
+
+
+def check_memory(context: Context, request: DecryptionRequest, state: PartyRound) -> None:
+    """Check that this party remembers whatever a decryption request shows that it signed.
+
+    Raises:
+        StorageError: it does not: its promises cannot be kept any more, so it must not answer anything.
+    """
+    if shows_forgotten_reply(request, context.party_id, state.contribution_digest, context.roster):
+        raise StorageError(
+            f"this party signed a reply to round {request.fields.round_number} of job {request.fields.job_id} that its "
+            "store does not know: the store was restored from a backup, or another daemon uses the same keys. Have the "
+            "founder deal a new key epoch, and import the new bundle"
+        )
 
 
 def verify(

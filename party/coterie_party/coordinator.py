@@ -124,9 +124,9 @@ class Coordinator:
                 case Query():
                     await self._query(message)
                 case DecryptionRequest():
-                    await self._take(
-                        (message.fields.job_id, message.fields.round_number), round_machine.RequestReceived(message)
-                    )
+                    key = message.fields.job_id, message.fields.round_number
+                    answering.check_memory(self._context, message, await self._state(key))
+                    await self._take(key, round_machine.RequestReceived(message))
                 case ModelDelivery():
                     await self._delivery(message)
                 case JobEnd():
@@ -208,15 +208,16 @@ class Coordinator:
 
     async def _take(self, key: RoundKey, event: round_machine.Event) -> None:
         """Step a round's machine: persist, then let the state change, then do the rest."""
-        state = self._rounds.get(key)
-        if state is None:
-            state = await self._context.write(self._context.store.round, *key)
-        transition = round_machine.step(state, event)
+        transition = round_machine.step(await self._state(key), event)
         for effect in transition.effects:
             await self._persist(key, effect)
         self._rounds[key] = transition.state
         for effect in transition.effects:
             await self._carry_out(key, effect)
+
+    async def _state(self, key: RoundKey) -> round_machine.PartyRound:
+        known = self._rounds.get(key)
+        return known if known is not None else await self._context.write(self._context.store.round, *key)
 
     async def _persist(self, key: RoundKey, effect: round_machine.Effect) -> None:
         store, write = self._context.store, self._context.write

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from coterie_common.crypto.paillier import Ciphertext
-from coterie_common.errors import Equivocation, NotInCohort, ParameterMismatch, QuorumTooSmall
+from coterie_common.errors import Equivocation, NotInCohort, ParameterMismatch, PeerError, QuorumTooSmall
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.roster import Roster
@@ -104,6 +104,30 @@ def verify_request(
         total=sealing.add(verification.ciphertexts),
         contributors=len(request.contributions),
     )
+
+
+def shows_forgotten_reply(
+    request: DecryptionRequest, own_id: PartyId, contribution_digest: bytes | None, roster: Roster
+) -> bool:
+    """Tell whether a request shows a reply that a party signed and does not know.
+
+    Then its store is not the one that it answered with: restored from a backup, or another daemon uses its keys. Nobody
+    else can make such a request, which takes the party's own signature.
+
+    Args:
+        request: as it came.
+        own_id: of the party that looks.
+        contribution_digest: of what it remembers to have sent for the round; ``None`` if nothing.
+        roster: in force.
+    """
+    for contribution in request.contributions:
+        if contribution.party_id == own_id and contribution.digest != contribution_digest:
+            try:
+                verify_signature(contribution, request.fields.session_id, roster)
+            except PeerError:
+                continue
+            return True
+    return False
 
 
 def _roster(v: _Verification) -> None:
