@@ -23,7 +23,15 @@ from coterie_aggregator.status import job_status, model_info
 from coterie_aggregator.store import StoredJob
 from coterie_aggregator.submission import Submission
 from coterie_common.crypto.certificates import Identity
-from coterie_common.errors import NotFound, PeerError, RefusedError, StorageError, Unavailable, UnknownRound
+from coterie_common.errors import (
+    IdentityMismatch,
+    NotFound,
+    PeerError,
+    RefusedError,
+    StorageError,
+    Unavailable,
+    UnknownRound,
+)
 from coterie_common.identifiers import JobId, PartyId, parse_job_id
 from coterie_common.learning.agreement import PlannedJob, plan_job, propose_terms, round_quorum
 from coterie_common.protocol.capacity import check_capacity
@@ -203,7 +211,7 @@ class Coordinator:
 
     def _job(self, job_id: JobId, sender: PartyId, named: PartyId) -> LiveJob:
         if sender != named:
-            raise UnknownRound("the message names another party than its sender")
+            raise IdentityMismatch("the message names another party than its sender")
         live = self._jobs.get(job_id)
         if live is None:
             raise UnknownRound("no such job")

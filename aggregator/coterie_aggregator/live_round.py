@@ -17,7 +17,15 @@ from coterie_aggregator import round_events as events
 from coterie_aggregator.context import Context
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.opening import FixedTranscript, RoundArithmetic
-from coterie_common.errors import Equivocation, MalformedMessage, ParameterMismatch, PeerError, StaleRound, StorageError
+from coterie_common.errors import (
+    Equivocation,
+    IdentityMismatch,
+    MalformedMessage,
+    ParameterMismatch,
+    PeerError,
+    StaleRound,
+    StorageError,
+)
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
@@ -101,7 +109,7 @@ class LiveRound:
             PeerError: it is another party's, for another query, too late, or differs from an earlier one.
         """
         if reply.contribution.party_id != party_id:
-            raise MalformedMessage("the reply names another party than the one that sent it", culprits=(party_id,))
+            raise IdentityMismatch("the reply names another party than the one that sent it", culprits=(party_id,))
         if reply.session_id != self.query.fields.session_id:
             raise ParameterMismatch("the reply answers another query", culprits=(party_id,))
         if self._is_stopped:
@@ -122,7 +130,7 @@ class LiveRound:
     async def partial_received(self, party_id: PartyId, partial: PartialDecryption) -> None:
         """Spool a partial decryption, then let the machine have it; raises ``PeerError``."""
         if partial.party_id != party_id:
-            raise MalformedMessage("the partial decryption names another party than its sender", culprits=(party_id,))
+            raise IdentityMismatch("the partial decryption names another party than its sender", culprits=(party_id,))
         if self._is_stopped or self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
             return
         data = party_message_to_wire(partial)

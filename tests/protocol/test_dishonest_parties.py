@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Parties that break the protocol in their own name: they are named, and the round goes on without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from coterie_aggregator.round_events import ContributionRejected, PartialRejected
+from coterie_common.errors import StorageError
+from coterie_common.identifiers import PartyId
+from coterie_common.learning.model import Model
+from coterie_common.protocol.messages import (
+    Decision,
+    DecryptionRequest,
+    EncryptedReply,
+    JobReply,
+    Message,
+    ModelReceipt,
+    PartialDecryption,
+    Rejection,
+)
+from coterie_common.protocol.progress import JobState
+from tests.support.asynchronous import asynchronous
+from tests.support.dishonest import doubled_partial, mauled_reply, overflowing_reply
+from tests.support.federation import Federation, digest_of, make_federation
+from tests.support.in_process import AGGREGATOR, InProcessFederation
+from tests.support.oracle import sum_of_replies
+from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play
+
+CULPRIT = PartyId("party-2")
+SPEC = make_spec("statistics", {"histograms": ["outlook", "play"]})
+
+
+def wrong_proof(federation: Federation, partial: PartialDecryption) -> PartialDecryption:
+    label, items = PartialDecryption.signed_items(
+        partial.session_id, partial.transcript_digest, partial.party_id, partial.values, partial.proof[:-1] + b"\0"
+    )
+    signature = federation.party_keys[partial.party_id].sign(label, *items)
+    return replace(partial, proof=partial.proof[:-1] + b"\0", signature=signature)
+
+
+def events(running: InProcessFederation, kind: type) -> list[object]:
+    return [a for who, _, arguments in running.writes if who == AGGREGATOR for a in arguments if isinstance(a, kind)]
+
+
+@asynchronous
+async def test_contribution_with_a_bad_proof_names_its_sender_and_the_round_goes_on(tmp_path: Path) -> None:
+    federation = make_federation()
+    mauled: list[EncryptedReply] = []
+
+    def maul(party_id: PartyId, message: Message) -> Message:
+        if party_id == CULPRIT and isinstance(message, EncryptedReply):
+            mauled.append(mauled_reply(federation, message))
+            return mauled[-1]
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=maul) as running:
+        job_id = await running.submit(SPEC)
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert events(running, ContributionRejected) == [ContributionRejected(CULPRIT, "invalid-proof")]
+        request = next(m for _, m in running.passed if isinstance(m, DecryptionRequest))
+        assert CULPRIT not in [c.party_id for c in request.contributions]
+        model = Model.from_bytes(running.model(CULPRIT, job_id))
+        assert model.lineage.contributors == (4,)
+        others = [(p, m) for p, m in running.passed if p != CULPRIT or not isinstance(m, EncryptedReply)]
+        assert model.body["count"] == sum_of_replies(federation, others, 1)[0]
+
+
+@asynchronous
+async def test_culprit_of_round_one_is_asked_again_in_round_two(tmp_path: Path) -> None:
+    federation = make_federation()
+
+    def maul(party_id: PartyId, message: Message) -> Message:
+        if party_id == CULPRIT and isinstance(message, EncryptedReply) and message.round_number == 1:
+            return mauled_reply(federation, message)
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=maul) as running:
+        job_id = await running.submit(tree_spec())
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        assert Model.from_bytes(running.model(CULPRIT, job_id)).lineage.contributors == (4, 5)
+
+
+@pytest.mark.parametrize("wrong", [doubled_partial, wrong_proof], ids=["a doubled value", "a wrong proof"])
+@asynchronous
+async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the_sum(
+    tmp_path: Path, wrong: Callable[[Federation, PartialDecryption], PartialDecryption]
+) -> None:
+    federation = make_federation()
+
+    def maul(party_id: PartyId, message: Message) -> Message | None:
+        if isinstance(message, PartialDecryption):
+            if party_id == CULPRIT:
+                return wrong(federation, message)
+            # The others' help waits until the wrong one was found out.
+            if not events(running, PartialRejected):
+                held.append((party_id, message))
+                return None
+        return message
+
+    held: list[tuple[PartyId, PartialDecryption]] = []
+    datasets = write_play(tmp_path, federation.parties)
+    running = InProcessFederation(federation, tmp_path, datasets, intercept=maul)
+    async with running:
+        job_id = await running.submit(SPEC)
+        await running.wrote("append_round_event", about=PartialRejected)
+        for party_id, message in held:
+            running.to_aggregator(party_id, message)
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert events(running, PartialRejected) == [PartialRejected(CULPRIT, "invalid-proof")]
+        model = Model.from_bytes(running.model(CULPRIT, job_id))
+        assert model.lineage.contributors == (5,)
+        assert model.body["count"] == sum_of_replies(federation, running.passed, 1)[0]
+
+
+@asynchronous
+async def test_party_with_another_key_share_is_named(tmp_path: Path) -> None:
+    federation = make_federation()
+    shares = {CULPRIT: replace(federation.dealing.shares[0], index=2)}
+    datasets = write_play(tmp_path, federation.parties)
+
+    def lose(party_id: PartyId, message: Message) -> Message | None:
+        return None if party_id == federation.parties[0] and isinstance(message, PartialDecryption) else message
+
+    running = InProcessFederation(federation, tmp_path, datasets, shares=shares, intercept=lose)
+    async with running:
+        job_id = await running.submit(statistics_spec(timeout_s=3))
+        await running.wrote("append_round_event", about=PartialRejected)
+        assert events(running, PartialRejected) == [PartialRejected(CULPRIT, "invalid-proof")]
+        # Three are left, and four are needed.
+        status = await running.result(job_id)
+        assert status.state is JobState.FAILED
+        assert status.reason == "round 1 was aborted: timeout; blamed: party-2"
+
+
+@asynchronous
+async def test_too_many_culprits_fail_the_job_and_are_named(tmp_path: Path) -> None:
+    federation = make_federation()
+
+    def maul(party_id: PartyId, message: Message) -> Message:
+        if party_id in federation.parties[:2] and isinstance(message, PartialDecryption):
+            return doubled_partial(federation, message)
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=maul) as running:
+        status = await running.result(await running.submit(SPEC))
+        assert status.state is JobState.FAILED
+        assert status.reason.startswith("round 1 was aborted: too-few-parties; blamed: party-")
+        assert {"party-1", "party-2"} <= set(status.reason.replace(",", "").split())
+
+
+@asynchronous
+async def test_sum_with_values_out_of_range_fails_the_job_and_says_so(tmp_path: Path) -> None:
+    federation = make_federation()
+
+    def overflow(party_id: PartyId, message: Message) -> Message:
+        if party_id == CULPRIT and isinstance(message, EncryptedReply):
+            return overflowing_reply(federation, message)
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=overflow) as running:
+        status = await running.result(await running.submit(SPEC))
+        assert status.state is JobState.FAILED
+        assert status.reason == (
+            "the sum of round 1 is no sum of replies: a contributor sealed values outside the agreed range"
+        )
+        # The culprit's own honest half finds its signature on what it never sent, and stops.
+        assert isinstance(await running.failed(), StorageError)
+
+
+@asynchronous
+async def test_second_different_reply_is_an_equivocation_and_the_first_counts(tmp_path: Path) -> None:
+    federation = make_federation()
+    sent: list[EncryptedReply] = []
+    slow = federation.parties[4]
+
+    def hold(party_id: PartyId, message: Message) -> Message | None:
+        if isinstance(message, EncryptedReply):
+            if party_id == CULPRIT:
+                sent.append(message)
+            if party_id == slow and not running.errors:
+                return None
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    running = InProcessFederation(federation, tmp_path, datasets, intercept=hold)
+    async with running:
+        job_id = await running.submit(SPEC)
+        await running.status(job_id, lambda s: s.round is not None and CULPRIT in s.round.contributed)
+        running.to_aggregator(CULPRIT, sent[0])
+        running.to_aggregator(CULPRIT, overflowing_reply(federation, sent[0]))
+        error = await running.refused("equivocation", by=AGGREGATOR)
+        assert error.culprits == (CULPRIT,)
+        # The identical one was no offence.
+        assert [e.code for _, e in running.errors] == ["equivocation"]
+        await running.reconnect(slow)
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        request = next(m for _, m in running.passed if isinstance(m, DecryptionRequest))
+        assert sent[0].contribution in request.contributions
+
+
+@asynchronous
+async def test_second_different_partial_decryption_counts_for_nothing(tmp_path: Path) -> None:
+    federation = make_federation()
+
+    def lose(party_id: PartyId, message: Message) -> Message | None:
+        # Only the culprit's arrives, so that the round stays open.
+        return None if isinstance(message, PartialDecryption) and party_id != CULPRIT else message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=lose) as running:
+        job_id = await running.submit(SPEC)
+        await running.status(job_id, lambda s: s.round is not None and s.round.decrypted == (CULPRIT,))
+        partial = await running.saw(lambda p, m: p == CULPRIT and isinstance(m, PartialDecryption))
+        assert isinstance(partial, PartialDecryption)
+        running.to_aggregator(CULPRIT, doubled_partial(federation, partial))
+        running.intercept = lambda party_id, message: message
+        for party_id in federation.parties:
+            await running.reconnect(party_id)
+        status = await running.result(job_id)
+        assert status.state is JobState.COMPLETED
+        assert events(running, PartialRejected) == []
+
+
+def in_anothers_name(message: Message) -> Message:
+    other = PartyId("party-1")
+    match message:
+        case EncryptedReply():
+            return replace(message, contribution=replace(message.contribution, party_id=other))
+        case JobReply() | PartialDecryption() | ModelReceipt():
+            return replace(message, party_id=other)
+        case _:
+            return message
+
+
+@pytest.mark.parametrize("kind", [JobReply, EncryptedReply, PartialDecryption, ModelReceipt])
+@asynchronous
+async def test_message_in_anothers_name_is_refused_and_blames_its_sender(tmp_path: Path, kind: type[Message]) -> None:
+    federation = make_federation()
+
+    def lie(party_id: PartyId, message: Message) -> Message:
+        return in_anothers_name(message) if party_id == CULPRIT and isinstance(message, kind) else message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=lie) as running:
+        job_id = await running.submit(statistics_spec(proposal_deadline_s=1, deadline_s=1, patience_s=1))
+        status = await running.result(job_id)
+        assert status.state is JobState.COMPLETED
+        blamed = [error for who, error in running.errors if who == AGGREGATOR]
+        assert {error.culprits for error in blamed} == {(CULPRIT,)}
+        assert {error.code for error in blamed} == {"identity-mismatch"}
+        assert isinstance(await running.saw(lambda p, m: p == CULPRIT and isinstance(m, Rejection)), Rejection)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"decision": Decision.ACCEPTED}, {"spec_digest": digest_of("x")}, {"signature": bytes(64)}],
+    ids=["decision", "specification", "signature"],
+)
+@asynchronous
+async def test_job_reply_that_was_altered_counts_for_nothing(tmp_path: Path, change: dict[str, object]) -> None:
+    federation = make_federation()
+    datasets = write_play(tmp_path, federation.parties)
+    del datasets[CULPRIT]
+
+    def alter(party_id: PartyId, message: Message) -> Message:
+        if party_id == CULPRIT and isinstance(message, JobReply):
+            return replace(message, **change)  # type: ignore[arg-type]  # names of its fields
+        return message
+
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=alter) as running:
+        job_id = await running.submit(statistics_spec(proposal_deadline_s=1))
+        status = await running.result(job_id)
+        assert status.state is JobState.COMPLETED
+        assert [p.decision for p in status.parties if p.party_id == CULPRIT] == [None]
+        assert Model.from_bytes(running.model(CULPRIT, job_id)).lineage.contributors == (4,)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What a member that holds its keys and does not follow the protocol can say: wrong, but in its own name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from coterie_common.crypto.proofs import plaintext_knowledge
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, KeyPart, PartialDecryption
+from tests.support.federation import Federation
+
+
+def signed_reply(federation: Federation, reply: EncryptedReply, key_part: KeyPart) -> EncryptedReply:
+    """A reply with another key part, signed by its sender."""
+    contribution = federation.signed(reply.contribution.party_id, reply.session_id, key_part)
+    return replace(reply, contribution=contribution)
+
+
+def mauled_reply(federation: Federation, reply: EncryptedReply) -> EncryptedReply:
+    """Ciphertexts that the sender does not know: its own, inverted, beside a proof that was for others."""
+    key = federation.dealing.key.public_key
+    part = reply.contribution.key_part
+    inverted = tuple(key.multiply(key.check(c), -1).to_bytes() for c in part.ciphertexts)
+    return signed_reply(federation, reply, replace(part, ciphertexts=inverted))
+
+
+def overflowing_reply(federation: Federation, reply: EncryptedReply) -> EncryptedReply:
+    """Plaintexts far beyond what a packed vector can be, with a proof that the sender knows them."""
+    encryptor, key = federation.encryptor, federation.dealing.key.public_key
+    count = len(reply.contribution.key_part.ciphertexts)
+    plaintexts = (key.plaintext_modulus // 2,) * count
+    nonces = tuple(encryptor.draw_nonce(federation.random) for _ in plaintexts)
+    ciphertexts = tuple(map(encryptor.encrypt, plaintexts, nonces))
+    statement = plaintext_knowledge.Statement(
+        session_id=reply.session_id,
+        party_id=reply.contribution.party_id,
+        public_key=key,
+        padded_digest=NOTHING_PADDED,
+        ciphertexts=ciphertexts,
+    )
+    witness = plaintext_knowledge.Witness(plaintexts=plaintexts, nonces=nonces)
+    proof = plaintext_knowledge.prove(statement, witness, encryptor, federation.random).to_bytes(key)
+    part = KeyPart(ciphertexts=tuple(c.to_bytes() for c in ciphertexts), proof=proof)
+    return signed_reply(federation, reply, part)
+
+
+def signed_partial(
+    federation: Federation, partial: PartialDecryption, values: tuple[bytes, ...], party_id: PartyId | None = None
+) -> PartialDecryption:
+    """A partial decryption with other values beside the same proof, signed by its sender."""
+    sender = party_id or partial.party_id
+    label, items = PartialDecryption.signed_items(
+        partial.session_id, partial.transcript_digest, partial.party_id, values, partial.proof
+    )
+    return replace(partial, values=values, signature=federation.party_keys[sender].sign(label, *items))
+
+
+def doubled_partial(federation: Federation, partial: PartialDecryption) -> PartialDecryption:
+    """Values that are not what the sender's key share makes of the sum."""
+    key = federation.dealing.key.public_key
+    values = tuple(key.multiply(key.check(value), 2).to_bytes() for value in partial.values)
+    return signed_partial(federation, partial, values)
