@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, insert, select, update
 
 from coterie_common import document
 from coterie_common.database import transaction
@@ -198,10 +198,14 @@ class PartyStore:
             return record.partial()
 
     def previous_cohort(self, job_id: JobId) -> tuple[PartyId, ...] | None:
-        """Return the cohort of the latest round whose query was accepted; ``None`` before the first."""
-        latest = select(ACCEPTANCES.c.cohort).where(self._is(ACCEPTANCES, job_id))
+        """Return the smallest cohort of a query that was accepted; ``None`` before the first.
+
+        Each was part of those accepted before it, whatever the order in which rounds were asked.
+        """
+        accepted = select(ACCEPTANCES.c.cohort).where(self._is(ACCEPTANCES, job_id))
         with transaction(self._engine) as connection:
-            cohort = connection.execute(latest.order_by(ACCEPTANCES.c.number.desc()).limit(1)).scalar_one_or_none()
+            smallest = accepted.order_by(func.length(ACCEPTANCES.c.cohort)).limit(1)
+            cohort = connection.execute(smallest).scalar_one_or_none()
         if cohort is None:
             return None
         try:

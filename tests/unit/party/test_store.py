@@ -264,10 +264,10 @@ def test_accept_query_of_a_round_that_was_opened_without_this_party_raises_and_s
     assert statuses(accepted) == [RESERVED] * 3
 
 
-def test_previous_cohort_is_that_of_the_latest_round(answering):
+def test_previous_cohort_is_the_smallest_also_if_a_later_round_was_asked_before(answering):
     assert answering.previous_cohort("job-1") == COHORT
-    answering.accept_query("job-1", 3, OTHER_SESSION, COHORT[:2])
-    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[1:])
+    answering.accept_query("job-1", 3, OTHER_SESSION, COHORT)
+    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2])
     assert answering.previous_cohort("job-1") == COHORT[:2]
     assert answering.previous_cohort("job-2") is None
 

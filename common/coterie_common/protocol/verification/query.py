@@ -30,7 +30,7 @@ class AcceptedJob:
         spec_digest: of the accepted specification.
         terms: accepted for each round.
         round_quorum: that the specification names, or else the federation's.
-        previous_cohort: of the latest round that it accepted; ``None`` before the first.
+        previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
         transcripts: round number → transcript digest of the rounds that it helped to open.
     """
 
