@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import random  # noqa: TID251  # which rows go where is no secret, and must be the same in every run
+import random  # which rows go where is no secret, and must be the same in every run
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path

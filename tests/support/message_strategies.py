@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import REASON_CHARACTERS
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
@@ -64,12 +65,12 @@ terms = st.builds(
 
 @st.composite
 def session_fields(draw: st.DrawFn) -> SessionFields:
-    cohort = tuple(sorted(draw(st.lists(ids, unique=True, min_size=1, max_size=5))))
+    cohort = tuple(PartyId(member) for member in sorted(draw(st.lists(ids, unique=True, min_size=1, max_size=5))))
     number = draw(rounds)
     return SessionFields(
         roster_digest=draw(digests),
         key_epoch=draw(uint32),
-        job_id=draw(job_ids),
+        job_id=JobId(draw(job_ids)),
         spec_digest=draw(digests),
         round_number=number,
         body_digest=draw(digests),
