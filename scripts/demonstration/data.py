@@ -98,12 +98,14 @@ def derived_table(rows: list[Row], label: str, dataset: str) -> dict[str, Any]:
             raise DataProblem(f"column {name} has {len(levels)} different values; 2 to {LEVELS_MOST} can be used")
         columns.append({"name": name, "levels": levels})
     classes = next(len(column["levels"]) for column in columns if column["name"] == label)
-    cells = sum(len(column.get("levels", range(BINS))) for column in columns if column["name"] != label) * classes
+    cells_per_node = (
+        sum(len(column.get("levels", range(BINS))) for column in columns if column["name"] != label) * classes
+    )
     return {
         "name": f"{dataset}-tree",
         "algorithm": "decision_tree",
         "dataset": dataset,
-        "config": {"max_depth": 3, "max_nodes": max(1, min(64, CELLS_PER_LEVEL // cells))},
+        "config": {"max_depth": 3, "max_nodes": max(1, min(64, CELLS_PER_LEVEL // cells_per_node))},
         "privacy": {"epsilon": "1", "delta": "0.00001"},
         "schema": {"label": label, "max_records": max(1000, len(rows)), "columns": columns},
     }
