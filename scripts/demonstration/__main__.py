@@ -96,7 +96,7 @@ def main() -> int:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
     finally:
-        if federation:
+        if federation is not None:
             federation.stop()
     return 0
 
@@ -139,7 +139,7 @@ def _run(
         f"[bold]Training[/bold] a tree on {sum(map(len, parties))} records at ε = {job.spec.privacy.epsilon_text}, "
         f"δ = {job.spec.privacy.delta_text}; {len(held_out)} more are held out"
     )
-    submit = [BIN / "coterie", "jobs", "submit", job_file, "--watch", *federation.operator]
+    submit: list[str | Path] = [BIN / "coterie", "jobs", "submit", job_file, "--watch", *federation.operator]
     status = subprocess.run(submit, stdout=sys.stderr if options.json else None, check=False).returncode
     if status:
         raise CommandError(f"the job did not complete (status {status}); the logs are in {federation.folder}")
