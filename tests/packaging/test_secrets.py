@@ -21,6 +21,7 @@ REVEALING = {
     "coterie_common.crypto.ring": "a pad's key, into a product that hides it",
     "coterie_common.crypto.threshold": "the key share, into the exponent and into locked or sealed bytes",
     "coterie_common.key_files": "a daemon's TLS key, into a file that only its owner reads",
+    "coterie_common.protocol.padded_sealing": "a pad's key, into the plaintexts that carry it encrypted",
     "coterie_common.rpc.credentials": "the TLS key, into gRPC",
 }
 
