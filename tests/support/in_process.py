@@ -9,8 +9,10 @@ A test watches and changes what passes (``intercept``, ``passed``), puts in mess
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial as bind
@@ -89,7 +91,8 @@ class _Link:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        self._tasks = [asyncio.create_task(self._pump_down()), asyncio.create_task(self._pump_up())]
+        pumps = (self.down, self._receive_down), (self.up, self._receive_up)
+        self._tasks = [asyncio.create_task(self._pump(*pump)) for pump in pumps]
         await self._party.connected(self.say)
         await self._aggregator.party_connected(self._party_id, self)
 
@@ -111,31 +114,34 @@ class _Link:
         if passing is not None:
             self.up.put_nowait(party_message_to_wire(cast(PartyMessage, passing)))
 
-    async def _pump_down(self) -> None:
+    async def _pump(self, queue: asyncio.Queue[bytes], receive: Callable[[bytes], Awaitable[None]]) -> None:
         while True:
-            message = aggregator_message_from_wire(await self.down.get())
+            data = await queue.get()
             try:
-                await self._party.message(message)
-            except (PeerError, RefusedError, TransientError) as error:
-                self._federation.note_error(self._party_id, error)
-                if not isinstance(message, Rejection):
-                    await self.say(rejection_of(error, message))
+                await receive(data)
             except Exception as failure:
                 self._federation.note(failure)
                 raise
+            finally:
+                queue.task_done()
 
-    async def _pump_up(self) -> None:
-        while True:
-            message = party_message_from_wire(await self.up.get())
-            try:
-                await self._aggregator.party_message(self._party_id, message)
-            except (PeerError, RefusedError) as error:
-                self._federation.note_error(AGGREGATOR, error)
-                if not isinstance(message, Rejection):
-                    await self.send(rejection_of(error, message))
-            except Exception as failure:
-                self._federation.note(failure)
-                raise
+    async def _receive_down(self, data: bytes) -> None:
+        message = aggregator_message_from_wire(data)
+        try:
+            await self._party.message(message)
+        except (PeerError, RefusedError, TransientError) as error:
+            self._federation.note_error(self._party_id, error)
+            if not isinstance(message, Rejection):
+                await self.say(rejection_of(error, message))
+
+    async def _receive_up(self, data: bytes) -> None:
+        message = party_message_from_wire(data)
+        try:
+            await self._aggregator.party_message(self._party_id, message)
+        except (PeerError, RefusedError) as error:
+            self._federation.note_error(AGGREGATOR, error)
+            if not isinstance(message, Rejection):
+                await self.send(rejection_of(error, message))
 
 
 @dataclass
@@ -335,6 +341,12 @@ class InProcessFederation:
             )
         )
 
+    async def settled(self) -> None:
+        """Wait until every message that was sent has been handled."""
+        for link in self._links.values():
+            await link.down.join()
+            await link.up.join()
+
     async def failed(self) -> BaseException:
         """Wait until something would have ended a process; the test expects it."""
         await self._until(lambda: bool(self.failures))
@@ -357,6 +369,11 @@ class InProcessFederation:
     def party_store(self, party_id: PartyId) -> PartyStore:
         """Return a view on a party's durable state."""
         return PartyStore(self._database(self.folder / party_id / "party.db", PARTY_MIGRATIONS), FOUNDER)
+
+    def execute(self, party_id: PartyId, statement: str) -> None:
+        """Change a party's database behind its back; it must not run."""
+        with closing(sqlite3.connect(self.folder / party_id / "party.db")) as connection, connection:
+            connection.execute(statement)
 
     def model(self, party_id: PartyId, job_id: JobId) -> bytes:
         """Return a party's own copy of a model."""
