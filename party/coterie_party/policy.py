@@ -32,6 +32,7 @@ from coterie_common.errors import (
     StorageError,
     UnsupportedMechanism,
 )
+from coterie_common.identifiers import JobId
 from coterie_common.limits import ROUNDS_MOST
 from coterie_common.privacy.cost import Cost
 from coterie_common.privacy.noise import Placement
@@ -56,8 +57,8 @@ algorithms = ["decision_tree", "evaluation", "statistics"]
 # "local": each party all of it, for comparison.
 placements = ["distributed"]
 
-# Jobs without any noise, each by the digest of its specification, which the refusal of such a job names.
-# Their results are exact: nothing is promised to the people in the data any more, and after such a job no other
+# Jobs without any noise, each by the digest of its specification, which the refusal of such a job names; it runs
+# once. Their results are exact: nothing is promised to the people in the data any more, and after such a job no other
 # fits the lifetime budget of its data set.
 jobs_without_noise = []
 
@@ -178,6 +179,7 @@ def decide(
     rounds: int,
     job_cost: Cost,
     spent: Cost | None,
+    run_before: JobId | None = None,
 ) -> Verdict:
     """Decide on a job whose terms were checked against its specification.
 
@@ -189,12 +191,14 @@ def decide(
         rounds: most rounds that the plan has.
         job_cost: of all rounds of the plan, by the party's own accountant.
         spent: ``spent_cost`` of the ledger of ``spec.dataset``, without this job.
+        run_before: a job with the same specification that the ledger was charged for.
 
     Privacy: a cost of nothing refuses, and so does whatever the accountant cannot bound. A job without noise is
-    accepted only when the policy names its digest, whatever was spent; after it no other fits.
+    accepted only when the policy names its digest, whatever was spent, and only once: the sums of two that differ in
+    one contributor differ by its exact reply. After it no other job fits.
     """
     try:
-        _check_consent(policy, spec, rounds)
+        _check_consent(policy, spec, rounds, run_before)
         check_floors(policy, cohort=parameters.parties, round_quorum=round_quorum)
         if spec.privacy.placement is not Placement.NONE:
             _check_limits_per_job(policy, spec)
@@ -220,7 +224,7 @@ def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:
         )
 
 
-def _check_consent(policy: Policy, spec: JobSpec, rounds: int) -> None:
+def _check_consent(policy: Policy, spec: JobSpec, rounds: int, run_before: JobId | None) -> None:
     if spec.algorithm not in policy.algorithms:
         allowed = ", ".join(policy.algorithms) or "none"
         raise ConsentDenied(f"this party does not allow the algorithm {spec.algorithm}, only: {allowed}")
@@ -229,6 +233,11 @@ def _check_consent(policy: Policy, spec: JobSpec, rounds: int) -> None:
         if spec.digest.hex() not in policy.jobs_without_noise:
             raise ConsentDenied(
                 f"the job adds no noise, which this party allows per job only; digest {spec.digest.hex()}"
+            )
+        if run_before is not None:
+            raise ConsentDenied(
+                f"the job adds no noise, and this party's consent to it was used by job {run_before}; to ask again, "
+                "change its name"
             )
     elif placement not in policy.placements:
         raise ConsentDenied(f"this party does not allow noise placed {placement.value}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from coterie_common.errors import ConfigurationError, DataError, PeerError, RefusedError
+from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
 from coterie_common.privacy.cost import cost
 from coterie_common.privacy.event import CountEvent
@@ -25,7 +26,7 @@ from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
 from coterie_party.policy import Verdict, decide, spent_cost
-from coterie_party.store import LedgerEntry, PartyJob, Reservation
+from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,8 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
         priced = await context.compute(_price, proposal, context)
         dataset = priced.planned.spec.dataset
         entries = await context.write(context.store.ledger, dataset)
-        verdict = await context.compute(_judge, priced, entries, context)
+        same = await context.write(context.store.jobs_of, proposal.spec_digest)
+        verdict = await context.compute(_judge, priced, entries, same, context)
         if verdict.decision is Decision.ACCEPTED:
             reservations = tuple(
                 Reservation(number, cost([event]).to_document()) for number, event in enumerate(priced.events, 1)
@@ -103,12 +105,20 @@ def _price(proposal: JobProposal, context: Context) -> _Priced:
     return _Priced(planned, events)
 
 
-def _judge(priced: _Priced, entries: tuple[LedgerEntry, ...], context: Context) -> Verdict:
-    """Ask the policy, then see whether the job describes the data as the steward does, and whether they can be read."""
+def _judge(priced: _Priced, entries: tuple[LedgerEntry, ...], same: tuple[JobId, ...], context: Context) -> Verdict:
+    """Ask the policy, then see whether the job describes the data as the steward does, and whether they can be read.
+
+    Args:
+        priced: the job.
+        entries: the ledger of its data set.
+        same: all jobs with the same specification.
+        context: of the party.
+    """
     spec = priced.planned.spec
     dataset = context.datasets.get(spec.dataset)
     if dataset is None:
         raise DataError(f"the job asks for the data set {spec.dataset}, which party.toml does not bind")
+    charged = {entry.job_id for entry in entries if entry.status is not ReservationStatus.RELEASED}
     verdict = decide(
         context.policy,
         spec=spec,
@@ -117,6 +127,7 @@ def _judge(priced: _Priced, entries: tuple[LedgerEntry, ...], context: Context) 
         rounds=len(priced.events),
         job_cost=cost(priced.events),
         spent=spent_cost(entries),
+        run_before=next((job_id for job_id in same if job_id in charged), None),
     )
     if verdict.decision is not Decision.REFUSED:
         dataset.check(priced.planned.schema)

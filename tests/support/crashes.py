@@ -22,7 +22,7 @@ T = TypeVar("T")
 READS = frozenset(
     {
         *("job", "jobs", "job_events", "round", "round_events", "ended_at", "latest_state", "transcripts", "model"),
-        *("models", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
+        *("models", "jobs_of", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
     }
 )
 """Functions of stores and spool that change nothing (but for the salt, which is drawn once)."""

@@ -60,6 +60,12 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return tuple(_job_of(row) for row in connection.execute(query))
 
+    def jobs_of(self, spec_digest: bytes) -> tuple[JobId, ...]:
+        """Return all jobs that were ever proposed with a specification, by any founder."""
+        query = select(JOBS.c.job_id).where(JOBS.c.spec_digest == spec_digest).order_by(JOBS.c.sequence)
+        with transaction(self._engine) as connection:
+            return tuple(JobId(row.job_id) for row in connection.execute(query))
+
     def record_job(self, job: PartyJob, reservations: Sequence[Reservation] = ()) -> PartyJob:
         """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
 

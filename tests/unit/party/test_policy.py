@@ -61,7 +61,9 @@ def policy_of(text="", *, without=()):
     return Policy.model_validate(table | own)
 
 
-def verdict(policy=None, *, spec=None, parameters=FIVE, round_quorum=4, rounds=3, job_cost=None, spent=None):
+def verdict(
+    policy=None, *, spec=None, parameters=FIVE, round_quorum=4, rounds=3, job_cost=None, spent=None, run_before=None
+):
     return decide(
         policy or policy_of(),
         spec=spec or spec_of(),
@@ -70,6 +72,7 @@ def verdict(policy=None, *, spec=None, parameters=FIVE, round_quorum=4, rounds=3
         rounds=rounds,
         job_cost=job_cost or gaussian(0.02),
         spent=spent,
+        run_before=run_before,
     )
 
 
@@ -280,6 +283,15 @@ def test_decide_job_without_noise_needs_its_digest_in_the_policy():
     assert verdict(policy, spec=exact, job_cost=EXACT, spent=EXACT) == ACCEPTED
     other = spec_of(placement="none", epsilon=Decimal(2))
     assert verdict(policy, spec=other, job_cost=EXACT).code == "consent-denied"
+
+
+def test_decide_job_without_noise_is_accepted_once():
+    exact = spec_of(placement="none")
+    policy = policy_of(f'jobs_without_noise = ["{exact.digest.hex()}"]')
+    found = verdict(policy, spec=exact, job_cost=EXACT, run_before="play-1")
+    assert found.code == "consent-denied"
+    assert "used by job play-1" in found.detail
+    assert verdict(run_before="play-1") == ACCEPTED
 
 
 def test_decide_placement_that_is_not_allowed_refuses():
