@@ -38,6 +38,9 @@ GROUP: Final = "coterie.algorithms"
 _BUILT_IN: Final = {
     "decision_tree": "coterie_common.learning.decision_tree:DecisionTree",
     "evaluation": "coterie_common.learning.evaluation:Evaluation",
+    "linear_regression": "coterie_common.learning.linear:LinearRegression",
+    "linear_svm": "coterie_common.learning.linear:LinearSupportVectorMachine",
+    "logistic_regression": "coterie_common.learning.linear:LogisticRegression",
     "statistics": "coterie_common.learning.statistics:Statistics",
 }
 

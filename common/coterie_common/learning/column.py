@@ -92,10 +92,11 @@ class CategoricalColumn(StrictModel):
     def parse(self, value: object) -> int | None:
         """Return the position of a raw value in ``levels``, or ``None`` where it is not allowed.
 
-        Whole numbers stand for their digits: files and tables type a level such as "1" as a number.
+        Whole numbers stand for their digits: files and tables type a level such as "1" as a number. A missing value is
+        the level of empty text, where there is one.
         """
-        if value is None:
-            return None
+        if _is_missing(value):
+            value = ""
         if isinstance(value, (float, np.floating)) and value.is_integer():
             value = int(value)
         return self._positions.get(str(value))
@@ -117,6 +118,7 @@ class NumericColumn(StrictModel):
         lower, upper: least and greatest allowed value, both included.
         bins: cells of equal width into which counting algorithms sort the values; the last includes ``upper``.
         integer: whether only whole numbers are allowed.
+        missing: the number that an empty cell stands for; without it an empty cell is not allowed.
     """
 
     name: Name
@@ -124,6 +126,7 @@ class NumericColumn(StrictModel):
     upper: Real
     bins: Annotated[int, Field(ge=2, le=COLUMN_CELLS_MOST)] | None = None
     integer: bool = False
+    missing: Real | None = None
 
     @model_validator(mode="after")
     def _check_bounds(self) -> NumericColumn:
@@ -132,7 +135,13 @@ class NumericColumn(StrictModel):
         # Below, half of it may be 0, and a value divided by it no number, whose sum no sensitivity bounds.
         if not sys.float_info.min <= self.upper - self.lower < math.inf:
             raise ValueError(f"upper - lower must be finite and at least {sys.float_info.min:.3g}")
+        if self.missing is not None and not self._is_allowed(self.missing):
+            raise ValueError(f"missing must be {self.allowed}")
         return self
+
+    def _is_allowed(self, number: float) -> bool:
+        # NaN fails both comparisons
+        return self.lower <= number <= self.upper and (not self.integer or number.is_integer())
 
     @property
     def dtype(self) -> type[np.float64]:
@@ -152,16 +161,15 @@ class NumericColumn(StrictModel):
 
     def parse(self, value: object) -> float | None:
         """Return a raw value as a number, or ``None`` where it is not allowed."""
+        if _is_missing(value):
+            return self.missing
         if isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and "_" in value):
             return None  # Python reads True as 1 and "1_0" as 10; a data file means neither
         try:
             number = float(value)  # type: ignore[arg-type]  # anything that is no number raises
         except (TypeError, ValueError, OverflowError):
             return None
-        # NaN fails both comparisons
-        if not self.lower <= number <= self.upper or (self.integer and not number.is_integer()):
-            return None
-        return number
+        return number if self._is_allowed(number) else None
 
     def to_cells(self, values: npt.NDArray[Any]) -> Cells:
         """Return the bin of each stored value; call it only where ``cells`` is not ``None``."""
@@ -180,3 +188,8 @@ class NumericColumn(StrictModel):
 
 
 Column: TypeAlias = CategoricalColumn | NumericColumn
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether a raw value is an empty cell, as files, tables and DataFrames have it."""
+    return value is None or value == "" or (isinstance(value, (float, np.floating)) and math.isnan(value))

@@ -7,6 +7,7 @@ It is parsed once, from the tables of a job file or the same as JSON, into types
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any
@@ -102,23 +103,38 @@ def parse_schema(table: Mapping[str, Any]) -> Schema:
 
     Args:
         table: ``label``, ``max_records`` and ``columns``: each with ``name`` and either ``levels`` or ``lower`` and
-            ``upper``. Real numbers may be int, float, ``Decimal`` or text such as ``"0.5"``.
+            ``upper``. An entry with ``count`` stands for as many columns, their names ending in 1, 2, …. Real numbers
+            may be int, float, ``Decimal`` or text such as ``"0.5"``.
 
     Raises:
         InvalidJob: names the offending entry and says what is allowed.
     """
     try:
         outer = parse(_SchemaTable, dict(table), "[schema]")
-        columns = tuple(_parse_column(number, entry) for number, entry in enumerate(outer.columns, start=1))
+        entries = [single for entry in outer.columns for single in _single_entries(entry)]
+        columns = tuple(_parse_column(number, entry) for number, entry in enumerate(entries, start=1))
     except ConfigurationError as cause:
         raise InvalidJob(cause.message) from cause
+    if len(columns) > SCHEMA_COLUMNS_MOST:
+        raise InvalidJob(f"[schema] has {len(columns)} columns, more than {SCHEMA_COLUMNS_MOST}")
     names = [column.name for column in columns]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise InvalidJob(f"[schema] has two columns named {repeated[0]!r}")
     if outer.label is not None and outer.label not in names:
         raise InvalidJob(f"[schema] label {outer.label!r} is none of the columns {', '.join(map(repr, names))}")
     return Schema(label=outer.label, max_records=outer.max_records, columns=columns)
+
+
+def _single_entries(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries that one with ``count`` stands for, or the entry itself."""
+    if "count" not in entry:
+        return [entry]
+    name, count = entry.get("name"), entry["count"]
+    if not isinstance(name, str) or type(count) is not int or not 1 <= count <= SCHEMA_COLUMNS_MOST:
+        raise InvalidJob(f"[schema] a column's count must be a number from 1 to {SCHEMA_COLUMNS_MOST}, with a name")
+    same = {key: value for key, value in entry.items() if key != "count"}
+    return [{**same, "name": f"{name}{number}"} for number in range(1, count + 1)]
 
 
 def _parse_column(number: int, entry: dict[str, Any]) -> Column:

@@ -19,7 +19,7 @@ PLAN = Plan(
 )
 
 
-@pytest.mark.parametrize("name", ["decision_tree", "evaluation", "statistics"])
+@pytest.mark.parametrize("name", ["decision_tree", "evaluation", "linear_svm", "statistics"])
 def test_get_algorithm_of_built_in_name_returns_algorithm(name):
     algorithm = get_algorithm(name)
     assert isinstance(algorithm, Algorithm)
@@ -28,7 +28,7 @@ def test_get_algorithm_of_built_in_name_returns_algorithm(name):
 
 
 def test_get_algorithm_of_unknown_name_raises_invalid_job_listing_the_known():
-    with pytest.raises(InvalidJob, match="decision_tree, evaluation, statistics") as caught:
+    with pytest.raises(InvalidJob, match="installed are decision_tree, evaluation, ") as caught:
         get_algorithm("k-means")
     assert caught.value.code == "invalid-job"
 

@@ -145,3 +145,40 @@ def test_numeric_column_to_cells_puts_both_bounds_inside():
 def test_categorical_column_allowed_with_many_levels_shows_a_few():
     column = CategoricalColumn(name="code", levels=tuple(map(str, range(100))))
     assert column.allowed.endswith("'7' and 92 more")
+
+
+@pytest.mark.parametrize("value", ["", None, float("nan"), np.float32("nan")])
+def test_missing_value_is_what_the_column_says(value):
+    assert NumericColumn(name="chol", lower=0, upper=700, missing=240).parse(value) == 240
+    assert NumericColumn(name="chol", lower=0, upper=700).parse(value) is None
+    assert CategoricalColumn(name="slope", levels=("flat", "")).parse(value) == 1
+    assert CategoricalColumn(name="slope", levels=("flat", "nan", "None")).parse(value) is None
+
+
+@pytest.mark.parametrize("missing", [-1, 701, 2.5])
+def test_missing_value_that_is_not_allowed_raises_invalid_job(missing):
+    column = {"name": "chol", "lower": 0, "upper": 700, "integer": True, "missing": missing}
+    with pytest.raises(InvalidJob, match="missing must be a whole number from 0 to 700"):
+        parse_schema({"max_records": 1, "columns": [column]})
+
+
+def test_column_with_count_stands_for_as_many_columns():
+    schema = parse_schema({"max_records": 1, "columns": [{"name": "pixel", "lower": 0, "upper": 255, "count": 3}]})
+    assert list(schema.by_name) == ["pixel1", "pixel2", "pixel3"]
+    assert parse_schema(schema.to_document()) == schema
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ([{"name": "x", "lower": 0, "upper": 1, "count": 0}], "count"),
+        ([{"name": "x", "lower": 0, "upper": 1, "count": True}], "count"),
+        ([{"name": "x", "lower": 0, "upper": 1, "count": 2001}], "count"),
+        ([{"lower": 0, "upper": 1, "count": 2}], "count"),
+        ([{"name": name, "lower": 0, "upper": 1, "count": 1500} for name in "ab"], "3000 columns"),
+        ([{"name": "x", "lower": 0, "upper": 1, "count": 2}, {"name": "x2", "lower": 0, "upper": 1}], "'x2'"),
+    ],
+)
+def test_column_with_impossible_count_raises_invalid_job(columns, words):
+    with pytest.raises(InvalidJob, match=words):
+        parse_schema({"max_records": 1, "columns": columns})

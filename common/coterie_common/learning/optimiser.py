@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Optimisers of the aggregator: from a noisy mean gradient to the next parameters.
+
+Everything here is post-processing of what was released: it costs no privacy, whatever it keeps.
+
+- ``sgd``: v ← μ·v + g; w ← w − η·v, the heavy ball.
+- ``adam``: w ← w − η·m̂/(√v̂ + 10⁻⁸) with bias-corrected first and second moments; β₁ is the momentum, β₂ = 0.999.
+
+With ``decay``, η falls linearly from its full value in the first step to η/steps in the last.
+
+Source: Polyak, 1964; Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+
+from coterie_common.errors import StorageError
+from coterie_common.learning.algorithm import Float32, Float64
+
+_BETA_2: Final = 0.999
+_STABILISER: Final = 1e-8
+
+
+class Optimiser(StrEnum):
+    """Which rule."""
+
+    SGD = "sgd"
+    ADAM = "adam"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """An optimiser with its settings.
+
+    Attributes:
+        optimiser: which.
+        learning_rate: η > 0.
+        momentum: μ or β₁, 0 to below 1.
+        decay: whether η falls.
+        steps: most steps that will be made.
+    """
+
+    optimiser: Optimiser
+    learning_rate: float
+    momentum: float
+    decay: bool
+    steps: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OptimiserState:
+    """What an optimiser remembers between steps.
+
+    Attributes:
+        steps: made so far.
+        moments: Float32[parameters] each: ``first``, and ``second`` with Adam; none before the first step.
+    """
+
+    steps: int = 0
+    moments: Mapping[str, Float32] = field(default_factory=dict)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return JSON entries and arrays from which ``from_document`` makes an equal state."""
+        return {"steps": self.steps, **self.moments}
+
+    @classmethod
+    def from_document(cls, value: Mapping[str, Any], rule: Rule, length: int) -> OptimiserState:
+        """Resume a stored state; raises ``StorageError`` where it does not fit."""
+        steps = value.get("steps")
+        moments = {name: value[name] for name in _names(rule) if name in value}
+        fits = all(isinstance(moment, np.ndarray) and moment.shape == (length,) for moment in moments.values())
+        if type(steps) is not int or steps < 0 or not fits or tuple(moments) != (_names(rule) if steps else ()):
+            raise StorageError("the stored state of an optimiser does not fit its job")
+        return cls(steps, moments)
+
+
+def step(rule: Rule, state: OptimiserState, parameters: Float32, gradient: Float64) -> tuple[Float32, OptimiserState]:
+    """Make one step.
+
+    Args:
+        rule: the same in every step.
+        state: as the last step returned it.
+        parameters: Float32[parameters].
+        gradient: Float64[parameters], noise included.
+
+    Returns:
+        The next parameters and state.
+    """
+    made = state.steps + 1
+    nothing = np.zeros_like(parameters)
+    first = state.moments.get("first", nothing)
+    rate = rule.learning_rate * (1 - state.steps / rule.steps if rule.decay else 1)
+    if rule.optimiser is Optimiser.SGD:
+        moments = {"first": (rule.momentum * first + gradient).astype(np.float32)}
+        change: Float64 = rate * moments["first"].astype(np.float64)
+    else:
+        second = state.moments.get("second", nothing)
+        moments = {
+            "first": (rule.momentum * first + (1 - rule.momentum) * gradient).astype(np.float32),
+            "second": (_BETA_2 * second + (1 - _BETA_2) * gradient**2).astype(np.float32),
+        }
+        mean = moments["first"] / (1 - rule.momentum**made)
+        spread = np.sqrt(moments["second"] / (1 - _BETA_2**made))
+        change = rate * mean / (spread + _STABILISER)
+    return (parameters - change).astype(np.float32), OptimiserState(made, moments)
+
+
+def _names(rule: Rule) -> tuple[str, ...]:
+    return ("first",) if rule.optimiser is Optimiser.SGD else ("first", "second")
