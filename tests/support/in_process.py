@@ -126,8 +126,9 @@ class _Link:
                 queue.task_done()
 
     async def _receive_down(self, data: bytes) -> None:
-        message = aggregator_message_from_wire(data)
+        message: AggregatorMessage | None = None
         try:
+            message = aggregator_message_from_wire(data)
             await self._party.message(message)
         except (PeerError, RefusedError, TransientError) as error:
             self._federation.note_error(self._party_id, error)
@@ -135,8 +136,9 @@ class _Link:
                 await self.say(rejection_of(error, message))
 
     async def _receive_up(self, data: bytes) -> None:
-        message = party_message_from_wire(data)
+        message: PartyMessage | None = None
         try:
+            message = party_message_from_wire(data)
             await self._aggregator.party_message(self._party_id, message)
         except (PeerError, RefusedError) as error:
             self._federation.note_error(AGGREGATOR, error)
@@ -152,6 +154,7 @@ class InProcessFederation:
         federation: keys and roster.
         folder: everything on disk lies here.
         datasets: each party's file; a party without one has no data set bound.
+        instead_of_aggregator: takes the place of the aggregator's coordinator.
         policies: of parties that do not have ``policy``.
         shares: key shares of parties that do not use their own.
         intercept: sees and changes what passes.
@@ -170,6 +173,7 @@ class InProcessFederation:
     policies: dict[PartyId, Policy] = field(default_factory=dict)
     shares: dict[PartyId, KeyShare] = field(default_factory=dict)
     set_aside: Decimal = Decimal(0)
+    instead_of_aggregator: AggregatorCoordinator | None = None
     intercept: Intercept = field(default=lambda party_id, message: message)
     absent: tuple[PartyId, ...] = ()
     party_crashes: dict[PartyId, Crash] = field(default_factory=dict)
@@ -229,7 +233,7 @@ class InProcessFederation:
                 wrote=bind(self._note_write, AGGREGATOR),
             )
 
-        self.aggregator = AggregatorCoordinator(make_context)
+        self.aggregator = self.instead_of_aggregator or AggregatorCoordinator(make_context)
         await self.aggregator.start()
         self._watch(self.aggregator.wait())
 
@@ -298,13 +302,15 @@ class InProcessFederation:
         operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)
         await self.aggregator.cancel(job_id, operator)
 
-    def to_party(self, party_id: PartyId, message: AggregatorMessage) -> None:
+    def to_party(self, party_id: PartyId, message: AggregatorMessage | bytes) -> None:
         """Say something in the aggregator's place."""
-        self._links[party_id].down.put_nowait(aggregator_message_to_wire(message))
+        data = message if isinstance(message, bytes) else aggregator_message_to_wire(message)
+        self._links[party_id].down.put_nowait(data)
 
-    def to_aggregator(self, party_id: PartyId, message: PartyMessage) -> None:
+    def to_aggregator(self, party_id: PartyId, message: PartyMessage | bytes) -> None:
         """Say something in a party's place, on its stream."""
-        self._links[party_id].up.put_nowait(party_message_to_wire(message))
+        data = message if isinstance(message, bytes) else party_message_to_wire(message)
+        self._links[party_id].up.put_nowait(data)
 
     # What a test finds out.
 

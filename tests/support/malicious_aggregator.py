@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""An aggregator that says what it likes, with its real key, to one real party; of the others it holds the keys too.
+
+The others stand for whoever colludes with it or was deceived by it. What it makes is well formed and signed unless an
+attack says otherwise: the terms are priced and the rounds are asked as an honest aggregator would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from coterie_aggregator.coordinator import Coordinator
+from coterie_common import document
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.learning.agreement import plan_job, propose_terms, round_quorum
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.messages import (
+    AggregatorMessage,
+    Contribution,
+    DecryptionRequest,
+    EncryptedReply,
+    JobEnd,
+    JobOutcome,
+    JobProposal,
+    Message,
+    ModelDelivery,
+    PartyMessage,
+    Query,
+)
+from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.protocol.transcript import transcript_digest
+from tests.support.federation import Federation, digest_of
+from tests.support.in_process import InProcessFederation
+
+JOB = JobId("job-1")
+
+
+class Silence(Coordinator):
+    """Takes the place of the honest coordinator and does nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def wait(self) -> None: ...
+
+    async def party_connected(self, party_id: PartyId, outbox: object) -> None: ...
+
+    async def party_disconnected(self, party_id: PartyId, outbox: object) -> None: ...
+
+    async def party_message(self, party_id: PartyId, message: PartyMessage) -> None: ...
+
+
+@dataclass
+class MaliciousAggregator:
+    """Attacks one party of a federation.
+
+    Attributes:
+        federation: with every key.
+        running: where the victim runs, and nobody else.
+        spec: of the job that is proposed.
+        victim: the party.
+    """
+
+    federation: Federation
+    running: InProcessFederation
+    spec: JobSpec
+    victim: PartyId
+    _answers: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        self.planned = plan_job(self.spec)
+        self.terms = propose_terms(self.planned, self.federation.parameters)
+        ask = self.planned.algorithm.next_ask(
+            self.planned.algorithm.initial_state(self.planned.config, self.planned.schema)
+        )
+        assert ask is not None
+        self.body = document.encode(dict(ask.body))
+
+    @property
+    def others(self) -> tuple[PartyId, ...]:
+        return tuple(p for p in self.federation.parties if p != self.victim)
+
+    async def tell(self, message: AggregatorMessage | bytes) -> Message:
+        """Say something to the victim and return its answer."""
+        self.running.to_party(self.victim, message)
+        self._answers += 1
+        return await self.running.saw(lambda party_id, _: party_id == self.victim, count=self._answers)
+
+    # Messages.
+
+    def proposal(self, **changes: Any) -> JobProposal:
+        """Return the proposal, with other entries; ``signature`` replaces the right one."""
+        values: dict[str, Any] = {
+            "job_id": JOB,
+            "roster_digest": self.federation.roster.digest(),
+            "spec": self.spec.to_bytes(),
+            "terms": self.terms.to_bytes(),
+        }
+        values |= {name: value for name, value in changes.items() if name != "signature"}
+        label, items = JobProposal.signed_items(**values)
+        signature = changes.get("signature", self.federation.aggregator_key.sign(label, *items))
+        return JobProposal(**values, signature=signature)
+
+    def fields(self, round_number: int = 1, *, body: bytes | None = None, **changes: Any) -> SessionFields:
+        asked = self.body if body is None else body
+        length = document.decode(asked, "the body", most=1 << 20)["length"]
+        fields = SessionFields(
+            roster_digest=self.federation.roster.digest(),
+            key_epoch=self.federation.roster.key_epoch,
+            job_id=JOB,
+            spec_digest=self.spec.digest,
+            round_number=round_number,
+            body_digest=body_digest(asked),
+            cohort=tuple(sorted(self.federation.parties)),
+            round_quorum=round_quorum(self.spec, self.federation.parameters),
+            terms=self.terms.rounds[round_number - 1].shortened(length),
+            previous_transcript=b"" if round_number == 1 else digest_of("round before"),
+        )
+        return replace(fields, **changes)
+
+    def query(self, fields: SessionFields | None = None, body: bytes | None = None) -> Query:
+        fields = fields or self.fields()
+        label, items = Query.signed_items(fields.session_id)
+        signature = self.federation.aggregator_key.sign(label, *items)
+        return Query(fields=fields, body=self.body if body is None else body, signature=signature)
+
+    def contributions(self, fields: SessionFields, parties: Iterable[PartyId]) -> tuple[Contribution, ...]:
+        """Return replies of zero in the names of these parties, which signed them."""
+        return tuple(self._contribution(fields, party_id) for party_id in parties)
+
+    def request(self, fields: SessionFields, contributions: tuple[Contribution, ...]) -> DecryptionRequest:
+        members = [member.party_id for member in self.federation.roster.members]
+        ordered = tuple(sorted(contributions, key=lambda c: members.index(c.party_id)))
+        return self.request_as_given(fields, ordered)
+
+    def request_as_given(self, fields: SessionFields, contributions: tuple[Contribution, ...]) -> DecryptionRequest:
+        label, items = DecryptionRequest.signed_items(transcript_digest(fields.session_id, contributions))
+        signature = self.federation.aggregator_key.sign(label, *items)
+        return DecryptionRequest(fields=fields, contributions=contributions, signature=signature)
+
+    def delivery(self, model: bytes) -> ModelDelivery:
+        label, items = ModelDelivery.signed_items(JOB, model)
+        signature = self.federation.aggregator_key.sign(label, *items)
+        return ModelDelivery(job_id=JOB, model=model, signature=signature)
+
+    def end(self, outcome: JobOutcome = JobOutcome.CANCELLED) -> JobEnd:
+        label, items = JobEnd.signed_items(JOB, outcome, "")
+        signature = self.federation.aggregator_key.sign(label, *items)
+        return JobEnd(job_id=JOB, outcome=outcome, reason="", signature=signature)
+
+    def _contribution(self, fields: SessionFields, party_id: PartyId) -> Contribution:
+        zeros = np.zeros(fields.terms.encoding.length, np.int64)
+        sealed = self.federation.sealing(fields.terms).seal(zeros, fields.session_id, party_id, self.federation.random)
+        return self.federation.signed(party_id, fields.session_id, sealed.key_part)
+
+    # Honest steps, up to where an attack begins.
+
+    async def accepted(self) -> None:
+        """The victim has accepted the job."""
+        await self.tell(self.proposal())
+
+    async def answered(self, fields: SessionFields | None = None, body: bytes | None = None) -> EncryptedReply:
+        """The victim has answered the query."""
+        reply = await self.tell(self.query(fields, body))
+        assert isinstance(reply, EncryptedReply), reply
+        return reply
