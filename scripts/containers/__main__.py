@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from containers.docker import ROOT, EngineError, compose_words
-from containers.testbed import Testbed
+from containers.testbed import ContainerTestbed
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     def say(text: str) -> None:
         print(text if text.startswith(" ") else f"[{time.monotonic() - began:3.0f} s] {text}", flush=True)
 
-    testbed = Testbed(say)
+    testbed = ContainerTestbed(say)
     # Asked to end, everything below is still removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     status = 1
@@ -62,7 +62,7 @@ def main() -> int:
     return status
 
 
-def _run(testbed: Testbed, options: argparse.Namespace, say: Callable[[str], None]) -> None:
+def _run(testbed: ContainerTestbed, options: argparse.Namespace, say: Callable[[str], None]) -> None:
     say("building the image (minutes the first time, seconds later)")
     testbed.build()
     say("founding a federation of four parties, each in a container of its own")

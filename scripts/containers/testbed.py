@@ -24,6 +24,7 @@ FOUNDING_SECONDS = 900
 CONNECT_SECONDS = 120
 STOP_SECONDS = 60
 FAULTY_DEADLINE_S = 8
+MOUNTED = ("docker", "examples", "scripts/demonstration")
 JOB = "/examples/jobs/nursery-tree.toml"
 FETCHED = "/tmp/model.json"  # inside the operator's container, alone there
 
@@ -47,7 +48,7 @@ class Trained:
     accuracy: str
 
 
-class Testbed:
+class ContainerTestbed:
     """The federation of docker/compose.yaml.
 
     Args:
@@ -60,16 +61,9 @@ class Testbed:
 
     def build(self) -> None:
         """Build the image; seconds if nothing has changed."""
-        unreadable = [
-            str(path.relative_to(ROOT))
-            for folder in ("docker", "examples", "scripts/demonstration")
-            for path in (ROOT / folder).rglob("*")
-            if path.stat().st_mode & (0o005 if path.is_dir() else 0o004) != (0o005 if path.is_dir() else 0o004)
-        ]
-        if unreadable:
+        if closed := unreadable(*(ROOT / folder for folder in MOUNTED)):
             raise EngineError(
-                f"the containers' user cannot read {unreadable[0]} and {len(unreadable) - 1} more; "
-                "allow it: chmod -R a+rX docker examples scripts/demonstration"
+                f"the containers' user cannot read {closed[0]}; allow it: chmod -R a+rX {' '.join(MOUNTED)}"
             )
         options = shlex.split(os.environ.get("TESTBED_BUILD_OPTIONS", ""))
         run("docker", "build", *options, "-f", ROOT / "docker/Dockerfile", "-t", IMAGE, ROOT, seconds=BUILD_SECONDS)
@@ -166,3 +160,13 @@ class Testbed:
         for service in DAEMONS:
             if code := self.project.state(service)["ExitCode"]:
                 raise EngineError(f"{service} ended with {code}: " + " | ".join(self.project.logs(service, 3)))
+
+
+def unreadable(*folders: Path) -> list[Path]:
+    """Return what below the folders not everybody may read: the containers' user is none of this machine's."""
+    return [
+        path
+        for folder in folders
+        for path in (folder, *sorted(folder.rglob("*")))
+        if (needed := 0o005 if path.is_dir() else 0o004) & path.stat().st_mode != needed
+    ]

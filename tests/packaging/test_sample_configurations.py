@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The files in examples/config are what somebody copies to a host: each is read as the daemons read it."""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from coterie_aggregator.config import TEMPLATE as AGGREGATOR_TEMPLATE
+from coterie_aggregator.config import AggregatorConfig
+from coterie_common.address import DEFAULT_PORT, Address
+from coterie_common.config import load, load_toml
+from coterie_common.fingerprint import parse_fingerprint
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_party.config import TEMPLATE as PARTY_TEMPLATE
+from coterie_party.config import PartyConfig
+from coterie_party.policy import DEFAULT_POLICY_TOML, load_policy
+from tests.support.repository import ROOT
+
+SAMPLES = ROOT / "examples/config"
+JOB = ROOT / "examples/jobs/nursery-tree.toml"
+
+
+def entries(text: str) -> set[str]:
+    """The entries that a configuration names, commented out or not."""
+    lines = (line.removeprefix("# ") for line in text.splitlines())
+    return {
+        line.partition(" = ")[0] for line in lines if line.partition(" = ")[1] and " " not in line.partition(" = ")[0]
+    }
+
+
+def test_every_sample_is_read_by_a_test():
+    assert {path.name for path in SAMPLES.iterdir()} == {"aggregator.toml", "party.toml", "policy.toml"}
+
+
+def test_aggregator_sample_is_complete_and_says_what_holds_without_it():
+    config = load(AggregatorConfig, SAMPLES / "aggregator.toml", "the configuration")
+    assert config == AggregatorConfig(id=config.id)
+    assert set(tomllib.loads((SAMPLES / "aggregator.toml").read_text())) == set(AggregatorConfig.model_fields)
+    assert set(AggregatorConfig.model_fields) <= entries(AGGREGATOR_TEMPLATE) | {"id"}
+
+
+def test_party_sample_is_complete_and_fits_the_job_sample():
+    config = load(PartyConfig, SAMPLES / "party.toml", "the configuration")
+    assert config.founder == parse_fingerprint(config.founder)
+    assert config.aggregator == Address("aggregator.example.org", DEFAULT_PORT)
+    assert set(tomllib.loads((SAMPLES / "party.toml").read_text())) == set(PartyConfig.model_fields)
+    assert JobSpec.from_table(load_toml(JOB, "the job", parse_float=Decimal)).dataset in config.datasets
+    for binding in config.datasets.values():
+        assert [path.name for path in binding.schemas] == [JOB.name]
+
+
+def test_party_sample_names_every_entry_that_init_writes():
+    assert entries(PARTY_TEMPLATE) <= entries((SAMPLES / "party.toml").read_text()) | {"{aggregator}"}
+
+
+def test_policy_sample_accepts_the_job_sample_within_its_limits():
+    policy = load_policy(SAMPLES / "policy.toml")
+    spec = JobSpec.from_table(load_toml(JOB, "the job", parse_float=Decimal))
+    assert spec.algorithm in policy.algorithms
+    assert spec.privacy.placement in policy.placements
+    assert spec.privacy.epsilon <= policy.epsilon_per_job
+    assert spec.privacy.delta <= policy.delta_per_job
+    budget = policy.budget(spec.dataset)
+    assert spec.privacy.epsilon <= budget.epsilon
+    assert spec.privacy.delta <= budget.delta
+
+
+def test_policy_sample_agrees_to_no_more_than_the_default(tmp_path: Path):
+    (tmp_path / "policy.toml").write_text(DEFAULT_POLICY_TOML)
+    default, sample = load_policy(tmp_path / "policy.toml"), load_policy(SAMPLES / "policy.toml")
+    assert set(sample.algorithms) <= set(default.algorithms)
+    assert set(sample.placements) <= set(default.placements)
+    assert sample.lifetime.epsilon <= default.lifetime.epsilon
+    assert sample.epsilon_per_job <= default.epsilon_per_job
+    assert entries(DEFAULT_POLICY_TOML) <= entries((SAMPLES / "policy.toml").read_text())
+
+
+@pytest.mark.parametrize("name", ["aggregator.toml", "party.toml", "policy.toml"])
+def test_sample_explains_every_entry(name: str):
+    lines = (SAMPLES / name).read_text().splitlines()
+    for number, line in enumerate(lines):
+        if " = " in line and not line.startswith("#"):
+            block = lines[:number]
+            while block and block[-1]:
+                if block.pop().startswith("#"):
+                    break
+            else:
+                pytest.fail(f"{name}, line {number + 1}: no comment says what {line!r} is")
