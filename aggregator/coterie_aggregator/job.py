@@ -78,6 +78,11 @@ class AggregatorJob:
         )
 
     @property
+    def has_model(self) -> bool:
+        """Whether the job's model exists."""
+        return self.phase is Phase.DELIVERING or self.outcome is JobOutcome.COMPLETED
+
+    @property
     def waiting_for(self) -> int:
         """How many more parties must accept before the job can start."""
         if self.phase is not Phase.PROPOSED:

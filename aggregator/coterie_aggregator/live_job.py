@@ -19,7 +19,7 @@ from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.submission import Progress, Submission
 from coterie_common import document
-from coterie_common.errors import PlaintextOutOfRange, StorageError
+from coterie_common.errors import PlaintextOutOfRange, StorageError, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.learning.algorithm import Ask, Release
@@ -114,6 +114,9 @@ class LiveJob:
 
     async def receipt_received(self, receipt: ModelReceipt) -> None:
         """Take a party's word that it holds the model; raises ``PeerError``."""
+        # Nobody can have a model that does not exist; looking for it in the store would find a damaged one.
+        if not self.state.has_model:
+            raise UnexpectedMessage("a receipt of a model that does not exist")
         delivery = await self._model_delivery()
         verify_receipt(receipt, delivery.model_digest, self._context.roster)
         await self.take(machine.ReceiptReceived(receipt.party_id))

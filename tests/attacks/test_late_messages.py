@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Messages of a party that come when the job is over: nothing moves any more, nothing is kept, nobody stumbles."""
+"""Messages of a party that come too late or too early: nothing moves, nothing is kept, and the aggregator goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, Message, PartialDecryption, PartyMessage
+from coterie_common.protocol.messages import (
+    DecryptionRequest,
+    EncryptedReply,
+    Message,
+    ModelReceipt,
+    PartialDecryption,
+    PartyMessage,
+)
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
@@ -67,3 +74,24 @@ async def test_recorded_contributions_of_an_ended_job_are_deleted_at_the_next_st
         (leftover / "party-1").write_bytes(b"a recorded contribution")
         await running.start_aggregator()
         assert not (tmp_path / "spool" / job_id).exists()
+
+
+@asynchronous
+async def test_receipt_of_a_model_that_does_not_exist_is_not_expected(tmp_path: Path) -> None:
+    federation = make_federation(3, 3)
+    datasets = write_play(tmp_path, federation.parties)
+
+    def no_replies(party_id: PartyId, message: Message) -> Message | None:
+        return None if isinstance(message, EncryptedReply) else message
+
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=no_replies) as running:
+        job_id = await running.submit(statistics_spec())
+        party_id = federation.parties[0]
+        receipt = ModelReceipt(job_id=job_id, party_id=party_id, model_digest=bytes(32), signature=bytes(64))
+        running.to_aggregator(party_id, receipt)
+        await running.refused("unexpected-message")
+        await running.cancel(job_id)
+        assert (await running.result(job_id)).state is JobState.CANCELLED
+        running.errors.clear()
+        running.to_aggregator(party_id, receipt)
+        await running.refused("unexpected-message")
