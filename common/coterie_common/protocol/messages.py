@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from coterie_common.crypto.hashing import Item, Label, tuple_hash
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.padded_part import PaddedDigest
 from coterie_common.protocol.session import SessionFields
 
 SIGNATURE_BYTES = 64
@@ -153,7 +154,9 @@ class KeyPart:
 
 def padded_digest(padded: bytes) -> bytes:
     """Digest of the padded part of a sealed vector; of empty bytes where the vector is sealed directly."""
-    return tuple_hash(Label.PADDED_PART, padded)
+    digest = PaddedDigest()
+    digest.update(padded)
+    return digest.digest()
 
 
 NOTHING_PADDED = padded_digest(b"")

@@ -2,27 +2,31 @@
 # Copyright The Coterie authors
 """Sealing a vector: from the noised integers of one party to ciphertexts, their sum, and back.
 
-This release seals directly: packed Damgård–Jurik ciphertexts with a proof of plaintext knowledge.
+``Sealing`` is the interface, with what is the same however a vector is sealed: the key part, which is ciphertexts with
+a proof of plaintext knowledge. ``DirectSealing`` encrypts the whole vector; ``padded_sealing`` only the key of a pad.
 
 Invariants:
 - The number of ciphertexts follows from the terms; a key part with any other number is malformed.
-- ``open`` of the sum equals the sum of what was sealed, exactly.
+- ``open`` of the sum equals the sum of what was sealed; where a pad draws errors, but for these.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor, PublicKey
 from coterie_common.crypto.proofs import plaintext_knowledge
-from coterie_common.errors import MalformedMessage
+from coterie_common.errors import MalformedMessage, StateError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.capacity import packing_for
 from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart
+from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedSum
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
@@ -34,48 +38,47 @@ class SealedVector:
     Attributes:
         key_part: ciphertexts and proof.
         padded: the padded part; empty where sealed directly.
+        padded_digest: its digest, which the proof in the key part names.
     """
 
     key_part: KeyPart
     padded: bytes
+    padded_digest: bytes
 
 
-class DirectSealing:
-    """Packed Damgård–Jurik under the terms of one round."""
+class Sealing(ABC):
+    """How the vectors of one round are sealed, added and opened."""
 
-    def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
-        """Raise ``CapacityExceeded`` where the terms do not fit the key."""
+    def __init__(self, packing: Packing, padded_length: int, encryptor: Encryptor) -> None:
+        """Say what the terms come to.
+
+        Args:
+            packing: of what is encrypted.
+            padded_length: values of a padded part; 0 where there is none.
+            encryptor: for the federation's key.
+        """
+        self._packing = packing
+        self._padded_length = padded_length
         self._encryptor = encryptor
         self._key: PublicKey = encryptor.public_key
-        self._packing = packing_for(terms, parties, self._key)
 
+    @abstractmethod
     def seal(
         self, values: NDArray[np.int64], session_id: bytes, party_id: PartyId, random: RandomSource
     ) -> SealedVector:
-        """Encrypt a noised vector and prove knowledge of its plaintexts.
+        """Seal a noised vector and prove knowledge of what is encrypted.
 
         Args:
             values: Int64[length], encoded and noised, each within the terms' contribution range.
-            session_id: the proof holds for this session only.
+            session_id: the sealed vector can be added to others of this session only.
             party_id: the proof holds for this party only.
-            random: source of the nonces.
+            random: source of nonces, keys and errors.
 
         Raises:
-            PlaintextOutOfRange: a value lies outside the contribution range.
+            PlaintextOutOfRange: another length, or a value outside the contribution range.
 
-        Privacy: the only place where a reply leaves plaintext form; nonces are fresh for every call.
+        Privacy: the only place where a reply leaves plaintext form; all randomness is fresh for every call.
         """
-        plaintexts = self._packing.pack(values)
-        nonces = tuple(self._encryptor.draw_nonce(random) for _ in plaintexts)
-        ciphertexts = tuple(map(self._encryptor.encrypt, plaintexts, nonces))
-        proof = plaintext_knowledge.prove(
-            self._statement(session_id, party_id, ciphertexts, NOTHING_PADDED),
-            plaintext_knowledge.Witness(plaintexts=plaintexts, nonces=nonces),
-            self._encryptor,
-            random,
-        )
-        key_part = KeyPart(ciphertexts=tuple(c.to_bytes() for c in ciphertexts), proof=proof.to_bytes(self._key))
-        return SealedVector(key_part, b"")
 
     def check_ciphertexts(self, key_part: KeyPart) -> tuple[Ciphertext, ...]:
         """Upgrade the ciphertexts of a key part from outside.
@@ -89,6 +92,21 @@ class DirectSealing:
                 f"a key part has {len(key_part.ciphertexts)} ciphertexts instead of {self._packing.plaintexts}"
             )
         return tuple(map(self._key.check, key_part.ciphertexts))
+
+    def check_padded_digest(self, digest: bytes) -> None:
+        """Raise ``MalformedMessage`` where a contribution names a padded part that the terms have not, or names none.
+
+        A padded part beside a direct sealing would be signed for, but belong to no sum.
+        """
+        if (digest == NOTHING_PADDED) != (self._padded_length == 0):
+            raise MalformedMessage(
+                "a contribution has a padded part" if self._padded_length == 0 else "a contribution has no padded part"
+            )
+
+    def check_padded(self, size: int) -> None:
+        """Raise ``MalformedMessage`` unless a padded part of so many bytes is as long as the terms say."""
+        if size != VALUE_BYTES * self._padded_length:
+            raise MalformedMessage(f"a padded part has {size} bytes instead of {VALUE_BYTES * self._padded_length}")
 
     def verify_knowledge(
         self,
@@ -112,9 +130,43 @@ class DirectSealing:
         """Return the ciphertexts of the sum of at least one contribution."""
         return tuple(self._key.add(column) for column in zip(*contributions, strict=True))
 
-    def open(self, plaintexts: Sequence[int], contributors: int) -> NDArray[np.int64]:
-        """Unpack the decrypted sum of ``contributors`` vectors into Int64[length]."""
-        return self._packing.unpack(plaintexts, contributors)
+    def new_padded_sum(self, session_id: bytes) -> PaddedSum:
+        """Return where the padded parts of a session are added up; of no values where there are none."""
+        return PaddedSum(session_id, self._padded_length)
+
+    @abstractmethod
+    def open(
+        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
+    ) -> NDArray[np.int64]:
+        """Return the sum of the sealed vectors.
+
+        Args:
+            plaintexts: decrypted, of the added ciphertexts.
+            contributors: how many contributions were added.
+            padded_sum: of the same contributions; not needed where vectors are sealed directly.
+
+        Returns:
+            Int64[length].
+        """
+
+    def _seal_plaintexts(
+        self,
+        plaintexts: tuple[int, ...],
+        session_id: bytes,
+        party_id: PartyId,
+        padded_part_digest: bytes,
+        random: RandomSource,
+    ) -> KeyPart:
+        """Encrypt plaintexts with fresh nonces and prove to know them."""
+        nonces = tuple(self._encryptor.draw_nonce(random) for _ in plaintexts)
+        ciphertexts = tuple(map(self._encryptor.encrypt, plaintexts, nonces))
+        proof = plaintext_knowledge.prove(
+            self._statement(session_id, party_id, ciphertexts, padded_part_digest),
+            plaintext_knowledge.Witness(plaintexts=plaintexts, nonces=nonces),
+            self._encryptor,
+            random,
+        )
+        return KeyPart(ciphertexts=tuple(c.to_bytes() for c in ciphertexts), proof=proof.to_bytes(self._key))
 
     def _statement(
         self, session_id: bytes, party_id: PartyId, ciphertexts: tuple[Ciphertext, ...], padded_part_digest: bytes
@@ -126,3 +178,32 @@ class DirectSealing:
             padded_digest=padded_part_digest,
             ciphertexts=ciphertexts,
         )
+
+
+class DirectSealing(Sealing):
+    """Packed Damgård–Jurik under the terms of one round."""
+
+    def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
+        """Raise ``CapacityExceeded`` where the terms do not fit the key."""
+        super().__init__(packing_for(terms, parties, encryptor.public_key), 0, encryptor)
+
+    def seal(
+        self, values: NDArray[np.int64], session_id: bytes, party_id: PartyId, random: RandomSource
+    ) -> SealedVector:
+        """See ``Sealing``; the padded part is empty."""
+        plaintexts = self._packing.pack(values)
+        key_part = self._seal_plaintexts(plaintexts, session_id, party_id, NOTHING_PADDED, random)
+        return SealedVector(key_part, b"", NOTHING_PADDED)
+
+    def open(
+        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
+    ) -> NDArray[np.int64]:
+        """See ``Sealing``; the sum is exact.
+
+        Raises:
+            PlaintextOutOfRange: not the sum of so many packed vectors.
+            StateError: there is a padded sum.
+        """
+        if padded_sum is not None and len(padded_sum.values):
+            raise StateError("vectors that were sealed directly have no padded sum")
+        return self._packing.unpack(plaintexts, contributors)

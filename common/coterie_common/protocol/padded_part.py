@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The padded part of sealed vectors: its digest and its sum, piece by piece.
+
+A padded part is a covered vector as little-endian 32-bit integers, four bytes a value and nothing else; empty where a
+vector is sealed directly.
+
+What this does not do: tell whether a padded part is what its contribution names (``verification``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.pad import add_covered
+from coterie_common.crypto.ring import UInt32Array
+from coterie_common.errors import StateError
+
+VALUE_BYTES: Final = 4
+
+Octets: TypeAlias = bytes | memoryview
+
+
+class PaddedDigest:
+    """Digest of a padded part of which the pieces come one after the other; how it is cut makes no difference.
+
+    The bytes go through SHA-256 before they enter the one hash of the protocol: processors have instructions for it,
+    and TupleHash alone would take twice as long as covering the vector.
+    """
+
+    def __init__(self) -> None:
+        self._content = hashlib.sha256()
+        self._bytes = 0
+
+    def update(self, piece: Octets) -> None:
+        """Add the next piece."""
+        self._content.update(piece)
+        self._bytes += len(piece)
+
+    def digest(self) -> bytes:
+        """Return the digest of all pieces so far."""
+        return tuple_hash(Label.PADDED_PART, self._bytes, self._content.digest())
+
+
+class PaddedSum:
+    """The sum of the padded parts of one session's contributors, in the memory of one."""
+
+    def __init__(self, session_id: bytes, length: int) -> None:
+        """Begin with zero.
+
+        Args:
+            session_id: of the round whose padded parts are added.
+            length: values of each; 0 where vectors are sealed directly.
+        """
+        self.session_id: Final = session_id
+        self.values: Final[UInt32Array] = np.zeros(length, dtype=np.uint32)
+
+    def add(self, piece: Octets, first: int = 0) -> None:
+        """Add a padded part that passed ``Sealing.check_padded``, or a piece of it.
+
+        Args:
+            piece: whole values.
+            first: number of its first value.
+
+        Raises:
+            StateError: it does not lie within the vector.
+        """
+        count, rest = divmod(len(piece), VALUE_BYTES)
+        if rest or first < 0 or first + count > len(self.values):
+            raise StateError(f"{len(piece)} bytes from value {first} on are no piece of {len(self.values)} values")
+        covered = np.frombuffer(piece, dtype="<u4").astype(np.uint32, copy=False)
+        add_covered(self.values[first : first + count], covered)
+
+
+def to_octets(covered: UInt32Array) -> bytes:
+    """Return covered values as they are sent."""
+    return covered.astype("<u4", copy=False).tobytes()

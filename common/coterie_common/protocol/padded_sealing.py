@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Sealing a long vector: the vector under a pad, the pad's key under the threshold key.
+
+The key part is the same dozen ciphertexts whatever the vector's length. Where the noise share is a discrete Gaussian
+with a standard deviation of 64 units or more, it is the pad's error, and the opened sum is exact; otherwise the sum
+holds one error of standard deviation 6.4 per contributor and value.
+
+Invariants:
+- Every vector gets a pad of its own; its key is drawn here and forgotten here.
+- The proof of knowledge of the key names the padded part: neither can be used with another.
+- Sums do not leave 32 bits: checked against the terms, with the noise that honest replies may have, before anything is
+  sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coterie_common.crypto.pad import OneTimePad, SummedPad
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.ring import DEGREE
+from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StateError
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import KeyPart
+from coterie_common.protocol.padded_capacity import is_error_needed, padded_packing_for
+from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
+from coterie_common.protocol.sealing import SealedVector, Sealing
+from coterie_common.protocol.terms import RoundTerms
+from coterie_common.randomness import RandomSource
+
+PIECE_VALUES: Final = 1 << 20
+"""Values that are opened at a time where the caller takes them in pieces."""
+
+
+class PaddedSealing(Sealing):
+    """A pad from ring learning with errors under the terms of one round, its key packed Damgård–Jurik."""
+
+    def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
+        """Raise ``CapacityExceeded`` where sums of so many parties could leave 32 bits, with the numbers."""
+        super().__init__(padded_packing_for(terms, parties, encryptor.public_key), terms.encoding.length, encryptor)
+        self._draw_error: Final = is_error_needed(terms.noise)
+        self._lower, self._upper = terms.encoding.contribution_range(terms.noise)
+
+    def seal(
+        self, values: NDArray[np.int64], session_id: bytes, party_id: PartyId, random: RandomSource
+    ) -> SealedVector:
+        """See ``Sealing``.
+
+        Privacy: the values must hold the whole noise share of the terms: it may be all that hides them from somebody
+        who opens the sum of the keys.
+        """
+        parts: list[bytes] = []
+        key_part, digest = self.seal_pieces((values,), session_id, party_id, random, parts.append)
+        return SealedVector(key_part, parts[0], digest)
+
+    def seal_pieces(
+        self,
+        pieces: Iterable[NDArray[np.int64]],
+        session_id: bytes,
+        party_id: PartyId,
+        random: RandomSource,
+        write: Callable[[bytes], None],
+    ) -> tuple[KeyPart, bytes]:
+        """Seal a vector of which the pieces come one after the other, so that it is never in memory as a whole.
+
+        Args:
+            pieces: consecutive pieces of the vector as for ``seal``; all but the last a multiple of 2,048 values.
+            session_id: as for ``seal``.
+            party_id: as for ``seal``.
+            random: as for ``seal``.
+            write: takes the pieces of the padded part, in order.
+
+        Returns:
+            The key part, and the digest of the padded part.
+
+        Raises:
+            PlaintextOutOfRange: the pieces are not one vector of the terms' length, or a value is outside its range.
+
+        Privacy: as ``seal``.
+        """
+        pad = OneTimePad(session_id, self._padded_length, random, draw_error=self._draw_error)
+        digest, missing = PaddedDigest(), self._padded_length
+        for values in pieces:
+            if values.ndim != 1 or values.dtype != np.int64 or not _is_piece(len(values), missing):
+                raise PlaintextOutOfRange(
+                    f"a vector of {self._padded_length} int64 values cannot have a piece of shape {values.shape} and "
+                    f"type {values.dtype} where {missing} are left"
+                )
+            missing -= len(values)
+            if values.min() < self._lower or values.max() > self._upper:
+                raise PlaintextOutOfRange(f"a value lies outside [{self._lower}, {self._upper}]")
+            octets = to_octets(pad.cover(values))
+            digest.update(octets)
+            write(octets)
+        if missing:
+            raise PlaintextOutOfRange(f"a vector of {self._padded_length} values lacks {missing}")
+        plaintexts = self._packing.pack(pad.take_key().reveal())
+        key_part = self._seal_plaintexts(plaintexts, session_id, party_id, digest.digest(), random)
+        return key_part, digest.digest()
+
+    def open(
+        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
+    ) -> NDArray[np.int64]:
+        """See ``Sealing``; the sum holds the errors, where any are drawn.
+
+        Raises:
+            InvalidPadKey: what was decrypted is no sum of keys of pads: a contributor encrypted something else.
+            StateError: no padded sum of that length, or another number of plaintexts or contributors than possible.
+        """
+        opened = np.empty(self._padded_length, dtype=np.int64)
+        start = 0
+        for piece in self.open_pieces(plaintexts, contributors, padded_sum):
+            opened[start : start + len(piece)] = piece
+            start += len(piece)
+        return opened
+
+    def open_pieces(
+        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None
+    ) -> Iterator[NDArray[np.int64]]:
+        """Open as ``open``, in consecutive pieces of ``PIECE_VALUES``; errors are raised before the first."""
+        if padded_sum is None or len(padded_sum.values) != self._padded_length:
+            raise StateError(f"opening needs a padded sum of {self._padded_length} values")
+        if len(plaintexts) != self._packing.plaintexts or not 1 <= contributors <= self._packing.contributors_most:
+            raise StateError(f"{len(plaintexts)} plaintexts of {contributors} contributors are no sum of keys")
+        try:
+            key_sum = self._packing.unpack(plaintexts, contributors)
+        except PlaintextOutOfRange as cause:
+            raise InvalidPadKey(
+                f"what {contributors} contributors encrypted as keys of their pads adds up to no sum of keys"
+            ) from cause
+        pad = SummedPad(padded_sum.session_id, key_sum, contributors)
+        total = padded_sum.values
+        return (pad.uncover(total[first : first + PIECE_VALUES], first) for first in range(0, len(total), PIECE_VALUES))
+
+
+def _is_piece(count: int, missing: int) -> bool:
+    """Tell whether a piece of ``count`` values may come where ``missing`` are left: whole blocks, or all of them."""
+    return 0 < count == missing or (0 < count < missing and count % DEGREE == 0)

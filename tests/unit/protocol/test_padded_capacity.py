@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from coterie_common.crypto.pad import ERROR_BOUND, key_packing
+from coterie_common.errors import CapacityExceeded
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.protocol.padded_capacity import is_error_needed, is_pad_cheaper, padded_packing_for
+from coterie_common.protocol.terms import RoundTerms
+from tests.support.dealings import load_encryptor
+from tests.support.federation import make_federation
+
+FEDERATION = make_federation()
+KEY = FEDERATION.dealing.key.public_key
+TERMS = FEDERATION.terms()
+NARROW = TERMS.noise
+WIDE = replace(NARROW, variance=Fraction(4096) * NARROW.shares)
+NO_NOISE = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
+
+
+def terms_with(noise: NoiseTerms, **encoding: int) -> RoundTerms:
+    return replace(TERMS, noise=noise, encoding=replace(TERMS.encoding, scale_bits=0, **encoding))
+
+
+@pytest.mark.parametrize("noise", [NARROW, WIDE, NO_NOISE], ids=["narrow", "wide", "none"])
+@pytest.mark.parametrize("parties", [3, 200])
+@pytest.mark.parametrize("side", ["lower", "upper"])
+def test_sums_of_values_noise_and_errors_fit_32_bits_up_to_the_last_unit(
+    noise: NoiseTerms, parties: int, side: str
+) -> None:
+    errors = 0 if noise is WIDE else parties * ERROR_BOUND
+    besides = noise.sum_tail(parties) + errors
+    most = (2**31 - 1 - besides) // parties
+    key = load_encryptor(12, 9, 2048).public_key
+    fitting, beyond = ({"lower": -n, "upper": 0} if side == "lower" else {"upper": n} for n in (most, most + 1))
+    assert padded_packing_for(terms_with(noise, **fitting), parties, key) == key_packing(parties, key.plaintext_bits)
+    with pytest.raises(CapacityExceeded, match="32 bits") as refusal:
+        padded_packing_for(terms_with(noise, **beyond), parties, key)
+    assert refusal.value.code == "capacity-exceeded"
+    for number in (parties, most + 1, besides):
+        assert str(number) in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("noise", "needed"),
+    [
+        (NARROW, True),
+        (WIDE, False),
+        (replace(WIDE, variance=Fraction(4096) * WIDE.shares - Fraction(1, 1000)), True),
+        (replace(WIDE, placement=Placement.LOCAL, variance=Fraction(4096)), False),
+        (replace(WIDE, placement=Placement.LOCAL, variance=Fraction(4095)), True),
+        (NO_NOISE, True),
+        (replace(NO_NOISE, mechanism=Mechanism.DISCRETE_LAPLACE), True),
+        (
+            NoiseTerms(
+                mechanism=Mechanism.DISCRETE_LAPLACE,
+                placement=Placement.DISTRIBUTED,
+                ratio=Fraction(1, 10_000),
+                shares=2,
+            ),
+            True,
+        ),
+    ],
+)
+def test_errors_are_drawn_unless_a_share_is_a_gaussian_of_64_units(noise: NoiseTerms, needed: bool) -> None:
+    assert is_error_needed(noise) is needed
+
+
+@pytest.mark.parametrize("parties", [3, 10, 100])
+def test_vector_is_padded_from_where_it_needs_more_ciphertexts_than_the_key(parties: int) -> None:
+    key = load_encryptor(12, 9, 2048).public_key
+    value_range = (-1000, 9000)
+    slots = key.plaintext_bits // (10_000 * parties).bit_length()
+    most = slots * key_packing(parties, key.plaintext_bits).plaintexts
+    assert 1000 < most < 2000
+    assert not is_pad_cheaper(1, value_range, parties, key)
+    assert not is_pad_cheaper(most, value_range, parties, key)
+    assert is_pad_cheaper(most + 1, value_range, parties, key)
+
+
+def test_vector_whose_sum_fits_no_slot_raises() -> None:
+    with pytest.raises(CapacityExceeded, match="64-bit"):
+        is_pad_cheaper(10, (-(2**62), 2**62), 3, KEY)
