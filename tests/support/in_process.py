@@ -140,7 +140,7 @@ class _Link:
         try:
             message = party_message_from_wire(data)
             await self._aggregator.party_message(self._party_id, message)
-        except (PeerError, RefusedError) as error:
+        except (PeerError, RefusedError, TransientError) as error:
             self._federation.note_error(AGGREGATOR, error)
             if not isinstance(message, Rejection):
                 await self.send(rejection_of(error, message))
