@@ -210,6 +210,21 @@ def decide(
     return Verdict(Decision.ACCEPTED)
 
 
+def check_algorithms(policy: Policy, spec: JobSpec) -> None:
+    """Check the names of all algorithms that a job would run, before any of their code is loaded.
+
+    Raises:
+        ConsentDenied: one is not in the policy.
+    """
+    # Whoever evaluates a model runs the algorithm that made it, too.
+    model = spec.config.get("model")
+    made_by = [model.get("algorithm")] if isinstance(model, dict) else []
+    for name in (spec.algorithm, *made_by):
+        if name not in policy.algorithms:
+            allowed = ", ".join(policy.algorithms) or "none"
+            raise ConsentDenied(f"this party does not allow the algorithm {str(name)[:80]}, only: {allowed}")
+
+
 def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:
     """Check the sizes of a cohort and of its quorum, for a job and again for each query.
 
@@ -225,9 +240,7 @@ def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:
 
 
 def _check_consent(policy: Policy, spec: JobSpec, rounds: int, run_before: JobId | None) -> None:
-    if spec.algorithm not in policy.algorithms:
-        allowed = ", ".join(policy.algorithms) or "none"
-        raise ConsentDenied(f"this party does not allow the algorithm {spec.algorithm}, only: {allowed}")
+    check_algorithms(policy, spec)
     placement = spec.privacy.placement
     if placement is Placement.NONE:
         if spec.digest.hex() not in policy.jobs_without_noise:

@@ -25,7 +25,7 @@ from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
-from coterie_party.policy import Verdict, decide, spent_cost
+from coterie_party.policy import Verdict, check_algorithms, decide, spent_cost
 from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus
 
 log = structlog.get_logger(__name__)
@@ -97,8 +97,10 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
 
 
 def _price(proposal: JobProposal, context: Context) -> _Priced:
-    """Understand a proposal and check everything about it that is public."""
-    planned = plan_job(JobSpec.from_bytes(proposal.spec))
+    """Understand a proposal and check everything public about it; no algorithm is loaded that the policy does not name."""
+    spec = JobSpec.from_bytes(proposal.spec)
+    check_algorithms(context.policy, spec)
+    planned = plan_job(spec)
     terms = JobTerms.from_bytes(proposal.terms)
     events = check_terms(planned, terms, context.roster.parameters)
     check_capacity(terms, context.roster.parameters.parties, context.key.public_key)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A job names an algorithm that is installed at a party, but not in its policy: none of its code may run there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from coterie_common.errors import ConsentDenied
+from coterie_common.identifiers import JobId
+from coterie_common.protocol.messages import Decision, JobProposal, JobReply
+from coterie_party.policy import check_algorithms
+from tests.support.asynchronous import asynchronous
+from tests.support.federation import make_federation
+from tests.support.in_process import InProcessFederation, generous_policy
+from tests.support.small_jobs import make_spec, write_play
+
+MODULE = "algorithm_that_nobody_approved"
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Install an algorithm, as any package beside Coterie may do it."""
+    folder = tmp_path / "site"
+    metadata = folder / "unapproved-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: unapproved\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[coterie.algorithms]\nunapproved = {MODULE}:Algorithm\n")
+    (folder / f"{MODULE}.py").write_text("class Algorithm:\n    pass\n")
+    monkeypatch.syspath_prepend(str(folder))
+    return "unapproved"
+
+
+@asynchronous
+async def test_algorithm_outside_the_policy_is_not_even_loaded(tmp_path: Path, plugin: str) -> None:
+    federation = make_federation(3, 3)
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets) as running:
+        party_id = federation.parties[0]
+        spec, terms = make_spec(plugin, {}).to_bytes(), federation.job_terms().to_bytes()
+        job_id, roster_digest = JobId("job-1"), federation.roster.digest()
+        label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms)
+        signature = federation.aggregator_key.sign(label, *items)
+        running.to_party(
+            party_id,
+            JobProposal(job_id=job_id, roster_digest=roster_digest, spec=spec, terms=terms, signature=signature),
+        )
+        reply = await running.saw(lambda who, message: who == party_id and isinstance(message, JobReply))
+        assert isinstance(reply, JobReply)
+        assert (reply.decision, reply.code) == (Decision.REFUSED, "consent-denied")
+        assert MODULE not in sys.modules
+
+
+def test_algorithm_of_a_model_to_be_evaluated_must_be_in_the_policy_too() -> None:
+    spec = make_spec("evaluation", {"model": {"algorithm": "unapproved"}})
+    with pytest.raises(ConsentDenied, match="unapproved"):
+        check_algorithms(generous_policy(), spec)
+    check_algorithms(generous_policy(), make_spec("evaluation", {"model": {"algorithm": "decision_tree"}}))
