@@ -25,6 +25,7 @@ from coterie_common.errors import (
     ConsentDenied,
     CoterieError,
     DataError,
+    InternalError,
     PeerError,
     RefusedError,
     StaleRound,
@@ -301,28 +302,27 @@ class Coordinator:
 
     async def _supervised(self, key: RoundKey, kind: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._reporting(key, work)
-        except StorageError as error:
-            self._fail(error)
-        except Exception as failure:  # a supervisor: an unforeseen failure of ours must not be silent
+            await self._reporting(key, kind, work)
+        except Exception as failure:  # a supervisor: what could be neither done nor refused stops the daemon
             log.exception("round failed", job=key[0], round=key[1], step=kind)
-            self._fail(failure)
+            if not self._failed.done():
+                self._failed.set_exception(failure)
         finally:
             if self._working.get((key, kind)) is asyncio.current_task():
                 del self._working[key, kind]
 
-    async def _reporting(self, key: RoundKey, work: Callable[[], Awaitable[None]]) -> None:
-        """Do a piece of work; what it raises on purpose becomes an event."""
+    async def _reporting(self, key: RoundKey, kind: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do a piece of work; what it raises becomes an event, but for storage that fails."""
         try:
             await work()
         except StorageError:
             raise
         except CoterieError as error:
             await self._post(key, round_machine.ComputationFailed(error))
-
-    def _fail(self, failure: Exception) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(failure)
+        except Exception:  # a supervisor: an algorithm that fails on these data must not stop the other jobs
+            log.exception("unforeseen failure", job=key[0], round=key[1], step=kind)
+            unforeseen = InternalError("an unforeseen failure; the party's log says which")
+            await self._post(key, round_machine.ComputationFailed(unforeseen))
 
     async def _post(self, key: RoundKey, event: round_machine.Event) -> None:
         async with self._lock:

@@ -226,8 +226,8 @@ class InProcessFederation:
                 spool=Spool(self.folder / "spool"),
                 clock=SystemClock(),
                 random=OsRandom(),
-                writer=self._pool(1),
-                workers=self._pool(2),
+                writer=self._pool(AGGREGATOR, 1),
+                workers=self._pool(AGGREGATOR, 2),
                 post=post,
                 crash=crash or no_crash(),
                 wrote=bind(self._note_write, AGGREGATOR),
@@ -274,8 +274,8 @@ class InProcessFederation:
             models=home / "models",
             random=OsRandom(),
             clock=SystemClock(),
-            writer=self._pool(1),
-            workers=self._pool(1),
+            writer=self._pool(party_id, 1),
+            workers=self._pool(party_id, 1),
             crash=crash or no_crash(),
             wrote=bind(self._note_write, party_id),
         )
@@ -448,7 +448,7 @@ class InProcessFederation:
         self._engines.append(engine)
         return engine
 
-    def _pool(self, threads: int) -> ThreadPoolExecutor:
-        pool = ThreadPoolExecutor(threads)
+    def _pool(self, who: PartyId, threads: int) -> ThreadPoolExecutor:
+        pool = ThreadPoolExecutor(threads, thread_name_prefix=who)
         self._pools.append(pool)
         return pool

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Algorithms with a bug: it costs their own job or one party's reply, never a daemon, and says nothing of the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coterie_common.identifiers import PartyId
+from coterie_common.learning.model import Model
+from coterie_common.protocol.messages import Decision, Rejection
+from coterie_common.protocol.progress import JobState
+from tests.support.asynchronous import asynchronous
+from tests.support.federation import make_federation
+from tests.support.in_process import InProcessFederation, generous_policy
+from tests.support.plugins import install_algorithm
+from tests.support.small_jobs import make_spec, statistics_spec, write_play
+
+MARKER = "a-patients-name"
+POLICY = generous_policy(algorithms=("statistics", "faulty"))
+SPEC = make_spec("faulty", {"histograms": ["play"]}, proposal_deadline_s=1)
+
+
+def install_faulty(monkeypatch: pytest.MonkeyPatch, folder: Path, method: str, condition: str = "True") -> None:
+    install_algorithm(
+        monkeypatch,
+        folder,
+        "faulty",
+        f"""
+import threading
+from coterie_common.learning.statistics import Statistics
+
+class Theirs(Statistics):
+    name = "faulty"
+
+    def {method}(self, *arguments):
+        if {condition}:
+            raise ValueError("{MARKER}")
+        return super().{method}(*arguments)
+""",
+    )
+
+
+@pytest.mark.parametrize("method", ["update", "finish", "state_to_document"])
+@asynchronous
+async def test_bug_in_the_aggregators_half_fails_its_job_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
+) -> None:
+    install_faulty(monkeypatch, tmp_path, method)
+    federation = make_federation(3, 3)
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, policy=POLICY) as running:
+        job_id = await running.submit(SPEC)
+        status = await running.result(job_id)
+        assert status.state is JobState.FAILED
+        assert status.reason.startswith("internal error, incident ")
+        assert MARKER not in status.reason
+        healthy = await running.submit(statistics_spec())
+        assert (await running.result(healthy)).state is JobState.COMPLETED
+        await running.restart_aggregator()
+        assert [job.state for job in await running.aggregator.jobs()] == [JobState.FAILED, JobState.COMPLETED]
+
+
+@asynchronous
+async def test_bug_in_a_partys_half_costs_its_reply_and_says_nothing_of_the_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The fifth party is the one with 100 records.
+    install_faulty(monkeypatch, tmp_path, "answer", "arguments[1].rows == 100")
+    federation = make_federation()
+    five = PartyId("party-5")
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, policy=POLICY) as running:
+        job_id = await running.submit(SPEC)
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert Model.from_bytes(running.model(five, job_id)).lineage.contributors == (4,)
+        said = await running.saw(lambda party_id, message: party_id == five and isinstance(message, Rejection))
+        assert isinstance(said, Rejection)
+        assert (said.code, said.detail) == ("internal", "")
+        assert not any(MARKER in repr(message) for _, message in running.passed)
+        # The party lives, and answers the next job.
+        healthy = await running.submit(statistics_spec())
+        await running.result(healthy)
+        assert Model.from_bytes(running.model(five, healthy)).lineage.contributors == (5,)
+
+
+@asynchronous
+async def test_bug_in_the_plan_at_the_parties_refuses_the_job_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As if they had another version of the package than the aggregator.
+    install_faulty(monkeypatch, tmp_path, "plan", "threading.current_thread().name.startswith('party')")
+    federation = make_federation(3, 3)
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, policy=POLICY) as running:
+        status = await running.result(await running.submit(SPEC))
+        assert status.state is JobState.FAILED
+        refused = next(party for party in status.parties if party.decision is Decision.REFUSED)
+        assert (refused.code, MARKER in refused.detail) == ("internal", False)
+        healthy = await running.submit(statistics_spec())
+        assert (await running.result(healthy)).state is JobState.COMPLETED
+
+
+@asynchronous
+async def test_bug_in_the_plan_at_the_aggregator_is_the_submitters_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install_faulty(monkeypatch, tmp_path, "plan")
+    federation = make_federation(3, 3)
+    running = InProcessFederation(federation, tmp_path, {}, absent=federation.parties)
+    async with running:
+        with pytest.raises(ValueError, match=MARKER):
+            await running.submit(SPEC)
+        assert await running.aggregator.jobs() == ()
