@@ -10,11 +10,13 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
 
-from coterie_common.errors import ConfigurationError, DataError, PeerError, RefusedError
+from coterie_common.errors import ConfigurationError, CoterieError, DataError, InternalError, PeerError, RefusedError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
 from coterie_common.privacy.cost import cost
@@ -29,6 +31,7 @@ from coterie_party.policy import Verdict, check_algorithms, decide, spent_cost
 from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +69,16 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
     dataset = ""
     reservations: tuple[Reservation, ...] = ()
     try:
-        priced = await context.compute(_price, proposal, context)
+        priced = await _reckoned(_price, proposal, context)
         dataset = priced.planned.spec.dataset
         entries = await context.write(context.store.ledger, dataset)
         same = await context.write(context.store.jobs_of, proposal.spec_digest)
-        verdict = await context.compute(_judge, priced, entries, same, context)
+        verdict = await _reckoned(_judge, priced, entries, same, context)
         if verdict.decision is Decision.ACCEPTED:
             reservations = tuple(
                 Reservation(number, cost([event]).to_document()) for number, event in enumerate(priced.events, 1)
             )
-    except (PeerError, RefusedError) as error:
+    except (PeerError, RefusedError, InternalError) as error:
         verdict = Verdict(Decision.REFUSED, error.code, error.message)
     except ConfigurationError as error:
         log.error("own data or configuration", job=proposal.job_id, code=error.code, why=error.message)
@@ -94,6 +97,22 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
     )
     # What the store says stands: a job that was held may have ended in the meantime.
     return await context.write(context.store.record_job, job, reservations)
+
+
+async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function of data and algorithms, whose last argument is the context, on a worker thread.
+
+    Raises:
+        InternalError: it failed in a way that nobody foresaw; an algorithm's bug must cost its own job only.
+    """
+    context: Context = arguments[-1]
+    try:
+        return await context.compute(function, *arguments)
+    except CoterieError:
+        raise
+    except Exception as failure:  # a supervisor: see above
+        log.exception("unforeseen failure")
+        raise InternalError("an unforeseen failure; the party's log says which") from failure
 
 
 def _price(proposal: JobProposal, context: Context) -> _Priced:
