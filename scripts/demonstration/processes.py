@@ -8,14 +8,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
 STOP_SECONDS = 10
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class CommandError(Exception):
@@ -55,16 +57,19 @@ class Daemons:
         """Start a daemon in ``folder``; its log goes to ``NAME.log`` there."""
         log = folder / f"{name}.log"
         stream = self._files.enter_context(log.open("ab"))
-        process = subprocess.Popen(
-            [BIN / program, *map(str, arguments)],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            # Ctrl-C reaches this process only, which then stops the daemons in order.
-            start_new_session=True,
-        )
-        self._running.append((name, process, log))
+        with _signals_held_back() as held:
+            process = subprocess.Popen(
+                [BIN / program, *map(str, arguments)],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                # Ctrl-C reaches this process only, which then stops the daemons in order.
+                start_new_session=True,
+            )
+            self._running.append((name, process, log))
+        for number in held:
+            signal.raise_signal(number)
 
     def kill(self, name: str) -> None:
         """End one daemon at once, as a power failure would."""
@@ -81,16 +86,34 @@ class Daemons:
                 raise CommandError(f"{name} ended with status {process.returncode}: {' | '.join(lines)}")
 
     def stop(self) -> None:
-        """Ask all to end, and end those that do not."""
-        for _, process, _ in self._running:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for _, process, _ in self._running:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._running.clear()
-        self._files.close()
+        """Ask all to end, and end those that do not. A second Ctrl-C does not keep it from that."""
+        with _signals_held_back():
+            for _, process, _ in self._running:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            for _, process, _ in self._running:
+                try:
+                    process.wait(max(0.1, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            self._running.clear()
+            self._files.close()
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[list[int]]:
+    """Note signals that ask to end instead of obeying them: one that struck between the start of a process and its
+    being known here would leave the process behind. Yields those that came, for the caller to raise again.
+    """
+    held: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield held  # signals strike the main thread only
+        return
+    before = {number: signal.signal(number, lambda came, _: held.append(came)) for number in ENDING}
+    try:
+        yield held
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
