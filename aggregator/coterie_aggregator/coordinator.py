@@ -21,21 +21,19 @@ from coterie_aggregator.context import Context, Outbox
 from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.status import job_status, model_info
 from coterie_aggregator.store import StoredJob
-from coterie_aggregator.submission import Submission
+from coterie_aggregator.submission import Submission, load_submission, understand
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import (
     IdentityMismatch,
     NotFound,
     PeerError,
-    RefusedError,
     StorageError,
     Unavailable,
     UnknownRound,
 )
 from coterie_common.identifiers import JobId, PartyId, parse_job_id
-from coterie_common.learning.agreement import PlannedJob, plan_job, propose_terms, round_quorum
+from coterie_common.learning.agreement import propose_terms, round_quorum
 from coterie_common.protocol.capacity import check_capacity
-from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     EncryptedReply,
     Hello,
@@ -47,8 +45,7 @@ from coterie_common.protocol.messages import (
     Rejection,
 )
 from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
-from coterie_common.protocol.terms import JobTerms
-from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
+from coterie_common.wire.federation import aggregator_message_to_wire
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -76,15 +73,22 @@ class Coordinator:
         """Load every stored job and go on with those that have not ended."""
         context = self._context
         for stored in await context.write(context.store.jobs):
-            state = self._initial_state(stored)
-            for event in await context.write(context.store.job_events, stored.job_id):
-                state = job_machine.step(state, event)
-            live = LiveJob(context, self._load(stored), state, self._changed)
-            live.finished_at = await context.write(context.store.ended_at, stored.job_id)
-            self._jobs[stored.job_id] = live
-            if state.phase is job_machine.Phase.ENDED:
+            ended_at = await context.write(context.store.ended_at, stored.job_id)
+            if ended_at is not None:
                 # A crash may have come between the end of the job and this.
                 await context.write(context.spool.delete_job, stored.job_id)
+            try:
+                submission = load_submission(stored)
+            except StorageError as error:
+                if ended_at is None:
+                    raise
+                log.error("an ended job is left out", job=stored.job_id, why=error.message)
+                continue
+            state = self._initial_state(submission)
+            for event in await context.write(context.store.job_events, stored.job_id):
+                state = job_machine.step(state, event)
+            self._jobs[stored.job_id] = live = LiveJob(context, submission, state, self._changed)
+            live.finished_at = ended_at
         recent = list(self._jobs.values())[-_ENDED_JOBS_REPEATED:]
         for live in self._jobs.values():
             if live.state.phase is not job_machine.Phase.ENDED or live in recent:
@@ -247,7 +251,7 @@ class Coordinator:
             MalformedMessage: no canonical specification.
         """
         # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
-        planned = await self._context.compute(_understand, spec)
+        planned = await self._context.compute(understand, spec)
         parameters = self._context.roster.parameters
         terms = await self._context.compute(propose_terms, planned, parameters)
         check_capacity(terms, parameters.parties, self._context.key.public_key)
@@ -270,7 +274,8 @@ class Coordinator:
 
         async def begin() -> None:
             await self._context.write(self._context.store.add_job, stored)
-            live = LiveJob(self._context, self._load(stored), self._initial_state(stored), self._changed)
+            submission = load_submission(stored)
+            live = LiveJob(self._context, submission, self._initial_state(submission), self._changed)
             self._jobs[job_id] = live
             log.info("job submitted", job=job_id, algorithm=planned.spec.algorithm, submitter=submitter.id)
             live.resume()
@@ -331,31 +336,11 @@ class Coordinator:
             raise NotFound(f"there is no job {job_id}")
         return self._jobs[job_id]
 
-    def _load(self, stored: StoredJob) -> Submission:
-        proposal = aggregator_message_from_wire(stored.proposal)
-        if not isinstance(proposal, JobProposal):
-            raise StorageError(f"the stored proposal of job {stored.job_id} is another message")
-        try:
-            planned = _understand(proposal.spec)
-        except RefusedError as cause:
-            raise StorageError(f"job {stored.job_id} cannot be understood any more: {cause.message}") from cause
-        return Submission(
-            proposal=proposal,
-            planned=planned,
-            terms=JobTerms.from_bytes(proposal.terms),
-            submitter=PartyId(stored.submitter),
-            submitted_at=stored.submitted_at,
-        )
-
-    def _initial_state(self, stored: StoredJob) -> job_machine.AggregatorJob:
+    def _initial_state(self, submission: Submission) -> job_machine.AggregatorJob:
         roster = self._context.roster
         return job_machine.AggregatorJob(
             parameters=job_machine.JobParameters(
                 members=tuple(member.party_id for member in roster.members),
-                round_quorum=round_quorum(self._load(stored).planned.spec, roster.parameters),
+                round_quorum=round_quorum(submission.planned.spec, roster.parameters),
             )
         )
-
-
-def _understand(spec: bytes) -> PlannedJob:
-    return plan_job(JobSpec.from_bytes(spec))

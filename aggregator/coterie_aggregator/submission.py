@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from coterie_aggregator.store import StoredJob
 from coterie_common import document
+from coterie_common.errors import ConfigurationError, MalformedMessage, RefusedError, StorageError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.learning.agreement import PlannedJob
+from coterie_common.learning.agreement import PlannedJob, plan_job
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import MODEL_BYTES
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.terms import JobTerms
+from coterie_common.wire.federation import aggregator_message_from_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +87,34 @@ class Submission:
                 transcript_digests=tuple(digest.hex() for digest in transcripts),
             ),
         )
+
+
+def understand(spec: bytes) -> PlannedJob:
+    """Parse and plan a specification; a long one takes seconds.
+
+    Raises:
+        MalformedMessage: it is none.
+        InvalidJob, ConfigurationError: its algorithm is not there, or cannot run it.
+    """
+    return plan_job(JobSpec.from_bytes(spec))
+
+
+def load_submission(stored: StoredJob) -> Submission:
+    """Read a job as it was submitted.
+
+    Raises:
+        StorageError: it is damaged, or no longer understood: its algorithm was removed, or changed.
+    """
+    try:
+        proposal = aggregator_message_from_wire(stored.proposal)
+        if not isinstance(proposal, JobProposal):
+            raise StorageError(f"the stored proposal of job {stored.job_id} is another message")
+        return Submission(
+            proposal=proposal,
+            planned=understand(proposal.spec),
+            terms=JobTerms.from_bytes(proposal.terms),
+            submitter=PartyId(stored.submitter),
+            submitted_at=stored.submitted_at,
+        )
+    except (RefusedError, ConfigurationError, MalformedMessage) as cause:
+        raise StorageError(f"job {stored.job_id} cannot be understood any more: {cause.message}") from cause
