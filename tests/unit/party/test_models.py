@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from coterie_common.errors import Equivocation, MalformedMessage
+from coterie_common.identifiers import JobId
+from coterie_common.protocol.messages import ModelDelivery
+from coterie_party.models import keep_model, model_path
+from tests.support.models import make_model
+
+MODEL = make_model()
+JOB = JobId(MODEL.lineage.job_id)
+SPEC = bytes.fromhex(MODEL.lineage.job_spec_digest)
+
+
+def delivery(model: bytes = MODEL.to_bytes(), job_id: JobId = JOB) -> ModelDelivery:
+    return ModelDelivery(job_id=job_id, model=model, signature=bytes(64))
+
+
+@pytest.mark.parametrize("spec", [SPEC, None], ids=["accepted job", "job never seen"])
+def test_keep_model_writes_the_very_bytes_into_a_private_folder(tmp_path: Path, spec: bytes | None) -> None:
+    folder = tmp_path / "models"
+    path = keep_model(folder, delivery(), spec)
+    assert path == model_path(folder, JOB) == folder / "tennis-1.json"
+    assert path.read_bytes() == MODEL.to_bytes()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [file.name for file in folder.iterdir()] == ["tennis-1.json"]
+
+
+def test_keep_model_again_changes_nothing(tmp_path: Path) -> None:
+    path = keep_model(tmp_path, delivery(), SPEC)
+    before = path.stat()
+    assert keep_model(tmp_path, delivery(), SPEC) == path
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_keep_model_of_another_content_raises_and_keeps_the_first(tmp_path: Path) -> None:
+    path = keep_model(tmp_path, delivery(), SPEC)
+    with pytest.raises(Equivocation) as refusal:
+        keep_model(tmp_path, delivery(replace(MODEL, name="golf").to_bytes()), SPEC)
+    assert refusal.value.code == "equivocation"
+    assert path.read_bytes() == MODEL.to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("message", "spec"),
+    [
+        (delivery(b"{}"), SPEC),
+        (delivery(MODEL.to_bytes() + b" "), SPEC),
+        (delivery(job_id=JobId("tennis-2")), SPEC),
+        (delivery(), bytes(32)),
+    ],
+    ids=["no model", "not canonical", "another job", "another specification"],
+)
+def test_keep_model_of_what_does_not_fit_the_job_raises_and_writes_nothing(
+    tmp_path: Path, message: ModelDelivery, spec: bytes
+) -> None:
+    with pytest.raises(MalformedMessage) as refusal:
+        keep_model(tmp_path / "models", message, spec)
+    assert refusal.value.code == "malformed-message"
+    assert not (tmp_path / "models").exists()
