@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What a party and its training process say to each other: a kind, a length, and so many bytes, over a socket pair.
+
+| kind | who | content |
+|---|---|---|
+| JOB | party | the algorithm and the schema |
+| DATA | party | records of one kind, as arrays |
+| ASK | party | which round, which records; the body of the ask follows as BODY |
+| BODY | party | the body of the ask |
+| STARTED | process | whether it is cut off from the network |
+| ROWS | process | Float32[n, length of the ask], row by row |
+| DONE | process | nothing: all rows were sent |
+| FAILED | process | the code and the words of an error |
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final
+
+from coterie_common.clock import Clock
+
+_HEADER_BYTES: Final = 9
+
+
+class Kind(IntEnum):
+    """What a frame holds."""
+
+    JOB = 1
+    DATA = 2
+    ASK = 3
+    BODY = 4
+    STARTED = 5
+    ROWS = 6
+    DONE = 7
+    FAILED = 8
+
+
+class Channel:
+    """One end of the socket pair.
+
+    Args:
+        end: the socket; it is closed with the channel.
+        clock: what deadlines are measured with; without it the other side is waited for as long as it takes.
+    """
+
+    def __init__(self, end: socket.socket, clock: Clock | None = None) -> None:
+        self._end = end
+        self._clock = clock
+        self.deadline: float | None = None
+
+    def send(self, kind: Kind, content: bytes | memoryview = b"") -> None:
+        """Send a frame; raises ``TimeoutError`` after the deadline, ``OSError`` if the other side is gone."""
+        self._end.settimeout(self._left())
+        self._end.sendall(kind.to_bytes(1, "little") + len(content).to_bytes(8, "little"))
+        self._end.settimeout(self._left())
+        self._end.sendall(content)
+
+    def receive(self, most: Mapping[Kind, int] | None = None) -> tuple[Kind, bytes]:
+        """Return the kind and the content of the next frame.
+
+        Args:
+            most: bytes that a frame may have, by kind; others are not expected. ``None`` trusts the other side.
+
+        Raises:
+            EOFError: the other side is gone, or what came is no frame that is expected.
+            TimeoutError: after the deadline.
+            OSError: as the socket does.
+        """
+        header = self._receive_bytes(_HEADER_BYTES)
+        length = int.from_bytes(header[1:], "little")
+        try:
+            kind = Kind(header[0])
+        except ValueError as cause:
+            raise EOFError("no frame") from cause
+        if most is not None and length > most.get(kind, -1):
+            raise EOFError("a frame that is not expected")
+        return kind, bytes(self._receive_bytes(length))
+
+    def close(self) -> None:
+        """Close this end."""
+        self._end.close()
+
+    def _receive_bytes(self, count: int) -> bytearray:
+        content = bytearray(count)
+        view = memoryview(content)
+        while view:
+            # each time anew: a byte now and then must not put off the deadline
+            self._end.settimeout(self._left())
+            received = self._end.recv_into(view)
+            if not received:
+                raise EOFError("the other side is gone")
+            view = view[received:]
+        return content
+
+    def _left(self) -> float | None:
+        if self._clock is None or self.deadline is None:
+            return None
+        left = self.deadline - self._clock.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left

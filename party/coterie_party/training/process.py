@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party's side of the training process: starts it, sends records and asks, reads vectors, ends it.
+
+A job has one process, started when it is first needed and again should it have died; loading torch takes seconds. It is
+a new program, not a copy of this one: it inherits no memory, no open files and no environment beyond the few variables
+named here, so no key, no password and no connection.
+
+Nothing that it says is believed: a frame too many, too long or too late ends it. What it computes is clipped by this
+process, so that a network, whatever it does, cannot make the sum more sensitive than the plan says.
+
+Invariants:
+- Its vectors are exactly as many as were asked for, and as long. Whether they are finite is seen where they are
+  clipped.
+- Of its errors only the code may leave the house: the words may quote data.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from coterie_common import arrays, document, errors
+from coterie_common.clock import Clock
+from coterie_common.errors import MalformedMessage, StateError, TrainingDied, TrainingFailed, TrainingTimeout
+from coterie_common.learning.algorithm import Ask, Float32
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.plan import Records
+from coterie_party.training.confinement import forbid_tracing
+from coterie_party.training.frames import Channel, Kind
+from coterie_party.training.worker import ROWS_BYTES, encode_dataset
+
+log = structlog.get_logger(__name__)
+
+_INHERITED: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ")
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_WORDS_BYTES: Final = 64 << 10
+_FAILURES: Final = {
+    kind.code: kind for kind in (errors.TrainingFailed, errors.VectorsNotFinite, errors.WrongVectorShape)
+}
+"""What the process may say of itself; that it died or took too long is seen from outside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingLimits:
+    """What a training process may use.
+
+    Attributes:
+        seconds: for one round, loading included.
+        memory_bytes: of its own.
+        must_be_isolated: whether to refuse where the process cannot be cut off from the network.
+    """
+
+    seconds: float = 600.0
+    memory_bytes: int = 8 << 30
+    must_be_isolated: bool = False
+
+
+class TrainingProcess:
+    """Computes the vectors of one job.
+
+    Args:
+        algorithm: of the job; a vector algorithm.
+        datasets: the party's records, by kind; all of one schema.
+        limits: what the process may use.
+        clock: measures its time.
+    """
+
+    def __init__(
+        self, algorithm: str, datasets: Mapping[Records, Dataset], limits: TrainingLimits, clock: Clock
+    ) -> None:
+        self._algorithm = algorithm
+        self._datasets = datasets
+        self._limits = limits
+        self._clock = clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._is_busy = False
+
+    def vectors(self, ask: Ask, records: Records, batch: npt.NDArray[np.bool_], *, expected: int) -> Iterator[Float32]:
+        """Compute the vectors of an ask that ``check_ask`` let pass.
+
+        Args:
+            ask: of a round of vectors.
+            records: which kind takes part.
+            batch: Bool[records of that kind], those that do.
+            expected: vectors that there must be: as many as records in the batch, or 1 where a party is protected.
+
+        Yields:
+            Float32[n, length of the ask], ``expected`` rows in all.
+
+        Raises:
+            TrainingTimeout: it took too long.
+            TrainingDied: the process ended.
+            WrongVectorShape: more or fewer vectors, or others than asked for.
+            TrainingFailed: the algorithm or the network raised an error.
+            StateError: another ask is being computed.
+        """
+        if self._is_busy:
+            raise StateError("a training process computes one ask at a time")
+        if not expected:
+            return
+        self._is_busy = True
+        is_done = False
+        try:
+            deadline = self._clock.monotonic() + self._limits.seconds
+            channel = self._channel or self._start(deadline)
+            channel.deadline = deadline
+            what = {"round_number": ask.round_number, "records": records.value}
+            content = arrays.encode(what, {"rows": np.flatnonzero(batch).astype(np.int64)})
+            channel.send(Kind.ASK, content)
+            channel.send(Kind.BODY, ask.to_bytes())
+            count = 0
+            while (rows := _receive_rows(channel, ask.length)) is not None:
+                count += len(rows)
+                if count > expected:
+                    raise errors.WrongVectorShape(f"more vectors than the {expected} that were asked for")
+                yield rows
+            if count != expected:
+                raise errors.WrongVectorShape(f"{count} vectors where {expected} were asked for")
+            is_done = True
+        except _Failure as failure:
+            is_done = True  # it waits for the next ask
+            raise failure.error from None
+        except TimeoutError as cause:
+            raise TrainingTimeout(f"a round took longer than {self._limits.seconds:g} s") from cause
+        except (EOFError, OSError) as cause:
+            raise TrainingDied(f"the training process ended: {self._how_it_ended()}") from cause
+        finally:
+            self._is_busy = False
+            if not is_done:
+                # Whatever it still has to say belongs to no ask any more.
+                self.close()
+
+    def close(self) -> None:
+        """End the process, whatever it does; it is started again if it is needed."""
+        if self._channel:
+            self._channel.close()
+        if self._process:
+            if self._process.poll() is None:
+                # With all that it may have started.
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._channel = self._process = None
+
+    def _start(self, deadline: float) -> Channel:
+        # This process holds keys, the other one runs as the same user.
+        forbid_tracing()
+        mine, theirs = socket.socketpair()
+        self._channel = channel = Channel(mine, self._clock)
+        channel.deadline = deadline
+        with theirs:
+            descriptor = str(theirs.fileno())
+            command = [sys.executable, "-P", "-s", "-m", "coterie_party.training"]
+            self._process = subprocess.Popen(
+                [*command, descriptor, str(self._limits.memory_bytes)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                cwd="/",
+                env=_environment(),
+                start_new_session=True,
+            )
+        _, content = channel.receive({Kind.STARTED: _WORDS_BYTES})
+        started = document.decode(content, "what it says", most=_WORDS_BYTES)
+        is_isolated = isinstance(started, dict) and started.get("isolated") is True
+        log.info("training process started", algorithm=self._algorithm, isolated=is_isolated)
+        if self._limits.must_be_isolated and not is_isolated:
+            raise TrainingFailed("this system does not let the training process be cut off from the network")
+        schema = next(iter(self._datasets.values())).schema
+        job = document.encode({"algorithm": self._algorithm, "schema": schema.to_document()})
+        channel.send(Kind.JOB, job)
+        for records, dataset in self._datasets.items():
+            channel.send(Kind.DATA, encode_dataset(records, dataset))
+        return channel
+
+    def _how_it_ended(self) -> str:
+        if self._process is None:
+            return "it was never started"
+        try:
+            status = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "it broke the protocol"
+        return f"by signal {-status}" if status < 0 else f"with status {status}"
+
+
+class _Failure(Exception):
+    """Carries what the process says went wrong."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        try:
+            value = document.decode(content, "what it says", most=_WORDS_BYTES)
+            self.error = _FAILURES[value["code"]](str(value["words"]))
+        except (MalformedMessage, KeyError, TypeError):
+            self.error = TrainingFailed("the training process failed, and its words cannot be read")
+
+
+def _environment() -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**inherited, **dict.fromkeys(_THREADS, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _receive_rows(channel: Channel, length: int) -> Float32 | None:
+    """Return the next rows, or ``None`` after the last."""
+    kind, content = channel.receive({Kind.ROWS: max(ROWS_BYTES, 4 * length), Kind.DONE: 0, Kind.FAILED: _WORDS_BYTES})
+    if kind is Kind.DONE:
+        return None
+    if kind is Kind.FAILED:
+        raise _Failure(content)
+    if not content or len(content) % (4 * length):
+        raise EOFError("rows of another length")
+    return np.frombuffer(content, "<f4").reshape(-1, length)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The training process's side: holds the records of one job, computes the vectors of one ask after the other.
+
+Whatever the algorithm or a user's network raises becomes words for the party's own log; it ends the round, not the
+process.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Final
+
+import numpy as np
+
+from coterie_common import arrays, document
+from coterie_common.errors import CoterieError, TrainingFailed, WrongVectorShape
+from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorithm
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.plan import Records
+from coterie_common.learning.schema import Schema, parse_schema
+from coterie_party.training.frames import Channel, Kind
+
+ROWS_BYTES: Final = 32 << 20
+"""Rows of one frame, unless a single row is longer."""
+
+WORDS_MOST: Final = 2_000
+_MOST: Final = 1 << 62
+
+
+def serve(channel: Channel, is_isolated: bool) -> None:
+    """Answer the party until it closes the channel."""
+    channel.send(Kind.STARTED, document.encode({"isolated": is_isolated}))
+    try:
+        _, content = channel.receive()
+        job = document.decode(content, "the job", most=_MOST)
+        schema, algorithm = parse_schema(job["schema"]), get_algorithm(job["algorithm"])
+        datasets: dict[Records, Dataset] = {}
+        while True:
+            kind, content = channel.receive()
+            if kind is Kind.DATA:
+                records, dataset = decode_dataset(content, schema)
+                datasets[records] = dataset
+            else:
+                _, body = channel.receive()
+                _answer(channel, algorithm, datasets, content, body)
+    except EOFError:
+        return  # the party is done, or gone
+
+
+def encode_dataset(records: Records, dataset: Dataset) -> bytes:
+    """Return the content of a DATA frame."""
+    columns = {
+        name: values.astype(np.int64) if values.dtype == np.int32 else values
+        for name, values in dataset.columns.items()
+    }
+    return arrays.encode({"records": records.value, "rows": dataset.rows}, columns)
+
+
+def decode_dataset(content: bytes, schema: Schema) -> tuple[Records, Dataset]:
+    """Return the records of a DATA frame."""
+    what, stored = arrays.decode(content, "the records", most=_MOST)
+    columns = {name: stored[name].astype(column.dtype) for name, column in schema.by_name.items()}
+    return Records(what["records"]), Dataset(schema, columns, what["rows"])
+
+
+def _answer(channel: Channel, algorithm: Any, datasets: dict[Records, Dataset], content: bytes, body: bytes) -> None:
+    try:
+        what, stored = arrays.decode(content, "the ask", most=_MOST)
+        ask = Ask.from_bytes(what["round_number"], body, most=_MOST)
+        dataset = datasets[Records(what["records"])]
+        is_chosen = np.zeros(dataset.rows, np.bool_)
+        is_chosen[stored["rows"]] = True
+        if not isinstance(algorithm, VectorAlgorithm):
+            raise TrainingFailed("the job's algorithm computes no vectors")
+        for rows in algorithm.vectors(ask, dataset.select(is_chosen)):
+            _send_rows(channel, rows, ask.length)
+    except OSError:
+        raise
+    except TrainingFailed as error:
+        _fail(channel, error.code, error.message)
+    except CoterieError as error:
+        _fail(channel, TrainingFailed.code, str(error))
+    except MemoryError:
+        _fail(channel, TrainingFailed.code, "the memory that the party allows is used up")
+    except Exception as failure:  # noqa: BLE001  # a supervisor: networks and algorithms are other people's code
+        place = traceback.extract_tb(failure.__traceback__)[-1]
+        _fail(channel, TrainingFailed.code, f"{type(failure).__name__} at {place.name}:{place.lineno}: {failure}")
+    else:
+        channel.send(Kind.DONE)
+
+
+def _send_rows(channel: Channel, rows: Any, length: int) -> None:
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != length:
+        kind = f"{rows.dtype} of shape {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise WrongVectorShape(f"vectors must be rows of {length} 32-bit reals, not {kind}")
+    size = max(1, ROWS_BYTES // (4 * length))
+    for start in range(0, len(rows), size):
+        part = np.ascontiguousarray(rows[start : start + size])
+        channel.send(Kind.ROWS, part.reshape(-1).view(np.uint8).data)
+
+
+def _fail(channel: Channel, code: str, words: str) -> None:
+    channel.send(Kind.FAILED, document.encode({"code": code, "words": words[:WORDS_MOST]}))
