@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What one release of counts tells at most about one unit of privacy, as data for the accountant.
+"""What one release tells at most about one unit of privacy, as data for the accountant.
 
-A unit touches at most ``l0`` values of the summed vector and changes each by at most ``linf``, an integer. The
-released sum holds at least the *guaranteed* noise: h independent honest shares (placement ``distributed``), or the
+- ``CountEvent``: a unit touches at most ``l0`` values of the summed vector and changes each by at most ``linf``, an
+  integer.
+- ``VectorEvent``: a unit changes the summed integer vector by one of bounded Euclidean norm; each record may take part
+  with a certain probability only.
+
+The released sum holds at least the *guaranteed* noise: h independent honest shares (placement ``distributed``), or the
 one whole noise that the unit's own party drew (``local``). Further shares are independent of the data; they are
 post-processing and are not counted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -23,8 +29,35 @@ CHANGE_MOST: Final = 1 << 62
 """Far beyond any vector that can be sealed; keeps the accountant's integers small."""
 
 
+LENGTH_MOST: Final = 1 << 40
+SQUARED_NORM_MOST: Final = 1 << 62
+
+
+class _Noised:
+    """What follows from the noise of an event alone."""
+
+    __slots__ = ()
+
+    noise: NoiseTerms
+
+    @property
+    def guaranteed_shares(self) -> int:
+        """Independent shares that make up the guaranteed noise."""
+        return self.noise.shares if self.noise.placement is Placement.DISTRIBUTED else 1
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether there is any noise at all."""
+        return self.noise.placement is not Placement.NONE
+
+    @property
+    def gaussian_variance(self) -> Fraction | None:
+        """σ² of the guaranteed noise of one value; None if it is not Gaussian."""
+        return self.noise.variance if self.noise.mechanism is Mechanism.DISCRETE_GAUSSIAN else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountEvent:
+class CountEvent(_Noised):
     """One planned or made release.
 
     Attributes:
@@ -56,24 +89,72 @@ class CountEvent:
         return self.linf << self.scale_bits
 
     @property
-    def guaranteed_shares(self) -> int:
-        """Independent shares that make up the guaranteed noise."""
-        return self.noise.shares if self.noise.placement is Placement.DISTRIBUTED else 1
-
-    @property
-    def is_protected(self) -> bool:
-        """Whether there is any noise at all."""
-        return self.noise.placement is not Placement.NONE
-
-    @property
-    def gaussian_variance(self) -> Fraction | None:
-        """σ² of the guaranteed noise of one value; None if it is not Gaussian."""
-        return self.noise.variance if self.noise.mechanism is Mechanism.DISCRETE_GAUSSIAN else None
-
-    @property
     def pure_epsilon(self) -> Fraction:
         """ε = l0·Δ·r of discrete Laplace noise, 0 for other noise.
 
         P(x) ∝ e^(−r|x|) changes by at most e^(rΔ) per value, and values have independent noise.
         """
         return self.l0 * self.shift * self.noise.ratio if self.noise.ratio is not None else Fraction(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorEvent(_Noised):
+    """One planned or made release of a sum of real vectors, encoded as integers.
+
+    Attributes:
+        length: number of values, ≥ 1.
+        squared_sensitivity: most that the squared Euclidean norm of a unit's change can be, after scaling and rounding.
+        noise: in scaled units, discrete Gaussian or none.
+        unit: whose presence the noise hides.
+        sampling_rate: probability with which each record takes part, independently of all others and known to its
+            party only; None: every record does. A party's reply is never sampled: which parties take part is seen by
+            all, and hides nothing.
+
+    Raises:
+        UnsupportedMechanism: a number is out of range, or there is no bound for the combination.
+    """
+
+    length: int
+    squared_sensitivity: int
+    noise: NoiseTerms
+    unit: Unit
+    sampling_rate: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.length <= LENGTH_MOST or not 1 <= self.squared_sensitivity <= SQUARED_NORM_MOST:
+            raise UnsupportedMechanism(
+                f"no event in which one unit changes {self.length} values by a norm of √{self.squared_sensitivity}"
+            )
+        if self.noise.mechanism is not Mechanism.DISCRETE_GAUSSIAN:
+            raise UnsupportedMechanism(f"{self.noise.mechanism} noise has no bound for a change given by its norm")
+        if self.sampling_rate is None:
+            return
+        if not 0 < self.sampling_rate <= 1:
+            raise UnsupportedMechanism("a sampling rate must be above 0 and at most 1")
+        if self.unit is not Unit.RECORD:
+            raise UnsupportedMechanism("sampling hides records; which parties take part is known, and hides nothing")
+
+    @property
+    def rate(self) -> Fraction:
+        """Sampling rate; 1 without sampling."""
+        return Fraction(1) if self.sampling_rate is None else self.sampling_rate
+
+    @property
+    def pure_epsilon(self) -> Fraction:
+        """0: Gaussian noise has no pure ε."""
+        return Fraction(0)
+
+
+Event = CountEvent | VectorEvent
+
+
+def protected_vectors(events: Iterable[Event]) -> dict[VectorEvent, int]:
+    """Return the different vector events that have noise, and how often each occurs."""
+    vectors = [event for event in events if isinstance(event, VectorEvent) and event.is_protected]
+    # A planned job repeats one object thousands of times; comparing fractions takes longer than comparing ids.
+    first_of = {id(event): event for event in vectors}
+    multiplicities: dict[VectorEvent, int] = {}
+    for identity, count in Counter(map(id, vectors)).items():
+        event = first_of[identity]
+        multiplicities[event] = multiplicities.get(event, 0) + count
+    return multiplicities

@@ -52,6 +52,17 @@ def float_above(value: Fraction) -> float:
     return nearest if nearest >= value else math.nextafter(nearest, math.inf)
 
 
+def float_below(value: Fraction) -> float:
+    """Return the double nearest to ``value``, or its lower neighbour if that is above ``value``."""
+    nearest = float(value)
+    return nearest if nearest <= value else math.nextafter(nearest, -math.inf)
+
+
+def sqrt_above(value: Fraction) -> Fraction:
+    """Return a number that is at least √value, for value ≥ 0, and above it by less than 2^−62."""
+    return Fraction(math.isqrt(math.ceil(value * (1 << 128))) + 1, 1 << 64)
+
+
 def short_above(value: Fraction, digits: int) -> Fraction:
     """Return a decimal number of about ``digits`` significant digits, at least ``value`` > 0."""
     unit = _unit(value, digits)

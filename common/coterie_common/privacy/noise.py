@@ -142,6 +142,16 @@ class NoiseTerms:
             return math.ceil(Fraction(_TWICE_129_LN_2, 2) / self.ratio) - 1
         return 0
 
+    def sum_tail(self, contributors: int) -> int:
+        """Return T with P(|sum of the noise of ``contributors`` honest replies| > T) ≤ 2^−128.
+
+        Gaussian: the bound of ``share_tail`` multiplies over independent shares, so that of a sum has n times the
+        parameter. Laplace: the tails of all shares; the probability is at most ``contributors`` · 2^−128.
+        """
+        if self.variance is None:
+            return contributors * self.share_tail()
+        return math.isqrt(math.ceil(_TWICE_129_LN_2 * contributors * self.variance / self._divisor) - 1)
+
     def draw_share(self, count: int, random: RandomSource) -> Int64Array:
         """Draw one party's noise share for ``count`` values, Int64[count].
 

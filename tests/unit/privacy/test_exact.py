@@ -7,10 +7,12 @@ import pytest
 from coterie_common.errors import MalformedMessage
 from coterie_common.privacy.exact import (
     float_above,
+    float_below,
     fraction_from_text,
     fraction_to_text,
     short_above,
     short_below,
+    sqrt_above,
 )
 
 
@@ -53,6 +55,22 @@ def test_float_above_is_never_below_and_next_to_the_value(value):
     result = float_above(value)
     assert Fraction(result) >= value
     assert result <= float(value) * (1 + 2.0**-52)
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 10), Fraction(1, 3), Fraction(2, 3), Fraction(10**20 + 1), Fraction(1)])
+def test_float_below_is_never_above_and_next_to_the_value(value):
+    result = float_below(value)
+    assert Fraction(result) <= value
+    assert result >= float(value) * (1 - 2.0**-52)
+
+
+@pytest.mark.parametrize(
+    "value", [Fraction(0), Fraction(2), Fraction(1, 10**40), Fraction(10**30), Fraction(49, 4)], ids=str
+)
+def test_sqrt_above_is_never_below_and_next_to_the_root(value):
+    root = sqrt_above(value)
+    assert root**2 >= value
+    assert max(Fraction(0), root - Fraction(1, 1 << 62)) ** 2 <= value
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,17 @@ def test_share_tail_of_laplace_is_exceeded_with_at_most_2_to_the_minus_128(ratio
 
 def test_share_tail_without_noise_is_zero():
     assert no_noise().share_tail() == 0
+    assert no_noise().sum_tail(9) == 0
+
+
+def test_sum_tail_of_gaussian_is_that_of_one_gaussian_with_all_the_variance():
+    assert gaussian(48).sum_tail(1) == gaussian(48).share_tail()
+    assert gaussian(48).sum_tail(9) == gaussian(9 * 48).share_tail()
+    assert gaussian(48, placement=Placement.LOCAL).sum_tail(9) == gaussian(9 * 48, shares=1).share_tail()
+
+
+def test_sum_tail_of_laplace_is_the_tails_of_all_shares():
+    assert laplace(Fraction(1, 24)).sum_tail(9) == 9 * laplace(Fraction(1, 24)).share_tail()
 
 
 def test_draw_share_is_reproducible_and_within_its_tail():

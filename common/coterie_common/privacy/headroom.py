@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Whether sums of encoded vectors fit a modulus: decided from public terms before a job starts.
+
+A sum that left the modulus would come back wrapped around, silently. What it can reach is the replies' clamped values,
+the noise up to a tail that it passes with probability 2^−128 per value, and what the sealing adds.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from coterie_common.errors import CapacityExceeded
+from coterie_common.limits import PARTIES_FEWEST
+from coterie_common.privacy.noise import NoiseTerms
+from coterie_common.privacy.real_encoding import RealEncoding
+
+PAD_MODULUS_BITS: Final = 32
+"""Padded sums are uint32, read as centred."""
+
+
+def check_headroom(
+    encoding: RealEncoding,
+    noise: NoiseTerms,
+    contributors: int,
+    *,
+    modulus_bits: int = PAD_MODULUS_BITS,
+    error: int = 0,
+) -> int:
+    """Check that a sum of replies stays within a modulus.
+
+    Args:
+        encoding: of the round.
+        noise: of the round.
+        contributors: most replies in the sum.
+        modulus_bits: sums are taken modulo 2^modulus_bits, centred.
+        error: greatest magnitude that the sealing itself adds to a value of each reply.
+
+    Returns:
+        The greatest magnitude that a value of the sum can have, below 2^(modulus_bits − 1).
+
+    Raises:
+        CapacityExceeded: it would not be below; says the numbers, and what would fit.
+    """
+    largest = max(-encoding.lower, encoding.upper)
+    besides = noise.sum_tail(contributors) + contributors * error
+    most = (1 << (modulus_bits - 1)) - 1
+    greatest = contributors * largest + besides
+    if greatest <= most:
+        return greatest
+    refusal = (
+        f"sums of {contributors} replies of up to ±{largest} each, and of noise up to ±{besides}, do not fit "
+        f"{modulus_bits} bits"
+    )
+    fitting = (most - besides) // contributors
+    if fitting < 1:
+        raise CapacityExceeded(f"{refusal}: the noise alone is too wide")
+    scale = Fraction(2) ** encoding.scale_bits
+    ways = [f"bound a party's sums by ±{float(fitting / scale):.4g} instead of ±{float(largest / scale):.4g}"]
+    if encoding.units > 1:
+        ways.append(f"let {fitting / largest:.2g} times as many records take part in a round")
+    if (parties := (most - besides) // largest) >= PARTIES_FEWEST:
+        ways.append(f"have at most {parties} parties")
+    raise CapacityExceeded(f"{refusal}: {', or '.join(ways)}")
