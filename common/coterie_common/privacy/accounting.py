@@ -4,7 +4,10 @@
 
 The aggregator calibrates, every party checks with the same ``epsilon_of``; nobody takes anybody's word for an ε.
 
-- Discrete Gaussian noise: the exact discrete privacy loss, composed over all planned rounds (see ``loss``).
+- Discrete Gaussian noise on counts: the exact discrete privacy loss, composed over all planned rounds (see ``loss``).
+- Discrete Gaussian noise on vectors, with or without sampled batches: the privacy loss of the Gaussian that it is
+  post-processing of (see ``vector_loss``), or what the ledger would charge if that is less, as where δ is too small for
+  the former. Composed with that of counts.
 - Discrete Laplace noise: pure ε, added up exactly; it also holds for every δ > 0.
 - No noise: ε is infinite, and said to be.
 
@@ -15,18 +18,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Final
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.cost import ORDERS, Cost, cost
 from coterie_common.privacy.encoding import SCALE_BITS_MOST
-from coterie_common.privacy.event import CountEvent
+from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import float_above, short_above, short_below
 from coterie_common.privacy.loss import classes_of, gaussian_epsilon
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.vector_loss import vector_losses_of
 
-__all__ = ["ORDERS", "Cost", "CountEvent", "calibrate", "cost", "epsilon_of"]
+__all__ = [
+    "ORDERS",
+    "Cost",
+    "CountEvent",
+    "Event",
+    "VectorEvent",
+    "calibrate",
+    "check_goal",
+    "cost",
+    "epsilon_of",
+    "least_noise",
+]
 
 _TIGHTNESS: Final = 0.002
 """``calibrate`` stops at an ε between 1 − this and 1 of what was asked,"""
@@ -46,7 +62,7 @@ _EPSILON_MOST: Final = 1000
 _ATTEMPTS: Final = 60
 
 
-def epsilon_of(events: Sequence[CountEvent], delta: Fraction) -> float:
+def epsilon_of(events: Sequence[Event], delta: Fraction) -> float:
     """Return an upper bound of the ε at which all events together are (ε, δ)-differentially private.
 
     Args:
@@ -68,12 +84,20 @@ def epsilon_of(events: Sequence[CountEvent], delta: Fraction) -> float:
     if not all(event.is_protected for event in events):
         return math.inf
     pure = sum((event.pure_epsilon for event in events), Fraction(0))
-    classes = classes_of(events)
-    if not classes:
+    if all(event.gaussian_variance is None for event in events):
         return float_above(pure)
     if delta == 0:
         raise UnsupportedMechanism("discrete Gaussian noise has no finite epsilon at delta = 0")
-    return float_above(pure + Fraction(gaussian_epsilon(classes, float(delta))))
+    if not any(isinstance(event, VectorEvent) for event in events):
+        return float_above(pure + Fraction(gaussian_epsilon(classes_of(events), float(delta))))
+    bound = cost(events).epsilon(delta)
+    vectors = vector_losses_of(events)
+    if vectors is not None:
+        # What it refuses, such as a δ too small for doubles, the other bound may still allow; both are sound.
+        with suppress(UnsupportedMechanism):
+            loss = gaussian_epsilon([*classes_of(events), *vectors], float(delta))
+            bound = min(bound, float_above(pure + Fraction(loss)))
+    return bound
 
 
 def calibrate(
@@ -114,10 +138,7 @@ def calibrate(
     if placement is Placement.NONE:
         noise = NoiseTerms(mechanism=mechanism, placement=placement, shares=shares)
         return tuple(CountEvent(l0=l0, linf=linf, scale_bits=0, noise=noise, unit=unit) for l0, linf in queries)
-    if not 0 < epsilon <= _EPSILON_MOST:
-        raise UnsupportedMechanism(f"epsilon must be above 0 and at most {_EPSILON_MOST}, not {float(epsilon):.6g}")
-    if mechanism is Mechanism.DISCRETE_GAUSSIAN and not 0 < delta < 1:
-        raise UnsupportedMechanism("discrete Gaussian noise needs a delta between 0 and 1")
+    check_goal(epsilon, delta, mechanism)
 
     def event(l0: int, linf: int, scale_bits: int, size: Fraction) -> CountEvent:
         gaussian = mechanism is Mechanism.DISCRETE_GAUSSIAN
@@ -145,27 +166,52 @@ def calibrate(
     def events(square: float) -> tuple[CountEvent, ...]:
         return tuple(scaled_event(l0, linf, Fraction(square) * l0 * linf**2) for l0, linf in queries)
 
-    return _least_noise(events, len(queries) / _gaussian_multiplier(float(epsilon), float(delta)) ** 2, epsilon, delta)
+    guess = len(queries) / _gaussian_multiplier(float(epsilon), float(delta)) ** 2
+    return events(least_noise(events, guess, epsilon, delta))
 
 
-def _least_noise(
-    events: Callable[[float], tuple[CountEvent, ...]], guess: float, epsilon: Fraction, delta: Fraction
-) -> tuple[CountEvent, ...]:
-    """Search for the least variance per squared sensitivity, from a good guess."""
+def check_goal(epsilon: Fraction, delta: Fraction, mechanism: Mechanism) -> None:
+    """Raise ``UnsupportedMechanism`` where no noise of this kind can be chosen for (ε, δ)."""
+    if not 0 < epsilon <= _EPSILON_MOST:
+        raise UnsupportedMechanism(f"epsilon must be above 0 and at most {_EPSILON_MOST}, not {float(epsilon):.6g}")
+    if mechanism is Mechanism.DISCRETE_GAUSSIAN and not 0 < delta < 1:
+        raise UnsupportedMechanism("discrete Gaussian noise needs a delta between 0 and 1")
+
+
+def least_noise(
+    events: Callable[[float], Sequence[Event]],
+    guess: float,
+    epsilon: Fraction,
+    delta: Fraction,
+    bound: Callable[[Sequence[Event], Fraction], float] = epsilon_of,
+) -> float:
+    """Search for the least variance per squared sensitivity.
+
+    Args:
+        events: makes events of such a variance.
+        guess: where to begin.
+        epsilon: most that the events may cost.
+        delta: at this δ.
+        bound: what they cost.
+
+    Returns:
+        A variance per squared sensitivity for which ``bound`` is at most ``epsilon``.
+
+    Raises:
+        UnsupportedMechanism: none found.
+    """
     square, too_little, enough = guess, 0.0, math.inf
-    best: tuple[CountEvent, ...] | None = None
     for _ in range(_ATTEMPTS):
-        candidate = events(square)
-        reached = epsilon_of(candidate, delta)
+        reached = bound(events(square), delta)
         if reached <= epsilon:
-            best, enough = candidate, square
+            enough = square
             if reached >= epsilon * (1 - _TIGHTNESS):
-                return best
+                return enough
         else:
             too_little = square
-        if best is not None and enough <= too_little * _RESOLUTION:
-            return best
-        if best is not None and too_little > 0:
+        if enough <= too_little * _RESOLUTION:
+            return enough
+        if enough < math.inf and too_little > 0:
             square = math.sqrt(too_little * enough)
         else:
             # ε falls with the standard deviation to a power between 1 and 2: this converges for both.

@@ -9,7 +9,8 @@ order α, so N values have
 
     RDP(α) = α·N·Δ²/2σ² + (2α−1)/(α−1)·N·τ(h, σ²/h)
 
-where the second term pays for the sum of h shares not being exactly a discrete Gaussian (see ``loss``).
+where the second term pays for the sum of h shares not being exactly a discrete Gaussian (see ``loss``). Vectors, with
+and without sampled batches, have divergences of their own (see ``vector_renyi``).
 
 Invariants: every sum is rounded up; an unprotected release makes ε infinite and is never forgotten; costs for different
 units of privacy are never added.
@@ -25,14 +26,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
 from coterie_common.fields import Fields
-from coterie_common.privacy.event import CountEvent
+from coterie_common.privacy.event import Event
 from coterie_common.privacy.exact import float_above
 from coterie_common.privacy.loss import classes_of, renyi_epsilon
 from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.vector_renyi import vector_divergences
 
 ORDERS: Final = (*range(2, 65), *range(68, 129, 4), *range(136, 257, 8))
 """Rényi orders of every ledger: integers, because bounds for sampled batches exist only there; up to 256, the best
@@ -166,7 +169,7 @@ class Cost:
         )
 
 
-def cost(events: Sequence[CountEvent]) -> Cost:
+def cost(events: Sequence[Event]) -> Cost:
     """Return what these releases add to a ledger.
 
     Args:
@@ -177,13 +180,24 @@ def cost(events: Sequence[CountEvent]) -> Cost:
     """
     if not events or len({event.unit for event in events}) != 1:
         raise UnsupportedMechanism("the cost of events needs at least one, all for one unit of privacy")
+    return _cost_of_one(events[0]) if len(events) == 1 else _cost(events)
+
+
+@lru_cache(maxsize=256)
+def _cost_of_one(event: Event) -> Cost:
+    """Cached: a ledger reserves a job's thousands of equal rounds one by one."""
+    return _cost([event])
+
+
+def _cost(events: Sequence[Event]) -> Cost:
     classes = classes_of(events)
     rho = sum((item.squared_multiplier for item in classes), Fraction(0)) / 2
     divergence = Fraction(sum(item.share_divergence for item in classes))
     return Cost(
         unit=events[0].unit,
         divergences=tuple(
-            float_above(order * rho + Fraction(2 * order - 1, order - 1) * divergence) for order in ORDERS
+            float_above(order * rho + Fraction(2 * order - 1, order - 1) * divergence + vectors)
+            for order, vectors in zip(ORDERS, vector_divergences(events, ORDERS), strict=True)
         ),
         pure_epsilon=float_above(sum((event.pure_epsilon for event in events), Fraction(0))),
         unprotected=sum(not event.is_protected for event in events),

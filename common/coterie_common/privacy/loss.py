@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Privacy loss of counts with distributed discrete Gaussian noise; the one module that uses dp-accounting.
+"""Privacy loss of counts with distributed discrete Gaussian noise, and of several kinds of rounds together.
 
 Notation: one value gets noise Z = X_1 + … + X_h, X_i discrete Gaussian with parameter v = σ²/h; a unit of privacy
 shifts at most N values, each by at most Δ.
@@ -36,12 +36,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.event import CountEvent
+from coterie_common.privacy.event import CountEvent, Event
 
 _GRID: Final = 1000
 """Grid intervals per μ, times √classes: rounding up costs μ·√classes/2000 on average, 2·10^−4 of ε for one class."""
@@ -67,9 +67,37 @@ of a distribution (below 1/4 for the noise of one share of standard deviation 4)
 that: n ≤ 2^20."""
 
 
+class Loss(Protocol):
+    """Rounds of one kind, from whose distributions of loss that of a whole job is composed."""
+
+    @property
+    def squared_spread(self) -> Fraction:
+        """About the variance of the loss; the grid is chosen for it."""
+        ...
+
+    @property
+    def least_interval(self) -> float:
+        """Least interval between grid points that is worth its time, or 0."""
+        ...
+
+    @property
+    def divergence(self) -> float:
+        """T: true probabilities are within e^±T of those that ``distribution`` is for."""
+        ...
+
+    @property
+    def slack(self) -> float:
+        """Of δ: what doubles may lose in ``distribution``, beyond what every grid loses."""
+        ...
+
+    def distribution(self, interval: float) -> Any:
+        """Return dp-accounting's distribution of the loss on a grid, pessimistic."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LossClass:
-    """Values of all rounds that have the same loss.
+    """Values of all rounds that have the same loss; a ``Loss``.
 
     Attributes:
         values: N, over all rounds.
@@ -91,25 +119,67 @@ class LossClass:
     @property
     def share_divergence(self) -> float:
         """N·τ(h, v)."""
-        return self.values * _sum_divergence(self.shares, self.variance / self.shares)
+        return self.values * sum_divergence(self.shares, self.variance / self.shares)
 
     @property
     def divergence(self) -> float:
         """T of this class."""
-        return self.share_divergence + _sum_divergence(self.values, self.variance)
+        return self.share_divergence + sum_divergence(self.values, self.variance)
+
+    @property
+    def squared_spread(self) -> Fraction:
+        """See ``Loss``."""
+        return self.squared_multiplier
+
+    @property
+    def least_interval(self) -> float:
+        """See ``Loss``."""
+        return 0.0
+
+    @property
+    def slack(self) -> float:
+        """See ``Loss``."""
+        return 0.0
+
+    def distribution(self, interval: float) -> Any:
+        """See ``Loss``."""
+        from dp_accounting.pld import pld_pmf, privacy_loss_distribution
+
+        variance = self.values * self.variance
+        shift = self.values * self.shift
+        deviation = math.sqrt(variance)
+        block = max(1, math.floor(2 * _REACH * deviation / _POINTS))
+        blocks = math.ceil(_REACH * deviation / block)
+        # Block i holds the integers starts[i] … starts[i] + block − 1; it gets its greatest density and greatest loss.
+        starts = block * np.arange(-blocks, blocks, dtype=np.float64)
+        nearest = np.where(starts < 0, np.minimum(starts + block - 1, 0), starts)
+        # Σ_x e^(−x²/2V) = √(2πV)·(1 + 2·Σ_k e^(−2π²Vk²)) is at least its first two terms.
+        norm = math.sqrt(2 * math.pi * variance) * (1 + 2 * math.exp(-2 * math.pi**2 * float(variance)))
+        masses = block * np.exp(nearest * nearest * float(-1 / (2 * variance))) / norm
+        losses = float(shift**2 / (2 * variance)) - starts * float(shift / variance)
+        # Both terms of a loss are below 2^20 intervals for μ < 1000: their rounding is within the second summand, else
+        # the factor.
+        grid = np.ceil(losses / interval * (1 + np.copysign(2.0**-40, losses)) + 2.0**-30).astype(np.int64)
+        lowest = int(grid[-1])
+        probabilities = np.bincount(grid - lowest, weights=masses)
+        # Beyond the reach: 2·e^(−reach²/2) on both sides, counted as infinite loss.
+        tail = 2 * math.exp(-(_REACH**2) / 2)
+        return privacy_loss_distribution.PrivacyLossDistribution(
+            pld_pmf.DensePLDPmf(interval, lowest, probabilities, tail, True)
+        )
 
 
-def classes_of(events: Iterable[CountEvent]) -> tuple[LossClass, ...]:
-    """Group Gaussian events by equal noise and shift; others are left out."""
+def classes_of(events: Iterable[Event]) -> tuple[LossClass, ...]:
+    """Group counts with Gaussian noise by equal noise and shift; other events are left out."""
     values: dict[tuple[int, Fraction, int], int] = {}
     for event in events:
-        if event.gaussian_variance is not None:
+        if isinstance(event, CountEvent) and event.gaussian_variance is not None:
             key = (event.shift, event.gaussian_variance, event.guaranteed_shares)
             values[key] = values.get(key, 0) + event.l0
     return tuple(LossClass(count, *key) for key, count in sorted(values.items()))
 
 
-def _sum_divergence(count: int, variance: Fraction) -> float:
+def sum_divergence(count: int, variance: Fraction) -> float:
     """Return τ(count, variance), or more.
 
     Raises:
@@ -129,7 +199,7 @@ def _sum_divergence(count: int, variance: Fraction) -> float:
     return 10 * float(terms.sum() + max(0, count - 1000) * terms[-1]) * (1 + 2.0**-40)
 
 
-def gaussian_epsilon(classes: Sequence[LossClass], delta: float) -> float:
+def gaussian_epsilon(classes: Sequence[Loss], delta: float) -> float:
     """Return an upper bound of ε(δ) for all classes together.
 
     Args:
@@ -149,12 +219,13 @@ def gaussian_epsilon(classes: Sequence[LossClass], delta: float) -> float:
         )
     reduced = delta * math.exp(-divergence)
     usable = reduced * (1 - _RELATIVE_SLACK) - _SUM_SLACK - _FFT_SLACK * (len(classes) - 1)
+    usable -= sum(item.slack for item in classes)
     if usable < reduced / 2:
         raise UnsupportedMechanism(f"delta = {delta:.3g} is too small to account for {len(classes)} kinds of rounds")
     interval = _interval(classes)
-    total = _loss_distribution(classes[0], interval)
+    total = classes[0].distribution(interval)
     for item in classes[1:]:
-        total = total.compose(_loss_distribution(item, interval))
+        total = total.compose(item.distribution(interval))
     epsilon = float(total.get_epsilon_for_delta(usable))
     if not math.isfinite(epsilon) or epsilon < 0:
         raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}: the noise is too small")
@@ -163,44 +234,17 @@ def gaussian_epsilon(classes: Sequence[LossClass], delta: float) -> float:
     return max(epsilon, interval) * (1 + 2.0**-40) + 2 * divergence
 
 
-def _interval(classes: Sequence[LossClass]) -> float:
-    """Return the grid interval, the greatest power of two that is at most μ/(1000·√classes).
+def _interval(classes: Sequence[Loss]) -> float:
+    """Return the grid interval, the greatest power of two that is at most μ/(1000·√classes), or what is worth its time.
 
     Decided in exact arithmetic, so that every party gets the same grid.
     """
-    square = sum((item.squared_multiplier for item in classes), Fraction(0)) / (_GRID**2 * len(classes))
+    square = sum((item.squared_spread for item in classes), Fraction(0)) / (_GRID**2 * len(classes))
     exponent = math.frexp(float(square))[1] // 2
     while Fraction(4) ** exponent > square:
         exponent -= 1
-    return 2.0**exponent
-
-
-def _loss_distribution(item: LossClass, interval: float) -> Any:
-    """Return dp-accounting's distribution of the loss of one class, pessimistic."""
-    from dp_accounting.pld import pld_pmf, privacy_loss_distribution
-
-    variance = item.values * item.variance
-    shift = item.values * item.shift
-    deviation = math.sqrt(variance)
-    block = max(1, math.floor(2 * _REACH * deviation / _POINTS))
-    blocks = math.ceil(_REACH * deviation / block)
-    # Block i holds the integers starts[i] … starts[i] + block − 1; it gets its greatest density and its greatest loss.
-    starts = block * np.arange(-blocks, blocks, dtype=np.float64)
-    nearest = np.where(starts < 0, np.minimum(starts + block - 1, 0), starts)
-    # Σ_x e^(−x²/2V) = √(2πV)·(1 + 2·Σ_k e^(−2π²Vk²)) is at least its first two terms.
-    norm = math.sqrt(2 * math.pi * variance) * (1 + 2 * math.exp(-2 * math.pi**2 * float(variance)))
-    masses = block * np.exp(nearest * nearest * float(-1 / (2 * variance))) / norm
-    losses = float(shift**2 / (2 * variance)) - starts * float(shift / variance)
-    # Both terms of a loss are below 2^20 intervals for μ < 1000: their rounding is within the second summand, else
-    # the factor.
-    grid = np.ceil(losses / interval * (1 + np.copysign(2.0**-40, losses)) + 2.0**-30).astype(np.int64)
-    lowest = int(grid[-1])
-    probabilities = np.bincount(grid - lowest, weights=masses)
-    # Beyond the reach: 2·e^(−reach²/2) on both sides, counted as infinite loss.
-    tail = 2 * math.exp(-(_REACH**2) / 2)
-    return privacy_loss_distribution.PrivacyLossDistribution(
-        pld_pmf.DensePLDPmf(interval, lowest, probabilities, tail, True)
-    )
+    least = max(item.least_interval for item in classes)
+    return max(2.0**exponent, 2.0 ** math.frexp(least)[1] if least else 0.0)
 
 
 def renyi_epsilon(orders: Sequence[int], divergences: Sequence[float], delta: float) -> float:

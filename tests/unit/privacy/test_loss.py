@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.loss import LossClass, _sum_divergence, classes_of, gaussian_epsilon, renyi_epsilon
+from coterie_common.privacy.loss import LossClass, classes_of, gaussian_epsilon, renyi_epsilon, sum_divergence
 from tests.support.distributions import Pmf, gaussian_pmf
 
 
@@ -83,20 +83,20 @@ def test_sum_divergence_bounds_the_log_ratio_to_one_discrete_gaussian(variance, 
     single = gaussian_pmf(float(variance) * count, reach=8)
     centre = slice(total.first * -1 + single.first, total.first * -1 - single.first + 1)
     observed = float(np.abs(np.log(total.probabilities[centre] / single.probabilities)).max())
-    bound = _sum_divergence(count, variance)
+    bound = sum_divergence(count, variance)
     assert observed <= bound + 1e-12  # doubles
     if count == 2 and variance <= 1:
         assert bound <= 10 * observed  # loose, but of the right order
 
 
 def test_sum_divergence_of_wide_shares_vanishes():
-    assert _sum_divergence(200, Fraction(16)) < 1e-65
-    assert _sum_divergence(1 << 31, Fraction(16)) < 1e-55
-    assert _sum_divergence(1, Fraction(1, 1000)) == 0.0
+    assert sum_divergence(200, Fraction(16)) < 1e-65
+    assert sum_divergence(1 << 31, Fraction(16)) < 1e-55
+    assert sum_divergence(1, Fraction(1, 1000)) == 0.0
 
 
 def test_sum_divergence_of_many_is_monotone_where_it_stops_adding_term_by_term():
-    values = [_sum_divergence(count, Fraction(1, 4)) for count in (999, 1000, 1001, 2000)]
+    values = [sum_divergence(count, Fraction(1, 4)) for count in (999, 1000, 1001, 2000)]
     assert values == sorted(values)
 
 
