@@ -254,8 +254,10 @@ async def test_message_in_anothers_name_is_refused_and_blames_its_sender(tmp_pat
 
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, intercept=lie) as running:
-        job_id = await running.submit(statistics_spec(proposal_deadline_s=1, deadline_s=1, patience_s=1))
-        status = await running.result(job_id)
+        # Only where its answer to the proposal is the lie does the job have to start without the culprit.
+        proposal_deadline_s = 1 if kind is JobReply else 30
+        spec = statistics_spec(proposal_deadline_s=proposal_deadline_s, deadline_s=1, patience_s=1)
+        status = await running.result(await running.submit(spec))
         assert status.state is JobState.COMPLETED
         blamed = [error for who, error in running.errors if who == AGGREGATOR]
         assert {error.culprits for error in blamed} == {(CULPRIT,)}
