@@ -13,6 +13,7 @@ from typing import Final
 
 from coterie_common.errors import CapacityExceeded
 from coterie_common.limits import PARTIES_FEWEST
+from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import NoiseTerms
 from coterie_common.privacy.real_encoding import RealEncoding
 
@@ -21,7 +22,7 @@ PAD_MODULUS_BITS: Final = 32
 
 
 def check_headroom(
-    encoding: RealEncoding,
+    encoding: Encoding | RealEncoding,
     noise: NoiseTerms,
     contributors: int,
     *,
@@ -41,9 +42,11 @@ def check_headroom(
         The greatest magnitude that a value of the sum can have, below 2^(modulus_bits − 1).
 
     Raises:
-        CapacityExceeded: it would not be below; says the numbers, and what would fit.
+        CapacityExceeded: it would not be below, or one reply exceeds 62 bits; says the numbers, and what would fit.
     """
-    largest = max(-encoding.lower, encoding.upper)
+    lower, upper = encoding.contribution_range(noise)
+    tail = noise.share_tail()
+    largest = max(-(lower + tail), upper - tail)
     besides = noise.sum_tail(contributors) + contributors * error
     most = (1 << (modulus_bits - 1)) - 1
     greatest = contributors * largest + besides
@@ -58,7 +61,7 @@ def check_headroom(
         raise CapacityExceeded(f"{refusal}: the noise alone is too wide")
     scale = Fraction(2) ** encoding.scale_bits
     ways = [f"bound a party's sums by ±{float(fitting / scale):.4g} instead of ±{float(largest / scale):.4g}"]
-    if encoding.units > 1:
+    if isinstance(encoding, RealEncoding) and encoding.units > 1:
         ways.append(f"let {fitting / largest:.2g} times as many records take part in a round")
     if (parties := (most - besides) // largest) >= PARTIES_FEWEST:
         ways.append(f"have at most {parties} parties")

@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.errors import CapacityExceeded
+from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
@@ -30,6 +31,13 @@ def test_headroom_is_what_contributors_noise_and_errors_can_reach():
     tail = NOISE.sum_tail(7)
     assert NOISE.share_tail() < tail < 7 * NOISE.share_tail()
     assert check_headroom(encoding(-30, 20), NOISE, 7) == 7 * 30 + tail
+
+
+def test_headroom_of_counts_is_in_scaled_units_too():
+    counts = Encoding(length=4, scale_bits=3, lower=-10, upper=20)
+    assert check_headroom(counts, NOISE, 7) == 7 * 160 + NOISE.sum_tail(7)
+    with pytest.raises(CapacityExceeded, match=r"by ±18.25 instead of ±20, or have at most 6 parties"):
+        check_headroom(counts, NONE, 7, modulus_bits=11)
 
 
 def test_headroom_ends_exactly_at_the_modulus():
