@@ -143,6 +143,16 @@ def test_verify_request_without_own_reply_is_accepted() -> None:
     assert verified.contributors == 4
 
 
+def test_verify_request_of_another_key_epoch_is_refused() -> None:
+    federation = make_federation()
+    _, own = honest(federation)
+    fields = federation.fields(key_epoch=2)
+    contributions = tuple(federation.contribution(p, fields.session_id) for p in federation.parties)
+    with pytest.raises(CoterieError) as refusal:
+        verify_request(federation.request(fields, contributions), own, federation.sealing())
+    assert refusal.value.code == "parameter-mismatch"
+
+
 def test_checks_are_numbered_in_order_and_each_has_an_attack() -> None:
     assert [check.number for check in CHECKS] == [attack.check for attack in ATTACKS] == list(range(1, len(CHECKS) + 1))
 

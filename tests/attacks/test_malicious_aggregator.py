@@ -111,7 +111,7 @@ PROPOSALS: dict[str, tuple[str, Callable[[Attacker], Any]]] = {
     "a round less": ("parameter-mismatch", lambda a: a.proposal(terms=JobTerms(a.terms.rounds[:1]).to_bytes())),
     "terms that are none": ("malformed-message", lambda a: a.proposal(terms=b"[]")),
     "a specification that is none": ("malformed-message", lambda a: a.proposal(spec=b"{}")),
-    "an unknown algorithm": ("invalid-job", lambda a: a.proposal(spec=replace(SPEC, algorithm="spy").to_bytes())),
+    "an unknown algorithm": ("consent-denied", lambda a: a.proposal(spec=replace(SPEC, algorithm="spy").to_bytes())),
 }
 
 

@@ -233,6 +233,24 @@ async def test_second_different_partial_decryption_counts_for_nothing(tmp_path: 
         assert events(running, PartialRejected) == []
 
 
+@asynchronous
+async def test_reply_to_another_query_counts_for_nothing(tmp_path: Path) -> None:
+    federation = make_federation()
+
+    def mislead(party_id: PartyId, message: Message) -> Message:
+        if party_id == CULPRIT and isinstance(message, EncryptedReply):
+            return replace(message, session_id=digest_of("another query"))
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=mislead) as running:
+        job_id = await running.submit(statistics_spec(deadline_s=1))
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        error = await running.refused("parameter-mismatch", by=AGGREGATOR)
+        assert error.culprits == (CULPRIT,)
+        assert Model.from_bytes(running.model(CULPRIT, job_id)).lineage.contributors == (4,)
+
+
 def in_anothers_name(message: Message) -> Message:
     other = PartyId("party-1")
     match message:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import Decision, Rejection
@@ -115,3 +116,33 @@ async def test_bug_in_the_plan_at_the_aggregator_is_the_submitters_error(
         with pytest.raises(ValueError, match=MARKER):
             await running.submit(SPEC)
         assert await running.aggregator.jobs() == ()
+
+
+@asynchronous
+async def test_job_that_ended_does_not_keep_the_aggregator_down_when_its_algorithm_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    federation = make_federation(3, 3)
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, policy=POLICY) as running:
+        with monkeypatch.context() as installed:
+            install_faulty(installed, tmp_path, "answer", "False")
+            assert (await running.result(await running.submit(SPEC))).state is JobState.COMPLETED
+        await running.restart_aggregator()
+        assert await running.aggregator.jobs() == ()
+        healthy = await running.submit(statistics_spec())
+        assert (await running.result(healthy)).state is JobState.COMPLETED
+
+
+@asynchronous
+async def test_running_job_whose_algorithm_is_gone_keeps_the_aggregator_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    federation = make_federation(3, 3)
+    running = InProcessFederation(federation, tmp_path, {}, absent=federation.parties)
+    async with running:
+        with monkeypatch.context() as installed:
+            install_faulty(installed, tmp_path, "answer", "False")
+            await running.submit(SPEC)
+        with pytest.raises(StorageError, match="cannot be understood"):
+            await running.restart_aggregator()

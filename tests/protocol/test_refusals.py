@@ -163,7 +163,10 @@ async def test_too_many_refusals_in_a_round_fail_the_job_with_who_and_why(tmp_pa
     async with InProcessFederation(federation, tmp_path, datasets, intercept=spoil) as running:
         status = await running.result(await running.submit(statistics_spec()))
         assert status.state is JobState.FAILED
-        assert status.reason == "round 1 was aborted: too-few-parties; refused: party-4 (data), party-5 (data)"
+        assert status.reason.startswith("round 1 was aborted: too-few-parties; refused: ")
+        assert status.reason.count("(data)") == 2
+        assert "party-4" in status.reason
+        assert "party-5" in status.reason
 
 
 @asynchronous

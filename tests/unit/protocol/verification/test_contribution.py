@@ -9,7 +9,7 @@ import pytest
 
 from coterie_common.errors import CoterieError
 from coterie_common.protocol.messages import EncryptedReply, KeyPart
-from coterie_common.protocol.verification.contribution import verify_reply, verify_signature
+from coterie_common.protocol.verification.contribution import verify_reply, verify_sealing, verify_signature
 from tests.support.federation import digest_of, make_federation
 
 FEDERATION = make_federation()
@@ -143,3 +143,11 @@ def test_signature_of_somebody_who_is_no_member_raises() -> None:
     with pytest.raises(CoterieError) as refusal:
         verify_signature(stranger, SESSION, FEDERATION.roster)
     assert refusal.value.code == "not-in-cohort"
+
+
+def test_sealing_with_a_padded_part_that_belongs_to_no_sum_is_malformed() -> None:
+    padded = FEDERATION.signed(SENDER, SESSION, CONTRIBUTION.key_part, b"x")
+    with pytest.raises(CoterieError) as refusal:
+        verify_sealing(padded, SESSION, SEALING)
+    assert refusal.value.code == "malformed-message"
+    assert refusal.value.culprits == (SENDER,)
