@@ -184,6 +184,7 @@ class RealEncoding:
             total = clip_and_sum(batches, self.clip_norm, length=self.length, most=self.units)
             return self._clamp(round_stochastically(np.ldexp(total, self.scale_bits), random))
         sums = np.zeros(self.length, dtype=np.int64)
+        bound = self.squared_sensitivity
         count = 0
         for rows in batches:
             check_shape(rows, self.length)
@@ -193,13 +194,13 @@ class RealEncoding:
             if self.length > TILE:
                 for row, factor in zip(rows, factors, strict=True):
                     start = 0
-                    for block in round_blocks(row[np.newaxis], float(factor), self.squared_sensitivity, TILE, random):
+                    for block in round_blocks(row[np.newaxis], float(factor), bound, TILE, random):
                         sums[start : start + len(block)] += block
                         start += len(block)
             else:
                 for several, _ in tiles(rows):
                     scaled = rows[several] * factors[several, np.newaxis]
-                    sums += round_rows(scaled, self.squared_sensitivity, random).sum(axis=0)
+                    sums += round_rows(scaled, bound, random).sum(axis=0)
         return self._clamp(sums)
 
     def encode_blocks(self, row: Rows, random: RandomSource, size: int = TILE) -> Iterator[Int64Array]:
