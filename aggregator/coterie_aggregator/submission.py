@@ -15,6 +15,7 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import PlannedJob, plan_job
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import MODEL_BYTES
+from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal
 from coterie_common.protocol.roster import Roster
@@ -67,6 +68,8 @@ class Submission:
     def model(self, progress: Progress, transcripts: tuple[bytes, ...], roster: Roster) -> Model:
         """Return the finished model with its lineage; ``transcripts`` are the digests of all released rounds."""
         goal = self.planned.spec.privacy
+        # Without noise nothing is promised, whatever the specification says.
+        is_private = goal.placement is not Placement.NONE
         return Model(
             name=self.planned.spec.name,
             algorithm=self.planned.spec.algorithm,
@@ -79,8 +82,8 @@ class Submission:
                 roster_digest=self.proposal.roster_digest.hex(),
                 rounds=len(transcripts),
                 contributors=progress.contributors,
-                epsilon=goal.epsilon_text,
-                delta=goal.delta_text,
+                epsilon=goal.epsilon_text if is_private else "0",
+                delta=goal.delta_text if is_private else "0",
                 unit=goal.unit.value,
                 mechanism=goal.mechanism.value,
                 placement=goal.placement.value,

@@ -79,6 +79,7 @@ async def test_statistics_without_noise_are_those_of_all_records_together(tmp_pa
     rows = [row for index in range(5) for row in rows_of(index)]
     outlook, play = (Counter(row[name] for row in rows) for name in ("outlook", "play"))
     assert model.body["count"] == len(rows)
+    assert (model.lineage.epsilon, model.lineage.delta, model.lineage.placement) == ("0", "0", "none")
     assert model.body["histograms"]["outlook"]["counts"] == [outlook[name] for name in ("sunny", "rain", "clouds")]
     assert model.body["histograms"]["play"]["counts"] == [play["no"], play["yes"]]
     mean = sum(row["temperature"] for row in rows) / len(rows)

@@ -58,7 +58,7 @@ class PrivacyGoal(_Part):
     """The privacy that the whole job promises.
 
     Attributes:
-        epsilon: greater than 0; required unless the placement is ``none``.
+        epsilon: greater than 0; says nothing where the placement is ``none``.
         delta: 0 (discrete Laplace only) or at most 0.01.
         mechanism: noise distribution.
         placement: who adds how much of it.
