@@ -68,6 +68,8 @@ class Probe(LogisticRegression):
                 raise ValueError("word " * 10_000)
             case "refuse":
                 raise InvalidJob("no such network")
+            case "no file":
+                Path("/nonexistent").read_bytes()
             case "no memory":
                 raise MemoryError
             case "leave":

@@ -39,6 +39,10 @@ class Kind(IntEnum):
     FAILED = 8
 
 
+class ChannelClosed(Exception):
+    """The other side is gone, or said what is not expected of it."""
+
+
 class Channel:
     """One end of the socket pair.
 
@@ -53,11 +57,15 @@ class Channel:
         self.deadline: float | None = None
 
     def send(self, kind: Kind, content: bytes | memoryview = b"") -> None:
-        """Send a frame; raises ``TimeoutError`` after the deadline, ``OSError`` if the other side is gone."""
-        self._end.settimeout(self._left())
-        self._end.sendall(kind.to_bytes(1, "little") + len(content).to_bytes(8, "little"))
-        self._end.settimeout(self._left())
-        self._end.sendall(content)
+        """Send a frame; raises ``TimeoutError`` after the deadline, ``ChannelClosed`` if the other side is gone."""
+        try:
+            for part in (kind.to_bytes(1, "little") + len(content).to_bytes(8, "little"), content):
+                self._end.settimeout(self._left())
+                self._end.sendall(part)
+        except TimeoutError:
+            raise
+        except OSError as cause:
+            raise ChannelClosed("the other side is gone") from cause
 
     def receive(self, most: Mapping[Kind, int] | None = None) -> tuple[Kind, bytes]:
         """Return the kind and the content of the next frame.
@@ -66,18 +74,17 @@ class Channel:
             most: bytes that a frame may have, by kind; others are not expected. ``None`` trusts the other side.
 
         Raises:
-            EOFError: the other side is gone, or what came is no frame that is expected.
+            ChannelClosed: the other side is gone, or what came is no frame that is expected.
             TimeoutError: after the deadline.
-            OSError: as the socket does.
         """
         header = self._receive_bytes(_HEADER_BYTES)
         length = int.from_bytes(header[1:], "little")
         try:
             kind = Kind(header[0])
         except ValueError as cause:
-            raise EOFError("no frame") from cause
+            raise ChannelClosed("no frame") from cause
         if most is not None and length > most.get(kind, -1):
-            raise EOFError("a frame that is not expected")
+            raise ChannelClosed("a frame that is not expected")
         return kind, bytes(self._receive_bytes(length))
 
     def close(self) -> None:
@@ -90,9 +97,14 @@ class Channel:
         while view:
             # each time anew: a byte now and then must not put off the deadline
             self._end.settimeout(self._left())
-            received = self._end.recv_into(view)
+            try:
+                received = self._end.recv_into(view)
+            except TimeoutError:
+                raise
+            except OSError as cause:
+                raise ChannelClosed("the other side is gone") from cause
             if not received:
-                raise EOFError("the other side is gone")
+                raise ChannelClosed("the other side is gone")
             view = view[received:]
         return content
 

@@ -22,7 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,13 +37,18 @@ from coterie_common.learning.algorithm import Ask, Float32
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_party.training.confinement import forbid_tracing
-from coterie_party.training.frames import Channel, Kind
+from coterie_party.training.frames import Channel, ChannelClosed, Kind
 from coterie_party.training.worker import ROWS_BYTES, encode_dataset
 
 log = structlog.get_logger(__name__)
 
 _INHERITED: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ")
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SETTINGS: Final = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # torch makes sure that it has a folder for compiled code, which nobody asks it for
+    "TORCHINDUCTOR_CACHE_DIR": "/",
+}
 _WORDS_BYTES: Final = 64 << 10
 _FAILURES: Final = {
     kind.code: kind for kind in (errors.TrainingFailed, errors.VectorsNotFinite, errors.WrongVectorShape)
@@ -85,7 +90,7 @@ class TrainingProcess:
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self._is_busy = False
+        self._current: Generator[Float32, None, None] | None = None
 
     def vectors(self, ask: Ask, records: Records, batch: npt.NDArray[np.bool_], *, expected: int) -> Iterator[Float32]:
         """Compute the vectors of an ask that ``check_ask`` let pass.
@@ -97,28 +102,34 @@ class TrainingProcess:
             expected: vectors that there must be: as many as records in the batch, or 1 where a party is protected.
 
         Yields:
-            Float32[n, length of the ask], ``expected`` rows in all.
+            Float32[n, length of the ask], ``expected`` rows in all. An ask whose vectors were not all taken is given
+            up when the next one comes.
 
         Raises:
             TrainingTimeout: it took too long.
             TrainingDied: the process ended.
             WrongVectorShape: more or fewer vectors, or others than asked for.
             TrainingFailed: the algorithm or the network raised an error.
-            StateError: another ask is being computed.
+            StateError: another ask is being computed in another thread.
         """
-        if self._is_busy:
-            raise StateError("a training process computes one ask at a time")
-        if not expected:
-            return
-        self._is_busy = True
+        if self._current is not None:
+            try:
+                self._current.close()
+            except ValueError as cause:
+                raise StateError("a training process computes one ask at a time") from cause
+        self._current = self._compute(ask, records, batch, expected) if expected else None
+        return self._current or iter(())
+
+    def _compute(
+        self, ask: Ask, records: Records, batch: npt.NDArray[np.bool_], expected: int
+    ) -> Generator[Float32, None, None]:
         is_done = False
         try:
             deadline = self._clock.monotonic() + self._limits.seconds
             channel = self._channel or self._start(deadline)
             channel.deadline = deadline
             what = {"round_number": ask.round_number, "records": records.value}
-            content = arrays.encode(what, {"rows": np.flatnonzero(batch).astype(np.int64)})
-            channel.send(Kind.ASK, content)
+            channel.send(Kind.ASK, arrays.encode(what, {"rows": np.flatnonzero(batch).astype(np.int64)}))
             channel.send(Kind.BODY, ask.to_bytes())
             count = 0
             while (rows := _receive_rows(channel, ask.length)) is not None:
@@ -134,10 +145,11 @@ class TrainingProcess:
             raise failure.error from None
         except TimeoutError as cause:
             raise TrainingTimeout(f"a round took longer than {self._limits.seconds:g} s") from cause
-        except (EOFError, OSError) as cause:
+        except ChannelClosed as cause:
             raise TrainingDied(f"the training process ended: {self._how_it_ended()}") from cause
+        except OSError as cause:
+            raise TrainingDied(f"the training process cannot be started: {cause}") from cause
         finally:
-            self._is_busy = False
             if not is_done:
                 # Whatever it still has to say belongs to no ask any more.
                 self.close()
@@ -209,7 +221,7 @@ class _Failure(Exception):
 
 def _environment() -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**inherited, **dict.fromkeys(_THREADS, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**inherited, **dict.fromkeys(_THREADS, "1"), **_SETTINGS}
 
 
 def _receive_rows(channel: Channel, length: int) -> Float32 | None:
@@ -220,5 +232,5 @@ def _receive_rows(channel: Channel, length: int) -> Float32 | None:
     if kind is Kind.FAILED:
         raise _Failure(content)
     if not content or len(content) % (4 * length):
-        raise EOFError("rows of another length")
+        raise ChannelClosed("rows of another length")
     return np.frombuffer(content, "<f4").reshape(-1, length)

@@ -8,6 +8,7 @@ process.
 
 from __future__ import annotations
 
+import tempfile
 import traceback
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorith
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import Schema, parse_schema
-from coterie_party.training.frames import Channel, Kind
+from coterie_party.training.frames import Channel, ChannelClosed, Kind
 
 ROWS_BYTES: Final = 32 << 20
 """Rows of one frame, unless a single row is longer."""
@@ -30,6 +31,8 @@ _MOST: Final = 1 << 62
 
 def serve(channel: Channel, is_isolated: bool) -> None:
     """Answer the party until it closes the channel."""
+    # Nothing can be written anyway; libraries that want to know a folder for temporary files get an answer.
+    tempfile.tempdir = "/"
     channel.send(Kind.STARTED, document.encode({"isolated": is_isolated}))
     try:
         _, content = channel.receive()
@@ -44,7 +47,7 @@ def serve(channel: Channel, is_isolated: bool) -> None:
             else:
                 _, body = channel.receive()
                 _answer(channel, algorithm, datasets, content, body)
-    except EOFError:
+    except ChannelClosed:
         return  # the party is done, or gone
 
 
@@ -75,7 +78,7 @@ def _answer(channel: Channel, algorithm: Any, datasets: dict[Records, Dataset], 
             raise TrainingFailed("the job's algorithm computes no vectors")
         for rows in algorithm.vectors(ask, dataset.select(is_chosen)):
             _send_rows(channel, rows, ask.length)
-    except OSError:
+    except ChannelClosed:
         raise
     except TrainingFailed as error:
         _fail(channel, error.code, error.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
 from coterie_party.training.confinement import FILES_MOST
-from coterie_party.training.frames import Channel, Kind
+from coterie_party.training.frames import Channel, ChannelClosed, Kind
 from coterie_party.training.process import TrainingLimits, TrainingProcess
 from coterie_party.training.worker import decode_dataset, encode_dataset
 from tests.support.misbehaving_algorithm import register
@@ -49,12 +50,12 @@ def start(monkeypatch, tmp_path):
     monkeypatch.setenv("COTERIE_TEST_SECRET", "password")
     started = []
 
-    def make(algorithm="probe", datasets=None, **limits):
+    def make(algorithm="probe", datasets=None, clock=None, **limits):
         process = TrainingProcess(
             algorithm,
             datasets or {Records.TRAINING: make_dataset(), Records.SET_ASIDE: make_dataset(2)},
             TrainingLimits(**{"seconds": 60, **limits}),
-            SystemClock(),
+            clock or SystemClock(),
         )
         started.append(process)
         return process
@@ -183,16 +184,46 @@ def test_process_that_cannot_be_isolated_is_refused_where_it_must_be(start, tmp_
     assert compute(start(), "rows").shape == (6, 3)
 
 
-def test_abandoned_round_ends_the_process_and_another_ask_meanwhile_is_refused(start):
+def test_round_whose_vectors_are_not_taken_is_given_up_for_the_next(start):
     process = start()
     ask = Ask(1, {"length": 3, "do": "rows"})
+    abandoned = process.vectors(ask, Records.TRAINING, ALL, expected=6)
+    next(abandoned)
+    assert compute(process, "rows").shape == (6, 3)
+    assert list(abandoned) == []
     rows = process.vectors(ask, Records.TRAINING, ALL, expected=6)
     next(rows)
-    with pytest.raises(StateError, match="one ask at a time"):
-        next(process.vectors(ask, Records.TRAINING, ALL, expected=6))
     rows.close()
     assert process._process is None
+
+
+class Asking(SystemClock):
+    """A clock that asks for something else while the process is being waited for."""
+
+    def __init__(self):
+        self.process, self.refused = None, []
+
+    def monotonic(self):
+        if self.process:
+            with pytest.raises(StateError, match="one ask at a time") as caught:
+                self.process.vectors(Ask(1, {"length": 3, "do": "rows"}), Records.TRAINING, ALL, expected=6)
+            self.refused.append(caught.value.code)
+        return super().monotonic()
+
+
+def test_ask_while_another_is_waited_for_raises_state_error(start):
+    clock = Asking()
+    process = start(clock=clock)
+    compute(process, "rows")
+    clock.process = process
     assert compute(process, "rows").shape == (6, 3)
+    assert set(clock.refused) == {"state"}
+
+
+def test_process_that_cannot_be_started_raises(start, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with pytest.raises(TrainingDied, match="cannot be started"):
+        compute(start(), "rows")
 
 
 def test_unknown_algorithm_ends_the_process(start):
@@ -269,7 +300,7 @@ def test_frame_that_is_not_expected_is_refused(content):
     theirs.sendall(content)
     theirs.close()
     channel = Channel(mine)
-    with pytest.raises(EOFError):
+    with pytest.raises(ChannelClosed):
         channel.receive({Kind.ROWS: 100})
     channel.close()
 

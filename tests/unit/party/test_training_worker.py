@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 import threading
 
 import numpy as np
@@ -38,6 +39,7 @@ def talk(monkeypatch, tmp_path):
     """Return a function that serves an algorithm in a thread and gives the party's end; closes it in the end."""
     register(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)  # the worker changes it; put back in the end
     ends, threads = [], []
 
     def begin(algorithm="logistic_regression"):
@@ -102,6 +104,7 @@ def test_worker_cuts_long_answers_into_frames(talk, monkeypatch):
     [
         ("no memory", "training-failed", "memory"),
         ("raise", "training-failed", "ZeroDivisionError at vectors:"),
+        ("no file", "training-failed", "FileNotFoundError"),
         ("long words", "training-failed", "ValueError"),
         ("refuse", "training-failed", "no such network"),
         ("not finite", "vectors-not-finite", "vector 3"),
