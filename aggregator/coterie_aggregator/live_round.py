@@ -21,6 +21,7 @@ from coterie_common.errors import (
     Equivocation,
     IdentityMismatch,
     MalformedMessage,
+    NotInCohort,
     ParameterMismatch,
     PeerError,
     StaleRound,
@@ -110,6 +111,8 @@ class LiveRound:
         """
         if reply.contribution.party_id != party_id:
             raise IdentityMismatch("the reply names another party than the one that sent it", culprits=(party_id,))
+        if party_id not in self.query.fields.cohort:
+            raise NotInCohort("the sender of the reply was not asked", culprits=(party_id,))
         if reply.session_id != self.query.fields.session_id:
             raise ParameterMismatch("the reply answers another query", culprits=(party_id,))
         if self._is_stopped:

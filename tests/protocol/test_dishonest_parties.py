@@ -122,6 +122,7 @@ async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the
         assert model.body["count"] == sum_of_replies(federation, running.passed, 1)[0]
 
 
+@pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @asynchronous
 async def test_party_with_another_key_share_is_named(tmp_path: Path) -> None:
     federation = make_federation()
@@ -233,6 +234,7 @@ async def test_second_different_partial_decryption_counts_for_nothing(tmp_path: 
         assert events(running, PartialRejected) == []
 
 
+@pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @asynchronous
 async def test_reply_to_another_query_counts_for_nothing(tmp_path: Path) -> None:
     federation = make_federation()
@@ -251,6 +253,30 @@ async def test_reply_to_another_query_counts_for_nothing(tmp_path: Path) -> None
         assert Model.from_bytes(running.model(CULPRIT, job_id)).lineage.contributors == (4,)
 
 
+@asynchronous
+async def test_reply_of_a_party_that_was_not_asked_is_not_even_kept(tmp_path: Path) -> None:
+    federation = make_federation()
+    datasets = write_play(tmp_path, federation.parties)
+    del datasets[CULPRIT]
+    slow = federation.parties[4]
+
+    def hold(party_id: PartyId, message: Message) -> Message | None:
+        return None if party_id == slow and isinstance(message, EncryptedReply) and not running.errors else message
+
+    running = InProcessFederation(federation, tmp_path, datasets, intercept=hold)
+    async with running:
+        job_id = await running.submit(statistics_spec())
+        other = await running.saw(lambda _, m: isinstance(m, EncryptedReply))
+        assert isinstance(other, EncryptedReply)
+        contribution = replace(other.contribution, party_id=CULPRIT)
+        running.to_aggregator(CULPRIT, replace(other, contribution=contribution))
+        error = await running.refused("not-in-cohort", by=AGGREGATOR)
+        assert error.culprits == (CULPRIT,)
+        assert not (tmp_path / "spool" / job_id / "1" / "contributions" / CULPRIT).exists()
+        await running.reconnect(slow)
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+
+
 def in_anothers_name(message: Message) -> Message:
     other = PartyId("party-1")
     match message:
@@ -262,6 +288,7 @@ def in_anothers_name(message: Message) -> Message:
             return message
 
 
+@pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @pytest.mark.parametrize("kind", [JobReply, EncryptedReply, PartialDecryption, ModelReceipt])
 @asynchronous
 async def test_message_in_anothers_name_is_refused_and_blames_its_sender(tmp_path: Path, kind: type[Message]) -> None:
@@ -283,6 +310,7 @@ async def test_message_in_anothers_name_is_refused_and_blames_its_sender(tmp_pat
         assert isinstance(await running.saw(lambda p, m: p == CULPRIT and isinstance(m, Rejection)), Rejection)
 
 
+@pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @pytest.mark.parametrize(
     "change",
     [{"decision": Decision.ACCEPTED}, {"spec_digest": digest_of("x")}, {"signature": bytes(64)}],

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from coterie_aggregator.job import ProposalDeadlinePassed
 from coterie_aggregator.round_events import DeadlinePassed
 from coterie_common.identifiers import PartyId
@@ -26,6 +28,9 @@ from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, Intercept
 from tests.support.small_jobs import statistics_spec, tree_spec, write_play
+
+pytestmark = pytest.mark.slow
+"""Deadlines must pass, and the shortest there is takes a second."""
 
 FOUR, FIVE = PartyId("party-4"), PartyId("party-5")
 

@@ -81,6 +81,7 @@ async def test_party_that_everyone_waits_for_is_killed_and_comes_back(tmp_path: 
         assert_never_said_otherwise(running)
 
 
+@pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @pytest.mark.parametrize(
     ("write", "after", "expected"),
     [

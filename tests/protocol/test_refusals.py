@@ -169,6 +169,7 @@ async def test_too_many_refusals_in_a_round_fail_the_job_with_who_and_why(tmp_pa
         assert "party-5" in status.reason
 
 
+@pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @asynchronous
 async def test_held_job_waits_until_the_steward_lets_it_pass(tmp_path: Path) -> None:
     federation = make_federation()
