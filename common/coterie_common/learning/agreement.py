@@ -60,6 +60,9 @@ def plan_job(spec: JobSpec) -> PlannedJob:
         raise InvalidJob(
             f"privacy.unit: {spec.algorithm} protects one {plan.unit.value}, not {spec.privacy.unit.value}"
         )
+    # Rounds of real vectors have a plan and an accountant, but no terms yet that parties could agree on.
+    if not all(isinstance(planned, PlannedRound) for planned in plan.rounds):
+        raise InvalidJob(f"algorithm: {spec.algorithm} asks for vectors of real numbers, which cannot be sealed yet")
     return PlannedJob(spec, algorithm, config, schema, plan)
 
 
