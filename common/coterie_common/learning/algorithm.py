@@ -38,9 +38,11 @@ GROUP: Final = "coterie.algorithms"
 _BUILT_IN: Final = {
     "decision_tree": "coterie_common.learning.decision_tree:DecisionTree",
     "evaluation": "coterie_common.learning.evaluation:Evaluation",
+    "federated_averaging": "coterie_common.learning.network.averaging:FederatedAveraging",
     "linear_regression": "coterie_common.learning.linear:LinearRegression",
     "linear_svm": "coterie_common.learning.linear:LinearSupportVectorMachine",
     "logistic_regression": "coterie_common.learning.linear:LogisticRegression",
+    "network": "coterie_common.learning.network.descent:NetworkDescent",
     "statistics": "coterie_common.learning.statistics:Statistics",
 }
 

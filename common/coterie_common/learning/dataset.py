@@ -61,5 +61,6 @@ class Dataset:
 
     def select(self, mask: npt.NDArray[np.bool_]) -> Dataset:
         """Return the records where ``mask``, Bool[rows], is true."""
-        columns = {name: values[mask] for name, values in self.columns.items()}
-        return Dataset(self.schema, columns, int(np.count_nonzero(mask)))
+        rows = np.flatnonzero(mask)  # once for all columns: images have hundreds
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Dataset(self.schema, columns, len(rows))

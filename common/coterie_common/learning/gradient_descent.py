@@ -99,7 +99,7 @@ class GradientDescent(ABC, Generic[Config]):
     def held_out_rows(
         self, config: Config, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Float32:
-        """Party: return the vectors of records held out, Float32[n, 3]; see ``held_out``."""
+        """Party: return the vectors of all records held out, Float32[n, 3]; see ``held_out``."""
 
     @abstractmethod
     def held_out_figures(self, schema: Schema, release: Release) -> Mapping[str, Any]:
@@ -241,8 +241,7 @@ class GradientDescent(ABC, Generic[Config]):
     def _held_out(
         self, config: Config, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Iterator[Float32]:
-        for chunk in chunks(len(inputs), width(schema)):
-            yield self.held_out_rows(config, schema, parameters, inputs[chunk], labels[chunk])
+        yield self.held_out_rows(config, schema, parameters, inputs, labels)
 
 
 def chunks(rows: int, length: int) -> Iterator[slice]:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Networks by name: built-in ones, and those that users register by an entry point of the group ``coterie.networks``.
+
+An entry point names a function of two numbers, inputs and outputs, that returns a ``torch.nn.Module``: from
+Float32[records, inputs] to one logit per class, Float32[records, outputs]. Inputs are the features of a record between
+−1 and 1, in the order of the schema.
+
+How many parameters a network has must be known before it is built: a party plans a job in the process that holds its
+key, and runs no network there. So the built-in ones have formulas, and jobs state the number for others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Final
+
+from coterie_common.errors import ConfigurationError, InvalidJob
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GROUP: Final = "coterie.networks"
+BUILT_IN: Final = ("cnn", "mlp")
+
+MLP_HIDDEN: Final = 64
+CNN_CHANNELS: Final = (16, 32)
+CNN_HIDDEN: Final = 32
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the names of all networks that are installed, sorted."""
+    return tuple(sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
+
+
+def image_side(inputs: int) -> int:
+    """Return the width of a square image of one channel.
+
+    Raises:
+        InvalidJob: not square, or smaller than the network ``cnn`` can use.
+    """
+    side = math.isqrt(inputs)
+    if side * side != inputs or _map_side(side) < 1:
+        raise InvalidJob(f"the network cnn needs square images of at least 14 × 14 numbers, not {inputs} numbers")
+    return side
+
+
+def cnn_features(inputs: int) -> int:
+    """Return how many numbers the convolutions of ``cnn`` make of an image; raises ``InvalidJob``."""
+    side = _map_side(image_side(inputs))
+    return CNN_CHANNELS[1] * side * side
+
+
+def parameter_count(name: str, inputs: int, outputs: int) -> int | None:
+    """Return the number of parameters of a built-in network, ``None`` for any other.
+
+    Raises:
+        InvalidJob: a built-in network cannot take these inputs.
+    """
+    if name == "mlp":
+        return (inputs + 1) * MLP_HIDDEN + (MLP_HIDDEN + 1) * outputs
+    if name == "cnn":
+        first, second = CNN_CHANNELS
+        convolutions = (8 * 8 + 1) * first + (4 * 4 * first + 1) * second
+        return convolutions + (cnn_features(inputs) + 1) * CNN_HIDDEN + (CNN_HIDDEN + 1) * outputs
+    return None
+
+
+def build(name: str, inputs: int, outputs: int) -> nn.Module:
+    """Return a new module; loads torch, and a user's own code.
+
+    Raises:
+        InvalidJob: there is no network of that name, or it cannot take these inputs.
+        ConfigurationError: torch is not installed, or a registered network cannot be loaded.
+    """
+    try:
+        make = _load(name)
+        return make(inputs, outputs)
+    except ImportError as cause:
+        raise ConfigurationError(f"network {name!r} cannot be loaded: {cause}; pip install 'coterie[torch]'") from cause
+
+
+def _load(name: str) -> Callable[[int, int], nn.Module]:
+    if name in BUILT_IN:
+        # imported here: torch takes more than a second
+        from coterie_common.learning.network import built_in
+
+        return built_in.cnn if name == "cnn" else built_in.mlp
+    found = tuple(entry_points(group=GROUP, name=name))
+    if not found:
+        raise InvalidJob(f"there is no network {name[:80]!r}; installed are {', '.join(network_names())}")
+    try:
+        make: Callable[[int, int], nn.Module] = found[0].load()
+    except AttributeError as cause:
+        raise ConfigurationError(f"network {name!r} cannot be loaded from {found[0].value}: {cause}") from cause
+    return make
+
+
+def _map_side(side: int) -> int:
+    """Return the side of what the last pooling of ``cnn`` leaves of an image."""
+    pooled = (side + 6 - 8) // 2 + 1 - 1
+    return (pooled - 4) // 2 + 1 - 1

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The algorithm ``federated_averaging``: every party trains by itself for a while, and the updates are averaged.
+
+What is clipped, noised and protected is a party's whole update: the unit of privacy is the party. That is worth its
+noise where there are many parties, thousands rather than ten.
+
+Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", AISTATS 2017;
+McMahan et al., "Learning Differentially Private Recurrent Language Models", ICLR 2018.
+Deviation: every party's update has the same weight, whatever its number of records, which is nobody's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from coterie_common.learning.algorithm import Float32, Float64, Release
+from coterie_common.learning.column import Real
+from coterie_common.learning.gradient_descent import Labels
+from coterie_common.learning.network.model import NetworkAlgorithm, NetworkConfig
+from coterie_common.learning.optimiser import Optimiser
+from coterie_common.learning.schema import Schema
+from coterie_common.privacy.noise import Unit
+from coterie_common.protocol.job_spec import Exact
+
+
+class AveragingConfig(NetworkConfig):
+    """Configuration of the job; see ``DescentConfig`` and ``NetworkChoice``.
+
+    Attributes:
+        epochs: passes of a party over its own records in a round.
+        local_batch, local_learning_rate: of its stochastic gradient descent.
+    """
+
+    clip_norm: Annotated[Exact, Field(gt=0)] = Decimal(1)
+    optimiser: Annotated[Optimiser, Field(strict=False)] = Optimiser.SGD
+    learning_rate: Annotated[Real, Field(gt=0, le=1000)] = 1.0
+    momentum: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    local_batch: Annotated[int, Field(ge=1)] = 32
+    local_learning_rate: Annotated[Real, Field(gt=0, le=1000)] = 0.1
+
+
+class FederatedAveraging(NetworkAlgorithm[AveragingConfig]):
+    """The algorithm ``federated_averaging``."""
+
+    name = "federated_averaging"
+    unit = Unit.PARTY
+    config_type = AveragingConfig
+
+    def training_rows(
+        self, config: AveragingConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
+    ) -> Iterator[Float32]:
+        """See ``GradientDescent``; one row, what the parameters changed by. Without records they do not change."""
+        network = self.load(config, schema, parameters)
+        trained = network.train(
+            parameters,
+            inputs,
+            labels,
+            epochs=config.epochs,
+            batch=config.local_batch,
+            learning_rate=config.local_learning_rate,
+        )
+        yield (trained - parameters)[np.newaxis]
+
+    def held_out_rows(
+        self, config: AveragingConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
+    ) -> Float32:
+        """See ``GradientDescent``; one row, the mean of those of the records."""
+        rows = super().held_out_rows(config, schema, parameters, inputs, labels)
+        return rows.mean(axis=0, keepdims=True) if len(rows) else np.zeros((1, rows.shape[1]), np.float32)
+
+    def held_out_figures(self, schema: Schema, release: Release) -> Mapping[str, Any]:
+        """See ``GradientDescent``; means over parties."""
+        figures = dict(super().held_out_figures(schema, release))
+        return {"parties": figures.pop("records"), **figures}
+
+    def mean_of(self, config: AveragingConfig, release: Release) -> Float64:
+        """See ``GradientDescent``; an optimiser goes against a gradient, so against the mean update's opposite."""
+        return -release.values / release.contributors

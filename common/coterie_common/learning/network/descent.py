@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The algorithm ``network``: DP-SGD. Every record's gradient is clipped by its party; the noisy sum makes a step.
+
+Source: Abadi et al., "Deep Learning with Differential Privacy", CCS 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from coterie_common.learning.algorithm import Float32, Float64, Release
+from coterie_common.learning.column import Real
+from coterie_common.learning.descent_config import RecordConfig
+from coterie_common.learning.gradient_descent import Labels, chunks
+from coterie_common.learning.network.model import NetworkAlgorithm, NetworkConfig
+from coterie_common.learning.schema import Schema
+from coterie_common.protocol.job_spec import Exact
+
+
+class DescentNetworkConfig(RecordConfig, NetworkConfig):
+    """Configuration of the job; see ``RecordConfig``, ``DescentConfig`` and ``NetworkChoice``."""
+
+    clip_norm: Annotated[Exact, Field(gt=0)] = Decimal("0.1")
+    learning_rate: Annotated[Real, Field(gt=0, le=1000)] = 0.01
+
+
+class NetworkDescent(NetworkAlgorithm[DescentNetworkConfig]):
+    """The algorithm ``network``."""
+
+    name = "network"
+    config_type = DescentNetworkConfig
+
+    def training_rows(
+        self, config: DescentNetworkConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
+    ) -> Iterator[Float32]:
+        """See ``GradientDescent``."""
+        network = self.load(config, schema, parameters)
+        for chunk in chunks(len(inputs), network.length):
+            yield network.gradients(parameters, inputs[chunk], labels[chunk])
+
+    def mean_of(self, config: DescentNetworkConfig, release: Release) -> Float64:
+        """See ``GradientDescent``."""
+        return release.values / config.expected_batch

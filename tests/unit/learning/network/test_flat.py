@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
+
+from torch import nn  # noqa: E402
+
+from coterie_common.errors import InvalidJob, TrainingFailed  # noqa: E402
+from coterie_common.learning.network.architectures import parameter_count  # noqa: E402
+from coterie_common.learning.network.flat import FlatNetwork, load_network  # noqa: E402
+
+DRAW = np.random.default_rng(11)
+
+
+def make_inputs(rows, width):
+    return DRAW.uniform(-1, 1, (rows, width)).astype(np.float32), DRAW.integers(0, 3, rows)
+
+
+@pytest.mark.parametrize(("name", "inputs"), [("mlp", 5), ("cnn", 196), ("cnn", 784)])
+def test_built_in_network_has_as_many_parameters_as_planned(name, inputs):
+    assert load_network(name, inputs, 3, 0).length == parameter_count(name, inputs, 3)
+
+
+@pytest.mark.parametrize(("name", "width"), [("mlp", 5), ("cnn", 196)])
+def test_gradients_are_those_of_one_record_at_a_time(name, width):
+    network = load_network(name, width, 3, 1)
+    inputs, classes = make_inputs(4, width)
+    rows = network.gradients(network.initial(), inputs, classes)
+    assert (rows.dtype, rows.shape) == (np.float32, (4, network.length))
+    module = network._module
+    for row, record, label in zip(rows, inputs, classes, strict=True):
+        module.zero_grad()
+        outputs = module(torch.from_numpy(record[np.newaxis]))
+        nn.functional.cross_entropy(outputs, torch.tensor([int(label)])).backward()
+        expected = torch.cat([parameter.grad.reshape(-1) for parameter in module.parameters()]).numpy()
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_initial_parameters_follow_from_the_seed_and_leave_torch_alone():
+    before = torch.random.get_rng_state()
+    first, again, other = (FlatNetwork(load_network("mlp", 5, 3, seed)._module, 5, 3).initial() for seed in (7, 7, 8))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_logits_of_parameters_that_cannot_be_written_to_are_those_of_the_module():
+    network = load_network("mlp", 5, 3, 1)
+    inputs, _ = make_inputs(1500, 5)
+    parameters = network.initial()
+    parameters.flags.writeable = False
+    with torch.no_grad():
+        expected = network._module(torch.from_numpy(inputs)).numpy()
+    np.testing.assert_allclose(network.logits(parameters, inputs), expected, rtol=1e-4, atol=1e-5)
+    assert network.logits(parameters, inputs[:0]).shape == (0, 3)
+
+
+def test_named_parameters_are_a_state_dict():
+    network = load_network("mlp", 5, 3, 1)
+    named = network.named(network.initial())
+    assert list(named) == list(network._module.state_dict())
+    for name, tensor in network._module.state_dict().items():
+        assert np.array_equal(named[name], tensor.numpy())
+
+
+def test_train_makes_the_steps_of_stochastic_gradient_descent():
+    network = load_network("mlp", 5, 3, 1)
+    inputs, classes = make_inputs(6, 5)
+    start = network.initial()
+    # one batch of all records: a step along the mean gradient, twice
+    expected = start
+    for _ in range(2):
+        expected = expected - np.float32(0.5) * network.gradients(expected, inputs, classes).mean(axis=0)
+    trained = network.train(start, inputs, classes, epochs=2, batch=6, learning_rate=0.5)
+    np.testing.assert_allclose(trained, expected, rtol=1e-4, atol=1e-6)
+    assert not np.array_equal(trained, start)
+
+
+def test_train_on_no_records_changes_nothing():
+    network = load_network("mlp", 5, 3, 1)
+    inputs, classes = make_inputs(0, 5)
+    start = network.initial()
+    assert np.array_equal(network.train(start, inputs, classes, epochs=3, batch=2, learning_rate=1.0), start)
+
+
+class Reserved(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, rows):
+        return rows[:, :3] * self.scale
+
+
+class Failing(nn.Module):
+    def __init__(self, error):
+        super().__init__()
+        self.dense, self._error = nn.Linear(5, 3), error
+
+    def forward(self, rows):
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.Tanh(), "must have parameters"),
+        (nn.Linear(5, 3).double(), "32-bit"),
+        (nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3)), "batch normalisation"),
+        (Reserved(), "can be called"),
+        (nn.Linear(4, 3), "cannot take 5 inputs"),
+        (nn.Linear(5, 2), r"\(2, 2\) for 2 records"),
+        (nn.Sequential(nn.Linear(5, 3), nn.Flatten(0)), r"returns shape \(6,\)"),
+        (Failing(TypeError("no")), "cannot take 5 inputs"),
+        (Failing(IndexError("no")), "cannot take 5 inputs"),
+    ],
+)
+def test_module_that_cannot_be_used_raises_invalid_job(module, words):
+    with pytest.raises(InvalidJob, match=words) as caught:
+        FlatNetwork(module, 5, 3)
+    assert caught.value.code == "invalid-job"
+
+
+class DependsOnData(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(5, 3)
+
+    def forward(self, rows):
+        return self.dense(rows) if rows.sum().item() > -1000 else rows[:, :3]
+
+
+def test_gradients_that_torch_cannot_compute_per_record_raise_training_failed():
+    network = FlatNetwork(DependsOnData(), 5, 3)
+    inputs, classes = make_inputs(4, 5)
+    with pytest.raises(TrainingFailed, match="per record") as caught:
+        network.gradients(network.initial(), inputs, classes)
+    assert caught.value.code == "training-failed"
+
+
+def test_gradients_with_dropout_are_drawn_apart_for_every_record():
+    network = FlatNetwork(nn.Sequential(nn.Dropout(0.5), nn.Linear(5, 3)), 5, 3)
+    inputs = np.ones((30, 5), np.float32)
+    rows = network.gradients(network.initial(), inputs, np.zeros(30, np.int64))
+    assert len(np.unique(rows, axis=0)) > 5
+
+
+def test_torch_has_one_thread():
+    assert torch.get_num_threads() == 1
