@@ -33,6 +33,7 @@ from coterie_common.errors import (
     UnsupportedMechanism,
 )
 from coterie_common.identifiers import JobId
+from coterie_common.learning.network.architectures import BUILT_IN
 from coterie_common.limits import ROUNDS_MOST
 from coterie_common.privacy.cost import Cost
 from coterie_common.privacy.noise import Placement
@@ -52,6 +53,10 @@ automatic = true
 
 # Algorithms that may be run on this party's data.
 algorithms = ["decision_tree", "evaluation", "statistics"]
+
+# Networks that these algorithms may train. "cnn" and "mlp" are built in; any other is somebody's code, which runs on
+# this party's data, in a process without network and without keys.
+networks = ["cnn", "mlp"]
 
 # Who adds how much noise. "distributed": each party a share, the sum as much as was promised.
 # "local": each party all of it, for comparison.
@@ -106,6 +111,7 @@ class Policy(StrictModel):
 
     automatic: bool
     algorithms: tuple[str, ...]
+    networks: tuple[str, ...] = BUILT_IN
     placements: tuple[Placement, ...] = (Placement.DISTRIBUTED,)
     jobs_without_noise: tuple[_Digest, ...] = ()
     epsilon_per_job: Epsilon
@@ -116,7 +122,7 @@ class Policy(StrictModel):
     lifetime: Budget
     datasets: dict[str, Budget] = Field(default_factory=dict)
 
-    @field_validator("algorithms", "jobs_without_noise", mode="before")
+    @field_validator("algorithms", "networks", "jobs_without_noise", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
         # TOML has lists, an immutable model has tuples; strict models do not take one for the other.
@@ -241,6 +247,10 @@ def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:
 
 def _check_consent(policy: Policy, spec: JobSpec, rounds: int, run_before: JobId | None) -> None:
     check_algorithms(policy, spec)
+    network = spec.config.get("network")
+    if network is not None and network not in policy.networks:
+        allowed = ", ".join(policy.networks) or "none"
+        raise ConsentDenied(f"this party does not allow the network {str(network)[:80]}, only: {allowed}")
     placement = spec.privacy.placement
     if placement is Placement.NONE:
         if spec.digest.hex() not in policy.jobs_without_noise:

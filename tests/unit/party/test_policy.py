@@ -43,11 +43,12 @@ def gaussian(rho):
 EXACT = Cost(unit=Unit.RECORD, unprotected=1)
 
 
-def spec_of(algorithm="decision_tree", **privacy):
+def spec_of(algorithm="decision_tree", config=None, **privacy):
     table = {
         "name": "nursery-tree",
         "algorithm": algorithm,
         "dataset": "nursery",
+        "config": config or {},
         "privacy": {"epsilon": Decimal(1), "delta": Decimal("1e-5")} | privacy,
         "schema": {},
     }
@@ -90,6 +91,7 @@ def test_default_policy_is_what_it_says(tmp_path):
     assert policy == policy_of()
     assert policy.automatic
     assert policy.algorithms == ("decision_tree", "evaluation", "statistics")
+    assert policy.networks == ("cnn", "mlp")
     assert [placement.value for placement in policy.placements] == ["distributed"]
     assert policy.jobs_without_noise == ()
     assert (policy.epsilon_per_job, policy.delta_per_job) == (1, Decimal("1e-5"))
@@ -198,6 +200,16 @@ def test_decide_algorithm_that_is_not_allowed_refuses():
         "consent-denied", "this party does not allow the algorithm decision_tree, only: statistics"
     )
     assert "only: none" in verdict(policy_of("algorithms = []")).detail
+
+
+def test_decide_network_that_is_not_allowed_refuses():
+    theirs = spec_of(config={"network": "theirs"})
+    assert verdict(spec=theirs) == refused(
+        "consent-denied", "this party does not allow the network theirs, only: cnn, mlp"
+    )
+    assert verdict(policy_of('networks = ["mlp", "theirs"]'), spec=theirs).decision is Decision.ACCEPTED
+    assert "only: none" in verdict(policy_of("networks = []"), spec=theirs).detail
+    assert verdict(spec=spec_of(config={"network": ["cnn"]})).code == "consent-denied"
 
 
 @pytest.mark.parametrize(
