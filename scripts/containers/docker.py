@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +21,8 @@ IMAGE = "coterie-testbed"
 
 COMMAND_SECONDS = 120
 END_SECONDS = 10
+REMOVALS = 3
+SETTLE_SECONDS = 0.5
 
 
 class EngineError(Exception):
@@ -45,7 +50,7 @@ def run(*command: object, seconds: float = COMMAND_SECONDS, accept: Sequence[int
         try:
             out, err = process.communicate(given, timeout=seconds)
         except BaseException as cause:
-            process.kill()
+            _kill(process)
             if isinstance(cause, subprocess.TimeoutExpired):
                 raise EngineError(f"'{' '.join(words)}' took longer than {seconds:.0f} s") from cause
             raise
@@ -75,7 +80,7 @@ def running(*command: object) -> Iterator[IO[str]]:
             process.wait(END_SECONDS)
         finally:
             if process.poll() is None:
-                process.kill()
+                _kill(process)
     if process.returncode:
         raise EngineError(f"'{' '.join(map(str, command))}' ended with {process.returncode}")
 
@@ -147,14 +152,18 @@ class Project:
         Raises:
             EngineError: something is still there.
         """
-        if containers := self.containers():
-            run("docker", "rm", "--force", "--volumes", *containers)
-        if networks := self.networks():
-            run("docker", "network", "rm", *networks)
-        if volumes := self.volumes():
-            run("docker", "volume", "rm", "--force", *volumes)
-        if left := self.left():
-            raise EngineError(f"still there after removing everything: {', '.join(left)}")
+        # Of a compose that was interrupted, the engine may still be carrying out the last wish.
+        for _ in range(REMOVALS):
+            if containers := self.containers():
+                run("docker", "rm", "--force", "--volumes", *containers)
+            if networks := self.networks():
+                run("docker", "network", "rm", *networks)
+            if volumes := self.volumes():
+                run("docker", "volume", "rm", "--force", *volumes)
+            time.sleep(SETTLE_SECONDS)
+            if not (left := self.left()):
+                return
+        raise EngineError(f"still there after removing everything: {', '.join(left)}")
 
     def left(self) -> list[str]:
         """Return whatever is there of the project, each with its kind."""
@@ -163,6 +172,11 @@ class Project:
             *(f"network {name}" for name in self.networks()),
             *(f"volume {name}" for name in self.volumes()),
         ]
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a command and what it has started: compose is a program of its own below docker."""
+    os.killpg(process.pid, signal.SIGKILL)
 
 
 def compose_words() -> str:
