@@ -19,6 +19,8 @@ settings.register_profile("repeatable", settings.get_profile("search"), derandom
 settings.load_profile("repeatable" if os.environ.get("CI") else "search")
 
 
+# First, because xdist reads the groups in this same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of real processes, and keep them on one worker so that they do not starve each other."""
     for item in items:
