@@ -9,7 +9,6 @@ model has the same bytes everywhere, and what cannot be parsed strictly is refus
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from coterie_common.learning.predictor import FederatedClassifier, FederatedRegressor
 
 FORMAT: Final = 1
-_ARRAYS: Final = "arrays"
+_FILE: Final = "safetensors"
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
@@ -98,9 +97,13 @@ class Model:
     lineage: Lineage
 
     def to_document(self) -> dict[str, Any]:
-        """Return a JSON value from which ``from_document`` makes an equal model; arrays are base64 text in it."""
-        file, stored = self._content()
-        return {**file, _ARRAYS: base64.b64encode(arrays.encode({}, stored)).decode()} if stored else file
+        """Return a JSON value from which ``from_document`` makes an equal model.
+
+        Where the model holds arrays, the value is the whole file as base64 text, and has no numbers of its own: it can
+        be a part of a job's specification.
+        """
+        content = self._content()
+        return {_FILE: base64.b64encode(self.to_bytes()).decode()} if content.arrays else content.document
 
     @classmethod
     def from_document(cls, value: Any) -> Model:
@@ -111,8 +114,7 @@ class Model:
         """
         if not isinstance(value, dict):
             raise MalformedMessage("a model must be a JSON object")
-        file = {name: entry for name, entry in value.items() if name != _ARRAYS}
-        return cls._parse(file, _arrays_from_text(value[_ARRAYS]) if _ARRAYS in value else {})
+        return cls.from_bytes(_decode_file(value[_FILE])) if value.keys() == {_FILE} else cls._parse(value, {})
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes of the model file."""
@@ -221,15 +223,12 @@ def load_predictor(source: Path | str | Model) -> FederatedClassifier | Federate
     return FederatedClassifier(model)
 
 
-def _arrays_from_text(text: Any) -> dict[str, arrays.Array]:
+def _decode_file(text: Any) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
-        # Stray bits in the last character decode to the same bytes; one value has one spelling.
-        if base64.b64encode(data).decode() != text:
-            raise MalformedMessage("the arrays of a model are not in canonical base64")
-    except (TypeError, ValueError, binascii.Error) as cause:
-        raise MalformedMessage("the arrays of a model are no base64 text") from cause
-    rest, stored = arrays.decode(data, "the arrays of a model", most=MODEL_BYTES)
-    if rest or not stored:
-        raise MalformedMessage("the arrays of a model must be arrays only")
-    return stored
+    except (TypeError, ValueError) as cause:
+        raise MalformedMessage("the file of a model is no base64 text") from cause
+    # Stray bits in the last character decode to the same bytes; one value has one spelling. So do plain JSON files.
+    if base64.b64encode(data).decode() != text or not arrays.is_container(data):
+        raise MalformedMessage("the file of a model is not in the one form that it can have in a document")
+    return data

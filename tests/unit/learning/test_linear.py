@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import base64
 from fractions import Fraction
 
 import numpy as np
@@ -13,13 +14,15 @@ from sklearn.metrics import accuracy_score, r2_score
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Classifier, Regressor, Release, VectorAlgorithm, get_algorithm
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.evaluation import Evaluation
+from coterie_common.learning.evaluation import Evaluation, embed_model
 from coterie_common.learning.linear_losses import Loss, derivatives
 from coterie_common.learning.model import Model, load_model, load_predictor
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
 from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.job_spec import JobSpec
 from tests.support.models import make_lineage
+from tests.support.models import make_model as make_tree
 from tests.support.seeded_random import SeededRandom
 from tests.support.simulation import Goal, divide
 from tests.support.vector_simulation import simulate_vector_job
@@ -403,12 +406,33 @@ def test_model_with_wrong_body_raises_malformed_message(wrong):
     assert caught.value.code == "malformed-message"
 
 
-@pytest.mark.parametrize("text", [1, "*", "AAA", "e30=", "e31="])
-def test_model_from_document_with_wrong_arrays_raises_malformed_message(text):
+def test_model_is_a_part_of_a_job_specification_also_with_figures(tmp_path):
+    dataset = make_dataset(2, rows=60)
+    model = make_model("logistic_regression", dataset, train("logistic_regression", dataset, rounds=1, held_out=True))
+    (tmp_path / "model.safetensors").write_bytes(model.to_bytes())
+    spec = JobSpec.from_table(
+        {
+            "name": "evaluation",
+            "algorithm": "evaluation",
+            "dataset": "data",
+            "config": embed_model({"model": "model.safetensors"}, tmp_path),
+            "privacy": {"epsilon": 1, "delta": "0.00001"},
+            "schema": {},
+        }
+    )
+    assert Evaluation().parse_config(JobSpec.from_bytes(spec.to_bytes()).config).model == model
+
+
+def test_model_from_document_of_another_spelling_raises_malformed_message():
     dataset = make_dataset(2, rows=30)
     model = make_model("logistic_regression", dataset, train("logistic_regression", dataset, rounds=1))
-    with pytest.raises(MalformedMessage):
-        Model.from_document({**model.to_document(), "arrays": text})
+    ((name, text),) = model.to_document().items()
+    assert Model.from_document({name: text}) == model
+    plain = base64.b64encode(make_tree().to_bytes()).decode()
+    for other in (1, None, "*", text + "\n", text[:-8], text[:-1], f"{text[:40]}{text[44:]}", plain):
+        with pytest.raises(MalformedMessage) as caught:
+            Model.from_document({name: other})
+        assert caught.value.code == "malformed-message"
 
 
 def test_regressor_refuses_records_and_models_as_classifiers_do(tmp_path):
