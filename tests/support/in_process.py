@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from functools import partial as bind
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from sqlalchemy import Engine
@@ -76,6 +78,15 @@ def generous_policy(**changes: object) -> Policy:
         "lifetime": Budget(epsilon=Decimal(1000), delta=Decimal("1e-4")),
     }
     return Policy(**(values | changes))  # type: ignore[arg-type]  # names of the policy's entries
+
+
+@cache
+def _empty_database(migrations: str) -> bytes:
+    """An up-to-date database, made once: doing it durably for every party takes longer than most jobs."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        open_database(f"sqlite:///{path}", migrations).dispose()
+        return path.read_bytes()
 
 
 class _Link:
@@ -444,6 +455,8 @@ class InProcessFederation:
 
     def _database(self, path: Path, migrations: str) -> Engine:
         path.parent.mkdir(exist_ok=True)
+        if not path.exists():
+            path.write_bytes(_empty_database(migrations))
         engine = open_database(f"sqlite:///{path}", migrations)
         self._engines.append(engine)
         return engine
