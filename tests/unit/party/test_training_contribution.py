@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from coterie_common.errors import VectorsNotFinite
+from coterie_common.learning.algorithm import Ask
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.plan import PlannedVectorRound, Records
+from coterie_common.learning.schema import parse_schema
+from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from coterie_party.training.contribution import exact_contribution
+from tests.support.seeded_random import SeededRandom
+
+SCHEMA = parse_schema({"max_records": 200, "columns": [{"name": "age", "lower": 0, "upper": 200}]})
+LENGTH = 3
+ASK = Ask(1, {"length": LENGTH})
+
+
+def make_dataset(rows):
+    return Dataset(SCHEMA, {"age": np.arange(1.0, rows + 1)}, rows)
+
+
+DATASETS = {Records.TRAINING: make_dataset(120), Records.SET_ASIDE: make_dataset(7)}
+
+
+class Recorder:
+    """Stands in for a training process: returns the same row for every vector that is expected, and notes the ask."""
+
+    def __init__(self, row):
+        self._row = np.asarray(row, np.float32)
+        self.asked = []
+
+    def vectors(self, ask, records, batch, *, expected):
+        self.asked.append((records, batch, expected))
+        for _ in range(expected):
+            yield self._row[np.newaxis]
+
+
+def make_encoding(units=200):
+    bound = 200 << 10
+    return RealEncoding(
+        length=LENGTH,
+        clip_norm=Fraction(1),
+        scale_bits=10,
+        rounding=Rounding.EACH,
+        units=units,
+        lower=-bound,
+        upper=bound,
+    )
+
+
+def contribute(process, unit=Unit.RECORD, encoding=None, random=None, **planned):
+    plan = PlannedVectorRound(length=LENGTH, clip_norm=Fraction(1), **planned)
+    encoding = encoding or make_encoding(200 if unit is Unit.RECORD else 1)
+    random = random or SeededRandom("contribution")
+    return exact_contribution(process, ASK, plan, unit, DATASETS, Records.TRAINING, encoding, random)
+
+
+def test_contribution_is_the_sum_of_clipped_vectors():
+    process = Recorder([3, 0, 4])
+    total = contribute(process)
+    np.testing.assert_allclose(total / 2**10, [120 * 0.6, 0, 120 * 0.8], atol=0.1)
+    ((records, batch, expected),) = process.asked
+    assert (records, batch.tolist(), expected) == (Records.TRAINING, [True] * 120, 120)
+
+
+def test_contribution_of_one_vector_is_never_longer_than_the_sensitivity():
+    encoding = make_encoding(1)
+    for number in range(20):
+        row = np.random.default_rng(number).normal(size=LENGTH) * 10.0**number
+        total = contribute(Recorder(row), Unit.PARTY, encoding, SeededRandom(number))
+        assert int((total**2).sum()) <= encoding.squared_sensitivity
+
+
+def test_contribution_where_parties_are_protected_is_one_vector_of_all_records():
+    process = Recorder([0.25, 0, 0])
+    np.testing.assert_allclose(contribute(process, Unit.PARTY) / 2**10, [0.25, 0, 0], atol=0.001)
+    ((_, batch, expected),) = process.asked
+    assert (batch.sum(), expected) == (120, 1)
+
+
+def test_contribution_of_a_sampled_round_draws_another_batch_every_time():
+    process, random = Recorder([1, 0, 0]), SeededRandom("batches")
+    totals = [contribute(process, random=random, sampling_rate=Fraction(1, 4)) for _ in range(5)]
+    batches = [batch for _, batch, _ in process.asked]
+    assert len({batch.tobytes() for batch in batches}) == 5
+    assert [expected for _, _, expected in process.asked] == [batch.sum() for batch in batches]
+    np.testing.assert_allclose([total[0] / 2**10 for total in totals], [batch.sum() for batch in batches], atol=0.1)
+
+
+def test_contribution_of_a_round_on_other_records_takes_those():
+    process = Recorder([1, 0, 0])
+    contribute(process, records=Records.SET_ASIDE)
+    assert process.asked[0][0] is Records.SET_ASIDE
+    assert process.asked[0][2] == 7
+
+
+def test_contribution_of_vectors_that_are_no_numbers_raises():
+    with pytest.raises(VectorsNotFinite) as caught:
+        contribute(Recorder([1, np.nan, 0]))
+    assert caught.value.code == "vectors-not-finite"
