@@ -21,6 +21,7 @@ from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessa
 from coterie_common.learning.algorithm import Ask, Int64, Release, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model, classifier_of, load_model
+from coterie_common.learning.network.architectures import BUILT_IN
 from coterie_common.learning.noisy_counts import SIGNIFICANT, Float64, project
 from coterie_common.learning.plan import Plan, PlannedRound, Records
 from coterie_common.learning.schema import Schema
@@ -86,6 +87,11 @@ class Evaluation:
             classifier_of(model)
         except (MalformedMessage, ConfigurationError) as cause:
             raise InvalidJob(f"[config] model: {cause.message}") from cause
+        # Parties predict in the process that holds their keys, where nobody else's code is run.
+        if model.body.get("network") not in (None, *BUILT_IN):
+            raise InvalidJob(
+                "[config] model: a network that is not built in is evaluated by its own job, with held_out"
+            )
         return EvaluationConfig(model)
 
     def plan(self, config: EvaluationConfig, schema: Schema) -> Plan:

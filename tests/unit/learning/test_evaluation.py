@@ -12,10 +12,10 @@ from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessa
 from coterie_common.learning.algorithm import Ask, Release
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.evaluation import Evaluation, embed_model
-from coterie_common.learning.model import load_predictor
+from coterie_common.learning.model import Model, load_predictor
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
-from tests.support.models import SCHEMA, make_model
+from tests.support.models import SCHEMA, make_lineage, make_model
 from tests.support.seeded_random import SeededRandom
 
 EVALUATION = Evaluation()
@@ -150,3 +150,11 @@ def test_finish_before_the_round_raises_state_error():
 def test_update_of_release_of_other_length_raises_state_error():
     with pytest.raises(StateError):
         EVALUATION.update(EVALUATION.initial_state(CONFIG, SCHEMA), ASK, Release(np.zeros(3), 1, 0.0))
+
+
+def test_evaluation_of_a_network_that_is_not_built_in_raises_invalid_job():
+    body = {"network": "theirs", "weights": np.zeros(3, np.float32)}
+    model = Model(name="m", algorithm="network", schema=SCHEMA, body=body, lineage=make_lineage())
+    with pytest.raises(InvalidJob, match="held_out") as caught:
+        EVALUATION.parse_config({"model": model.to_document()})
+    assert caught.value.code == "invalid-job"
