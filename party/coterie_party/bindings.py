@@ -23,9 +23,10 @@ from coterie_common.config import load_toml
 from coterie_common.errors import ConfigurationError, ConsentDenied, InvalidJob
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.dataset_file import load_dataset
 from coterie_common.learning.schema import Schema, parse_schema
 from coterie_party.config import DatasetBinding
-from coterie_party.datasets import load_dataset, load_records
+from coterie_party.datasets import load_records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,7 +168,7 @@ def _run(
 
 
 def _dataset(federation: Federation, party: str, dataset: str, job: Any) -> Any:
-    from coterie_party.datasets import load_dataset
+    from coterie_common.learning.dataset_file import load_dataset
 
     return load_dataset(federation.party_folder(party) / f"{dataset}.csv", job.schema)
 

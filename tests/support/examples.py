@@ -11,8 +11,8 @@ from typing import Any
 
 from coterie_common.config import load_toml
 from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.dataset_file import load_dataset
 from coterie_common.learning.schema import Schema, parse_schema
-from coterie_party.datasets import load_dataset
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -103,9 +103,9 @@ def test_load_predictor_of_model_that_predicts_nothing_raises_configuration_erro
 
 def test_learning_imports_no_heavy_library_before_it_is_needed():
     # an interpreter of its own, whose modules no other test has touched
-    modules = "algorithm, decision_tree, evaluation, model, statistics"
+    modules = "algorithm, dataset_file, decision_tree, evaluation, model, statistics"
     code = (
-        f"import sys\nfrom coterie_common.learning import {modules}\nimport coterie_party.datasets\n"
+        f"import sys\nfrom coterie_common.learning import {modules}\n"
         "heavy = {'sklearn', 'pandas', 'pyarrow', 'torch', 'grpc', 'google.protobuf', 'sqlalchemy', 'dp_accounting'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or None)"
     )

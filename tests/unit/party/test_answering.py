@@ -14,6 +14,7 @@ from coterie_common.clock import SystemClock
 from coterie_common.crypto.threshold import combine
 from coterie_common.errors import MalformedMessage, QuorumTooSmall
 from coterie_common.learning.agreement import plan_job, propose_terms
+from coterie_common.learning.dataset_file import load_dataset
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import EncryptedReply, Query
 from coterie_common.protocol.session import body_digest
@@ -21,7 +22,6 @@ from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial
 from coterie_party import answering
 from coterie_party.context import Context
-from coterie_party.datasets import load_dataset
 from tests.support.federation import make_federation
 from tests.support.in_process import generous_policy
 from tests.support.oracle import sealed_vector

@@ -2,201 +2,17 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
-import gzip
-from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
-from coterie_common.errors import ConfigurationError, DataError
+from coterie_common.errors import ConfigurationError
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.schema import parse_schema
-from coterie_party.datasets import load_dataset, set_aside_split
-from tests.support.examples import load_nursery, nursery_schema
+from coterie_party.datasets import set_aside_split
 
-SCHEMA = parse_schema(
-    {
-        "max_records": 8,
-        "columns": [
-            {"name": "age", "lower": 0, "upper": 120, "integer": True},
-            {"name": "sex", "levels": ["f", "m"]},
-            {"name": "code", "levels": ["1", "2", "é"]},
-        ],
-    }
-)
 SALT = bytes(range(16))
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_file(content, name="people.csv"):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write_file
-
-
-def assert_is_people(dataset):
-    assert dataset.rows == 3
-    assert dataset.columns["age"].tolist() == [37, 0, 120]
-    assert dataset.columns["sex"].tolist() == [0, 1, 1]
-    assert dataset.columns["code"].tolist() == [0, 2, 1]
-
-
-PEOPLE = 'name,sex,age,code\nAnn,f,37,1\nBob,m,0,é\n"Carl,\nJr",m,120,2\n'
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(PEOPLE, id="plain"),
-        pytest.param("\ufeff" + PEOPLE, id="byte order mark"),
-        pytest.param(PEOPLE.replace("\n", "\r\n"), id="carriage returns"),
-        pytest.param(PEOPLE + "\n\r\n\n", id="blank lines at the end"),
-        pytest.param(PEOPLE.rstrip(), id="no newline at the end"),
-        pytest.param(PEOPLE.replace("37", '"37"').replace(",f,", ',"f",'), id="quoted"),
-        pytest.param(PEOPLE.replace("name,", '"full\nname",'), id="header of two lines"),
-        pytest.param(PEOPLE.replace("name,", ","), id="unnamed extra column"),
-    ],
-)
-def test_load_dataset_of_csv_returns_checked_columns(write, content):
-    assert_is_people(load_dataset(write(content), SCHEMA))
-
-
-def test_load_dataset_of_gzipped_csv_returns_checked_columns(write):
-    assert_is_people(load_dataset(write(gzip.compress(PEOPLE.encode()), "people.csv.gz"), SCHEMA))
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"age": [37, 0, 120], "sex": ["f", "m", "m"], "code": ["1", "é", "2"]},
-        {"age": [37.0, 0.0, 120.0], "sex": pa.array(["f", "m", "m"]).dictionary_encode(), "code": ["1", "é", "2"]},
-        {"age": [Decimal(37), Decimal(0), Decimal(120)], "sex": ["f", "m", "m"], "code": ["1", "é", "2"]},
-    ],
-)
-def test_load_dataset_of_parquet_returns_checked_columns(tmp_path, columns):
-    parquet.write_table(pa.table({"name": ["Ann", "Bob", "Carl"], **columns}), tmp_path / "people.parquet")
-    assert_is_people(load_dataset(tmp_path / "people.parquet", SCHEMA))
-
-
-def test_load_dataset_of_parquet_with_whole_numbers_as_levels_returns_their_digits(tmp_path):
-    parquet.write_table(pa.table({"age": [1], "sex": ["f"], "code": [2]}), tmp_path / "people.parquet")
-    assert load_dataset(tmp_path / "people.parquet", SCHEMA).columns["code"].tolist() == [1]
-
-
-def people(*rows):
-    return "age,sex,code\n" + "".join(f"{row}\n" for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        pytest.param(people("37,x,1"), "row 2, column 'sex': 'x'; 'sex' holds one of 'f', 'm'", id="unknown category"),
-        pytest.param(people("37,f,1", "37,F,1"), "row 3, column 'sex': 'F'", id="category in capitals"),
-        pytest.param(people("37,f,1", "37, f,1"), "row 3, column 'sex': ' f'", id="category with a space"),
-        pytest.param(people("37,,1"), "row 2, column 'sex': an empty cell", id="empty category"),
-        pytest.param(people(",f,1"), "row 2, column 'age': an empty cell", id="empty number"),
-        pytest.param(people("old,f,1"), "'age' holds a whole number from 0 to 120", id="no number"),
-        pytest.param(people("nan,f,1"), "row 2, column 'age': 'nan'", id="not a number"),
-        pytest.param(people("121,f,1"), "row 2, column 'age': '121'", id="out of bounds"),
-        pytest.param(people("-1,f,1"), "row 2, column 'age': '-1'", id="below bounds"),
-        pytest.param(people("3.5,f,1"), "row 2, column 'age': '3.5'", id="no whole number"),
-        pytest.param(people("37,f,1", "", "37,m,1"), "row 3, column 'age': an empty cell", id="blank line inside"),
-        pytest.param(
-            people("37,f,1", "37,f"), "row 3 does not have as many cells as the header: 2 instead of 3", id="short"
-        ),
-        pytest.param(people("37,f,1,9", "1,f,1,9"), "4 instead of 3, and so do 1 more", id="long rows"),
-        pytest.param(people("37,f,1", '37,"f,1'), "row 3 does not", id="unclosed quote"),
-        pytest.param("age,code\n37,1\n", "no column 'sex'; there are 'age', 'code'", id="missing column"),
-        pytest.param("age;sex;code\n37;f;1\n", "there are 'age;sex;code'", id="semicolons"),
-        pytest.param("37,f,1\n37,m,1\n", "no column 'age', 'sex', 'code'", id="no header"),
-        pytest.param("age,sex,code,age\n37,f,1,37\n", "2 columns named 'age'", id="duplicate column"),
-        pytest.param("", "the file is empty", id="empty"),
-        pytest.param("\n\n", "the file is empty", id="blank"),
-        pytest.param(people(), "there are columns, but no records", id="header only"),
-        pytest.param("age,sex,code", "there are columns, but no records", id="header without newline"),
-        pytest.param(people(*["1,f,1"] * 9), "9 records, but the schema allows max_records = 8", id="too many"),
-        pytest.param(people("37,f,é").encode("latin-1"), "line 2 is not UTF-8 text", id="Latin-1 cell"),
-        pytest.param("é,age,sex,code\n1,1,f,1\n".encode("latin-1"), "line 1 is not UTF-8 text", id="Latin-1 header"),
-        pytest.param(people("37,f,1").encode("utf-16"), "line 1 is not UTF-8 text", id="UTF-16"),
-    ],
-)
-def test_load_dataset_of_wrong_csv_raises_data_error_in_one_line(write, content, words):
-    path = write(content)
-    with pytest.raises(DataError) as caught:
-        load_dataset(path, SCHEMA)
-    assert caught.value.code == "data"
-    assert str(path) in caught.value.message
-    assert words in caught.value.message
-    assert "\n" not in caught.value.message
-
-
-def test_load_dataset_of_many_bad_cells_shows_five_and_counts_the_rest(write):
-    with pytest.raises(DataError) as caught:
-        load_dataset(write(people(*["0,x,9"] * 4)), SCHEMA)
-    message = caught.value.message
-    shown = [
-        "row 2, column 'code'",
-        "row 2, column 'sex'",
-        "row 3, column 'code'",
-        "row 3, column 'sex'",
-        "row 4, column 'code'",
-    ]
-    assert all(place in message for place in shown)
-    assert "row 4, column 'sex'" not in message
-    assert "and 3 more" in message
-    assert "'code' holds one of '1', '2', 'é'" in message
-
-
-def test_load_dataset_of_long_value_shows_its_beginning(write):
-    with pytest.raises(DataError) as caught:
-        load_dataset(write(people(f"0,{'x' * 500},1")), SCHEMA)
-    assert "'xxxxx" in caught.value.message
-    assert len(caught.value.message) < 300
-
-
-def test_load_dataset_of_bad_parquet_cell_counts_rows_from_one(tmp_path):
-    path = tmp_path / "people.parquet"
-    parquet.write_table(pa.table({"age": [1, None], "sex": ["f", "m"], "code": ["1", "1"]}), path)
-    with pytest.raises(DataError, match="row 2, column 'age': an empty cell"):
-        load_dataset(path, SCHEMA)
-
-
-def test_load_dataset_of_parquet_list_column_raises_data_error(tmp_path):
-    path = tmp_path / "people.parquet"
-    parquet.write_table(pa.table({"age": [[1]], "sex": ["f"], "code": ["1"]}), path)
-    with pytest.raises(DataError, match="column 'age' holds list"):
-        load_dataset(path, SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"), [("people.parquet", "no Parquet file"), ("people.csv.gz", "cannot be read")]
-)
-def test_load_dataset_of_damaged_file_raises_data_error(write, name, words):
-    with pytest.raises(DataError, match=words) as caught:
-        load_dataset(write("no such format", name), SCHEMA)
-    assert caught.value.code == "data"
-
-
-def test_load_dataset_of_path_that_is_no_file_raises_data_error(tmp_path, write):
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match="is no file"):
-        load_dataset(tmp_path / "folder.csv", SCHEMA)
-    with pytest.raises(DataError, match="does not exist"):
-        load_dataset(tmp_path / "absent.csv", SCHEMA)
-    with pytest.raises(DataError, match=r"must end in \.csv, \.csv\.gz, \.parquet"):
-        load_dataset(write(PEOPLE, "people.xlsx"), SCHEMA)
-
-
-def test_load_dataset_of_the_example_returns_all_its_records():
-    dataset = load_nursery()
-    assert dataset.rows == 12_960
-    assert np.bincount(dataset.cells("class")).tolist() == [4320, 2, 328, 4266, 4044]
 
 
 def numbered(rows):
@@ -241,7 +57,3 @@ def test_set_aside_split_of_impossible_argument_raises_configuration_error(fract
     with pytest.raises(ConfigurationError) as caught:
         set_aside_split(numbered(5), fraction, salt)
     assert caught.value.code == "configuration"
-
-
-def test_nursery_schema_of_the_example_job_has_the_label():
-    assert nursery_schema().label == "class"
