@@ -2,11 +2,12 @@
 # Copyright The Coterie authors
 """What parties sent in rounds, as files: too large for the database, and of no use once the job is over.
 
-Layout: ``FOLDER/JOB/ROUND/contributions/PARTY`` and ``FOLDER/JOB/ROUND/partials/PARTY``. Ids consist of letters,
-digits and hyphens, so they are file names.
+Layout: ``FOLDER/JOB/ROUND/contributions/PARTY``, ``…/partials/PARTY`` and, where vectors are padded,
+``…/padded/PARTY``. Ids consist of letters, digits and hyphens, so they are file names.
 
 Invariants:
-- A file that ``put_…`` returned for is durable and never changes until its job is deleted.
+- A file that ``put_…`` or ``commit_padded`` returned for is durable and never changes until its job is deleted.
+- A padded part is never in memory as a whole.
 - Files hold only what parties encrypted; still they are their owner's alone: who keeps them and later gets hold of
   enough key shares can open them.
 """
@@ -14,15 +15,29 @@ Invariants:
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from coterie_common.errors import Equivocation, StorageError
-from coterie_common.files import PRIVATE, sync_folder, write_atomically
+from coterie_common.files import (
+    PRIVATE,
+    FileDraft,
+    make_durable_folder,
+    read_pieces,
+    remove_drafts,
+    write_atomically,
+)
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.messages import NOTHING_PADDED
+from coterie_common.protocol.padded_part import PaddedDigest
 
 _CONTRIBUTIONS: Final = "contributions"
 _PARTIALS: Final = "partials"
+_PADDED: Final = "padded"
+
+_DIGEST_PIECE_BYTES: Final = 1 << 20
+"""Read at a time where a digest is computed anew."""
 
 
 class Spool:
@@ -34,6 +49,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._padded_digests: dict[Path, bytes] = {}
 
     def put_contribution(self, job_id: JobId, number: int, party_id: PartyId, data: bytes) -> None:
         """Keep the reply of a party to a round; the same again changes nothing.
@@ -56,14 +72,84 @@ class Spool:
         """Return a partial decryption that was put; raises ``StorageError``."""
         return _read(self._path(job_id, number, _PARTIALS, party_id))
 
+    def begin_padded(self, job_id: JobId, number: int, party_id: PartyId) -> FileDraft:
+        """Return where a party's padded part is written while it comes; what a crash left of an earlier one goes.
+
+        Raises:
+            StorageError: the file system refused.
+        """
+        path = self._path(job_id, number, _PADDED, party_id)
+        make_durable_folder(path.parent, self._folder)
+        remove_drafts(path)
+        return FileDraft(path, mode=PRIVATE)
+
+    def commit_padded(self, job_id: JobId, number: int, party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
+        """Keep the padded part of a party that is complete.
+
+        Args:
+            job_id: of the job.
+            number: of the round.
+            party_id: whose it is.
+            draft: from ``begin_padded``.
+            digest: of its content, already compared.
+
+        Raises:
+            Equivocation: there is one already, another one; the party is the culprit.
+            StorageError: the file system refused.
+        """
+        path = self._path(job_id, number, _PADDED, party_id)
+        if path.exists():
+            if self.padded_digest(job_id, number, party_id) != digest:
+                raise Equivocation(f"{party_id} sent two different padded parts", culprits=(party_id,))
+            draft.discard()
+            return
+        draft.commit()
+        self._padded_digests[path] = digest
+
+    def padded_size(self, job_id: JobId, number: int, party_id: PartyId) -> int:
+        """Return the bytes of a party's padded part; 0 if there is none."""
+        path = self._path(job_id, number, _PADDED, party_id)
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as cause:
+            raise StorageError(f"cannot read {path}: {cause.strerror}") from cause
+
+    def padded_digest(self, job_id: JobId, number: int, party_id: PartyId) -> bytes:
+        """Return the digest of a party's padded part; ``NOTHING_PADDED`` if there is none.
+
+        It is kept from when the part came; after a restart it takes reading the file once. Raises ``StorageError``.
+        """
+        path = self._path(job_id, number, _PADDED, party_id)
+        if path not in self._padded_digests:
+            if not path.exists():
+                return NOTHING_PADDED
+            digest = PaddedDigest()
+            for piece in read_pieces(path, _DIGEST_PIECE_BYTES):
+                digest.update(piece)
+            self._padded_digests[path] = digest.digest()
+        return self._padded_digests[path]
+
+    def padded_pieces(self, job_id: JobId, number: int, party_id: PartyId, bytes_per_piece: int) -> Iterator[bytes]:
+        """Yield a padded part that was committed in pieces, all but the last of ``bytes_per_piece``.
+
+        Raises:
+            StorageError: there is none, or it cannot be read.
+        """
+        return read_pieces(self._path(job_id, number, _PADDED, party_id), bytes_per_piece)
+
     def delete_job(self, job_id: JobId) -> None:
         """Delete all that was put for a job that has ended; a job without files is fine."""
+        folder = self._folder / job_id
+        for path in [path for path in self._padded_digests if path.is_relative_to(folder)]:
+            self._padded_digests.pop(path, None)
         try:
-            shutil.rmtree(self._folder / job_id)
+            shutil.rmtree(folder)
         except FileNotFoundError:
             return
         except OSError as cause:
-            raise StorageError(f"cannot delete {self._folder / job_id}: {cause.strerror}") from cause
+            raise StorageError(f"cannot delete {folder}: {cause.strerror}") from cause
 
     def _path(self, job_id: JobId, number: int, kind: str, party_id: PartyId) -> Path:
         return self._folder / job_id / str(number) / kind / party_id
@@ -73,20 +159,8 @@ class Spool:
             if _read(path) != data:
                 raise Equivocation(f"{party_id} sent two different {what} messages", culprits=(party_id,))
             return
-        self._make_folders(path.parent)
+        make_durable_folder(path.parent, self._folder)
         write_atomically(path, data, mode=PRIVATE)
-
-    def _make_folders(self, folder: Path) -> None:
-        """Create ``folder`` and what is missing above it, up to the spool, so that all of it survives a crash."""
-        if folder.is_dir():
-            return
-        if folder != self._folder:
-            self._make_folders(folder.parent)
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(folder.parent)
-        except OSError as cause:
-            raise StorageError(f"cannot create the folder {folder}: {cause.strerror}") from cause
 
 
 def _read(path: Path) -> bytes:

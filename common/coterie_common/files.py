@@ -6,12 +6,115 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from coterie_common.errors import ConfigurationError, StorageError
+from coterie_common.errors import ConfigurationError, StateError, StorageError
 
 PRIVATE = 0o600
 PUBLIC = 0o644
+
+
+class FileDraft:
+    """A file that is written piece by piece, and appears under its name as a whole or not at all.
+
+    ``discard`` may be called while ``write`` or ``sync`` runs on another thread; nothing else may run at the same time.
+
+    Args:
+        path: the target. Its folder must exist when the first piece comes.
+        mode: permission bits of the file, set before any byte is written.
+    """
+
+    def __init__(self, path: Path, *, mode: int = PUBLIC) -> None:
+        self._path = path
+        self._mode = mode
+        self._stream: BinaryIO | None = None
+        self._temporary: Path | None = None
+        self._discarded = False
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that were written."""
+        return self._size
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """Add the next piece.
+
+        Raises:
+            StorageError: the file system refused.
+            StateError: the draft was discarded.
+        """
+        if self._discarded:
+            raise self._called_off()
+        try:
+            stream = self._stream if self._stream is not None else self._begin()
+            stream.write(piece)
+        except OSError as cause:
+            raise self._refused(cause) from cause
+        except ValueError as cause:  # closed at this very moment
+            raise self._called_off() from cause
+        self._size += len(piece)
+
+    def sync(self) -> None:
+        """Make what was written durable, so that ``commit`` has little left to do; raises ``StorageError``."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        except OSError as cause:
+            raise self._refused(cause) from cause
+
+    def commit(self) -> None:
+        """Give the file its name, durably, in place of one that had it; without any piece, do nothing.
+
+        Raises:
+            StorageError: the file system refused; the old content is untouched.
+            StateError: the draft was discarded.
+        """
+        if self._discarded:
+            raise self._called_off()
+        if self._stream is None or self._temporary is None:
+            return
+        self.sync()
+        try:
+            self._stream.close()
+            os.replace(self._temporary, self._path)
+            self._stream = self._temporary = None
+            sync_folder(self._path.parent)
+        except OSError as cause:
+            raise self._refused(cause) from cause
+
+    def discard(self) -> None:
+        """Leave nothing behind of a draft that was not committed; after ``commit``, do nothing."""
+        self._discarded = True
+        self._remove()
+
+    def _begin(self) -> BinaryIO:
+        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+        self._temporary = Path(temporary)
+        self._stream = stream = os.fdopen(handle, "wb")
+        os.fchmod(handle, self._mode)
+        if self._discarded:  # meanwhile, by another thread, which may not have seen the file
+            self._remove()
+        return stream
+
+    def _remove(self) -> None:
+        # What could not be flushed is not wanted; the file goes first, so that nobody finds it whatever comes then.
+        with suppress(OSError):
+            if self._temporary is not None:
+                self._temporary.unlink(missing_ok=True)
+            if self._stream is not None:
+                self._stream.close()
+
+    def _called_off(self) -> StateError:
+        return StateError(f"the draft of {self._path} was discarded")
+
+    def _refused(self, cause: OSError) -> StorageError:
+        return StorageError(f"cannot write {self._path}: {cause.strerror}")
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
@@ -19,27 +122,41 @@ def write_atomically(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
 
     Args:
         path: the target; its folder must exist.
-        content: the whole new content.
+        content: the whole new content; may be empty.
         mode: permission bits of the file, set before any byte is written.
 
     Raises:
         StorageError: the file system refused; the old content is untouched.
     """
+    draft = FileDraft(path, mode=mode)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            os.fchmod(handle, mode)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        draft.write(content)
+        draft.commit()
+    finally:
+        draft.discard()
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what a crash left of drafts of ``path``, of which none may be under way; raises ``StorageError``."""
+    try:
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink(missing_ok=True)
     except OSError as cause:
-        raise StorageError(f"cannot write {path}: {cause.strerror}") from cause
+        raise StorageError(f"cannot clean {path.parent}: {cause.strerror}") from cause
+
+
+def read_pieces(path: Path, bytes_per_piece: int) -> Iterator[bytes]:
+    """Yield the content of a file of our own in pieces, all but the last of ``bytes_per_piece``.
+
+    Raises:
+        StorageError: missing or unreadable.
+    """
+    try:
+        with path.open("rb") as stream:
+            while piece := stream.read(bytes_per_piece):
+                yield piece
+    except OSError as cause:
+        raise StorageError(f"cannot read {path}: {cause.strerror}") from cause
 
 
 def sync_folder(folder: Path) -> None:
@@ -61,6 +178,23 @@ def make_private_folder(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as cause:
         raise ConfigurationError(f"cannot create the folder {path}: {cause.strerror}") from cause
+
+
+def make_durable_folder(path: Path, top: Path) -> None:
+    """Create ``path`` and what is missing above it, up to and with ``top``, so that all of it survives a crash.
+
+    Raises:
+        StorageError: the file system refused.
+    """
+    if path.is_dir():
+        return
+    if path != top:
+        make_durable_folder(path.parent, top)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(path.parent)
+    except OSError as cause:
+        raise StorageError(f"cannot create the folder {path}: {cause.strerror}") from cause
 
 
 def read_bytes(path: Path, what: str, *, most: int) -> bytes:

@@ -24,6 +24,7 @@ from coterie_party.connection import Connection, Endpoint
 from coterie_party.context import Context
 from coterie_party.coordinator import Coordinator
 from coterie_party.home import PartyMembership
+from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import POLICY_FILE_NAME, load_policy
 from coterie_party.store import MIGRATIONS, PartyStore
 
@@ -64,6 +65,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> No
         datasets=bind_datasets(root, config.datasets),
         policy=load_policy(root / POLICY_FILE_NAME),
         store=store,
+        padded=PaddedParts(root / "store" / "padded"),
         models=root / "models",
         random=random,
         clock=SystemClock(),

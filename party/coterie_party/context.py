@@ -20,6 +20,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.roster import Roster
 from coterie_common.randomness import RandomSource
 from coterie_party.bindings import BoundDataset
+from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Policy
 from coterie_party.store import PartyStore
 
@@ -40,6 +41,7 @@ class Context:
         datasets: data sets that the steward bound, by name.
         policy: what the steward allows.
         store: durable state; called on the ``writer`` thread only.
+        padded: padded parts of replies on disk.
         models: folder that delivered models go to.
         random: source of noise and nonces.
         clock: wall time.
@@ -56,6 +58,7 @@ class Context:
     datasets: Mapping[str, BoundDataset]
     policy: Policy
     store: PartyStore
+    padded: PaddedParts
     models: Path
     random: RandomSource
     clock: Clock

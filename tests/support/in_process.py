@@ -48,6 +48,7 @@ from coterie_common.wire.federation import (
 )
 from coterie_party.bindings import BoundDataset
 from coterie_party.coordinator import Coordinator as PartyCoordinator
+from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Budget, Policy
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import PartyStore
@@ -282,6 +283,7 @@ class InProcessFederation:
             datasets=datasets,
             policy=self.policies.get(party_id, self.policy),
             store=self.party_store(party_id),
+            padded=PaddedParts(home / "padded"),
             models=home / "models",
             random=OsRandom(),
             clock=SystemClock(),

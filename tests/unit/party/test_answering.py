@@ -48,6 +48,7 @@ def make_context(random: Any) -> Context:
         datasets={},
         policy=generous_policy(),
         store=nothing,
+        padded=nothing,
         models=Path(),
         random=random,
         clock=SystemClock(),
