@@ -94,16 +94,8 @@ def check_memory(context: Context, request: DecryptionRequest, state: PartyRound
         )
 
 
-def verify(
-    context: Context, request: DecryptionRequest, session_id: bytes | None, contribution_digest: bytes | None
-) -> VerifiedRequest:
+def verify(context: Context, request: DecryptionRequest, own: OwnKnowledge) -> VerifiedRequest:
     """Check a decryption request against what this party knows by itself; raises as ``verify_request``."""
-    own = OwnKnowledge(
-        party_id=context.party_id,
-        roster=context.roster,
-        session_id=session_id,
-        contribution_digest=contribution_digest,
-    )
     return verify_request(request, own, _sealing(context, request.fields))
 
 

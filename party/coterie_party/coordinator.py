@@ -22,25 +22,21 @@ import structlog
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import (
     AlreadyAnswered,
-    ConsentDenied,
     CoterieError,
     DataError,
     InternalError,
     PeerError,
     RefusedError,
-    StaleRound,
     StorageError,
     TransientError,
     UnexpectedMessage,
-    UnknownRound,
 )
 from coterie_common.identifiers import JobId
-from coterie_common.learning.agreement import PlannedJob, plan_job, round_quorum
+from coterie_common.learning.agreement import PlannedJob, plan_job
 from coterie_common.learning.dataset import Dataset
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
-    Decision,
     DecryptionRequest,
     JobEnd,
     JobOutcome,
@@ -53,19 +49,13 @@ from coterie_common.protocol.messages import (
     Welcome,
 )
 from coterie_common.protocol.reason import one_line
-from coterie_common.protocol.terms import JobTerms
-from coterie_common.protocol.verification.query import (
-    AcceptedJob,
-    verify_delivery,
-    verify_job_end,
-    verify_proposal,
-    verify_query,
-)
+from coterie_common.protocol.verification.query import verify_delivery, verify_job_end, verify_proposal, verify_query
 from coterie_common.protocol.verification.request import VerifiedRequest
 from coterie_common.wire.federation import party_message_from_wire, party_message_to_wire
 from coterie_party import answering
 from coterie_party import round as round_machine
 from coterie_party.context import Context
+from coterie_party.knowledge import accepted_job, own_knowledge, running_job
 from coterie_party.models import keep_model
 from coterie_party.policy import check_floors
 from coterie_party.proposals import reply_to
@@ -151,21 +141,9 @@ class Coordinator:
 
     async def _query(self, query: Query) -> None:
         fields = query.fields
-        job = await self._context.write(self._context.store.job, fields.job_id)
-        if job is None:
-            raise UnknownRound("this party was never asked about this job")
-        if job.decision is not Decision.ACCEPTED:
-            raise ConsentDenied("this party did not accept the job")
-        if job.outcome is not None:
-            raise StaleRound("the job has ended")
+        job = await running_job(self._context, fields.job_id)
         planned = self._plan(job)
-        accepted = AcceptedJob(
-            spec_digest=job.spec_digest,
-            terms=JobTerms.from_bytes(job.terms),
-            round_quorum=round_quorum(planned.spec, self._context.roster.parameters),
-            previous_cohort=await self._context.write(self._context.store.previous_cohort, job.job_id),
-            transcripts=await self._context.write(self._context.store.transcripts, job.job_id),
-        )
+        accepted = await accepted_job(self._context, job)
         verify_query(query, self._context.party_id, self._context.roster, accepted)
         check_floors(self._context.policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
         await self._context.compute(answering.check_ask, query, planned)
@@ -259,10 +237,8 @@ class Coordinator:
         await self._post(key, round_machine.ReplyComputed(reply))
 
     async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
-        state = self._rounds[key]
-        verified = await self._context.compute(
-            answering.verify, self._context, request, state.session_id, state.contribution_digest
-        )
+        own = await own_knowledge(self._context, request, self._rounds[key])
+        verified = await self._context.compute(answering.verify, self._context, request, own)
         await self._post(key, round_machine.RequestVerified(request, verified))
 
     async def _compute_partial(self, key: RoundKey) -> None:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Every check of a decryption request has an attack that it stops, and without the check the attack succeeds."""
+"""Every check of a decryption request has an attack that it stops, and without the check the attack succeeds.
+
+Where the victim's check is left out, everybody's is: a quorum then decrypts what passed, and the test shows what the
+attacker has from it. Replies hold no noise here, so that what is learnt can be told exactly.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,46 @@ import pytest
 
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.identity import SigningKey
+from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import CoterieError
-from coterie_common.protocol.messages import DecryptionRequest, KeyPart
-from coterie_common.protocol.verification.request import CHECKS, OwnKnowledge, VerifiedRequest, verify_request
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.messages import Contribution, DecryptionRequest, KeyPart
+from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.terms import JobTerms
+from coterie_common.protocol.transcript import transcript_digest
+from coterie_common.protocol.verification.check import Check
+from coterie_common.protocol.verification.query import AcceptedJob
+from coterie_common.protocol.verification.request import (
+    REQUEST_CHECKS,
+    OwnKnowledge,
+    RequestReceived,
+    VerifiedRequest,
+    verify_request,
+)
+from tests.support.dishonest import proven_key_part
 from tests.support.federation import Federation, digest_of, make_federation
+from tests.support.opening import decrypted, opened
 from tests.support.seeded_random import SeededRandom
+
+SECRET = [93, 4, 71, 17, 58, 26]
+"""The victim's exact reply."""
+
+PLAIN = [1, 2, 3, 4, 5, 6]
+"""What everybody else replies, unless an attack says otherwise."""
+
+ZERO = [0] * 6
+
+SHIFT = 256
+"""Bits by which a mauled copy is moved: more than the plaintext of a sum has."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What an attacker has parties asked to open, and what it reads from the sum if they do."""
+
+    request: DecryptionRequest
+    own: OwnKnowledge
+    gain: Callable[[VerifiedRequest], bool]
 
 
 @dataclass(frozen=True)
@@ -24,115 +63,308 @@ class Attack:
     name: str
     code: str
     culprits: tuple[str, ...]
-    make: Callable[[Federation], tuple[DecryptionRequest, OwnKnowledge]]
+    make: Callable[[Federation], Attempt]
+
+
+def replies(
+    federation: Federation, fields: SessionFields, values: list[int] | None = None, victim: list[int] | None = None
+) -> tuple[Contribution, ...]:
+    """Everybody's reply to one query; the first party is the victim."""
+    return tuple(
+        federation.contribution(p, fields.session_id, (victim or SECRET) if p == federation.parties[0] else values)
+        for p in federation.parties
+    )
+
+
+def knowledge(
+    federation: Federation, fields: SessionFields | None, contribution: Contribution | None = None, **changes: object
+) -> OwnKnowledge:
+    """What the victim knows, after it accepted a query (or none) and sent a contribution (or none)."""
+    own = OwnKnowledge(
+        party_id=federation.parties[0],
+        roster=federation.roster,
+        session_id=fields.session_id if fields else None,
+        contribution_digest=contribution.digest if contribution else None,
+    )
+    return replace(own, **changes)  # type: ignore[arg-type]  # names of its fields
 
 
 def honest(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
     fields = federation.fields()
-    contributions = tuple(federation.contribution(p, fields.session_id) for p in federation.parties)
-    own = OwnKnowledge(
-        party_id=federation.parties[0],
-        roster=federation.roster,
-        session_id=fields.session_id,
-        contribution_digest=contributions[0].digest,
-    )
-    return federation.request(fields, contributions), own
+    contributions = replies(federation, fields)
+    return federation.request(fields, contributions), knowledge(federation, fields, contributions[0])
 
 
-def another_roster(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
+def total(*vectors: list[int]) -> list[int]:
+    return [sum(column) for column in zip(*vectors, strict=True)]
+
+
+def another_roster(federation: Federation) -> Attempt:
+    """A forged roster names a lower quorum: who believed it sized the noise for a federation that there is not."""
     fields = federation.fields(roster_digest=digest_of("a roster of the aggregator's own"))
-    contributions = tuple(federation.contribution(p, fields.session_id) for p in federation.parties)
-    own = OwnKnowledge(
-        party_id=federation.parties[0], roster=federation.roster, session_id=None, contribution_digest=None
+    contributions = replies(federation, fields)[1:]
+    return Attempt(
+        federation.request(fields, contributions),
+        knowledge(federation, None),
+        lambda verified: opened(federation, verified) == total(*[PLAIN] * 4),
     )
-    return federation.request(fields, contributions[1:]), own
 
 
-def another_query(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
-    """The others answered a query that the victim never saw, while the victim answered another."""
-    _, own = honest(federation)
-    fields = federation.fields(body_digest=digest_of("a model on which everyone answers zero"))
-    contributions = tuple(federation.contribution(p, fields.session_id) for p in federation.parties[1:])
-    return federation.request(fields, contributions), own
-
-
-def unsigned(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
+def another_query(federation: Federation) -> Attempt:
+    """The victim answered one query; the others were sent another, without it in the cohort, and answered the same."""
     request, own = honest(federation)
-    outsider = SigningKey.generate(SeededRandom("outsider"))
-    return replace(request, signature=outsider.sign(Label.TRANSCRIPT_SIGNATURE, b"")), own
+    first = verify_request(request, own, federation.sealing())
+    fields = federation.fields(cohort=tuple(sorted(federation.parties[1:])))
+    contributions = replies(federation, fields)[1:]
+
+    def gain(verified: VerifiedRequest) -> bool:
+        # Two sums of one round: their difference is the victim's exact reply.
+        difference = zip(opened(federation, first), opened(federation, verified), strict=True)
+        return [more - less for more, less in difference] == SECRET
+
+    return Attempt(federation.request(fields, contributions), own, gain)
 
 
-def same_party_twice(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
-    """A quorum made of one colluder's many contributions."""
+def accepted(federation: Federation, **changes: object) -> AcceptedJob:
+    job = AcceptedJob(
+        spec_digest=digest_of("spec"),
+        terms=JobTerms((federation.terms(), federation.terms())),
+        round_quorum=federation.parameters.quorum,
+        previous_cohort=None,
+        transcripts={},
+    )
+    return replace(job, **changes)  # type: ignore[arg-type]  # names of its fields
+
+
+def opened_by_who_did_not_answer(federation: Federation, fields: SessionFields, **known: object) -> Attempt:
+    """A decryptor that saw no query of the round, but knows the job, helps to open what others were asked."""
+    contributions = replies(federation, fields)[1:]
+    return Attempt(
+        federation.request(fields, contributions),
+        knowledge(federation, None, **known),
+        lambda verified: opened(federation, verified) == total(*[PLAIN] * 4),
+    )
+
+
+def another_specification(federation: Federation) -> Attempt:
+    """To some the job was proposed as one thing, to others as another, under the same id."""
+    fields = federation.fields(spec_digest=digest_of("a specification with a tenth of the noise"))
+    return opened_by_who_did_not_answer(federation, fields, spec_digest=digest_of("spec"))
+
+
+def other_terms(federation: Federation) -> Attempt:
+    """Others were talked into less noise than this party accepted for the same job."""
+    terms = federation.terms()
+    assert terms.noise.variance is not None
+    fields = federation.fields(terms=replace(terms, noise=replace(terms.noise, variance=terms.noise.variance / 100)))
+    return opened_by_who_did_not_answer(federation, fields, spec_digest=digest_of("spec"), job=accepted(federation))
+
+
+def another_past(federation: Federation) -> Attempt:
+    """The round continues from a release that this party did not help to open, although it helped with that round."""
+    fields = federation.fields(round_number=2, previous_transcript=digest_of("a release that nobody made"))
+    job = accepted(federation, transcripts={1: digest_of("the release of round 1")})
+    return opened_by_who_did_not_answer(federation, fields, spec_digest=digest_of("spec"), job=job)
+
+
+def unsigned(federation: Federation) -> Attempt:
+    """A colluder that is not the aggregator chooses whose replies are opened."""
+    request, own = honest(federation)
+    outsider, chosen = SigningKey.generate(SeededRandom("outsider")), request.contributions[:4]
+    signature = outsider.sign(Label.TRANSCRIPT_SIGNATURE, transcript_digest(request.fields.session_id, chosen))
+    return Attempt(
+        replace(request, contributions=chosen, signature=signature),
+        own,
+        lambda verified: opened(federation, verified) == total(SECRET, *[PLAIN] * 3),
+    )
+
+
+def same_party_twice(federation: Federation) -> Attempt:
+    """A quorum made of one colluder's many contributions of nothing."""
     request, own = honest(federation)
     fields, colluder = request.fields, federation.parties[1]
-    many = tuple(federation.contribution(colluder, fields.session_id) for _ in range(4))
-    return federation.request(fields, (request.contributions[0], *many)), own
-
-
-def outside_cohort(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
-    cohort = tuple(sorted(federation.parties[:4]))
-    fields = federation.fields(cohort=cohort)
-    contributions = tuple(federation.contribution(p, fields.session_id) for p in federation.parties)
-    own = OwnKnowledge(
-        party_id=federation.parties[0],
-        roster=federation.roster,
-        session_id=fields.session_id,
-        contribution_digest=contributions[0].digest,
+    many = tuple(federation.contribution(colluder, fields.session_id, ZERO) for _ in range(4))
+    return Attempt(
+        federation.request(fields, (request.contributions[0], *many)),
+        own,
+        lambda verified: opened(federation, verified) == SECRET,
     )
-    return federation.request(fields, contributions), own
 
 
-def single_reply(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
+def outside_cohort(federation: Federation) -> Attempt:
+    """A colluder that was not asked takes the place of a party that did not reply, and says what it likes."""
+    fields = federation.fields(cohort=tuple(sorted(federation.parties[:4])))
+    contributions = list(replies(federation, fields))
+    contributions[4] = federation.contribution(federation.parties[4], fields.session_id, [50] * 6)
+    without_one = (*contributions[:3], contributions[4])
+    return Attempt(
+        federation.request(fields, without_one),
+        knowledge(federation, fields, contributions[0]),
+        lambda verified: opened(federation, verified) == total(SECRET, PLAIN, PLAIN, [50] * 6),
+    )
+
+
+def single_reply(federation: Federation) -> Attempt:
     request, own = honest(federation)
-    return federation.request(request.fields, request.contributions[:1]), own
+    return Attempt(
+        federation.request(request.fields, request.contributions[:1]),
+        own,
+        lambda verified: opened(federation, verified) == SECRET,
+    )
 
 
-def swapped_own_contribution(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
-    """Under the victim's id stands something that the victim signed, but did not send: its key was misused."""
+def lowered_quorum(federation: Federation) -> Attempt:
+    """The query itself named a quorum below the federation's; two colluders add nothing to the victim's reply."""
+    fields = federation.fields(round_quorum=3)
+    contributions = replies(federation, fields, ZERO)[:3]
+    return Attempt(
+        federation.request(fields, contributions),
+        knowledge(federation, fields, contributions[0]),
+        lambda verified: opened(federation, verified) == SECRET,
+    )
+
+
+def swapped_own_contribution(federation: Federation) -> Attempt:
+    """Under the victim's id stands something that the victim's key signed, but that it did not send in this round."""
     request, own = honest(federation)
-    forged = federation.contribution(own.party_id, request.fields.session_id, values=[0] * 6)
-    return federation.request(request.fields, (forged, *request.contributions[1:])), own
+    forged = federation.contribution(own.party_id, request.fields.session_id, [7] * 6)
+    return Attempt(
+        federation.request(request.fields, (forged, *request.contributions[1:])),
+        own,
+        lambda verified: opened(federation, verified) == total([7] * 6, *[PLAIN] * 4),
+    )
 
 
-def forged_member(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
-    """The aggregator makes a member's contribution itself: it has no member's key."""
+def never_sent(federation: Federation) -> Attempt:
+    """The same, to a party that sent nothing in this round."""
+    attempt = swapped_own_contribution(federation)
+    return replace(attempt, own=replace(attempt.own, contribution_digest=None))
+
+
+def forged_members(federation: Federation) -> Attempt:
+    """The aggregator makes the other members' contributions itself: nothing in them, proven, but it has no keys."""
+    fields = federation.fields()
+    victim, *others = replies(federation, fields, ZERO)
+    forged = tuple(replace(contribution, signature=bytes(64)) for contribution in others)
+    return Attempt(
+        federation.request(fields, (victim, *forged)),
+        knowledge(federation, fields, victim),
+        lambda verified: opened(federation, verified) == SECRET,
+    )
+
+
+def replies_to_another_query(federation: Federation) -> Attempt:
+    """The others answered zero to a query of their own, and stand beside the victim's reply to the real one."""
+    fields = federation.fields()
+    theirs = federation.fields(body_digest=digest_of("a model on which everyone answers zero"))
+    victim = federation.contribution(federation.parties[0], fields.session_id, SECRET)
+    others = []
+    for party_id in federation.parties[1:]:
+        answer = federation.contribution(party_id, theirs.session_id, ZERO)
+        # A proof names its session. That one is not enough: here colluders make proofs for both, sign for one.
+        proven = federation.contribution(party_id, fields.session_id, ZERO)
+        others.append(replace(proven, signature=answer.signature))
+    return Attempt(
+        federation.request(fields, (victim, *others)),
+        knowledge(federation, fields, victim),
+        lambda verified: opened(federation, verified) == SECRET,
+    )
+
+
+def too_many_ciphertexts(federation: Federation) -> Attempt:
+    """A colluder seals more than the terms say, and proves it: its contribution can be added to nobody's."""
     request, own = honest(federation)
-    forged = replace(request.contributions[4], signature=bytes(64))
-    return federation.request(request.fields, (*request.contributions[:4], forged)), own
+    colluder = federation.parties[1]
+    part = proven_key_part(federation, request.fields.session_id, colluder, (1, 2))
+    long = federation.signed(colluder, request.fields.session_id, part)
+
+    def gain(verified: VerifiedRequest) -> bool:
+        raise AssertionError("there is no sum")
+
+    return Attempt(
+        federation.request(request.fields, (request.contributions[0], long, *request.contributions[2:])), own, gain
+    )
 
 
-def inverted_copy(federation: Federation) -> tuple[DecryptionRequest, OwnKnowledge]:
-    """A colluder submits the inverse of the victim's ciphertexts, which would cancel the victim's reply."""
+def inverted_copy(federation: Federation) -> Attempt:
+    """A colluder submits the inverse of the victim's ciphertexts, and so takes the victim's reply and noise out."""
     request, own = honest(federation)
+
+    def gain(verified: VerifiedRequest) -> bool:
+        rest = federation.sealing().add([federation.sealing().check_ciphertexts(c.key_part) for c in others])
+        return decrypted(federation, verified.total) == decrypted(federation, rest)
+
+    others = request.contributions[2:]
+    mauled = mauled_copy(federation, request, -1)
+    return Attempt(federation.request(request.fields, (request.contributions[0], mauled, *others)), own, gain)
+
+
+def shifted_copy(federation: Federation) -> Attempt:
+    """A colluder moves the victim's plaintext out of the way of all others, where it can be read off."""
+    request, own = honest(federation)
+
+    def gain(verified: VerifiedRequest) -> bool:
+        (plaintext,) = decrypted(federation, verified.total)
+        return [int(v) for v in federation.sealing().open((plaintext >> SHIFT,), 1)] == SECRET
+
+    mauled = mauled_copy(federation, request, 1 << SHIFT)
+    contributions = (request.contributions[0], mauled, *request.contributions[2:])
+    return Attempt(federation.request(request.fields, contributions), own, gain)
+
+
+def mauled_copy(federation: Federation, request: DecryptionRequest, factor: int) -> Contribution:
+    """The victim's ciphertexts to a power, in the second party's name, beside the proof that was for the original."""
     victim, colluder = request.contributions[0], federation.parties[1]
     key = federation.dealing.key.public_key
-    inverted = tuple(key.multiply(key.check(c), -1).to_bytes() for c in victim.key_part.ciphertexts)
-    key_part = KeyPart(ciphertexts=inverted, proof=victim.key_part.proof)
-    mauled = federation.contribution(colluder, request.fields.session_id, key_part=key_part)
-    return federation.request(request.fields, (victim, mauled, *request.contributions[2:])), own
+    powers = tuple(key.multiply(key.check(c), factor).to_bytes() for c in victim.key_part.ciphertexts)
+    key_part = KeyPart(ciphertexts=powers, proof=victim.key_part.proof)
+    return federation.contribution(colluder, request.fields.session_id, key_part=key_part)
 
 
 ATTACKS = (
     Attack(1, "another roster", "parameter-mismatch", (), another_roster),
     Attack(2, "another query", "equivocation", (), another_query),
-    Attack(3, "not signed by the aggregator", "invalid-signature", (), unsigned),
-    Attack(4, "the same party twice", "parameter-mismatch", (), same_party_twice),
-    Attack(5, "outside the cohort", "not-in-cohort", ("party-5",), outside_cohort),
-    Attack(6, "a single reply", "quorum-too-small", (), single_reply),
-    Attack(7, "swapped own contribution", "equivocation", (), swapped_own_contribution),
-    Attack(8, "a forged member", "invalid-signature", ("party-5",), forged_member),
-    Attack(9, "an inverted copy", "invalid-proof", ("party-2",), inverted_copy),
+    Attack(3, "another specification", "equivocation", (), another_specification),
+    Attack(3, "other terms", "parameter-mismatch", (), other_terms),
+    Attack(3, "another past", "equivocation", (), another_past),
+    Attack(4, "not signed by the aggregator", "invalid-signature", (), unsigned),
+    Attack(5, "the same party twice", "parameter-mismatch", (), same_party_twice),
+    Attack(6, "outside the cohort", "not-in-cohort", ("party-5",), outside_cohort),
+    Attack(7, "a single reply", "quorum-too-small", (), single_reply),
+    Attack(7, "a lowered quorum", "quorum-too-small", (), lowered_quorum),
+    Attack(8, "swapped own contribution", "equivocation", (), swapped_own_contribution),
+    Attack(8, "own contribution that was never sent", "equivocation", (), never_sent),
+    Attack(9, "forged members", "invalid-signature", ("party-2",), forged_members),
+    Attack(9, "replies to another query", "invalid-signature", ("party-2",), replies_to_another_query),
+    Attack(10, "too many ciphertexts", "malformed-message", ("party-2",), too_many_ciphertexts),
+    Attack(11, "an inverted copy", "invalid-proof", ("party-2",), inverted_copy),
+    Attack(11, "a shifted copy", "invalid-proof", ("party-2",), shifted_copy),
 )
+
+
+def take_as_they_are(v: RequestReceived) -> None:
+    """Stands where the form would be checked: ciphertexts must come from somewhere."""
+    key = make_federation().dealing.key.public_key
+    v.ciphertexts = [
+        tuple(Ciphertext(int.from_bytes(c, "big"), key) for c in contribution.key_part.ciphertexts)
+        for contribution in v.request.contributions
+    ]
+
+
+def checks_without(number: int) -> tuple[Check[RequestReceived], ...]:
+    if number == 10:
+        lenient = Check(10, "taken as they are", take_as_they_are)
+        return tuple(lenient if check.number == 10 else check for check in REQUEST_CHECKS)
+    return tuple(check for check in REQUEST_CHECKS if check.number != number)
 
 
 def test_verify_request_of_honest_round_opens_the_sum_of_all() -> None:
     federation = make_federation()
     request, own = honest(federation)
     verified = verify_request(request, own, federation.sealing())
-    assert isinstance(verified, VerifiedRequest)
     assert verified.contributors == 5
     assert verified.session_id == request.fields.session_id
+    assert opened(federation, verified) == total(SECRET, *[PLAIN] * 4)
 
 
 def test_verify_request_without_own_reply_is_accepted() -> None:
@@ -140,6 +372,23 @@ def test_verify_request_without_own_reply_is_accepted() -> None:
     request, own = honest(federation)
     late = federation.request(request.fields, request.contributions[1:])
     verified = verify_request(late, own, federation.sealing())
+    assert verified.contributors == 4
+
+
+@pytest.mark.parametrize("known", ["nothing", "the job", "what it accepted", "another job"])
+def test_verify_request_by_who_did_not_answer_is_accepted(known: str) -> None:
+    federation = make_federation()
+    request, own = honest(federation)
+    changes: dict[str, object] = {
+        "nothing": {},
+        "the job": {"spec_digest": digest_of("spec")},
+        "what it accepted": {"spec_digest": digest_of("spec"), "job": accepted(federation)},
+        "another job": {},
+    }[known]  # type: ignore[assignment]  # of mixed values
+    fields = request.fields if known != "another job" else federation.fields(job_id=JobId("job-2"))
+    contributions = replies(federation, fields)[1:]
+    own = knowledge(federation, None, **changes)
+    verified = verify_request(federation.request(fields, contributions), own, federation.sealing())
     assert verified.contributors == 4
 
 
@@ -153,24 +402,44 @@ def test_verify_request_of_another_key_epoch_is_refused() -> None:
     assert refusal.value.code == "parameter-mismatch"
 
 
+def test_cohort_that_grew_is_refused_by_who_was_asked_earlier_and_did_not_answer() -> None:
+    federation = make_federation()
+    four = tuple(sorted(federation.parties[:4]))
+    job = accepted(federation, previous_cohort=four)
+    fields = federation.fields(round_number=2, previous_transcript=digest_of("round 1"))
+    attempt = opened_by_who_did_not_answer(federation, fields, spec_digest=digest_of("spec"), job=job)
+    with pytest.raises(CoterieError) as refusal:
+        verify_request(attempt.request, attempt.own, federation.sealing())
+    assert refusal.value.code == "not-in-cohort"
+
+
 def test_checks_are_numbered_in_order_and_each_has_an_attack() -> None:
-    assert [check.number for check in CHECKS] == [attack.check for attack in ATTACKS] == list(range(1, len(CHECKS) + 1))
+    numbers = [check.number for check in REQUEST_CHECKS]
+    assert numbers == list(range(1, len(REQUEST_CHECKS) + 1))
+    assert {attack.check for attack in ATTACKS} == set(numbers)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_attack_is_refused_with_code_and_culprit(attack: Attack) -> None:
     federation = make_federation()
-    request, own = attack.make(federation)
+    attempt = attack.make(federation)
     with pytest.raises(CoterieError) as refusal:
-        verify_request(request, own, federation.sealing())
+        verify_request(attempt.request, attempt.own, federation.sealing())
     assert refusal.value.code == attack.code
-    assert refusal.value.culprits == attack.culprits
+    assert refusal.value.culprits == tuple(map(PartyId, attack.culprits))
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.check != 10], ids=lambda attack: attack.name)
 def test_attack_without_its_check_succeeds(attack: Attack) -> None:
     federation = make_federation()
-    request, own = attack.make(federation)
-    others = tuple(check for check in CHECKS if check.number != attack.check)
-    verified = verify_request(request, own, federation.sealing(), others)
-    assert verified.contributors == len(request.contributions)
+    attempt = attack.make(federation)
+    verified = verify_request(attempt.request, attempt.own, federation.sealing(), checks_without(attack.check))
+    assert attempt.gain(verified)
+
+
+def test_contribution_of_another_form_would_stop_the_round_with_nobody_to_blame() -> None:
+    federation = make_federation()
+    attempt = too_many_ciphertexts(federation)
+    # Its proof is right, for more than was asked: nothing else names the culprit.
+    with pytest.raises(ValueError, match="zip"):
+        verify_request(attempt.request, attempt.own, federation.sealing(), checks_without(10))

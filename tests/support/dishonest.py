@@ -28,22 +28,33 @@ def mauled_reply(federation: Federation, reply: EncryptedReply) -> EncryptedRepl
 
 def overflowing_reply(federation: Federation, reply: EncryptedReply) -> EncryptedReply:
     """Plaintexts far beyond what a packed vector can be, with a proof that the sender knows them."""
-    encryptor, key = federation.encryptor, federation.dealing.key.public_key
     count = len(reply.contribution.key_part.ciphertexts)
-    plaintexts = (key.plaintext_modulus // 2,) * count
+    plaintexts = (federation.dealing.key.public_key.plaintext_modulus // 2,) * count
+    part = proven_key_part(federation, reply.session_id, reply.contribution.party_id, plaintexts)
+    return signed_reply(federation, reply, part)
+
+
+def proven_key_part(
+    federation: Federation,
+    session_id: bytes,
+    party_id: PartyId,
+    plaintexts: tuple[int, ...],
+    padded_part_digest: bytes = NOTHING_PADDED,
+) -> KeyPart:
+    """Whatever plaintexts, with a proof that the sender knows them."""
+    encryptor, key = federation.encryptor, federation.dealing.key.public_key
     nonces = tuple(encryptor.draw_nonce(federation.random) for _ in plaintexts)
     ciphertexts = tuple(map(encryptor.encrypt, plaintexts, nonces))
     statement = plaintext_knowledge.Statement(
-        session_id=reply.session_id,
-        party_id=reply.contribution.party_id,
+        session_id=session_id,
+        party_id=party_id,
         public_key=key,
-        padded_digest=NOTHING_PADDED,
+        padded_digest=padded_part_digest,
         ciphertexts=ciphertexts,
     )
     witness = plaintext_knowledge.Witness(plaintexts=plaintexts, nonces=nonces)
     proof = plaintext_knowledge.prove(statement, witness, encryptor, federation.random).to_bytes(key)
-    part = KeyPart(ciphertexts=tuple(c.to_bytes() for c in ciphertexts), proof=proof)
-    return signed_reply(federation, reply, part)
+    return KeyPart(ciphertexts=tuple(c.to_bytes() for c in ciphertexts), proof=proof)
 
 
 def signed_partial(

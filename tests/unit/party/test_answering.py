@@ -20,6 +20,7 @@ from coterie_common.protocol.messages import EncryptedReply, Query
 from coterie_common.protocol.session import body_digest
 from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial
+from coterie_common.protocol.verification.request import OwnKnowledge
 from coterie_party import answering
 from coterie_party.context import Context
 from tests.support.federation import make_federation
@@ -77,6 +78,15 @@ def exact_counts() -> list[int]:
     rows = rows_of(0)
     outlooks = [sum(row["outlook"] == name for row in rows) for name in ("sunny", "rain", "clouds")]
     return [len(rows), *outlooks, *(sum(row["play"] == name for row in rows) for name in ("no", "yes"))]
+
+
+def own_knowledge(session_id: bytes | None, contribution_digest: bytes) -> OwnKnowledge:
+    return OwnKnowledge(
+        party_id=PARTY,
+        roster=FEDERATION.roster,
+        session_id=session_id,
+        contribution_digest=contribution_digest,
+    )
 
 
 def test_answer_without_noise_seals_exactly_what_the_algorithm_counts(tmp_path: Path) -> None:
@@ -151,7 +161,7 @@ def test_partial_decryption_of_the_verified_sum_is_accepted_and_opens_it(tmp_pat
     contributions = tuple(FEDERATION.contribution(p, fields.session_id, [4] * 6) for p in FEDERATION.parties)
     request = FEDERATION.request(fields, contributions)
     context = make_context(SeededRandom("partial"))
-    verified = answering.verify(context, request, fields.session_id, contributions[0].digest)
+    verified = answering.verify(context, request, own_knowledge(fields.session_id, contributions[0].digest))
     values = {}
     for index, party_id in enumerate(FEDERATION.parties[:4], start=1):
         own = replace(
@@ -177,5 +187,6 @@ def test_verify_goes_by_what_the_party_knows_itself() -> None:
     fields = FEDERATION.fields()
     contributions = tuple(FEDERATION.contribution(p, fields.session_id) for p in FEDERATION.parties)
     context = make_context(SeededRandom("verify"))
+    request = FEDERATION.request(fields, contributions[:3])
     with pytest.raises(QuorumTooSmall):
-        answering.verify(context, FEDERATION.request(fields, contributions[:3]), None, contributions[0].digest)
+        answering.verify(context, request, own_knowledge(None, contributions[0].digest))

@@ -1,20 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Verifying one contribution: by the aggregator when it arrives, by every party before it opens a sum."""
+"""Verifying one contribution: by the aggregator when it arrives, by every party before it opens a sum.
+
+Of a reply every check is a numbered entry of ``REPLY_CHECKS``, cheap ones first; its sender is the culprit of whichever
+fails, provably from check 5 on: what the later ones look at bears its signature.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
 
 from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import MalformedMessage, NotInCohort, ParameterMismatch, PeerError
-from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, EncryptedReply, padded_digest
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import Contribution, EncryptedReply, padded_digest
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.verification.check import Check, run_checks
+
+
+@dataclass(slots=True, kw_only=True)
+class ReplyReceived:
+    """A reply as it came, and the round that it is for.
+
+    Attributes:
+        reply: as it came.
+        fields: of the query that the aggregator sent.
+        roster: in force.
+        sealing: for the terms of the round.
+        ciphertexts: of its key part, once their form was checked.
+    """
+
+    reply: EncryptedReply
+    fields: SessionFields
+    roster: Roster
+    sealing: Sealing
+    ciphertexts: tuple[Ciphertext, ...] = ()
 
 
 def verify_reply(
-    reply: EncryptedReply, fields: SessionFields, roster: Roster, sealing: DirectSealing
+    reply: EncryptedReply,
+    fields: SessionFields,
+    roster: Roster,
+    sealing: Sealing,
+    checks: tuple[Check[ReplyReceived], ...] | None = None,
 ) -> tuple[Ciphertext, ...]:
     """Check a whole reply at the aggregator and return its ciphertexts.
 
@@ -23,27 +57,15 @@ def verify_reply(
         fields: of the query that the aggregator sent.
         roster: in force.
         sealing: for the terms of the round.
+        checks: ``REPLY_CHECKS``; tests of the checks themselves pass fewer.
 
     Raises:
         PeerError: one of the numbered checks fails; the sender is the culprit.
     """
-    contribution = reply.contribution
-    try:
-        # 1. It answers this query.
-        if reply.session_id != fields.session_id:
-            raise ParameterMismatch("the reply answers another query")
-        # 2. The sender was asked.
-        if contribution.party_id not in fields.cohort:
-            raise NotInCohort("the sender of the reply is not in the cohort")
-        # 3. The padded part is what the contribution names, and there is none where the sealing is direct.
-        if reply.padded or padded_digest(reply.padded) != contribution.padded_digest:
-            raise MalformedMessage("the padded part of the reply is not what its contribution names")
-        # 4. The contribution itself.
-        verify_signature(contribution, reply.session_id, roster)
-        return verify_sealing(contribution, reply.session_id, sealing)
-    except PeerError as error:
-        error.culprits = (contribution.party_id,)
-        raise
+    received = ReplyReceived(reply=reply, fields=fields, roster=roster, sealing=sealing)
+    with blaming(reply.contribution.party_id):
+        run_checks(REPLY_CHECKS if checks is None else checks, received)
+    return received.ciphertexts
 
 
 def verify_signature(contribution: Contribution, session_id: bytes, roster: Roster) -> None:
@@ -54,32 +76,38 @@ def verify_signature(contribution: Contribution, session_id: bytes, roster: Rost
         MalformedMessage: the digest of the padded part has a wrong length.
         InvalidSignature: not signed by that party for this session.
     """
-    if len(contribution.padded_digest) != DIGEST_BYTES:
-        raise MalformedMessage("the digest of the padded part has a wrong length", culprits=(contribution.party_id,))
-    member = roster.member(contribution.party_id)
-    label, items = Contribution.signed_items(
-        session_id, member.party_id, contribution.key_part.digest, contribution.padded_digest
-    )
-    try:
+    with blaming(contribution.party_id):
+        if len(contribution.padded_digest) != DIGEST_BYTES:
+            raise MalformedMessage("the digest of the padded part has a wrong length")
+        member = roster.member(contribution.party_id)
+        label, items = Contribution.signed_items(
+            session_id, member.party_id, contribution.key_part.digest, contribution.padded_digest
+        )
         member.verify_key.verify(contribution.signature, label, *items)
-    except PeerError as error:
-        error.culprits = (contribution.party_id,)
-        raise
 
 
-def verify_sealing(contribution: Contribution, session_id: bytes, sealing: DirectSealing) -> tuple[Ciphertext, ...]:
-    """Check ciphertexts and proof of a contribution whose signature holds, and return the ciphertexts.
+def check_form(contribution: Contribution, sealing: Sealing) -> tuple[Ciphertext, ...]:
+    """Check the form of a contribution whose signature holds, and return its ciphertexts.
 
     Raises:
-        MalformedMessage: wrong number or length of ciphertexts or proof.
+        MalformedMessage: wrong number or length of ciphertexts, or a padded part where the terms have none.
         InvalidCiphertext: out of range or no unit.
+    """
+    with blaming(contribution.party_id):
+        sealing.check_padded_digest(contribution.padded_digest)
+        return sealing.check_ciphertexts(contribution.key_part)
+
+
+def verify_knowledge(
+    contribution: Contribution, ciphertexts: tuple[Ciphertext, ...], session_id: bytes, sealing: Sealing
+) -> None:
+    """Check the proof of plaintext knowledge of a contribution whose form was checked.
+
+    Raises:
+        MalformedMessage: the proof has not the one possible length.
         InvalidProof: the party does not know what it encrypted.
     """
-    try:
-        # A padded part beside a direct sealing would be signed for, but belong to no sum.
-        if contribution.padded_digest != NOTHING_PADDED:
-            raise MalformedMessage("a directly sealed contribution has a padded part")
-        ciphertexts = sealing.check_ciphertexts(contribution.key_part)
+    with blaming(contribution.party_id):
         sealing.verify_knowledge(
             ciphertexts,
             contribution.key_part.proof,
@@ -87,7 +115,55 @@ def verify_sealing(contribution: Contribution, session_id: bytes, sealing: Direc
             contribution.party_id,
             contribution.padded_digest,
         )
+
+
+@contextmanager
+def blaming(party_id: PartyId) -> Iterator[None]:
+    """Name the sender of what is checked inside as the culprit of every error of a peer."""
+    try:
+        yield
     except PeerError as error:
-        error.culprits = (contribution.party_id,)
+        error.culprits = (party_id,)
         raise
-    return ciphertexts
+
+
+def _session(v: ReplyReceived) -> None:
+    if v.reply.session_id != v.fields.session_id:
+        raise ParameterMismatch("the reply answers another query")
+
+
+def _cohort(v: ReplyReceived) -> None:
+    if v.reply.contribution.party_id not in v.fields.cohort:
+        raise NotInCohort("the sender of the reply is not in the cohort")
+
+
+def _padded_size(v: ReplyReceived) -> None:
+    v.sealing.check_padded(len(v.reply.padded))
+
+
+def _padded_content(v: ReplyReceived) -> None:
+    if padded_digest(v.reply.padded) != v.reply.contribution.padded_digest:
+        raise MalformedMessage("the padded part of the reply is not what its contribution names")
+
+
+def _signature(v: ReplyReceived) -> None:
+    verify_signature(v.reply.contribution, v.reply.session_id, v.roster)
+
+
+def _form(v: ReplyReceived) -> None:
+    v.ciphertexts = check_form(v.reply.contribution, v.sealing)
+
+
+def _knowledge(v: ReplyReceived) -> None:
+    verify_knowledge(v.reply.contribution, v.ciphertexts, v.reply.session_id, v.sealing)
+
+
+REPLY_CHECKS: Final[tuple[Check[ReplyReceived], ...]] = (
+    Check(1, "answers this query", _session),
+    Check(2, "the sender was asked", _cohort),
+    Check(3, "the padded part is as long as the terms say, empty where sealed directly", _padded_size),
+    Check(4, "the padded part is the one that the contribution names", _padded_content),
+    Check(5, "signed by its sender for this session", _signature),
+    Check(6, "the exact number of ciphertexts, each in range and a unit; a padded part only if there is one", _form),
+    Check(7, "the sender knows what it encrypted", _knowledge),
+)

@@ -5,13 +5,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.crypto.threshold import ThresholdPublicKey
-from coterie_common.errors import MalformedMessage, ParameterMismatch, PeerError
+from coterie_common.errors import MalformedMessage, ParameterMismatch
 from coterie_common.protocol.messages import JobProposal, JobReply, ModelReceipt, PartialDecryption
 from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.verification.check import Check, run_checks
+from coterie_common.protocol.verification.contribution import blaming
 
 
 def verify_job_reply(reply: JobReply, proposal: JobProposal, roster: Roster) -> None:
@@ -30,6 +34,29 @@ def verify_job_reply(reply: JobReply, proposal: JobProposal, roster: Roster) -> 
     roster.member(reply.party_id).verify_key.verify(reply.signature, label, *items)
 
 
+@dataclass(slots=True, kw_only=True)
+class PartialReceived:
+    """A partial decryption as it came, and what it is of.
+
+    Attributes:
+        partial: as it came.
+        session_id: of the round.
+        transcript_digest: of the transcript that was fixed.
+        total: the ciphertexts of the sum.
+        key: the threshold key.
+        roster: in force.
+        values: of the partial decryption, once their form was checked.
+    """
+
+    partial: PartialDecryption
+    session_id: bytes
+    transcript_digest: bytes
+    total: tuple[Ciphertext, ...]
+    key: ThresholdPublicKey
+    roster: Roster
+    values: tuple[int, ...] = ()
+
+
 def verify_partial(
     partial: PartialDecryption,
     session_id: bytes,
@@ -37,6 +64,7 @@ def verify_partial(
     total: Sequence[Ciphertext],
     key: ThresholdPublicKey,
     roster: Roster,
+    checks: tuple[Check[PartialReceived], ...] | None = None,
 ) -> tuple[int, ...]:
     """Check one partial decryption of a transcript and return its values.
 
@@ -47,38 +75,22 @@ def verify_partial(
         total: the ciphertexts of the sum.
         key: the threshold key.
         roster: in force.
+        checks: ``PARTIAL_CHECKS``; tests of the checks themselves pass fewer.
 
     Raises:
         PeerError: one of the numbered checks fails; the sender is the culprit, provably once check 2 passed.
     """
-    try:
-        # 1. It is for this transcript.
-        if (partial.session_id, partial.transcript_digest) != (session_id, transcript_digest):
-            raise ParameterMismatch("the partial decryption is of another transcript")
-        # 2. The sender signed it.
-        member = roster.member(partial.party_id)
-        label, items = PartialDecryption.signed_items(
-            session_id, transcript_digest, partial.party_id, partial.values, partial.proof
-        )
-        member.verify_key.verify(partial.signature, label, *items)
-        # 3. One unit of the ciphertext group per ciphertext.
-        if len(partial.values) != len(total):
-            raise MalformedMessage(f"{len(partial.values)} partial decryptions instead of {len(total)}")
-        values = tuple(key.public_key.check(value).value for value in partial.values)
-        # 4. The proof that the member's own key share made them.
-        statement = partial_decryption.Statement(
-            session_id=session_id,
-            transcript_digest=transcript_digest,
-            index=member.index,
-            key=key,
-            ciphertexts=tuple(total),
-            partials=values,
-        )
-        partial_decryption.verify(statement, partial_decryption.Proof.from_bytes(key, partial.proof))
-    except PeerError as error:
-        error.culprits = (partial.party_id,)
-        raise
-    return values
+    received = PartialReceived(
+        partial=partial,
+        session_id=session_id,
+        transcript_digest=transcript_digest,
+        total=tuple(total),
+        key=key,
+        roster=roster,
+    )
+    with blaming(partial.party_id):
+        run_checks(PARTIAL_CHECKS if checks is None else checks, received)
+    return received.values
 
 
 def verify_receipt(receipt: ModelReceipt, model_digest: bytes, roster: Roster) -> None:
@@ -92,3 +104,42 @@ def verify_receipt(receipt: ModelReceipt, model_digest: bytes, roster: Roster) -
         raise ParameterMismatch("the receipt is for another model", culprits=(receipt.party_id,))
     label, items = ModelReceipt.signed_items(receipt.job_id, receipt.party_id, receipt.model_digest)
     roster.member(receipt.party_id).verify_key.verify(receipt.signature, label, *items)
+
+
+def _transcript(v: PartialReceived) -> None:
+    if (v.partial.session_id, v.partial.transcript_digest) != (v.session_id, v.transcript_digest):
+        raise ParameterMismatch("the partial decryption is of another transcript")
+
+
+def _signature(v: PartialReceived) -> None:
+    member = v.roster.member(v.partial.party_id)
+    label, items = PartialDecryption.signed_items(
+        v.partial.session_id, v.partial.transcript_digest, member.party_id, v.partial.values, v.partial.proof
+    )
+    member.verify_key.verify(v.partial.signature, label, *items)
+
+
+def _form(v: PartialReceived) -> None:
+    if len(v.partial.values) != len(v.total):
+        raise MalformedMessage(f"{len(v.partial.values)} partial decryptions instead of {len(v.total)}")
+    v.values = tuple(v.key.public_key.check(value).value for value in v.partial.values)
+
+
+def _proof(v: PartialReceived) -> None:
+    statement = partial_decryption.Statement(
+        session_id=v.partial.session_id,
+        transcript_digest=v.partial.transcript_digest,
+        index=v.roster.member(v.partial.party_id).index,
+        key=v.key,
+        ciphertexts=v.total,
+        partials=v.values,
+    )
+    partial_decryption.verify(statement, partial_decryption.Proof.from_bytes(v.key, v.partial.proof))
+
+
+PARTIAL_CHECKS: Final[tuple[Check[PartialReceived], ...]] = (
+    Check(1, "of the transcript that was fixed", _transcript),
+    Check(2, "signed by its sender for that transcript", _signature),
+    Check(3, "one unit of the ciphertext group for each ciphertext of the sum", _form),
+    Check(4, "the sender's own key share made it", _proof),
+)

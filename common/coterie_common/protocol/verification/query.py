@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party checks of a job's proposal and of each query before it computes anything."""
+"""What a party checks of a job's proposal and of each query before it computes anything.
+
+Of a query every check is a numbered entry of ``QUERY_CHECKS``, cheap ones first. That its steward's policy allows it,
+and that the ledger can afford it, was decided on the proposal and is not in here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from coterie_common.errors import (
     Equivocation,
@@ -18,8 +23,9 @@ from coterie_common.identifiers import PartyId
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.messages import JobEnd, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.session import body_digest
-from coterie_common.protocol.terms import JobTerms
+from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.protocol.terms import JobTerms, RoundTerms
+from coterie_common.protocol.verification.check import Check, run_checks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,60 +60,6 @@ def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
     roster.aggregator.verify_key.verify(proposal.signature, label, *items)
 
 
-def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob) -> None:
-    """Check a query against roster, accepted job and earlier rounds.
-
-    Args:
-        query: as it came.
-        own_id: of the party that checks.
-        roster: in force.
-        job: what this party accepted.
-
-    Raises:
-        ParameterMismatch, NotInCohort, UnknownRound, MalformedMessage, InvalidSignature, Equivocation: the
-            aggregator asks something else than what was agreed on.
-        QuorumTooSmall, NoiseInsufficient: the release would hold too few replies or too little honest noise.
-    """
-    fields = query.fields
-    # 1. Roster and key epoch in force.
-    if fields.roster_digest != roster.digest() or fields.key_epoch != roster.key_epoch:
-        raise ParameterMismatch("the query was made under another roster or key epoch")
-    # 2. The aggregator signed the session id, which covers everything below.
-    label, items = Query.signed_items(fields.session_id)
-    roster.aggregator.verify_key.verify(query.signature, label, *items)
-    # 3. The body is the one that the session id names.
-    if body_digest(query.body) != fields.body_digest:
-        raise MalformedMessage("the body of the query is not the one that its fields name")
-    # 4. The job is the accepted one.
-    if fields.spec_digest != job.spec_digest:
-        raise Equivocation("the query names another specification than the job that this party accepted")
-    # 5. The round is planned and its terms are the accepted ones.
-    if fields.round_number > len(job.terms.rounds):
-        raise UnknownRound(f"the job has {len(job.terms.rounds)} rounds, the query is for round {fields.round_number}")
-    terms = job.terms.rounds[fields.round_number - 1]
-    if fields.terms != terms.shortened(fields.terms.encoding.length):
-        raise ParameterMismatch("the terms of the query are not those that this party accepted for the round")
-    # 6. The cohort: members, this party among them, never growing.
-    for party_id in fields.cohort:
-        roster.member(party_id)
-    if own_id not in fields.cohort:
-        raise NotInCohort("this party is not in the cohort of the query")
-    if job.previous_cohort is not None and not set(fields.cohort) <= set(job.previous_cohort):
-        raise NotInCohort("the cohort of the query has members that an earlier round of the job did not have")
-    # 7. The quorum is the job's, at least the federation's, and the noise is sized for it. The cohort is no smaller.
-    shares = roster.parameters.honest_shares(fields.round_quorum)
-    if fields.round_quorum != job.round_quorum:
-        raise ParameterMismatch(f"the quorum of the query is {fields.round_quorum}, that of the job {job.round_quorum}")
-    if terms.noise.placement is Placement.DISTRIBUTED and terms.noise.shares > shares:
-        raise NoiseInsufficient(
-            f"the noise is divided by {terms.noise.shares} although only {shares} honest shares are guaranteed"
-        )
-    # 8. It continues from the release that this party helped to open.
-    seen = job.transcripts.get(fields.round_number - 1)
-    if seen is not None and seen != fields.previous_transcript:
-        raise Equivocation("the query continues from another release than the one that this party helped to open")
-
-
 def verify_delivery(delivery: ModelDelivery, roster: Roster) -> None:
     """Check that the aggregator signed this model; raises ``InvalidSignature``."""
     label, items = ModelDelivery.signed_items(delivery.job_id, delivery.model)
@@ -118,3 +70,158 @@ def verify_job_end(end: JobEnd, roster: Roster) -> None:
     """Check that the aggregator ended this job; raises ``InvalidSignature``."""
     label, items = JobEnd.signed_items(end.job_id, end.outcome, end.reason)
     roster.aggregator.verify_key.verify(end.signature, label, *items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a round asks, beside what was agreed on.
+
+    Attributes:
+        fields: what the session id covers.
+        roster: in force.
+        job: what this party accepted.
+    """
+
+    fields: SessionFields
+    roster: Roster
+    job: AcceptedJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryReceived(Asked):
+    """A query as it came, and who checks it.
+
+    Attributes:
+        query: with ``fields``.
+        own_id: of the party that checks.
+    """
+
+    query: Query
+    own_id: PartyId
+
+
+def verify_query(
+    query: Query,
+    own_id: PartyId,
+    roster: Roster,
+    job: AcceptedJob,
+    checks: tuple[Check[QueryReceived], ...] | None = None,
+) -> None:
+    """Check a query against roster, accepted job and earlier rounds.
+
+    Args:
+        query: as it came.
+        own_id: of the party that checks.
+        roster: in force.
+        job: what this party accepted.
+        checks: ``QUERY_CHECKS``; tests of the checks themselves pass fewer.
+
+    Raises:
+        ParameterMismatch, NotInCohort, UnknownRound, MalformedMessage, InvalidSignature, Equivocation: the
+            aggregator asks something else than what was agreed on.
+        QuorumTooSmall, NoiseInsufficient: the release would hold too few replies or too little honest noise.
+    """
+    received = QueryReceived(fields=query.fields, roster=roster, job=job, query=query, own_id=own_id)
+    run_checks(QUERY_CHECKS if checks is None else checks, received)
+
+
+def verify_fields(fields: SessionFields, roster: Roster, job: AcceptedJob) -> None:
+    """Check what others were asked in a job that this party accepted; raises as ``verify_query``."""
+    run_checks(_FIELD_CHECKS, Asked(fields=fields, roster=roster, job=job))
+
+
+def _roster(v: QueryReceived) -> None:
+    if v.fields.roster_digest != v.roster.digest() or v.fields.key_epoch != v.roster.key_epoch:
+        raise ParameterMismatch("the query was made under another roster or key epoch")
+
+
+def _signature(v: QueryReceived) -> None:
+    # The session id covers everything that is checked below.
+    label, items = Query.signed_items(v.fields.session_id)
+    v.roster.aggregator.verify_key.verify(v.query.signature, label, *items)
+
+
+def _body(v: QueryReceived) -> None:
+    if body_digest(v.query.body) != v.fields.body_digest:
+        raise MalformedMessage("the body of the query is not the one that its fields name")
+
+
+def _own_place(v: QueryReceived) -> None:
+    if v.own_id not in v.fields.cohort:
+        raise NotInCohort("this party is not in the cohort of the query")
+
+
+def _specification(v: Asked) -> None:
+    if v.fields.spec_digest != v.job.spec_digest:
+        raise Equivocation("the query names another specification than the job that this party accepted")
+
+
+def _round(v: Asked) -> None:
+    if v.fields.round_number > len(v.job.terms.rounds):
+        raise UnknownRound(
+            f"the job has {len(v.job.terms.rounds)} rounds, the query is for round {v.fields.round_number}"
+        )
+
+
+def _terms(v: Asked) -> None:
+    if v.fields.terms != _agreed_terms(v).shortened(v.fields.terms.encoding.length):
+        raise ParameterMismatch("the terms of the query are not those that this party accepted for the round")
+
+
+def _members(v: Asked) -> None:
+    for party_id in v.fields.cohort:
+        v.roster.member(party_id)
+
+
+def _never_growing(v: Asked) -> None:
+    if v.job.previous_cohort is not None and not set(v.fields.cohort) <= set(v.job.previous_cohort):
+        raise NotInCohort("the cohort of the query has members that an earlier round of the job did not have")
+
+
+def _quorum(v: Asked) -> None:
+    v.roster.parameters.honest_shares(v.fields.round_quorum)
+    if v.fields.round_quorum != v.job.round_quorum:
+        raise ParameterMismatch(
+            f"the quorum of the query is {v.fields.round_quorum}, that of the job {v.job.round_quorum}"
+        )
+
+
+def _noise(v: Asked) -> None:
+    # From the roster and this party's own view of the job, never from what the message says of shares.
+    shares = v.roster.parameters.honest_shares(v.job.round_quorum)
+    noise = _agreed_terms(v).noise
+    if noise.placement is Placement.DISTRIBUTED and noise.shares > shares:
+        raise NoiseInsufficient(
+            f"the noise is divided by {noise.shares} although only {shares} honest shares are guaranteed"
+        )
+
+
+def _continuation(v: Asked) -> None:
+    seen = v.job.transcripts.get(v.fields.round_number - 1)
+    if seen is not None and seen != v.fields.previous_transcript:
+        raise Equivocation("the query continues from another release than the one that this party helped to open")
+
+
+def _agreed_terms(v: Asked) -> RoundTerms:
+    # A round beyond the plan is refused by its own check; what is not planned has no terms to compare with.
+    return v.job.terms.rounds[min(v.fields.round_number, len(v.job.terms.rounds)) - 1]
+
+
+_FIELD_CHECKS: Final[tuple[Check[Asked], ...]] = (
+    Check(5, "of the specification that this party accepted for the job", _specification),
+    Check(6, "for a round of the job's plan", _round),
+    Check(7, "under the terms that this party accepted for the round: sealing, encoding, noise, sensitivity", _terms),
+    Check(8, "the cohort consists of members of the roster", _members),
+    Check(9, "the cohort has nobody whom an earlier round of the job did not have", _never_growing),
+    Check(10, "the quorum is the job's, at least the federation's, at most the cohort", _quorum),
+    Check(11, "the noise is sized by the honest shares that quorum and roster guarantee", _noise),
+    Check(12, "continues from the release that this party helped to open, if it did", _continuation),
+)
+
+QUERY_CHECKS: Final[tuple[Check[QueryReceived], ...]] = (
+    Check(1, "made under the roster and key epoch in force", _roster),
+    Check(2, "signed by the aggregator over the recomputed session id", _signature),
+    Check(3, "the body is the one that the session id names", _body),
+    Check(4, "this party is in the cohort", _own_place),
+    *_FIELD_CHECKS,
+)

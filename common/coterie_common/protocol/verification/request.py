@@ -2,25 +2,26 @@
 # Copyright The Coterie authors
 """What a party checks before it helps to open a sum. Here it relies on nothing that the aggregator says.
 
-Every check is a numbered entry of ``CHECKS``: a function of the request and of what the party itself knows, which
-raises. They run in order, cheap ones first; nothing is recorded or decrypted unless all pass.
+Every check is a numbered entry of ``REQUEST_CHECKS``: a function of the request and of what the party itself knows,
+which raises. They run in order, cheap ones first; nothing is recorded or decrypted unless all pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final
 
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import Equivocation, NotInCohort, ParameterMismatch, PeerError, QuorumTooSmall
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.transcript import transcript_digest
-from coterie_common.protocol.verification.contribution import verify_sealing, verify_signature
+from coterie_common.protocol.verification.check import Check, run_checks
+from coterie_common.protocol.verification.contribution import check_form, verify_knowledge, verify_signature
+from coterie_common.protocol.verification.query import AcceptedJob, verify_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,33 +33,40 @@ class OwnKnowledge:
         roster: in force, verified under the pinned founder's key.
         session_id: that it accepted for this job and round; ``None`` if it never saw the query.
         contribution_digest: of what it sent; ``None`` if it sent nothing.
+        spec_digest: of the specification that this job was first proposed with; ``None`` if it never was.
+        job: what it accepted for the job; ``None`` if it did not.
     """
 
     party_id: PartyId
     roster: Roster
     session_id: bytes | None
     contribution_digest: bytes | None
+    spec_digest: bytes | None = None
+    job: AcceptedJob | None = None
 
 
 @dataclass(slots=True)
-class _Verification:
+class RequestReceived:
+    """A decryption request as it came, and what the party knows.
+
+    Attributes:
+        request: as it came.
+        own: what this party knows.
+        sealing: for the terms that the request names.
+        session_id: recomputed.
+        ciphertexts: of every contribution, once their form was checked.
+    """
+
     request: DecryptionRequest
     own: OwnKnowledge
-    sealing: DirectSealing
-    session_id: bytes = b""
+    sealing: Sealing
+    session_id: bytes
     ciphertexts: list[tuple[Ciphertext, ...]] = field(default_factory=list)
 
     @property
     def transcript_digest(self) -> bytes:
+        """Recomputed from the contributions as they came."""
         return transcript_digest(self.session_id, self.request.contributions)
-
-
-class Check(NamedTuple):
-    """One numbered check."""
-
-    number: int
-    says: str
-    run: Callable[[_Verification], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,10 @@ class VerifiedRequest:
 
 
 def verify_request(
-    request: DecryptionRequest, own: OwnKnowledge, sealing: DirectSealing, checks: tuple[Check, ...] | None = None
+    request: DecryptionRequest,
+    own: OwnKnowledge,
+    sealing: Sealing,
+    checks: tuple[Check[RequestReceived], ...] | None = None,
 ) -> VerifiedRequest:
     """Run all checks and multiply the ciphertexts.
 
@@ -87,21 +98,19 @@ def verify_request(
         request: as it came.
         own: what this party knows.
         sealing: for the terms that the request names.
-        checks: ``CHECKS``; tests of the checks themselves pass fewer.
+        checks: ``REQUEST_CHECKS``; tests of the checks themselves pass fewer.
 
     Raises:
         PeerError: the first check that fails, with culprits where a member is to blame.
-        QuorumTooSmall: fewer contributors than round quorum or federation demand.
+        QuorumTooSmall, NoiseInsufficient: fewer contributors than round quorum or federation demand, or too little
+            honest noise.
     """
-    verification = _Verification(request, own, sealing, request.fields.session_id)
-    for check in CHECKS if checks is None else checks:
-        check.run(verification)
-    if len(verification.ciphertexts) != len(request.contributions):
-        verification.ciphertexts = [sealing.check_ciphertexts(c.key_part) for c in request.contributions]
+    received = RequestReceived(request, own, sealing, request.fields.session_id)
+    run_checks(REQUEST_CHECKS if checks is None else checks, received)
     return VerifiedRequest(
-        session_id=verification.session_id,
-        transcript_digest=verification.transcript_digest,
-        total=sealing.add(verification.ciphertexts),
+        session_id=received.session_id,
+        transcript_digest=received.transcript_digest,
+        total=sealing.add(received.ciphertexts),
         contributors=len(request.contributions),
     )
 
@@ -130,30 +139,38 @@ def shows_forgotten_reply(
     return False
 
 
-def _roster(v: _Verification) -> None:
+def _roster(v: RequestReceived) -> None:
     if v.request.fields.roster_digest != v.own.roster.digest():
         raise ParameterMismatch("the decryption request was made under another roster")
     if v.request.fields.key_epoch != v.own.roster.key_epoch:
         raise ParameterMismatch("the decryption request is for another key epoch")
 
 
-def _session(v: _Verification) -> None:
+def _session(v: RequestReceived) -> None:
     if v.own.session_id is not None and v.session_id != v.own.session_id:
         raise Equivocation("the decryption request is for another query than the one this party accepted for the round")
 
 
-def _aggregator_signature(v: _Verification) -> None:
+def _job(v: RequestReceived) -> None:
+    if v.own.spec_digest is not None and v.request.fields.spec_digest != v.own.spec_digest:
+        raise Equivocation("the decryption request names another specification than the job was proposed with")
+    # What it accepted itself passed these checks already, before later rounds could be seen.
+    if v.own.job is not None and v.own.session_id is None:
+        verify_fields(v.request.fields, v.own.roster, v.own.job)
+
+
+def _aggregator_signature(v: RequestReceived) -> None:
     label, items = DecryptionRequest.signed_items(v.transcript_digest)
     v.own.roster.aggregator.verify_key.verify(v.request.signature, label, *items)
 
 
-def _distinct_members(v: _Verification) -> None:
+def _distinct_members(v: RequestReceived) -> None:
     indices = [v.own.roster.member(c.party_id).index for c in v.request.contributions]
     if any(later <= earlier for earlier, later in pairwise(indices)):
         raise ParameterMismatch("the contributors are not distinct members in the order of the roster")
 
 
-def _cohort(v: _Verification) -> None:
+def _cohort(v: RequestReceived) -> None:
     cohort = v.request.fields.cohort
     for party_id in cohort:
         v.own.roster.member(party_id)
@@ -162,7 +179,7 @@ def _cohort(v: _Verification) -> None:
         raise NotInCohort("a contributor is not in the cohort of the round", culprits=strangers)
 
 
-def _quorum(v: _Verification) -> None:
+def _quorum(v: RequestReceived) -> None:
     round_quorum = v.request.fields.round_quorum
     v.own.roster.parameters.honest_shares(round_quorum)
     if len(v.request.contributions) < round_quorum:
@@ -171,29 +188,36 @@ def _quorum(v: _Verification) -> None:
         )
 
 
-def _own_contribution(v: _Verification) -> None:
+def _own_contribution(v: RequestReceived) -> None:
     for contribution in v.request.contributions:
         if contribution.party_id == v.own.party_id and contribution.digest != v.own.contribution_digest:
             raise Equivocation("the contribution under this party's own id is not what it sent for this round")
 
 
-def _signatures(v: _Verification) -> None:
+def _signatures(v: RequestReceived) -> None:
     for contribution in v.request.contributions:
         verify_signature(contribution, v.session_id, v.own.roster)
 
 
-def _sealing(v: _Verification) -> None:
-    v.ciphertexts = [verify_sealing(c, v.session_id, v.sealing) for c in v.request.contributions]
+def _forms(v: RequestReceived) -> None:
+    v.ciphertexts = [check_form(c, v.sealing) for c in v.request.contributions]
 
 
-CHECKS: tuple[Check, ...] = (
+def _knowledge(v: RequestReceived) -> None:
+    for contribution, ciphertexts in zip(v.request.contributions, v.ciphertexts, strict=True):
+        verify_knowledge(contribution, ciphertexts, v.session_id, v.sealing)
+
+
+REQUEST_CHECKS: Final[tuple[Check[RequestReceived], ...]] = (
     Check(1, "made under the roster and key epoch in force", _roster),
     Check(2, "for the query that this party accepted, if it accepted one", _session),
-    Check(3, "signed by the aggregator over the recomputed transcript", _aggregator_signature),
-    Check(4, "contributors are distinct members of the roster, in its order", _distinct_members),
-    Check(5, "cohort and contributors are members; contributors are in the cohort", _cohort),
-    Check(6, "at least the round's quorum, which is at least the federation's", _quorum),
-    Check(7, "under its own id exactly what this party sent, or nothing", _own_contribution),
-    Check(8, "every contribution signed by its party for this session", _signatures),
-    Check(9, "every key part has the exact form and a proof of plaintext knowledge", _sealing),
+    Check(3, "of the job as it was proposed to this party, if it was, and within what it accepted", _job),
+    Check(4, "signed by the aggregator over the recomputed transcript", _aggregator_signature),
+    Check(5, "contributors are distinct members of the roster, in its order", _distinct_members),
+    Check(6, "cohort and contributors are members; contributors are in the cohort", _cohort),
+    Check(7, "at least the round's quorum, which is at least the federation's", _quorum),
+    Check(8, "under its own id exactly what this party sent, or nothing", _own_contribution),
+    Check(9, "every contribution signed by its party for this session", _signatures),
+    Check(10, "every key part has the exact number of ciphertexts, each in range and a unit", _forms),
+    Check(11, "every contributor knows what it encrypted", _knowledge),
 )

@@ -9,7 +9,12 @@ import pytest
 
 from coterie_common.errors import CoterieError
 from coterie_common.protocol.messages import EncryptedReply, KeyPart
-from coterie_common.protocol.verification.contribution import verify_reply, verify_sealing, verify_signature
+from coterie_common.protocol.verification.contribution import (
+    REPLY_CHECKS,
+    check_form,
+    verify_reply,
+    verify_signature,
+)
 from tests.support.federation import digest_of, make_federation
 
 FEDERATION = make_federation()
@@ -72,9 +77,9 @@ BAD = [
     ),
     Bad(3, "padded part that nobody signed", "malformed-message", lambda: replace(REPLY, padded=b"x")),
     Bad(3, "padded part of a direct sealing", "malformed-message", lambda: replace(resealed_padded(), padded=b"x")),
-    Bad(3, "named padded part is missing", "malformed-message", lambda: resealed(CONTRIBUTION.key_part, b"x")),
+    Bad(4, "named padded part is missing", "malformed-message", lambda: resealed(CONTRIBUTION.key_part, b"x")),
     Bad(
-        4,
+        5,
         "signature of another session",
         "invalid-signature",
         lambda: FEDERATION.reply(
@@ -82,22 +87,22 @@ BAD = [
         ),
     ),
     Bad(
-        4,
+        5,
         "no signature",
         "invalid-signature",
         lambda: FEDERATION.reply(replace(CONTRIBUTION, signature=bytes(64)), SESSION),
     ),
-    Bad(4, "no ciphertext", "malformed-message", with_ciphertexts),
-    Bad(4, "a ciphertext too many", "malformed-message", lambda: with_ciphertexts(FIRST, FIRST)),
-    Bad(4, "a ciphertext cut short", "invalid-ciphertext", lambda: with_ciphertexts(FIRST[1:])),
-    Bad(4, "zero", "invalid-ciphertext", lambda: with_ciphertexts(number(0))),
-    Bad(4, "no unit", "invalid-ciphertext", lambda: with_ciphertexts(number(KEY.modulus))),
-    Bad(4, "beyond the modulus", "invalid-ciphertext", lambda: with_ciphertexts(number(KEY.ciphertext_modulus + 1))),
-    Bad(4, "an inverted ciphertext", "invalid-proof", inverted),
-    Bad(4, "a copy of another party", "invalid-proof", of_another),
-    Bad(4, "a copy of another session", "invalid-proof", of_another_session),
+    Bad(6, "no ciphertext", "malformed-message", with_ciphertexts),
+    Bad(6, "a ciphertext too many", "malformed-message", lambda: with_ciphertexts(FIRST, FIRST)),
+    Bad(6, "a ciphertext cut short", "invalid-ciphertext", lambda: with_ciphertexts(FIRST[1:])),
+    Bad(6, "zero", "invalid-ciphertext", lambda: with_ciphertexts(number(0))),
+    Bad(6, "no unit", "invalid-ciphertext", lambda: with_ciphertexts(number(KEY.modulus))),
+    Bad(6, "beyond the modulus", "invalid-ciphertext", lambda: with_ciphertexts(number(KEY.ciphertext_modulus + 1))),
+    Bad(7, "an inverted ciphertext", "invalid-proof", inverted),
+    Bad(7, "a copy of another party", "invalid-proof", of_another),
+    Bad(7, "a copy of another session", "invalid-proof", of_another_session),
     Bad(
-        4,
+        7,
         "a proof cut short",
         "malformed-message",
         lambda: resealed(replace(CONTRIBUTION.key_part, proof=PROOF[:-1])),
@@ -127,7 +132,9 @@ def test_reply_with_one_thing_wrong_names_its_sender(bad: Bad) -> None:
 
 
 def test_every_numbered_check_is_exercised() -> None:
-    assert {bad.check for bad in BAD} == {1, 2, 3, 4}
+    numbers = [check.number for check in REPLY_CHECKS]
+    assert numbers == list(range(1, len(REPLY_CHECKS) + 1))
+    assert {bad.check for bad in BAD} == set(numbers)
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
@@ -145,9 +152,9 @@ def test_signature_of_somebody_who_is_no_member_raises() -> None:
     assert refusal.value.code == "not-in-cohort"
 
 
-def test_sealing_with_a_padded_part_that_belongs_to_no_sum_is_malformed() -> None:
+def test_form_with_a_padded_part_that_belongs_to_no_sum_is_malformed() -> None:
     padded = FEDERATION.signed(SENDER, SESSION, CONTRIBUTION.key_part, b"x")
     with pytest.raises(CoterieError) as refusal:
-        verify_sealing(padded, SESSION, SEALING)
+        check_form(padded, SEALING)
     assert refusal.value.code == "malformed-message"
     assert refusal.value.culprits == (SENDER,)

@@ -16,6 +16,7 @@ from coterie_common.privacy.noise import NoiseTerms, Placement
 from coterie_common.protocol.messages import JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.query import (
+    QUERY_CHECKS,
     AcceptedJob,
     verify_delivery,
     verify_job_end,
@@ -89,24 +90,24 @@ BAD = [
         lambda f: replace(second(), signature=f.query().signature),
     ),
     Bad(3, "another body", "malformed-message", lambda f: replace(f.query(), body=b'{"length":5}')),
-    Bad(4, "another specification", "equivocation", lambda f: f.query(spec_digest=digest_of("other spec"))),
+    Bad(5, "another specification", "equivocation", lambda f: f.query(spec_digest=digest_of("other spec"))),
     Bad(
-        5,
+        6,
         "a round beyond the plan",
         "unknown-round",
         lambda f: f.query(round_number=3, previous_transcript=ROUND_1),
     ),
-    Bad(5, "less noise", "parameter-mismatch", other_noise),
-    Bad(5, "another scale", "parameter-mismatch", other_scale),
-    Bad(5, "terms of another round", "malformed-message", lambda f: f.query(terms=f.terms(9))),
-    Bad(6, "a stranger in the cohort", "not-in-cohort", lambda f: f.query(cohort=(*COHORT, STRANGER))),
-    Bad(6, "a cohort without this party", "not-in-cohort", lambda f: f.query(cohort=COHORT[1:])),
-    Bad(6, "a cohort that grew", "not-in-cohort", lambda f: second(), accepted(previous_cohort=COHORT[:4])),
-    Bad(7, "quorum below the federation's", "quorum-too-small", lambda f: f.query(round_quorum=3)),
-    Bad(7, "quorum below the job's", "parameter-mismatch", lambda f: f.query(), accepted(round_quorum=5)),
-    Bad(7, "quorum above the job's", "parameter-mismatch", lambda f: f.query(round_quorum=5)),
+    Bad(7, "less noise", "parameter-mismatch", other_noise),
+    Bad(7, "another scale", "parameter-mismatch", other_scale),
+    Bad(7, "terms of another round", "malformed-message", lambda f: f.query(terms=f.terms(9))),
+    Bad(8, "a stranger in the cohort", "not-in-cohort", lambda f: f.query(cohort=(*COHORT, STRANGER))),
+    Bad(4, "a cohort without this party", "not-in-cohort", lambda f: f.query(cohort=COHORT[1:])),
+    Bad(9, "a cohort that grew", "not-in-cohort", lambda f: second(), accepted(previous_cohort=COHORT[:4])),
+    Bad(10, "quorum below the federation's", "quorum-too-small", lambda f: f.query(round_quorum=3)),
+    Bad(10, "quorum below the job's", "parameter-mismatch", lambda f: f.query(), accepted(round_quorum=5)),
+    Bad(10, "quorum above the job's", "parameter-mismatch", lambda f: f.query(round_quorum=5)),
     Bad(
-        7,
+        11,
         "noise for more shares than are honest",
         "noise-insufficient",
         lambda f: f.query(terms=FOUR_SHARES),
@@ -114,7 +115,7 @@ BAD = [
         accepted(terms=JobTerms((FOUR_SHARES,))),
     ),
     Bad(
-        8,
+        12,
         "another release to continue from",
         "equivocation",
         lambda f: second(previous_transcript=digest_of("another release")),
@@ -131,7 +132,16 @@ def test_query_with_one_thing_wrong_raises_with_its_code(bad: Bad) -> None:
 
 
 def test_every_numbered_check_is_exercised() -> None:
-    assert {bad.check for bad in BAD} == set(range(1, 9))
+    numbers = [check.number for check in QUERY_CHECKS]
+    assert numbers == list(range(1, len(QUERY_CHECKS) + 1))
+    assert {bad.check for bad in BAD} == set(numbers)
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_query_with_one_thing_wrong_passes_without_its_check(bad: Bad) -> None:
+    # Nothing else would have caught it.
+    others = tuple(check for check in QUERY_CHECKS if check.number != bad.check)
+    verify_query(bad.make(FEDERATION), OWN, FEDERATION.roster, bad.job, others)
 
 
 @pytest.mark.parametrize(
