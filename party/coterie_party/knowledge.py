@@ -56,4 +56,5 @@ async def own_knowledge(context: Context, request: DecryptionRequest, state: Par
         contribution_digest=state.contribution_digest,
         spec_digest=job.spec_digest if job else None,
         job=await accepted_job(context, job) if job and job.decision is Decision.ACCEPTED else None,
+        random=context.random,
     )

@@ -85,6 +85,7 @@ def knowledge(
         roster=federation.roster,
         session_id=fields.session_id if fields else None,
         contribution_digest=contribution.digest if contribution else None,
+        random=federation.random,
     )
     return replace(own, **changes)  # type: ignore[arg-type]  # names of its fields
 

@@ -35,7 +35,8 @@ def product_of_powers(bases: Sequence[int], exponents: Sequence[int], modulus: i
         buckets: dict[int, mpz] = {}
         for number, exponent in zip(numbers, exponents, strict=True):
             digit = exponent >> shift & mask
-            buckets[digit] = buckets[digit] * number % m if digit in buckets else number
+            if digit:
+                buckets[digit] = buckets[digit] * number % m if digit in buckets else number
         running, total = mpz(1), mpz(1)
         for digit in range(mask, 0, -1):
             if digit in buckets:

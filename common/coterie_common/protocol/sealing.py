@@ -46,6 +46,23 @@ class SealedVector:
     padded_digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class KnowledgeClaim:
+    """What a party claims to know the plaintexts of.
+
+    Attributes:
+        party_id: who claims.
+        ciphertexts: of its key part.
+        proof: of its key part.
+        padded_digest: of the padded part that its contribution names.
+    """
+
+    party_id: PartyId
+    ciphertexts: tuple[Ciphertext, ...]
+    proof: bytes
+    padded_digest: bytes
+
+
 class Sealing(ABC):
     """How the vectors of one round are sealed, added and opened."""
 
@@ -91,7 +108,7 @@ class Sealing(ABC):
             raise MalformedMessage(
                 f"a key part has {len(key_part.ciphertexts)} ciphertexts instead of {self._packing.plaintexts}"
             )
-        return tuple(map(self._key.check, key_part.ciphertexts))
+        return self._key.check_all(key_part.ciphertexts)
 
     def check_padded_digest(self, digest: bytes) -> None:
         """Raise ``MalformedMessage`` where a contribution names a padded part that the terms have not, or names none.
@@ -125,6 +142,31 @@ class Sealing(ABC):
         parsed = plaintext_knowledge.Proof.from_bytes(self._key, proof)
         statement = self._statement(session_id, party_id, ciphertexts, padded_part_digest)
         plaintext_knowledge.verify(statement, parsed, self._encryptor)
+
+    def verify_knowledge_together(
+        self, claims: Sequence[KnowledgeClaim], session_id: bytes, random: RandomSource
+    ) -> None:
+        """Check the proofs of many key parts of one session at the price of a few.
+
+        Args:
+            claims: one of each party.
+            session_id: of the round.
+            random: source of this verifier's weights; see ``plaintext_knowledge.verify_together``.
+
+        Raises:
+            MalformedMessage, InvalidProof: one of them is not what ``verify_knowledge`` accepts; its party is the
+                culprit.
+        """
+        pairs = []
+        for claim in claims:
+            try:
+                proof = plaintext_knowledge.Proof.from_bytes(self._key, claim.proof)
+            except MalformedMessage as error:
+                error.culprits = (claim.party_id,)
+                raise
+            statement = self._statement(session_id, claim.party_id, claim.ciphertexts, claim.padded_digest)
+            pairs.append((statement, proof))
+        plaintext_knowledge.verify_together(pairs, self._encryptor, random)
 
     def add(self, contributions: Sequence[tuple[Ciphertext, ...]]) -> tuple[Ciphertext, ...]:
         """Return the ciphertexts of the sum of at least one contribution."""

@@ -86,6 +86,7 @@ def own_knowledge(session_id: bytes | None, contribution_digest: bytes) -> OwnKn
         roster=FEDERATION.roster,
         session_id=session_id,
         contribution_digest=contribution_digest,
+        random=FEDERATION.random,
     )
 
 

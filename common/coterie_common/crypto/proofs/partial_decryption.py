@@ -9,7 +9,11 @@ X^z = a·Y^e and v^z = b·v_i^e.
 - The witness is s_i itself, below N^{s+1}: r has (s+1)·|N| + 256 bits, 128 for the challenge and 128 for hiding. A
   nonce sized for anything shorter leaks the share.
 - Weights absorb the whole statement, the challenge also X, Y and the commitments.
-- Squares: C_k^4 and c_k^2 lie in the cyclic group of squares, where the logarithms are unique.
+- Squares: C_k^4 and c_k^2 lie in the cyclic group of squares, where the logarithms are unique. A partial decryption may
+  have the other sign; combining raises it to an even power.
+- Soundness: the order of a square has no prime factor below |N|/2 − 1 bits, N being a product of safe primes. Of values
+  made with another exponent than s_i, one challenge in 2^128 can be answered, and one weight in 2^128 hides one of them
+  behind the others: whoever computes q hashes passes with probability at most 2q·2^-128.
 
 Source: Shoup, EUROCRYPT 2000, proof of correctness; Damgård and Jurik, PKC 2001; batching with small exponents:
 Bellare, Garay and Rabin, EUROCRYPT '98.
@@ -30,6 +34,7 @@ from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, S
 from coterie_common.randomness import RandomSource
 
 _CHALLENGE_BITS: Final = 128
+_WEIGHT_BITS: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,11 @@ def verify(statement: Statement, proof: Proof) -> None:
     Raises:
         InvalidProof: with the number of the failed check; the culprit is the party with the statement's index.
     """
+    _verify(statement, proof, _CHALLENGE_BITS, _WEIGHT_BITS)
+
+
+def _verify(statement: Statement, proof: Proof, challenge_bits: int, weight_bits: int) -> None:
+    """Check a proof; tests of the soundness error shorten challenge and weights."""
     key = statement.key.public_key
     modulus = mpz(key.ciphertext_modulus)
     # 1. One value per ciphertext.
@@ -154,8 +164,8 @@ def verify(statement: Statement, proof: Proof) -> None:
     # 4. The response is no longer than an honest one can be.
     if not 0 <= proof.response < 1 << (nonce_bits(statement.key) + 1):
         raise _invalid(statement, 4, "the response is out of range")
-    x, y = _batched(statement)
-    e = _challenge(statement, x, y, proof.commitment_x, proof.commitment_v)
+    x, y = _batched(statement, weight_bits)
+    e = _challenge(statement, x, y, proof.commitment_x, proof.commitment_v, challenge_bits)
     bases = [x, statement.key.verification_base]
     x_power, v_power = powmod_base_list(bases, proof.response, modulus)
     # 5. The verification key has the logarithm that the response answers for.
@@ -171,19 +181,24 @@ def nonce_bits(key: ThresholdPublicKey) -> int:
     return (key.public_key.s + 1) * key.public_key.key_bits + PROOF_NONCE_BITS
 
 
-def _batched(statement: Statement) -> tuple[int, int]:
+def _batched(statement: Statement, weight_bits: int = _WEIGHT_BITS) -> tuple[int, int]:
     modulus = statement.key.public_key.ciphertext_modulus
-    count = len(statement.ciphertexts)
-    size = _CHALLENGE_BITS // 8
-    digest = tuple_hash(Label.PARTIAL_DECRYPTION_WEIGHT, *statement.items(), digest_bytes=size * count)
-    weights = [int.from_bytes(digest[size * k : size * (k + 1)], "big") for k in range(count)]
+    weights = _weights(statement, weight_bits)
     x = product_of_powers([ciphertext.value for ciphertext in statement.ciphertexts], weights, modulus)
     y = product_of_powers(statement.partials, weights, modulus)
     return int(powmod(x, 4 * statement.key.delta, modulus)), int(powmod(y, 2, modulus))
 
 
-def _challenge(statement: Statement, x: int, y: int, a: int, b: int) -> int:
-    return challenge(Label.PARTIAL_DECRYPTION_PROOF, *statement.items(), x, y, a, b, bits=_CHALLENGE_BITS)
+def _weights(statement: Statement, bits: int = _WEIGHT_BITS) -> list[int]:
+    size = _WEIGHT_BITS // 8
+    count = len(statement.ciphertexts)
+    digest = tuple_hash(Label.PARTIAL_DECRYPTION_WEIGHT, *statement.items(), digest_bytes=size * count)
+    return [int.from_bytes(digest[size * k : size * (k + 1)], "big") >> (_WEIGHT_BITS - bits) for k in range(count)]
+
+
+def _challenge(statement: Statement, x: int, y: int, a: int, b: int, bits: int = _CHALLENGE_BITS) -> int:
+    full = challenge(Label.PARTIAL_DECRYPTION_PROOF, *statement.items(), x, y, a, b, bits=_CHALLENGE_BITS)
+    return full >> (_CHALLENGE_BITS - bits)
 
 
 def _sizes(key: ThresholdPublicKey) -> tuple[int, int, int]:

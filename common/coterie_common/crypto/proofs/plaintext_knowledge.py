@@ -6,23 +6,35 @@ Without it a party could submit another's ciphertext, inverted or mauled, and ca
 covers all ciphertexts of a contribution and is bound to session, party and padded part.
 
 A Schnorr proof made non-interactive, batched: A = (1+N)^u · h_s^w, challenges e_k, z = u + Σ e_k·M_k mod N^s,
-y = w + Σ e_k·α_k over the integers; A · ∏ C_k^{e_k} = (1+N)^z · h_s^y.
+y = w + Σ e_k·α_k over the integers. It holds if D = A · ∏ C_k^{e_k} · (1+N)^{−z} · h_s^{−y} has D² = 1.
 
 - The challenges absorb parameters, statement and commitment; each ciphertext has a challenge of its own.
 - y hides the nonces because w is longer by 256 bits and the number of ciphertexts: 128 bits are the challenge's, the
   rest is the statistical distance 2^-128.
+- Soundness: two proofs with one commitment that differ in e_k only, by d, give C_k^{2d} = (1+N)^{2Δz} · h_s^{2Δy}.
+  As 2d has an inverse modulo N^s, the plaintext of C_k is Δz/d, known to the prover. Whoever does not know it passes
+  with probability 2^-128 per hash computed.
+- Squares: modulo N^{s+1} the only elements of small order have order 2, ±1 and two more that nobody finds who cannot
+  factor N; every other order has a prime factor of |N|/2 − 1 bits or more, N being a product of safe primes. D = −1 is
+  easily made, by proving with −A or by submitting −C_k where e_k is odd. It says nothing about plaintexts, since
+  decryption raises to a multiple of the order of ±C_k's other part. But weights see it half of the time, so that two
+  verifiers of a batch could disagree. Squared, it is 1 for each of them, alone and together.
 
-Source: Damgård, Jurik and Nielsen 2010, proof of plaintext knowledge; Fiat–Shamir with the whole statement.
-Deviation: several ciphertexts in one proof; the second response is an integer, since the order of h_s is unknown.
+Source: Damgård, Jurik and Nielsen 2010, proof of plaintext knowledge; Fiat–Shamir with the whole statement; batch
+verification: Bellare, Garay and Rabin, EUROCRYPT '98; its failure at small orders: Boyd and Pavlovski, ASIACRYPT 2000.
+Deviation: several ciphertexts in one proof; the second response is an integer, since the order of h_s is unknown; the
+equation is one of squares.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from gmpy2 import mpz
+from gmpy2 import mpz, powmod_base_list
 
+from coterie_common.crypto.exponential import exponential
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.multiexponentiation import product_of_powers
 from coterie_common.crypto.paillier import PROOF_NONCE_BITS, Ciphertext, Encryptor, Nonce, PublicKey
@@ -30,7 +42,9 @@ from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, S
 from coterie_common.limits import CIPHERTEXTS_MOST
 from coterie_common.randomness import RandomSource
 
-_CHALLENGE_BYTES: Final = 16
+_CHALLENGE_BITS: Final = 128
+_WEIGHT_BITS: Final = 128
+"""A batch with a bad proof passes with probability 2^-128, whatever the provers computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +162,40 @@ def verify(statement: Statement, proof: Proof, encryptor: Encryptor) -> None:
         InvalidProof: with the number of the failed check and the party as culprit.
         KeyMismatch: the encryptor belongs to another key.
     """
-    key = statement.public_key
     _require_own(statement, encryptor)
+    _check_ranges(statement, proof)
+    # 4. The equation holds.
+    if not _holds(statement, proof, encryptor):
+        raise _invalid(statement, 4, "the equation does not hold")
+
+
+def verify_together(claims: Sequence[tuple[Statement, Proof]], encryptor: Encryptor, random: RandomSource) -> None:
+    """Check the proofs of many parties in one product of powers; singly only to find who is to blame.
+
+    Accepts what ``verify`` accepts of each. With at least one proof that it does not accept, all pass together with
+    probability at most 2^-128 over the weights ρ_j: the product ∏ D_j^{2ρ_j} is tested, and of 2^128 values of one
+    ρ_j at most one makes it 1 if D_j² ≠ 1, since the order of a square is 1 or has a prime factor above 2^128.
+
+    Args:
+        claims: statements and their proofs, of any sessions and parties, under one key.
+        encryptor: for that key.
+        random: source of the weights, which nobody who has a say in the claims may foresee.
+
+    Raises:
+        InvalidProof: for one of the claims that ``verify`` refuses, as there.
+        KeyMismatch: the encryptor belongs to another key than a statement.
+    """
+    for statement, proof in claims:
+        _require_own(statement, encryptor)
+        _check_ranges(statement, proof)
+    if len(claims) > 1 and _hold_together(claims, [random.randbits(_WEIGHT_BITS) for _ in claims]):
+        return
+    for statement, proof in claims:
+        verify(statement, proof, encryptor)
+
+
+def _check_ranges(statement: Statement, proof: Proof) -> None:
+    key = statement.public_key
     # 1. The commitment is a unit in range.
     if not key.is_unit(proof.commitment):
         raise _invalid(statement, 1, "the commitment is out of range or no unit")
@@ -159,18 +205,41 @@ def verify(statement: Statement, proof: Proof, encryptor: Encryptor) -> None:
     # 3. The response for the nonces is no longer than an honest one can be.
     if not 0 <= proof.nonce_response < 1 << (statement.nonce_bits + 1):
         raise _invalid(statement, 3, "the response for the nonces is out of range")
-    # 4. The equation holds.
-    powers = product_of_powers(
-        [ciphertext.value for ciphertext in statement.ciphertexts],
-        _challenges(statement, proof.commitment),
-        key.ciphertext_modulus,
-    )
-    left = mpz(proof.commitment) * powers % key.ciphertext_modulus
-    if left != encryptor.masked(proof.plaintext_response, proof.nonce_response):
-        raise _invalid(statement, 4, "the equation does not hold")
 
 
-def _challenges(statement: Statement, commitment: int) -> list[int]:
+def _holds(statement: Statement, proof: Proof, encryptor: Encryptor, challenge_bits: int = _CHALLENGE_BITS) -> bool:
+    """Tell whether D² = 1; tests of the soundness error shorten the challenges."""
+    modulus = statement.public_key.ciphertext_modulus
+    bases = [ciphertext.value for ciphertext in statement.ciphertexts]
+    powers = product_of_powers(bases, _challenges(statement, proof.commitment, challenge_bits), modulus)
+    left = mpz(proof.commitment) * powers
+    right = mpz(encryptor.masked(proof.plaintext_response, proof.nonce_response))
+    return bool((left * left - right * right) % modulus == 0)
+
+
+def _hold_together(claims: Sequence[tuple[Statement, Proof]], weights: Sequence[int]) -> bool:
+    """Tell whether ∏ D_j^{2ρ_j} = 1; tests of the soundness error bring short weights."""
+    key = claims[0][0].public_key
+    bases: list[int] = []
+    exponents: list[int] = []
+    plaintext = nonce = 0
+    for (statement, proof), weight in zip(claims, weights, strict=True):
+        bases.append(proof.commitment)
+        exponents.append(weight)
+        bases += [ciphertext.value for ciphertext in statement.ciphertexts]
+        exponents += [weight * challenge for challenge in _challenges(statement, proof.commitment)]
+        plaintext += weight * proof.plaintext_response
+        nonce += weight * proof.nonce_response
+    modulus = key.ciphertext_modulus
+    left = mpz(product_of_powers(bases, exponents, modulus))
+    # Longer than the encryptor's tables reach, but only once for all.
+    mask = powmod_base_list([key.blinding_base], nonce, modulus)[0]
+    right = mask * exponential(plaintext, key.modulus, key.s)
+    return bool((left * left - right * right) % modulus == 0)
+
+
+def _challenges(statement: Statement, commitment: int, bits: int = _CHALLENGE_BITS) -> list[int]:
+    size = _CHALLENGE_BITS // 8
     digest = tuple_hash(
         Label.PLAINTEXT_KNOWLEDGE,
         statement.session_id,
@@ -179,11 +248,11 @@ def _challenges(statement: Statement, commitment: int) -> list[int]:
         statement.padded_digest,
         [ciphertext.value for ciphertext in statement.ciphertexts],
         commitment,
-        digest_bytes=_CHALLENGE_BYTES * len(statement.ciphertexts),
+        digest_bytes=size * len(statement.ciphertexts),
     )
     return [
-        int.from_bytes(digest[start : start + _CHALLENGE_BYTES], "big")
-        for start in range(0, len(digest), _CHALLENGE_BYTES)
+        int.from_bytes(digest[start : start + size], "big") >> (_CHALLENGE_BITS - bits)
+        for start in range(0, len(digest), size)
     ]
 
 

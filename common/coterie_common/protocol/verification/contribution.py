@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Verifying one contribution: by the aggregator when it arrives, by every party before it opens a sum.
+"""Verifying contributions: one by the aggregator when it arrives, all by every party before it opens their sum.
 
 Of a reply every check is a numbered entry of ``REPLY_CHECKS``, cheap ones first; its sender is the culprit of whichever
 fails, provably from check 5 on: what the later ones look at bears its signature.
@@ -8,7 +8,7 @@ fails, provably from check 5 on: what the later ones look at bears its signature
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -19,9 +19,10 @@ from coterie_common.errors import MalformedMessage, NotInCohort, ParameterMismat
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Contribution, EncryptedReply, padded_digest
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealing import KnowledgeClaim, Sealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.check import Check, run_checks
+from coterie_common.randomness import RandomSource
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,6 +116,21 @@ def verify_knowledge(
             contribution.party_id,
             contribution.padded_digest,
         )
+
+
+def verify_knowledge_together(
+    contributions: Sequence[Contribution],
+    ciphertexts: Sequence[tuple[Ciphertext, ...]],
+    session_id: bytes,
+    sealing: Sealing,
+    random: RandomSource,
+) -> None:
+    """Check the proofs of many contributions at the price of a few; raises as ``verify_knowledge`` for one of them."""
+    claims = [
+        KnowledgeClaim(contribution.party_id, own, contribution.key_part.proof, contribution.padded_digest)
+        for contribution, own in zip(contributions, ciphertexts, strict=True)
+    ]
+    sealing.verify_knowledge_together(claims, session_id, random)
 
 
 @contextmanager

@@ -20,8 +20,9 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.check import Check, run_checks
-from coterie_common.protocol.verification.contribution import check_form, verify_knowledge, verify_signature
+from coterie_common.protocol.verification.contribution import check_form, verify_knowledge_together, verify_signature
 from coterie_common.protocol.verification.query import AcceptedJob, verify_fields
+from coterie_common.randomness import RandomSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class OwnKnowledge:
         contribution_digest: of what it sent; ``None`` if it sent nothing.
         spec_digest: of the specification that this job was first proposed with; ``None`` if it never was.
         job: what it accepted for the job; ``None`` if it did not.
+        random: source of weights that nobody else can foresee, to check proofs together.
     """
 
     party_id: PartyId
@@ -43,6 +45,7 @@ class OwnKnowledge:
     contribution_digest: bytes | None
     spec_digest: bytes | None = None
     job: AcceptedJob | None = None
+    random: RandomSource
 
 
 @dataclass(slots=True)
@@ -204,8 +207,7 @@ def _forms(v: RequestReceived) -> None:
 
 
 def _knowledge(v: RequestReceived) -> None:
-    for contribution, ciphertexts in zip(v.request.contributions, v.ciphertexts, strict=True):
-        verify_knowledge(contribution, ciphertexts, v.session_id, v.sealing)
+    verify_knowledge_together(v.request.contributions, v.ciphertexts, v.session_id, v.sealing, v.own.random)
 
 
 REQUEST_CHECKS: Final[tuple[Check[RequestReceived], ...]] = (
