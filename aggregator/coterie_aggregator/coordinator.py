@@ -252,9 +252,9 @@ class Coordinator:
         """
         # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
         planned = await self._context.compute(understand, spec)
-        parameters = self._context.roster.parameters
-        terms = await self._context.compute(propose_terms, planned, parameters)
-        check_capacity(terms, parameters.parties, self._context.key.public_key)
+        parameters, key = self._context.roster.parameters, self._context.key.public_key
+        terms = await self._context.compute(propose_terms, planned, parameters, key.plaintext_bits)
+        check_capacity(terms, parameters.parties, key)
         job_id = parse_job_id(f"{planned.spec.name}-{self._context.random.token_bytes(4).hex()}")
         roster_digest, terms_bytes = self._context.roster.digest(), terms.to_bytes()
         label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms_bytes)

@@ -18,12 +18,11 @@ from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.submission import Progress, Submission
-from coterie_common import document
-from coterie_common.errors import PlaintextOutOfRange, StorageError, UnexpectedMessage
+from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageError, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.learning.algorithm import Ask, Release
-from coterie_common.limits import MODEL_BYTES
+from coterie_common.limits import QUERY_BODY_BYTES
 from coterie_common.protocol.messages import (
     JobEnd,
     JobOutcome,
@@ -161,10 +160,12 @@ class LiveJob:
             self._context.post(bind(self._broken, failure))
 
     async def _broken(self, failure: BaseException) -> None:
-        if isinstance(failure, PlaintextOutOfRange):
-            # Not ours: proofs show that contributors know what they sealed, not that it is in range.
-            words = "is no sum of replies: a contributor sealed values outside the agreed range"
-            await self.take(machine.JobFailed(f"the sum of round {self.state.round_number} {words}"))
+        # Not ours: proofs show that contributors know what they sealed, not that it is in range, or a key of a pad.
+        if isinstance(failure, PlaintextOutOfRange | InvalidPadKey):
+            out_of_range = isinstance(failure, PlaintextOutOfRange)
+            words = "values outside the agreed range" if out_of_range else f"no key of a pad ({failure.code})"
+            reason = f"the sum of round {self.state.round_number} is no sum of replies: a contributor sealed {words}"
+            await self.take(machine.JobFailed(reason))
             return
         incident = uuid.uuid4().hex[:8]
         log.error("job incident", job=self.job_id, incident=incident, kind=type(failure).__name__)
@@ -219,7 +220,7 @@ class LiveJob:
         ask = await self._context.compute(planned.algorithm.next_ask, progress.state)
         if ask is None or ask.round_number != number:
             raise StorageError(f"the stored state of job {self.job_id} does not ask for round {number}")
-        body = document.encode(dict(ask.body))
+        body = ask.to_bytes()
         transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
         fields = SessionFields(
             roster_digest=roster.digest(),
@@ -240,7 +241,7 @@ class LiveJob:
         """Update the algorithm's state with a release, then go on or finish."""
         number = query.fields.round_number
         algorithm = self.submission.planned.algorithm
-        ask = Ask(number, document.decode(query.body, "the stored query", most=MODEL_BYTES))
+        ask = Ask.from_bytes(number, query.body, most=QUERY_BODY_BYTES)
         state = await self._context.compute(algorithm.update, progress.state, ask, release)
         following = Progress(state, (*progress.contributors, release.contributors))
         model: bytes | None = None

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial as bind
+from typing import Final
 
 import structlog
 
@@ -31,9 +32,14 @@ from coterie_common.identifiers import PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
 from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, Query
+from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.terms import SealingKind
 from coterie_common.wire.federation import party_message_from_wire, party_message_to_wire
 
 log = structlog.get_logger(__name__)
+
+_PIECE_BYTES: Final = 4 << 20
+"""Of a padded part, read and added at a time: whole values, and little beside a vector."""
 
 
 class LiveRound:
@@ -188,9 +194,13 @@ class LiveRound:
             self._context.post(bind(self._broken, failure))
 
     async def _verify_contribution(self, party_id: PartyId) -> None:
-        data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
+        key, spool = (self._job_id, self._number, party_id), self._context.spool
+        data = await self._context.write(spool.contribution, *key)
+        padded = PaddedFacts(
+            await self._context.write(spool.padded_size, *key), await self._context.write(spool.padded_digest, *key)
+        )
         try:
-            await self._context.compute(self._arithmetic.verify_reply, _reply(data))
+            await self._context.compute(self._arithmetic.verify_reply, _reply(data), padded)
         except PeerError as error:
             self._blame("contribution rejected", party_id, error)
             self._context.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
@@ -216,9 +226,15 @@ class LiveRound:
         for party_id in self.state.verified_partials:
             data = await self._context.write(self._context.spool.partial, self._job_id, self._number, party_id)
             partials[self._context.roster.member(party_id).index] = _partial(data)
-        release = await self._context.compute(self._arithmetic.open_sum, partials, len(self.state.contributors))
+        padded = [self._padded_pieces(party_id) for party_id in self.state.contributors]
+        release = await self._context.compute(self._arithmetic.open_sum, partials, padded)
         digest = (await self._fixed_transcript()).digest
         await self._released(digest, release)
+
+    def _padded_pieces(self, party_id: PartyId) -> Iterator[bytes]:
+        if self.query.fields.terms.sealing is not SealingKind.PADDED:
+            return iter(())
+        return self._context.spool.padded_pieces(self._job_id, self._number, party_id, _PIECE_BYTES)
 
     async def _fixed_transcript(self) -> FixedTranscript:
         """Compute the transcript once; every asker gets the same."""

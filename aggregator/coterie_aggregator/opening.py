@@ -7,17 +7,22 @@ Pure functions of their arguments, run on worker threads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from coterie_common.crypto import threshold
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.learning.algorithm import Release
+from coterie_common.privacy.encoding import unscaled
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption
+from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedFacts
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.contribution import verify_reply
@@ -47,11 +52,11 @@ class RoundArithmetic:
         self._session_id = fields.session_id
         self._roster = roster
         self._key = key
-        self._sealing = DirectSealing(fields.terms, roster.parameters.parties, encryptor)
+        self._sealing: Sealing = make_sealing(fields.terms, roster.parameters.parties, encryptor)
 
-    def verify_reply(self, reply: EncryptedReply) -> None:
-        """Check a reply; raises ``PeerError`` with its sender as culprit."""
-        verify_reply(reply, self._fields, self._roster, self._sealing)
+    def verify_reply(self, reply: EncryptedReply, padded: PaddedFacts) -> None:
+        """Check a reply and what came as its padded part; raises ``PeerError`` with its sender as culprit."""
+        verify_reply(reply, padded, self._fields, self._roster, self._sealing)
 
     def fix_transcript(self, contributions: Sequence[Contribution], signing_key: SigningKey) -> FixedTranscript:
         """Sum verified contributions, given in roster order, and sign the request to open the sum."""
@@ -67,19 +72,37 @@ class RoundArithmetic:
         """Check a partial decryption; raises ``PeerError`` with its sender as culprit."""
         verify_partial(partial, self._session_id, transcript.digest, transcript.total, self._key, self._roster)
 
-    def open_sum(self, partials: Mapping[int, PartialDecryption], contributors: int) -> Release:
-        """Combine verified partial decryptions, by party index, and decode the sum.
+    def open_sum(self, partials: Mapping[int, PartialDecryption], padded: Sequence[Iterable[bytes]]) -> Release:
+        """Combine verified partial decryptions, add up the padded parts, and decode the sum.
+
+        Args:
+            partials: by party index.
+            padded: of every contributor of the transcript the padded part in pieces of whole values; nothing in it
+                where the sealing is direct. No more than one vector and one release are in memory at a time.
 
         Raises:
             InsufficientShares: fewer than the decryption threshold.
+            InvalidPadKey: a contributor encrypted no key of a pad.
+            PlaintextOutOfRange: a contributor sealed values outside the agreed range.
         """
+        contributors = len(padded)
+        total = self._sealing.new_padded_sum(self._session_id)
+        for pieces in padded:
+            first = 0
+            for piece in pieces:
+                total.add(piece, first)
+                first += len(piece) // VALUE_BYTES
         values = {
             index: [int.from_bytes(value, "big") for value in partial.values] for index, partial in partials.items()
         }
-        summed = self._sealing.open(threshold.combine(self._key, values), contributors)
         terms = self._fields.terms
+        released = np.empty(terms.encoding.length, np.float64)
+        start = 0
+        for opened in self._sealing.open_pieces(threshold.combine(self._key, values), contributors, total):
+            released[start : start + len(opened)] = unscaled(opened, terms.encoding.scale_bits)
+            start += len(opened)
         return Release(
-            values=terms.encoding.decode(summed),
+            values=released,
             contributors=contributors,
             noise_stddev=terms.noise.aggregate_stddev(contributors) / 2**terms.encoding.scale_bits,
         )

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from coterie_aggregator.store import StoredJob
-from coterie_common import document
+from coterie_common import arrays
 from coterie_common.errors import ConfigurationError, MalformedMessage, RefusedError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import PlannedJob, plan_job
 from coterie_common.learning.model import Lineage, Model
-from coterie_common.limits import MODEL_BYTES
+from coterie_common.limits import STATE_BYTES
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal
@@ -56,14 +56,15 @@ class Submission:
 
     def encode(self, progress: Progress) -> bytes:
         """Return what is stored with a round."""
-        state = self.planned.algorithm.state_to_document(progress.state)
-        return document.encode({"state": state, "contributors": list(progress.contributors)})
+        state = arrays.split(self.planned.algorithm.state_to_document(progress.state))
+        return arrays.encode({"state": state.document, "contributors": list(progress.contributors)}, state.arrays)
 
     def decode(self, data: bytes) -> Progress:
         """Read what ``encode`` wrote."""
-        value = document.decode(data, "the stored state", most=MODEL_BYTES)
-        state = self.planned.algorithm.state_from_document(self.planned.config, self.planned.schema, value["state"])
-        return Progress(state, tuple(value["contributors"]))
+        stored = arrays.decode(data, "the stored state", most=STATE_BYTES)
+        value = {**stored.document["state"], **stored.arrays}
+        state = self.planned.algorithm.state_from_document(self.planned.config, self.planned.schema, value)
+        return Progress(state, tuple(stored.document["contributors"]))
 
     def model(self, progress: Progress, transcripts: tuple[bytes, ...], roster: Roster) -> Model:
         """Return the finished model with its lineage; ``transcripts`` are the digests of all released rounds."""

@@ -100,6 +100,9 @@ JOB_SPEC_BYTES: Final = 1 << 20
 MODEL_BYTES: Final = 128 << 20
 """A delivered model."""
 
+STATE_BYTES: Final = 4 * MODEL_BYTES
+"""What an algorithm stores between rounds: a model, and what its optimiser remembers of every number."""
+
 JOB_TERMS_BYTES: Final = 8 << 20
 """Terms take some 400 bytes a round, and a job has at most ``ROUNDS_MOST``."""
 

@@ -7,25 +7,26 @@ This is where data becomes a sealed vector; nothing else in the party sends anyt
 
 from __future__ import annotations
 
-from coterie_common import document
+from collections.abc import Callable, Iterator
+
 from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import MalformedMessage, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
-from coterie_common.learning.algorithm import Ask
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.limits import QUERY_BODY_BYTES
+from coterie_common.privacy.noise import NoiseTerms
 from coterie_common.protocol.messages import (
-    NOTHING_PADDED,
     Contribution,
     DecryptionRequest,
     EncryptedReply,
     PartialDecryption,
     Query,
 )
-from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.request import (
     OwnKnowledge,
@@ -33,7 +34,9 @@ from coterie_common.protocol.verification.request import (
     shows_forgotten_reply,
     verify_request,
 )
+from coterie_common.randomness import RandomSource
 from coterie_party.context import Context
+from coterie_party.job_data import JobData
 from coterie_party.round import PartyRound
 
 
@@ -43,32 +46,40 @@ def check_ask(query: Query, job: PlannedJob) -> Ask:
     Raises:
         MalformedMessage: it is outside the job's plan.
     """
-    body = document.decode(query.body, "the body of the query", most=QUERY_BODY_BYTES)
-    ask = Ask(query.fields.round_number, body)
+    ask = Ask.from_bytes(query.fields.round_number, query.body, most=QUERY_BODY_BYTES)
     if ask.length != query.fields.terms.encoding.length:
         raise MalformedMessage("the body of the query asks another number of values than its terms")
     job.algorithm.check_ask(job.config, job.schema, ask, job.plan)
     return ask
 
 
-def answer(context: Context, query: Query, job: PlannedJob, dataset: Dataset) -> EncryptedReply:
+def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes], None]) -> EncryptedReply:
     """Compute the exact answer, add the noise share, encode, seal, prove and sign.
+
+    Args:
+        context: of the party.
+        query: that passed ``verify_query``.
+        data: of its job.
+        write: takes the pieces of the padded part, in order; is not called where there is none.
 
     Raises:
         MalformedMessage: the ask is outside the job's plan.
+        TrainingFailed: vectors could not be computed, or are not such as were asked for.
 
     Privacy: draws fresh noise; the caller stores the result before it sends it and never calls this twice for
         a round whose result may have left.
     """
     terms, session_id = query.fields.terms, query.fields.session_id
-    exact = job.algorithm.answer(check_ask(query, job), dataset, context.random)
-    values = terms.encoding.encode(exact) + terms.noise.draw_share(terms.encoding.length, context.random)
-    sealed = _sealing(context, query.fields).seal(values, session_id, context.party_id, context.random)
-    label, items = Contribution.signed_items(session_id, context.party_id, sealed.key_part.digest, NOTHING_PADDED)
+    exact = data.exact(check_ask(query, data.job), terms.encoding, context.random)
+    noised = _with_noise(exact, terms.noise, context.random)
+    key_part, padded_digest = _sealing(context, query.fields).seal_pieces(
+        noised, session_id, context.party_id, context.random, write
+    )
+    label, items = Contribution.signed_items(session_id, context.party_id, key_part.digest, padded_digest)
     contribution = Contribution(
         party_id=context.party_id,
-        key_part=sealed.key_part,
-        padded_digest=NOTHING_PADDED,
+        key_part=key_part,
+        padded_digest=padded_digest,
         signature=context.signing_key.sign(label, *items),
     )
     return EncryptedReply(
@@ -76,7 +87,7 @@ def answer(context: Context, query: Query, job: PlannedJob, dataset: Dataset) ->
         round_number=query.fields.round_number,
         session_id=session_id,
         contribution=contribution,
-        padded=sealed.padded,
+        padded=b"",
     )
 
 
@@ -133,5 +144,12 @@ def decrypt_partially(
     )
 
 
-def _sealing(context: Context, fields: SessionFields) -> DirectSealing:
-    return DirectSealing(fields.terms, context.roster.parameters.parties, context.encryptor)
+def _with_noise(pieces: Iterator[Int64], noise: NoiseTerms, random: RandomSource) -> Iterator[Int64]:
+    for piece in pieces:
+        share = noise.draw_share(len(piece), random)
+        share += piece
+        yield share
+
+
+def _sealing(context: Context, fields: SessionFields) -> Sealing:
+    return make_sealing(fields.terms, context.roster.parameters.parties, context.encryptor)

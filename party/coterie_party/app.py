@@ -67,6 +67,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> No
         store=store,
         padded=PaddedParts(root / "store" / "padded"),
         models=root / "models",
+        training=config.training.limits,
         random=random,
         clock=SystemClock(),
         writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),

@@ -13,7 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -24,9 +24,10 @@ from coterie_common.errors import ConfigurationError, ConsentDenied, InvalidJob
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.dataset_file import load_dataset
+from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import Schema, parse_schema
 from coterie_party.config import DatasetBinding
-from coterie_party.datasets import load_records
+from coterie_party.datasets import records_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +69,12 @@ class BoundDataset:
         """
         load_dataset(self.path, self.accepted(asked))
 
-    def load(self, job: PlannedJob, salt: bytes) -> Dataset:
-        """Read the kind of records that a job's algorithm counts; raises as ``check``."""
+    def load(self, job: PlannedJob, kinds: Collection[Records], salt: bytes) -> dict[Records, Dataset]:
+        """Read the records that a job counts, by kind; raises as ``check``."""
         schema = self.accepted(job.schema)
-        return load_records(self.path, schema, job.algorithm.records, self.set_aside, salt).seen_as(job.schema)
+        dataset = load_dataset(self.path, schema)
+        split = (records_of(dataset, kind, self.set_aside, salt).seen_as(job.schema) for kind in kinds)
+        return dict(zip(kinds, split, strict=True))
 
 
 def bind_datasets(root: Path, bindings: Mapping[str, DatasetBinding]) -> dict[str, BoundDataset]:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from coterie_common.config_types import AddressEntry, FingerprintEntry, MemberIdEntry, PathEntry, from_text
 from coterie_common.identifiers import parse_party_id
 from coterie_common.strict_model import StrictModel
+from coterie_party.training.process import TrainingLimits
 
 FILE_NAME: Final = "party.toml"
 
@@ -41,6 +42,27 @@ class DatasetBinding(StrictModel):
     set_aside: Annotated[Decimal, BeforeValidator(_fraction)] = Decimal(0)
 
 
+class TrainingConfig(StrictModel):
+    """What the process may use that computes vectors, such as gradients, of one job.
+
+    Attributes:
+        seconds: for one round, loading included.
+        memory_mib: of its own.
+        must_be_isolated: refuse where the system does not let it be cut off from the network.
+    """
+
+    seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 600
+    memory_mib: Annotated[int, Field(ge=64)] = 8192
+    must_be_isolated: bool = False
+
+    @property
+    def limits(self) -> TrainingLimits:
+        """Return them as the process takes them."""
+        return TrainingLimits(
+            seconds=float(self.seconds), memory_bytes=self.memory_mib << 20, must_be_isolated=self.must_be_isolated
+        )
+
+
 class PartyConfig(StrictModel):
     """``party.toml``.
 
@@ -49,6 +71,7 @@ class PartyConfig(StrictModel):
         founder: the founder's fingerprint; nothing of another founder is believed.
         aggregator: where the aggregator listens; by default the first name of its certificate at the usual port.
         password_file: its one line unlocks the keys; without it a person is asked.
+        training: limits of the process that computes vectors.
         datasets: data sets by the name under which jobs ask for them.
     """
 
@@ -56,6 +79,7 @@ class PartyConfig(StrictModel):
     founder: FingerprintEntry
     aggregator: AddressEntry | None = None
     password_file: PathEntry | None = None
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
     datasets: dict[Annotated[str, from_text(parse_party_id)], DatasetBinding] = Field(default_factory=dict)
 
 
@@ -75,6 +99,13 @@ founder = "{founder}"
 # A file whose one line is the password of this party's keys. Without it the password is asked for at every start.
 # Give it to nobody but the user that runs the party: chmod 600.
 # password_file = "password"
+
+# What the process may use that computes gradients of networks and linear models: seconds for one round, memory, and
+# whether jobs are refused where the system does not let it be cut off from the network.
+# [training]
+# seconds = 600
+# memory_mib = 8192
+# must_be_isolated = true
 
 # Data sets, by the name under which jobs ask for them. schemas are files with a table [schema], as a job file has it:
 # jobs that describe the data in another way are refused, whether the data would fit or not. set_aside is the fraction

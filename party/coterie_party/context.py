@@ -23,6 +23,7 @@ from coterie_party.bindings import BoundDataset
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Policy
 from coterie_party.store import PartyStore
+from coterie_party.training.process import TrainingLimits
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class Context:
         store: durable state; called on the ``writer`` thread only.
         padded: padded parts of replies on disk.
         models: folder that delivered models go to.
+        training: what a process that computes vectors may use.
         random: source of noise and nonces.
         clock: wall time.
         writer: one thread that owns the database.
@@ -60,6 +62,7 @@ class Context:
     store: PartyStore
     padded: PaddedParts
     models: Path
+    training: TrainingLimits
     random: RandomSource
     clock: Clock
     writer: ThreadPoolExecutor

@@ -33,7 +33,6 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, plan_job
-from coterie_common.learning.dataset import Dataset
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
@@ -55,6 +54,7 @@ from coterie_common.wire.federation import party_message_from_wire, party_messag
 from coterie_party import answering
 from coterie_party import round as round_machine
 from coterie_party.context import Context
+from coterie_party.job_data import JobData, kinds_of_records
 from coterie_party.knowledge import accepted_job, own_knowledge, running_job
 from coterie_party.models import keep_model
 from coterie_party.policy import check_floors
@@ -75,7 +75,7 @@ class Coordinator:
         self._lock = asyncio.Lock()
         self._rounds: dict[RoundKey, round_machine.PartyRound] = {}
         self._planned: dict[JobId, PlannedJob] = {}
-        self._datasets: dict[JobId, Dataset] = {}
+        self._data: dict[JobId, JobData] = {}
         self._working: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._send: Send | None = None
@@ -90,6 +90,8 @@ class Coordinator:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for data in self._data.values():
+            data.close()
 
     # What the connection needs.
 
@@ -179,7 +181,8 @@ class Coordinator:
         for work in [work for work in self._working if work[0][0] == job_id]:
             self._working.pop(work).cancel()
         self._planned.pop(job_id, None)
-        self._datasets.pop(job_id, None)
+        if data := self._data.pop(job_id, None):
+            await self._context.compute(data.close)
         for key in [key for key in self._rounds if key[0] == job_id]:
             del self._rounds[key]
 
@@ -231,9 +234,13 @@ class Coordinator:
         job = await self._context.write(self._context.store.job, key[0])
         if job is None:
             raise StorageError(f"the accepted job {key[0]} is not stored any more")
-        planned = self._plan(job)
-        dataset = await self._dataset(job, planned)
-        reply = await self._context.compute(answering.answer, self._context, query, planned, dataset)
+        data = await self._job_data(job)
+        draft = await self._context.write(self._context.padded.begin, *key)
+        try:
+            reply = await self._context.compute(answering.answer, self._context, query, data, draft.write)
+            await self._context.compute(draft.commit)
+        finally:
+            draft.discard()
         await self._post(key, round_machine.ReplyComputed(reply))
 
     async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
@@ -256,15 +263,17 @@ class Coordinator:
         log.info("sum opened", job=key[0], round=key[1], contributors=stored.contributors)
         await self._post(key, round_machine.PartialComputed(partial))
 
-    async def _dataset(self, job: PartyJob, planned: PlannedJob) -> Dataset:
-        """Load the job's data once, and split it as the algorithm's kind of records asks."""
-        if job.job_id not in self._datasets:
+    async def _job_data(self, job: PartyJob) -> JobData:
+        """Load the job's data once, and split it as its rounds ask."""
+        if job.job_id not in self._data:
             binding = self._context.datasets.get(job.dataset)
             if binding is None:
                 raise DataError(f"the data set {job.dataset} is not bound any more in party.toml")
-            salt = await self._context.write(self._context.store.salt, job.dataset, self._context.random)
-            self._datasets[job.job_id] = await self._context.compute(binding.load, planned, salt)
-        return self._datasets[job.job_id]
+            planned, context = self._plan(job), self._context
+            salt = await context.write(context.store.salt, job.dataset, context.random)
+            datasets = await context.compute(binding.load, planned, kinds_of_records(planned), salt)
+            self._data[job.job_id] = JobData(planned, datasets, context.training, context.clock)
+        return self._data[job.job_id]
 
     def _plan(self, job: PartyJob) -> PlannedJob:
         if job.job_id not in self._planned:

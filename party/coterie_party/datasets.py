@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A party's own files as data sets, and which of its records it sets aside for evaluation."""
+"""Which of its records a party sets aside for evaluation."""
 
 from __future__ import annotations
 
 import hashlib
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import ConfigurationError
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.dataset_file import load_dataset
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import Schema
 
 
-def load_records(path: Path, schema: Schema, records: Records, set_aside: Decimal, salt: bytes) -> Dataset:
-    """Read a file and keep the kind of records that an algorithm counts; see ``load_dataset``, ``set_aside_split``."""
-    dataset = load_dataset(path, schema)
+def records_of(dataset: Dataset, records: Records, set_aside: Decimal, salt: bytes) -> Dataset:
+    """Return one kind of the records of a data set; see ``set_aside_split``."""
     if records is Records.ALL:
         return dataset
     training, evaluation = set_aside_split(dataset, Fraction(set_aside), salt)

@@ -20,7 +20,7 @@ from coterie_common.errors import ConfigurationError, CoterieError, DataError, I
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
 from coterie_common.privacy.cost import cost
-from coterie_common.privacy.event import CountEvent
+from coterie_common.privacy.event import Event
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply
@@ -39,7 +39,7 @@ class _Priced:
     """A proposal that could be understood: what it asks, and what each of its rounds costs."""
 
     planned: PlannedJob
-    events: tuple[CountEvent, ...]
+    events: tuple[Event, ...]
 
 
 async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
@@ -120,9 +120,9 @@ def _price(proposal: JobProposal, context: Context) -> _Priced:
     spec = JobSpec.from_bytes(proposal.spec)
     check_algorithms(context.policy, spec)
     planned = plan_job(spec)
-    terms = JobTerms.from_bytes(proposal.terms)
-    events = check_terms(planned, terms, context.roster.parameters)
-    check_capacity(terms, context.roster.parameters.parties, context.key.public_key)
+    terms, parameters, key = JobTerms.from_bytes(proposal.terms), context.roster.parameters, context.key.public_key
+    events = check_terms(planned, terms, parameters, key.plaintext_bits)
+    check_capacity(terms, parameters.parties, key)
     return _Priced(planned, events)
 
 

@@ -31,7 +31,7 @@ from coterie_common.protocol.terms import JobTerms
 from coterie_common.wire.federation import aggregator_message_to_wire
 from coterie_party.store import PartyStore
 from tests.support.asynchronous import asynchronous
-from tests.support.federation import digest_of, make_federation
+from tests.support.federation import digest_of, make_federation, with_encoding, with_values
 from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.malicious_aggregator import JOB, MaliciousAggregator, Silence
 from tests.support.small_jobs import tree_spec, write_play
@@ -94,13 +94,13 @@ def more_shares(attacker: Attacker) -> bytes:
 
 def wider_range(attacker: Attacker) -> bytes:
     first, *rest = attacker.terms.rounds
-    wide = replace(first, encoding=replace(first.encoding, upper=first.encoding.upper + 1))
+    wide = with_encoding(first, upper=first.encoding.upper + 1)
     return JobTerms((wide, *rest)).to_bytes()
 
 
 def less_sensitive(attacker: Attacker) -> bytes:
     """Terms that pretend a record touches fewer values than it does."""
-    return JobTerms(tuple(replace(terms, l0=1) for terms in attacker.terms.rounds)).to_bytes()
+    return JobTerms(tuple(with_values(terms, l0=1) for terms in attacker.terms.rounds)).to_bytes()
 
 
 PROPOSALS: dict[str, tuple[str, Callable[[Attacker], Any]]] = {
@@ -148,8 +148,8 @@ def with_fields(**changes: Any) -> Make:
     return lambda attacker: attacker.query(attacker.fields(**changes))
 
 
-def other_terms(**changes: Any) -> Make:
-    return lambda attacker: attacker.query(attacker.fields(terms=replace(attacker.fields().terms, **changes)))
+def other_values(**changes: Any) -> Make:
+    return lambda attacker: attacker.query(attacker.fields(terms=with_values(attacker.fields().terms, **changes)))
 
 
 def less_noise(attacker: Attacker) -> Query:
@@ -191,7 +191,7 @@ QUERIES = {
     "a query of another job": Attack("unknown-round", with_fields(job_id=JobId("job-2"))),
     "a query with another body": Attack("malformed-message", lambda a: replace(a.query(), body=b'{"length":1}')),
     "a query with less noise": Attack("parameter-mismatch", less_noise),
-    "a query with other sensitivity": Attack("parameter-mismatch", other_terms(l0=1)),
+    "a query with other sensitivity": Attack("parameter-mismatch", other_values(l0=1)),
     "a query for a round beyond the plan": Attack(
         "unknown-round",
         lambda a: a.query(replace(a.fields(), round_number=3, previous_transcript=digest_of("round 2"))),

@@ -27,15 +27,26 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster
-from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields, body_digest
-from coterie_common.protocol.terms import JobTerms, RoundTerms, SealingKind
+from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind
 from coterie_common.protocol.transcript import transcript_digest
 from tests.support.dealings import load_dealing, load_encryptor
 from tests.support.seeded_random import SeededRandom
 
 JOB = JobId("job-1")
 BODY = b'{"length":6}'
+
+
+def with_values(terms: RoundTerms, **changes: object) -> RoundTerms:
+    """Change l0 or linf of terms of counts."""
+    return replace(terms, values=replace(terms.values, **changes))  # type: ignore[arg-type]  # names of the fields
+
+
+def with_encoding(terms: RoundTerms, **changes: object) -> RoundTerms:
+    """Change length, scale or range of terms of counts."""
+    return with_values(terms, encoding=replace(terms.encoding, **changes))  # type: ignore[arg-type]  # as above
 
 
 def digest_of(text: str) -> bytes:
@@ -64,7 +75,11 @@ class Federation:
         shares = self.parameters.quorum - self.parameters.corruption_bound
         return RoundTerms(
             sealing=SealingKind.DIRECT,
-            encoding=Encoding(length=length, scale_bits=2, lower=0, upper=100),
+            values=CountTerms(
+                encoding=Encoding(length=length, scale_bits=2, lower=0, upper=100),
+                l0=2,
+                linf=1,
+            ),
             noise=NoiseTerms(
                 mechanism=Mechanism.DISCRETE_GAUSSIAN,
                 placement=Placement.DISTRIBUTED,
@@ -72,8 +87,6 @@ class Federation:
                 shares=shares,
             ),
             unit=Unit.RECORD,
-            l0=2,
-            linf=1,
         )
 
     def job_terms(self) -> JobTerms:
@@ -99,8 +112,8 @@ class Federation:
         label, items = Query.signed_items(fields.session_id)
         return Query(fields=fields, body=body, signature=self.aggregator_key.sign(label, *items))
 
-    def sealing(self, terms: RoundTerms | None = None) -> DirectSealing:
-        return DirectSealing(terms or self.terms(), self.parameters.parties, self.encryptor)
+    def sealing(self, terms: RoundTerms | None = None) -> Sealing:
+        return make_sealing(terms or self.terms(), self.parameters.parties, self.encryptor)
 
     def contribution(
         self, party_id: PartyId, session_id: bytes, values: list[int] | None = None, key_part: KeyPart | None = None

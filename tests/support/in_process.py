@@ -52,6 +52,7 @@ from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Budget, Policy
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import PartyStore
+from coterie_party.training.process import TrainingLimits
 from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPartyContext, no_crash
 from tests.support.examples import nursery_schema
 from tests.support.federation import Federation
@@ -285,6 +286,7 @@ class InProcessFederation:
             store=self.party_store(party_id),
             padded=PaddedParts(home / "padded"),
             models=home / "models",
+            training=TrainingLimits(),
             random=OsRandom(),
             clock=SystemClock(),
             writer=self._pool(party_id, 1),

@@ -78,7 +78,9 @@ class MaliciousAggregator:
 
     def __post_init__(self) -> None:
         self.planned = plan_job(self.spec)
-        self.terms = propose_terms(self.planned, self.federation.parameters)
+        self.terms = propose_terms(
+            self.planned, self.federation.parameters, self.federation.dealing.key.public_key.plaintext_bits
+        )
         ask = self.planned.algorithm.next_ask(
             self.planned.algorithm.initial_state(self.planned.config, self.planned.schema)
         )

@@ -13,10 +13,11 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import REASON_CHARACTERS
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.protocol import messages as m
 from coterie_common.protocol import progress as p
 from coterie_common.protocol.session import SessionFields
-from coterie_common.protocol.terms import RoundTerms, SealingKind
+from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
 
 digests = st.binary(min_size=32, max_size=32)
 signatures = st.binary(min_size=64, max_size=64)
@@ -46,9 +47,8 @@ noise = st.one_of(
         shares=st.integers(2, 10),
     ),
 )
-terms = st.builds(
-    RoundTerms,
-    sealing=st.just(SealingKind.DIRECT),
+count_terms = st.builds(
+    CountTerms,
     encoding=st.builds(
         Encoding,
         length=st.integers(1, 10_000),
@@ -56,10 +56,31 @@ terms = st.builds(
         lower=st.integers(-1000, 0),
         upper=st.integers(1, 10**6),
     ),
-    noise=noise,
-    unit=st.sampled_from(Unit),
     l0=st.integers(1, 100),
     linf=st.integers(1, 100),
+)
+vector_terms = st.builds(
+    VectorTerms,
+    encoding=st.builds(
+        RealEncoding,
+        length=st.integers(1, 10**8),
+        clip_norm=st.fractions(min_value=Fraction(1, 100), max_value=Fraction(100), max_denominator=1000),
+        scale_bits=st.integers(-4, 8),
+        rounding=st.sampled_from(Rounding),
+        units=st.integers(2, 10_000),
+        lower=st.integers(-1000, 0),
+        upper=st.integers(1, 10**6),
+    ),
+    sampling_rate=st.one_of(
+        st.none(), st.fractions(min_value=Fraction(1, 100), max_value=Fraction(1), max_denominator=1000)
+    ),
+)
+terms = st.builds(
+    RoundTerms,
+    sealing=st.sampled_from(SealingKind),
+    values=st.one_of(count_terms, vector_terms),
+    noise=noise,
+    unit=st.sampled_from(Unit),
 )
 
 

@@ -20,7 +20,7 @@ from coterie_common.protocol.messages import (
     Query,
 )
 from coterie_common.protocol.session import SessionFields, body_digest
-from coterie_common.protocol.terms import RoundTerms, SealingKind
+from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind
 from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.request import VerifiedRequest
 
@@ -40,7 +40,7 @@ def make_query(body: bytes) -> Query:
         round_quorum=3,
         terms=RoundTerms(
             sealing=SealingKind.DIRECT,
-            encoding=Encoding(length=6, scale_bits=2, lower=0, upper=100),
+            values=CountTerms(encoding=Encoding(length=6, scale_bits=2, lower=0, upper=100), l0=2, linf=1),
             noise=NoiseTerms(
                 mechanism=Mechanism.DISCRETE_GAUSSIAN,
                 placement=Placement.DISTRIBUTED,
@@ -48,8 +48,6 @@ def make_query(body: bytes) -> Query:
                 shares=2,
             ),
             unit=Unit.RECORD,
-            l0=2,
-            linf=1,
         ),
         previous_transcript=b"",
     )

@@ -19,7 +19,7 @@ from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Plan, PlannedVectorRound, Records
 from coterie_common.learning.schema import Schema
 from coterie_common.privacy.noise import Unit
-from coterie_common.privacy.vector_calibration import VectorQuery, VectorTerms, calibrate_vectors, choose_rounding
+from coterie_common.privacy.vector_calibration import VectorChoice, VectorQuery, calibrate_vectors, choose_rounding
 from coterie_common.randomness import RandomSource
 from coterie_party.batches import draw_batch
 from tests.support.simulation import Goal, SimulatedJob
@@ -31,7 +31,7 @@ _SHARE_STDDEV = 64
 _MOST = 1 << 28
 
 
-def choose_vector_noise(plan: Plan, goal: Goal, max_records: int) -> tuple[VectorTerms, ...]:
+def choose_vector_noise(plan: Plan, goal: Goal, max_records: int) -> tuple[VectorChoice, ...]:
     """Return encoding and noise of every round, as wide as a pad needs it."""
     queries = []
     for planned in plan.rounds:

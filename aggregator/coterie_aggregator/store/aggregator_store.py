@@ -164,7 +164,9 @@ class AggregatorStore:
         model: bytes | None,
         at: datetime,
     ) -> None:
-        """Record all that follows from a release at once; the same again changes nothing.
+        """Record all that follows from a release at once, and forget queries and states of the rounds before.
+
+        The same again changes nothing.
 
         Args:
             job_id: the job.
@@ -192,6 +194,12 @@ class AggregatorStore:
                 update(ROUNDS)
                 .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number == number)
                 .values(transcript_digest=transcript_digest, next_state=state, finished_at=at)
+            )
+            # Whatever went before is in the new state; models are long, and jobs have hundreds of rounds.
+            connection.execute(
+                update(ROUNDS)
+                .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number < number, ROUNDS.c.query != b"")
+                .values(query=b"", state=b"", next_state=b"")
             )
             if model is not None:
                 digest = tuple_hash(Label.MODEL, model)

@@ -8,20 +8,29 @@ its own plan and cost no more than the specification promises.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final, TypeAlias
 
-from coterie_common.errors import InvalidJob, NoiseInsufficient, ParameterMismatch
+from coterie_common.errors import InvalidJob, NoiseInsufficient, ParameterMismatch, UnsupportedMechanism
 from coterie_common.learning.algorithm import Algorithm, get_algorithm
-from coterie_common.learning.plan import Plan, PlannedRound
+from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedRound, PlannedVectorRound
 from coterie_common.learning.schema import Schema, parse_schema
-from coterie_common.privacy.accounting import CountEvent, calibrate, epsilon_of
+from coterie_common.privacy.accounting import calibrate, epsilon_of
 from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.event import Event
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
+from coterie_common.protocol.capacity import choose_sealing
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
-from coterie_common.protocol.terms import JobTerms, RoundTerms, SealingKind
+from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms, VectorTerms
+
+DIRECT_SHARE_STDDEV: Final = 4
+PADDED_SHARE_STDDEV: Final = 64
+"""Least standard deviation of a noise share in scaled units, by how a reply is sealed: as wide as 4, the sum of shares
+is as good as one discrete Gaussian; as wide as 64, a share is the error that the pad needs."""
 
 _CALIBRATION_MARGIN = Fraction(999_999, 1_000_000)
 """The parties' accountants may round otherwise in the last digits than the aggregator's; this covers it."""
@@ -60,9 +69,7 @@ def plan_job(spec: JobSpec) -> PlannedJob:
         raise InvalidJob(
             f"privacy.unit: {spec.algorithm} protects one {plan.unit.value}, not {spec.privacy.unit.value}"
         )
-    # Rounds of real vectors have a plan and an accountant, but no terms yet that parties could agree on.
-    if not all(isinstance(planned, PlannedRound) for planned in plan.rounds):
-        raise InvalidJob(f"algorithm: {spec.algorithm} asks for vectors of real numbers, which cannot be sealed yet")
+    vector_rounds(plan)
     return PlannedJob(spec, algorithm, config, schema, plan)
 
 
@@ -77,42 +84,59 @@ def round_quorum(spec: JobSpec, parameters: FederationParameters) -> int:
     return quorum
 
 
-def propose_terms(job: PlannedJob, parameters: FederationParameters) -> JobTerms:
-    """Choose the noise of every round so that the whole plan costs what the specification promises.
+def propose_terms(job: PlannedJob, parameters: FederationParameters, plaintext_bits: int) -> JobTerms:
+    """Choose encoding, noise and sealing of every round so that the whole plan costs what the specification promises.
+
+    Args:
+        job: understood.
+        parameters: of the federation.
+        plaintext_bits: usable bits of one plaintext under its key; decides with the length how a vector is sealed.
 
     Raises:
         UnsupportedMechanism: the accountant has no sound bound for this goal.
         QuorumTooSmall: see ``round_quorum``.
+        CapacityExceeded: a sum's range fits neither a slot nor 62 bits.
     """
-    goal = job.spec.privacy
-    events = calibrate(
-        [(planned.l0, planned.linf) for planned in _counts(job.plan)],
-        epsilon=goal.exact_epsilon * _CALIBRATION_MARGIN,
-        delta=goal.exact_delta,
-        mechanism=goal.mechanism,
-        placement=goal.placement,
-        shares=parameters.honest_shares(round_quorum(job.spec, parameters)),
-    )
-    rounds = (_round_terms(job, planned, event) for planned, event in zip(_counts(job.plan), events, strict=True))
-    return JobTerms(tuple(rounds))
+    shares = parameters.honest_shares(round_quorum(job.spec, parameters))
+    vectors = vector_rounds(job.plan)
+    if vectors:
+        return _sealed(job, _propose_vectors(job, vectors, shares), parameters, plaintext_bits)
+    terms = _sealed(job, _propose_counts(job, shares, DIRECT_SHARE_STDDEV), parameters, plaintext_bits)
+    if any(proposed.sealing is SealingKind.PADDED for proposed in terms.rounds):
+        # Only then is the wider scale worth its bits: a share that wide is the pad's error itself.
+        terms = _sealed(job, _propose_counts(job, shares, PADDED_SHARE_STDDEV), parameters, plaintext_bits)
+    return terms
 
 
-def check_terms(job: PlannedJob, terms: JobTerms, parameters: FederationParameters) -> tuple[CountEvent, ...]:
+def check_terms(
+    job: PlannedJob, terms: JobTerms, parameters: FederationParameters, plaintext_bits: int
+) -> tuple[Event, ...]:
     """Check proposed terms against the party's own plan and accountant, and return what the ledger has to carry.
 
     Raises:
         ParameterMismatch: they do not follow from the plan.
         NoiseInsufficient: they cost more than the specification promises, or divide the noise by too many shares.
+        UnsupportedMechanism: the accountant has no sound bound for them.
+        CapacityExceeded: a sum's range fits neither a slot nor 62 bits.
     """
     goal = job.spec.privacy
     shares = parameters.honest_shares(round_quorum(job.spec, parameters))
     if len(terms.rounds) != len(job.plan.rounds):
         raise ParameterMismatch(f"the terms have {len(terms.rounds)} rounds, the plan has {len(job.plan.rounds)}")
-    events = tuple(map(event_of, terms.rounds))
-    for number, (planned, proposed, event) in enumerate(zip(_counts(job.plan), terms.rounds, events, strict=True), 1):
-        if proposed != _round_terms(job, planned, event):
+    # A job repeats the same round hundreds of times; what holds for equal terms of equal rounds is seen once.
+    checked: set[tuple[AnyPlannedRound, RoundTerms]] = set()
+    for number, (planned, proposed) in enumerate(zip(job.plan.rounds, terms.rounds, strict=True), 1):
+        if (planned, proposed) in checked:
+            continue
+        noise, values = proposed.noise, _values_of(job, planned, proposed.encoding.scale_bits)
+        expected = RoundTerms(
+            sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits),
+            values=values,
+            noise=noise,
+            unit=job.plan.unit,
+        )
+        if proposed != expected:
             raise ParameterMismatch(f"the terms of round {number} do not follow from the plan")
-        noise = proposed.noise
         if (noise.mechanism, noise.placement) != (goal.mechanism, goal.placement):
             raise ParameterMismatch(f"the noise of round {number} is not of the kind that the specification names")
         if goal.placement is Placement.DISTRIBUTED and noise.shares > shares:
@@ -120,6 +144,8 @@ def check_terms(job: PlannedJob, terms: JobTerms, parameters: FederationParamete
                 f"the noise of round {number} is divided by {noise.shares} although only {shares} honest shares "
                 "are guaranteed"
             )
+        checked.add((planned, proposed))
+    events = tuple(proposed.event for proposed in terms.rounds)
     if goal.placement is not Placement.NONE:
         cost = epsilon_of(events, goal.exact_delta)
         if not 0 < cost <= goal.exact_epsilon:
@@ -129,27 +155,98 @@ def check_terms(job: PlannedJob, terms: JobTerms, parameters: FederationParamete
     return events
 
 
-def event_of(terms: RoundTerms) -> CountEvent:
-    """Return what a round under these terms costs, as an event for the accountant."""
-    return CountEvent(
-        l0=terms.l0, linf=terms.linf, scale_bits=terms.encoding.scale_bits, noise=terms.noise, unit=terms.unit
+def vector_rounds(plan: Plan) -> tuple[PlannedVectorRound, ...]:
+    """Return the rounds of a plan that asks for real vectors; none where it asks for counts.
+
+    Raises:
+        InvalidJob: it asks for both, whose noise would have to be weighed against each other.
+    """
+    vectors = tuple(planned for planned in plan.rounds if isinstance(planned, PlannedVectorRound))
+    if vectors and len(vectors) != len(plan.rounds):
+        raise InvalidJob("a job asks for counts or for vectors of real numbers, not for both")
+    return vectors
+
+
+_Chosen: TypeAlias = tuple[ValueTerms, NoiseTerms]
+
+
+def _propose_counts(job: PlannedJob, shares: int, min_share_stddev: int) -> list[_Chosen]:
+    goal = job.spec.privacy
+    counts = [planned for planned in job.plan.rounds if isinstance(planned, PlannedRound)]
+    events = calibrate(
+        [(planned.l0, planned.linf) for planned in counts],
+        epsilon=goal.exact_epsilon * _CALIBRATION_MARGIN,
+        delta=goal.exact_delta,
+        mechanism=goal.mechanism,
+        placement=goal.placement,
+        shares=shares,
+        min_share_stddev=min_share_stddev,
+        unit=job.plan.unit,
+    )
+    return [
+        (_values_of(job, planned, event.scale_bits), event.noise) for planned, event in zip(counts, events, strict=True)
+    ]
+
+
+def _propose_vectors(job: PlannedJob, vectors: Sequence[PlannedVectorRound], shares: int) -> list[_Chosen]:
+    goal = job.spec.privacy
+    if goal.mechanism is not Mechanism.DISCRETE_GAUSSIAN:
+        raise UnsupportedMechanism(
+            f"privacy.mechanism: {goal.mechanism.value} noise has no bound for vectors of real numbers; use "
+            f'"{Mechanism.DISCRETE_GAUSSIAN.value}"'
+        )
+    # Wide enough for a pad whether the vector is short or long: sealed directly that costs 4 bits a value.
+    choices = calibrate_vectors(
+        [_query_of(job, planned) for planned in vectors],
+        epsilon=goal.exact_epsilon * _CALIBRATION_MARGIN,
+        delta=goal.exact_delta,
+        placement=goal.placement,
+        shares=shares,
+        unit=job.plan.unit,
+        min_share_stddev=PADDED_SHARE_STDDEV,
+    )
+    return [
+        (VectorTerms(encoding=choice.encoding, sampling_rate=planned.sampling_rate), choice.event.noise)
+        for planned, choice in zip(vectors, choices, strict=True)
+    ]
+
+
+def _sealed(
+    job: PlannedJob, chosen: Sequence[_Chosen], parameters: FederationParameters, plaintext_bits: int
+) -> JobTerms:
+    return JobTerms(
+        tuple(
+            RoundTerms(
+                sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits),
+                values=values,
+                noise=noise,
+                unit=job.plan.unit,
+            )
+            for values, noise in chosen
+        )
     )
 
 
-def _counts(plan: Plan) -> tuple[PlannedRound, ...]:
-    """Return the rounds of a plan that asks for counts only; raises ``InvalidJob`` for any other."""
-    counts = tuple(planned for planned in plan.rounds if isinstance(planned, PlannedRound))
-    if len(counts) != len(plan.rounds):
-        raise InvalidJob("there are no terms for rounds of real vectors")
-    return counts
-
-
-def _round_terms(job: PlannedJob, planned: PlannedRound, event: CountEvent) -> RoundTerms:
-    return RoundTerms(
-        sealing=SealingKind.DIRECT,
-        encoding=Encoding(length=planned.length, scale_bits=event.scale_bits, lower=planned.lower, upper=planned.upper),
-        noise=event.noise,
-        unit=job.plan.unit,
+def _values_of(job: PlannedJob, planned: AnyPlannedRound, scale_bits: int) -> ValueTerms:
+    """Return what follows from the plan for a round once its scale is chosen."""
+    if isinstance(planned, PlannedVectorRound):
+        encoding = _query_of(job, planned).encoding(scale_bits)
+        return VectorTerms(encoding=encoding, sampling_rate=planned.sampling_rate)
+    return CountTerms(
+        encoding=Encoding(length=planned.length, scale_bits=scale_bits, lower=planned.lower, upper=planned.upper),
         l0=planned.l0,
         linf=planned.linf,
+    )
+
+
+def _query_of(job: PlannedJob, planned: PlannedVectorRound) -> VectorQuery:
+    # Public, and the same for all: how many vectors a party really adds up is nobody's business.
+    units = job.schema.max_records if job.plan.unit is Unit.RECORD else 1
+    return VectorQuery(
+        length=planned.length,
+        clip_norm=planned.clip_norm,
+        units=units,
+        rounding=choose_rounding(planned.length, units, planned.sampling_rate),
+        sampling_rate=planned.sampling_rate,
+        noise_factor=planned.noise_factor,
     )

@@ -89,7 +89,7 @@ class Encoding:
             raise PlaintextOutOfRange(
                 f"expected a sum of {self.length} 64-bit integers, got {total.dtype} of shape {total.shape}"
             )
-        return np.ldexp(total.astype(np.float64), -self.scale_bits)
+        return unscaled(total, self.scale_bits)
 
     def contribution_range(self, noise: NoiseTerms) -> tuple[int, int]:
         """Return (least, greatest) scaled value of one contribution, but for a probability of 2^−128 per value.
@@ -121,3 +121,8 @@ class Encoding:
             lower=fields.integer("lower", least=-(1 << _RANGE_BITS), most=1 << _RANGE_BITS),
             upper=fields.integer("upper", least=-(1 << _RANGE_BITS), most=1 << _RANGE_BITS),
         )
+
+
+def unscaled(total: Int64Array, scale_bits: int) -> Float64Array:
+    """Return scaled integers, such as a piece of a sum, divided by 2^scale_bits, Float64; exact below 2^53."""
+    return np.ldexp(total.astype(np.float64), -scale_bits)

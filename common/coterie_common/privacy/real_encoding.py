@@ -31,6 +31,7 @@ import numpy as np
 from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextOutOfRange, UnsupportedMechanism
 from coterie_common.fields import Fields
 from coterie_common.privacy.conditional_rounding import conditional_bound, round_blocks, round_rows
+from coterie_common.privacy.encoding import unscaled
 from coterie_common.privacy.event import LENGTH_MOST, VectorEvent
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text, sqrt_above
 from coterie_common.privacy.noise import NoiseTerms, Unit
@@ -240,7 +241,7 @@ class RealEncoding:
             raise PlaintextOutOfRange(
                 f"expected a sum of {self.length} 64-bit integers, got {total.dtype} of shape {total.shape}"
             )
-        return np.ldexp(total.astype(np.float64), -self.scale_bits)
+        return unscaled(total, self.scale_bits)
 
     def contribution_range(self, noise: NoiseTerms) -> tuple[int, int]:
         """Return (least, greatest) scaled value of one contribution, but for a probability of 2^−128 per value.

@@ -118,7 +118,7 @@ class VectorQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class VectorTerms:
+class VectorChoice:
     """What was chosen for one round: how vectors are encoded, and what the release costs, its noise included."""
 
     encoding: RealEncoding
@@ -142,7 +142,7 @@ def calibrate_vectors(
     unit: Unit,
     min_share_stddev: int,
     besides: Sequence[Event] = (),
-) -> tuple[VectorTerms, ...]:
+) -> tuple[VectorChoice, ...]:
     """Choose scales and the least noise with ``epsilon_of([*besides, *events], delta) <= epsilon``, within 1 %.
 
     Args:
@@ -170,7 +170,7 @@ def calibrate_vectors(
         noise = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=placement, shares=shares)
         encodings = (query.encoding(_least_scale_bits(_WITHOUT_NOISE**2 * query.length, query)) for query in queries)
         return tuple(
-            VectorTerms(encoding, encoding.event(noise, unit, query.sampling_rate))
+            VectorChoice(encoding, encoding.event(noise, unit, query.sampling_rate))
             for encoding, query in zip(encodings, queries, strict=True)
         )
     check_goal(epsilon, delta, Mechanism.DISCRETE_GAUSSIAN)
@@ -180,7 +180,7 @@ def calibrate_vectors(
         )
     scales = {query: _fine_enough(query) for query in set(queries)}
 
-    def terms(query: VectorQuery, square: float) -> VectorTerms:
+    def terms(query: VectorQuery, square: float) -> VectorChoice:
         scale_bits = scales[query]
         while True:
             # Ends with CapacityExceeded where the norm does not fit any more.
@@ -194,10 +194,10 @@ def calibrate_vectors(
             )
             rounding = encoding.rounding_variance(query.batch / query.units)
             if noise.share_variance >= max(min_share_stddev**2, float(rounding / _ROUNDING_SHARE)):
-                return VectorTerms(encoding, encoding.event(noise, unit, query.sampling_rate))
+                return VectorChoice(encoding, encoding.event(noise, unit, query.sampling_rate))
             scale_bits += 1
 
-    def all_terms(square: float) -> tuple[VectorTerms, ...]:
+    def all_terms(square: float) -> tuple[VectorChoice, ...]:
         each = {query: terms(query, square) for query in scales}
         return tuple(each[query] for query in queries)
 

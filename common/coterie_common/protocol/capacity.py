@@ -8,11 +8,34 @@ from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.paillier import PublicKey
 from coterie_common.errors import CapacityExceeded
 from coterie_common.limits import CIPHERTEXTS_MOST
-from coterie_common.protocol.terms import JobTerms, RoundTerms
+from coterie_common.privacy.noise import NoiseTerms, Placement
+from coterie_common.protocol.padded_capacity import is_pad_cheaper, padded_packing_for
+from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms
+
+
+def choose_sealing(values: ValueTerms, noise: NoiseTerms, parties: int, plaintext_bits: int) -> SealingKind:
+    """Return how replies under such terms are sealed; both sides come to the same.
+
+    Counts without noise are never padded: a pad would draw errors, and exact counts are what such a job is for.
+
+    Args:
+        values: of the round's terms.
+        noise: of the round's terms.
+        parties: members of the roster.
+        plaintext_bits: usable bits of one plaintext under the federation's key.
+
+    Raises:
+        CapacityExceeded: the sum fits no slot, however it is sealed.
+    """
+    if isinstance(values, CountTerms) and noise.placement is Placement.NONE:
+        return SealingKind.DIRECT
+    encoding = values.encoding
+    is_padded = is_pad_cheaper(encoding.length, encoding.contribution_range(noise), parties, plaintext_bits)
+    return SealingKind.PADDED if is_padded else SealingKind.DIRECT
 
 
 def packing_for(terms: RoundTerms, parties: int, key: PublicKey) -> Packing:
-    """Return how one reply under ``terms`` is packed into plaintexts of ``key``.
+    """Return how what one reply encrypts is packed into plaintexts of ``key``: its vector, or the key of its pad.
 
     Args:
         terms: of the round.
@@ -22,6 +45,8 @@ def packing_for(terms: RoundTerms, parties: int, key: PublicKey) -> Packing:
     Raises:
         CapacityExceeded: the sum's range does not fit, or the vector needs too many ciphertexts; says the numbers.
     """
+    if terms.sealing is SealingKind.PADDED:
+        return padded_packing_for(terms, parties, key)
     lower, upper = terms.encoding.contribution_range(terms.noise)
     packing = Packing(
         length=terms.encoding.length,

@@ -4,16 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.pad import ERROR_BOUND, ERROR_FREE_VARIANCE, key_packing
 from coterie_common.crypto.paillier import PublicKey
-from coterie_common.errors import CapacityExceeded
+from coterie_common.privacy.headroom import PAD_MODULUS_BITS, check_headroom
 from coterie_common.privacy.noise import Mechanism, NoiseTerms
 from coterie_common.protocol.terms import RoundTerms
-
-_SUM_MOST: Final = (1 << 31) - 1
 
 
 def is_error_needed(noise: NoiseTerms) -> bool:
@@ -25,20 +21,20 @@ def is_error_needed(noise: NoiseTerms) -> bool:
     )
 
 
-def is_pad_cheaper(length: int, value_range: tuple[int, int], parties: int, key: PublicKey) -> bool:
+def is_pad_cheaper(length: int, value_range: tuple[int, int], parties: int, plaintext_bits: int) -> bool:
     """Tell whether a vector is to be padded: unless it needs no more ciphertexts than the pad's key would.
 
     Args:
         length: of the vector.
         value_range: the encoding's ``contribution_range``.
         parties: members of the roster; so many replies may meet in one sum.
-        key: the federation's public key.
+        plaintext_bits: usable bits of one plaintext under the federation's key.
 
     Raises:
         CapacityExceeded: the sum fits no slot, however it is sealed.
     """
-    direct = Packing(length, *value_range, parties, key.plaintext_bits)
-    return direct.plaintexts > key_packing(parties, key.plaintext_bits).plaintexts
+    direct = Packing(length, *value_range, parties, plaintext_bits)
+    return direct.plaintexts > key_packing(parties, plaintext_bits).plaintexts
 
 
 def padded_packing_for(terms: RoundTerms, parties: int, key: PublicKey) -> Packing:
@@ -53,14 +49,6 @@ def padded_packing_for(terms: RoundTerms, parties: int, key: PublicKey) -> Packi
         CapacityExceeded: sums of so many replies could leave 32 bits, values, noise and errors together; says the
             numbers.
     """
-    noise = terms.noise
-    lower, upper = terms.encoding.contribution_range(noise)
-    tail = noise.share_tail()
-    largest = max(-(lower + tail), upper - tail)
-    besides = noise.sum_tail(parties) + (parties * ERROR_BOUND if is_error_needed(noise) else 0)
-    if parties * largest + besides > _SUM_MOST:
-        raise CapacityExceeded(
-            f"sums of {parties} replies of up to ±{largest} each, and of noise up to ±{besides}, do not fit the "
-            "32 bits of a padded vector: use a coarser scale or narrower bounds"
-        )
+    error = ERROR_BOUND if is_error_needed(terms.noise) else 0
+    check_headroom(terms.encoding, terms.noise, parties, modulus_bits=PAD_MODULUS_BITS, error=error)
     return key_packing(parties, key.plaintext_bits)

@@ -11,6 +11,7 @@ What this does not do: tell whether a padded part is what its contribution names
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -44,6 +45,18 @@ class PaddedDigest:
     def digest(self) -> bytes:
         """Return the digest of all pieces so far."""
         return tuple_hash(Label.PADDED_PART, self._bytes, self._content.digest())
+
+    def facts(self) -> PaddedFacts:
+        """Return size and digest of all pieces so far."""
+        return PaddedFacts(self._bytes, self.digest())
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedFacts:
+    """What everybody must know of a padded part: its size in bytes and its digest."""
+
+    size: int
+    digest: bytes
 
 
 class PaddedSum:

@@ -29,7 +29,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import KeyPart
 from coterie_common.protocol.padded_capacity import is_error_needed, padded_packing_for
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
-from coterie_common.protocol.sealing import SealedVector, Sealing
+from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
@@ -46,18 +46,6 @@ class PaddedSealing(Sealing):
         self._draw_error: Final = is_error_needed(terms.noise)
         self._lower, self._upper = terms.encoding.contribution_range(terms.noise)
 
-    def seal(
-        self, values: NDArray[np.int64], session_id: bytes, party_id: PartyId, random: RandomSource
-    ) -> SealedVector:
-        """See ``Sealing``.
-
-        Privacy: the values must hold the whole noise share of the terms: it may be all that hides them from somebody
-        who opens the sum of the keys.
-        """
-        parts: list[bytes] = []
-        key_part, digest = self.seal_pieces((values,), session_id, party_id, random, parts.append)
-        return SealedVector(key_part, parts[0], digest)
-
     def seal_pieces(
         self,
         pieces: Iterable[NDArray[np.int64]],
@@ -66,23 +54,7 @@ class PaddedSealing(Sealing):
         random: RandomSource,
         write: Callable[[bytes], None],
     ) -> tuple[KeyPart, bytes]:
-        """Seal a vector of which the pieces come one after the other, so that it is never in memory as a whole.
-
-        Args:
-            pieces: consecutive pieces of the vector as for ``seal``; all but the last a multiple of 2,048 values.
-            session_id: as for ``seal``.
-            party_id: as for ``seal``.
-            random: as for ``seal``.
-            write: takes the pieces of the padded part, in order.
-
-        Returns:
-            The key part, and the digest of the padded part.
-
-        Raises:
-            PlaintextOutOfRange: the pieces are not one vector of the terms' length, or a value is outside its range.
-
-        Privacy: as ``seal``.
-        """
+        """See ``Sealing``; the vector is never in memory as a whole."""
         pad = OneTimePad(session_id, self._padded_length, random, draw_error=self._draw_error)
         digest, missing = PaddedDigest(), self._padded_length
         for values in pieces:
@@ -103,26 +75,10 @@ class PaddedSealing(Sealing):
         key_part = self._seal_plaintexts(plaintexts, session_id, party_id, digest.digest(), random)
         return key_part, digest.digest()
 
-    def open(
-        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
-    ) -> NDArray[np.int64]:
-        """See ``Sealing``; the sum holds the errors, where any are drawn.
-
-        Raises:
-            InvalidPadKey: what was decrypted is no sum of keys of pads: a contributor encrypted something else.
-            StateError: no padded sum of that length, or another number of plaintexts or contributors than possible.
-        """
-        opened = np.empty(self._padded_length, dtype=np.int64)
-        start = 0
-        for piece in self.open_pieces(plaintexts, contributors, padded_sum):
-            opened[start : start + len(piece)] = piece
-            start += len(piece)
-        return opened
-
     def open_pieces(
-        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None
+        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
     ) -> Iterator[NDArray[np.int64]]:
-        """Open as ``open``, in consecutive pieces of ``PIECE_VALUES``; errors are raised before the first."""
+        """See ``Sealing``; pieces of ``PIECE_VALUES``. The sum holds the errors, where any are drawn."""
         if padded_sum is None or len(padded_sum.values) != self._padded_length:
             raise StateError(f"opening needs a padded sum of {self._padded_length} values")
         if len(plaintexts) != self._packing.plaintexts or not 1 <= contributors <= self._packing.contributors_most:

@@ -13,7 +13,7 @@ Invariants:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,22 +79,42 @@ class Sealing(ABC):
         self._encryptor = encryptor
         self._key: PublicKey = encryptor.public_key
 
-    @abstractmethod
     def seal(
         self, values: NDArray[np.int64], session_id: bytes, party_id: PartyId, random: RandomSource
     ) -> SealedVector:
+        """Seal a vector that is in memory as a whole; as ``seal_pieces``."""
+        parts: list[bytes] = []
+        key_part, digest = self.seal_pieces((values,), session_id, party_id, random, parts.append)
+        return SealedVector(key_part, b"".join(parts), digest)
+
+    @abstractmethod
+    def seal_pieces(
+        self,
+        pieces: Iterable[NDArray[np.int64]],
+        session_id: bytes,
+        party_id: PartyId,
+        random: RandomSource,
+        write: Callable[[bytes], None],
+    ) -> tuple[KeyPart, bytes]:
         """Seal a noised vector and prove knowledge of what is encrypted.
 
         Args:
-            values: Int64[length], encoded and noised, each within the terms' contribution range.
+            pieces: consecutive pieces of the vector, together Int64[length], encoded and noised, each value within the
+                terms' contribution range; all pieces but the last a multiple of 2,048 values.
             session_id: the sealed vector can be added to others of this session only.
             party_id: the proof holds for this party only.
             random: source of nonces, keys and errors.
+            write: takes the pieces of the padded part, in order; is not called where there is none.
+
+        Returns:
+            The key part, and the digest of the padded part.
 
         Raises:
-            PlaintextOutOfRange: another length, or a value outside the contribution range.
+            PlaintextOutOfRange: the pieces are not one vector of the terms' length, or a value is outside its range.
 
-        Privacy: the only place where a reply leaves plaintext form; all randomness is fresh for every call.
+        Privacy: the only place where a reply leaves plaintext form; all randomness is fresh for every call. The values
+            must hold the whole noise share of the terms: it may be all that hides them from somebody who opens the
+            sum of pads' keys.
         """
 
     def check_ciphertexts(self, key_part: KeyPart) -> tuple[Ciphertext, ...]:
@@ -176,11 +196,17 @@ class Sealing(ABC):
         """Return where the padded parts of a session are added up; of no values where there are none."""
         return PaddedSum(session_id, self._padded_length)
 
-    @abstractmethod
     def open(
         self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
     ) -> NDArray[np.int64]:
-        """Return the sum of the sealed vectors.
+        """Return the sum of the sealed vectors as a whole, Int64[length]; as ``open_pieces``."""
+        return np.concatenate(tuple(self.open_pieces(plaintexts, contributors, padded_sum)))
+
+    @abstractmethod
+    def open_pieces(
+        self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
+    ) -> Iterator[NDArray[np.int64]]:
+        """Return the sum of the sealed vectors; errors are raised before the first piece.
 
         Args:
             plaintexts: decrypted, of the added ciphertexts.
@@ -188,7 +214,12 @@ class Sealing(ABC):
             padded_sum: of the same contributions; not needed where vectors are sealed directly.
 
         Returns:
-            Int64[length].
+            Consecutive pieces of Int64[length].
+
+        Raises:
+            PlaintextOutOfRange: not the sum of so many packed vectors.
+            InvalidPadKey: what was decrypted is no sum of keys of pads: a contributor encrypted something else.
+            StateError: the padded sum, the plaintexts or the contributors are other than the terms give.
         """
 
     def _seal_plaintexts(
@@ -229,23 +260,22 @@ class DirectSealing(Sealing):
         """Raise ``CapacityExceeded`` where the terms do not fit the key."""
         super().__init__(packing_for(terms, parties, encryptor.public_key), 0, encryptor)
 
-    def seal(
-        self, values: NDArray[np.int64], session_id: bytes, party_id: PartyId, random: RandomSource
-    ) -> SealedVector:
-        """See ``Sealing``; the padded part is empty."""
-        plaintexts = self._packing.pack(values)
-        key_part = self._seal_plaintexts(plaintexts, session_id, party_id, NOTHING_PADDED, random)
-        return SealedVector(key_part, b"", NOTHING_PADDED)
+    def seal_pieces(
+        self,
+        pieces: Iterable[NDArray[np.int64]],
+        session_id: bytes,
+        party_id: PartyId,
+        random: RandomSource,
+        write: Callable[[bytes], None],
+    ) -> tuple[KeyPart, bytes]:
+        """See ``Sealing``; there is no padded part."""
+        plaintexts = self._packing.pack(np.concatenate(tuple(pieces)))
+        return self._seal_plaintexts(plaintexts, session_id, party_id, NOTHING_PADDED, random), NOTHING_PADDED
 
-    def open(
+    def open_pieces(
         self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
-    ) -> NDArray[np.int64]:
-        """See ``Sealing``; the sum is exact.
-
-        Raises:
-            PlaintextOutOfRange: not the sum of so many packed vectors.
-            StateError: there is a padded sum.
-        """
+    ) -> Iterator[NDArray[np.int64]]:
+        """See ``Sealing``; the sum is exact, and one piece."""
         if padded_sum is not None and len(padded_sum.values):
             raise StateError("vectors that were sealed directly have no padded sum")
-        return self._packing.unpack(plaintexts, contributors)
+        return iter((self._packing.unpack(plaintexts, contributors),))

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from fractions import Fraction
+from typing import Any, ClassVar, TypeAlias
 
 from coterie_common import document
 from coterie_common.crypto.hashing import Item, Label, tuple_hash
@@ -19,13 +20,93 @@ from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
 from coterie_common.limits import JOB_TERMS_BYTES, ROUNDS_MOST
 from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.event import CountEvent, Event, VectorEvent
+from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
 from coterie_common.privacy.noise import NoiseTerms, Unit
+from coterie_common.privacy.real_encoding import RealEncoding
 
 
 class SealingKind(StrEnum):
     """How a reply's vector is sealed."""
 
     DIRECT = "direct"
+    PADDED = "padded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountTerms:
+    """What is particular to a round of counts, or of other small integers.
+
+    Attributes:
+        encoding: length, scale and range of one party's exact vector.
+        l0: most values that one unit of privacy touches.
+        linf: most that it changes each, before scaling.
+    """
+
+    kind: ClassVar[str] = "counts"
+
+    encoding: Encoding
+    l0: int
+    linf: int
+
+    def event(self, noise: NoiseTerms, unit: Unit) -> CountEvent:
+        """Return what the round costs, as an event for the accountant."""
+        return CountEvent(l0=self.l0, linf=self.linf, scale_bits=self.encoding.scale_bits, noise=noise, unit=unit)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return {"kind": self.kind, "encoding": self.encoding.to_document(), "l0": self.l0, "linf": self.linf}
+
+    @classmethod
+    def from_document(cls, value: Any) -> CountTerms:
+        """Parse; raises ``MalformedMessage``."""
+        fields = Fields(value, "terms of counts", ("kind", "encoding", "l0", "linf"))
+        return cls(
+            encoding=Encoding.from_document(fields.value("encoding")),
+            l0=fields.integer("l0", least=1, most=2**31),
+            linf=fields.integer("linf", least=1, most=2**62),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorTerms:
+    """What is particular to a round of real vectors; the sensitivity follows from the encoding.
+
+    Attributes:
+        encoding: clipping, scale, rounding and range of one party's sum.
+        sampling_rate: probability with which each record takes part (Poisson); ``None``: every record does.
+    """
+
+    kind: ClassVar[str] = "vectors"
+
+    encoding: RealEncoding
+    sampling_rate: Fraction | None
+
+    def event(self, noise: NoiseTerms, unit: Unit) -> VectorEvent:
+        """Return what the round costs, as an event for the accountant.
+
+        Raises:
+            UnsupportedMechanism: the accountant has no bound for this combination.
+        """
+        return self.encoding.event(noise, unit, self.sampling_rate)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        rate = None if self.sampling_rate is None else fraction_to_text(self.sampling_rate)
+        return {"kind": self.kind, "encoding": self.encoding.to_document(), "sampling_rate": rate}
+
+    @classmethod
+    def from_document(cls, value: Any) -> VectorTerms:
+        """Parse; raises ``MalformedMessage``."""
+        fields = Fields(value, "terms of vectors", ("kind", "encoding", "sampling_rate"))
+        rate = fields.value("sampling_rate")
+        return cls(
+            encoding=RealEncoding.from_document(fields.value("encoding")),
+            sampling_rate=None if rate is None else fraction_from_text(rate, "sampling_rate"),
+        )
+
+
+ValueTerms: TypeAlias = CountTerms | VectorTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,29 +115,38 @@ class RoundTerms:
 
     Attributes:
         sealing: how the vector is sealed.
-        encoding: length, scale and range of one party's exact vector.
+        values: what is asked: how it is encoded, and how much one unit changes it.
         noise: mechanism, placement, size and number of guaranteed shares.
         unit: whose presence the noise hides.
-        l0: most values that one unit touches.
-        linf: most that it changes each, before scaling.
     """
 
     sealing: SealingKind
-    encoding: Encoding
+    values: ValueTerms
     noise: NoiseTerms
     unit: Unit
-    l0: int
-    linf: int
+
+    @property
+    def encoding(self) -> Encoding | RealEncoding:
+        """Return how a party's exact answer becomes the integers that are summed."""
+        return self.values.encoding
+
+    @property
+    def event(self) -> Event:
+        """Return what the round costs, as an event for the accountant; raises ``UnsupportedMechanism``."""
+        return self.values.event(self.noise, self.unit)
 
     def shortened(self, length: int) -> RoundTerms:
-        """Return the same terms for an ask of fewer values than planned.
+        """Return the same terms for an ask of fewer values than planned; real vectors are never shortened.
 
         Raises:
             MalformedMessage: not from 1 to the planned length.
         """
-        if not 1 <= length <= self.encoding.length:
-            raise MalformedMessage(f"a round planned for {self.encoding.length} values cannot ask {length}")
-        return replace(self, encoding=replace(self.encoding, length=length))
+        planned = self.encoding.length
+        if length == planned:
+            return self
+        if not isinstance(self.values, CountTerms) or not 1 <= length < planned:
+            raise MalformedMessage(f"a round planned for {planned} values cannot ask {length}")
+        return replace(self, values=replace(self.values, encoding=replace(self.values.encoding, length=length)))
 
     def items(self) -> tuple[Item, ...]:
         """Return what enters the session id."""
@@ -66,17 +156,15 @@ class RoundTerms:
         """Return a JSON value from which ``from_document`` makes an equal object."""
         return {
             "sealing": self.sealing.value,
-            "encoding": self.encoding.to_document(),
+            "values": self.values.to_document(),
             "noise": self.noise.to_document(),
             "unit": self.unit.value,
-            "l0": self.l0,
-            "linf": self.linf,
         }
 
     @classmethod
     def from_document(cls, value: Any) -> RoundTerms:
         """Parse; raises ``MalformedMessage`` for anything but the exact form."""
-        fields = Fields(value, "a round's terms", ("sealing", "encoding", "noise", "unit", "l0", "linf"))
+        fields = Fields(value, "a round's terms", ("sealing", "values", "noise", "unit"))
         try:
             sealing = SealingKind(fields.text("sealing", longest=32))
             unit = Unit(fields.text("unit", longest=32))
@@ -84,12 +172,19 @@ class RoundTerms:
             raise MalformedMessage("a round's terms name an unknown sealing or unit of privacy") from cause
         return cls(
             sealing=sealing,
-            encoding=Encoding.from_document(fields.value("encoding")),
+            values=_values_from_document(fields.value("values")),
             noise=NoiseTerms.from_document(fields.value("noise")),
             unit=unit,
-            l0=fields.integer("l0", least=1, most=2**31),
-            linf=fields.integer("linf", least=1, most=2**62),
         )
+
+
+def _values_from_document(value: Any) -> ValueTerms:
+    name = value.get("kind") if isinstance(value, dict) else None
+    if name == CountTerms.kind:
+        return CountTerms.from_document(value)
+    if name == VectorTerms.kind:
+        return VectorTerms.from_document(value)
+    raise MalformedMessage("a round's terms are neither of counts nor of vectors")
 
 
 @dataclass(frozen=True, slots=True)

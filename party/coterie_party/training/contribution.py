@@ -8,10 +8,12 @@ vector that the training process returns is clipped in this one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 
+from coterie_common.errors import WrongVectorShape
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import PlannedVectorRound, Records
@@ -20,6 +22,9 @@ from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
 from coterie_party.batches import draw_batch
 from coterie_party.training.process import TrainingProcess
+
+PIECE_VALUES: Final = 1 << 20
+"""Values of a piece: whole blocks of a pad, enough of them for two threads, and 8 MiB as integers."""
 
 
 def exact_contribution(
@@ -31,8 +36,8 @@ def exact_contribution(
     records: Records,
     encoding: RealEncoding,
     random: RandomSource,
-) -> Int64:
-    """Return the encoded sum of a party's vectors, to which the noise share is to be added.
+) -> Iterator[Int64]:
+    """Yield the encoded sum of a party's vectors, to which the noise share is to be added, piece by piece.
 
     Args:
         process: of the job, with the same data sets.
@@ -44,8 +49,9 @@ def exact_contribution(
         encoding: of the round's terms.
         random: the operating system's.
 
-    Returns:
-        Int64[length of the ask].
+    Yields:
+        Int64[≤ ``PIECE_VALUES``], together the length of the ask. A party's only vector is rounded as it is taken, so
+        that its integers are never in memory as a whole.
 
     Raises:
         TrainingFailed: the vectors could not be computed, or are not such as were asked for; one of its kinds.
@@ -54,5 +60,12 @@ def exact_contribution(
     """
     kind = planned.records or records
     batch = draw_batch(datasets[kind].rows, planned.sampling_rate, random)
-    expected = 1 if unit is Unit.PARTY else int(np.count_nonzero(batch))
-    return encoding.encode(process.vectors(ask, kind, batch, expected=expected), random)
+    if unit is not Unit.PARTY:
+        vectors = process.vectors(ask, kind, batch, expected=int(np.count_nonzero(batch)))
+        total = encoding.encode(vectors, random)
+        yield from (total[start : start + PIECE_VALUES] for start in range(0, len(total), PIECE_VALUES))
+        return
+    row = [rows for rows in process.vectors(ask, kind, batch, expected=1) if len(rows)]
+    if len(row) != 1:
+        raise WrongVectorShape(f"{len(row)} vectors where one of the whole party was asked for")
+    yield from encoding.encode_blocks(row[0], random, PIECE_VALUES)

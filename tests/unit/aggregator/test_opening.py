@@ -11,7 +11,8 @@ from coterie_aggregator.opening import RoundArithmetic
 from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InsufficientShares, ParameterMismatch
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, PartialDecryption
+from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, DecryptionRequest, PartialDecryption
+from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.transcript import transcript_digest
 from tests.support.federation import JOB, make_federation
 
@@ -52,6 +53,10 @@ def partials(*indices: int) -> dict[int, PartialDecryption]:
     return made
 
 
+NO_PADDED_PART = PaddedFacts(0, NOTHING_PADDED)
+NOTHING_PADDED_PIECES: list[tuple[bytes, ...]] = [()] * len(CONTRIBUTIONS)
+
+
 def test_fixed_transcript_is_signed_over_what_everybody_recomputes() -> None:
     assert TRANSCRIPT.digest == transcript_digest(FIELDS.session_id, CONTRIBUTIONS)
     label, items = DecryptionRequest.signed_items(TRANSCRIPT.digest)
@@ -62,7 +67,7 @@ def test_fixed_transcript_is_signed_over_what_everybody_recomputes() -> None:
 
 @pytest.mark.parametrize("indices", [(1, 2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 5)])
 def test_open_sum_returns_the_decoded_sum_of_the_contributions(indices: tuple[int, ...]) -> None:
-    release = ARITHMETIC.open_sum(partials(*indices), len(CONTRIBUTIONS))
+    release = ARITHMETIC.open_sum(partials(*indices), NOTHING_PADDED_PIECES)
     # scaled by 2² on the way in, so by 2⁻² on the way out
     assert release.values.tolist() == (np.sum(EXACT, axis=0) / 4).tolist()
     assert release.contributors == 4
@@ -72,15 +77,15 @@ def test_open_sum_returns_the_decoded_sum_of_the_contributions(indices: tuple[in
 
 def test_open_sum_of_fewer_partial_decryptions_than_the_threshold_raises() -> None:
     with pytest.raises(InsufficientShares) as refusal:
-        ARITHMETIC.open_sum(partials(1, 2, 3), 4)
+        ARITHMETIC.open_sum(partials(1, 2, 3), NOTHING_PADDED_PIECES)
     assert refusal.value.code == "insufficient-shares"
 
 
 def test_verify_reply_accepts_what_belongs_to_the_round_and_names_who_sent_anything_else() -> None:
     reply = FEDERATION.reply(CONTRIBUTIONS[0], FIELDS.session_id)
-    ARITHMETIC.verify_reply(reply)
+    ARITHMETIC.verify_reply(reply, NO_PADDED_PART)
     with pytest.raises(ParameterMismatch) as refusal:
-        ARITHMETIC.verify_reply(replace(reply, session_id=bytes(32)))
+        ARITHMETIC.verify_reply(replace(reply, session_id=bytes(32)), NO_PADDED_PART)
     assert refusal.value.culprits == (CONTRIBUTIONS[0].party_id,)
 
 

@@ -61,7 +61,9 @@ def steps_found(store, spool, job_id):
         started = store.round(job_id, number)
         if started is None:
             return
-        assert (started.query, started.state) == (b"q" * 9_000, b"s" * 9_000)
+        # what a later round has overtaken is forgotten
+        forgotten = len(store.transcripts(job_id)) > number
+        assert (started.query, started.state) == ((b"", b"") if forgotten else (b"q" * 9_000, b"s" * 9_000))
         yield f"started {number}"
         if not (spool._folder / job_id / str(number) / "contributions" / "alpha").exists():
             return

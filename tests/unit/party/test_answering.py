@@ -13,16 +13,19 @@ from coterie_common import document
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.threshold import combine
 from coterie_common.errors import MalformedMessage, QuorumTooSmall
-from coterie_common.learning.agreement import plan_job, propose_terms
+from coterie_common.learning.agreement import PlannedJob, plan_job, propose_terms
 from coterie_common.learning.dataset_file import load_dataset
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import EncryptedReply, Query
+from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, Query
+from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.session import body_digest
 from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial
 from coterie_common.protocol.verification.request import OwnKnowledge
 from coterie_party import answering
 from coterie_party.context import Context
+from coterie_party.job_data import JobData
+from coterie_party.training.process import TrainingLimits
 from tests.support.federation import make_federation
 from tests.support.in_process import generous_policy
 from tests.support.oracle import sealed_vector
@@ -51,6 +54,7 @@ def make_context(random: Any) -> Context:
         store=nothing,
         padded=nothing,
         models=Path(),
+        training=TrainingLimits(),
         random=random,
         clock=SystemClock(),
         writer=nothing,
@@ -60,7 +64,7 @@ def make_context(random: Any) -> Context:
 
 def query_of(spec: JobSpec, **changes: Any) -> tuple[Query, Any]:
     planned = plan_job(spec)
-    terms = propose_terms(planned, FEDERATION.parameters).rounds[0]
+    terms = propose_terms(planned, FEDERATION.parameters, FEDERATION.dealing.key.public_key.plaintext_bits).rounds[0]
     ask = planned.algorithm.next_ask(planned.algorithm.initial_state(planned.config, planned.schema))
     assert ask is not None
     body = changes.pop("body", document.encode(dict(ask.body)))
@@ -70,8 +74,16 @@ def query_of(spec: JobSpec, **changes: Any) -> tuple[Query, Any]:
 
 def answer(folder: Path, spec: JobSpec, random: Any) -> tuple[EncryptedReply, Query]:
     query, planned = query_of(spec)
+    return answering.answer(make_context(random), query, job_data(folder, planned), no_padded_part), query
+
+
+def job_data(folder: Path, planned: PlannedJob) -> JobData:
     dataset = load_dataset(write_play(folder, FEDERATION.parties)[PARTY], planned.schema)
-    return answering.answer(make_context(random), query, planned, dataset), query
+    return JobData(planned, {planned.algorithm.records: dataset}, TrainingLimits(), SystemClock())
+
+
+def no_padded_part(piece: bytes) -> None:
+    pytest.fail("a directly sealed reply has a padded part")
 
 
 def exact_counts() -> list[int]:
@@ -98,7 +110,9 @@ def test_answer_without_noise_seals_exactly_what_the_algorithm_counts(tmp_path: 
 
 def test_answer_is_a_reply_that_the_aggregator_accepts(tmp_path: Path) -> None:
     reply, query = answer(tmp_path, NOISY, SeededRandom("answer"))
-    verify_reply(reply, query.fields, FEDERATION.roster, FEDERATION.sealing(query.fields.terms))
+    verify_reply(
+        reply, PaddedFacts(0, NOTHING_PADDED), query.fields, FEDERATION.roster, FEDERATION.sealing(query.fields.terms)
+    )
     assert (reply.job_id, reply.round_number) == (query.fields.job_id, 1)
     assert reply.session_id == query.fields.session_id
     assert reply.contribution.party_id == PARTY
@@ -106,12 +120,12 @@ def test_answer_is_a_reply_that_the_aggregator_accepts(tmp_path: Path) -> None:
 
 def test_answer_adds_a_noise_share_of_the_size_in_the_terms(tmp_path: Path) -> None:
     query, planned = query_of(NOISY)
-    dataset = load_dataset(write_play(tmp_path, FEDERATION.parties)[PARTY], planned.schema)
+    data = job_data(tmp_path, planned)
     context = make_context(SeededRandom("noise"))
     exact = np.array(exact_counts()) << query.fields.terms.encoding.scale_bits
     noise: list[int] = []
     for _ in range(60):
-        reply = answering.answer(context, query, planned, dataset)
+        reply = answering.answer(context, query, data, no_padded_part)
         noise += (sealed_vector(FEDERATION, reply, query.fields) - exact).tolist()
     terms = query.fields.terms.noise
     assert terms.variance is not None

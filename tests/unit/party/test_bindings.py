@@ -10,6 +10,7 @@ import pytest
 
 from coterie_common.errors import ConfigurationError, ConsentDenied, DataError
 from coterie_common.learning.agreement import plan_job
+from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
 from coterie_party.bindings import BoundDataset, bind_datasets
 from coterie_party.config import DatasetBinding
@@ -92,16 +93,17 @@ def test_load_returns_the_columns_of_the_job(tmp_path):
     job = plan_job(statistics_spec())
     reordered = schema_of(PLAY, TEMPERATURE, WIND, OUTLOOK)
     bound = BoundDataset(name="play", path=write_rows(tmp_path), schemas=(reordered,))
-    dataset = bound.load(job, bytes(32))
+    (dataset,) = bound.load(job, [Records.ALL], bytes(32)).values()
     assert dataset.schema == job.schema
     assert dataset.rows == 96
 
 
-def test_load_keeps_the_records_that_the_algorithm_counts(tmp_path):
+def test_load_divides_the_records_by_kind(tmp_path):
     bound = BoundDataset(name="play", path=write_rows(tmp_path), schemas=(play_schema(),), set_aside=Decimal("0.5"))
-    everything = bound.load(plan_job(statistics_spec()), bytes(32))
-    training = bound.load(plan_job(tree_spec()), bytes(32))
-    assert 0 < training.rows < everything.rows == 96
+    loaded = bound.load(plan_job(tree_spec()), list(Records), bytes(32))
+    assert loaded.keys() == set(Records)
+    assert 0 < loaded[Records.TRAINING].rows < loaded[Records.ALL].rows == 96
+    assert loaded[Records.SET_ASIDE].rows == 96 - loaded[Records.TRAINING].rows
 
 
 def test_bind_datasets_reads_schemas_from_job_files(tmp_path):

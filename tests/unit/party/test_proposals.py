@@ -59,7 +59,12 @@ async def test_accepted_job_has_the_cost_of_every_planned_round_reserved(tmp_pat
             (1, ReservationStatus.RESERVED),
             (2, ReservationStatus.RESERVED),
         ]
-        events = check_terms(aggregator.planned, aggregator.terms, aggregator.federation.parameters)
+        events = check_terms(
+            aggregator.planned,
+            aggregator.terms,
+            aggregator.federation.parameters,
+            aggregator.federation.dealing.key.public_key.plaintext_bits,
+        )
         reserved, delta = spent_cost(entries), Fraction(1, 100_000)
         assert reserved is not None
         assert reserved.epsilon(delta) == pytest.approx(cost(events).epsilon(delta), rel=1e-12)

@@ -59,7 +59,8 @@ def contribute(process, unit=Unit.RECORD, encoding=None, random=None, **planned)
     plan = PlannedVectorRound(length=LENGTH, clip_norm=Fraction(1), **planned)
     encoding = encoding or make_encoding(200 if unit is Unit.RECORD else 1)
     random = random or SeededRandom("contribution")
-    return exact_contribution(process, ASK, plan, unit, DATASETS, Records.TRAINING, encoding, random)
+    pieces = exact_contribution(process, ASK, plan, unit, DATASETS, Records.TRAINING, encoding, random)
+    return np.concatenate(tuple(pieces))
 
 
 def test_contribution_is_the_sum_of_clipped_vectors():

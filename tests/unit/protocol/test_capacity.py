@@ -2,15 +2,13 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from coterie_common.errors import CapacityExceeded
 from coterie_common.limits import CIPHERTEXTS_MOST
 from coterie_common.protocol.capacity import check_capacity, packing_for
 from coterie_common.protocol.terms import JobTerms, RoundTerms
-from tests.support.federation import make_federation
+from tests.support.federation import make_federation, with_encoding
 
 FEDERATION = make_federation()
 KEY = FEDERATION.dealing.key.public_key
@@ -18,7 +16,7 @@ TERMS = FEDERATION.terms()
 
 
 def encoded(**changes: int) -> RoundTerms:
-    return replace(TERMS, encoding=replace(TERMS.encoding, **changes))
+    return with_encoding(TERMS, **changes)
 
 
 def test_packing_leaves_room_for_the_sum_of_all_parties_with_their_noise() -> None:

@@ -13,7 +13,7 @@ from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
 from coterie_common.protocol.padded_capacity import is_error_needed, is_pad_cheaper, padded_packing_for
 from coterie_common.protocol.terms import RoundTerms
 from tests.support.dealings import load_encryptor
-from tests.support.federation import make_federation
+from tests.support.federation import make_federation, with_encoding
 
 FEDERATION = make_federation()
 KEY = FEDERATION.dealing.key.public_key
@@ -24,7 +24,7 @@ NO_NOISE = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement
 
 
 def terms_with(noise: NoiseTerms, **encoding: int) -> RoundTerms:
-    return replace(TERMS, noise=noise, encoding=replace(TERMS.encoding, scale_bits=0, **encoding))
+    return replace(with_encoding(TERMS, scale_bits=0, **encoding), noise=noise)
 
 
 @pytest.mark.parametrize("noise", [NARROW, WIDE, NO_NOISE], ids=["narrow", "wide", "none"])
@@ -78,11 +78,11 @@ def test_vector_is_padded_from_where_it_needs_more_ciphertexts_than_the_key(part
     slots = key.plaintext_bits // (10_000 * parties).bit_length()
     most = slots * key_packing(parties, key.plaintext_bits).plaintexts
     assert 1000 < most < 2000
-    assert not is_pad_cheaper(1, value_range, parties, key)
-    assert not is_pad_cheaper(most, value_range, parties, key)
-    assert is_pad_cheaper(most + 1, value_range, parties, key)
+    assert not is_pad_cheaper(1, value_range, parties, key.plaintext_bits)
+    assert not is_pad_cheaper(most, value_range, parties, key.plaintext_bits)
+    assert is_pad_cheaper(most + 1, value_range, parties, key.plaintext_bits)
 
 
 def test_vector_whose_sum_fits_no_slot_raises() -> None:
     with pytest.raises(CapacityExceeded, match="64-bit"):
-        is_pad_cheaper(10, (-(2**62), 2**62), 3, KEY)
+        is_pad_cheaper(10, (-(2**62), 2**62), 3, KEY.plaintext_bits)

@@ -28,7 +28,7 @@ from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart, padded_dig
 from coterie_common.protocol.padded_part import PaddedSum
 from coterie_common.protocol.padded_sealing import PaddedSealing
 from coterie_common.protocol.sealing import DirectSealing, SealedVector, Sealing
-from tests.support.federation import digest_of, make_federation
+from tests.support.federation import digest_of, make_federation, with_encoding
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -48,7 +48,7 @@ NO_NOISE = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement
 
 
 def make_sealing(length: int = LENGTH, noise: NoiseTerms = NARROW, **encoding: int) -> PaddedSealing:
-    terms = replace(TERMS, noise=noise, encoding=replace(TERMS.encoding, length=length, **encoding))
+    terms = replace(with_encoding(TERMS, length=length, **encoding), noise=noise)
     return PaddedSealing(terms, PARTIES, FEDERATION.encryptor)
 
 
@@ -100,7 +100,7 @@ def test_open_of_the_sum_is_the_sum_of_what_was_sealed_and_of_bounded_errors(
 @settings(max_examples=5)
 @given(st.integers(1, 40), st.integers(1, PARTIES), st.integers(0, 2**32))
 def test_both_sealings_behind_the_interface_open_to_the_same(length: int, contributors: int, seed: int) -> None:
-    terms = replace(TERMS, noise=WIDE, encoding=replace(TERMS.encoding, length=length))
+    terms = replace(with_encoding(TERMS, length=length), noise=WIDE)
     vectors = [vector(seed + party, length) for party in range(contributors)]
     opened = []
     for kind in (DirectSealing, PaddedSealing):

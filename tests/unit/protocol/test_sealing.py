@@ -14,7 +14,7 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InvalidCiphertext, InvalidProof, MalformedMessage, PlaintextOutOfRange
 from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart
 from coterie_common.protocol.sealing import DirectSealing
-from tests.support.federation import digest_of, make_federation
+from tests.support.federation import digest_of, make_federation, with_values
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -38,7 +38,7 @@ def seal(exact: list[int], sealing: DirectSealing = SEALING) -> KeyPart:
 @settings(max_examples=25)
 @given(st.data(), st.integers(1, 60), st.integers(1, 5))
 def test_open_of_the_sum_is_the_sum_of_what_was_sealed(data: st.DataObject, length: int, contributors: int) -> None:
-    sealing = FEDERATION.sealing(replace(FEDERATION.terms(length), l0=1))
+    sealing = FEDERATION.sealing(with_values(FEDERATION.terms(length), l0=1))
     vectors = st.lists(st.integers(LOWER, UPPER), min_size=length, max_size=length)
     exact = [data.draw(vectors) for _ in range(contributors)]
     sealed = [sealing.check_ciphertexts(seal(vector, sealing)) for vector in exact]

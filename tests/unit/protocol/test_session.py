@@ -14,7 +14,8 @@ from coterie_common.identifiers import PartyId
 from coterie_common.limits import ROUNDS_MOST
 from coterie_common.privacy.noise import Unit
 from coterie_common.protocol.session import SessionFields, body_digest
-from tests.support.federation import digest_of, make_federation
+from coterie_common.protocol.terms import SealingKind
+from tests.support.federation import digest_of, make_federation, with_encoding, with_values
 from tests.support.message_strategies import session_fields
 
 FEDERATION = make_federation()
@@ -31,13 +32,14 @@ CHANGES: list[tuple[str, Any]] = [
     ("cohort", FIELDS.cohort[:4]),
     ("round_quorum", 5),
     ("previous_transcript", digest_of("another transcript")),
-    ("terms", replace(TERMS, l0=3)),
-    ("terms", replace(TERMS, linf=2)),
+    ("terms", with_values(TERMS, l0=3)),
+    ("terms", with_values(TERMS, linf=2)),
+    ("terms", replace(TERMS, sealing=SealingKind.PADDED)),
     ("terms", replace(TERMS, unit=Unit.PARTY)),
-    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, length=5))),
-    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, scale_bits=3))),
-    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, lower=-1))),
-    ("terms", replace(TERMS, encoding=replace(TERMS.encoding, upper=101))),
+    ("terms", with_encoding(TERMS, length=5)),
+    ("terms", with_encoding(TERMS, scale_bits=3)),
+    ("terms", with_encoding(TERMS, lower=-1)),
+    ("terms", with_encoding(TERMS, upper=101)),
     ("terms", replace(TERMS, noise=replace(TERMS.noise, variance=Fraction(301)))),
     ("terms", replace(TERMS, noise=replace(TERMS.noise, shares=2))),
 ]

@@ -42,6 +42,10 @@ def altered(**changes: Any) -> bytes:
     return document.encode([{**TERMS.to_document(), **changes}])
 
 
+def altered_values(**changes: Any) -> bytes:
+    return altered(values={**TERMS.values.to_document(), **changes})
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -51,20 +55,24 @@ def altered(**changes: Any) -> bytes:
         b"null",
         b"[1]",
         b"[[]]",
-        altered(sealing="padded"),
+        altered(sealing="twice"),
         altered(sealing=1),
         altered(unit="household"),
         altered(unit=None),
-        altered(l0=0),
-        altered(l0=2**31 + 1),
-        altered(l0="1"),
-        altered(linf=0),
-        altered(linf=True),
-        altered(linf=2**62 + 1),
-        altered(encoding={}),
+        altered_values(l0=0),
+        altered_values(l0=2**31 + 1),
+        altered_values(l0="1"),
+        altered_values(linf=0),
+        altered_values(linf=True),
+        altered_values(linf=2**62 + 1),
+        altered_values(encoding={}),
+        altered_values(kind="vectors"),
+        altered_values(kind="other"),
+        altered_values(kind=["counts"]),
+        altered(values=[]),
         altered(noise={}),
         altered(extra=1),
-        document.encode([{name: value for name, value in TERMS.to_document().items() if name != "l0"}]),
+        document.encode([{name: value for name, value in TERMS.to_document().items() if name != "unit"}]),
         json.dumps([TERMS.to_document()]).encode(),
         b"[" + b" " * JOB_TERMS_BYTES + b"]",
     ],

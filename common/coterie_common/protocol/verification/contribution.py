@@ -17,7 +17,8 @@ from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import MalformedMessage, NotInCohort, ParameterMismatch, PeerError
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Contribution, EncryptedReply, padded_digest
+from coterie_common.protocol.messages import Contribution, EncryptedReply
+from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import KnowledgeClaim, Sealing
 from coterie_common.protocol.session import SessionFields
@@ -31,6 +32,7 @@ class ReplyReceived:
 
     Attributes:
         reply: as it came.
+        padded: of the padded part that came with it.
         fields: of the query that the aggregator sent.
         roster: in force.
         sealing: for the terms of the round.
@@ -38,6 +40,7 @@ class ReplyReceived:
     """
 
     reply: EncryptedReply
+    padded: PaddedFacts
     fields: SessionFields
     roster: Roster
     sealing: Sealing
@@ -46,6 +49,7 @@ class ReplyReceived:
 
 def verify_reply(
     reply: EncryptedReply,
+    padded: PaddedFacts,
     fields: SessionFields,
     roster: Roster,
     sealing: Sealing,
@@ -55,6 +59,7 @@ def verify_reply(
 
     Args:
         reply: as it came.
+        padded: of the padded part that came with it.
         fields: of the query that the aggregator sent.
         roster: in force.
         sealing: for the terms of the round.
@@ -63,7 +68,7 @@ def verify_reply(
     Raises:
         PeerError: one of the numbered checks fails; the sender is the culprit.
     """
-    received = ReplyReceived(reply=reply, fields=fields, roster=roster, sealing=sealing)
+    received = ReplyReceived(reply=reply, padded=padded, fields=fields, roster=roster, sealing=sealing)
     with blaming(reply.contribution.party_id):
         run_checks(REPLY_CHECKS if checks is None else checks, received)
     return received.ciphertexts
@@ -154,11 +159,11 @@ def _cohort(v: ReplyReceived) -> None:
 
 
 def _padded_size(v: ReplyReceived) -> None:
-    v.sealing.check_padded(len(v.reply.padded))
+    v.sealing.check_padded(v.padded.size)
 
 
 def _padded_content(v: ReplyReceived) -> None:
-    if padded_digest(v.reply.padded) != v.reply.contribution.padded_digest:
+    if v.padded.digest != v.reply.contribution.padded_digest:
         raise MalformedMessage("the padded part of the reply is not what its contribution names")
 
 

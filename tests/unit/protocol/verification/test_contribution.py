@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 from coterie_common.errors import CoterieError
 from coterie_common.protocol.messages import EncryptedReply, KeyPart
+from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
+from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.terms import SealingKind
 from coterie_common.protocol.verification.contribution import (
     REPLY_CHECKS,
     check_form,
@@ -65,6 +69,7 @@ class Bad:
     name: str
     code: str
     make: Callable[[], EncryptedReply]
+    padded: bytes = b""
 
 
 BAD = [
@@ -75,8 +80,8 @@ BAD = [
         "not-in-cohort",
         lambda: FEDERATION.reply(FEDERATION.contribution(FEDERATION.parties[4], SESSION), SESSION),
     ),
-    Bad(3, "padded part that nobody signed", "malformed-message", lambda: replace(REPLY, padded=b"x")),
-    Bad(3, "padded part of a direct sealing", "malformed-message", lambda: replace(resealed_padded(), padded=b"x")),
+    Bad(3, "padded part that nobody signed", "malformed-message", lambda: REPLY, b"four"),
+    Bad(3, "padded part of a direct sealing", "malformed-message", lambda: resealed_padded(), b"x"),
     Bad(4, "named padded part is missing", "malformed-message", lambda: resealed(CONTRIBUTION.key_part, b"x")),
     Bad(
         5,
@@ -114,8 +119,14 @@ def resealed_padded() -> EncryptedReply:
     return resealed(CONTRIBUTION.key_part, b"x")
 
 
+def facts_of(padded: bytes) -> PaddedFacts:
+    digest = PaddedDigest()
+    digest.update(padded)
+    return digest.facts()
+
+
 def test_honest_reply_returns_its_ciphertexts() -> None:
-    ciphertexts = verify_reply(REPLY, FIELDS, FEDERATION.roster, SEALING)
+    ciphertexts = verify_reply(REPLY, facts_of(b""), FIELDS, FEDERATION.roster, SEALING)
     assert tuple(c.to_bytes() for c in ciphertexts) == CONTRIBUTION.key_part.ciphertexts
 
 
@@ -126,9 +137,47 @@ def test_reply_with_one_thing_wrong_names_its_sender(bad: Bad) -> None:
     if bad.check == 2:
         reply = replace(reply, session_id=fields.session_id)
     with pytest.raises(CoterieError) as refusal:
-        verify_reply(reply, fields, FEDERATION.roster, SEALING)
+        verify_reply(reply, facts_of(bad.padded), fields, FEDERATION.roster, SEALING)
     assert refusal.value.code == bad.code
     assert refusal.value.culprits == (reply.contribution.party_id,)
+
+
+PADDED = replace(FEDERATION.terms(), sealing=SealingKind.PADDED)
+
+
+def padded_reply() -> tuple[EncryptedReply, bytes, SessionFields]:
+    """An honest reply to a round whose vectors are padded, with its padded part."""
+    fields = FEDERATION.fields(terms=PADDED)
+    sealed = FEDERATION.sealing(PADDED).seal(np.arange(6, dtype=np.int64), fields.session_id, SENDER, FEDERATION.random)
+    contribution = FEDERATION.signed(SENDER, fields.session_id, sealed.key_part, sealed.padded)
+    return FEDERATION.reply(contribution, fields.session_id), sealed.padded, fields
+
+
+def test_honest_padded_reply_returns_the_ciphertexts_of_its_key() -> None:
+    reply, padded, fields = padded_reply()
+    ciphertexts = verify_reply(reply, facts_of(padded), fields, FEDERATION.roster, FEDERATION.sealing(PADDED))
+    assert tuple(c.to_bytes() for c in ciphertexts) == reply.contribution.key_part.ciphertexts
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda padded: b"", lambda padded: padded[:-4], lambda padded: padded + bytes(4), lambda padded: bytes(24)],
+    ids=["missing", "a value short", "a value too many", "another"],
+)
+def test_reply_with_another_padded_part_than_it_names_is_malformed(spoil: Callable[[bytes], bytes]) -> None:
+    reply, padded, fields = padded_reply()
+    with pytest.raises(CoterieError) as refusal:
+        verify_reply(reply, facts_of(spoil(padded)), fields, FEDERATION.roster, FEDERATION.sealing(PADDED))
+    assert refusal.value.code == "malformed-message"
+    assert refusal.value.culprits == (SENDER,)
+
+
+def test_direct_reply_to_a_padded_round_is_malformed() -> None:
+    fields = FEDERATION.fields(terms=PADDED)
+    contribution = FEDERATION.contribution(SENDER, fields.session_id)
+    with pytest.raises(CoterieError) as refusal:
+        check_form(contribution, FEDERATION.sealing(PADDED))
+    assert refusal.value.code == "malformed-message"
 
 
 def test_every_numbered_check_is_exercised() -> None:

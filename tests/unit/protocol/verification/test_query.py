@@ -23,7 +23,7 @@ from coterie_common.protocol.verification.query import (
     verify_proposal,
     verify_query,
 )
-from tests.support.federation import JOB, Federation, digest_of, make_federation
+from tests.support.federation import JOB, Federation, digest_of, make_federation, with_encoding
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -61,7 +61,7 @@ def signed_by_an_outsider(federation: Federation) -> Query:
 
 def other_scale(federation: Federation) -> Query:
     terms = federation.terms()
-    return federation.query(terms=replace(terms, encoding=replace(terms.encoding, scale_bits=0)))
+    return federation.query(terms=with_encoding(terms, scale_bits=0))
 
 
 @dataclass(frozen=True)

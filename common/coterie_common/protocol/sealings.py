@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The sealing that a round's terms name: the one place where it is chosen between a pad and none."""
+
+from __future__ import annotations
+
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.protocol.padded_sealing import PaddedSealing
+from coterie_common.protocol.sealing import DirectSealing, Sealing
+from coterie_common.protocol.terms import RoundTerms, SealingKind
+
+
+def make_sealing(terms: RoundTerms, parties: int, encryptor: Encryptor) -> Sealing:
+    """Return how replies under ``terms`` are sealed, added and opened.
+
+    Args:
+        terms: of the round.
+        parties: members of the roster; so many replies may meet in one sum.
+        encryptor: for the federation's key.
+
+    Raises:
+        CapacityExceeded: the terms do not fit the key, or 32 bits.
+    """
+    kind = PaddedSealing if terms.sealing is SealingKind.PADDED else DirectSealing
+    return kind(terms, parties, encryptor)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One accepted job at this party: its records, and its exact answers to asks, before noise.
+
+Rounds of counts are answered in this process; rounds of vectors are computed in a process apart, started when the
+first one comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from coterie_common.clock import Clock
+from coterie_common.errors import ParameterMismatch
+from coterie_common.learning.agreement import PlannedJob
+from coterie_common.learning.algorithm import Ask, Int64
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.plan import PlannedVectorRound, Records
+from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.real_encoding import RealEncoding
+from coterie_common.randomness import RandomSource
+from coterie_party.training.contribution import exact_contribution
+from coterie_party.training.process import TrainingLimits, TrainingProcess
+
+
+def kinds_of_records(job: PlannedJob) -> frozenset[Records]:
+    """Return which kinds of records the rounds of a job count."""
+    planned = (each.records if isinstance(each, PlannedVectorRound) else None for each in job.plan.rounds)
+    return frozenset(kind or job.algorithm.records for kind in planned)
+
+
+class JobData:
+    """The records of one job, and what computes on them.
+
+    Args:
+        job: accepted.
+        datasets: the party's records, of every kind that ``kinds_of_records`` names.
+        limits: what a process for vectors may use.
+        clock: measures its time.
+    """
+
+    def __init__(
+        self, job: PlannedJob, datasets: Mapping[Records, Dataset], limits: TrainingLimits, clock: Clock
+    ) -> None:
+        self.job = job
+        self._datasets = datasets
+        self._process = TrainingProcess(job.spec.algorithm, datasets, limits, clock)
+
+    def exact(self, ask: Ask, encoding: Encoding | RealEncoding, random: RandomSource) -> Iterator[Int64]:
+        """Yield the encoded answer to an ask that ``check_ask`` let pass, piece by piece, without noise.
+
+        Args:
+            ask: of the round.
+            encoding: of the round's terms.
+            random: of batches and rounding: the operating system's.
+
+        Yields:
+            Int64, together the length of the ask; all pieces but the last a multiple of 2,048 values.
+
+        Raises:
+            ParameterMismatch: the encoding is not of the planned kind.
+            TrainingFailed: vectors could not be computed, or are not such as were asked for; one of its kinds.
+
+        Privacy: call it once per round, and keep what comes of it.
+        """
+        planned = self.job.plan.rounds[ask.round_number - 1]
+        if isinstance(planned, PlannedVectorRound) and isinstance(encoding, RealEncoding):
+            yield from exact_contribution(
+                self._process,
+                ask,
+                planned,
+                self.job.plan.unit,
+                self._datasets,
+                self.job.algorithm.records,
+                encoding,
+                random,
+            )
+        elif not isinstance(planned, PlannedVectorRound) and isinstance(encoding, Encoding):
+            dataset = self._datasets[self.job.algorithm.records]
+            yield encoding.encode(self.job.algorithm.answer(ask, dataset, random))
+        else:
+            raise ParameterMismatch(f"round {ask.round_number} is planned for another kind of values than its terms")
+
+    def close(self) -> None:
+        """End the process that computes vectors, whatever it does."""
+        self._process.close()
