@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
+from coterie_common.audit.entry import Owner
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.database import open_database
@@ -26,7 +28,8 @@ from coterie_party.coordinator import Coordinator
 from coterie_party.home import PartyMembership
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import POLICY_FILE_NAME, load_policy
-from coterie_party.store import MIGRATIONS, PartyStore
+from coterie_party.recording import record_start
+from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -47,12 +50,17 @@ async def run(root: Path, membership: PartyMembership) -> None:
     with locked(root, "coterie-party"):
         engine = open_database(f"sqlite:///{folder / 'party.db'}", MIGRATIONS)
         try:
-            await _run(root, membership, PartyStore(engine, membership.config.founder))
+            config = membership.config
+            recorder = Recorder(
+                owner=Owner(config.founder, config.id), key=membership.signing_key, clock=SystemClock()
+            )
+            store = PartyStore(engine, config.founder, recorder)
+            await _run(root, membership, store, AuditLog(engine, config.founder, recorder))
         finally:
             engine.dispose()
 
 
-async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> None:
+async def _run(root: Path, membership: PartyMembership, store: PartyStore, audit: AuditLog) -> None:
     config, roster = membership.config, membership.signed_roster.roster
     random = OsRandom()
     context = Context(
@@ -66,6 +74,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> No
         policy=load_policy(root / POLICY_FILE_NAME),
         store=store,
         padded=PaddedParts(root / "store" / "padded"),
+        audit=audit,
         models=root / "models",
         training=config.training.limits,
         random=random,
@@ -73,6 +82,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore) -> No
         writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
         workers=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker"),
     )
+    await record_start(context, version("coterie"))
     coordinator = Coordinator(context)
     endpoint = Endpoint(
         target=str(membership.aggregator_address), tls=membership.tls, party_id=config.id, roster=roster

@@ -22,7 +22,7 @@ from coterie_common.randomness import RandomSource
 from coterie_party.bindings import BoundDataset
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Policy
-from coterie_party.store import PartyStore
+from coterie_party.store import AuditLog, PartyStore
 from coterie_party.training.process import TrainingLimits
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class Context:
         policy: what the steward allows.
         store: durable state; called on the ``writer`` thread only.
         padded: padded parts of replies on disk.
+        audit: the record of what happened, in the same database; likewise.
         models: folder that delivered models go to.
         training: what a process that computes vectors may use.
         random: source of noise and nonces.
@@ -61,6 +62,7 @@ class Context:
     policy: Policy
     store: PartyStore
     padded: PaddedParts
+    audit: AuditLog
     models: Path
     training: TrainingLimits
     random: RandomSource

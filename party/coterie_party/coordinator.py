@@ -59,12 +59,15 @@ from coterie_party.knowledge import accepted_job, own_knowledge, running_job
 from coterie_party.models import keep_model
 from coterie_party.policy import check_floors
 from coterie_party.proposals import reply_to
+from coterie_party.recording import NOTHING_TOLD, Details, cause_of, record_refusal, told
 from coterie_party.store import PartyJob
 
 log = structlog.get_logger(__name__)
 
 RoundKey = tuple[JobId, int]
+Asked = Query | DecryptionRequest
 Send = Callable[[PartyMessage], Awaitable[None]]
+Work = Callable[[], Awaitable[None]]
 
 
 class Coordinator:
@@ -111,29 +114,36 @@ class Coordinator:
             StorageError: durable state failed; the daemon stops.
         """
         async with self._lock:
-            match message:
-                case JobProposal():
-                    await self._proposal(message)
-                case Query():
-                    await self._query(message)
-                case DecryptionRequest():
-                    key = message.fields.job_id, message.fields.round_number
-                    answering.check_memory(self._context, message, await self._state(key))
-                    await self._take(key, round_machine.RequestReceived(message))
-                case ModelDelivery():
-                    await self._delivery(message)
-                case JobEnd():
-                    await self._job_end(message)
-                case Rejection():
-                    log.warning(
-                        "rejected by the aggregator",
-                        job=message.job_id,
-                        round=message.round_number,
-                        code=message.code,
-                        detail=message.detail,
-                    )
-                case Welcome():
-                    raise UnexpectedMessage("Welcome comes only once")
+            try:
+                await self._handle(message)
+            except (PeerError, RefusedError) as error:
+                await record_refusal(self._context, error, message)
+                raise
+
+    async def _handle(self, message: AggregatorMessage) -> None:
+        match message:
+            case JobProposal():
+                await self._proposal(message)
+            case Query():
+                await self._query(message)
+            case DecryptionRequest():
+                key = message.fields.job_id, message.fields.round_number
+                answering.check_memory(self._context, message, await self._state(key))
+                await self._take(key, round_machine.RequestReceived(message))
+            case ModelDelivery():
+                await self._delivery(message)
+            case JobEnd():
+                await self._job_end(message)
+            case Rejection():
+                log.warning(
+                    "rejected by the aggregator",
+                    job=message.job_id,
+                    round=message.round_number,
+                    code=message.code,
+                    detail=message.detail,
+                )
+            case Welcome():
+                raise UnexpectedMessage("Welcome comes only once")
 
     async def _proposal(self, proposal: JobProposal) -> None:
         verify_proposal(proposal, self._context.roster)
@@ -157,6 +167,7 @@ class Coordinator:
         spec_digest = job.spec_digest if job else None
         path = await self._context.write(keep_model, self._context.models, delivery, spec_digest)
         log.info("model received", job=delivery.job_id, path=str(path))
+        await self._context.write(self._context.audit.record_model, delivery.job_id, told(delivery))
         await self._end(delivery.job_id, JobOutcome.COMPLETED)
         label, items = ModelReceipt.signed_items(delivery.job_id, self._context.party_id, delivery.model_digest)
         await self._say(
@@ -170,12 +181,12 @@ class Coordinator:
 
     async def _job_end(self, end: JobEnd) -> None:
         verify_job_end(end, self._context.roster)
-        await self._end(end.job_id, end.outcome)
+        await self._end(end.job_id, end.outcome, told(end))
 
-    async def _end(self, job_id: JobId, outcome: JobOutcome) -> None:
+    async def _end(self, job_id: JobId, outcome: JobOutcome, said: Details = NOTHING_TOLD) -> None:
         job = await self._context.write(self._context.store.job, job_id)
         if job is not None and job.outcome is None:
-            await self._context.write(self._context.store.end_job, job_id, outcome)
+            await self._context.write(self._context.store.end_job, job_id, outcome, said)
             log.info("job ended", job=job_id, outcome=outcome)
         # Nothing that is under way is of use any more.
         for work in [work for work in self._working if work[0][0] == job_id]:
@@ -192,7 +203,7 @@ class Coordinator:
         """Step a round's machine: persist, then let the state change, then do the rest."""
         transition = round_machine.step(await self._state(key), event)
         for effect in transition.effects:
-            await self._persist(key, effect)
+            await self._persist(key, effect, event)
         self._rounds[key] = transition.state
         for effect in transition.effects:
             await self._carry_out(key, effect)
@@ -201,26 +212,28 @@ class Coordinator:
         known = self._rounds.get(key)
         return known if known is not None else await self._context.write(self._context.store.round, *key)
 
-    async def _persist(self, key: RoundKey, effect: round_machine.Effect) -> None:
+    async def _persist(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> None:
         store, write = self._context.store, self._context.write
         match effect:
             case round_machine.PersistAcceptance(query):
-                await write(store.accept_query, *key, query.fields.session_id, query.fields.cohort)
+                await write(store.accept_query, *key, query.fields.session_id, query.fields.cohort, told(query))
             case round_machine.PersistReply(reply):
                 await write(store.store_reply, *key, reply.contribution.digest, party_message_to_wire(reply))
-            case round_machine.PersistTranscript(_, verified):
+            case round_machine.PersistTranscript(request, verified):
                 total = b"".join(ciphertext.to_bytes() for ciphertext in verified.total)
                 digests = (verified.session_id, verified.transcript_digest)
-                await write(store.record_transcript, *key, *digests, total, verified.contributors)
+                await write(store.record_transcript, *key, *digests, total, verified.contributors, told(request))
             case round_machine.PersistPartial(partial):
                 await write(store.store_partial, *key, party_message_to_wire(partial))
+            case round_machine.Refuse(error):
+                await record_refusal(self._context, error, cause_of(event), key)
 
     async def _carry_out(self, key: RoundKey, effect: round_machine.Effect) -> None:
         match effect:
             case round_machine.ComputeReply(query):
-                self._spawn(key, "reply", bind(self._compute_reply, key, query))
+                self._spawn(key, "reply", bind(self._compute_reply, key, query), query)
             case round_machine.VerifyRequest(request):
-                self._spawn(key, "request", bind(self._verify_request, key, request))
+                self._spawn(key, "request", bind(self._verify_request, key, request), request)
             case round_machine.ComputePartial():
                 self._spawn(key, "partial", bind(self._compute_partial, key))
             case round_machine.SendReply():
@@ -280,14 +293,14 @@ class Coordinator:
             self._planned[job.job_id] = plan_job(JobSpec.from_bytes(job.spec))
         return self._planned[job.job_id]
 
-    def _spawn(self, key: RoundKey, kind: str, work: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(self, key: RoundKey, kind: str, work: Work, about: Asked | None = None) -> None:
         """Run one piece of work per round and kind at a time; an identical request meanwhile adds nothing."""
         if (key, kind) not in self._working:
-            self._working[key, kind] = asyncio.create_task(self._supervised(key, kind, work))
+            self._working[key, kind] = asyncio.create_task(self._supervised(key, kind, work, about))
 
-    async def _supervised(self, key: RoundKey, kind: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _supervised(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
         try:
-            await self._reporting(key, kind, work)
+            await self._reporting(key, kind, work, about)
         except Exception as failure:  # a supervisor: what could be neither done nor refused stops the daemon
             log.exception("round failed", job=key[0], round=key[1], step=kind)
             if not self._failed.done():
@@ -296,18 +309,18 @@ class Coordinator:
             if self._working.get((key, kind)) is asyncio.current_task():
                 del self._working[key, kind]
 
-    async def _reporting(self, key: RoundKey, kind: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _reporting(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
         """Do a piece of work; what it raises becomes an event, but for storage that fails."""
         try:
             await work()
         except StorageError:
             raise
         except CoterieError as error:
-            await self._post(key, round_machine.ComputationFailed(error))
+            await self._post(key, round_machine.ComputationFailed(error, about))
         except Exception:  # a supervisor: an algorithm that fails on these data must not stop the other jobs
             log.exception("unforeseen failure", job=key[0], round=key[1], step=kind)
             unforeseen = InternalError("an unforeseen failure; the party's log says which")
-            await self._post(key, round_machine.ComputationFailed(unforeseen))
+            await self._post(key, round_machine.ComputationFailed(unforeseen, about))
 
     async def _post(self, key: RoundKey, event: round_machine.Event) -> None:
         async with self._lock:
@@ -315,7 +328,9 @@ class Coordinator:
 
     async def _send_stored(self, key: RoundKey, data: bytes | None) -> None:
         if data is None:
-            await self._refuse(key, AlreadyAnswered("this round's reply was sent and deleted; it is never made again"))
+            gone = AlreadyAnswered("this round's reply was sent and deleted; it is never made again")
+            await record_refusal(self._context, gone, None, key)
+            await self._refuse(key, gone)
         else:
             await self._say(party_message_from_wire(data))
 

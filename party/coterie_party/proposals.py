@@ -28,6 +28,7 @@ from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
 from coterie_party.policy import Verdict, check_algorithms, decide, spent_cost
+from coterie_party.recording import told
 from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus
 
 log = structlog.get_logger(__name__)
@@ -96,7 +97,7 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
         outcome=None,
     )
     # What the store says stands: a job that was held may have ended in the meantime.
-    return await context.write(context.store.record_job, job, reservations)
+    return await context.write(context.store.record_job, job, reservations, told(proposal))
 
 
 async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:

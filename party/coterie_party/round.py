@@ -99,9 +99,10 @@ class PartialComputed:
 
 @dataclass(frozen=True, slots=True)
 class ComputationFailed:
-    """Answering, verifying or decrypting raised; nothing has left."""
+    """Answering, verifying or decrypting raised; nothing has left. ``message`` is what it was about, if that is known."""
 
     error: CoterieError
+    message: Query | DecryptionRequest | None = None
 
 
 Event = QueryReceived | ReplyComputed | RequestReceived | RequestVerified | PartialComputed | ComputationFailed

@@ -26,6 +26,7 @@ from coterie_party import round as party_machine
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import PartyJob, PartyStore, Reservation, ReservationStatus
 from tests.support.exploration import every_event, explore
+from tests.support.recorders import make_recorder
 from tests.support.rounds import (
     COHORT,
     JOB,
@@ -310,7 +311,7 @@ class PartyWithStore(RuleBasedStateMachine):
     @initialize()
     def start(self):
         self.engine = open_database("sqlite://", PARTY_MIGRATIONS)
-        self.store = PartyStore(self.engine, "founder")
+        self.store = PartyStore(self.engine, "founder", make_recorder())
         self.store.record_job(
             PartyJob(
                 job_id=JOB,

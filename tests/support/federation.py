@@ -26,7 +26,7 @@ from coterie_common.protocol.messages import (
     padded_digest,
 )
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
-from coterie_common.protocol.roster import AggregatorMember, Member, Roster
+from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster, founder_fingerprint
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields, body_digest
@@ -35,6 +35,8 @@ from coterie_common.protocol.transcript import transcript_digest
 from tests.support.dealings import load_dealing, load_encryptor
 from tests.support.seeded_random import SeededRandom
 
+FOUNDER_KEY = SigningKey.generate(SeededRandom("founder"))
+FOUNDER = founder_fingerprint(FOUNDER_KEY.verify_key)
 JOB = JobId("job-1")
 BODY = b'{"length":6}'
 
@@ -70,6 +72,10 @@ class Federation:
     @cached_property
     def random(self) -> SeededRandom:
         return SeededRandom("federation")
+
+    @cached_property
+    def signed_roster(self) -> SignedRoster:
+        return SignedRoster.create(self.roster, FOUNDER_KEY)
 
     def terms(self, length: int = 6) -> RoundTerms:
         shares = self.parameters.quorum - self.parameters.corruption_bound

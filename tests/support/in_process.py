@@ -28,6 +28,8 @@ from coterie_aggregator.coordinator import Coordinator as AggregatorCoordinator
 from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore
+from coterie_common.audit.entry import Owner
+from coterie_common.audit.export import Export
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.crypto.threshold import KeyShare
@@ -50,12 +52,13 @@ from coterie_party.bindings import BoundDataset
 from coterie_party.coordinator import Coordinator as PartyCoordinator
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Budget, Policy
+from coterie_party.recording import record_start
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
-from coterie_party.store import PartyStore
+from coterie_party.store import AuditLog, PartyStore, Recorder
 from coterie_party.training.process import TrainingLimits
 from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPartyContext, no_crash
 from tests.support.examples import nursery_schema
-from tests.support.federation import Federation
+from tests.support.federation import FOUNDER, Federation
 from tests.support.small_jobs import play_schema
 
 SECONDS = 30.0
@@ -64,7 +67,6 @@ SECONDS = 30.0
 _SCHEMAS: dict[str, Callable[[], Schema]] = {"play": play_schema, "nursery": nursery_schema}
 """What the steward of every party accepts, by name of the data set."""
 
-FOUNDER = "founder"
 AGGREGATOR, OPERATOR = PartyId("aggregator"), PartyId("operator")
 
 Intercept = Callable[[PartyId, Message], Message | None]
@@ -285,6 +287,7 @@ class InProcessFederation:
             policy=self.policies.get(party_id, self.policy),
             store=self.party_store(party_id),
             padded=PaddedParts(home / "padded"),
+            audit=AuditLog(self._party_database(party_id), FOUNDER, self._recorder(party_id)),
             models=home / "models",
             training=TrainingLimits(),
             random=OsRandom(),
@@ -294,6 +297,7 @@ class InProcessFederation:
             crash=crash or no_crash(),
             wrote=bind(self._note_write, party_id),
         )
+        await record_start(context, "0")
         self.parties[party_id] = PartyCoordinator(context)
         self._watch(self.parties[party_id].failed())
         await self._connect(party_id)
@@ -389,12 +393,21 @@ class InProcessFederation:
 
     def party_store(self, party_id: PartyId) -> PartyStore:
         """Return a view on a party's durable state."""
-        return PartyStore(self._database(self.folder / party_id / "party.db", PARTY_MIGRATIONS), FOUNDER)
+        return PartyStore(self._party_database(party_id), FOUNDER, self._recorder(party_id))
+
+    def audit_log(self, party_id: PartyId) -> AuditLog:
+        """Return a view on a party's audit record."""
+        return AuditLog(self._party_database(party_id), FOUNDER)
 
     def execute(self, party_id: PartyId, statement: str) -> None:
         """Change a party's database behind its back; it must not run."""
         with closing(sqlite3.connect(self.folder / party_id / "party.db")) as connection, connection:
             connection.execute(statement)
+
+    def record_of(self, party_id: PartyId) -> Export:
+        """Return a party's audit record as it would hand it out."""
+        entries = self.audit_log(party_id).entries()
+        return Export(party_id=party_id, signed_roster=self.federation.signed_roster, entries=entries)
 
     def model(self, party_id: PartyId, job_id: JobId) -> bytes:
         """Return a party's own copy of a model."""
@@ -464,6 +477,13 @@ class InProcessFederation:
         engine = open_database(f"sqlite:///{path}", migrations)
         self._engines.append(engine)
         return engine
+
+    def _party_database(self, party_id: PartyId) -> Engine:
+        return self._database(self.folder / party_id / "party.db", PARTY_MIGRATIONS)
+
+    def _recorder(self, party_id: PartyId) -> Recorder:
+        owner = Owner(FOUNDER, party_id)
+        return Recorder(owner=owner, key=self.federation.party_keys[party_id], clock=SystemClock())
 
     def _pool(self, who: PartyId, threads: int) -> ThreadPoolExecutor:
         pool = ThreadPoolExecutor(threads, thread_name_prefix=who)

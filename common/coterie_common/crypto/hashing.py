@@ -57,6 +57,10 @@ class Label(StrEnum):
     FRAME = "coterie/frame/1"
     SET_ASIDE = "coterie/set-aside/1"
     PAD = "coterie/pad/1"
+    AUDIT_ENTRY = "coterie/audit-entry/1"
+    AUDIT_SIGNATURE = "coterie/audit-signature/1"
+    AUDIT_MESSAGE = "coterie/audit-message/1"
+    AUDIT_ROUND_TERMS = "coterie/audit-round-terms/1"
 
 
 def tuple_hash(label: Label, *items: Item, digest_bytes: int = DIGEST_BYTES) -> bytes:

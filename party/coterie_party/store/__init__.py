@@ -2,6 +2,8 @@
 # Copyright The Coterie authors
 """Durable state of the party: what it said, what it opened, what it spent."""
 
+from coterie_party.store.audit import Recorder
+from coterie_party.store.audit_log import AuditLog
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation, ReservationStatus
 
@@ -10,10 +12,12 @@ MIGRATIONS = "coterie_party.store.migrations"
 
 __all__ = [
     "MIGRATIONS",
+    "AuditLog",
     "LedgerEntry",
     "PartyJob",
     "PartyStore",
     "RecordedTranscript",
+    "Recorder",
     "Reservation",
     "ReservationStatus",
 ]

@@ -7,7 +7,8 @@ Invariants:
 - A job id is bound to the first specification and terms seen under it; a round to one query, one reply, one
   transcript. Anything else is refused, also after a restart.
 - No query is accepted whose cost is not in the ledger.
-- Only one thread at a time, and only one process, uses a store.
+- Whatever it takes down for good is in the audit record too, in the same transaction.
+- Only one thread at a time, and only one process, writes to a store.
 
 Privacy: a store restored from a backup forgets what the party said since; such a party counts as corrupted until its
 key share is replaced.
@@ -18,22 +19,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, insert, select, update
 
 from coterie_common import document
+from coterie_common.audit.entry import Details, Event, Kind
 from coterie_common.database import transaction
+from coterie_common.document import Document
 from coterie_common.errors import Equivocation, MalformedMessage, StaleRound, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
-from coterie_party.store import ledger
+from coterie_party.store import ledger, promises
+from coterie_party.store.audit import Recorder
 from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation
 from coterie_party.store.rounds import COHORT_BYTES, RoundRecord
 from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, SALTS, TRANSCRIPTS
 
+_NOTHING: Final[Details] = MappingProxyType({})
 _SALT_BYTES: Final = 32
 
 
@@ -43,11 +49,15 @@ class PartyStore:
     Args:
         engine: from ``open_database`` with the revisions of ``coterie_party.store.migrations``.
         founder: fingerprint of the founder's key; separates federations.
+        recorder: appends to the audit record; without it the store can only be read.
+
+    Where a method takes ``told``, that is what the aggregator said, as details of the entry in the record.
     """
 
-    def __init__(self, engine: Engine, founder: str) -> None:
+    def __init__(self, engine: Engine, founder: str, recorder: Recorder | None = None) -> None:
         self._engine = engine
         self._founder = founder
+        self._recorder = recorder
 
     def job(self, job_id: JobId) -> PartyJob | None:
         """Return a job that was proposed; ``None`` if it was not."""
@@ -66,7 +76,9 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return tuple(JobId(row.job_id) for row in connection.execute(query))
 
-    def record_job(self, job: PartyJob, reservations: Sequence[Reservation] = ()) -> PartyJob:
+    def record_job(
+        self, job: PartyJob, reservations: Sequence[Reservation] = (), told: Details = _NOTHING
+    ) -> PartyJob:
         """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
 
         The first decision stays, except that a held job may be accepted or refused later, until it has ended. The
@@ -75,6 +87,7 @@ class PartyStore:
         Args:
             job: with the decision.
             reservations: the cost of every planned round, exactly when the job is accepted.
+            told: see the class.
 
         Raises:
             Equivocation: another specification or other terms were proposed under this id.
@@ -100,16 +113,19 @@ class PartyStore:
                 connection.execute(mine.values(decision=job.decision.value, **values))
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations)
+            self._note(connection, Kind.DECISION, job.job_id, 0, told, **promises.decision(decided))
         return decided
 
-    def end_job(self, job_id: JobId, outcome: JobOutcome) -> None:
+    def end_job(self, job_id: JobId, outcome: JobOutcome, told: Details = _NOTHING) -> None:
         """Record how a job ended: what it did not spend is given back, reply bytes go, digests stay.
 
         The first outcome stays. A job that was never proposed to this party ends without a record.
         """
         with transaction(self._engine) as connection:
             running = self._is(JOBS, job_id) & JOBS.c.outcome.is_(None)
-            connection.execute(update(JOBS).where(running).values(outcome=outcome.value))
+            ended = connection.execute(update(JOBS).where(running).values(outcome=outcome.value))
+            if ended.rowcount:
+                self._note(connection, Kind.JOB_END, job_id, 0, told, **promises.job_end(outcome))
             ledger.release_unspent(connection, self._founder, job_id)
             connection.execute(update(REPLIES).where(self._is(REPLIES, job_id)).values(data=None))
 
@@ -118,7 +134,14 @@ class PartyStore:
         with self._record(job_id, number) as record:
             return record.state()
 
-    def accept_query(self, job_id: JobId, number: int, session_id: bytes, cohort: Sequence[PartyId]) -> None:
+    def accept_query(
+        self,
+        job_id: JobId,
+        number: int,
+        session_id: bytes,
+        cohort: Sequence[PartyId],
+        told: Details = _NOTHING,
+    ) -> None:
         """Bind a round to a query and commit its cost; the same again changes nothing.
 
         Args:
@@ -126,6 +149,7 @@ class PartyStore:
             number: of the round.
             session_id: of the query.
             cohort: the parties asked.
+            told: see the class.
 
         Raises:
             AlreadyAnswered: another query was accepted, or the round was opened without this party.
@@ -139,7 +163,8 @@ class PartyStore:
                 raise StateError(f"a query for job {job_id}, which this party did not accept")
             if job.outcome is not None:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
-            RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort)
+            if RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort):
+                self._note(connection, Kind.QUERY, job_id, number, told, **promises.query(session_id, cohort))
 
     def store_reply(self, job_id: JobId, number: int, digest: bytes, data: bytes) -> None:
         """Keep the reply before its first byte leaves; the same again changes nothing.
@@ -153,7 +178,8 @@ class PartyStore:
             record, job = RoundRecord(connection, self._founder, job_id, number), self._job(connection, job_id)
             if job is not None and job.outcome is not None and not record.is_answered:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
-            record.reply_with(digest, data)
+            if record.reply_with(digest, data):
+                self._note(connection, Kind.REPLY, job_id, number, bytes=len(data), **promises.reply(digest))
 
     def reply(self, job_id: JobId, number: int) -> bytes | None:
         """Return the reply's bytes; ``None`` if there are none or they were deleted."""
@@ -161,7 +187,14 @@ class PartyStore:
             return record.reply()
 
     def record_transcript(
-        self, job_id: JobId, number: int, session_id: bytes, transcript_digest: bytes, total: bytes, contributors: int
+        self,
+        job_id: JobId,
+        number: int,
+        session_id: bytes,
+        transcript_digest: bytes,
+        total: bytes,
+        contributors: int,
+        told: Details = _NOTHING,
     ) -> None:
         """Bind a round to the transcript that this party opens; the same again changes nothing.
 
@@ -172,16 +205,18 @@ class PartyStore:
             transcript_digest: recomputed from the request.
             total: bytes of the sum's ciphertexts.
             contributors: how many replies are in it.
+            told: see the class.
 
         Raises:
             AlreadyAnswered: another transcript is recorded, or another query was accepted.
         """
-        with self._record(job_id, number) as record:
-            record.open(
-                RecordedTranscript(
-                    session_id=session_id, digest=transcript_digest, total=total, contributors=contributors
-                )
-            )
+        transcript = RecordedTranscript(
+            session_id=session_id, digest=transcript_digest, total=total, contributors=contributors
+        )
+        with transaction(self._engine) as connection:
+            if RoundRecord(connection, self._founder, job_id, number).open(transcript):
+                opened = promises.decryption(session_id, transcript_digest)
+                self._note(connection, Kind.DECRYPTION, job_id, number, told, **opened)
 
     def transcript(self, job_id: JobId, number: int) -> RecordedTranscript | None:
         """Return the transcript that a round is bound to."""
@@ -195,8 +230,9 @@ class PartyStore:
             AlreadyAnswered: another one is kept.
             StateError: no transcript was recorded.
         """
-        with self._record(job_id, number) as record:
-            record.partial_is(data)
+        with transaction(self._engine) as connection:
+            if RoundRecord(connection, self._founder, job_id, number).partial_is(data):
+                self._note(connection, Kind.PARTIAL, job_id, number, bytes=len(data), **promises.partial(data))
 
     def partial(self, job_id: JobId, number: int) -> bytes | None:
         """Return the partial decryption; ``None`` if there is none."""
@@ -243,6 +279,16 @@ class PartyStore:
             drawn = random.token_bytes(_SALT_BYTES)
             connection.execute(insert(SALTS).values(dataset=dataset, salt=drawn))
             return drawn
+
+    def _note(
+        self, connection: Connection, kind: Kind, job_id: JobId, number: int, told: Details = _NOTHING, **own: Document
+    ) -> None:
+        """Append to the record what the aggregator said and what this party makes of it."""
+        if self._recorder is None:
+            raise StateError("this store was opened for reading: nothing may be written without an audit record")
+        self._recorder.append(
+            connection, Event(kind=kind, job_id=job_id, round_number=number, details={**told, **own})
+        )
 
     @contextmanager
     def _record(self, job_id: JobId, number: int) -> Iterator[RoundRecord]:

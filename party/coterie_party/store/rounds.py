@@ -50,28 +50,30 @@ class RoundRecord:
             transcript_digest=None if opened is None else opened.digest,
         )
 
-    def accept(self, session_id: bytes, cohort: Sequence[PartyId]) -> None:
-        """Bind the round to a query and commit its cost."""
+    def accept(self, session_id: bytes, cohort: Sequence[PartyId]) -> bool:
+        """Bind the round to a query and commit its cost; returns whether that is new."""
         accepted = self._row(ACCEPTANCES)
         if accepted is not None:
             if accepted.session_id != session_id:
                 raise self._refusal("this party accepted another query")
-            return
+            return False
         self._check_not_opened()
         ledger.commit(self._connection, self._founder, self._job_id, self._number)
         self._insert(ACCEPTANCES, session_id=session_id, cohort=document.encode(list(cohort)))
+        return True
 
-    def reply_with(self, digest: bytes, data: bytes) -> None:
-        """Keep the one reply."""
+    def reply_with(self, digest: bytes, data: bytes) -> bool:
+        """Keep the one reply; returns whether it is new."""
         if self._row(ACCEPTANCES) is None:
             raise StateError(f"round {self._number} of job {self._job_id} is answered without an accepted query")
         replied = self._row(REPLIES)
         if replied is not None:
             if replied.digest != digest:
                 raise self._refusal("this party sent another reply")
-            return
+            return False
         self._check_not_opened()
         self._insert(REPLIES, digest=digest, data=data)
+        return True
 
     @property
     def is_answered(self) -> bool:
@@ -83,13 +85,13 @@ class RoundRecord:
         replied = self._row(REPLIES)
         return None if replied is None else replied.data
 
-    def open(self, transcript: RecordedTranscript) -> None:
-        """Bind the round to a transcript."""
+    def open(self, transcript: RecordedTranscript) -> bool:
+        """Bind the round to a transcript; returns whether that is new."""
         opened, accepted = self._row(TRANSCRIPTS), self._row(ACCEPTANCES)
         if opened is not None:
             if (opened.session_id, opened.digest) != (transcript.session_id, transcript.digest):
                 raise self._refusal("this party helps to open another transcript")
-            return
+            return False
         if accepted is not None and accepted.session_id != transcript.session_id:
             raise self._refusal("the transcript is of another query than the one this party accepted")
         self._insert(
@@ -99,6 +101,7 @@ class RoundRecord:
             total=transcript.total,
             contributors=transcript.contributors,
         )
+        return True
 
     def transcript(self) -> RecordedTranscript | None:
         """Return the transcript that the round is bound to."""
@@ -109,8 +112,8 @@ class RoundRecord:
             session_id=row.session_id, digest=row.digest, total=row.total, contributors=row.contributors
         )
 
-    def partial_is(self, data: bytes) -> None:
-        """Keep the one partial decryption."""
+    def partial_is(self, data: bytes) -> bool:
+        """Keep the one partial decryption; returns whether it is new."""
         if self._row(TRANSCRIPTS) is None:
             raise StateError(f"round {self._number} of job {self._job_id} is decrypted without a recorded transcript")
         kept = self._row(PARTIALS)
@@ -118,6 +121,7 @@ class RoundRecord:
             self._insert(PARTIALS, data=data)
         elif kept.data != data:
             raise self._refusal("this party sent another partial decryption")
+        return kept is None
 
     def partial(self) -> bytes | None:
         """Return the partial decryption."""

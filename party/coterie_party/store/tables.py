@@ -110,3 +110,20 @@ SALTS = Table(
     Column("dataset", String(64), primary_key=True),
     Column("salt", LargeBinary, nullable=False),
 )
+
+# Appended to only, in the transaction of whatever an entry records.
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("founder", String(128), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("time", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("job_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Index("audit_of_job", "founder", "job_id", "kind"),
+)

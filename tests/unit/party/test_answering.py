@@ -52,6 +52,7 @@ def make_context(random: Any) -> Context:
         datasets={},
         policy=generous_policy(),
         store=nothing,
+        audit=nothing,
         padded=nothing,
         models=Path(),
         training=TrainingLimits(),

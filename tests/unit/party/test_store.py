@@ -31,6 +31,7 @@ from coterie_party.store import (
 )
 from coterie_party.store.tables import ACCEPTANCES, LEDGER
 from tests.support.databases import KINDS, database
+from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
 
 FOUNDER, OTHER_FOUNDER = "abcd-ef01", "2345-6789"
@@ -62,7 +63,7 @@ class Reopened:
         self._founder = founder
 
     def __getattr__(self, name):
-        return getattr(PartyStore(self._opened(MIGRATIONS), self._founder), name)
+        return getattr(PartyStore(self._opened(MIGRATIONS), self._founder, make_recorder(self._founder)), name)
 
 
 @pytest.fixture(params=KINDS)

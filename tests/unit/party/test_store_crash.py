@@ -6,20 +6,28 @@ from __future__ import annotations
 
 import pytest
 
+from coterie_common.audit.chain import verify_chain
+from coterie_common.audit.entry import Owner
+from coterie_common.crypto.identity import SigningKey
 from coterie_common.database import open_database
 from coterie_party.round import Phase
-from coterie_party.store import MIGRATIONS, PartyStore, ReservationStatus
+from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, ReservationStatus
 from tests.support.killed import reported_before_kill
 
 WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
+from coterie_common.audit.entry import Owner
+from coterie_common.clock import SystemClock
+from coterie_common.crypto.identity import SigningKey
 from coterie_common.database import open_database
 from coterie_common.protocol.messages import Decision
-from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Reservation
+from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Recorder, Reservation
 
-store = PartyStore(open_database(f"sqlite:///{Path(sys.argv[1]) / 'store.db'}", MIGRATIONS), "founder")
+engine = open_database(f"sqlite:///{Path(sys.argv[1]) / 'store.db'}", MIGRATIONS)
+recorder = Recorder(owner=Owner("founder", "party-1"), key=SigningKey(bytes(32)), clock=SystemClock())
+store = PartyStore(engine, "founder", recorder)
 for number in range(len(store.jobs()), 10_000):
     job = f"job-{number}"
     digest = number.to_bytes(32, "big")
@@ -50,7 +58,8 @@ def test_killed_party_knows_all_that_it_reported_and_at_most_one_step_more(tmp_p
         for line in reported_before_kill(WRITER, tmp_path, lines):
             job_id, phase = line.split()
             reported[job_id] = Phase(phase)
-        store = PartyStore(open_database(f"sqlite:///{tmp_path}/store.db", MIGRATIONS), "founder")
+        engine = open_database(f"sqlite:///{tmp_path}/store.db", MIGRATIONS)
+        store, log = PartyStore(engine, "founder"), AuditLog(engine, "founder")
         ledger = store.ledger("nursery")
         jobs = store.jobs()
         assert {job.job_id for job in jobs} >= set(reported)
@@ -70,5 +79,9 @@ def test_killed_party_knows_all_that_it_reported_and_at_most_one_step_more(tmp_p
                 ReservationStatus.COMMITTED if known >= 1 else ReservationStatus.RESERVED,
                 ReservationStatus.RESERVED,
             ]
-        store._engine.dispose()
+        # The record is whole, and nothing is kept that is not in it, or the other way round.
+        entries = log.entries()
+        assert verify_chain(entries, Owner("founder", "party-1"), SigningKey(bytes(32)).verify_key) == log.gaps() == ()
+        assert len(entries) == sum(1 + PHASES.index(store.round(job.job_id, 1).phase) for job in jobs)
+        engine.dispose()
     assert len(reported) >= 10

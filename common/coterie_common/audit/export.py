@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A party's record as a file: every entry, and the signed roster with which anybody can verify it.
+
+The form is a document in its one canonical encoding, so nothing in the file can change without being noticed: what is
+not covered by a signature is a constant or repeats something that is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from coterie_common import document
+from coterie_common.audit.chain import Finding, verify_chain
+from coterie_common.audit.entry import FIRST_PREVIOUS, Entry, Head, Owner
+from coterie_common.crypto.hashing import DIGEST_BYTES
+from coterie_common.errors import MalformedMessage
+from coterie_common.fields import Fields
+from coterie_common.limits import AUDIT_EXPORT_BYTES
+from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
+
+_FORMAT: Final = "coterie-audit-record"
+_VERSION: Final = 1
+_ENTRIES_MOST: Final = AUDIT_EXPORT_BYTES // 256
+"""No entry takes fewer bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A record with what verifies it; nothing is believed before ``verify``.
+
+    Attributes:
+        party_id: whose record it is.
+        signed_roster: in force at the party when it wrote the file.
+        entries: the whole record.
+    """
+
+    party_id: str
+    signed_roster: SignedRoster
+    entries: tuple[Entry, ...]
+
+    @property
+    def owner(self) -> Owner:
+        """Whose record it is."""
+        return Owner(founder_fingerprint(self.signed_roster.founder_key), self.party_id)
+
+    @property
+    def head(self) -> Head:
+        """The last entry; keep it to notice later whether the record was cut off."""
+        return self.entries[-1].head if self.entries else Head(0, FIRST_PREVIOUS)
+
+    def verify(self, founder: str, heads: tuple[Head, ...] = ()) -> tuple[Finding, ...]:
+        """Check the roster against the pinned founder, and the record against the roster.
+
+        Args:
+            founder: fingerprint, canonical.
+            heads: what the record is known to have reached before.
+
+        Returns:
+            What is wrong with the record; nothing if it is whole.
+
+        Raises:
+            IdentityMismatch: another founder's federation.
+            InvalidSignature: the roster is not signed by the founder.
+            NotInCohort: the roster has no such party.
+        """
+        roster = self.signed_roster.verify(founder)
+        return verify_chain(self.entries, self.owner, roster.member(self.party_id).verify_key, heads)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes."""
+        return document.encode(
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "party": self.party_id,
+                "signed_roster": self.signed_roster.to_document(),
+                "head": {"sequence": self.head.sequence, "hash": self.head.hash.hex()},
+                "entries": [entry.to_document() for entry in self.entries],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Export:
+        """Parse canonical bytes without verifying; raises ``MalformedMessage``, which says which entry it is about."""
+        value = document.decode(data, "the exported record", most=AUDIT_EXPORT_BYTES)
+        names = ("format", "version", "party", "signed_roster", "head", "entries")
+        fields = Fields(value, "the exported record", names)
+        fields.constant("format", _FORMAT)
+        fields.constant("version", _VERSION)
+        items = fields.items("entries", most=_ENTRIES_MOST)
+        export = cls(
+            party_id=fields.text("party", longest=32),
+            signed_roster=SignedRoster.from_document(fields.value("signed_roster")),
+            entries=tuple(_entry(place, item) for place, item in enumerate(items, 1)),
+        )
+        head = Fields(fields.value("head"), "the head of the exported record", ("sequence", "hash"))
+        stated = Head(
+            head.integer("sequence", least=0, most=2**53 - 1),
+            head.octets("hash", least=DIGEST_BYTES, most=DIGEST_BYTES),
+        )
+        if stated != export.head:
+            raise MalformedMessage(
+                f"the exported record says that it ends with entry {stated.sequence}, but its last one is "
+                f"{export.head.sequence} or another: entries were cut off or exchanged"
+            )
+        return export
+
+
+def _entry(place: int, value: Any) -> Entry:
+    try:
+        return Entry.from_document(value)
+    except MalformedMessage as cause:
+        raise MalformedMessage(f"entry {place} of the exported record: {cause.message}") from cause

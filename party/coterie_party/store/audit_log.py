@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The party's audit record as a whole: read, compared with what the party keeps, and entries that stand by themselves.
+
+Entries about acts that the store keeps for ever are written by ``PartyStore``, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from coterie_common.audit.chain import Finding
+from coterie_common.audit.entry import Details, Entry, Event, Kind
+from coterie_common.database import transaction
+from coterie_common.errors import StateError
+from coterie_party.store import audit, promises
+from coterie_party.store.audit import Recorder
+
+
+class AuditLog:
+    """See the module.
+
+    Args:
+        engine: as of ``PartyStore``.
+        founder: fingerprint of the founder's key.
+        recorder: appends; without it the record can only be read.
+    """
+
+    def __init__(self, engine: Engine, founder: str, recorder: Recorder | None = None) -> None:
+        self._engine = engine
+        self._founder = founder
+        self._recorder = recorder
+
+    def record_start(self, details: Details) -> None:
+        """Record that the daemon starts."""
+        self._append(Event(kind=Kind.STARTED, details=details))
+
+    def record_model(self, job_id: str, told: Details) -> None:
+        """Record that a model was received and lies on the disk; once per job, however often it comes.
+
+        Args:
+            job_id: the job.
+            told: what the aggregator said, as details; with the model's digest and size.
+        """
+        event = Event(kind=Kind.MODEL, job_id=job_id, details=told)
+        with transaction(self._engine) as connection:
+            if not audit.has(connection, self._founder, Kind.MODEL, job_id):
+                self._writing().append(connection, event)
+
+    def record_refusal(self, job_id: str, number: int, details: Details) -> None:
+        """Record what the party refuses, before it says so; in a flood of refusals most are counted only."""
+        with transaction(self._engine) as connection:
+            self._writing().refusal(connection, job_id, number, details)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the whole record, unverified; raises ``StorageError`` for an entry that cannot be read."""
+        with transaction(self._engine) as connection:
+            return tuple(audit.entries(connection, self._founder))
+
+    def gaps(self) -> tuple[Finding, ...]:
+        """Return where the record and what the party keeps for ever disagree."""
+        with transaction(self._engine) as connection:
+            return promises.gaps(connection, self._founder)
+
+    def _append(self, event: Event) -> None:
+        with transaction(self._engine) as connection:
+            self._writing().append(connection, event)
+
+    def _writing(self) -> Recorder:
+        if self._recorder is None:
+            raise StateError("this audit record was opened for reading")
+        return self._recorder

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What the audit record says of each thing that a party keeps for ever, and whether the two agree.
+
+An act and its entry are written in one transaction, so in an untouched database each has the other. Where one is gone,
+somebody took it out: an entry at the end of the record, which the chain alone would not show, or a promise, so that the
+party would say something twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from coterie_common import document
+from coterie_common.audit.chain import Finding
+from coterie_common.audit.entry import Details, Entry, Kind
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.document import Document
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import JobOutcome
+from coterie_party.store import audit
+from coterie_party.store.records import PartyJob
+from coterie_party.store.rounds import COHORT_BYTES
+from coterie_party.store.tables import ACCEPTANCES, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
+
+_KEPT: Final = (Kind.DECISION, Kind.JOB_END, Kind.QUERY, Kind.REPLY, Kind.DECRYPTION, Kind.PARTIAL)
+_WORDS: Final = {
+    Kind.DECISION: "decision",
+    Kind.JOB_END: "end",
+    Kind.QUERY: "accepted query",
+    Kind.REPLY: "reply",
+    Kind.DECRYPTION: "transcript",
+    Kind.PARTIAL: "partial decryption",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """Something that is kept for ever, as its entry must say it."""
+
+    kind: Kind
+    job_id: str
+    number: int
+    facts: Details
+
+    @property
+    def key(self) -> tuple[Kind, str, int]:
+        return self.kind, self.job_id, self.number
+
+    def __str__(self) -> str:
+        of = f"round {self.number} of job {self.job_id}" if self.number else f"job {self.job_id}"
+        return f"the {_WORDS[self.kind]} of {of}"
+
+
+# Of each kind of act, the details that the store itself vouches for.
+
+
+def decision(job: PartyJob) -> dict[str, Document]:
+    """A decision on a job."""
+    return {
+        "decision": job.decision.value,
+        "code": job.code,
+        "detail": job.detail,
+        "dataset": job.dataset,
+        "spec_digest": job.spec_digest.hex(),
+        "terms_digest": job.terms_digest.hex(),
+    }
+
+
+def job_end(outcome: JobOutcome) -> dict[str, Document]:
+    """The end of a job."""
+    return {"outcome": outcome.value}
+
+
+def query(session_id: bytes, cohort: Sequence[PartyId]) -> dict[str, Document]:
+    """A query that was accepted."""
+    return {"session_id": session_id.hex(), "cohort": list(cohort)}
+
+
+def reply(digest: bytes) -> dict[str, Document]:
+    """A reply that is ready to be sent."""
+    return {"contribution_digest": digest.hex()}
+
+
+def decryption(session_id: bytes, transcript_digest: bytes) -> dict[str, Document]:
+    """A transcript that this party helps to open."""
+    return {"session_id": session_id.hex(), "transcript_digest": transcript_digest.hex()}
+
+
+def partial(data: bytes) -> dict[str, Document]:
+    """A partial decryption that is ready to be sent."""
+    return {"message_digest": tuple_hash(Label.AUDIT_MESSAGE, data).hex()}
+
+
+def gaps(connection: Connection, founder: str) -> tuple[Finding, ...]:
+    """Compare the record with everything that is kept for ever.
+
+    Returns:
+        What is kept and not in the record, or otherwise than the record says, or in the record and not kept.
+    """
+    recorded: dict[tuple[Kind, str, int], Entry] = {}
+    for entry in audit.entries(connection, founder):
+        if entry.kind in _KEPT:
+            # Of several decisions on a job the last one stands.
+            recorded[entry.kind, entry.job_id, entry.round_number] = entry
+    findings = []
+    for promise in _promises(connection, founder):
+        found = recorded.pop(promise.key, None)
+        if found is None:
+            findings.append(Finding(0, f"missing, or cut off: {promise} is kept, but not in the record"))
+        elif {name: found.facts.get(name) for name in promise.facts} != promise.facts:
+            findings.append(Finding(found.sequence, f"{promise} is kept otherwise than the record says"))
+    for entry in recorded.values():
+        gone = _Promise(entry.kind, entry.job_id, entry.round_number, {})
+        findings.append(Finding(entry.sequence, f"{gone} is in the record, but not kept any more"))
+    return tuple(findings)
+
+
+def _promises(connection: Connection, founder: str) -> Iterator[_Promise]:
+    """Yield everything that is kept for ever."""
+    for job in connection.execute(select(JOBS).where(JOBS.c.founder == founder)):
+        facts = {"decision": job.decision, "code": job.code, "detail": job.detail, "dataset": job.dataset}
+        digests = {"spec_digest": job.spec_digest.hex(), "terms_digest": job.terms_digest.hex()}
+        yield _Promise(Kind.DECISION, job.job_id, 0, facts | digests)
+        if job.outcome is not None:
+            yield _Promise(Kind.JOB_END, job.job_id, 0, {"outcome": job.outcome})
+    for row in connection.execute(select(ACCEPTANCES).where(ACCEPTANCES.c.founder == founder)):
+        cohort = document.decode(row.cohort, "a recorded cohort", most=COHORT_BYTES)
+        yield _Promise(Kind.QUERY, row.job_id, row.number, query(row.session_id, cohort))
+    kept = select(REPLIES.c.job_id, REPLIES.c.number, REPLIES.c.digest).where(REPLIES.c.founder == founder)
+    for row in connection.execute(kept):
+        yield _Promise(Kind.REPLY, row.job_id, row.number, reply(row.digest))
+    columns = TRANSCRIPTS.c
+    opened = select(columns.job_id, columns.number, columns.session_id, columns.digest)
+    for row in connection.execute(opened.where(columns.founder == founder)):
+        yield _Promise(Kind.DECRYPTION, row.job_id, row.number, decryption(row.session_id, row.digest))
+    for row in connection.execute(select(PARTIALS).where(PARTIALS.c.founder == founder)):
+        yield _Promise(Kind.PARTIAL, row.job_id, row.number, partial(row.data))
