@@ -51,9 +51,7 @@ async def run(root: Path, membership: PartyMembership) -> None:
         engine = open_database(f"sqlite:///{folder / 'party.db'}", MIGRATIONS)
         try:
             config = membership.config
-            recorder = Recorder(
-                owner=Owner(config.founder, config.id), key=membership.signing_key, clock=SystemClock()
-            )
+            recorder = Recorder(owner=Owner(config.founder, config.id), key=membership.signing_key, clock=SystemClock())
             store = PartyStore(engine, config.founder, recorder)
             await _run(root, membership, store, AuditLog(engine, config.founder, recorder))
         finally:

@@ -99,7 +99,7 @@ class PartialComputed:
 
 @dataclass(frozen=True, slots=True)
 class ComputationFailed:
-    """Answering, verifying or decrypting raised; nothing has left. ``message`` is what it was about, if that is known."""
+    """Answering, verifying or decrypting raised; nothing has left. ``message``: what it was about, if known."""
 
     error: CoterieError
     message: Query | DecryptionRequest | None = None

@@ -22,7 +22,10 @@ from tests.support.small_jobs import statistics_spec, tree_spec, write_play
 
 VICTIM = PartyId("party-2")
 
-WRITES = ["record_job", "accept_query", "store_reply", "record_transcript", "store_partial", "keep_model", "end_job"]
+WRITES = [
+    *("record_job", "accept_query", "store_reply", "record_transcript", "store_partial"),
+    *("keep_model", "record_model", "end_job"),
+]
 """Everything that a party makes durable in a job of one round, in order."""
 
 
@@ -55,7 +58,7 @@ async def test_writes_of_a_party_are_those_at_which_it_is_killed_below(tmp_path:
     )
     async with running:
         await running.result(await running.submit(statistics_spec()))
-    assert crash.writes == WRITES
+    assert crash.writes == ["record_start", *WRITES]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

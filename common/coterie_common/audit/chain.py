@@ -64,7 +64,9 @@ def _place(entry: Entry, last: Head) -> list[Finding]:
     """Check that an entry follows on the one before."""
     expected = last.sequence + 1
     if entry.sequence > expected:
-        missing = f"entry {expected}" if entry.sequence == expected + 1 else f"entries {expected} to {entry.sequence - 1}"
+        missing = (
+            f"entry {expected}" if entry.sequence == expected + 1 else f"entries {expected} to {entry.sequence - 1}"
+        )
         return [Finding(entry.sequence, f"{missing} before it missing")]
     if entry.sequence < expected:
         return [Finding(entry.sequence, f"out of order, it comes after entry {last.sequence}")]
@@ -90,7 +92,9 @@ def _against(head: Head, hashes: dict[int, bytes], last: Head) -> list[Finding]:
     if head.sequence == 0:
         return []
     if head.sequence > last.sequence:
-        return [Finding(0, f"cut off: the record ends with entry {last.sequence}, but had reached entry {head.sequence}")]
+        return [
+            Finding(0, f"cut off: the record ends with entry {last.sequence}, but had reached entry {head.sequence}")
+        ]
     if hashes.get(head.sequence) != head.hash:
         return [
             Finding(

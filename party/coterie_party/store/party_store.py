@@ -27,7 +27,6 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, inse
 from coterie_common import document
 from coterie_common.audit.entry import Details, Event, Kind
 from coterie_common.database import transaction
-from coterie_common.document import Document
 from coterie_common.errors import Equivocation, MalformedMessage, StaleRound, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
@@ -76,9 +75,7 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return tuple(JobId(row.job_id) for row in connection.execute(query))
 
-    def record_job(
-        self, job: PartyJob, reservations: Sequence[Reservation] = (), told: Details = _NOTHING
-    ) -> PartyJob:
+    def record_job(self, job: PartyJob, reservations: Sequence[Reservation] = (), told: Details = _NOTHING) -> PartyJob:
         """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
 
         The first decision stays, except that a held job may be accepted or refused later, until it has ended. The
@@ -113,7 +110,7 @@ class PartyStore:
                 connection.execute(mine.values(decision=job.decision.value, **values))
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations)
-            self._note(connection, Kind.DECISION, job.job_id, 0, told, **promises.decision(decided))
+            self._note(connection, Kind.DECISION, job.job_id, 0, promises.decision(decided), told)
         return decided
 
     def end_job(self, job_id: JobId, outcome: JobOutcome, told: Details = _NOTHING) -> None:
@@ -125,7 +122,7 @@ class PartyStore:
             running = self._is(JOBS, job_id) & JOBS.c.outcome.is_(None)
             ended = connection.execute(update(JOBS).where(running).values(outcome=outcome.value))
             if ended.rowcount:
-                self._note(connection, Kind.JOB_END, job_id, 0, told, **promises.job_end(outcome))
+                self._note(connection, Kind.JOB_END, job_id, 0, promises.job_end(outcome), told)
             ledger.release_unspent(connection, self._founder, job_id)
             connection.execute(update(REPLIES).where(self._is(REPLIES, job_id)).values(data=None))
 
@@ -164,7 +161,7 @@ class PartyStore:
             if job.outcome is not None:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
             if RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort):
-                self._note(connection, Kind.QUERY, job_id, number, told, **promises.query(session_id, cohort))
+                self._note(connection, Kind.QUERY, job_id, number, promises.query(session_id, cohort), told)
 
     def store_reply(self, job_id: JobId, number: int, digest: bytes, data: bytes) -> None:
         """Keep the reply before its first byte leaves; the same again changes nothing.
@@ -179,7 +176,7 @@ class PartyStore:
             if job is not None and job.outcome is not None and not record.is_answered:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
             if record.reply_with(digest, data):
-                self._note(connection, Kind.REPLY, job_id, number, bytes=len(data), **promises.reply(digest))
+                self._note(connection, Kind.REPLY, job_id, number, {"bytes": len(data), **promises.reply(digest)})
 
     def reply(self, job_id: JobId, number: int) -> bytes | None:
         """Return the reply's bytes; ``None`` if there are none or they were deleted."""
@@ -216,7 +213,7 @@ class PartyStore:
         with transaction(self._engine) as connection:
             if RoundRecord(connection, self._founder, job_id, number).open(transcript):
                 opened = promises.decryption(session_id, transcript_digest)
-                self._note(connection, Kind.DECRYPTION, job_id, number, told, **opened)
+                self._note(connection, Kind.DECRYPTION, job_id, number, opened, told)
 
     def transcript(self, job_id: JobId, number: int) -> RecordedTranscript | None:
         """Return the transcript that a round is bound to."""
@@ -232,7 +229,7 @@ class PartyStore:
         """
         with transaction(self._engine) as connection:
             if RoundRecord(connection, self._founder, job_id, number).partial_is(data):
-                self._note(connection, Kind.PARTIAL, job_id, number, bytes=len(data), **promises.partial(data))
+                self._note(connection, Kind.PARTIAL, job_id, number, {"bytes": len(data), **promises.partial(data)})
 
     def partial(self, job_id: JobId, number: int) -> bytes | None:
         """Return the partial decryption; ``None`` if there is none."""
@@ -281,14 +278,12 @@ class PartyStore:
             return drawn
 
     def _note(
-        self, connection: Connection, kind: Kind, job_id: JobId, number: int, told: Details = _NOTHING, **own: Document
+        self, connection: Connection, kind: Kind, job_id: JobId, number: int, own: Details, told: Details = _NOTHING
     ) -> None:
         """Append to the record what the aggregator said and what this party makes of it."""
         if self._recorder is None:
             raise StateError("this store was opened for reading: nothing may be written without an audit record")
-        self._recorder.append(
-            connection, Event(kind=kind, job_id=job_id, round_number=number, details={**told, **own})
-        )
+        self._recorder.append(connection, Event(kind=kind, job_id=job_id, round_number=number, details={**told, **own}))
 
     @contextmanager
     def _record(self, job_id: JobId, number: int) -> Iterator[RoundRecord]:
