@@ -20,6 +20,7 @@ from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, combine, partial_decrypt
 from coterie_common.errors import InsufficientShares, InvalidProof, InvalidSignature, KeyFileError
 from coterie_common.secret import Password
+from tests.support.cheating_provers import proven
 from tests.support.dealings import load_dealing, load_encryptor, make_dealing
 from tests.support.seeded_random import SeededRandom
 
@@ -157,6 +158,20 @@ def test_knowledge_proof_breaks_with_any_flipped_bit_of_a_ciphertext(seed, which
     with pytest.raises(InvalidProof) as raised:
         plaintext_knowledge.verify(replace(statement, ciphertexts=tuple(ciphertexts)), proof, encryptor_for(1))
     assert raised.value.check == 4
+
+
+@settings(deadline=None, max_examples=60)
+@given(orders, st.integers(1, 5), seeds, st.data())
+def test_knowledge_proofs_hold_together_and_any_flipped_bit_of_any_breaks_them(s, parties, seed, data):
+    claims = [proven(encryptor_for(s), 1 + k % 2, f"{seed} {k}", f"party-{k}") for k in range(parties)]
+    key = encryptor_for(s).public_key
+    plaintext_knowledge.verify_together(claims, encryptor_for(s), SeededRandom(seed))
+    which, bit = data.draw(st.integers(0, parties - 1)), data.draw(st.integers(0, 1 << 16))
+    statement, proof = claims[which]
+    claims[which] = (statement, plaintext_knowledge.Proof.from_bytes(key, flipped(proof.to_bytes(key), bit)))
+    with pytest.raises(InvalidProof) as raised:
+        plaintext_knowledge.verify_together(claims, encryptor_for(s), SeededRandom(seed))
+    assert raised.value.culprits == (f"party-{which}",)
 
 
 def decrypted(s, count, index, seed):

@@ -11,6 +11,7 @@ from pathlib import Path
 from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests
 from coterie_common.crypto.paillier import Encryptor, PublicKey
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
+from coterie_common.errors import KeyFileError
 from coterie_common.secret import Secret
 from tests.support.seeded_random import SeededRandom
 
@@ -64,3 +65,19 @@ def make_dealing(parties: int = 5, decryption_threshold: int = 3, s: int = 1, ke
         random=SeededRandom(f"made dealing {key_bits} {parties} {decryption_threshold} {s}"),
         s=s,
     )
+
+
+def other_keys(key: PublicKey) -> tuple[PublicKey, PublicKey, PublicKey]:
+    """Return keys that differ from one with s = 1 in the modulus, in s and in the generator only."""
+    modulus = key.modulus
+    while True:
+        modulus += 2
+        try:
+            other = PublicKey._insecure_for_tests(modulus, 1, key.generator)
+        except KeyFileError:  # most numbers have a small factor
+            continue
+        return (
+            other,
+            PublicKey._insecure_for_tests(key.modulus, 2, key.generator),
+            PublicKey._insecure_for_tests(key.modulus, 1, pow(key.generator, 3, key.modulus)),
+        )

@@ -22,6 +22,16 @@ def test_product_of_powers_equals_single_powers(count, bits):
     assert type(result) is int
 
 
+def test_product_of_powers_of_short_and_long_exponents_equals_single_powers():
+    # As in a batch of proofs: commitments to a weight, ciphertexts to weight times challenge.
+    modulus = load_dealing().key.public_key.ciphertext_modulus
+    random = SeededRandom("mixed")
+    bases = [random.randbelow(modulus) for _ in range(60)]
+    exponents = [random.randbits(256 if k % 6 else 128) for k in range(60)]
+    expected = prod(pow(base, exponent, modulus) for base, exponent in zip(bases, exponents, strict=True)) % modulus
+    assert product_of_powers(bases, exponents, modulus) == expected
+
+
 def test_product_of_powers_with_zero_exponents_is_one():
     assert product_of_powers([5, 7], [0, 0], 101) == 1
 

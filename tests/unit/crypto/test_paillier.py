@@ -276,3 +276,45 @@ def test_numbers_that_leave_the_module_are_plain_integers(dealing, encryptor, ra
         *dealing.key.verification_keys,
     )
     assert {type(number) for number in numbers} == {int}
+
+
+def bad_encodings(key):
+    p, q = load_primes()
+    size = key.ciphertext_bytes
+    numbers = {
+        "zero": 0,
+        "modulus": key.ciphertext_modulus,
+        "above the modulus": key.ciphertext_modulus + 1,
+        "multiple of p": 3 * p,
+        "multiple of q": q,
+        "multiple of N": 5 * key.modulus,
+    }
+    encodings = {name: value.to_bytes(size, "big") for name, value in numbers.items()}
+    return {**encodings, "truncated": bytes([1] * (size - 1)), "padded": bytes([1] * (size + 1)), "empty": b""}
+
+
+def test_check_all_accepts_what_check_accepts(encryptor, random):
+    key = encryptor.public_key
+    ciphertexts = tuple(encryptor.encrypt(k, encryptor.draw_nonce(random)) for k in range(5))
+    assert key.check_all([ciphertext.to_bytes() for ciphertext in ciphertexts]) == ciphertexts
+    assert key.check_all([]) == ()
+
+
+@pytest.mark.parametrize("position", [0, 2, 4])
+@pytest.mark.parametrize("defect", bad_encodings(KEY))
+def test_check_all_refuses_one_bad_among_good_as_check_does(random, defect, position):
+    encryptor = load_encryptor()
+    encoded = [encryptor.encrypt(k, encryptor.draw_nonce(random)).to_bytes() for k in range(5)]
+    encoded[position] = bad_encodings(KEY)[defect]
+    with pytest.raises(InvalidCiphertext) as alone:
+        KEY.check(encoded[position])
+    with pytest.raises(InvalidCiphertext) as together:
+        KEY.check_all(encoded)
+    assert (together.value.code, together.value.message) == ("invalid-ciphertext", alone.value.message)
+
+
+def test_check_all_refuses_factors_that_two_of_them_share_between_each_other():
+    # p in one and q in another: each shares a factor with N, and so does the product.
+    p, q = load_primes()
+    with pytest.raises(InvalidCiphertext):
+        KEY.check_all([number.to_bytes(KEY.ciphertext_bytes, "big") for number in (p, q)])

@@ -13,7 +13,7 @@ from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InvalidCiphertext, InvalidProof, MalformedMessage, PlaintextOutOfRange
 from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart
-from coterie_common.protocol.sealing import DirectSealing
+from coterie_common.protocol.sealing import DirectSealing, KnowledgeClaim
 from tests.support.federation import digest_of, make_federation, with_values
 from tests.support.seeded_random import SeededRandom
 
@@ -127,6 +127,44 @@ def test_knowledge_with_a_proof_of_another_length_is_malformed(wrong: bytes) -> 
     ciphertexts = SEALING.check_ciphertexts(key_part)
     with pytest.raises(MalformedMessage):
         SEALING.verify_knowledge(ciphertexts, key_part.proof[:-1] + wrong * 2, SESSION, PARTY, NOTHING_PADDED)
+
+
+def claims() -> list[KnowledgeClaim]:
+    made = []
+    for party_id in FEDERATION.parties:
+        key_part = SEALING.seal(np.array([1] * 6), SESSION, party_id, SeededRandom(party_id)).key_part
+        ciphertexts = SEALING.check_ciphertexts(key_part)
+        made.append(KnowledgeClaim(party_id, ciphertexts, key_part.proof, NOTHING_PADDED))
+    return made
+
+
+def test_knowledge_of_all_parties_holds_together() -> None:
+    SEALING.verify_knowledge_together(claims(), SESSION, SeededRandom("weights"))
+
+
+def test_knowledge_together_holds_for_its_session_parties_and_padded_parts_only() -> None:
+    with pytest.raises(InvalidProof) as refusal:
+        SEALING.verify_knowledge_together(claims(), digest_of("another session"), SeededRandom("weights"))
+    assert refusal.value.culprits == (PARTY,)
+    for position, party_id in enumerate(FEDERATION.parties):
+        made = claims()
+        made[position] = replace(made[position], padded_digest=digest_of("something padded"))
+        with pytest.raises(InvalidProof) as refusal:
+            SEALING.verify_knowledge_together(made, SESSION, SeededRandom("weights"))
+        assert refusal.value.culprits == (party_id,)
+        made = claims()
+        made[position] = replace(made[position], ciphertexts=made[position - 1].ciphertexts)
+        with pytest.raises(InvalidProof) as refusal:
+            SEALING.verify_knowledge_together(made, SESSION, SeededRandom("weights"))
+        assert refusal.value.culprits == (party_id,)
+
+
+def test_knowledge_together_with_a_proof_of_another_length_names_its_sender() -> None:
+    made = claims()
+    made[2] = replace(made[2], proof=made[2].proof[:-1])
+    with pytest.raises(MalformedMessage) as refusal:
+        SEALING.verify_knowledge_together(made, SESSION, SeededRandom("weights"))
+    assert refusal.value.culprits == (FEDERATION.parties[2],)
 
 
 def test_open_of_something_that_is_no_sum_of_packed_vectors_raises() -> None:

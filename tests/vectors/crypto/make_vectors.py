@@ -11,10 +11,7 @@ change of the protocol and needs a new version in the labels.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,12 +19,11 @@ from coterie_common.crypto import keystore
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.identity import SealingKey, SigningKey
 from coterie_common.crypto.packing import Packing
-from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
-from coterie_common.crypto.threshold import partial_decrypt
 from coterie_common.secret import Password
-from tests.support.dealings import load_dealing, load_encryptor, load_primes
+from tests.support.dealings import load_dealing
 from tests.support.seeded_random import SeededRandom
-from tests.vectors.crypto import pad_vectors
+from tests.vectors.crypto import pad_vectors, proof_vectors
+from tests.vectors.crypto.samples import DEALING, KEY, PUBLIC, Document, Documents, P, refused, sample
 
 FOLDER = Path(__file__).parent
 PASSWORD = b"correct horse battery staple"
@@ -37,21 +33,12 @@ SEALED = (
 )
 """HPKE draws its ephemeral key from the operating system: sealed once and kept."""
 
-DEALING = load_dealing()
-KEY = DEALING.key
-PUBLIC = KEY.public_key
-ENCRYPTOR = load_encryptor()
-P, Q = load_primes()
 
-Document = dict[str, Any]
-
-
-def vectors() -> Iterator[tuple[str, Document]]:
+def vectors() -> Documents:
     """Yield file name and content of every vector."""
     yield from encryption()
     yield from packing()
-    yield from plaintext_knowledge_vectors()
-    yield from partial_decryption_vectors()
+    yield from proof_vectors.vectors()
     yield from threshold_keys()
     yield from shares()
     yield from key_files()
@@ -59,19 +46,7 @@ def vectors() -> Iterator[tuple[str, Document]]:
     yield from pad_vectors.vectors()
 
 
-def refused(operation: str, code: str, check: int | None = None, **values: Any) -> Document:
-    expected: Document = {"code": code} if check is None else {"code": code, "check": check}
-    return {"operation": operation, **values, "expected": expected}
-
-
-def sample() -> tuple[list[int], list[Any], tuple[Any, ...]]:
-    random = SeededRandom("vectors")
-    plaintexts = [0, 1, random.randbelow(PUBLIC.modulus)]
-    nonces = [ENCRYPTOR.draw_nonce(random) for _ in plaintexts]
-    return plaintexts, nonces, tuple(map(ENCRYPTOR.encrypt, plaintexts, nonces))
-
-
-def encryption() -> Iterator[tuple[str, Document]]:
+def encryption() -> Documents:
     plaintexts, nonces, ciphertexts = sample()
     yield (
         "encryption",
@@ -98,7 +73,7 @@ def encryption() -> Iterator[tuple[str, Document]]:
         yield f"ciphertext_{defect}", refused("check_ciphertext", "invalid-ciphertext", ciphertext=data.hex())
 
 
-def packing() -> Iterator[tuple[str, Document]]:
+def packing() -> Documents:
     layout = Packing(length=11, lower=-300, upper=700, contributors_most=5, plaintext_bits=PUBLIC.plaintext_bits // 8)
     values = [-300, 700, 0, 1, -1, 5, 6, 7, 8, 9, 699]
     plaintexts = layout.pack(np.array(values))
@@ -130,125 +105,7 @@ def packing() -> Iterator[tuple[str, Document]]:
         )
 
 
-def plaintext_knowledge_vectors() -> Iterator[tuple[str, Document]]:
-    plaintexts, nonces, ciphertexts = sample()
-    honest = plaintext_knowledge.Statement(b"session", "hospital-a", PUBLIC, b"padded digest", ciphertexts)
-    witness = plaintext_knowledge.Witness(tuple(plaintexts), tuple(nonces))
-    proof = plaintext_knowledge.prove(honest, witness, ENCRYPTOR, SeededRandom("plaintext knowledge"))
-    first, second, third = ciphertexts
-
-    def document(statement: plaintext_knowledge.Statement, data: bytes) -> Document:
-        return {
-            "session_id": statement.session_id.hex(),
-            "party_id": statement.party_id,
-            "padded_digest": statement.padded_digest.hex(),
-            "ciphertexts": [c.to_bytes().hex() for c in statement.ciphertexts],
-            "proof": data.hex(),
-        }
-
-    good = proof.to_bytes(PUBLIC)
-    yield "plaintext_knowledge", {"operation": "verify_plaintext_knowledge", **document(honest, good)}
-    bad: dict[str, tuple[plaintext_knowledge.Statement, plaintext_knowledge.Proof, int]] = {
-        "wrong_session": (replace(honest, session_id=b"another session"), proof, 4),
-        "wrong_party": (replace(honest, party_id="hospital-b"), proof, 4),
-        "wrong_padded_digest": (replace(honest, padded_digest=b"another digest"), proof, 4),
-        "ciphertexts_swapped": (replace(honest, ciphertexts=(second, first, third)), proof, 4),
-        "ciphertext_missing": (replace(honest, ciphertexts=(first, second)), proof, 4),
-        "ciphertext_repeated": (replace(honest, ciphertexts=(first, second, third, third)), proof, 4),
-        "ciphertext_inverted": (replace(honest, ciphertexts=(first, second, PUBLIC.multiply(third, -1))), proof, 4),
-        "ciphertext_negated": (
-            replace(honest, ciphertexts=(first, second, PUBLIC.check(PUBLIC.ciphertext_modulus - third.value))),
-            proof,
-            4,
-        ),
-        "commitment_zero": (honest, replace(proof, commitment=0), 1),
-        "commitment_modulus": (honest, replace(proof, commitment=PUBLIC.ciphertext_modulus), 1),
-        "commitment_multiple_of_p": (honest, replace(proof, commitment=P), 1),
-        "commitment_altered": (honest, replace(proof, commitment=proof.commitment - 1), 4),
-        "plaintext_response_not_reduced": (honest, replace(proof, plaintext_response=PUBLIC.plaintext_modulus), 2),
-        "plaintext_response_altered": (honest, replace(proof, plaintext_response=proof.plaintext_response ^ 1), 4),
-        "nonce_response_too_long": (honest, replace(proof, nonce_response=1 << (honest.nonce_bits + 1)), 3),
-        "nonce_response_altered": (honest, replace(proof, nonce_response=proof.nonce_response ^ 1), 4),
-    }
-    for defect, (statement, broken, check) in bad.items():
-        values = document(statement, broken.to_bytes(PUBLIC))
-        yield (
-            f"plaintext_knowledge_{defect}",
-            refused("verify_plaintext_knowledge", "invalid-proof", check, **values),
-        )
-    for defect, data in {"truncated": good[:-1], "padded": good + b"\0", "empty": b""}.items():
-        values = document(honest, data)
-        yield f"plaintext_knowledge_{defect}", refused("verify_plaintext_knowledge", "malformed-message", **values)
-
-
-def partial_decryption_vectors() -> Iterator[tuple[str, Document]]:
-    plaintexts, _, ciphertexts = sample()
-    partials = {share.index: partial_decrypt(KEY, share, ciphertexts) for share in DEALING.shares}
-    yield (
-        "partial_decryption",
-        {
-            "operation": "combine",
-            "ciphertexts": [c.to_bytes().hex() for c in ciphertexts],
-            "partials": {str(index): [f"{value:x}" for value in values] for index, values in partials.items()},
-            "plaintexts": [f"{m:x}" for m in plaintexts],
-        },
-    )
-    honest = partial_decryption.Statement(b"session", b"transcript", 2, KEY, ciphertexts, partials[2])
-    proof = partial_decryption.prove(honest, DEALING.shares[1], SeededRandom("partial decryption"))
-    one, two, three = partials[2]
-    first, second, third = ciphertexts
-    modulus = PUBLIC.ciphertext_modulus
-    doubled = replace(honest, partials=(one, two, pow(three, 2, modulus)))
-
-    def document(statement: partial_decryption.Statement, data: bytes) -> Document:
-        return {
-            "session_id": statement.session_id.hex(),
-            "transcript_digest": statement.transcript_digest.hex(),
-            "index": statement.index,
-            "ciphertexts": [c.to_bytes().hex() for c in statement.ciphertexts],
-            "partials": [f"{value:x}" for value in statement.partials],
-            "proof": data.hex(),
-        }
-
-    good = proof.to_bytes(KEY)
-    yield "partial_decryption_proof", {"operation": "verify_partial_decryption", **document(honest, good)}
-    longest = 1 << (partial_decryption.nonce_bits(KEY) + 1)
-    bad: dict[str, tuple[partial_decryption.Statement, partial_decryption.Proof, int]] = {
-        "wrong_session": (replace(honest, session_id=b"another session"), proof, 5),
-        "wrong_transcript": (replace(honest, transcript_digest=b"another transcript"), proof, 5),
-        "wrong_index": (replace(honest, index=3), proof, 5),
-        "other_partys_values": (replace(honest, partials=partials[3]), proof, 5),
-        "ciphertexts_swapped": (replace(honest, ciphertexts=(second, first, third)), proof, 5),
-        "values_swapped": (replace(honest, partials=(two, one, three)), proof, 5),
-        "value_missing": (replace(honest, partials=(one, two)), proof, 1),
-        "value_zero": (replace(honest, partials=(one, two, 0)), proof, 2),
-        "value_modulus": (replace(honest, partials=(one, two, modulus)), proof, 2),
-        "value_multiple_of_q": (replace(honest, partials=(one, two, Q)), proof, 2),
-        "value_inverted": (replace(honest, partials=(one, two, pow(three, -1, modulus))), proof, 5),
-        "value_wrong_but_proven": (
-            doubled,
-            partial_decryption.prove(doubled, DEALING.shares[1], SeededRandom("doubled")),
-            6,
-        ),
-        "commitment_x_zero": (honest, replace(proof, commitment_x=0), 3),
-        "commitment_v_zero": (honest, replace(proof, commitment_v=0), 3),
-        "commitment_v_multiple_of_p": (honest, replace(proof, commitment_v=P), 3),
-        "commitment_x_altered": (honest, replace(proof, commitment_x=proof.commitment_x - 1), 5),
-        "response_altered": (honest, replace(proof, response=proof.response ^ 1), 5),
-        "response_too_long": (honest, replace(proof, response=longest), 4),
-    }
-    for defect, (statement, broken, check) in bad.items():
-        values = document(statement, broken.to_bytes(KEY))
-        yield (
-            f"partial_decryption_proof_{defect}",
-            refused("verify_partial_decryption", "invalid-proof", check, **values),
-        )
-    for defect, data in {"truncated": good[:-1], "padded": good + b"\0", "empty": b""}.items():
-        values = document(honest, data)
-        yield f"partial_decryption_proof_{defect}", refused("verify_partial_decryption", "malformed-message", **values)
-
-
-def threshold_keys() -> Iterator[tuple[str, Document]]:
+def threshold_keys() -> Documents:
     """Yield changes to the document of the 2048-bit key of three parties."""
     document = load_dealing(3, 3, 2048).key.to_document()
     modulus, keys = document["modulus"], document["verification_keys"]
@@ -287,7 +144,7 @@ def threshold_keys() -> Iterator[tuple[str, Document]]:
         yield f"threshold_key_{defect}", refused("read_key", "key-file", changes=changes)
 
 
-def shares() -> Iterator[tuple[str, Document]]:
+def shares() -> Documents:
     data = DEALING.shares[1].to_bytes(KEY)
     yield "share", {"operation": "read_share", "share": data.hex(), "index": 2}
     bad = {
@@ -303,7 +160,7 @@ def shares() -> Iterator[tuple[str, Document]]:
         yield f"share_{defect}", refused("read_share", "key-file", share=broken.hex())
 
 
-def key_files() -> Iterator[tuple[str, Document]]:
+def key_files() -> Documents:
     content = b"a secret of some length"
     data = keystore._lock(
         content, Password(PASSWORD), kind="key-share", random=SeededRandom("key file"), scrypt_n=1 << 14
@@ -330,7 +187,7 @@ def key_files() -> Iterator[tuple[str, Document]]:
         yield f"key_file_{defect}", refused("unlock", "key-file", **values)
 
 
-def identities() -> Iterator[tuple[str, Document]]:
+def identities() -> Documents:
     signer = SigningKey.generate(SeededRandom("signer"))
     signature = signer.sign(Label.ROSTER, b"roster", 7, ["a", None])
 

@@ -18,6 +18,7 @@ from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, combin
 from coterie_common.errors import CoterieError, InvalidProof
 from coterie_common.secret import Password
 from tests.support.dealings import load_dealing, load_encryptor
+from tests.support.seeded_random import SeededRandom
 from tests.vectors.crypto import pad_vectors
 from tests.vectors.crypto.make_vectors import vectors
 
@@ -61,7 +62,7 @@ def unpack(vector):
     Packing(**vector["packing"]).unpack(plaintexts, vector["contributors"])
 
 
-def verify_plaintext_knowledge(vector):
+def knowledge_claim(vector):
     statement = plaintext_knowledge.Statement(
         session_id=bytes.fromhex(vector["session_id"]),
         party_id=vector["party_id"],
@@ -69,8 +70,26 @@ def verify_plaintext_knowledge(vector):
         padded_digest=bytes.fromhex(vector["padded_digest"]),
         ciphertexts=tuple(PUBLIC.check(bytes.fromhex(c)) for c in vector["ciphertexts"]),
     )
-    proof = plaintext_knowledge.Proof.from_bytes(PUBLIC, bytes.fromhex(vector["proof"]))
-    plaintext_knowledge.verify(statement, proof, load_encryptor())
+    return statement, plaintext_knowledge.Proof.from_bytes(PUBLIC, bytes.fromhex(vector["proof"]))
+
+
+def verify_plaintext_knowledge(vector):
+    plaintext_knowledge.verify(*knowledge_claim(vector), load_encryptor())
+
+
+def verify_knowledge_together(vector):
+    claims = [knowledge_claim(claim) for claim in vector["claims"]]
+    refusals = []
+    for seed in range(8):
+        try:
+            plaintext_knowledge.verify_together(claims, load_encryptor(), SeededRandom(seed))
+        except InvalidProof as error:
+            refusals.append(error)
+    # The verdict must not depend on the weights.
+    named = [(vector["culprit"],)] * 8 if "culprit" in vector else []
+    assert [refusal.culprits for refusal in refusals] == named
+    if refusals:
+        raise refusals[0]
 
 
 def verify_partial_decryption(vector):
@@ -127,6 +146,7 @@ OPERATIONS = {
     "pack": pack,
     "unpack": unpack,
     "verify_plaintext_knowledge": verify_plaintext_knowledge,
+    "verify_knowledge_together": verify_knowledge_together,
     "verify_partial_decryption": verify_partial_decryption,
     "combine": combine_partials,
     "read_key": read_key,

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.crypto.proofs.partial_decryption import Proof, Statement, nonce_bits, prove, verify
 from coterie_common.crypto.threshold import KeyShare, combine, partial_decrypt
 from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, StateError
 from coterie_common.secret import Secret
-from tests.support.dealings import load_dealing, load_encryptor, load_primes, make_dealing
+from tests.support.cheating_provers import with_factors
+from tests.support.dealings import load_dealing, load_encryptor, load_primes, make_dealing, other_keys
 from tests.support.recording_random import RecordingRandom
 from tests.support.seeded_random import SeededRandom
 
@@ -95,6 +96,64 @@ def test_proof_satisfies_the_equations_of_its_definition(dealing, statement, pro
     own_key = key.verification_keys[1]
     right = proof.commitment_v * pow(own_key, e, modulus) % modulus
     assert pow(key.verification_base, proof.response, modulus) == right
+
+
+def restated(statement):
+    """Yield the statement, and others that differ from it in one thing each."""
+    threshold_key, key = statement.key, statement.key.public_key
+    first, second, third = statement.ciphertexts
+    one, two, three = statement.partials
+    yield statement
+    for change in (
+        {"session_id": b"other"},
+        {"transcript_digest": b"other"},
+        {"session_id": b"transcript", "transcript_digest": b"session"},
+        {"index": 3},
+        {"ciphertexts": (second, first, third)},
+        {"ciphertexts": (first, second, key.multiply(third, 2))},
+        {"ciphertexts": (first, second), "partials": (one, two)},
+        {"partials": (two, one, three)},
+        {"partials": (one, two, three + 1)},
+        {"partials": (one, two)},
+    ):
+        yield replace(statement, **change)
+    verification_keys = list(threshold_key.verification_keys)
+    verification_keys[1] += 1
+    for changed in (
+        replace(threshold_key, verification_base=threshold_key.verification_base + 1),
+        replace(threshold_key, verification_keys=tuple(verification_keys)),
+        replace(threshold_key, verification_keys=threshold_key.verification_keys[::-1]),
+        replace(threshold_key, decryption_threshold=3),
+        replace(threshold_key, parties=4, verification_keys=threshold_key.verification_keys[:4]),
+    ):
+        yield replace(statement, key=changed)
+    for other in other_keys(key):
+        moved = tuple(Ciphertext(ciphertext.value, other) for ciphertext in statement.ciphertexts)
+        yield replace(statement, key=replace(threshold_key, public_key=other), ciphertexts=moved)
+
+
+def test_weights_absorb_parameters_and_statement(statement):
+    weights = [partial_decryption._weights(other) for other in restated(statement)]
+    assert len({weight for each in weights for weight in each}) == sum(map(len, weights))
+    assert 120 < max(map(max, weights)).bit_length() <= 128
+
+
+def test_challenge_absorbs_parameters_statement_and_commitments(statement, proof):
+    x, y = partial_decryption._batched(statement)
+    a, b = proof.commitment_x, proof.commitment_v
+    challenges = [partial_decryption._challenge(other, x, y, a, b) for other in restated(statement)]
+    for numbers in ((x + 1, y, a, b), (x, y + 1, a, b), (x, y, a + 1, b), (x, y, a, b + 1), (y, x, a, b), (x, y, b, a)):
+        challenges.append(partial_decryption._challenge(statement, *numbers))
+    assert len(set(challenges)) == len(challenges)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_value_of_the_other_sign_is_proven_and_combines_to_the_same(dealing, statement, sign):
+    # −1 is the one element of small order that anybody knows; combining takes even powers.
+    negated = with_factors(statement, (sign, 1, 1))
+    verify(negated, prove(negated, dealing.shares[1], SeededRandom("sign")))
+    honest = {i: partial_decrypt(dealing.key, dealing.shares[i - 1], statement.ciphertexts) for i in (1, 3, 4)}
+    assert combine(dealing.key, {**honest, 2: negated.partials}) == (0, 1, 2)
 
 
 def test_two_proofs_with_one_nonce_would_reveal_the_share(dealing, statement, proof):

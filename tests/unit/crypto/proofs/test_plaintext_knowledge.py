@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement, Witness, prove, verify
 from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, StateError
 from coterie_common.limits import CIPHERTEXTS_MOST
-from tests.support.dealings import load_encryptor, load_primes, make_dealing
+from tests.support.dealings import load_encryptor, load_primes, make_dealing, other_keys
 from tests.support.recording_random import RecordingRandom
 from tests.support.seeded_random import SeededRandom
 
@@ -109,6 +109,41 @@ def test_challenges_have_128_bits_and_differ(made):
     challenges = plaintext_knowledge._challenges(statement, proof.commitment)
     assert len(set(challenges)) == 120
     assert max(challenges).bit_length() == 128
+
+
+def test_challenges_absorb_parameters_statement_and_commitment(made):
+    statement, _, proof = made
+    key = statement.public_key
+    first, second, third = statement.ciphertexts
+    statements = [
+        statement,
+        replace(statement, session_id=b"other"),
+        replace(statement, party_id="hospital-b"),
+        replace(statement, padded_digest=b"other"),
+        replace(statement, session_id=b"digest", padded_digest=b"session"),
+        *(
+            replace(statement, ciphertexts=ciphertexts)
+            for ciphertexts in (
+                (second, first, third),
+                (first, second),
+                (key.multiply(first, 2), second, third),
+                (first, key.multiply(second, 2), third),
+                (first, second, key.multiply(third, 2)),
+            )
+        ),
+        *(
+            replace(
+                statement,
+                public_key=other,
+                ciphertexts=tuple(Ciphertext(c.value, other) for c in (first, second, third)),
+            )
+            for other in other_keys(key)
+        ),
+    ]
+    challenges = [plaintext_knowledge._challenges(one, proof.commitment) for one in statements]
+    challenges.append(plaintext_knowledge._challenges(statement, proof.commitment + 1))
+    # Not one challenge of any of them occurs in another.
+    assert len({e for each in challenges for e in each}) == sum(map(len, challenges))
 
 
 @pytest.mark.parametrize(
