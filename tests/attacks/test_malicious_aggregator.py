@@ -5,8 +5,7 @@ party goes on with the honest job."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from coterie_common import document
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import JobId
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     Contribution,
@@ -29,47 +28,23 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.wire.federation import aggregator_message_to_wire
-from coterie_party.store import PartyStore
 from tests.support.asynchronous import asynchronous
-from tests.support.federation import digest_of, make_federation, with_encoding, with_values
-from tests.support.in_process import InProcessFederation, generous_policy
-from tests.support.malicious_aggregator import JOB, MaliciousAggregator, Silence
-from tests.support.small_jobs import tree_spec, write_play
+from tests.support.federation import digest_of, with_encoding, with_values
+from tests.support.in_process import generous_policy
+from tests.support.malicious_aggregator import (
+    JOB,
+    PARTIES,
+    SPEC,
+    VICTIM,
+    MaliciousAggregator,
+    attacking,
+    memory,
+    open_honestly,
+)
 
-# The first of five, of which four make a quorum and open a sum.
-VICTIM = PartyId("party-1")
-SPEC = tree_spec()
 UNSIGNED = bytes(64)
 
 Attacker = MaliciousAggregator
-
-
-@asynccontextmanager
-async def attacking(folder: Path) -> AsyncIterator[Attacker]:
-    federation = make_federation()
-    running = InProcessFederation(
-        federation,
-        folder,
-        write_play(folder, federation.parties),
-        absent=tuple(p for p in federation.parties if p != VICTIM),
-        instead_of_aggregator=Silence(),
-    )
-    async with running:
-        yield MaliciousAggregator(federation, running, SPEC, VICTIM)
-
-
-def memory(store: PartyStore) -> tuple[object, ...]:
-    """Everything that a party remembers."""
-    rounds = [store.round(JOB, number) for number in (1, 2)]
-    return store.jobs(), store.ledger("play"), store.previous_cohort(JOB), store.transcripts(JOB), rounds
-
-
-async def open_honestly(attacker: Attacker, reply: EncryptedReply) -> None:
-    """Show that the party still helps with the round that it answered."""
-    fields = attacker.fields()
-    others = attacker.contributions(fields, attacker.others)
-    answer = await attacker.tell(attacker.request(fields, (reply.contribution, *others)))
-    assert isinstance(answer, PartialDecryption), answer
 
 
 # Before a job is accepted: proposals.
@@ -163,8 +138,6 @@ def asking(ask: dict[str, Any], round_number: int = 1) -> Make:
     body = document.encode(ask)
     return lambda attacker: attacker.query(attacker.fields(round_number, body=body), body)
 
-
-PARTIES = tuple(f"party-{index}" for index in range(1, 6))
 
 NO_JOB = {
     "a proposal under another roster": Attack(

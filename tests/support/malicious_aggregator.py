@@ -8,8 +8,10 @@ attack says otherwise: the terms are priced and the rounds are asked as an hones
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,15 +31,25 @@ from coterie_common.protocol.messages import (
     JobProposal,
     Message,
     ModelDelivery,
+    PartialDecryption,
     PartyMessage,
     Query,
 )
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.transcript import transcript_digest
-from tests.support.federation import Federation, digest_of
+from coterie_party.store import PartyStore
+from tests.support.crashes import Crash
+from tests.support.federation import Federation, digest_of, make_federation
 from tests.support.in_process import InProcessFederation
+from tests.support.small_jobs import tree_spec, write_play
 
 JOB = JobId("job-1")
+PARTIES = tuple(PartyId(f"party-{index}") for index in range(1, 6))
+VICTIM = PARTIES[0]
+"""The first of five, of which four make a quorum and open a sum."""
+
+SPEC = tree_spec()
+"""Of the job that is proposed, unless an attack proposes another."""
 
 
 class Silence(Coordinator):
@@ -175,3 +187,35 @@ class MaliciousAggregator:
         reply = await self.tell(self.query(fields, body))
         assert isinstance(reply, EncryptedReply), reply
         return reply
+
+
+@asynccontextmanager
+async def attacking(
+    folder: Path, crash: Crash | None = None, spec: JobSpec = SPEC
+) -> AsyncIterator[MaliciousAggregator]:
+    """Let one real party run, alone with its attacker; ``crash`` says where it stops."""
+    federation = make_federation()
+    running = InProcessFederation(
+        federation,
+        folder,
+        write_play(folder, federation.parties),
+        absent=tuple(p for p in federation.parties if p != VICTIM),
+        instead_of_aggregator=Silence(),
+        party_crashes={VICTIM: crash} if crash else {},
+    )
+    async with running:
+        yield MaliciousAggregator(federation, running, SPEC, VICTIM)
+
+
+def memory(store: PartyStore) -> tuple[object, ...]:
+    """Everything that a party remembers."""
+    rounds = [store.round(JOB, number) for number in (1, 2)]
+    return store.jobs(), store.ledger("play"), store.previous_cohort(JOB), store.transcripts(JOB), rounds
+
+
+async def open_honestly(attacker: MaliciousAggregator, reply: EncryptedReply) -> None:
+    """Show that the party still helps with the round that it answered."""
+    fields = attacker.fields()
+    others = attacker.contributions(fields, attacker.others)
+    answer = await attacker.tell(attacker.request(fields, (reply.contribution, *others)))
+    assert isinstance(answer, PartialDecryption), answer
