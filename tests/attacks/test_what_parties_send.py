@@ -68,7 +68,11 @@ def makes_parties_refuse(fields: SessionFields, contribution: Contribution, code
         honest = [FEDERATION.contribution(p, fields.session_id, VALUES) for p in FEDERATION.parties]
         request = FEDERATION.request(fields, (*honest[: index - 1], contribution, *honest[index:]))
         own = OwnKnowledge(
-            party_id=HONEST, roster=ROSTER, session_id=fields.session_id, contribution_digest=honest[0].digest
+            party_id=HONEST,
+            roster=ROSTER,
+            session_id=fields.session_id,
+            contribution_digest=honest[0].digest,
+            random=FEDERATION.random,
         )
         with pytest.raises(CoterieError) as refusal:
             verify_request(request, own, FEDERATION.sealing())
