@@ -20,16 +20,17 @@ from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import CoterieError, InvalidSignature
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption, padded_digest
-from coterie_common.protocol.padded_sealing import PaddedSealing
+from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.terms import SealingKind
 from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.check import Check
 from coterie_common.protocol.verification.contribution import REPLY_CHECKS, ReplyReceived, verify_reply
 from coterie_common.protocol.verification.party_messages import PARTIAL_CHECKS, PartialReceived, verify_partial
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
 from tests.support.dishonest import doubled_partial, proven_key_part, signed_partial
-from tests.support.federation import digest_of, make_federation
+from tests.support.federation import digest_of, make_federation, with_encoding
 from tests.support.opening import decrypted
 
 FEDERATION = make_federation()
@@ -50,6 +51,11 @@ class Reply:
     fields: SessionFields
     sealing: Sealing
     harm: Callable[[], bool]
+    padded: bytes = b""
+
+    def verify(self, checks: tuple[Check[ReplyReceived], ...] | None = None) -> None:
+        facts = PaddedFacts(len(self.padded), padded_digest(self.padded))
+        verify_reply(self.reply, facts, self.fields, ROSTER, self.sealing, checks)
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,8 @@ def inverted_copy() -> Reply:
 
 
 LENGTH = 3000
-PADDED_TERMS = replace(FEDERATION.terms(), encoding=replace(FEDERATION.terms().encoding, length=LENGTH))
-PADDED = PaddedSealing(PADDED_TERMS, FEDERATION.parameters.parties, FEDERATION.encryptor)
+PADDED_TERMS = replace(with_encoding(FEDERATION.terms(), length=LENGTH), sealing=SealingKind.PADDED)
+PADDED = FEDERATION.sealing(PADDED_TERMS)
 DATA = np.arange(LENGTH, dtype=np.int64) % 100
 FRAME = 4 * 1000
 """Bytes that are missing where a part is short."""
@@ -155,8 +161,8 @@ def padded(sent: Callable[[bytes], bytes], *, is_named: bool) -> Reply:
         plaintexts = decrypted(FEDERATION, PADDED.check_ciphertexts(key_part))
         key_part = proven_key_part(FEDERATION, fields.session_id, CULPRIT, plaintexts, padded_digest(part))
     contribution = FEDERATION.signed(CULPRIT, fields.session_id, key_part, named)
-    reply = FEDERATION.reply(contribution, fields.session_id, part)
-    return Reply(reply, fields, PADDED, spoils_the_sum(fields, contribution, part))
+    reply = FEDERATION.reply(contribution, fields.session_id)
+    return Reply(reply, fields, PADDED, spoils_the_sum(fields, contribution, part), part)
 
 
 REPLIES = (
@@ -191,15 +197,14 @@ def test_every_check_of_a_reply_has_an_attack() -> None:
 def test_reply_is_refused_with_code_and_culprit(attack: ReplyAttack) -> None:
     attempt = attack.make()
     with pytest.raises(CoterieError) as refusal:
-        verify_reply(attempt.reply, attempt.fields, ROSTER, attempt.sealing)
+        attempt.verify()
     assert (refusal.value.code, refusal.value.culprits) == (attack.code, (CULPRIT,))
 
 
 @pytest.mark.parametrize("attack", REPLIES, ids=lambda attack: attack.name)
 def test_reply_that_passes_without_its_check_does_harm(attack: ReplyAttack) -> None:
     attempt = attack.make()
-    checks = reply_checks_without(attack.check)
-    verify_reply(attempt.reply, attempt.fields, ROSTER, attempt.sealing, checks)
+    attempt.verify(reply_checks_without(attack.check))
     assert attempt.harm()
 
 
@@ -208,7 +213,7 @@ def test_reply_that_omits_its_padded_part_is_refused_by_more_than_one_check(is_n
     attempt = padded(lambda _: b"", is_named=is_named)
     for checks in (REPLY_CHECKS, reply_checks_without(3)):
         with pytest.raises(CoterieError) as refusal:
-            verify_reply(attempt.reply, attempt.fields, ROSTER, attempt.sealing, checks)
+            attempt.verify(checks)
         assert (refusal.value.code, refusal.value.culprits) == ("malformed-message", (CULPRIT,))
     assert attempt.harm()
 
