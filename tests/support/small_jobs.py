@@ -9,7 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from coterie_common.identifiers import PartyId
+from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.protocol.job_spec import JobSpec
 
@@ -42,6 +45,16 @@ def rows_of(index: int, count: int = 96) -> list[dict[str, Any]]:
         temperature = 5 * (number // 6) % 41
         rows.append({"outlook": outlook, "wind": wind, "temperature": temperature, "play": "yes" if play else "no"})
     return rows
+
+
+def play_dataset(count: int) -> Dataset:
+    """Return the records of one party of ``count``, as it would read them from its file."""
+    rows = rows_of(0, count)
+    columns = {
+        column.name: np.array([column.parse(row[column.name]) for row in rows], column.dtype)
+        for column in play_schema().columns
+    }
+    return Dataset(play_schema(), columns, count)
 
 
 def write_play(folder: Path, parties: tuple[PartyId, ...], *, count: int = 96) -> dict[PartyId, Path]:

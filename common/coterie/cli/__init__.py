@@ -9,6 +9,7 @@ from coterie.cli.admit import admit
 from coterie.cli.found import found
 from coterie.cli.parties import parties
 from coterie.cli.predict import predict
+from coterie.cli.simulate import simulate
 from coterie_common.console import Program
 
 main = Program("coterie", "Found a federation, admit its members, deal its keys, submit and watch jobs.")
@@ -20,3 +21,4 @@ main.app.command("parties")(parties)
 main.app.add_typer(jobs.app, name="jobs")
 main.app.add_typer(models.app, name="models")
 main.app.command("predict")(predict)
+main.app.command("simulate")(simulate)

@@ -139,7 +139,7 @@ class Evaluation:
             "model": state.config.model.digest.hex(),
             "confusion": matrix.tolist(),
             "noise_stddev": state.noise_stddev,
-            **_figures(matrix, state.schema.class_names, state.noise_stddev),
+            **figures(matrix, state.schema.class_names, state.noise_stddev),
         }
 
     def state_to_document(self, state: EvaluationState) -> Mapping[str, Any]:
@@ -161,8 +161,13 @@ def _ask(config: EvaluationConfig, schema: Schema) -> Ask:
     return Ask(1, {"length": len(schema.class_names) ** 2, "model": config.model.to_document()})
 
 
-def _figures(matrix: Float64, class_names: tuple[str, ...], noise_stddev: float) -> dict[str, Any]:
-    """Return accuracy and F1 from noisy counts.
+def figures(matrix: Float64, class_names: tuple[str, ...], noise_stddev: float) -> dict[str, Any]:
+    """Return accuracy and F1 from a confusion matrix, noisy or not.
+
+    Args:
+        matrix: Float64[classes, classes], true classes as rows.
+        class_names: of the label.
+        noise_stddev: of the noise in each value; 0 for exact counts.
 
     The matrix is first brought to the nearest one that could be counts. The F1 of a class with fewer records than the
     noise would be noise: it is ``None`` and left out of the macro average.

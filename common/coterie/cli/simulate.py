@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie simulate``: what a job would learn in a federation of any size, in one process. Works offline."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coterie.cli.options import AsJson
+from coterie.simulation.method import Method
+
+if TYPE_CHECKING:
+    from coterie.simulation.comparison import Contest
+    from coterie.simulation.scores import Scores
+
+
+def simulate(
+    job: Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job specification.")],
+    data: Annotated[Path, typer.Option(help="All records: CSV, gzipped or not, or Parquet.")],
+    parties: Annotated[int, typer.Option(min=1, help="How many to deal the records out to.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How often, each time with another seed.")] = 5,
+    corruption_bound: Annotated[int | None, typer.Option(help="Most parties that may collude.")] = None,
+    quorum: Annotated[int | None, typer.Option(help="Fewest contributors of a release.")] = None,
+    epsilon: Annotated[str | None, typer.Option(help="Instead of the job's.")] = None,
+    method: Annotated[
+        list[Method] | None,
+        typer.Option(help="Only this way to learn; may be repeated. All by default."),
+    ] = None,
+    held_out: Annotated[float, typer.Option(min=0.01, max=0.99, help="Share of the records to test with.")] = 0.2,
+    as_json: AsJson = False,
+) -> None:
+    """Train a job's model as a federation would, and in the ways that it competes with; compare them.
+
+    No encryption, no network, and noise from seeds: for research, never for records that have to be protected.
+    """
+    from fractions import Fraction
+
+    from coterie.cli.listing import print_table
+    from coterie.simulation.comparison import Contest, Division
+    from coterie.simulation.job import with_privacy
+    from coterie.simulation.scores import mean_of, stddev_of
+    from coterie_common.config import load_toml
+    from coterie_common.learning.agreement import plan_job
+    from coterie_common.learning.algorithm import Classifier
+    from coterie_common.learning.dataset_file import load_dataset
+    from coterie_common.protocol.job_spec import JobSpec
+    from coterie_common.protocol.parameters import choose_parameters
+
+    spec = JobSpec.from_table(load_toml(job, "the job specification", parse_float=Decimal))
+    if epsilon is not None:
+        spec = with_privacy(spec, epsilon=epsilon)
+    planned = plan_job(spec)
+    methods = [each for each in Method if not method or each in method]
+    if not isinstance(planned.algorithm, Classifier):
+        methods = [each for each in methods if each not in (Method.MAJORITY, Method.UNIFORM)]
+    parameters = choose_parameters(parties, corruption_bound=corruption_bound, quorum=quorum)
+    contests = [Contest(each, spec, parameters) for each in methods]
+    dataset = load_dataset(data, planned.schema)
+    divisions = [Division.of(dataset, parties, Fraction(str(held_out)), seed) for seed in range(seeds)]
+    rows = []
+    for contest in contests:
+        scores = [contest.score(division) for division in divisions]
+        rows.append(_row(contest, mean_of(scores), stddev_of(scores)))
+    if as_json:
+        return _print_json(rows, parties, parameters.corruption_bound, seeds, spec.privacy.epsilon_text)
+    figures = list(rows[0]["mean"]) if rows else []
+    table = [
+        (row["method"], _noise(row["noise_stddev"]), *(_spread(row, name, seeds) for name in figures)) for row in rows
+    ]
+    typer.echo("".join(f"{sentence}\n" for sentence in parameters.explain()))
+    return print_table(("method", "noise", *(name.replace("_", " ") for name in figures)), table, empty="Nothing.")
+
+
+def _row(contest: Contest, mean: Scores, stddev: Scores) -> dict[str, Any]:
+    noise = contest.noise_stddev
+    return {"method": contest.method.value, "noise_stddev": list(noise), "mean": dict(mean), "std": dict(stddev)}
+
+
+def _noise(stddevs: list[float]) -> str:
+    """Show the standard deviation of the noise in the rounds of a job, the first and the last of many."""
+    shown = [f"{stddev:.3g}" for stddev in stddevs]
+    return ", ".join(shown if len(shown) <= 4 else [shown[0], "…", shown[-1]]) or "-"
+
+
+def _spread(row: dict[str, Any], name: str, seeds: int) -> str:
+    mean = f"{row['mean'][name]:.3f}"
+    return mean if seeds == 1 else f"{mean} ± {row['std'][name]:.3f}"
+
+
+def _print_json(rows: list[dict[str, Any]], parties: int, corruption_bound: int, seeds: int, epsilon: str) -> None:
+    import json
+
+    shared = {"parties": parties, "corruption_bound": corruption_bound, "seeds": seeds, "epsilon": epsilon}
+    typer.echo(json.dumps([{**row, **shared} for row in rows]))

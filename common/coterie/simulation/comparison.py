@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""How good a job's models become, against the ways to learn that it competes with.
+
+All methods of one seed get the same division of the data, so that their differences are not those of the divisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from coterie.simulation.division import deal, hold_out
+from coterie.simulation.job import Simulation, with_privacy
+from coterie.simulation.method import Method
+from coterie.simulation.scores import Scores, class_scores, mean_of, scores_of
+from coterie.simulation.seeded_random import SeededRandom
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.model import Model
+from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.parameters import FederationParameters
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """One seed's division of the data.
+
+    Attributes:
+        parties: training records of each.
+        tested: records that nobody trains with.
+        seed: that it was made with.
+    """
+
+    parties: tuple[Dataset, ...]
+    tested: Dataset
+    seed: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, parties: int, held_out: Fraction, seed: int) -> Division:
+        """Hold out a fraction of the records and deal out the rest."""
+        random = SeededRandom(f"{seed}/division")
+        training, tested = hold_out(dataset, held_out, random)
+        return cls(deal(training, parties, random), tested, seed)
+
+
+class Contest:
+    """A method, made ready for a job: whatever does not depend on the data is computed once.
+
+    Attributes:
+        method: which.
+        simulation: of the job; ``None`` where nothing is learnt.
+        noise_stddev: per planned round the standard deviation of the noise in a released value, in the value's own
+            unit, when every party contributes; nothing where nothing is learnt.
+    """
+
+    def __init__(self, method: Method, spec: JobSpec, parameters: FederationParameters) -> None:
+        """Agree on the job's terms; raises as ``Simulation``."""
+        self.method = method
+        self.simulation: Simulation | None = None
+        self.noise_stddev: tuple[float, ...] = ()
+        if method is Method.CURATOR:
+            self.simulation = Simulation(spec, parameters, curator=True)
+        elif method in (Method.DISTRIBUTED, Method.LOCAL):
+            self.simulation = Simulation(with_privacy(spec, placement=Placement(method.value)), parameters)
+        elif method in (Method.NONE, Method.ALONE):
+            self.simulation = Simulation.without_privacy(spec)
+        if self.simulation is not None:
+            self.noise_stddev = self.simulation.noise_stddev(parameters.parties)
+
+    def models(self, division: Division) -> Iterator[Model]:
+        """Train; one model, of ``ALONE`` one per party, of a guess none."""
+        if self.simulation is None:
+            return
+        random = SeededRandom(f"{division.seed}/{self.method}")
+        groups = [(party,) for party in division.parties] if self.method is Method.ALONE else [division.parties]
+        for group in groups:
+            yield self.simulation.run(group, random)
+
+    def score(self, division: Division) -> Scores:
+        """Train and predict the test records; raises ``InvalidJob`` for a guess at what is no class."""
+        tested = division.tested
+        if self.simulation is not None:
+            return mean_of([scores_of(model, tested) for model in self.models(division)])
+        classes = len(tested.schema.class_names)
+        if self.method is Method.MAJORITY:
+            labels = np.concatenate([party.cells(tested.schema.label_name) for party in division.parties])
+            return class_scores(np.full(tested.rows, np.bincount(labels).argmax()), tested)
+        words = np.frombuffer(SeededRandom(f"{division.seed}/{self.method}").token_bytes(8 * tested.rows), "<u8")
+        return class_scores((words % classes).astype(np.int64), tested)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One job of a whole federation in one process, without encryption and without a network.
+
+Plan, terms, checks of asks, encoding, noise and decoding are those of the daemons; what is left out is what hides
+replies on their way to the sum, which does not change the sum. So a simulated release has exactly the distribution of a
+federation's, given as good randomness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from coterie.simulation.division import Party, as_party
+from coterie_common import arrays, document
+from coterie_common.errors import QuorumTooSmall
+from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum
+from coterie_common.learning.algorithm import Ask, Release
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.model import Lineage, Model
+from coterie_common.limits import JOB_SPEC_BYTES, MODEL_BYTES, QUERY_BODY_BYTES
+from coterie_common.privacy.accounting import epsilon_of
+from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.parameters import FederationParameters, choose_parameters
+from coterie_common.protocol.terms import RoundTerms
+from coterie_common.randomness import RandomSource
+
+_NOBODY: Final = "0" * 64
+"""Stands for the digests of a roster and of transcripts that there are not."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SimulatedRound:
+    """What happened in a round: also what nobody in a federation ever sees.
+
+    Attributes:
+        ask: as the parties saw it.
+        terms: of this round, for the length of its ask.
+        replies: per contributor Int64[length], the exact encoded reply, before noise.
+        noise: the noise shares, Int64[length] each: one per contributor; one in all of a trusted curator.
+        release: the opened sum.
+    """
+
+    ask: Ask
+    terms: RoundTerms
+    replies: tuple[npt.NDArray[np.int64], ...]
+    noise: tuple[npt.NDArray[np.int64], ...]
+    release: Release
+
+
+class Simulation:
+    """A job, agreed upon by a federation of given parameters; run it as often as you like.
+
+    Attributes:
+        job: the specification, understood.
+        parameters: of the federation.
+        terms: of every planned round, as the aggregator proposes and every party checks them.
+        epsilon: what the accountant finds that the terms cost at the job's δ; infinite without noise.
+        is_curated: whether a trusted curator adds the noise, once.
+    """
+
+    def __init__(self, spec: JobSpec, parameters: FederationParameters, *, curator: bool = False) -> None:
+        """Plan the job, propose its terms and check them.
+
+        Args:
+            spec: of the job.
+            parameters: of the federation.
+            curator: compare with central differential privacy: somebody trusted by all sees the exact sum and adds the
+                noise once. The placement of the specification does not matter then.
+
+        Raises:
+            InvalidJob: the specification cannot be used.
+            UnsupportedMechanism: there is no such noise.
+            QuorumTooSmall: see ``round_quorum``.
+        """
+        self.is_curated = curator
+        # Local noise is the whole noise in one share: what a curator adds.
+        self.job = plan_job(with_privacy(spec, placement=Placement.LOCAL) if curator else spec)
+        self.parameters = parameters
+        self.terms = propose_terms(self.job, parameters)
+        events = check_terms(self.job, self.terms, parameters)
+        self.epsilon = epsilon_of(events, self.job.spec.privacy.exact_delta)
+        self._fewest = round_quorum(self.job.spec, parameters)
+        self._most = parameters.parties
+
+    @classmethod
+    def without_privacy(cls, spec: JobSpec) -> Simulation:
+        """Return the same job on exact sums, for any number of parties; also for one, which then learns alone."""
+        rounds = spec.rounds.model_copy(update={"quorum": None})
+        spec = with_privacy(replace(spec, rounds=rounds), placement=Placement.NONE)
+        simulation = cls(spec, choose_parameters(3))
+        simulation._fewest, simulation._most = 1, 2**62
+        return simulation
+
+    def noise_stddev(self, contributors: int) -> tuple[float, ...]:
+        """Return per planned round the standard deviation of the noise in a released value, in the value's own unit."""
+        draws = 1 if self.is_curated else contributors
+        return tuple(terms.noise.aggregate_stddev(draws) / 2**terms.encoding.scale_bits for terms in self.terms.rounds)
+
+    def run(
+        self,
+        parties: Sequence[Dataset | Party],
+        random: RandomSource,
+        *,
+        watch: Callable[[SimulatedRound], None] | None = None,
+    ) -> Model:
+        """Run the job.
+
+        Args:
+            parties: the contributors of every round, from the round quorum to all: those that are missing are down.
+                A data set alone is a party's training records.
+            random: of all parties; ``SeededRandom`` makes a run reproducible.
+            watch: called after every round.
+
+        Returns:
+            The model. Its lineage names the federation ``simulation``; digests of roster and transcripts are zeros.
+
+        Raises:
+            QuorumTooSmall: too few or too many parties.
+        """
+        if not self._fewest <= len(parties) <= self._most:
+            raise QuorumTooSmall(f"{len(parties)} parties contribute, instead of {self._fewest} to {self._most}")
+        members = [as_party(party) if isinstance(party, Dataset) else party for party in parties]
+        algorithm, config, schema = self.job.algorithm, self.job.config, self.job.schema
+        state = algorithm.initial_state(config, schema)
+        contributors: list[int] = []
+        while (ask := algorithm.next_ask(state)) is not None:
+            # As a party reads it from a query.
+            ask = Ask.from_bytes(ask.round_number, ask.to_bytes(), most=QUERY_BODY_BYTES)
+            algorithm.check_ask(config, schema, ask, self.job.plan)
+            done = self._round(ask, members, random)
+            if watch is not None:
+                watch(done)
+            state = self._as_stored(algorithm.update(state, ask, done.release))
+            contributors.append(done.release.contributors)
+        return self._model(algorithm.finish(state), tuple(contributors))
+
+    def _round(self, ask: Ask, members: Sequence[Party], random: RandomSource) -> SimulatedRound:
+        terms = self.terms.rounds[ask.round_number - 1].shortened(ask.length)
+        replies, noise = [], []
+        for number, member in enumerate(members):
+            replies.append(self._reply(ask, terms, member, random))
+            if number == 0 or not self.is_curated:
+                noise.append(terms.noise.draw_share(ask.length, random))
+        total = np.sum([*replies, *noise], axis=0)
+        release = Release(
+            values=terms.encoding.decode(total),
+            contributors=len(members),
+            noise_stddev=terms.noise.aggregate_stddev(len(noise)) / 2**terms.encoding.scale_bits,
+        )
+        return SimulatedRound(ask, terms, tuple(replies), tuple(noise), release)
+
+    def _reply(self, ask: Ask, terms: RoundTerms, member: Party, random: RandomSource) -> npt.NDArray[np.int64]:
+        exact = self.job.algorithm.answer(ask, member[self.job.algorithm.records], random)
+        return terms.encoding.encode(exact)
+
+    def _as_stored(self, state: Any) -> Any:
+        """Return the state as an aggregator has it after a restart."""
+        algorithm = self.job.algorithm
+        stored = arrays.encode(*arrays.split(algorithm.state_to_document(state)))
+        value = arrays.decode(stored, "the state", most=MODEL_BYTES).joined()
+        return algorithm.state_from_document(self.job.config, self.job.schema, value)
+
+    def _model(self, body: Any, contributors: tuple[int, ...]) -> Model:
+        goal, spec = self.job.spec.privacy, self.job.spec
+        is_private = goal.placement is not Placement.NONE
+        lineage = Lineage(
+            federation="simulation",
+            job_id=f"{spec.name}-simulated",
+            job_spec_digest=spec.digest.hex(),
+            roster_digest=_NOBODY,
+            rounds=len(contributors),
+            contributors=contributors,
+            epsilon=goal.epsilon_text if is_private else "0",
+            delta=goal.delta_text if is_private else "0",
+            unit=goal.unit.value,
+            mechanism=goal.mechanism.value,
+            placement="curator" if self.is_curated else goal.placement.value,
+            transcript_digests=(_NOBODY,) * len(contributors),
+        )
+        return Model(name=spec.name, algorithm=spec.algorithm, schema=self.job.schema, body=body, lineage=lineage)
+
+
+def with_privacy(spec: JobSpec, **changes: Any) -> JobSpec:
+    """Return the same job with other entries of ``[privacy]``, such as ``epsilon="0.5"``.
+
+    Raises:
+        InvalidJob: an entry is not possible.
+    """
+    table = document.decode(spec.to_bytes(), "the job specification", most=JOB_SPEC_BYTES)
+    table["privacy"] |= {name: str(value) for name, value in changes.items()}
+    return JobSpec.from_table(table)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The ways to come to a model that a simulation compares."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Method(StrEnum):
+    """A way to come to a model.
+
+    ``DISTRIBUTED``: this system, every party adds a share of the noise. ``CURATOR``: somebody trusted by all adds it
+    once (central differential privacy). ``LOCAL``: every party adds all of it. ``NONE``: together, without noise.
+    ``ALONE``: each party on its own records, without noise; the mean over the parties. ``MAJORITY``: always the class
+    that most training records have. ``UNIFORM``: a class at random, all equally likely.
+    """
+
+    DISTRIBUTED = "distributed"
+    CURATOR = "curator"
+    LOCAL = "local"
+    NONE = "none"
+    ALONE = "alone"
+    MAJORITY = "majority"
+    UNIFORM = "uniform"
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether ε matters."""
+        return self in (Method.DISTRIBUTED, Method.CURATOR, Method.LOCAL)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""How well a model predicts records that nobody trained with, by the figures usual for its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.evaluation import figures
+from coterie_common.learning.model import Model
+
+Scores: TypeAlias = Mapping[str, float]
+"""Of a classifier ``accuracy``, ``f1_weighted`` and ``f1_macro`` (over the classes that occur), from 0 to 1; of a
+regressor ``mean_absolute_error`` in the label's unit and ``r_squared``, at most 1. Of anything else none."""
+
+
+def scores_of(model: Model, tested: Dataset) -> Scores:
+    """Predict records whose label is known.
+
+    Args:
+        model: any.
+        tested: at least one record.
+    """
+    algorithm = get_algorithm(model.algorithm)
+    if isinstance(algorithm, Classifier):
+        shares = algorithm.probabilities(model.schema, model.body, tested.columns)
+        return class_scores(shares.argmax(axis=1), tested)
+    if isinstance(algorithm, Regressor):
+        truth = tested.columns[tested.schema.label_name].astype(np.float64)
+        missed = truth - algorithm.predictions(model.schema, model.body, tested.columns)
+        spread = float(np.square(truth - truth.mean()).sum())
+        return {
+            "mean_absolute_error": float(np.abs(missed).mean()),
+            "r_squared": 1 - float(np.square(missed).sum()) / spread if spread else 0.0,
+        }
+    return {}
+
+
+def class_scores(predicted: npt.NDArray[np.integer], tested: Dataset) -> Scores:
+    """Compare predicted classes, Int[records], with the records' own."""
+    names = tested.schema.class_names
+    matrix = np.zeros((len(names), len(names)))
+    np.add.at(matrix, (tested.cells(tested.schema.label_name), predicted), 1)
+    found = figures(matrix, names, 0.0)
+    return {name: float(found[name]) for name in ("accuracy", "f1_weighted", "f1_macro")}
+
+
+def mean_of(scores: Sequence[Scores]) -> Scores:
+    """Return the mean of each figure."""
+    return {name: float(np.mean([each[name] for each in scores])) for name in scores[0]}
+
+
+def stddev_of(scores: Sequence[Scores]) -> Scores:
+    """Return the standard deviation of each figure over two or more runs; 0 of one alone."""
+    if len(scores) < 2:
+        return dict.fromkeys(scores[0], 0.0)
+    return {name: float(np.std([each[name] for each in scores], ddof=1)) for name in scores[0]}

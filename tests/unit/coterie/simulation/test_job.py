@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from coterie.simulation.division import deal
+from coterie.simulation.job import Simulation, with_privacy
+from coterie_common.errors import InvalidJob, QuorumTooSmall
+from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.parameters import choose_parameters
+from tests.support.seeded_random import SeededRandom
+from tests.support.small_jobs import make_spec, play_dataset, tree_spec
+
+PARAMETERS = choose_parameters(5)
+
+
+@pytest.fixture(scope="module")
+def parties():
+    return deal(play_dataset(400), 5, SeededRandom("deal"))
+
+
+def rounds_of(simulation, parties, seed="run"):
+    rounds = []
+    model = simulation.run(parties, SeededRandom(seed), watch=rounds.append)
+    return model, rounds
+
+
+def test_run_with_the_same_seed_gives_the_same_model(parties):
+    simulation = Simulation(tree_spec(), PARAMETERS)
+    models = [simulation.run(parties, SeededRandom(seed)).to_bytes() for seed in ("a", "a", "b")]
+    assert models[0] == models[1] != models[2]
+
+
+def test_run_releases_the_decoded_sum_of_all_replies_and_noise_shares(parties):
+    simulation = Simulation(tree_spec(), PARAMETERS)
+    model, rounds = rounds_of(simulation, parties)
+    assert len(rounds) == model.lineage.rounds > 0
+    for done in rounds:
+        assert len(done.replies) == len(done.noise) == done.release.contributors == 5
+        total = sum(done.replies) + sum(done.noise)
+        assert np.array_equal(done.release.values, total / 2**done.terms.encoding.scale_bits)
+        planned = simulation.noise_stddev(5)[done.ask.round_number - 1]
+        assert done.release.noise_stddev == planned > 0
+        # hundreds of values in all; each by chance zero with a probability of a few per cent
+        assert all(np.any(share) for share in done.noise)
+
+
+def test_terms_of_a_run_are_those_of_the_federation(parties):
+    # h = m − c = 4 − 1
+    simulation = Simulation(tree_spec(), PARAMETERS)
+    assert {terms.noise.shares for terms in simulation.terms.rounds} == {3}
+    goal = simulation.job.spec.privacy.exact_epsilon
+    assert 0.98 * goal < simulation.epsilon <= goal
+
+
+def test_curator_adds_the_noise_once(parties):
+    curated = Simulation(tree_spec(), PARAMETERS, curator=True)
+    model, rounds = rounds_of(curated, parties)
+    assert [len(done.noise) for done in rounds] == [1] * len(rounds)
+    assert model.lineage.placement == "curator"
+    distributed = Simulation(tree_spec(), PARAMETERS)
+    # variance 5/3 of what is guaranteed; the calibrated numbers are rounded in the fifth digit
+    for whole, shared in zip(curated.noise_stddev(5), distributed.noise_stddev(5), strict=True):
+        assert shared == pytest.approx(whole * math.sqrt(5 / 3), rel=1e-3)
+
+
+def test_local_placement_adds_the_whole_noise_per_party():
+    local = Simulation(with_privacy(tree_spec(), placement="local"), PARAMETERS)
+    curated = Simulation(tree_spec(), PARAMETERS, curator=True)
+    for whole, all_of_them in zip(curated.noise_stddev(5), local.noise_stddev(5), strict=True):
+        assert all_of_them == pytest.approx(whole * math.sqrt(5))
+
+
+def test_without_privacy_is_the_exact_sum_for_one_party_and_for_many(parties):
+    simulation = Simulation.without_privacy(tree_spec())
+    pooled = play_dataset(400)
+    together, alone = (simulation.run(group, SeededRandom(0)) for group in (parties, [pooled]))
+    assert together.body == alone.body
+    assert (together.lineage.epsilon, together.lineage.placement) == ("0", "none")
+    assert math.isinf(simulation.epsilon)
+
+
+def test_run_with_a_party_down_divides_no_noise_anew(parties):
+    _, rounds = rounds_of(Simulation(tree_spec(), PARAMETERS), parties[:4])
+    assert {done.release.contributors for done in rounds} == {4}
+    assert {done.terms.noise.shares for done in rounds} == {3}
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_run_with_too_few_or_too_many_parties_raises_quorum_too_small(parties, count):
+    with pytest.raises(QuorumTooSmall, match="instead of 4 to 5") as caught:
+        Simulation(tree_spec(), PARAMETERS).run((*parties, *parties)[:count], SeededRandom(0))
+    assert caught.value.code == "quorum-too-small"
+
+
+def test_simulation_of_a_quorum_below_the_federations_raises_quorum_too_small():
+    with pytest.raises(QuorumTooSmall):
+        Simulation(make_spec("decision_tree", {"max_depth": 1}, quorum=3), PARAMETERS)
+
+
+def test_with_privacy_changes_only_what_is_named():
+    changed = with_privacy(tree_spec(), epsilon="0.25", placement=Placement.LOCAL)
+    assert changed.privacy.epsilon_text == "0.25"
+    assert changed.privacy.placement is Placement.LOCAL
+    assert (changed.config, changed.schema, changed.rounds) == (
+        tree_spec().config,
+        tree_spec().schema,
+        tree_spec().rounds,
+    )
+
+
+@pytest.mark.parametrize("change", [{"epsilon": "-1"}, {"epsilon": "much"}, {"delta": "0"}, {"colour": "red"}])
+def test_with_privacy_of_impossible_entry_raises_invalid_job(change):
+    with pytest.raises(InvalidJob) as caught:
+        with_privacy(tree_spec(), **change)
+    assert caught.value.code == "invalid-job"
