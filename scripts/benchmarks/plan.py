@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What one run measures: lengths, sizes of federations, repetitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from benchmarks.workload import KEY_BITS
+
+HUGE_VALUES = 100_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        steps: (values, parties) of single steps.
+        memory: (values, parties) of processes of which the memory is measured.
+        repetitions: of every step up to ``few_from`` values.
+        few_from: from so many values on, three repetitions are enough.
+        peers: whether other libraries are measured.
+        key_bits: of the threshold key.
+    """
+
+    steps: tuple[tuple[int, int], ...]
+    memory: tuple[tuple[int, int], ...]
+    repetitions: int
+    few_from: int = 10_000_000
+    peers: bool = True
+    key_bits: int = KEY_BITS
+
+    def repetitions_at(self, values: int) -> int:
+        """Return how often the steps of one length are measured."""
+        return min(3, self.repetitions) if values >= self.few_from else self.repetitions
+
+
+def whole(*, huge: bool) -> Plan:
+    """Return the plan of a whole run, some minutes long."""
+    lengths = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+    plan = Plan(
+        steps=tuple((values, parties) for parties in (3, 10, 100) for values in lengths),
+        memory=((1_000_000, 10), (10_000_000, 10)),
+        repetitions=9,
+    )
+    return _huge(plan) if huge else plan
+
+
+def quick(*, huge: bool) -> Plan:
+    """Return the plan of a run that ends within three minutes."""
+    plan = Plan(
+        steps=((1_000, 10), (100_000, 10), (1_000_000, 10), (1_000_000, 3), (1_000_000, 100)),
+        memory=((1_000_000, 10), (10_000_000, 10)),
+        repetitions=7,
+    )
+    return _huge(plan) if huge else plan
+
+
+def _huge(plan: Plan) -> Plan:
+    # Single steps hold the vector several times over; at this length only what works piece by piece is measured.
+    return replace(plan, memory=(*plan.memory, (HUGE_VALUES, 10)))

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The tables of a run as Markdown, and its plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks.peers import PeerFigures
+from benchmarks.plot import Series, draw
+from benchmarks.rows import METRICS, Results
+
+STEPS: Final = ("encode", "noise", "seal", "seal_exact", "add", "open", "partial_decrypt")
+MEMORY: Final = ("peak_memory_party", "peak_memory_aggregator")
+TARGET_VALUES, TARGET_PARTIES = 1_000_000, 10
+
+
+def markdown(results: Results, machine: str, peers: Sequence[PeerFigures], missing: Sequence[tuple[str, str]]) -> str:
+    """Return all tables of a run."""
+    parts = [
+        f"{machine} Reference: {_figure(results.reference_ms)} ms (one complex Fourier transform of 2^20 points and "
+        "4 MiB of AES-CTR). Times are the least of several repetitions, in ms of one core; in parentheses, multiples "
+        "of the reference.",
+    ]
+    for parties in results.parties:
+        parts += _steps(results, parties)
+    parts += _rounds(results)
+    parts += _memory(results)
+    if peers:
+        parts += _peers(peers)
+    for name, reason in missing:
+        parts.append(f"Not compared with {name}: {reason}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = "|".join(["---", *("---:" for _ in header[1:])])
+    return "\n".join(
+        ["| " + " | ".join(header) + " |", f"|{rule}|", *("| " + " | ".join(line) + " |" for line in lines)]
+    )
+
+
+def _steps(results: Results, parties: int) -> list[str]:
+    lines = []
+    for values in results.values:
+        cells = [_cell(results, metric, values, parties) for metric in STEPS]
+        if any(cells):
+            upload = results.figure("upload", values, parties)
+            lines.append([f"{values:,}", *cells, "" if upload is None else f"{upload:.3f}"])
+    if not lines:
+        return []
+    return [f"**Single steps, {parties} parties**", _table(["values", *STEPS, "upload, bytes per value"], lines)]
+
+
+def _cell(results: Results, metric: str, values: int, parties: int) -> str:
+    figure = results.figure(metric, values, parties)
+    return "" if figure is None else f"{_figure(figure)} ({figure / results.reference_ms:.2g})"
+
+
+def _rounds(results: Results) -> list[str]:
+    lines = []
+    for parties in results.parties:
+        previous: tuple[int, float, float] | None = None
+        for values in results.values:
+            sealed = results.find("round_sealed", values, parties)
+            plain = results.find("round_plain", values, parties)
+            if sealed is None or plain is None:
+                continue
+            further = ""
+            if previous is not None:
+                before, sealed_before, plain_before = previous
+                slopes = [
+                    1e6 * (after - earlier) / (values - before)
+                    for after, earlier in ((sealed.row.figure, sealed_before), (plain.row.figure, plain_before))
+                ]
+                further = f"{slopes[0]:.0f} / {slopes[1]:.0f} = {slopes[0] / slopes[1]:.2f}"
+            previous = values, sealed.row.figure, plain.row.figure
+            lines.append(
+                [
+                    f"{values:,}",
+                    f"{parties}",
+                    _figure(sealed.row.figure),
+                    _figure(plain.row.figure),
+                    "" if sealed.core_ms is None else _figure(sealed.core_ms),
+                    "" if plain.core_ms is None else _figure(plain.core_ms),
+                    further,
+                ]
+            )
+    if not lines:
+        return []
+    header = [
+        "values",
+        "parties",
+        "round_sealed, ms",
+        "round_plain, ms",
+        "sealed, ms of one core, all processes",
+        "plain, the same",
+        "ms per further million values: sealed / plain",
+    ]
+    return ["**Whole rounds** over gRPC with mutual TLS on loopback", _table(header, lines)]
+
+
+def _memory(results: Results) -> list[str]:
+    lines = []
+    for parties in results.parties:
+        for values in results.values:
+            figures = [results.figure(metric, values, parties) for metric in MEMORY]
+            if any(figure is not None for figure in figures):
+                cells = ["" if figure is None else f"{figure:.0f}" for figure in figures]
+                lines.append([f"{values:,}", f"{parties}", f"{4 * values / 2**20:.0f}", *cells])
+    if not lines:
+        return []
+    header = ["values", "parties", "the vector at 4 bytes a value, MiB", *(f"{metric}, MiB" for metric in MEMORY)]
+    return ["**Most memory** that a process of its own had at a time, everything included", _table(header, lines)]
+
+
+def _peers(peers: Sequence[PeerFigures]) -> list[str]:
+    lines = [
+        [
+            peer.name,
+            *("" if time is None else _figure(time) for time in (peer.seal, peer.add, peer.open)),
+            f"{peer.upload:.1f}",
+        ]
+        for peer in peers
+    ]
+    header = ["library", "seal", "add", "open", "bytes per value"]
+    return ["**Other libraries**, ms of one core per million values", _table(header, lines)]
+
+
+def plot(results: Results) -> str:
+    """Return the plot of the times for the middle size of federation."""
+    with_steps = [parties for parties in results.parties if any(_line(results, "seal", parties))]
+    parties = TARGET_PARTIES if TARGET_PARTIES in with_steps else with_steps[0]
+    names = [metric for metric in (*STEPS, "round_sealed", "round_plain") if METRICS[metric] == "ms"]
+    series = [Series(name, _line(results, name, parties), dashed=name.startswith("round")) for name in names]
+    return draw(f"Steps (ms of one core) and whole rounds (ms), {parties} parties", series)
+
+
+def _line(results: Results, metric: str, parties: int) -> list[tuple[float, float]]:
+    figures = [(values, results.figure(metric, values, parties)) for values in results.values]
+    return [(values, figure) for values, figure in figures if figure is not None]
+
+
+def _figure(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"

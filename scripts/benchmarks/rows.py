@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The figures of one run: what is measured, in which unit, and one row for each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+METRICS: Final[dict[str, str]] = {
+    "reference": "ms",
+    "encode": "ms",
+    "noise": "ms",
+    "seal": "ms",
+    "seal_exact": "ms",
+    "add": "ms",
+    "open": "ms",
+    "partial_decrypt": "ms",
+    "upload": "bytes per value",
+    "round_sealed": "ms",
+    "round_plain": "ms",
+    "peak_memory_party": "MiB",
+    "peak_memory_aggregator": "MiB",
+}
+"""Every metric with its unit, in the order of the tables. ``docs/benchmarks.md`` says what each is."""
+
+REFERENCE_VALUES: Final = 1 << 20
+"""Points of the yardstick's Fourier transform, which stand in its row for the length of a vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure.
+
+    Attributes:
+        metric: one of ``METRICS``.
+        values: length of the vector.
+        parties: members of the federation; 1 for the yardstick.
+        figure: of several repetitions the least, where it is a time.
+        unit: that of the metric.
+    """
+
+    metric: str
+    values: int
+    parties: int
+    figure: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A row, and what the tables say besides.
+
+    Attributes:
+        row: what ``--json`` writes.
+        median: of the repetitions; the figure itself where there was one.
+        core_ms: ms of one core that all processes spent together; None where that is the figure, or none was measured.
+    """
+
+    row: Row
+    median: float
+    core_ms: float | None = None
+
+
+def measured(
+    metric: str, values: int, parties: int, figures: Iterable[float], core_ms: float | None = None
+) -> Measured:
+    """Return a row with the least of ``figures``."""
+    kept = sorted(figures)
+    return Measured(
+        Row(metric, values, parties, _rounded(kept[0]), METRICS[metric]), _rounded(kept[len(kept) // 2]), core_ms
+    )
+
+
+def _rounded(figure: float) -> float:
+    """Keep five digits: more would be noise in a file that people compare."""
+    return float(f"{figure:.5g}")
+
+
+def to_json(results: Iterable[Measured]) -> str:
+    """Return the rows as a JSON list of objects with exactly five entries each."""
+    lines = ",\n".join(json.dumps(asdict(result.row)) for result in results)
+    return f"[\n{lines}\n]\n"
+
+
+def to_csv(results: Iterable[Measured], reference_ms: float) -> str:
+    """Return the rows as CSV, with medians and with times as multiples of the yardstick's."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["metric", "values", "parties", "figure", "unit", "median", "core_ms", "times_reference"])
+    for result in results:
+        row = result.row
+        times: Any = f"{row.figure / reference_ms:.4g}" if row.unit == "ms" else ""
+        core = "" if result.core_ms is None else f"{result.core_ms:.5g}"
+        writer.writerow([row.metric, row.values, row.parties, row.figure, row.unit, result.median, core, times])
+    return text.getvalue()
+
+
+class Results:
+    """The rows of a run, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.all: list[Measured] = []
+
+    def add(self, results: Iterable[Measured]) -> None:
+        """Take rows over."""
+        self.all += results
+
+    def figure(self, metric: str, values: int, parties: int) -> float | None:
+        """Return one figure; None where it was not measured."""
+        for result in self.all:
+            if (result.row.metric, result.row.values, result.row.parties) == (metric, values, parties):
+                return result.row.figure
+        return None
+
+    def find(self, metric: str, values: int, parties: int) -> Measured | None:
+        """Return one result; None where it was not measured."""
+        wanted = (metric, values, parties)
+        return next((r for r in self.all if (r.row.metric, r.row.values, r.row.parties) == wanted), None)
+
+    @property
+    def values(self) -> list[int]:
+        """All lengths of vectors, ascending; the yardstick has none."""
+        return sorted({result.row.values for result in self.all if result.row.metric != "reference"})
+
+    @property
+    def parties(self) -> list[int]:
+        """All sizes of federations, ascending; the yardstick has none."""
+        return sorted({result.row.parties for result in self.all if result.row.metric != "reference"})
+
+    @property
+    def reference_ms(self) -> float:
+        """The yardstick; infinite before it was measured, so that nothing looks like a multiple of it."""
+        figures = [result.row.figure for result in self.all if result.row.metric == "reference"]
+        return min(figures, default=float("inf"))

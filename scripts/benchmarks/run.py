@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One run from a plan to its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.measuring import Yardstick
+from benchmarks.memory import measure_memory
+from benchmarks.peers import PeerFigures, measure_peers
+from benchmarks.plan import Plan
+from benchmarks.primitives import measure_primitives
+from benchmarks.rows import REFERENCE_VALUES, Results, measured
+from benchmarks.workload import Workload
+
+_PEER_PARTIES, _PEER_REPETITIONS = 10, 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found.
+
+    Attributes:
+        results: all rows.
+        peers: other libraries' figures.
+        missing: name of each other library that was left out, and why.
+    """
+
+    results: Results
+    peers: list[PeerFigures]
+    missing: list[tuple[str, str]]
+
+
+def run(plan: Plan, scratch: Path, say: Callable[[str], None]) -> Outcome:
+    """Measure everything that the plan names.
+
+    Args:
+        plan: what to measure.
+        scratch: folder for vectors.
+        say: is told what comes next.
+
+    Raises:
+        WrongSum: vectors did not add up.
+        MemoryNotMeasured: a process failed.
+    """
+    yardstick, results = Yardstick(), Results()
+    yardstick.measure()
+    for values, parties in plan.steps:
+        say(f"steps: {values:,} values, {parties} parties")
+        workload = Workload(values, parties, plan.key_bits)
+        results.add(measure_primitives(workload, yardstick, plan.repetitions_at(values)))
+    for values, parties in plan.memory:
+        say(f"memory: {values:,} values, {parties} parties")
+        results.add(measure_memory(Workload(values, parties, plan.key_bits), scratch))
+    peers: list[PeerFigures] = []
+    missing: list[tuple[str, str]] = []
+    if plan.peers:
+        say("other libraries")
+        peers, missing = measure_peers(yardstick, _PEER_PARTIES, _PEER_REPETITIONS)
+    # One for the whole run: least against least, so that a busy moment of the yardstick flatters nothing.
+    results.all.insert(0, measured("reference", REFERENCE_VALUES, 1, yardstick.ms))
+    return Outcome(results, peers, missing)
