@@ -9,7 +9,6 @@ the MiB. The vector comes from a file and goes to one, as between a party and it
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -19,13 +18,13 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from benchmarks.environment import environment
 from benchmarks.primitives import CONTRIBUTORS
 from benchmarks.rows import Measured, measured
 from benchmarks.workload import PARTY, SESSION, Workload
 from coterie_common.privacy.strips import Int64Array
 from coterie_common.protocol.messages import KeyPart
 from coterie_common.protocol.padded_part import VALUE_BYTES
-from coterie_common.protocol.padded_sealing import PaddedSealing
 from coterie_common.randomness import OsRandom
 
 _PIECE_VALUES: Final = 1 << 18
@@ -47,19 +46,12 @@ def measure_memory(workload: Workload, folder: Path) -> Iterator[Measured]:
     for who in ("party", "aggregator"):
         command = [sys.executable, "-m", "benchmarks.memory", who]
         command += [str(workload.values), str(workload.parties), str(workload.key_bits), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
         if done.returncode:
             raise MemoryNotMeasured(f"{who} with {workload.values} values: {done.stderr.strip()[-500:]}")
         yield measured(f"peak_memory_{who}", workload.values, workload.parties, [float(done.stdout)])
     for name in (_UPDATE, _PADDED, _KEY_PART, _OPENED):
         (folder / name).unlink()
-
-
-def _environment() -> dict[str, str]:
-    """Let a process find this package and the keys, wherever this one found them."""
-    root = Path(__file__).resolve().parents[2]
-    paths = [str(root / "scripts"), str(root), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _write_update(workload: Workload, path: Path) -> None:
@@ -80,10 +72,7 @@ def _party(workload: Workload, folder: Path) -> None:
             yield block + workload.noise.draw_share(len(block), random)
 
     with (folder / _PADDED).open("wb") as file:
-        if isinstance(sealing, PaddedSealing):
-            key_part, _ = sealing.seal_pieces(noised(), SESSION, PARTY, random, lambda piece: _write(file, piece))
-        else:
-            key_part = sealing.seal(np.concatenate(list(noised())), SESSION, PARTY, random).key_part
+        key_part, _ = sealing.seal_pieces(noised(), SESSION, PARTY, random, lambda piece: _write(file, piece))
     document = {"ciphertexts": [one.hex() for one in key_part.ciphertexts], "proof": key_part.proof.hex()}
     (folder / _KEY_PART).write_text(json.dumps(document))
 
@@ -109,11 +98,8 @@ def _aggregator(workload: Workload, folder: Path) -> None:
                 first += len(piece) // VALUE_BYTES
     plaintexts = workload.decrypt(sealing.add([ciphertexts] * CONTRIBUTORS))
     with (folder / _OPENED).open("wb") as opened:
-        if isinstance(sealing, PaddedSealing):
-            for values in sealing.open_pieces(plaintexts, CONTRIBUTORS, total):
-                opened.write(values.tobytes())
-        else:
-            opened.write(sealing.open(plaintexts, CONTRIBUTORS, total).tobytes())
+        for values in sealing.open_pieces(plaintexts, CONTRIBUTORS, total):
+            opened.write(values.tobytes())
 
 
 _WORK: Final[dict[str, Callable[[Workload, Path], None]]] = {"party": _party, "aggregator": _aggregator}

@@ -20,15 +20,14 @@ import numpy as np
 from coterie_common.crypto.dealer import Dealing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.identifiers import PartyId
-from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.privacy.strips import Float64Array, Int64Array
-from coterie_common.protocol.padded_capacity import is_pad_cheaper
-from coterie_common.protocol.padded_sealing import PaddedSealing
+from coterie_common.protocol.capacity import choose_sealing
 from coterie_common.protocol.parameters import choose_parameters
-from coterie_common.protocol.sealing import DirectSealing, Sealing
-from coterie_common.protocol.terms import RoundTerms, SealingKind
+from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealings import make_sealing
+from coterie_common.protocol.terms import RoundTerms, VectorTerms
 from tests.support.dealings import load_primes, make_dealing
 
 KEY_BITS: Final = 2048
@@ -93,18 +92,10 @@ class Workload:
 
     def sealing(self, noise: NoiseTerms) -> Sealing:
         """Return the sealing that a round of this length takes."""
-        terms = RoundTerms(
-            sealing=SealingKind.DIRECT,
-            encoding=Encoding(length=self.values, scale_bits=0, lower=-_BOUND, upper=_BOUND),
-            noise=noise,
-            unit=Unit.PARTY,
-            l0=self.values,
-            linf=_BOUND,
-        )
-        key = self.encryptor.public_key
-        value_range = terms.encoding.contribution_range(noise)
-        kind = PaddedSealing if is_pad_cheaper(self.values, value_range, self.parties, key) else DirectSealing
-        return kind(terms, self.parties, self.encryptor)
+        values, key = VectorTerms(encoding=self.encoding, sampling_rate=None), self.encryptor.public_key
+        kind = choose_sealing(values, noise, self.parties, key.plaintext_bits)
+        terms = RoundTerms(sealing=kind, values=values, noise=noise, unit=Unit.PARTY)
+        return make_sealing(terms, self.parties, self.encryptor)
 
     def update(self, seed: int = 1) -> Float64Array:
         """Return an update of norm 1, Float64[1, values]; what is in it makes no difference to any time."""

@@ -136,7 +136,8 @@ def _sigma(simulation: Simulation) -> float:
     else:
         ratio = float(terms.noise.ratio or 0)
         sigma = math.sqrt(2 * math.exp(-ratio)) / -math.expm1(-ratio)
-    return sigma / 2**terms.encoding.scale_bits
+    result: float = sigma / 2**terms.encoding.scale_bits
+    return result
 
 
 def _records(simulation: Simulation, random: SeededRandom) -> Dataset:

@@ -18,13 +18,14 @@ import numpy.typing as npt
 
 from coterie.simulation.division import Party, as_party
 from coterie_common import arrays, document
-from coterie_common.errors import QuorumTooSmall
-from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum
+from coterie_common.errors import InternalError, InvalidJob, QuorumTooSmall
+from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum, vector_rounds
 from coterie_common.learning.algorithm import Ask, Release
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import JOB_SPEC_BYTES, MODEL_BYTES, QUERY_BODY_BYTES
 from coterie_common.privacy.accounting import epsilon_of
+from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
@@ -33,6 +34,9 @@ from coterie_common.randomness import RandomSource
 
 _NOBODY: Final = "0" * 64
 """Stands for the digests of a roster and of transcripts that there are not."""
+
+_PLAINTEXT_BITS: Final = 3070
+"""Of the default key, of 3072 bits: what a reply is sealed under decides how wide its noise shares must be."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,7 +79,7 @@ class Simulation:
                 noise once. The placement of the specification does not matter then.
 
         Raises:
-            InvalidJob: the specification cannot be used.
+            InvalidJob: the specification cannot be used, or asks for vectors of real numbers.
             UnsupportedMechanism: there is no such noise.
             QuorumTooSmall: see ``round_quorum``.
         """
@@ -83,8 +87,10 @@ class Simulation:
         # Local noise is the whole noise in one share: what a curator adds.
         self.job = plan_job(with_privacy(spec, placement=Placement.LOCAL) if curator else spec)
         self.parameters = parameters
-        self.terms = propose_terms(self.job, parameters)
-        events = check_terms(self.job, self.terms, parameters)
+        if vector_rounds(self.job.plan):
+            raise InvalidJob("a simulation computes counts; this job asks for vectors of real numbers")
+        self.terms = propose_terms(self.job, parameters, _PLAINTEXT_BITS)
+        events = check_terms(self.job, self.terms, parameters, _PLAINTEXT_BITS)
         self.epsilon = epsilon_of(events, self.job.spec.privacy.exact_delta)
         self._fewest = round_quorum(self.job.spec, parameters)
         self._most = parameters.parties
@@ -158,6 +164,8 @@ class Simulation:
 
     def _reply(self, ask: Ask, terms: RoundTerms, member: Party, random: RandomSource) -> npt.NDArray[np.int64]:
         exact = self.job.algorithm.answer(ask, member[self.job.algorithm.records], random)
+        if not isinstance(terms.encoding, Encoding):
+            raise InternalError("terms of vectors for a job of counts")  # the constructor refuses such jobs
         return terms.encoding.encode(exact)
 
     def _as_stored(self, state: Any) -> Any:
