@@ -244,6 +244,12 @@ class ConsentDenied(RefusedError):
     code = "consent-denied"
 
 
+class AlreadyDecided(RefusedError):
+    """The party's answer to a job was given, and what it says stays said."""
+
+    code = "already-decided"
+
+
 class PermissionDenied(RefusedError):
     """The caller is who it says, but its role may not do this."""
 

@@ -9,6 +9,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -27,11 +28,15 @@ from coterie_party.context import Context
 from coterie_party.coordinator import Coordinator
 from coterie_party.home import PartyMembership
 from coterie_party.padded_parts import PaddedParts
-from coterie_party.policy import POLICY_FILE_NAME, load_policy
+from coterie_party.policy import POLICY_FILE_NAME
+from coterie_party.policy_file import PolicyFile
 from coterie_party.recording import record_start
 from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder
 
 log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_SECONDS: Final = 2.0
+"""Soon for a person who approved a job; one file and one row are read."""
 
 
 async def run(root: Path, membership: PartyMembership) -> None:
@@ -58,6 +63,13 @@ async def run(root: Path, membership: PartyMembership) -> None:
             engine.dispose()
 
 
+async def _look_again(coordinator: Coordinator) -> None:
+    """Notice what happens without a message: the steward's word on a job, an edited policy, the time of day."""
+    while True:
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        await coordinator.look_again()
+
+
 async def _run(root: Path, membership: PartyMembership, store: PartyStore, audit: AuditLog) -> None:
     config, roster = membership.config, membership.signed_roster.roster
     random = OsRandom()
@@ -69,7 +81,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore, audit
         share=membership.share,
         signing_key=membership.signing_key,
         datasets=bind_datasets(root, config.datasets),
-        policy=load_policy(root / POLICY_FILE_NAME),
+        policies=PolicyFile(root / POLICY_FILE_NAME),
         store=store,
         padded=PaddedParts(root / "store" / "padded"),
         audit=audit,
@@ -95,6 +107,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore, audit
         asyncio.create_task(connection.run()),
         asyncio.create_task(heartbeat.run()),
         asyncio.create_task(coordinator.failed()),
+        asyncio.create_task(_look_again(coordinator)),
     }
     try:
         await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial as bind
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from coterie_common.randomness import RandomSource
 from coterie_party.bindings import BoundDataset
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Policy
+from coterie_party.policy_file import PolicySource
 from coterie_party.store import AuditLog, PartyStore
 from coterie_party.training.process import TrainingLimits
 
@@ -40,7 +42,7 @@ class Context:
         share: own key share.
         signing_key: own.
         datasets: data sets that the steward bound, by name.
-        policy: what the steward allows.
+        policies: knows what the steward allows.
         store: durable state; called on the ``writer`` thread only.
         padded: padded parts of replies on disk.
         audit: the record of what happened, in the same database; likewise.
@@ -59,7 +61,7 @@ class Context:
     share: KeyShare
     signing_key: SigningKey
     datasets: Mapping[str, BoundDataset]
-    policy: Policy
+    policies: PolicySource
     store: PartyStore
     padded: PaddedParts
     audit: AuditLog
@@ -69,6 +71,15 @@ class Context:
     clock: Clock
     writer: ThreadPoolExecutor
     workers: ThreadPoolExecutor
+
+    @property
+    def policy(self) -> Policy:
+        """What the steward allows now; take it once per decision."""
+        return self.policies.current()
+
+    def local_time(self) -> datetime:
+        """Return the current time in the machine's own zone."""
+        return self.clock.now().astimezone()
 
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of the store on the one writer thread, in the order of the calls."""

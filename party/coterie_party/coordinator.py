@@ -57,10 +57,10 @@ from coterie_party.context import Context
 from coterie_party.job_data import JobData, kinds_of_records
 from coterie_party.knowledge import accepted_job, own_knowledge, running_job
 from coterie_party.models import keep_model
-from coterie_party.policy import check_floors
 from coterie_party.proposals import reply_to
 from coterie_party.recording import NOTHING_TOLD, Details, cause_of, record_refusal, told
 from coterie_party.store import PartyJob
+from coterie_party.waiting import Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +82,7 @@ class Coordinator:
         self._working: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._send: Send | None = None
+        self._waiting = Waiting(context)
 
     async def failed(self) -> None:
         """Return, by raising, when durable state cannot be trusted any more."""
@@ -105,6 +106,8 @@ class Coordinator:
     async def disconnected(self) -> None:
         """The stream has ended."""
         self._send = None
+        # The aggregator asks again on the next one.
+        self._waiting.forget_queries()
 
     async def message(self, message: AggregatorMessage) -> None:
         """Handle one message.
@@ -145,6 +148,23 @@ class Coordinator:
             case Welcome():
                 raise UnexpectedMessage("Welcome comes only once")
 
+    async def look_again(self) -> None:
+        """Do what became due without a message: by the steward's word, an edited policy or the time of day.
+
+        Raises:
+            StorageError: durable state failed; the daemon stops.
+        """
+        async with self._lock:
+            for reply in await self._waiting.replies():
+                log.info("job decided", job=reply.job_id, decision=reply.decision, code=reply.code, detail=reply.detail)
+                await self._say(reply)
+            for query in self._waiting.queries():
+                try:
+                    await self._query(query)
+                except (PeerError, RefusedError) as error:
+                    await record_refusal(self._context, error, query)
+                    await self._refuse((query.fields.job_id, query.fields.round_number), error)
+
     async def _proposal(self, proposal: JobProposal) -> None:
         verify_proposal(proposal, self._context.roster)
         reply = await reply_to(proposal, self._context)
@@ -157,7 +177,9 @@ class Coordinator:
         planned = self._plan(job)
         accepted = await accepted_job(self._context, job)
         verify_query(query, self._context.party_id, self._context.roster, accepted)
-        check_floors(self._context.policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
+        is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
+        if not await self._waiting.admits(query, planned.spec, is_new=is_new):
+            return
         await self._context.compute(answering.check_ask, query, planned)
         await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
 
@@ -191,6 +213,7 @@ class Coordinator:
         # Nothing that is under way is of use any more.
         for work in [work for work in self._working if work[0][0] == job_id]:
             self._working.pop(work).cancel()
+        self._waiting.forget(job_id)
         self._planned.pop(job_id, None)
         if data := self._data.pop(job_id, None):
             await self._context.compute(data.close)

@@ -5,6 +5,7 @@
 Invariants:
 - The same proposal always gets the same answer: the first decision is stored and repeated.
 - An accepted job has its whole worst-case cost reserved in the ledger, in the same transaction.
+- Nothing is reserved for a job that is held. When its steward or the hour has come, it is decided on anew.
 - What is wrong with the party's own data stays in its own log; the aggregator learns the code only.
 """
 
@@ -16,10 +17,18 @@ from typing import Any, TypeVar
 
 import structlog
 
-from coterie_common.errors import ConfigurationError, CoterieError, DataError, InternalError, PeerError, RefusedError
+from coterie_common.errors import (
+    ConfigurationError,
+    ConsentDenied,
+    CoterieError,
+    DataError,
+    InternalError,
+    PeerError,
+    RefusedError,
+)
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
-from coterie_common.privacy.cost import cost
+from coterie_common.privacy.cost import Cost, cost
 from coterie_common.privacy.event import Event
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.job_spec import JobSpec
@@ -27,9 +36,10 @@ from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
-from coterie_party.policy import Verdict, check_algorithms, decide, spent_cost
-from coterie_party.recording import told
-from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus
+from coterie_party.decision import Verdict, check_algorithms, decide
+from coterie_party.policy import Policy
+from coterie_party.recording import NOTHING_TOLD, Details, told
+from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus, Ruling
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -37,10 +47,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Priced:
-    """A proposal that could be understood: what it asks, and what each of its rounds costs."""
+    """A proposal that could be understood: what it asks, what each of its rounds costs, and what all together."""
 
     planned: PlannedJob
     events: tuple[Event, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class _Circumstances:
+    """What a decision depends on besides the job and the policy.
+
+    Attributes:
+        policy: in force, the same for the whole decision.
+        entries: the ledger of the job's data set.
+        same: all jobs with the same specification.
+        ruling: the steward's word on this very job.
+    """
+
+    policy: Policy
+    entries: tuple[LedgerEntry, ...]
+    same: tuple[JobId, ...]
+    ruling: Ruling | None
 
 
 async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
@@ -53,12 +81,24 @@ async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
     digests = (proposal.spec_digest, proposal.terms_digest)
     if job is None or job.decision is Decision.HELD or (job.spec_digest, job.terms_digest) != digests:
         job = await _decide(proposal, context)
+    return _signed(job, context)
+
+
+async def decide_again(job: PartyJob, context: Context) -> JobReply | None:
+    """Decide on a held job anew, store the decision, and return the signed reply unless nothing has changed."""
+    decided = await _decide(job, context)
+    unchanged = (decided.decision, decided.detail) == (job.decision, job.detail)
+    return None if unchanged else _signed(decided, context)
+
+
+def _signed(job: PartyJob, context: Context) -> JobReply:
+    digests = (job.spec_digest, job.terms_digest)
     label, items = JobReply.signed_items(job.job_id, context.party_id, digests, job.decision, (job.code, job.detail))
     return JobReply(
         job_id=job.job_id,
         party_id=context.party_id,
-        spec_digest=proposal.spec_digest,
-        terms_digest=proposal.terms_digest,
+        spec_digest=job.spec_digest,
+        terms_digest=job.terms_digest,
         decision=job.decision,
         code=job.code,
         detail=job.detail,
@@ -66,18 +106,24 @@ async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
     )
 
 
-async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
-    dataset = ""
+async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJob:
+    dataset = proposal.dataset if isinstance(proposal, PartyJob) else ""
+    price: Cost | None = None
     reservations: tuple[Reservation, ...] = ()
+    policy, store = context.policy, context.store
+    ruling = await context.write(store.ruling, proposal.job_id)
     try:
-        priced = await _reckoned(_price, proposal, context)
-        dataset = priced.planned.spec.dataset
-        entries = await context.write(context.store.ledger, dataset)
-        same = await context.write(context.store.jobs_of, proposal.spec_digest)
-        verdict = await _reckoned(_judge, priced, entries, same, context)
+        if ruling is not None and not ruling.is_approved:
+            raise ConsentDenied(f"this party's steward refused the job{': ' if ruling.reason else ''}{ruling.reason}")
+        priced = await _reckoned(_price, proposal, policy, context)
+        dataset, price = priced.planned.spec.dataset, priced.cost
+        entries = await context.write(store.ledger, dataset)
+        same = await context.write(store.jobs_of, proposal.spec_digest)
+        verdict = await _reckoned(_judge, priced, _Circumstances(policy, entries, same, ruling), context)
         if verdict.decision is Decision.ACCEPTED:
             reservations = tuple(
-                Reservation(number, cost([event]).to_document()) for number, event in enumerate(priced.events, 1)
+                Reservation(number, cost([event]).to_document(), event.to_document())
+                for number, event in enumerate(priced.events, 1)
             )
     except (PeerError, RefusedError, InternalError) as error:
         verdict = Verdict(Decision.REFUSED, error.code, error.message)
@@ -94,10 +140,19 @@ async def _decide(proposal: JobProposal, context: Context) -> PartyJob:
         code=verdict.code,
         detail=one_line(verdict.detail),
         dataset=dataset,
-        outcome=None,
+        cost=None if price is None else price.to_document(),
     )
     # What the store says stands: a job that was held may have ended in the meantime.
-    return await context.write(context.store.record_job, job, reservations, told(proposal))
+    return await context.write(context.store.record_job, job, reservations, _told(proposal, ruling))
+
+
+def _told(proposal: JobProposal | PartyJob, ruling: Ruling | None) -> Details:
+    """Return what goes into the record besides the decision: the aggregator's words, and the steward's if there are."""
+    said = told(proposal) if isinstance(proposal, JobProposal) else NOTHING_TOLD
+    if ruling is None:
+        return said
+    word = "approved" if ruling.is_approved else "refused"
+    return {**said, "steward": {"word": word, "said_at": ruling.said_at.isoformat()}}
 
 
 async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
@@ -116,40 +171,35 @@ async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
         raise InternalError("an unforeseen failure; the party's log says which") from failure
 
 
-def _price(proposal: JobProposal, context: Context) -> _Priced:
+def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -> _Priced:
     """Understand a proposal and check everything public about it; what the policy does not name is never loaded."""
     spec = JobSpec.from_bytes(proposal.spec)
-    check_algorithms(context.policy, spec)
+    check_algorithms(policy, spec)
     planned = plan_job(spec)
     terms, parameters, key = JobTerms.from_bytes(proposal.terms), context.roster.parameters, context.key.public_key
     events = check_terms(planned, terms, parameters, key.plaintext_bits)
     check_capacity(terms, parameters.parties, key)
-    return _Priced(planned, events)
+    return _Priced(planned, events, cost(events))
 
 
-def _judge(priced: _Priced, entries: tuple[LedgerEntry, ...], same: tuple[JobId, ...], context: Context) -> Verdict:
-    """Ask the policy, then see whether the job describes the data as the steward does, and whether they can be read.
-
-    Args:
-        priced: the job.
-        entries: the ledger of its data set.
-        same: all jobs with the same specification.
-        context: of the party.
-    """
+def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:
+    """Ask the policy, then see whether the job describes the data as the steward does, and whether they can be read."""
     spec = priced.planned.spec
     dataset = context.datasets.get(spec.dataset)
     if dataset is None:
         raise DataError(f"the job asks for the data set {spec.dataset}, which party.toml does not bind")
-    charged = {entry.job_id for entry in entries if entry.status is not ReservationStatus.RELEASED}
+    charged = {entry.job_id for entry in now.entries if entry.status is not ReservationStatus.RELEASED}
     verdict = decide(
-        context.policy,
+        now.policy,
         spec=spec,
         parameters=context.roster.parameters,
         round_quorum=round_quorum(spec, context.roster.parameters),
         rounds=len(priced.events),
-        job_cost=cost(priced.events),
-        spent=spent_cost(entries),
-        run_before=next((job_id for job_id in same if job_id in charged), None),
+        job_cost=priced.cost,
+        entries=now.entries,
+        local=context.local_time(),
+        is_approved=now.ruling is not None,
+        run_before=next((job_id for job_id in now.same if job_id in charged), None),
     )
     if verdict.decision is not Decision.REFUSED:
         dataset.check(priced.planned.schema)

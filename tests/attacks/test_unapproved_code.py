@@ -12,7 +12,7 @@ import pytest
 from coterie_common.errors import ConsentDenied
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply
-from coterie_party.policy import check_algorithms
+from coterie_party.decision import check_algorithms
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy

@@ -20,7 +20,8 @@ from coterie_common.protocol.messages import (
     Query,
 )
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
-from coterie_party.policy import Budget, spent_cost
+from coterie_party.budget import spent_cost
+from coterie_party.policy import Budget
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash

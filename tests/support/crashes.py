@@ -24,6 +24,7 @@ READS = frozenset(
         *("job", "jobs", "job_events", "round", "round_events", "ended_at", "latest_state", "transcripts", "model"),
         *("models", "jobs_of", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
         *("padded_digest", "padded_size", "size"),
+        *("ruling", "held_jobs", "datasets"),
     }
 )
 """Functions of stores and spool that change nothing (but for the salt, which is drawn once)."""

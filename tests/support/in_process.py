@@ -30,7 +30,7 @@ from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore
 from coterie_common.audit.entry import Owner
 from coterie_common.audit.export import Export
-from coterie_common.clock import SystemClock
+from coterie_common.clock import Clock, SystemClock
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.crypto.threshold import KeyShare
 from coterie_common.database import open_database
@@ -161,6 +161,17 @@ class _Link:
                 await self.send(rejection_of(error, message))
 
 
+@dataclass(frozen=True)
+class _PoliciesOf:
+    """What a party's steward has written by now."""
+
+    federation: InProcessFederation
+    party_id: PartyId
+
+    def current(self) -> Policy:
+        return self.federation.policies.get(self.party_id, self.federation.policy)
+
+
 @dataclass
 class InProcessFederation:
     """Start with ``async with``.
@@ -170,7 +181,8 @@ class InProcessFederation:
         folder: everything on disk lies here.
         datasets: each party's file; a party without one has no data set bound.
         instead_of_aggregator: takes the place of the aggregator's coordinator.
-        policies: of parties that do not have ``policy``.
+        policies: of parties that do not have ``policy``; may be changed at any time, as a steward edits the file.
+        clock: of the parties.
         shares: key shares of parties that do not use their own.
         intercept: sees and changes what passes.
         absent: parties that are not started at first.
@@ -188,6 +200,7 @@ class InProcessFederation:
     policies: dict[PartyId, Policy] = field(default_factory=dict)
     shares: dict[PartyId, KeyShare] = field(default_factory=dict)
     set_aside: Decimal = Decimal(0)
+    clock: Clock = field(default_factory=SystemClock)
     instead_of_aggregator: AggregatorCoordinator | None = None
     intercept: Intercept = field(default=lambda party_id, message: message)
     absent: tuple[PartyId, ...] = ()
@@ -284,14 +297,14 @@ class InProcessFederation:
             share=self.shares.get(party_id, self.federation.dealing.shares[member.index - 1]),
             signing_key=self.federation.party_keys[party_id],
             datasets=datasets,
-            policy=self.policies.get(party_id, self.policy),
+            policies=_PoliciesOf(self, party_id),
             store=self.party_store(party_id),
             padded=PaddedParts(home / "padded"),
             audit=AuditLog(self._party_database(party_id), FOUNDER, self._recorder(party_id)),
             models=home / "models",
             training=TrainingLimits(),
             random=OsRandom(),
-            clock=SystemClock(),
+            clock=self.clock,
             writer=self._pool(party_id, 1),
             workers=self._pool(party_id, 1),
             crash=crash or no_crash(),
@@ -483,7 +496,7 @@ class InProcessFederation:
 
     def _recorder(self, party_id: PartyId) -> Recorder:
         owner = Owner(FOUNDER, party_id)
-        return Recorder(owner=owner, key=self.federation.party_keys[party_id], clock=SystemClock())
+        return Recorder(owner=owner, key=self.federation.party_keys[party_id], clock=self.clock)
 
     def _pool(self, who: PartyId, threads: int) -> ThreadPoolExecutor:
         pool = ThreadPoolExecutor(threads, thread_name_prefix=who)

@@ -120,17 +120,38 @@ class Cost:
         Raises:
             UnsupportedMechanism: the budget is not ε > 0 and 0 ≤ δ < 1.
         """
+        return self.used(epsilon, delta) <= 1
+
+    def used(self, epsilon: Fraction, delta: Fraction, *, beside: Cost | None = None) -> float:
+        """Return which part of a lifetime budget of (ε, δ) this takes: at most 1 exactly if it ``fits``.
+
+        Parts add up, because the order at which they are measured depends on the budget only: the part of a job is
+        what the next one finds gone. Rounded up; infinite for an unprotected release.
+
+        Args:
+            epsilon: of the budget.
+            delta: of the budget.
+            beside: all that the ledger holds, where this is a part of it: releases of pure ε are measured otherwise
+                as soon as there is Gaussian noise beside them.
+
+        Raises:
+            UnsupportedMechanism: the budget is not ε > 0 and 0 ≤ δ < 1.
+        """
         if not epsilon > 0 or not 0 <= delta < 1:
             raise UnsupportedMechanism("a budget needs epsilon above 0, and delta at least 0 and below 1")
         if self.unprotected:
-            return False
-        if not any(self.divergences):
-            return self.pure_epsilon <= epsilon
+            return math.inf
+        if not any(self.divergences) and (beside is None or not any(beside.divergences)):
+            # Compared exactly: what is on the limit fits.
+            part = Fraction(self.pure_epsilon) / epsilon
+            return float(part) if part <= 1 else max(float(part), 1 + 2.0**-52)
         if delta == 0:
-            return False
+            return math.inf
         allowed = [_allowed_divergence(order, float(epsilon), float(delta)) for order in ORDERS]
         best = max(range(len(ORDERS)), key=lambda i: allowed[i] / ORDERS[i])
-        return _add(self.divergences[best], self.pure_epsilon) <= allowed[best] * (1 - 2.0**-40)
+        if allowed[best] <= 0:
+            return math.inf
+        return _add(self.divergences[best], self.pure_epsilon) / (allowed[best] * (1 - 2.0**-40))
 
     def to_document(self) -> dict[str, Any]:
         """Return JSON values; doubles survive exactly."""

@@ -18,10 +18,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.encoding import SCALE_BITS_MOST
+from coterie_common.privacy.exact import fraction_to_text
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
 
 TOUCHED_MOST: Final = 1 << 31
@@ -96,6 +97,17 @@ class CountEvent(_Noised):
         """
         return self.l0 * self.shift * self.noise.ratio if self.noise.ratio is not None else Fraction(0)
 
+    def to_document(self) -> dict[str, Any]:
+        """Return JSON values from which anybody can compute the cost again; fractions are text."""
+        return {
+            "kind": "counts",
+            "l0": self.l0,
+            "linf": self.linf,
+            "scale_bits": self.scale_bits,
+            "noise": self.noise.to_document(),
+            "unit": self.unit.value,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorEvent(_Noised):
@@ -143,6 +155,17 @@ class VectorEvent(_Noised):
     def pure_epsilon(self) -> Fraction:
         """0: Gaussian noise has no pure ε."""
         return Fraction(0)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return JSON values from which anybody can compute the cost again; fractions are text."""
+        return {
+            "kind": "vectors",
+            "length": self.length,
+            "squared_sensitivity": self.squared_sensitivity,
+            "sampling_rate": None if self.sampling_rate is None else fraction_to_text(self.sampling_rate),
+            "noise": self.noise.to_document(),
+            "unit": self.unit.value,
+        }
 
 
 Event = CountEvent | VectorEvent

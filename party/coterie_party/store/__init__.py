@@ -5,7 +5,14 @@
 from coterie_party.store.audit import Recorder
 from coterie_party.store.audit_log import AuditLog
 from coterie_party.store.party_store import PartyStore
-from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation, ReservationStatus
+from coterie_party.store.records import (
+    LedgerEntry,
+    PartyJob,
+    RecordedTranscript,
+    Reservation,
+    ReservationStatus,
+    Ruling,
+)
 
 MIGRATIONS = "coterie_party.store.migrations"
 """What ``open_database`` brings the party's schema up to date with."""
@@ -20,4 +27,5 @@ __all__ = [
     "Recorder",
     "Reservation",
     "ReservationStatus",
+    "Ruling",
 ]

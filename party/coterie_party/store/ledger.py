@@ -12,6 +12,7 @@ Invariant: a data set's ledger spans all founders. Another federation asking the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
@@ -22,8 +23,13 @@ from coterie_common.identifiers import JobId
 from coterie_party.store.records import LedgerEntry, Reservation, ReservationStatus
 from coterie_party.store.tables import LEDGER
 
-_COST_BYTES: Final = 1 << 20
-"""A cost holds some numbers per order of the accountant."""
+COST_BYTES: Final = 1 << 20
+"""A cost holds some numbers per order of the accountant, an event some dozen."""
+
+
+def datasets(connection: Connection) -> tuple[str, ...]:
+    """Return the data sets that have lines."""
+    return tuple(connection.execute(select(LEDGER.c.dataset).distinct().order_by(LEDGER.c.dataset)).scalars())
 
 
 def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
@@ -36,8 +42,11 @@ def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
                 founder=row.founder,
                 job_id=row.job_id,
                 round_number=row.number,
-                cost=document.decode(row.cost, "a cost in the ledger", most=_COST_BYTES),
+                cost=document.decode(row.cost, "a cost in the ledger", most=COST_BYTES),
                 status=ReservationStatus(row.status),
+                event=None if row.event is None else document.decode(row.event, "an event", most=COST_BYTES),
+                reserved_at=row.reserved_at,
+                settled_at=row.settled_at,
             )
             for row in connection.execute(ordered)
         )
@@ -46,7 +55,12 @@ def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
 
 
 def reserve(
-    connection: Connection, founder: str, job_id: JobId, dataset: str, reservations: Sequence[Reservation]
+    connection: Connection,
+    founder: str,
+    job_id: JobId,
+    dataset: str,
+    reservations: Sequence[Reservation],
+    now: datetime,
 ) -> None:
     """Set aside the cost of every planned round of a job; raises ``StateError`` if there is none."""
     if not reservations:
@@ -61,29 +75,37 @@ def reserve(
                 "dataset": dataset,
                 "cost": document.encode(reservation.cost),
                 "status": ReservationStatus.RESERVED.value,
+                "event": None if reservation.event is None else document.encode(reservation.event),
+                "reserved_at": now,
             }
             for reservation in reservations
         ],
     )
 
 
-def commit(connection: Connection, founder: str, job_id: JobId, number: int) -> None:
-    """Turn a round's reservation into a spent cost, for good.
+def commit(connection: Connection, founder: str, job_id: JobId, number: int, now: datetime) -> None:
+    """Turn a round's reservation into a spent cost, for good; the time of the first call stays.
 
     Raises:
         BudgetExhausted: nothing is reserved for the round.
     """
     columns = LEDGER.c
     line = columns.founder == founder, columns.job_id == job_id, columns.number == number
-    held = columns.status.in_((ReservationStatus.RESERVED.value, ReservationStatus.COMMITTED.value))
-    spent = connection.execute(update(LEDGER).where(*line, held).values(status=ReservationStatus.COMMITTED.value))
-    if spent.rowcount != 1:
+    reserved = columns.status == ReservationStatus.RESERVED.value
+    spends = update(LEDGER).where(*line, reserved)
+    spent = connection.execute(spends.values(status=ReservationStatus.COMMITTED.value, settled_at=now))
+    if spent.rowcount == 1:
+        return
+    if (
+        connection.execute(select(columns.status).where(*line)).scalar_one_or_none()
+        != ReservationStatus.COMMITTED.value
+    ):
         raise BudgetExhausted(f"no privacy budget is reserved for round {number} of job {job_id}")
 
 
-def release_unspent(connection: Connection, founder: str, job_id: JobId) -> None:
+def release_unspent(connection: Connection, founder: str, job_id: JobId, now: datetime) -> None:
     """Give back what a job reserved for rounds that it never asked."""
     columns = LEDGER.c
     unspent = columns.status == ReservationStatus.RESERVED.value
     lines = update(LEDGER).where(columns.founder == founder, columns.job_id == job_id, unspent)
-    connection.execute(lines.values(status=ReservationStatus.RELEASED.value))
+    connection.execute(lines.values(status=ReservationStatus.RELEASED.value, settled_at=now))

@@ -8,7 +8,7 @@ Invariants:
   transcript. Anything else is refused, also after a restart.
 - No query is accepted whose cost is not in the ledger.
 - Whatever it takes down for good is in the audit record too, in the same transaction.
-- Only one thread at a time, and only one process, writes to a store.
+- Only one thread at a time, and only one process, writes to a store, but for the steward's word on single jobs.
 
 Privacy: a store restored from a backup forgets what the party said since; such a party counts as corrupted until its
 key share is replaced.
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,19 +28,28 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, inse
 from coterie_common import document
 from coterie_common.audit.entry import Details, Event, Kind
 from coterie_common.database import transaction
-from coterie_common.errors import Equivocation, MalformedMessage, StaleRound, StateError, StorageError
+from coterie_common.errors import (
+    AlreadyDecided,
+    Equivocation,
+    MalformedMessage,
+    NotFound,
+    StaleRound,
+    StateError,
+    StorageError,
+)
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
-from coterie_party.store import ledger, promises
+from coterie_party.store import ledger, promises, rulings
 from coterie_party.store.audit import Recorder
-from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation
+from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation, Ruling
 from coterie_party.store.rounds import COHORT_BYTES, RoundRecord
 from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, SALTS, TRANSCRIPTS
 
 _NOTHING: Final[Details] = MappingProxyType({})
 _SALT_BYTES: Final = 32
+_READ_ONLY: Final = "this store was opened for reading: nothing may be written without an audit record"
 
 
 class PartyStore:
@@ -69,6 +79,40 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return tuple(_job_of(row) for row in connection.execute(query))
 
+    def held_jobs(self) -> tuple[tuple[PartyJob, Ruling | None], ...]:
+        """Return the jobs that wait, each with the steward's last word on it."""
+        waiting = (JOBS.c.decision == Decision.HELD.value) & JOBS.c.outcome.is_(None)
+        query = select(JOBS).where(JOBS.c.founder == self._founder, waiting).order_by(JOBS.c.sequence)
+        with transaction(self._engine) as connection:
+            jobs = [_job_of(row) for row in connection.execute(query)]
+            return tuple((job, rulings.last(connection, self._founder, job.job_id)) for job in jobs)
+
+    def ruling(self, job_id: JobId) -> Ruling | None:
+        """Return the steward's last word on a job; ``None`` if there is none."""
+        with transaction(self._engine) as connection:
+            return rulings.last(connection, self._founder, job_id)
+
+    def rule(self, job_id: JobId, *, is_approved: bool, reason: str = "", now: datetime) -> PartyJob:
+        """Note what the steward says of a job, and return the job; a daemon that runs acts on it, and records it then.
+
+        Raises:
+            NotFound: it was never proposed.
+            AlreadyDecided: it is over, or was refused; or it is approved, and the party takes part already.
+        """
+        with transaction(self._engine) as connection:
+            job = self._job(connection, job_id)
+            if job is None:
+                raise NotFound(f"no job {job_id} was proposed to this party")
+            if job.outcome is not None:
+                raise AlreadyDecided(f"job {job_id} is over: {job.outcome.value}")
+            last = rulings.last(connection, self._founder, job_id)
+            takes_part = job.decision is Decision.ACCEPTED and (last is None or last.is_approved)
+            if job.decision is Decision.REFUSED or (is_approved and takes_part):
+                why = f": {job.detail} [{job.code}]" if job.code else ""
+                raise AlreadyDecided(f"this party has {job.decision.value} job {job_id} already{why}")
+            rulings.add(connection, self._founder, job_id, is_approved=is_approved, reason=reason, now=now)
+            return job
+
     def jobs_of(self, spec_digest: bytes) -> tuple[JobId, ...]:
         """Return all jobs that were ever proposed with a specification, by any founder."""
         query = select(JOBS.c.job_id).where(JOBS.c.spec_digest == spec_digest).order_by(JOBS.c.sequence)
@@ -93,23 +137,28 @@ class PartyStore:
         accepts = job.decision is Decision.ACCEPTED
         if reservations and not accepts:
             raise StateError(f"job {job.job_id} is {job.decision.value}, but has a cost")
+        now = self._now()
+        price = None if job.cost is None else document.encode(job.cost)
         with transaction(self._engine) as connection:
             known = self._job(connection, job.job_id)
             if known is None:
-                decided = replace(job, outcome=None)
+                decided = replace(job, outcome=None, proposed_at=now, decided_at=now)
                 values = {name: getattr(job, name) for name in _JOB_VALUES}
+                values |= {"cost": price, "proposed_at": now, "decided_at": now}
                 connection.execute(insert(JOBS).values(founder=self._founder, decision=job.decision.value, **values))
             elif (known.spec_digest, known.terms_digest) != (job.spec_digest, job.terms_digest):
                 raise Equivocation(f"job {job.job_id} was proposed before with another specification or other terms")
-            elif not _may_still_decide(known) or job.decision is Decision.HELD:
+            elif not _may_still_decide(known) or (job.decision, job.detail) == (Decision.HELD, known.detail):
                 return known
             else:
-                decided = replace(known, decision=job.decision, code=job.code, detail=job.detail, dataset=job.dataset)
+                changes = {name: getattr(job, name) for name in ("decision", "code", "detail", "dataset", "cost")}
+                decided = replace(known, decided_at=now, **changes)
                 values = {"code": job.code, "detail": job.detail, "dataset": job.dataset}
+                values |= {"cost": price, "decided_at": now}
                 mine = update(JOBS).where(self._is(JOBS, job.job_id))
                 connection.execute(mine.values(decision=job.decision.value, **values))
             if accepts:
-                ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations)
+                ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations, now)
             self._note(connection, Kind.DECISION, job.job_id, 0, promises.decision(decided), told)
         return decided
 
@@ -123,7 +172,7 @@ class PartyStore:
             ended = connection.execute(update(JOBS).where(running).values(outcome=outcome.value))
             if ended.rowcount:
                 self._note(connection, Kind.JOB_END, job_id, 0, promises.job_end(outcome), told)
-            ledger.release_unspent(connection, self._founder, job_id)
+            ledger.release_unspent(connection, self._founder, job_id, self._now())
             connection.execute(update(REPLIES).where(self._is(REPLIES, job_id)).values(data=None))
 
     def round(self, job_id: JobId, number: int) -> PartyRound:
@@ -160,7 +209,7 @@ class PartyStore:
                 raise StateError(f"a query for job {job_id}, which this party did not accept")
             if job.outcome is not None:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
-            if RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort):
+            if RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort, self._now()):
                 self._note(connection, Kind.QUERY, job_id, number, promises.query(session_id, cohort), told)
 
     def store_reply(self, job_id: JobId, number: int, digest: bytes, data: bytes) -> None:
@@ -258,6 +307,11 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return {row.number: row.digest for row in connection.execute(opened)}
 
+    def datasets(self) -> tuple[str, ...]:
+        """Return the data sets that a job was ever accepted on, by name."""
+        with transaction(self._engine) as connection:
+            return ledger.datasets(connection)
+
     def ledger(self, dataset: str) -> tuple[LedgerEntry, ...]:
         """Return the lines of a data set's privacy ledger, of all founders."""
         with transaction(self._engine) as connection:
@@ -277,12 +331,17 @@ class PartyStore:
             connection.execute(insert(SALTS).values(dataset=dataset, salt=drawn))
             return drawn
 
+    def _now(self) -> datetime:
+        if self._recorder is None:
+            raise StateError(_READ_ONLY)
+        return self._recorder.clock.now()
+
     def _note(
         self, connection: Connection, kind: Kind, job_id: JobId, number: int, own: Details, told: Details = _NOTHING
     ) -> None:
         """Append to the record what the aggregator said and what this party makes of it."""
         if self._recorder is None:
-            raise StateError("this store was opened for reading: nothing may be written without an audit record")
+            raise StateError(_READ_ONLY)
         self._recorder.append(connection, Event(kind=kind, job_id=job_id, round_number=number, details={**told, **own}))
 
     @contextmanager
@@ -303,10 +362,19 @@ _JOB_VALUES: Final = ("job_id", "spec", "terms", "spec_digest", "terms_digest", 
 
 def _job_of(row: Row[Any]) -> PartyJob:
     return PartyJob(
-        **{name: getattr(row, name) for name in _JOB_VALUES},
+        **{name: getattr(row, name) for name in (*_JOB_VALUES, "proposed_at", "decided_at")},
+        cost=None if row.cost is None else _cost_of(row),
         decision=Decision(row.decision),
         outcome=None if row.outcome is None else JobOutcome(row.outcome),
     )
+
+
+def _cost_of(row: Row[Any]) -> document.Document:
+    try:
+        cost: document.Document = document.decode(row.cost, "a job's cost", most=ledger.COST_BYTES)
+    except MalformedMessage as cause:
+        raise StorageError(f"the cost of job {row.job_id} cannot be read: {cause}") from cause
+    return cost
 
 
 def _may_still_decide(job: PartyJob) -> bool:

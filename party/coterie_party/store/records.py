@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from coterie_common.document import Document
@@ -27,6 +28,9 @@ class PartyJob:
         detail: its words, or empty.
         dataset: the local data set that is charged.
         outcome: how the job ended; ``None`` while it may go on.
+        cost: of all its rounds, as the accountant writes it; ``None`` if that could not be found out.
+        proposed_at: when it was proposed first; ``None`` for jobs of older versions.
+        decided_at: when the party said what it says now.
     """
 
     job_id: JobId
@@ -39,6 +43,24 @@ class PartyJob:
     detail: str
     dataset: str
     outcome: JobOutcome | None = None
+    cost: Document = None
+    proposed_at: datetime | None = field(default=None, compare=False)
+    decided_at: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What the steward said of a job.
+
+    Attributes:
+        is_approved: approved, else refused.
+        reason: for a refusal, or empty.
+        said_at: when.
+    """
+
+    is_approved: bool
+    reason: str
+    said_at: datetime
 
 
 class ReservationStatus(StrEnum):
@@ -56,21 +78,37 @@ class Reservation:
     Attributes:
         round_number: 1-based.
         cost: as the accountant writes it; the store does not look inside.
+        event: what would be released, from which the cost follows.
     """
 
     round_number: int
     cost: Document
+    event: Document = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One line of the privacy ledger; spent unless its status is ``RELEASED``."""
+    """One line of the privacy ledger; spent unless its status is ``RELEASED``.
+
+    Attributes:
+        founder: of the federation that asked.
+        job_id: the job.
+        round_number: 1-based.
+        cost: as the accountant writes it.
+        status: what became of it.
+        event: what was released; ``None`` in lines of older versions.
+        reserved_at: when it was set aside; ``None`` in lines of older versions.
+        settled_at: when it was committed or given back; ``None`` while reserved.
+    """
 
     founder: str
     job_id: JobId
     round_number: int
     cost: Document
     status: ReservationStatus
+    event: Document = None
+    reserved_at: datetime | None = field(default=None, compare=False)
+    settled_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ This is the last gate: it refuses a second query, reply or transcript even if ev
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Table, insert, select
@@ -50,7 +51,7 @@ class RoundRecord:
             transcript_digest=None if opened is None else opened.digest,
         )
 
-    def accept(self, session_id: bytes, cohort: Sequence[PartyId]) -> bool:
+    def accept(self, session_id: bytes, cohort: Sequence[PartyId], now: datetime) -> bool:
         """Bind the round to a query and commit its cost; returns whether that is new."""
         accepted = self._row(ACCEPTANCES)
         if accepted is not None:
@@ -58,7 +59,7 @@ class RoundRecord:
                 raise self._refusal("this party accepted another query")
             return False
         self._check_not_opened()
-        ledger.commit(self._connection, self._founder, self._job_id, self._number)
+        ledger.commit(self._connection, self._founder, self._job_id, self._number, now)
         self._insert(ACCEPTANCES, session_id=session_id, cohort=document.encode(list(cohort)))
         return True
 

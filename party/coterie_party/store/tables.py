@@ -10,6 +10,7 @@ the bytes of replies may be.
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ForeignKeyConstraint,
     Index,
@@ -21,6 +22,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+
+from coterie_common.database import Instant
 
 METADATA = MetaData()
 
@@ -52,6 +55,10 @@ JOBS = Table(
     Column("detail", Text, nullable=False),
     Column("dataset", String(64), nullable=False),
     Column("outcome", String(16)),
+    # What the whole job costs, if that was found out, also if it was not accepted.
+    Column("cost", LargeBinary),
+    Column("proposed_at", Instant),
+    Column("decided_at", Instant),
     UniqueConstraint(*_JOB),
 )
 
@@ -62,8 +69,27 @@ LEDGER = Table(
     Column("dataset", String(64), nullable=False),
     Column("cost", LargeBinary, nullable=False),
     Column("status", String(16), nullable=False),
+    # What was released, from which the cost follows; lines of older versions do not have it.
+    Column("event", LargeBinary),
+    Column("reserved_at", Instant),
+    # When it was committed or given back.
+    Column("settled_at", Instant),
     ForeignKeyConstraint(_JOB, ["jobs.founder", "jobs.job_id"]),
     Index("ledger_of_dataset", "dataset"),
+)
+
+# What the steward said of single jobs; the last word counts.
+RULINGS = Table(
+    "rulings",
+    METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("founder", String(128), nullable=False),
+    Column("job_id", String(64), nullable=False),
+    Column("approved", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("said_at", Instant, nullable=False),
+    ForeignKeyConstraint(_JOB, ["jobs.founder", "jobs.job_id"]),
+    Index("rulings_on_job", "founder", "job_id"),
 )
 
 ACCEPTANCES = Table(

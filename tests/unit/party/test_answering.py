@@ -29,6 +29,7 @@ from coterie_party.training.process import TrainingLimits
 from tests.support.federation import make_federation
 from tests.support.in_process import generous_policy
 from tests.support.oracle import sealed_vector
+from tests.support.policies import FixedPolicy
 from tests.support.seeded_random import SeededRandom
 from tests.support.small_jobs import make_spec, rows_of, write_play
 
@@ -50,7 +51,7 @@ def make_context(random: Any) -> Context:
         share=FEDERATION.dealing.shares[0],
         signing_key=FEDERATION.party_keys[PARTY],
         datasets={},
-        policy=generous_policy(),
+        policies=FixedPolicy(generous_policy()),
         store=nothing,
         audit=nothing,
         padded=nothing,

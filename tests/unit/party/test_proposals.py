@@ -18,7 +18,7 @@ from coterie_common.learning.agreement import check_terms
 from coterie_common.privacy.cost import cost
 from coterie_common.protocol.messages import Decision, JobReply
 from coterie_common.protocol.verification.party_messages import verify_job_reply
-from coterie_party.policy import spent_cost
+from coterie_party.budget import spent_cost
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -5,15 +5,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
-from coterie_common.database import transaction
+import coterie_party.store
+from coterie_common.clock import SystemClock
+from coterie_common.database import open_database, transaction
 from coterie_common.errors import (
     AlreadyAnswered,
+    AlreadyDecided,
     BudgetExhausted,
     Equivocation,
+    NotFound,
     StaleRound,
     StateError,
     StorageError,
@@ -34,6 +40,7 @@ from tests.support.databases import KINDS, database
 from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
 
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 FOUNDER, OTHER_FOUNDER = "abcd-ef01", "2345-6789"
 SESSION, OTHER_SESSION = b"s" * 32, b"S" * 32
 DIGEST, OTHER_DIGEST = b"d" * 32, b"D" * 32
@@ -189,9 +196,118 @@ def test_record_job_decided_stays_as_it_is(store, first, first_costs, later, cos
     assert statuses(store) == [RESERVED] * len(first_costs)
 
 
-def test_record_job_held_again_stays_as_it_is(store):
+def test_record_job_held_again_keeps_the_job_and_says_what_it_waits_for_now(store):
+    proposed_at = store.record_job(HELD).proposed_at
+    later = replace(HELD, detail="later")
+    assert store.record_job(later) == store.job("job-1") == later
+    assert store.job("job-1").proposed_at == proposed_at
+
+
+# The steward's word on single jobs.
+
+
+def test_rule_is_kept_and_the_last_word_counts(store):
     store.record_job(HELD)
-    assert store.record_job(replace(HELD, detail="later")) == HELD
+    assert store.ruling("job-1") is None
+    assert store.rule("job-1", is_approved=True, now=NOW) == HELD
+    store.rule("job-1", is_approved=False, reason="not this week", now=NOW)
+    ruling = store.ruling("job-1")
+    assert (ruling.is_approved, ruling.reason) == (False, "not this week")
+    # It is the daemon that decides.
+    assert store.job("job-1") == HELD
+
+
+def test_held_jobs_come_with_the_last_word_until_they_are_decided_or_over(store):
+    jobs = tuple(replace(HELD, job_id=job_id) for job_id in ("zeta", "alpha", "midas"))
+    for job in jobs:
+        store.record_job(job)
+    store.rule("alpha", is_approved=True, now=NOW)
+    held = store.held_jobs()
+    assert [job for job, _ in held] == list(jobs)
+    assert [ruling and ruling.is_approved for _, ruling in held] == [None, True, None]
+    store.record_job(replace(jobs[1], decision=Decision.ACCEPTED), COSTS)
+    store.end_job("zeta", JobOutcome.FAILED)
+    assert [job.job_id for job, _ in store.held_jobs()] == ["midas"]
+
+
+def test_rule_of_a_job_that_was_never_proposed_raises(store):
+    with pytest.raises(NotFound, match="no job job-1 was proposed"):
+        store.rule("job-1", is_approved=True, now=NOW)
+
+
+def test_rule_of_a_refused_or_finished_job_raises_and_notes_nothing(store):
+    store.record_job(REFUSED)
+    with pytest.raises(AlreadyDecided, match=r"refused job job-1 already: asks ε = 2.* \[budget-exhausted\]"):
+        store.rule("job-1", is_approved=True, now=NOW)
+    assert store.ruling("job-1") is None
+    store.record_job(replace(HELD, job_id="job-2"))
+    store.end_job("job-2", JobOutcome.CANCELLED)
+    with pytest.raises(AlreadyDecided, match="job-2 is over: cancelled"):
+        store.rule("job-2", is_approved=False, now=NOW)
+
+
+def test_rule_withdraws_from_an_accepted_job_and_may_come_back(accepted):
+    with pytest.raises(AlreadyDecided, match="accepted job job-1 already"):
+        accepted.rule("job-1", is_approved=True, now=NOW)
+    accepted.rule("job-1", is_approved=False, now=NOW)
+    accepted.rule("job-1", is_approved=True, now=NOW)
+    assert accepted.ruling("job-1").is_approved
+    with pytest.raises(AlreadyDecided):
+        accepted.rule("job-1", is_approved=True, now=NOW)
+
+
+# Times of the ledger.
+
+
+def test_ledger_lines_say_when_they_were_reserved_and_settled(answering):
+    answering.accept_query("job-1", 1, SESSION, COHORT)
+    first, second, _ = answering.ledger("nursery")
+    assert first.reserved_at == second.reserved_at
+    assert second.settled_at is None
+    assert first.settled_at >= first.reserved_at
+    answering.end_job("job-1", JobOutcome.COMPLETED)
+    again, given_back, _ = answering.ledger("nursery")
+    assert again.settled_at == first.settled_at
+    assert given_back.settled_at >= first.settled_at
+    assert answering.datasets() == ("nursery",)
+
+
+def test_ledger_keeps_what_was_released(store):
+    store.record_job(replace(JOB, cost={"whole": 1}), [Reservation(1, {"unit": "record"}, {"kind": "counts"})])
+    assert store.ledger("nursery")[0].event == {"kind": "counts"}
+    assert store.job("job-1").cost == {"whole": 1}
+
+
+def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_path, monkeypatch):
+    package = tmp_path / "packages" / "first_version"
+    package.mkdir(parents=True)
+    folder = Path(coterie_party.store.__file__).parent / "migrations"
+    for name in ("__init__.py", "r0001_promises_and_ledger.py"):
+        (package / name).write_text((folder / name).read_text())
+    monkeypatch.syspath_prepend(package.parent)
+    url = f"sqlite:///{tmp_path}/store.db"
+    engine = open_database(url, "first_version")
+    with transaction(engine) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO jobs VALUES (1, 'abcd-ef01', 'job-1', x'00', x'00', x'00', x'00', 'accepted', '', '', "
+                "'nursery', NULL)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO ledger VALUES ('abcd-ef01', 'job-1', 1, 'nursery', x'7b7d', 'committed'), "
+                "('abcd-ef01', 'job-1', 2, 'nursery', x'7b7d', 'reserved')"
+            )
+        )
+    engine.dispose()
+    before = SystemClock().now() - timedelta(seconds=1)
+    engine = open_database(url, MIGRATIONS)
+    spent, reserved = PartyStore(engine, FOUNDER).ledger("nursery")
+    assert before <= spent.settled_at <= SystemClock().now()
+    assert spent.reserved_at is spent.event is reserved.settled_at is None
+    assert PartyStore(engine, FOUNDER).job("job-1").proposed_at is None
+    engine.dispose()
 
 
 def test_record_job_held_until_it_ended_stays_held(store):

@@ -126,6 +126,36 @@ def test_fits_counts_pure_and_gaussian_releases_together():
     assert not both.fits(limit * Fraction(9, 10), DELTA)
 
 
+def test_used_is_at_most_one_exactly_where_the_budget_fits_and_parts_add_up():
+    one, whole = cost([gaussian_event()]), cost([gaussian_event(), laplace_event()])
+    budget = Fraction(3)
+    part, pure = one.used(budget, DELTA), cost([laplace_event()]).used(budget, DELTA, beside=whole)
+    assert whole.used(budget, DELTA) == pytest.approx(part + pure)
+    assert 0 < part < 1
+    total, releases = one, 1
+    while total.fits(budget, DELTA):
+        assert total.used(budget, DELTA) == pytest.approx(releases * part)
+        total, releases = total + one, releases + 1
+    assert releases > 2
+    assert total.used(budget, DELTA) > 1
+
+
+def test_used_by_pure_releases_alone_is_measured_in_epsilon():
+    pure = cost([laplace_event(Fraction(1, 64))])
+    assert pure.used(Fraction(1, 2), Fraction(0)) == 0.25
+    assert pure.used(Fraction(1, 8), DELTA) == 1
+    assert pure.used(Fraction(1, 8) - Fraction(1, 10**30), DELTA) > 1
+
+
+def test_used_of_what_no_budget_allows_is_infinite():
+    assert unprotected_cost().used(Fraction(1000), DELTA) == math.inf
+    assert cost([gaussian_event()]).used(Fraction(1000), Fraction(0)) == math.inf
+
+
+def unprotected_cost():
+    return cost([unprotected_event()])
+
+
 @pytest.mark.parametrize(("epsilon", "delta"), [(0, DELTA), (-1, DELTA), (1, Fraction(-1)), (1, Fraction(1))])
 def test_budget_that_is_none_raises(epsilon, delta):
     with pytest.raises(UnsupportedMechanism):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "party_0003"
-down_revision = "party_0001"
+down_revision = "party_0002"
 
 
 def upgrade() -> None:

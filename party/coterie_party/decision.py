@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The decision on a job that follows from the policy, and what a query of an accepted job must satisfy besides.
+
+A pure function of the policy, the job, the party's own ledger and the time. That the terms of a job cost what its
+specification promises is checked elsewhere.
+
+Invariants: whatever is not allowed in words is refused; a refusal says the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from coterie_common.errors import BudgetExhausted, ConsentDenied, QuorumTooSmall, RefusedError
+from coterie_common.identifiers import JobId
+from coterie_common.privacy.cost import Cost
+from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.parameters import FederationParameters
+from coterie_party.budget import check_budget, decimal_text
+from coterie_party.policy import Policy
+from coterie_party.store.records import LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The party's decision on a job; ``code`` and ``detail`` say why it is not accepted."""
+
+    decision: Decision
+    code: str = ""
+    detail: str = ""
+
+
+def decide(
+    policy: Policy,
+    *,
+    spec: JobSpec,
+    parameters: FederationParameters,
+    round_quorum: int,
+    rounds: int,
+    job_cost: Cost,
+    entries: Sequence[LedgerEntry],
+    local: datetime,
+    is_approved: bool = False,
+    run_before: JobId | None = None,
+) -> Verdict:
+    """Decide on a job whose terms were checked against its specification.
+
+    Args:
+        policy: the steward's.
+        spec: the job.
+        parameters: of the roster in force.
+        round_quorum: fewest contributors of the job's releases.
+        rounds: most rounds that the plan has.
+        job_cost: of all rounds of the plan, by the party's own accountant.
+        entries: the ledger of ``spec.dataset``, without this job.
+        local: the current time, in the zone of the machine.
+        is_approved: the steward approved this very job.
+        run_before: a job with the same specification that the ledger was charged for.
+
+    Privacy: a cost of nothing refuses, and so does whatever the accountant cannot bound; an approval changes nothing
+    about that. A job without noise is accepted only when the policy names its digest, whatever was spent, and only
+    once: the sums of two that differ in one contributor differ by its exact reply. After it no other job fits.
+    """
+    try:
+        check_consent(policy, spec)
+        _check_run_before(spec, run_before)
+        if rounds > policy.rounds_per_job:
+            raise ConsentDenied(f"plans {rounds} rounds, this party's limit per job is {policy.rounds_per_job}")
+        check_floors(policy, cohort=parameters.parties, round_quorum=round_quorum)
+        if spec.privacy.placement is not Placement.NONE:
+            _check_limits_per_job(policy, spec)
+            check_budget(policy.limits(spec.dataset), spec, job_cost, entries, local)
+    except RefusedError as refusal:
+        return Verdict(Decision.REFUSED, refusal.code, refusal.message)
+    reason = policy.reason_to_hold(spec.dataset, local, is_approved=is_approved)
+    return Verdict(Decision.HELD, detail=reason) if reason else Verdict(Decision.ACCEPTED)
+
+
+def check_algorithms(policy: Policy, spec: JobSpec) -> None:
+    """Check the names of all algorithms that a job would run, before any of their code is loaded.
+
+    Raises:
+        ConsentDenied: one is not in the policy.
+    """
+    # Whoever evaluates a model runs the algorithm that made it, too.
+    model = spec.config.get("model")
+    made_by = [model.get("algorithm")] if isinstance(model, dict) else []
+    allowed = policy.algorithms_on(spec.dataset)
+    for name in (spec.algorithm, *made_by):
+        if name not in allowed:
+            words = ", ".join(allowed) or "none"
+            raise ConsentDenied(f"this party does not allow the algorithm {str(name)[:80]}, only: {words}")
+
+
+def check_consent(policy: Policy, spec: JobSpec) -> None:
+    """Check what a job does and on which data, when it is decided on and again for each of its queries.
+
+    Raises:
+        ConsentDenied: the policy does not allow it.
+    """
+    check_algorithms(policy, spec)
+    if policy.allowed_datasets is not None and spec.dataset not in policy.allowed_datasets:
+        raise ConsentDenied(f"this party does not allow jobs on the data set {spec.dataset}")
+    network = spec.config.get("network")
+    if network is not None and network not in policy.networks:
+        allowed = ", ".join(policy.networks) or "none"
+        raise ConsentDenied(f"this party does not allow the network {str(network)[:80]}, only: {allowed}")
+    placement = spec.privacy.placement
+    if placement is Placement.NONE:
+        if spec.digest.hex() not in policy.jobs_without_noise:
+            raise ConsentDenied(
+                f"the job adds no noise, which this party allows per job only; digest {spec.digest.hex()}"
+            )
+    elif placement not in policy.placements:
+        raise ConsentDenied(f"this party does not allow noise placed {placement.value}")
+
+
+def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:
+    """Check the sizes of a cohort and of its quorum, for a job and again for each query.
+
+    Raises:
+        QuorumTooSmall: fewer than the policy demands.
+    """
+    if cohort < policy.minimum_cohort:
+        raise QuorumTooSmall(f"{cohort} parties are asked, this party's limit is at least {policy.minimum_cohort}")
+    if round_quorum < policy.minimum_quorum:
+        raise QuorumTooSmall(
+            f"a sum may hold as few as {round_quorum} replies, this party's limit is at least {policy.minimum_quorum}"
+        )
+
+
+def _check_run_before(spec: JobSpec, run_before: JobId | None) -> None:
+    if spec.privacy.placement is Placement.NONE and run_before is not None:
+        raise ConsentDenied(
+            f"the job adds no noise, and this party's consent to it was used by job {run_before}; to ask again, "
+            "change its name"
+        )
+
+
+def _check_limits_per_job(policy: Policy, spec: JobSpec) -> None:
+    goal = spec.privacy
+    for sign, asked, most in (("ε", goal.epsilon, policy.epsilon_per_job), ("δ", goal.delta, policy.delta_per_job)):
+        if asked > most:
+            raise BudgetExhausted(
+                f"asks {sign} = {decimal_text(asked)}, this party's limit per job is {decimal_text(most)}"
+            )

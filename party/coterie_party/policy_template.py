@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The cautious policy that ``coterie-party init`` writes, with every entry explained."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_POLICY_TOML: Final = """\
+# What this party agrees to. Jobs that fit are accepted or held, all others refused. The daemon reads this file again
+# before everything that it decides or answers; while it cannot be used, the policy before stays in force.
+
+# false: jobs that fit are held until 'coterie-party approve JOB'; 'coterie-party jobs' shows what they ask.
+automatic = true
+
+# Algorithms that may be run on this party's data.
+algorithms = ["decision_tree", "evaluation", "statistics"]
+
+# Data sets that jobs may ask for; without this line, all that party.toml binds.
+# allowed_datasets = ["nursery"]
+
+# Networks that these algorithms may train. "cnn" and "mlp" are built in; any other is somebody's code, which runs on
+# this party's data, in a process without network and without keys.
+networks = ["cnn", "mlp"]
+
+# Who adds how much noise. "distributed": each party a share, the sum as much as was promised.
+# "local": each party all of it, for comparison.
+placements = ["distributed"]
+
+# Jobs without any noise, each by the digest of its specification, which the refusal of such a job names; it runs
+# once. Their results are exact: nothing is promised to the people in the data any more, and after such a job no other
+# fits the budget of its data set.
+jobs_without_noise = []
+
+# Most privacy that one job may cost, and most rounds that it may have.
+epsilon_per_job = 1.0
+delta_per_job = 1e-5
+rounds_per_job = 100
+
+# Fewest parties that are asked, and fewest whose replies a released sum holds. The federation has its own limits.
+minimum_cohort = 3
+minimum_quorum = 3
+
+# Most privacy that all jobs together may cost, for each data set. It is never renewed.
+[lifetime]
+epsilon = 10.0
+delta = 1e-4
+
+# Most that they may cost within any so many days besides, for each data set; there may be several such periods.
+# [[periods]]
+# days = 90
+# epsilon = 2.0
+# delta = 1e-5
+
+# When jobs may start and rounds are answered, in the local time of this machine: always, or within any of these.
+# Past midnight where "until" is not after "from". What was answered may be opened at any time.
+# [[hours]]
+# days = ["mon", "tue", "wed", "thu", "fri"]
+# from = "20:00"
+# until = "06:00"
+
+# A data set with a budget of its own; with jobs accepted or held, and algorithms, other than above; and with periods
+# of its own instead of those above.
+# [datasets.nursery]
+# epsilon = 4.0
+# delta = 1e-5
+# automatic = false
+# algorithms = ["statistics"]
+# [[datasets.nursery.periods]]
+# days = 30
+# epsilon = 1.0
+# delta = 1e-5
+"""

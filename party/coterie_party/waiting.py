@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What depends on more than messages: whether the steward still agrees to a query, and what waits for steward or hours.
+
+Invariant: a query that comes outside the hours is neither answered nor refused, for refusals could end the round.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from coterie_common.errors import ConsentDenied
+from coterie_common.identifiers import JobId
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.messages import JobReply, Query
+from coterie_common.protocol.reason import one_line
+from coterie_party.context import Context
+from coterie_party.decision import check_consent, check_floors
+from coterie_party.proposals import decide_again
+
+_log = structlog.get_logger(__name__)
+
+
+class Waiting:
+    """Held jobs lie in the store; queries are repeated by the aggregator, so memory is enough for them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._queries: dict[JobId, Query] = {}
+
+    async def admits(self, query: Query, spec: JobSpec, *, is_new: bool) -> bool:
+        """See whether the steward still agrees to a job; keep a query that has to wait, the last one of each job.
+
+        Args:
+            query: verified.
+            spec: of its job, which was accepted.
+            is_new: whether nothing was done for it yet; what was begun is finished at any time of day.
+
+        Raises:
+            ConsentDenied: the policy does not allow it any more, or the steward withdrew.
+            QuorumTooSmall: below the floors of the policy.
+        """
+        fields, policy = query.fields, self._context.policy
+        ruling = await self._context.write(self._context.store.ruling, fields.job_id)
+        if ruling is not None and not ruling.is_approved:
+            raise ConsentDenied("this party's steward withdrew from the job")
+        check_consent(policy, spec)
+        check_floors(policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
+        if not is_new or policy.is_open(self._context.local_time()):
+            return True
+        _log.info("waiting for the hours of the policy", job=fields.job_id, round=fields.round_number)
+        self._queries[fields.job_id] = query
+        return False
+
+    def forget(self, job_id: JobId) -> None:
+        """Drop what waits of a job that is over."""
+        self._queries.pop(job_id, None)
+
+    def forget_queries(self) -> None:
+        """Drop all queries."""
+        self._queries.clear()
+
+    def queries(self) -> tuple[Query, ...]:
+        """Take out the queries that may be answered now."""
+        if not self._queries or not self._context.policy.is_open(self._context.local_time()):
+            return ()
+        due = tuple(self._queries.values())
+        self._queries.clear()
+        return due
+
+    async def replies(self) -> tuple[JobReply, ...]:
+        """Decide on the held jobs whose time has come, and return what is to be said; decisions are stored.
+
+        Raises:
+            StorageError: durable state failed.
+        """
+        replies: list[JobReply] = []
+        policy, local = self._context.policy, self._context.local_time()
+        for job, ruling in await self._context.write(self._context.store.held_jobs):
+            is_refused = ruling is not None and not ruling.is_approved
+            reason = policy.reason_to_hold(job.dataset, local, is_approved=ruling is not None)
+            if is_refused or one_line(reason) != job.detail:
+                reply = await decide_again(job, self._context)
+                replies += [] if reply is None else [reply]
+        return tuple(replies)
