@@ -9,6 +9,7 @@ which raises. They run in order, cheap ones first; nothing is recorded or decryp
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -48,7 +49,7 @@ class OwnKnowledge:
     random: RandomSource
 
 
-@dataclass(slots=True)
+@dataclass
 class RequestReceived:
     """A decryption request as it came, and what the party knows.
 
@@ -66,7 +67,7 @@ class RequestReceived:
     session_id: bytes
     ciphertexts: list[tuple[Ciphertext, ...]] = field(default_factory=list)
 
-    @property
+    @cached_property
     def transcript_digest(self) -> bytes:
         """Recomputed from the contributions as they came."""
         return transcript_digest(self.session_id, self.request.contributions)
