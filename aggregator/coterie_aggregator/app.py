@@ -26,18 +26,20 @@ from coterie_common.database import open_database
 from coterie_common.files import make_private_folder
 from coterie_common.folder_lock import locked
 from coterie_common.heartbeat import Heartbeat
+from coterie_common.protocol.sealings import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
 
 log = structlog.get_logger(__name__)
 
 
-async def serve(root: Path, membership: AggregatorMembership) -> None:
+async def serve(root: Path, membership: AggregatorMembership, *, make_sealing: SealingMaker = make_sealing) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         root: the aggregator's folder.
         membership: loaded from it.
+        make_sealing: another one than the product's is for measuring only; no configuration leads here.
 
     Raises:
         ConfigurationError: another process runs on the folder, or the address cannot be bound.
@@ -48,12 +50,18 @@ async def serve(root: Path, membership: AggregatorMembership) -> None:
     with locked(root, "coterie-aggregator"):
         engine = open_database(f"sqlite:///{folder / 'aggregator.db'}", MIGRATIONS)
         try:
-            await _serve(root, membership, AggregatorStore(engine), Spool(folder / "spool"))
+            await _serve(root, membership, AggregatorStore(engine), Spool(folder / "spool"), make_sealing)
         finally:
             engine.dispose()
 
 
-async def _serve(root: Path, membership: AggregatorMembership, store: AggregatorStore, spool: Spool) -> None:
+async def _serve(
+    root: Path,
+    membership: AggregatorMembership,
+    store: AggregatorStore,
+    spool: Spool,
+    make_sealing: SealingMaker,
+) -> None:
     roster = membership.signed_roster.roster
     encryptor = Encryptor(membership.key.public_key)
     random = OsRandom()
@@ -63,6 +71,7 @@ async def _serve(root: Path, membership: AggregatorMembership, store: Aggregator
             roster=roster,
             key=membership.key,
             encryptor=encryptor,
+            make_sealing=make_sealing,
             signing_key=membership.signing_key,
             store=store,
             spool=spool,

@@ -23,6 +23,7 @@ from coterie_common.errors import StorageError, TransientError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import AggregatorMessage
 from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.sealings import SealingMaker
 from coterie_common.randomness import RandomSource
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Context:
         roster: in force.
         key: the threshold public key.
         encryptor: for the public key; only its tables for verification are used here.
+        make_sealing: chooses how replies are sealed, from the terms of their round.
         signing_key: the aggregator's.
         store: durable state; called on the ``writer`` thread only.
         spool: contributions and partial decryptions on disk.
@@ -59,6 +61,7 @@ class Context:
     roster: Roster
     key: ThresholdPublicKey
     encryptor: Encryptor
+    make_sealing: SealingMaker
     signing_key: SigningKey
     store: AggregatorStore
     spool: Spool

@@ -77,7 +77,8 @@ class LiveRound:
         self._changed = changed
         self._job_id = query.fields.job_id
         self._number = query.fields.round_number
-        self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, context.encryptor)
+        sealing = context.make_sealing(query.fields.terms, context.roster.parameters.parties, context.encryptor)
+        self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, sealing)
         self._transcript: asyncio.Task[FixedTranscript] | None = None
         self._is_stopped = False
         self._machine = Machine(

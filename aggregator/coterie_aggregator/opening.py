@@ -14,7 +14,7 @@ import numpy as np
 
 from coterie_common.crypto import threshold
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.crypto.paillier import Ciphertext, Encryptor
+from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.learning.algorithm import Release
 from coterie_common.privacy.encoding import unscaled
@@ -22,7 +22,6 @@ from coterie_common.protocol.messages import Contribution, DecryptionRequest, En
 from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedFacts
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import Sealing
-from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.contribution import verify_reply
@@ -47,12 +46,12 @@ class FixedTranscript:
 class RoundArithmetic:
     """Everything that a round computes, for one query."""
 
-    def __init__(self, fields: SessionFields, roster: Roster, key: ThresholdPublicKey, encryptor: Encryptor) -> None:
+    def __init__(self, fields: SessionFields, roster: Roster, key: ThresholdPublicKey, sealing: Sealing) -> None:
         self._fields = fields
         self._session_id = fields.session_id
         self._roster = roster
         self._key = key
-        self._sealing: Sealing = make_sealing(fields.terms, roster.parameters.parties, encryptor)
+        self._sealing = sealing
 
     def verify_reply(self, reply: EncryptedReply, padded: PaddedFacts) -> None:
         """Check a reply and what came as its padded part; raises ``PeerError`` with its sender as culprit."""

@@ -26,7 +26,6 @@ from coterie_common.protocol.messages import (
     Query,
 )
 from coterie_common.protocol.sealing import Sealing
-from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.request import (
     OwnKnowledge,
@@ -152,4 +151,4 @@ def _with_noise(pieces: Iterator[Int64], noise: NoiseTerms, random: RandomSource
 
 
 def _sealing(context: Context, fields: SessionFields) -> Sealing:
-    return make_sealing(fields.terms, context.roster.parameters.parties, context.encryptor)
+    return context.make_sealing(fields.terms, context.roster.parameters.parties, context.encryptor)

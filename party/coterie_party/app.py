@@ -20,6 +20,7 @@ from coterie_common.database import open_database
 from coterie_common.files import make_private_folder
 from coterie_common.folder_lock import locked
 from coterie_common.heartbeat import Heartbeat
+from coterie_common.protocol.sealings import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
 from coterie_party.bindings import bind_datasets
@@ -39,12 +40,13 @@ LOOK_AGAIN_SECONDS: Final = 2.0
 """Soon for a person who approved a job; one file and one row are read."""
 
 
-async def run(root: Path, membership: PartyMembership) -> None:
+async def run(root: Path, membership: PartyMembership, *, make_sealing: SealingMaker = make_sealing) -> None:
     """Take part until SIGTERM or SIGINT.
 
     Args:
         root: the party's folder.
         membership: loaded from it.
+        make_sealing: another one than the product's is for measuring only; no configuration leads here.
 
     Raises:
         ConfigurationError: another process runs on the folder, or the policy or a data set's schema cannot be used.
@@ -58,7 +60,7 @@ async def run(root: Path, membership: PartyMembership) -> None:
             config = membership.config
             recorder = Recorder(owner=Owner(config.founder, config.id), key=membership.signing_key, clock=SystemClock())
             store = PartyStore(engine, config.founder, recorder)
-            await _run(root, membership, store, AuditLog(engine, config.founder, recorder))
+            await _run(root, membership, store, AuditLog(engine, config.founder, recorder), make_sealing)
         finally:
             engine.dispose()
 
@@ -70,7 +72,9 @@ async def _look_again(coordinator: Coordinator) -> None:
         await coordinator.look_again()
 
 
-async def _run(root: Path, membership: PartyMembership, store: PartyStore, audit: AuditLog) -> None:
+async def _run(
+    root: Path, membership: PartyMembership, store: PartyStore, audit: AuditLog, make_sealing: SealingMaker
+) -> None:
     config, roster = membership.config, membership.signed_roster.roster
     random = OsRandom()
     context = Context(
@@ -78,6 +82,7 @@ async def _run(root: Path, membership: PartyMembership, store: PartyStore, audit
         roster=roster,
         key=membership.key,
         encryptor=Encryptor(membership.key.public_key),
+        make_sealing=make_sealing,
         share=membership.share,
         signing_key=membership.signing_key,
         datasets=bind_datasets(root, config.datasets),

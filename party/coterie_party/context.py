@@ -19,6 +19,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.sealings import SealingMaker
 from coterie_common.randomness import RandomSource
 from coterie_party.bindings import BoundDataset
 from coterie_party.padded_parts import PaddedParts
@@ -39,6 +40,7 @@ class Context:
         roster: in force, verified under the pinned founder's key.
         key: the threshold public key.
         encryptor: for the public key.
+        make_sealing: chooses how replies are sealed, from the terms of their round.
         share: own key share.
         signing_key: own.
         datasets: data sets that the steward bound, by name.
@@ -58,6 +60,7 @@ class Context:
     roster: Roster
     key: ThresholdPublicKey
     encryptor: Encryptor
+    make_sealing: SealingMaker
     share: KeyShare
     signing_key: SigningKey
     datasets: Mapping[str, BoundDataset]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,8 +53,15 @@ class Daemons:
         self._running: list[tuple[str, subprocess.Popen[bytes], Path]] = []
         self._files = ExitStack()
 
-    def start(self, name: str, program: str, *arguments: object, folder: Path) -> None:
-        """Start a daemon in ``folder``; its log goes to ``NAME.log`` there."""
+    def start(
+        self,
+        name: str,
+        program: str,
+        *arguments: object,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
+        """Start a daemon in ``folder``; its log goes to ``NAME.log`` there. Returns the number of its process."""
         log = folder / f"{name}.log"
         stream = self._files.enter_context(log.open("ab"))
         with _signals_held_back() as held:
@@ -64,12 +71,14 @@ class Daemons:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
+                env=environment,
                 # Ctrl-C reaches this process only, which then stops the daemons in order.
                 start_new_session=True,
             )
             self._running.append((name, process, log))
         for number in held:
             signal.raise_signal(number)
+        return process.pid
 
     def kill(self, name: str) -> None:
         """End one daemon at once, as a power failure would."""

@@ -40,6 +40,7 @@ from coterie_common.learning.schema import Schema
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import AggregatorMessage, Message, PartyMessage, Rejection
 from coterie_common.protocol.progress import JobStatus
+from coterie_common.protocol.sealings import make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.stream import rejection_of
 from coterie_common.wire.federation import (
@@ -249,6 +250,7 @@ class InProcessFederation:
                 roster=self.federation.roster,
                 key=self.federation.dealing.key,
                 encryptor=self.federation.encryptor,
+                make_sealing=make_sealing,
                 signing_key=self.federation.aggregator_key,
                 store=AggregatorStore(engine),
                 spool=Spool(self.folder / "spool"),
@@ -294,6 +296,7 @@ class InProcessFederation:
             roster=self.federation.roster,
             key=self.federation.dealing.key,
             encryptor=self.federation.encryptor,
+            make_sealing=make_sealing,
             share=self.shares.get(party_id, self.federation.dealing.shares[member.index - 1]),
             signing_key=self.federation.party_keys[party_id],
             datasets=datasets,

@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.protocol.padded_sealing import PaddedSealing
 from coterie_common.protocol.sealing import DirectSealing, Sealing
 from coterie_common.protocol.terms import RoundTerms, SealingKind
+
+SealingMaker: TypeAlias = Callable[[RoundTerms, int, Encryptor], Sealing]
+"""What ``make_sealing`` is. Daemons are handed it by whoever starts them, so that a benchmark can compare with none."""
 
 
 def make_sealing(terms: RoundTerms, parties: int, encryptor: Encryptor) -> Sealing:

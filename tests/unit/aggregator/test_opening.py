@@ -19,7 +19,7 @@ from tests.support.federation import JOB, make_federation
 FEDERATION = make_federation()
 KEY = FEDERATION.dealing.key
 FIELDS = FEDERATION.fields()
-ARITHMETIC = RoundArithmetic(FIELDS, FEDERATION.roster, KEY, FEDERATION.encryptor)
+ARITHMETIC = RoundArithmetic(FIELDS, FEDERATION.roster, KEY, FEDERATION.sealing())
 EXACT = [[4 * number * index for number in range(1, 7)] for index in range(5)]
 
 

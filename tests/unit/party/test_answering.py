@@ -18,6 +18,7 @@ from coterie_common.learning.dataset_file import load_dataset
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, Query
 from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import body_digest
 from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial
@@ -48,6 +49,7 @@ def make_context(random: Any) -> Context:
         roster=FEDERATION.roster,
         key=FEDERATION.dealing.key,
         encryptor=FEDERATION.encryptor,
+        make_sealing=make_sealing,
         share=FEDERATION.dealing.shares[0],
         signing_key=FEDERATION.party_keys[PARTY],
         datasets={},

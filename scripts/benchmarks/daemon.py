@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The daemons of a benchmark: those of the product, handed a sealing that leaves some jobs unsealed.
+
+``python -m benchmarks.daemon aggregator|party HOME``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from benchmarks.plain_sealing import make_either_sealing
+from coterie_aggregator.app import serve
+from coterie_aggregator.home import load_aggregator_home
+from coterie_common.clock import SystemClock
+from coterie_common.passwords import read_password
+from coterie_common.telemetry import configure_logging, parse_format
+from coterie_party.app import run
+from coterie_party.home import PartyHome, load_party_home
+
+
+def main(who: str, home: Path) -> None:
+    """Run one daemon until SIGTERM."""
+    configure_logging(parse_format("text"), verbose=False)
+    now = SystemClock().now()
+    if who == "aggregator":
+        asyncio.run(serve(home, load_aggregator_home(home, now=now), make_sealing=make_either_sealing))
+    else:
+        password = read_password(PartyHome(home).password_file(None), what="this party's keys")
+        asyncio.run(run(home, load_party_home(home, password, now=now), make_sealing=make_either_sealing))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
