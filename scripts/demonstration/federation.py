@@ -124,11 +124,20 @@ class Federation:
         shutil.copy(source, folder / source.name)
         return source.name
 
-    def bind(self, party: str, dataset: str, policy: str, job: str) -> None:
-        """Let a party's steward bind the data set as a job file describes it, and write the policy."""
+    def bind(self, party: str, dataset: str, policy: str, job: str, file: str | None = None) -> None:
+        """Let a party's steward bind the data set as a job file describes it, and write the policy.
+
+        Args:
+            party: whose steward it is.
+            dataset: name under which jobs ask for it.
+            policy: text of ``policy.toml``.
+            job: text of the job file.
+            file: name of the file in the party's folder; ``DATASET.csv`` unless given.
+        """
         home = self.party_folder(party) / "home"
         config = home / "party.toml"
-        binding = f'path = "../{dataset}.csv"\nschemas = ["{dataset}.toml"]\n'
+        path = file or f"{dataset}.csv"
+        binding = f'path = "../{path}"\nschemas = ["{dataset}.toml"]\n'
         config.write_text(config.read_text() + f'\npassword_file = "../password"\n\n[datasets.{dataset}]\n{binding}')
         (home / f"{dataset}.toml").write_text(job)
         (home / "policy.toml").write_text(policy)
@@ -170,7 +179,8 @@ class Federation:
 
     def model(self, party: str) -> Path | None:
         """Return the model file in a party's folder, if it is there."""
-        return next((self.party_folder(party) / "home/models").glob("*.json"), None)
+        models = self.party_folder(party) / "home/models"
+        return next((path for path in models.glob("*") if path.suffix in (".json", ".safetensors")), None)
 
     def stop(self) -> None:
         """Stop everything that was started."""
