@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from coterie.cli import credential, jobs, keys, models
+from coterie.cli import audit, credential, jobs, keys, models
 from coterie.cli.admit import admit
 from coterie.cli.found import found
 from coterie.cli.parties import parties
@@ -22,3 +22,4 @@ main.app.add_typer(jobs.app, name="jobs")
 main.app.add_typer(models.app, name="models")
 main.app.command("predict")(predict)
 main.app.command("simulate")(simulate)
+main.app.add_typer(audit.app, name="audit")

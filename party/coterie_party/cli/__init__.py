@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from coterie_common.console import Program
-from coterie_party.cli import keys
+from coterie_party.cli import audit, keys
 from coterie_party.cli.health import health
 from coterie_party.cli.init import init
 from coterie_party.cli.run import run
@@ -15,3 +15,4 @@ main.app.command("init")(init)
 main.app.command("run")(run)
 main.app.command("health")(health)
 main.app.add_typer(keys.app, name="keys")
+main.app.add_typer(audit.app, name="audit")

@@ -60,7 +60,10 @@ class AuditLog:
     def gaps(self) -> tuple[Finding, ...]:
         """Return where the record and what the party keeps for ever disagree."""
         with transaction(self._engine) as connection:
-            return promises.gaps(connection, self._founder)
+            entries = tuple(audit.entries(connection, self._founder))
+            kept = tuple(promises.kept(connection, self._founder))
+        # Outside the transaction: it takes a while, and the daemon may have to write.
+        return promises.gaps(entries, kept)
 
     def _append(self, event: Event) -> None:
         with transaction(self._engine) as connection:

@@ -9,7 +9,7 @@ party would say something twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,6 @@ from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.document import Document
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import JobOutcome
-from coterie_party.store import audit
 from coterie_party.store.records import PartyJob
 from coterie_party.store.rounds import COHORT_BYTES
 from coterie_party.store.tables import ACCEPTANCES, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
@@ -39,7 +38,7 @@ _WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Promise:
+class Promise:
     """Something that is kept for ever, as its entry must say it."""
 
     kind: Kind
@@ -49,6 +48,7 @@ class _Promise:
 
     @property
     def key(self) -> tuple[Kind, str, int]:
+        """Of several entries with the same key the last one counts."""
         return self.kind, self.job_id, self.number
 
     def __str__(self) -> str:
@@ -96,47 +96,51 @@ def partial(data: bytes) -> dict[str, Document]:
     return {"message_digest": tuple_hash(Label.AUDIT_MESSAGE, data).hex()}
 
 
-def gaps(connection: Connection, founder: str) -> tuple[Finding, ...]:
-    """Compare the record with everything that is kept for ever.
+def gaps(entries: Iterable[Entry], promises: Iterable[Promise]) -> tuple[Finding, ...]:
+    """Compare a record with everything that is kept for ever.
+
+    Args:
+        entries: the whole record.
+        promises: everything that is kept.
 
     Returns:
         What is kept and not in the record, or otherwise than the record says, or in the record and not kept.
     """
     recorded: dict[tuple[Kind, str, int], Entry] = {}
-    for entry in audit.entries(connection, founder):
+    for entry in entries:
         if entry.kind in _KEPT:
             # Of several decisions on a job the last one stands.
             recorded[entry.kind, entry.job_id, entry.round_number] = entry
     findings = []
-    for promise in _promises(connection, founder):
+    for promise in promises:
         found = recorded.pop(promise.key, None)
         if found is None:
             findings.append(Finding(0, f"missing, or cut off: {promise} is kept, but not in the record"))
         elif {name: found.facts.get(name) for name in promise.facts} != promise.facts:
             findings.append(Finding(found.sequence, f"{promise} is kept otherwise than the record says"))
     for entry in recorded.values():
-        gone = _Promise(entry.kind, entry.job_id, entry.round_number, {})
+        gone = Promise(entry.kind, entry.job_id, entry.round_number, {})
         findings.append(Finding(entry.sequence, f"{gone} is in the record, but not kept any more"))
     return tuple(findings)
 
 
-def _promises(connection: Connection, founder: str) -> Iterator[_Promise]:
+def kept(connection: Connection, founder: str) -> Iterator[Promise]:
     """Yield everything that is kept for ever."""
     for job in connection.execute(select(JOBS).where(JOBS.c.founder == founder)):
         facts = {"decision": job.decision, "code": job.code, "detail": job.detail, "dataset": job.dataset}
         digests = {"spec_digest": job.spec_digest.hex(), "terms_digest": job.terms_digest.hex()}
-        yield _Promise(Kind.DECISION, job.job_id, 0, facts | digests)
+        yield Promise(Kind.DECISION, job.job_id, 0, facts | digests)
         if job.outcome is not None:
-            yield _Promise(Kind.JOB_END, job.job_id, 0, {"outcome": job.outcome})
+            yield Promise(Kind.JOB_END, job.job_id, 0, {"outcome": job.outcome})
     for row in connection.execute(select(ACCEPTANCES).where(ACCEPTANCES.c.founder == founder)):
         cohort = document.decode(row.cohort, "a recorded cohort", most=COHORT_BYTES)
-        yield _Promise(Kind.QUERY, row.job_id, row.number, query(row.session_id, cohort))
-    kept = select(REPLIES.c.job_id, REPLIES.c.number, REPLIES.c.digest).where(REPLIES.c.founder == founder)
-    for row in connection.execute(kept):
-        yield _Promise(Kind.REPLY, row.job_id, row.number, reply(row.digest))
+        yield Promise(Kind.QUERY, row.job_id, row.number, query(row.session_id, cohort))
+    replies = select(REPLIES.c.job_id, REPLIES.c.number, REPLIES.c.digest).where(REPLIES.c.founder == founder)
+    for row in connection.execute(replies):
+        yield Promise(Kind.REPLY, row.job_id, row.number, reply(row.digest))
     columns = TRANSCRIPTS.c
     opened = select(columns.job_id, columns.number, columns.session_id, columns.digest)
     for row in connection.execute(opened.where(columns.founder == founder)):
-        yield _Promise(Kind.DECRYPTION, row.job_id, row.number, decryption(row.session_id, row.digest))
+        yield Promise(Kind.DECRYPTION, row.job_id, row.number, decryption(row.session_id, row.digest))
     for row in connection.execute(select(PARTIALS).where(PARTIALS.c.founder == founder)):
-        yield _Promise(Kind.PARTIAL, row.job_id, row.number, partial(row.data))
+        yield Promise(Kind.PARTIAL, row.job_id, row.number, partial(row.data))

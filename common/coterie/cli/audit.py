@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie audit``: hold the audit records of several parties side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coterie.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from coterie_common.audit.comparison import Difference
+    from coterie_common.audit.export import Export
+
+app = typer.Typer(help="Compare audit records of parties.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _audit() -> None:
+    """Compare audit records of parties."""
+
+
+@app.command()
+def compare(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Records that parties exported.")],
+    founder: Annotated[
+        str | None, typer.Option(help="The founder's fingerprint that you pinned; otherwise that of the first file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the records, and say what the aggregator told different parties differently: exit status 1 if anything."""
+    from coterie.cli.listing import print_json
+    from coterie_common.audit.comparison import compare as compare_records
+    from coterie_common.errors import ConfigurationError
+
+    if len(files) < 2:
+        raise ConfigurationError("a comparison needs the records of two parties, or more")
+    exports = _verified(files, founder)
+    result = compare_records(exports)
+    if as_json:
+        print_json(result.differences)
+    else:
+        for difference in result.differences:
+            _show(difference)
+        parties = len({export.party_id for export in exports})
+        found = len(result.differences)
+        typer.echo(
+            f"{parties} parties, {result.jobs} jobs and {result.rounds} rounds compared: "
+            + (f"{found} differences" if found else "no difference")
+        )
+    if result.differences:
+        raise typer.Exit(1)
+
+
+def _verified(files: list[Path], founder: str | None) -> list[Export]:
+    """Read and verify the records; ends the program if one is not whole."""
+    from coterie_common.audit.page import read_record
+    from coterie_common.files import read_bytes
+    from coterie_common.fingerprint import parse_fingerprint
+    from coterie_common.limits import AUDIT_EXPORT_BYTES
+
+    exports = [read_record(read_bytes(path, "the record", most=AUDIT_EXPORT_BYTES)) for path in files]
+    pinned = parse_fingerprint(founder) if founder is not None else exports[0].owner.founder
+    if founder is None:
+        typer.echo(f"The records name the founder {pinned}: compare it with the fingerprint that you pinned.", err=True)
+    failed = False
+    for path, export in zip(files, exports, strict=True):
+        for finding in export.verify(pinned):
+            failed = True
+            typer.echo(f"{path}, record of {export.party_id}: {finding}", err=True)
+    if failed:
+        raise typer.Exit(1)
+    return exports
+
+
+def _show(difference: Difference) -> None:
+    job = f"job {difference.job_id}" if difference.job_id else "no job"
+    place = f"{job}, round {difference.round_number}" if difference.round_number else job
+    typer.echo(f"{place}: {difference.what} differs")
+    for version in difference.versions:
+        parties = ", ".join(
+            f"{party_id} (refused it)" if party_id in version.refused_by else party_id for party_id in version.parties
+        )
+        signed = "; signed by the aggregator" if version.is_signed else ""
+        typer.echo(f"  {parties}: {version.value or 'nothing'}{signed}")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Entries of a record in plain words, for people who do not know the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from coterie_common.audit.entry import Entry, Kind
+
+_DIGITS: Final = 12
+"""Of a digest, where people compare at a glance; the whole stands in the details."""
+
+_MESSAGES: Final = {
+    "JobProposal": "a proposed job",
+    "Query": "a query",
+    "DecryptionRequest": "a request to decrypt",
+    "ModelDelivery": "a model",
+    "JobEnd": "a notice that a job is over",
+    "": "a message that could not be read",
+}
+
+
+def sentence(entry: Entry) -> str:
+    """Return what an entry says, as one sentence; whatever an entry lacks is shown as ``?``."""
+    return _SENTENCES[entry.kind](_Facts(entry.facts))
+
+
+class _Facts(dict[str, Any]):
+    """Facts of an entry of any age: what is not there has no value."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+    def short(self, name: str) -> str:
+        return str(self[name])[:_DIGITS]
+
+    def names(self, name: str) -> str:
+        value = self[name]
+        return ", ".join(map(str, value)) if isinstance(value, list) else "?"
+
+    def count(self, name: str) -> str:
+        return f"{self[name]:,}" if isinstance(self[name], int) else "?"
+
+
+def _started(facts: _Facts) -> str:
+    return f"The daemon started, version {facts['version']}, under roster {facts['roster_serial']}."
+
+
+def _decision(facts: _Facts) -> str:
+    said = {"accepted": "Agreed to the job", "held": "Held the job for the steward", "refused": "Refused the job"}
+    dataset = f" on the data set {facts['dataset']}" if facts.get("dataset") else ""
+    reason = f": {facts.get('detail') or facts['code']} [{facts['code']}]" if facts.get("code") else ""
+    return f"{said.get(facts['decision'], '?')}{dataset}{reason}."
+
+
+def _query(facts: _Facts) -> str:
+    return (
+        f"Accepted the query {facts.short('session_id')}…, which is asked of {facts.names('cohort')}; "
+        "its privacy cost is spent from here on."
+    )
+
+
+def _reply(facts: _Facts) -> str:
+    return (
+        f"Made the encrypted reply {facts.short('contribution_digest')}… of {facts.count('bytes')} bytes, to be sent."
+    )
+
+
+def _decryption(facts: _Facts) -> str:
+    return (
+        f"Agreed to help to decrypt the sum of the replies of {facts.names('contributors')} "
+        f"(transcript {facts.short('transcript_digest')}…), and of no other for this round."
+    )
+
+
+def _partial(facts: _Facts) -> str:
+    return f"Made its share of the decryption, {facts.count('bytes')} bytes, to be sent."
+
+
+def _refusal(facts: _Facts) -> str:
+    culprits = f" Named as culprit: {facts.names('culprits')}." if facts.get("culprits") else ""
+    unlisted = facts.get("not_listed_before")
+    more = f" Before it, {unlisted:,} refusals were not listed." if isinstance(unlisted, int) and unlisted else ""
+    what = _MESSAGES.get(facts["message"], "a message")
+    return f"Refused {what}: {facts.get('detail') or 'see the log'} [{facts['code']}].{culprits}{more}"
+
+
+def _model(facts: _Facts) -> str:
+    return f"Received the model {facts.short('model_digest')}… of {facts.count('bytes')} bytes and kept it."
+
+
+def _job_end(facts: _Facts) -> str:
+    reason = f": {facts['reason']}" if facts.get("reason") else ""
+    return f"The job is over, {facts['outcome']}{reason}. What it had not spent is given back."
+
+
+def _policy(facts: _Facts) -> str:
+    return f"The policy in force has the digest {facts.short('policy_digest')}…."
+
+
+_SENTENCES: Final[Mapping[Kind, Callable[[_Facts], str]]] = {
+    Kind.STARTED: _started,
+    Kind.DECISION: _decision,
+    Kind.QUERY: _query,
+    Kind.REPLY: _reply,
+    Kind.DECRYPTION: _decryption,
+    Kind.PARTIAL: _partial,
+    Kind.REFUSAL: _refusal,
+    Kind.MODEL: _model,
+    Kind.JOB_END: _job_end,
+    Kind.POLICY: _policy,
+}

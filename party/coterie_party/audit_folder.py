@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Reading the audit record out of a party's folder, also while the daemon runs on it. No password is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from coterie_common.audit.chain import Finding
+from coterie_common.audit.export import Export
+from coterie_common.database import open_database
+from coterie_common.errors import WrongOrderError
+from coterie_common.membership_file import require_membership
+from coterie_party.home import PartyHome
+from coterie_party.store import MIGRATIONS, AuditLog
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRecord:
+    """A party's record.
+
+    Attributes:
+        export: the record, with the roster in force.
+        gaps: where it disagrees with what the party keeps for ever; nothing is known of that without its folder.
+    """
+
+    export: Export
+    gaps: tuple[Finding, ...] = ()
+
+
+def read_folder(root: Path) -> FolderRecord:
+    """Read the record of a party, unverified.
+
+    Args:
+        root: the party's folder.
+
+    Raises:
+        WrongOrderError: the folder was not made, no bundle was imported, or the daemon never ran.
+        StorageError: the database cannot be read.
+    """
+    config = PartyHome(root).config()
+    membership = require_membership(root, "coterie-party keys import BUNDLE")
+    database = root / "store" / "party.db"
+    if not database.is_file():
+        raise WrongOrderError(f"{root} holds no record yet; it begins when 'coterie-party run' is started")
+    engine = open_database(f"sqlite:///{database}", MIGRATIONS)
+    try:
+        log = AuditLog(engine, config.founder)
+        # Gaps first: what is written in between is then in the record at least.
+        gaps = log.gaps()
+        entries = log.entries()
+    finally:
+        engine.dispose()
+    return FolderRecord(Export(party_id=config.id, signed_roster=membership.signed_roster, entries=entries), gaps)
