@@ -118,4 +118,8 @@ def _entry_of(row: Row[Any]) -> Entry:
         kind = Kind(row.kind)
     except ValueError as cause:
         raise StorageError(f"entry {row.sequence} of the audit record is of an unknown kind: altered") from cause
-    return Entry(kind=kind, round_number=row.number, **{name: getattr(row, name) for name in _COPIED})
+    values = {name: getattr(row, name) for name in _COPIED}
+    # SQLite takes any type in any column.
+    if not all(isinstance(values[name], bytes) for name in ("details", "previous", "hash", "signature")):
+        raise StorageError(f"entry {row.sequence} of the audit record cannot be read: altered")
+    return Entry(kind=kind, round_number=row.number, **values)
