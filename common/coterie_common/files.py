@@ -15,6 +15,8 @@ from coterie_common.errors import ConfigurationError, StateError, StorageError
 
 PRIVATE = 0o600
 PUBLIC = 0o644
+OTHERS = 0o077
+"""Permission bits that a secret file must not have."""
 
 
 class FileDraft:

@@ -16,12 +16,11 @@ from coterie_common.crypto.certificates import TlsKey, load_key
 from coterie_common.crypto.identity import SEED_BYTES, SigningKey
 from coterie_common.errors import KeyFileError, MalformedMessage, StorageError
 from coterie_common.fields import Fields
-from coterie_common.files import PRIVATE, read_bytes, write_atomically
+from coterie_common.files import OTHERS, PRIVATE, read_bytes, write_atomically
 from coterie_common.limits import KEY_FILE_BYTES
 
 _FORMAT: Final = "coterie-signing-key"
 _VERSION: Final = 1
-_OTHERS: Final = 0o077
 
 
 def write_tls_key(path: Path, key: TlsKey) -> None:
@@ -69,6 +68,6 @@ def _read_private(path: Path, what: str) -> bytes:
         mode = path.stat().st_mode
     except OSError as cause:
         raise StorageError(f"cannot read {what} {path}: {cause.strerror}") from cause
-    if mode & _OTHERS:
+    if mode & OTHERS:
         raise KeyFileError(f"{what} {path} may be read by others; correct it with: chmod 600 {path}")
     return content

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
 import typer
 
-from coterie_common.errors import ConfigurationError
-from coterie_common.files import read_bytes
+from coterie_common.errors import ConfigurationError, KeyFileError
+from coterie_common.files import OTHERS, read_bytes
 from coterie_common.secret import Password
 
 _BYTES_MOST: Final = 1024
@@ -26,6 +27,7 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
 
     Raises:
         ConfigurationError: no such file, empty, more than one line, or nobody answers the prompt.
+        KeyFileError: others may read the file.
     """
     if file is not None:
         return Password(_from_file(file))
@@ -38,6 +40,11 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
 
 def _from_file(file: Path) -> bytes:
     lines = read_bytes(file, "the password file", most=_BYTES_MOST).splitlines()
+    # As ssh does with private keys: what somebody else owns and lends to this user, such as a secret that root mounted,
+    # has the mode that its owner chose.
+    status = file.stat()
+    if status.st_uid == os.getuid() and status.st_mode & OTHERS:
+        raise KeyFileError(f"the password file {file} may be read by others; correct it with: chmod 600 {file}")
     if len(lines) > 1:
         raise ConfigurationError(f"the password file {file} must have one line, not {len(lines)}")
     if not lines or not lines[0]:

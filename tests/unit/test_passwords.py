@@ -4,7 +4,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from coterie_common.errors import ConfigurationError
+from coterie_common.errors import ConfigurationError, KeyFileError
 from coterie_common.passwords import read_password
 
 
@@ -12,6 +12,7 @@ from coterie_common.passwords import read_password
 def test_password_file_gives_its_one_line(tmp_path, content):
     path = tmp_path / "password"
     path.write_bytes(content)
+    path.chmod(0o600)
     assert read_password(path, what="the keys").reveal() == b"secret"
 
 
@@ -21,6 +22,7 @@ def test_password_file_gives_its_one_line(tmp_path, content):
 def test_password_file_with_another_content_raises(tmp_path, content, words):
     path = tmp_path / "password"
     path.write_bytes(content)
+    path.chmod(0o600)
     with pytest.raises(ConfigurationError, match=words):
         read_password(path, what="the keys")
 
@@ -28,6 +30,25 @@ def test_password_file_with_another_content_raises(tmp_path, content, words):
 def test_password_file_that_is_missing_raises(tmp_path):
     with pytest.raises(ConfigurationError, match="does not exist"):
         read_password(tmp_path / "none", what="the keys")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o602])
+def test_password_file_that_others_may_read_or_write_raises_and_says_what_to_do(tmp_path, mode):
+    path = tmp_path / "password"
+    path.write_bytes(b"secret")
+    path.chmod(mode)
+    with pytest.raises(KeyFileError, match="chmod 600") as refusal:
+        read_password(path, what="the keys")
+    assert refusal.value.code == "key-file"
+
+
+def test_password_file_that_somebody_else_owns_and_lends_is_read(tmp_path, monkeypatch):
+    # Its mode is its owner's choice, as with secrets that a container or systemd mounts.
+    path = tmp_path / "password"
+    path.write_bytes(b"secret")
+    path.chmod(0o440)
+    monkeypatch.setattr("os.getuid", lambda: path.stat().st_uid + 1)
+    assert read_password(path, what="the keys").reveal() == b"secret"
 
 
 def prompt(is_new: bool, typed: str):

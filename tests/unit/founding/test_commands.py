@@ -32,8 +32,9 @@ class Result:
 def run(tmp_path, monkeypatch, capsys) -> Callable[[str], Result]:
     """Runs a command line in a folder that holds the password files ``password`` and ``wrong``."""
     monkeypatch.chdir(tmp_path)
-    Path("password").write_text("correct horse\n")
-    Path("wrong").write_text("battery staple\n")
+    for name, content in (("password", "correct horse\n"), ("wrong", "battery staple\n")):
+        Path(name).write_text(content)
+        Path(name).chmod(0o600)
 
     def call(line: str) -> Result:
         program, *arguments = line.split()
