@@ -89,6 +89,7 @@ class Coordinator:
                 state = job_machine.step(state, event)
             self._jobs[stored.job_id] = live = LiveJob(context, submission, state, self._changed)
             live.finished_at = ended_at
+            live.delivering_since = await context.write(context.store.model_stored_at, stored.job_id)
         recent = list(self._jobs.values())[-_ENDED_JOBS_REPEATED:]
         for live in self._jobs.values():
             if live.state.phase is not job_machine.Phase.ENDED or live in recent:

@@ -18,6 +18,7 @@ from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.submission import Progress, Submission
+from coterie_aggregator.timing import RoundTimes, remaining_s
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageError, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
@@ -55,6 +56,7 @@ class LiveJob:
         self.submission = submission
         self.round: LiveRound | None = None
         self.finished_at: datetime | None = None
+        self.delivering_since: datetime | None = None
         self._context = context
         self._changed = changed
         self._delivery: ModelDelivery | None = None
@@ -140,9 +142,12 @@ class LiveJob:
             case machine.RunRound(number):
                 return self._spawn(self._run_round(number))
             case machine.Timer(event):
-                rounds = self.submission.planned.spec.rounds
-                proposing = isinstance(event, machine.ProposalDeadlinePassed)
-                seconds = rounds.proposal_deadline_s if proposing else rounds.patience_s
+                rounds, now = self.submission.planned.spec.rounds, self._context.clock.now()
+                if isinstance(event, machine.ProposalDeadlinePassed):
+                    seconds = remaining_s(rounds.proposal_deadline_s, self.submission.submitted_at, now)
+                else:
+                    self.delivering_since = self.delivering_since or now
+                    seconds = remaining_s(rounds.patience_s, self.delivering_since, now)
                 loop = asyncio.get_running_loop()
                 return loop.call_later(seconds, self._context.post, bind(self.take, event))
         return None
@@ -181,7 +186,9 @@ class LiveJob:
             now = self._context.clock.now()
             data, saved = aggregator_message_to_wire(query), self.submission.encode(progress)
             await self._context.write(store.start_round, self.job_id, number, data, saved, now)
+            times = RoundTimes(now)
         else:
+            times = RoundTimes(stored.started_at)
             loaded = aggregator_message_from_wire(stored.query)
             if not isinstance(loaded, Query):
                 raise StorageError(f"the stored query of job {self.job_id} round {number} is another message")
@@ -195,13 +202,17 @@ class LiveJob:
                 decryption_threshold=self._context.roster.parameters.decryption_threshold,
             )
         )
-        for event in await self._context.write(store.round_events, self.job_id, number):
+        happened = await self._context.write(store.round_event_times, self.job_id, number)
+        for event, at in zip(await self._context.write(store.round_events, self.job_id, number), happened, strict=True):
             state = round_machine.step(state, event)
+            if state.phase is round_machine.Phase.DECRYPTING:
+                times.fixed_at = times.fixed_at or at
         live = LiveRound(
             self._context,
             query,
             state,
             self.submission.planned.spec.rounds,
+            times,
             released=bind(self._released, query, progress),
             aborted=self._aborted,
             broken=self._broken,

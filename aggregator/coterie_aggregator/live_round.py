@@ -18,6 +18,7 @@ from coterie_aggregator import round_events as events
 from coterie_aggregator.context import Context
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.opening import FixedTranscript, RoundArithmetic
+from coterie_aggregator.timing import RoundTimes, remaining_s
 from coterie_common.errors import (
     Equivocation,
     IdentityMismatch,
@@ -50,6 +51,7 @@ class LiveRound:
         query: signed and stored.
         state: folded from the stored events.
         settings: deadlines of the job.
+        times: from which the deadlines count.
         released: called with transcript digest and release, outside the coordinator's task.
         aborted: called with the state of an aborted round.
         broken: called when our own code failed.
@@ -62,6 +64,7 @@ class LiveRound:
         query: Query,
         state: machine.AggregatorRound,
         settings: RoundSettings,
+        times: RoundTimes,
         *,
         released: Callable[[bytes, Release], Awaitable[None]],
         aborted: Callable[[machine.AggregatorRound], Awaitable[None]],
@@ -71,6 +74,7 @@ class LiveRound:
         self.query = query
         self._context = context
         self._settings = settings
+        self._times = times
         self._released = released
         self._aborted = aborted
         self._broken = broken
@@ -173,14 +177,19 @@ class LiveRound:
             case effects.EndJob():
                 self._context.post(bind(self._aborted, self.state))
             case effects.Timer(event):
-                seconds = {
-                    events.DeadlinePassed: self._settings.deadline_s,
-                    events.PatiencePassed: self._settings.patience_s,
-                    events.RoundTimedOut: self._settings.timeout_s,
-                }[type(event)]
                 loop = asyncio.get_running_loop()
-                return loop.call_later(seconds, self._context.post, bind(self.take, event))
+                return loop.call_later(self._remaining_s(event), self._context.post, bind(self.take, event))
         return None
+
+    def _remaining_s(self, event: events.Event) -> float:
+        """How long to wait for a timer's event: from the beginning of what it ends, also after a restart."""
+        now, times, settings = self._context.clock.now(), self._times, self._settings
+        if isinstance(event, events.PatiencePassed):
+            # Of a transcript that was fixed in this process, now.
+            times.fixed_at = times.fixed_at or now
+            return remaining_s(settings.patience_s, times.fixed_at, now)
+        seconds = settings.deadline_s if isinstance(event, events.DeadlinePassed) else settings.timeout_s
+        return remaining_s(seconds, times.started_at, now)
 
     def _spawn(self, work: Awaitable[None]) -> Running:
         return self._context.tasks.spawn(self._supervised(work))

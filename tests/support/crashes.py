@@ -21,7 +21,19 @@ T = TypeVar("T")
 
 READS = frozenset(
     {
-        *("job", "jobs", "job_events", "round", "round_events", "ended_at", "latest_state", "transcripts", "model"),
+        *(
+            "job",
+            "jobs",
+            "job_events",
+            "round",
+            "round_events",
+            "ended_at",
+            "round_event_times",
+            "model_stored_at",
+            "latest_state",
+            "transcripts",
+            "model",
+        ),
         *("models", "jobs_of", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
         *("padded_digest", "padded_size", "size"),
         *("ruling", "held_jobs", "datasets"),

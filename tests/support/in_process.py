@@ -182,6 +182,7 @@ class InProcessFederation:
         folder: everything on disk lies here.
         datasets: each party's file; a party without one has no data set bound.
         instead_of_aggregator: takes the place of the aggregator's coordinator.
+        aggregator_clock: read whenever the aggregator is started.
         policies: of parties that do not have ``policy``; may be changed at any time, as a steward edits the file.
         clock: of the parties.
         shares: key shares of parties that do not use their own.
@@ -203,6 +204,7 @@ class InProcessFederation:
     set_aside: Decimal = Decimal(0)
     clock: Clock = field(default_factory=SystemClock)
     instead_of_aggregator: AggregatorCoordinator | None = None
+    aggregator_clock: Clock = field(default_factory=SystemClock)
     intercept: Intercept = field(default=lambda party_id, message: message)
     absent: tuple[PartyId, ...] = ()
     party_crashes: dict[PartyId, Crash] = field(default_factory=dict)
@@ -254,7 +256,7 @@ class InProcessFederation:
                 signing_key=self.federation.aggregator_key,
                 store=AggregatorStore(engine),
                 spool=Spool(self.folder / "spool"),
-                clock=SystemClock(),
+                clock=self.aggregator_clock,
                 random=OsRandom(),
                 writer=self._pool(AGGREGATOR, 1),
                 workers=self._pool(AGGREGATOR, 2),

@@ -49,10 +49,11 @@ class StoredJob:
 
 @dataclass(frozen=True, slots=True)
 class StoredRound:
-    """A round as it was started: the query's bytes, and the algorithm's state that it asks from."""
+    """A round as it was started: the query's bytes, the algorithm's state that it asks from, and when."""
 
     query: bytes
     state: bytes
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ class AggregatorStore:
         """Return what a round was started with; ``None`` if it was not."""
         with transaction(self._engine) as connection:
             started = self._round(connection, job_id, number)
-        return None if started is None else StoredRound(started.query, started.state)
+        return None if started is None else StoredRound(started.query, started.state, started.started_at)
 
     def append_round_event(self, job_id: JobId, number: int, event: round_events.Event, at: datetime) -> None:
         """Record that an event changed a round; raises ``StateError`` if the round was not started."""
@@ -152,6 +153,12 @@ class AggregatorStore:
         return tuple(
             _ROUND_EVENTS.decode(row.kind, row.document) for row in self._rows(query.order_by(events.sequence))
         )
+
+    def round_event_times(self, job_id: JobId, number: int) -> tuple[datetime, ...]:
+        """Return when each of ``round_events`` happened, in order."""
+        events = ROUND_EVENTS.c
+        query = select(events.at).where(events.job_id == job_id, events.number == number).order_by(events.sequence)
+        return tuple(row.at for row in self._rows(query))
 
     def finish_round(
         self,
@@ -227,6 +234,11 @@ class AggregatorStore:
         """Return a job's model."""
         model: bytes | None = self._value(select(MODELS.c.model).where(MODELS.c.job_id == job_id))
         return model
+
+    def model_stored_at(self, job_id: JobId) -> datetime | None:
+        """Return when a job's model was finished; ``None`` before."""
+        stored_at: datetime | None = self._value(select(MODELS.c.stored_at).where(MODELS.c.job_id == job_id))
+        return stored_at
 
     def models(self) -> tuple[StoredModel, ...]:
         """Return all models in the order in which their jobs were submitted."""

@@ -123,7 +123,7 @@ def test_start_round_again_changes_nothing(store):
     submit(store)
     store.start_round("job-1", 1, b"query", b"state", AT)
     store.start_round("job-1", 1, b"query", b"state", LATER)
-    assert store.round("job-1", 1) == StoredRound(b"query", b"state")
+    assert store.round("job-1", 1) == StoredRound(b"query", b"state", AT)
     assert store.round("job-1", 2) is None
 
 
@@ -133,7 +133,7 @@ def test_start_round_with_another_query_or_state_raises_and_keeps_the_first(stor
     store.start_round("job-1", 1, b"query", b"state", AT)
     with pytest.raises(StateError, match="round 1 of job job-1 was started with another query"):
         store.start_round("job-1", 1, query, state, LATER)
-    assert store.round("job-1", 1) == StoredRound(b"query", b"state")
+    assert store.round("job-1", 1) == StoredRound(b"query", b"state", AT)
 
 
 def test_start_round_of_unknown_job_raises(store):
@@ -146,10 +146,13 @@ def test_round_events_come_in_order_each_for_its_round(store):
     for number in (1, 2):
         store.start_round("job-1", number, b"query", b"state", AT)
     first = [ContributionReceived("beta"), ContributionRejected("beta", "invalid-proof"), DeadlinePassed()]
-    for event in first:
-        store.append_round_event("job-1", 1, event, AT)
+    times = [AT, AT, LATER]
+    for event, at in zip(first, times, strict=True):
+        store.append_round_event("job-1", 1, event, at)
     store.append_round_event("job-1", 2, ContributionReceived("alpha"), AT)
     assert store.round_events("job-1", 1) == tuple(first)
+    assert store.round_event_times("job-1", 1) == tuple(times)
+    assert store.round_event_times("job-1", 3) == ()
     assert store.round_events("job-1", 2) == (ContributionReceived("alpha"),)
 
 
