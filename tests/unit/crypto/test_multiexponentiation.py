@@ -3,7 +3,9 @@
 from math import prod
 
 import pytest
+from gmpy2 import mpz
 
+from coterie_common.crypto import multiexponentiation
 from coterie_common.crypto.multiexponentiation import product_of_powers
 from tests.support.dealings import load_dealing
 from tests.support.seeded_random import SeededRandom
@@ -20,6 +22,16 @@ def test_product_of_powers_equals_single_powers(count, bits):
     result = product_of_powers(bases, exponents, modulus)
     assert result == expected
     assert type(result) is int
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_both_methods_of_every_size_equal_single_powers(size):
+    modulus = load_dealing().key.public_key.ciphertext_modulus
+    random = SeededRandom(size)
+    pairs = [(mpz(random.randbelow(modulus)), random.randbits(bits)) for bits in (0, 1, 64, 100, 128, 128, 128, 128, 9)]
+    expected = prod(pow(base, exponent, modulus) for base, exponent in pairs) % modulus
+    assert multiexponentiation._by_subsets(pairs, 128, mpz(modulus), size) == expected
+    assert multiexponentiation._by_buckets(pairs, 128, mpz(modulus), size) == expected
 
 
 def test_product_of_powers_of_short_and_long_exponents_equals_single_powers():
