@@ -74,6 +74,10 @@ class ConnectionHandler(Protocol):
         """The aggregator said something; an error of the peer or a refusal becomes a ``Rejection``."""
         ...
 
+    async def rejected(self, error: CoterieError) -> None:
+        """The aggregator said something that is no message, or out of place; called before it is told so."""
+        ...
+
     async def disconnected(self) -> None:
         """The stream has ended; called also when ``connected`` failed."""
         ...
@@ -236,6 +240,8 @@ class Connection:
             await self._handler.message(message)
         except (PeerError, RefusedError, TransientError) as error:
             _log.warning("message rejected", code=error.code, detail=error.message)
+            if message is None or isinstance(message, Welcome):
+                await self._handler.rejected(error)
             if not isinstance(message, Rejection):
                 await outbox.send(rejection_of(error, message))
 

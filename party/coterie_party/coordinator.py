@@ -109,6 +109,10 @@ class Coordinator:
         # The aggregator asks again on the next one.
         self._waiting.forget_queries()
 
+    async def rejected(self, error: CoterieError) -> None:
+        """Record that the aggregator said something that never got as far as ``message``."""
+        await record_refusal(self._context, error, None)
+
     async def message(self, message: AggregatorMessage) -> None:
         """Handle one message.
 

@@ -121,6 +121,9 @@ def test_bad_messages_after_welcome_are_rejected_and_the_stream_goes_on(federati
             federation, hello_again, b"garbage", hello_again, aggregator_message_to_wire(JOB_END)
         ) as (service, party):
             assert await party.handler.events.next() == ("connected",)
+            # The handler hears of them too, for the party's record.
+            assert await party.handler.events.next() == ("rejected", "malformed-message")
+            assert await party.handler.events.next() == ("rejected", "unexpected-message")
             assert await party.handler.events.next() == ("message", JOB_END)
             rejections = [await service.heard.get() for _ in range(2)]
             assert all(isinstance(rejection, Rejection) for rejection in rejections)

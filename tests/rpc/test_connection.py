@@ -38,6 +38,9 @@ class RecordingHandler:
         if self.failure is not None:
             raise self.failure
 
+    async def rejected(self, error):
+        self.events.put("rejected", error.code)
+
     async def disconnected(self):
         self.events.put("disconnected")
 

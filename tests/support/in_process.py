@@ -148,6 +148,8 @@ class _Link:
             await self._party.message(message)
         except (PeerError, RefusedError, TransientError) as error:
             self._federation.note_error(self._party_id, error)
+            if message is None:
+                await self._party.rejected(error)
             if not isinstance(message, Rejection):
                 await self.say(rejection_of(error, message))
 

@@ -86,9 +86,8 @@ class _RefusalLimit:
         pace, now = timedelta(seconds=AUDIT_REFUSAL_SECONDS), self._clock.now()
         if now < self._refilled:  # the clock was set back
             self._refilled = now
-        more = min((now - self._refilled) // pace, AUDIT_REFUSALS_LISTED - self._left)
-        if more:
-            self._left += more
+        if more := (now - self._refilled) // pace:
+            self._left = min(self._left + more, AUDIT_REFUSALS_LISTED)
             self._refilled = now
 
 
