@@ -15,6 +15,7 @@ import pytest
 
 from coterie_common import document
 from coterie_common.identifiers import JobId
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     Contribution,
@@ -106,6 +107,29 @@ async def test_proposal_that_does_not_hold_together_is_refused_with_its_code(tmp
         fresh = await attacker.tell(attacker.proposal(job_id=JobId("job-2")))
         assert isinstance(fresh, JobReply)
         assert fresh.decision is Decision.ACCEPTED
+
+
+@asynchronous
+async def test_job_whose_sum_could_overflow_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    # Wrapped around, sums of other replies would be opened than those that were given.
+    columns = [{"name": f"c{number}", "lower": 0, "upper": 1, "bins": 1000} for number in range(40)]
+    spec = JobSpec.from_table(
+        {
+            "name": "wide",
+            "algorithm": "statistics",
+            "dataset": "play",
+            "config": {"histograms": [column["name"] for column in columns]},
+            "schema": {"max_records": 10**9, "columns": columns},
+            "privacy": {"epsilon": "1", "delta": "0.00001"},
+        }
+    )
+    async with attacking(tmp_path) as attacker:
+        wide = MaliciousAggregator(attacker.federation, attacker.running, spec, VICTIM)
+        reply = await wide.tell(wide.proposal())
+        assert isinstance(reply, JobReply)
+        assert (reply.decision, reply.code) == (Decision.REFUSED, "capacity-exceeded")
+        assert "do not fit 32 bits" in reply.detail
+        assert attacker.running.party_store(VICTIM).ledger("play") == ()
 
 
 # What is refused as it is, in whichever phase: (code, message).

@@ -218,6 +218,25 @@ def test_reply_that_omits_its_padded_part_is_refused_by_more_than_one_check(is_n
     assert attempt.harm()
 
 
+def test_key_part_that_is_no_key_of_a_pad_passes_every_check_and_ends_the_round() -> None:
+    # That it is in range no proof shows. Nobody knows whose it was: its sum with the others' is what is opened.
+    fields = FEDERATION.fields(terms=PADDED_TERMS)
+    honest = PADDED.seal(DATA, fields.session_id, HONEST, FEDERATION.random)
+    sealed = PADDED.seal(DATA, fields.session_id, CULPRIT, FEDERATION.random)
+    plaintexts = list(decrypted(FEDERATION, PADDED.check_ciphertexts(sealed.key_part)))
+    plaintexts[0] += 1 << 9
+    key_part = proven_key_part(FEDERATION, fields.session_id, CULPRIT, tuple(plaintexts), sealed.padded_digest)
+    contribution = FEDERATION.signed(CULPRIT, fields.session_id, key_part, sealed.padded)
+    Reply(FEDERATION.reply(contribution, fields.session_id), fields, PADDED, lambda: True, sealed.padded).verify()
+    padded_sum = PADDED.new_padded_sum(fields.session_id)
+    padded_sum.add(honest.padded)
+    padded_sum.add(sealed.padded)
+    total = PADDED.add([PADDED.check_ciphertexts(part) for part in (honest.key_part, key_part)])
+    with pytest.raises(CoterieError) as ended:
+        PADDED.open(decrypted(FEDERATION, total), 2, padded_sum)
+    assert (ended.value.code, ended.value.culprits) == ("invalid-pad-key", ())
+
+
 # Partial decryptions.
 
 FIELDS = FEDERATION.fields()
