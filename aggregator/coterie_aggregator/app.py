@@ -88,7 +88,7 @@ async def _serve(
         str(membership.config.listen),
         membership.tls,
         FederationService(roster, coordinator, random),
-        OperatorService(roster.federation, coordinator, random),
+        OperatorService(roster.federation, coordinator, random, frozenset(membership.config.denied)),
     )
     log.info(
         "serving",

@@ -42,9 +42,7 @@ async def test_logistic_regression_learns_and_everybody_gets_the_same_model(tmp_
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     policy = generous_policy(algorithms=LINEAR)
-    async with InProcessFederation(
-        federation, tmp_path, datasets, policy=policy, set_aside=Decimal("0.2")
-    ) as running:
+    async with InProcessFederation(federation, tmp_path, datasets, policy=policy, set_aside=Decimal("0.2")) as running:
         job_id = await running.submit(logistic_spec())
         status = await running.result(job_id)
         assert (status.state, status.reason) == (JobState.COMPLETED, "")

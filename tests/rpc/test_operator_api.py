@@ -43,7 +43,7 @@ CALLS = {
 }
 
 
-def with_client(federation, use, *, tls=None, prepare=None):
+def with_client(federation, use, *, tls=None, prepare=None, denied=()):
     """Run ``use(client)`` in a thread against a real server; return its result and the recording desk."""
 
     async def scenario():
@@ -55,7 +55,7 @@ def with_client(federation, use, *, tls=None, prepare=None):
             with Client(f"localhost:{port}", tls or federation.operator) as client:
                 return use(client)
 
-        async with aggregator.running() as server:
+        async with aggregator.running(denied=denied) as server:
             return await asyncio.to_thread(talk, server.port), aggregator.operator_desk
 
     return asyncio.run(scenario())
@@ -102,6 +102,17 @@ def test_call_is_allowed_by_role_only(federation, role, name):
 
     _, desk = with_client(federation, use, tls=tls)
     assert bool(desk.calls) == allowed
+
+
+def test_person_who_is_denied_gets_nothing_and_another_with_the_same_id_in_another_role_does(federation):
+    def use(client):
+        for call in CALLS.values():
+            with pytest.raises(PermissionDenied, match="denied by the aggregator's configuration"):
+                call(client)
+
+    _, desk = with_client(federation, use, denied=("operator/olga",))
+    assert desk.calls == []
+    assert with_client(federation, CALLS["ListJobs"], denied=("scientist/olga",))[1].calls == [("jobs",)]
 
 
 @pytest.mark.parametrize(

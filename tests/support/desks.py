@@ -181,13 +181,13 @@ class Aggregator:
         self.desk = RecordingFederationDesk()
         self.operator_desk = RecordingOperatorDesk()
 
-    async def start(self, *, port: int = 0, tls: Any = None) -> AggregatorServer:
+    async def start(self, *, port: int = 0, tls: Any = None, denied: tuple[str, ...] = ()) -> AggregatorServer:
         roster = self.federation.roster
         return await start_server(
             f"127.0.0.1:{port}",
             tls or self.federation.aggregator,
             FederationService(roster, self.desk, OsRandom()),
-            OperatorService(roster.federation, self.operator_desk, OsRandom()),
+            OperatorService(roster.federation, self.operator_desk, OsRandom(), frozenset(denied)),
         )
 
     @asynccontextmanager

@@ -81,10 +81,18 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         federation: whose operators and scientists are served.
         desk: who answers.
         random: for incident ids.
+        denied: who is not served, certificate or not, as ``ROLE/ID``.
     """
 
-    def __init__(self, federation: FederationName, desk: OperatorDesk, random: RandomSource) -> None:
+    def __init__(
+        self,
+        federation: FederationName,
+        desk: OperatorDesk,
+        random: RandomSource,
+        denied: frozenset[str] = frozenset(),
+    ) -> None:
         self._federation = federation
+        self._denied = denied
         self._desk = desk
         self._random = random
 
@@ -144,6 +152,9 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         identity, _ = peer_of(context)
         if identity.federation != self._federation:
             raise IdentityMismatch(f"this is the federation {self._federation}, not {identity.federation}")
+        if f"{identity.role.value}/{identity.id}" in self._denied:
+            _log.warning("denied", call=call, by=identity.uri)
+            raise PermissionDenied(f"{identity.role.value} {identity.id} is denied by the aggregator's configuration")
         if identity.role not in ALLOWED[call]:
             raise PermissionDenied(f"{identity.role.value} {identity.id} may not use {call}")
         return identity
