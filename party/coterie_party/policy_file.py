@@ -75,12 +75,3 @@ class PolicyFile:
         except ConfigurationError:
             # Missing, say while an editor replaces it: ``load_policy`` says so in words.
             return None
-
-
-def trouble_with(path: Path) -> str:
-    """Return why a policy file cannot be used as it is now, for commands that show it; empty if it can."""
-    try:
-        load_policy(path)
-    except ConfigurationError as error:
-        return f"{error}; a daemon that runs goes on with the policy before"
-    return ""

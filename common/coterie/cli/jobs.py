@@ -49,8 +49,8 @@ def list_(
     aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """List all jobs, oldest first."""
-    from coterie.cli.listing import moment, print_json, print_table
     from coterie.progress_view import state_line
+    from coterie_common.listing import moment, print_json, print_table
 
     with open_client(aggregator, credential) as client:
         statuses = client.jobs()

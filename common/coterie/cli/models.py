@@ -19,7 +19,7 @@ def list_(
     aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """List all finished models, oldest first."""
-    from coterie.cli.listing import moment, print_json, print_table
+    from coterie_common.listing import moment, print_json, print_table
 
     with open_client(aggregator, credential) as client:
         infos = client.models()

@@ -39,7 +39,6 @@ def simulate(
     """
     from fractions import Fraction
 
-    from coterie.cli.listing import print_table
     from coterie.simulation.comparison import Contest, Division
     from coterie.simulation.job import with_privacy
     from coterie.simulation.scores import mean_of, stddev_of
@@ -47,6 +46,7 @@ def simulate(
     from coterie_common.learning.agreement import plan_job
     from coterie_common.learning.algorithm import Classifier
     from coterie_common.learning.dataset_file import load_dataset
+    from coterie_common.listing import print_table
     from coterie_common.protocol.job_spec import JobSpec
     from coterie_common.protocol.parameters import choose_parameters
 

@@ -8,11 +8,17 @@ from coterie_common.console import Program
 from coterie_party.cli import audit, keys
 from coterie_party.cli.health import health
 from coterie_party.cli.init import init
+from coterie_party.cli.jobs import approve, jobs, refuse
+from coterie_party.cli.ledger import ledger
 from coterie_party.cli.run import run
 
 main = Program("coterie-party", "Take part in a federation: make own keys, import the bundle, run the party.")
 main.app.command("init")(init)
 main.app.command("run")(run)
 main.app.command("health")(health)
+main.app.command("jobs")(jobs)
+main.app.command("approve")(approve)
+main.app.command("refuse")(refuse)
+main.app.command("ledger")(ledger)
 main.app.add_typer(keys.app, name="keys")
 main.app.add_typer(audit.app, name="audit")

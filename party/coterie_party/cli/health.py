@@ -8,13 +8,18 @@ from pathlib import Path
 
 import typer
 
+from coterie_party.cli.desk import read_policy
 from coterie_party.cli.options import PartyFolder
 
 
 def health(home: PartyFolder = Path("party")) -> None:
-    """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is."""
+    """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is.
+
+    A policy that cannot be used is a warning: the daemon goes on with the one before.
+    """
     from coterie_common.clock import SystemClock
     from coterie_common.heartbeat import check_heartbeat
 
     check_heartbeat(home, "coterie-party", now=SystemClock().now())
+    read_policy(home)
     typer.echo("connected to the aggregator")

@@ -16,3 +16,4 @@ PasswordFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(help="File whose one line is the password; else as configured, else asked for at the terminal."),
 ]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What the steward's commands read, also while the daemon runs: its store, and the policy as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from coterie_party.policy import Policy
+    from coterie_party.store import PartyStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """A steward's view of a party.
+
+    Attributes:
+        store: what the party decided and spent.
+        policy: that of the file; ``None`` if it cannot be used, which was said then.
+        now: the time of the command.
+    """
+
+    store: PartyStore
+    policy: Policy | None
+    now: datetime
+
+
+@contextmanager
+def open_desk(home: Path) -> Iterator[Desk]:
+    """Open a party's folder for a command.
+
+    Raises:
+        WrongOrderError: the folder was not made, or no daemon ever ran on it.
+        StorageError: the store cannot be read.
+    """
+    from coterie_common.clock import SystemClock
+    from coterie_common.database import open_database
+    from coterie_common.errors import WrongOrderError
+    from coterie_party.home import PartyHome
+    from coterie_party.store import MIGRATIONS, PartyStore
+
+    config, path = PartyHome(home).config(), home / "store" / "party.db"
+    if not path.is_file():
+        raise WrongOrderError(f"no daemon ran on {home} yet: nothing was asked, and nothing spent")
+    policy = read_policy(home)
+    engine = open_database(f"sqlite:///{path}", MIGRATIONS)
+    try:
+        yield Desk(store=PartyStore(engine, config.founder), policy=policy, now=SystemClock().now())
+    finally:
+        engine.dispose()
+
+
+def read_policy(home: Path) -> Policy | None:
+    """Read the policy; where it cannot be used, say so on standard error and return ``None``."""
+    from coterie_common.errors import ConfigurationError
+    from coterie_party.policy import POLICY_FILE_NAME, load_policy
+
+    try:
+        return load_policy(home / POLICY_FILE_NAME)
+    except ConfigurationError as error:
+        typer.echo(f"warning: {error}; a daemon that runs goes on with the policy before", err=True)
+        return None

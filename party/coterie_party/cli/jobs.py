@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie-party jobs``, ``approve`` and ``refuse``: what is asked of this party, and the steward's word on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coterie_party.cli.desk import Desk, open_desk
+from coterie_party.cli.options import AsJson, PartyFolder
+
+if TYPE_CHECKING:
+    from coterie_party.job_report import JobReport
+    from coterie_party.store import PartyJob
+
+_Job = Annotated[str, typer.Argument(metavar="JOB", help="The job, as 'coterie-party jobs' shows it.")]
+
+
+def jobs(
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="Show this job in full.")] = None,
+    home: PartyFolder = Path("party"),
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs that were proposed to this party, oldest first, in plain words; or show one in full."""
+    import json
+
+    from coterie_common.errors import NotFound
+    from coterie_common.identifiers import parse_job_id
+    from coterie_common.listing import moment, print_table
+
+    with open_desk(home) as desk:
+        if job is None:
+            reports = [_describe(desk, known) for known in desk.store.jobs()]
+        else:
+            found = desk.store.job(parse_job_id(job))
+            if found is None:
+                raise NotFound(f"no job {job} was proposed to this party")
+            reports = [_describe(desk, found)]
+    if as_json:
+        return typer.echo(json.dumps([report.to_document() for report in reports], ensure_ascii=False))
+    if job is not None:
+        width = max(len(name) for name, _ in reports[0].lines())
+        for name, value in reports[0].lines():
+            typer.echo(f"{name:<{width}}  {value}")
+        return None
+    rows = [
+        (
+            report.job.job_id,
+            report.asks,
+            "-" if report.terms is None else str(len(report.terms.rounds)),
+            report.privacy,
+            moment(report.job.proposed_at),
+            report.state,
+            report.would_leave,
+            report.reason,
+        )
+        for report in reports
+    ]
+    columns = ("job", "asks", "rounds", "privacy", "proposed", "state", "would leave", "because")
+    print_table(columns, rows, empty="No job was proposed to this party yet.")
+    if any(report.state == "held" for report in reports):
+        typer.echo("Held jobs wait for 'coterie-party approve JOB' or 'coterie-party refuse JOB'.")
+    return None
+
+
+def approve(job: _Job, home: PartyFolder = Path("party")) -> None:
+    """Let a held job start: policy and budget are checked again, and the aggregator is told."""
+    known = _rule(home, job, is_approved=True)
+    typer.echo(f"{known.job_id} is approved. {_WHAT_FOLLOWS}")
+
+
+def refuse(
+    job: _Job,
+    reason: Annotated[str, typer.Option(help="Why, in words that the aggregator and the job's owner will see.")] = "",
+    home: PartyFolder = Path("party"),
+) -> None:
+    """Refuse a held job, or withdraw from one that runs: nothing more is answered, what was answered stays spent."""
+    from coterie_common.protocol.messages import Decision
+
+    known = _rule(home, job, is_approved=False, reason=reason)
+    if known.decision is Decision.ACCEPTED:
+        typer.echo(f"{known.job_id} gets no further answers. What was answered stays spent.")
+    else:
+        typer.echo(f"{known.job_id} is refused. {_WHAT_FOLLOWS}")
+
+
+_WHAT_FOLLOWS = "A daemon that runs notices within seconds; else it does when it starts. See 'coterie-party jobs'."
+
+
+def _rule(home: Path, job: str, *, is_approved: bool, reason: str = "") -> PartyJob:
+    from coterie_common.identifiers import parse_job_id
+    from coterie_common.protocol.reason import one_line
+
+    job_id = parse_job_id(job)
+    with open_desk(home) as desk:
+        return desk.store.rule(job_id, is_approved=is_approved, reason=one_line(reason), now=desk.now)
+
+
+def _describe(desk: Desk, job: PartyJob) -> JobReport:
+    from coterie_party.job_report import describe
+
+    entries = desk.store.ledger(job.dataset) if job.dataset else ()
+    return describe(job, desk.store.ruling(job.job_id), entries, desk.policy, desk.now)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What the steward is told of the ledger, and whether an auditor who has the export alone agrees."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from xml.etree import ElementTree
+
+import pytest
+
+from coterie_common.privacy.cost import cost
+from coterie_common.privacy.event import CountEvent, VectorEvent
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_party.ledger_plot import draw
+from coterie_party.ledger_report import limit_use, report
+from coterie_party.store import LedgerEntry, ReservationStatus
+from tests.support.policies import policy_of
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+RESERVED, COMMITTED, RELEASED = ReservationStatus
+HELD_AND_SPENT = frozenset({"reserved", "committed"})
+POLICY = policy_of("[[periods]]\ndays = 30\nepsilon = 8\ndelta = 1e-5")
+
+
+def noise(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, **size):
+    return NoiseTerms(mechanism=mechanism, placement=placement, shares=3, **size)
+
+
+COUNTS = CountEvent(l0=8, linf=3, scale_bits=2, noise=noise(variance=Fraction(60_000)))
+LAPLACE = CountEvent(l0=2, linf=1, scale_bits=0, noise=noise(Mechanism.DISCRETE_LAPLACE, ratio=Fraction(1, 80)))
+SAMPLED = VectorEvent(
+    length=1000,
+    squared_sensitivity=1 << 16,
+    noise=noise(variance=Fraction(1 << 17)),
+    unit=Unit.RECORD,
+    sampling_rate=Fraction(1, 30),
+)
+WHOLE = replace(SAMPLED, sampling_rate=None, noise=noise(variance=Fraction(1 << 21)))
+EXACT = replace(COUNTS, noise=noise(placement=Placement.NONE))
+WHOLE_PARTY = replace(WHOLE, unit=Unit.PARTY)
+
+
+def line(event, status, *, job="job-1", number=1, days_ago=1.0):
+    return LedgerEntry(
+        founder="founder",
+        job_id=job,
+        round_number=number,
+        cost=cost([event]).to_document(),
+        status=status,
+        event=event.to_document(),
+        reserved_at=NOW - timedelta(days=400),
+        settled_at=None if status is RESERVED else NOW - timedelta(days=days_ago),
+    )
+
+
+LINES = (
+    *(line(COUNTS, COMMITTED, number=number, days_ago=40) for number in (1, 2, 3)),
+    line(COUNTS, RELEASED, number=4),
+    *(line(SAMPLED, COMMITTED, job="job-2", number=number) for number in range(1, 41)),
+    *(line(SAMPLED, RESERVED, job="job-2", number=number) for number in range(41, 61)),
+    line(WHOLE, COMMITTED, job="job-3"),
+    line(LAPLACE, RESERVED, job="job-4"),
+)
+
+
+def only(entries, policy=POLICY):
+    (found,) = report("nursery", entries, policy, NOW)
+    return found
+
+
+def exported(entries, policy=POLICY):
+    """The report as a file has it."""
+    return json.loads(json.dumps(only(entries, policy).to_document(), allow_nan=False))
+
+
+@pytest.mark.slow  # imports dp-accounting
+def test_auditor_with_the_export_alone_comes_to_the_same_epsilon():
+    from tests.support.ledger_auditor import recomputed_epsilon
+
+    ledger = exported(LINES)
+    assert ledger["delta"] == "0.0001"
+    lifetime = ledger["limits"][0]
+    theirs = recomputed_epsilon(ledger, HELD_AND_SPENT)
+    # Ours is rounded up, and pays for the sum of shares not being exactly a discrete Gaussian.
+    assert theirs <= lifetime["epsilon"] <= theirs * (1 + 1e-6)
+    for job in ledger["jobs"]:
+        theirs = recomputed_epsilon(ledger, HELD_AND_SPENT, job["job_id"])
+        assert theirs * (1 - 1e-9) <= job["epsilon"] <= theirs * (1 + 1e-6)
+    assert theirs > 0
+    # What was given back is no part of it, and what is reserved is.
+    assert recomputed_epsilon(ledger, frozenset({"committed"})) < lifetime["epsilon"] * 0.999
+    assert recomputed_epsilon(ledger, HELD_AND_SPENT | {"released"}) > lifetime["epsilon"] * 1.001
+
+
+@pytest.mark.slow  # imports dp-accounting
+def test_auditor_adds_up_the_recorded_divergences_themselves_to_the_same():
+    from dp_accounting.rdp import rdp_privacy_accountant
+
+    ledger = exported(LINES)
+    counted = [line for line in ledger["lines"] if line["status"] in HELD_AND_SPENT]
+    sums = [math.fsum(column) for column in zip(*(line["cost"]["divergences"] for line in counted), strict=True)]
+    epsilon, _ = rdp_privacy_accountant.compute_epsilon(ledger["orders"], sums, float(ledger["delta"]))
+    epsilon += math.fsum(line["cost"]["pure_epsilon"] for line in counted)
+    assert ledger["limits"][0]["epsilon"] == pytest.approx(epsilon, rel=1e-12)
+
+
+def test_report_says_what_is_spent_reserved_and_left_per_limit_and_per_job():
+    found = only(LINES)
+    assert (found.dataset, found.unit) == ("nursery", "record")
+    lifetime, period = found.limits
+    assert [limit.limit.days for limit in found.limits] == [None, 30]
+    assert 0 < lifetime.reserved < lifetime.spent < 1
+    assert lifetime.left == pytest.approx(1 - lifetime.spent - lifetime.reserved)
+    # The parts of the jobs are those of the whole.
+    assert sum(job.part for job in found.jobs) == pytest.approx(lifetime.spent + lifetime.reserved)
+    assert [(job.job_id, job.spent, job.reserved, job.given_back) for job in found.jobs] == [
+        ("job-1", 3, 0, 1),
+        ("job-2", 40, 20, 0),
+        ("job-3", 1, 0, 0),
+        ("job-4", 0, 1, 0),
+    ]
+    # job-1 was asked before the period.
+    without = only([entry for entry in LINES if entry.job_id != "job-1"]).limits[1]
+    assert (period.spent, period.reserved) == (without.spent, without.reserved)
+
+
+def test_report_of_what_was_given_back_only_is_all_left():
+    (use, _) = only([line(COUNTS, RELEASED)]).limits
+    assert (use.spent, use.reserved, use.left, use.epsilon) == (0, 0, 1, 0)
+
+
+def test_limit_use_with_another_job_agrees_with_the_decision():
+    (limit, *_) = POLICY.limits("nursery")
+    budget = Fraction(limit.budget.epsilon), Fraction(limit.budget.delta)
+    entries, total, fits = [], cost([WHOLE]), []
+    while not fits or fits[-1]:
+        use = limit_use(limit, entries, NOW, more=cost([WHOLE]))
+        fits.append(total.fits(*budget))
+        assert (use.spent + use.reserved <= 1) is fits[-1]
+        entries.append(line(WHOLE, RESERVED, job=f"job-{len(entries)}"))
+        total += cost([WHOLE])
+    assert len(fits) > 2
+
+
+def test_release_without_noise_leaves_nothing_and_is_no_number_in_json():
+    ledger = exported([line(EXACT, COMMITTED), line(COUNTS, COMMITTED, job="job-2")])
+    assert ledger["limits"][0]["spent"] is ledger["limits"][0]["epsilon"] is None
+    assert ledger["limits"][0]["left"] == 0
+    assert ledger["jobs"][0]["part"] is None
+    assert ledger["jobs"][1]["part"] < 1
+
+
+def test_units_of_privacy_never_add_up():
+    found = list(report("nursery", [line(COUNTS, COMMITTED), line(WHOLE_PARTY, COMMITTED)], POLICY, NOW))
+    assert [one.unit for one in found] == ["record", "party"]
+    assert all(len(one.entries) == 1 for one in found)
+
+
+def test_report_without_a_policy_states_epsilon_only():
+    found = only(LINES, policy=None)
+    assert found.limits == ()
+    assert {job.part for job in found.jobs} == {None}
+    assert found.jobs[0].epsilon > 0
+
+
+def test_drawing_shows_parts_in_proportion_and_is_well_formed():
+    hostile = [replace(entry, job_id='<b>&"') for entry in LINES[:3]]
+    found = only([*LINES, *hostile])
+    drawing = draw([found])
+    root = ElementTree.fromstring(drawing)  # noqa: S314  # our own output
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"nursery, per record", "all jobs", "any 30 days", '<b>&"', "job-2"} <= set(texts)
+    assert f"{100 * found.limits[0].left:.1f} % left" in texts
+    bars = [element for element in root.iter("{http://www.w3.org/2000/svg}rect") if element.get("class") != "all"]
+    frame = next(e for e in root.iter("{http://www.w3.org/2000/svg}rect") if e.get("class") == "all")
+    spent, reserved = bars[0], bars[1]
+    assert float(spent.get("width")) == pytest.approx(found.limits[0].spent * float(frame.get("width")), abs=0.1)
+    assert float(reserved.get("x")) == pytest.approx(float(spent.get("x")) + float(spent.get("width")), abs=0.1)
+    assert "prefers-color-scheme: dark" in drawing
+
+
+def test_drawing_of_an_overrun_limit_ends_at_the_limit():
+    root = ElementTree.fromstring(draw([only([line(EXACT, COMMITTED)])]))  # noqa: S314  # our own output
+    rects = list(root.iter("{http://www.w3.org/2000/svg}rect"))
+    right = max(float(rect.get("x")) + float(rect.get("width")) for rect in rects)
+    assert right == 620

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie-party jobs``, ``approve``, ``refuse`` and ``ledger`` on a folder whose daemon may run or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from coterie_common.database import open_database
+from coterie_common.files import make_private_folder
+from coterie_common.learning.agreement import plan_job, propose_terms
+from coterie_common.privacy.cost import cost
+from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.secret import Password
+from coterie_party.cli import main
+from coterie_party.home import PartyHome
+from coterie_party.policy import DEFAULT_POLICY_TOML
+from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Reservation
+from tests.support.federation import make_federation
+from tests.support.recorders import make_recorder
+from tests.support.seeded_random import SeededRandom
+from tests.support.small_jobs import statistics_spec, tree_spec
+
+FOUNDER = "uktb-chq6-2ywh-lz5u-6rkd-x3fa-p7mn-q4ve"
+
+
+@pytest.fixture
+def home(tmp_path):
+    root = tmp_path / "party"
+    folder = PartyHome(root)
+    folder.create("party-1", FOUNDER, None, password=Password("password"), random=SeededRandom("home"))
+    (root / "policy.toml").write_text(DEFAULT_POLICY_TOML.replace("automatic = true", "automatic = false"))
+    return root
+
+
+@pytest.fixture
+def store(home):
+    make_private_folder(home / "store")
+    engine = open_database(f"sqlite:///{home}/store/party.db", MIGRATIONS)
+    yield PartyStore(engine, FOUNDER, make_recorder(FOUNDER))
+    engine.dispose()
+
+
+@pytest.fixture
+def coterie_party(home, capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--home", str(home)])
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return run
+
+
+def propose(store, asked, decision, *, job_id, **changes):
+    """What the daemon stores of a proposal; returns what its rounds cost."""
+    federation = make_federation()
+    parameters = federation.parameters
+    terms = propose_terms(plan_job(asked), parameters, federation.dealing.key.public_key.plaintext_bits)
+    events = [round_terms.event for round_terms in terms.rounds]
+    job = PartyJob(
+        job_id=job_id,
+        spec=asked.to_bytes(),
+        terms=terms.to_bytes(),
+        spec_digest=asked.digest,
+        terms_digest=terms.digest,
+        decision=decision,
+        code="",
+        detail="",
+        dataset="play",
+        cost=cost(events).to_document(),
+    )
+    reservations = [
+        Reservation(number, cost([event]).to_document(), event.to_document()) for number, event in enumerate(events, 1)
+    ]
+    store.record_job(replace(job, **changes), reservations if decision is Decision.ACCEPTED else ())
+
+
+def test_commands_before_any_daemon_ran_say_so(coterie_party):
+    for command in ("jobs", "ledger"):
+        status, _, error = coterie_party(command)
+        assert status == 78
+        assert "nothing was asked, and nothing spent [wrong-order]" in error
+
+
+def test_jobs_and_ledger_of_a_party_that_was_never_asked(coterie_party, store):
+    assert coterie_party("jobs") == (0, "No job was proposed to this party yet.\n", "")
+    assert coterie_party("ledger") == (0, "Nothing is spent or reserved.\n", "")
+    assert coterie_party("ledger", "play") == (0, "Nothing is spent or reserved of play.\n", "")
+    assert json.loads(coterie_party("ledger", "--json")[1]) == []
+
+
+def test_jobs_lists_what_is_asked_in_plain_words(coterie_party, store):
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    propose(store, statistics_spec(), Decision.HELD, job_id="play-1", detail="it waits for its steward")
+    propose(
+        store, statistics_spec(), Decision.REFUSED, job_id="play-2", code="budget-exhausted", detail="asks too much"
+    )
+    status, printed, error = coterie_party("jobs")
+    assert (status, error) == (0, "")
+    tree, held, refused = printed.splitlines()[1:4]
+    assert all(
+        words in tree for words in ("tree-1", "decision_tree on play", "ε = 8, δ = 0.00001 per record", "accepted")
+    )
+    assert all(words in held for words in ("play-1", "statistics on play", "held", "it waits for its steward"))
+    assert "asks too much [budget-exhausted]" in refused
+    assert "coterie-party approve JOB" in printed
+
+
+def test_jobs_shows_one_in_full_with_what_it_would_leave(coterie_party, store):
+    propose(store, tree_spec(), Decision.HELD, job_id="tree-1", detail="it waits")
+    status, printed, _ = coterie_party("jobs", "tree-1")
+    assert status == 0
+    for words in (
+        "decision_tree on play",
+        "max_depth",
+        "outlook, wind, temperature, play",
+        "discrete-gaussian, distributed",
+        "sums of at most",
+        "a record changes",
+        "budget for all jobs",
+        "of 10 at δ = 0.0001",
+        "% would be left",
+        tree_spec().digest.hex(),
+    ):
+        assert words in printed
+    shown = json.loads(coterie_party("jobs", "tree-1", "--json")[1])[0]
+    assert shown["specification"] == json.loads(tree_spec().to_bytes())
+    assert len(shown["rounds"]) == 2
+    left = shown["budget"][0]["left"]
+    assert 0 < left < 1
+    # What it said would be left is what is left after it was accepted.
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    after = json.loads(coterie_party("ledger", "play", "--json")[1])[0]["limits"][0]
+    assert after["left"] == pytest.approx(left)
+    assert (after["spent"], after["reserved"] > 0) == (0, True)
+
+
+def test_jobs_of_an_unreadable_specification_is_shown_as_that(coterie_party, store):
+    propose(store, tree_spec(), Decision.REFUSED, job_id="tree-1", spec=b"{}", terms=b"[]", code="malformed-message")
+    assert "cannot be read" in coterie_party("jobs")[1]
+    assert "malformed-message" in coterie_party("jobs", "tree-1")[1]
+
+
+def test_jobs_and_ledger_with_a_policy_that_cannot_be_used_say_so_loudly(coterie_party, store, home):
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    (home / "policy.toml").write_text("automatik = true")
+    for command in ("jobs", "ledger"):
+        status, printed, error = coterie_party(command)
+        assert (status, "tree-1" in printed) == (0, True)
+        assert error.startswith("warning: ")
+        assert "automatik is not a known key" in error
+        assert "goes on with the policy before" in error
+
+
+def test_approve_and_refuse_note_the_stewards_word(coterie_party, store):
+    propose(store, tree_spec(), Decision.HELD, job_id="tree-1")
+    status, printed, _ = coterie_party("approve", "tree-1")
+    assert (status, "tree-1 is approved" in printed) == (0, True)
+    assert store.ruling("tree-1").is_approved
+    assert "held, approved" in coterie_party("jobs")[1]
+    status, printed, _ = coterie_party("refuse", "tree-1", "--reason", "not\nnow")
+    assert (status, "tree-1 is refused" in printed) == (0, True)
+    assert (store.ruling("tree-1").is_approved, store.ruling("tree-1").reason) == (False, "not now")
+
+
+def test_refuse_withdraws_from_an_accepted_job(coterie_party, store):
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    status, printed, _ = coterie_party("refuse", "tree-1")
+    assert (status, "gets no further answers" in printed) == (0, True)
+    assert "withdrawn" in coterie_party("jobs")[1]
+
+
+@pytest.mark.parametrize("command", ["approve", "refuse"])
+def test_rulings_on_what_is_decided_or_unknown_fail_with_a_code(coterie_party, store, command):
+    propose(store, tree_spec(), Decision.HELD, job_id="tree-1")
+    store.end_job("tree-1", JobOutcome.CANCELLED)
+    status, _, error = coterie_party(command, "tree-1")
+    assert (status, error) == (1, "error: job tree-1 is over: cancelled [already-decided]\n")
+    status, _, error = coterie_party(command, "other-1")
+    assert (status, error) == (1, "error: no job other-1 was proposed to this party [not-found]\n")
+    assert coterie_party("jobs", "other-1")[2].endswith("[not-found]\n")
+
+
+def test_ledger_as_table_json_and_drawing(coterie_party, store, home, tmp_path):
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    store.accept_query("tree-1", 1, b"s" * 32, ("party-1",))
+    store.end_job("tree-1", JobOutcome.COMPLETED)
+    propose(store, statistics_spec(), Decision.ACCEPTED, job_id="play-1")
+    drawing = tmp_path / "ledger.svg"
+    status, printed, error = coterie_party("ledger", "--plot", drawing)
+    assert (status, error) == (0, "")
+    assert "play, per record" in printed
+    assert drawing.read_text().startswith("<svg ")
+    (ledger,) = json.loads(coterie_party("ledger", "--json")[1])
+    assert [(line["job_id"], line["round"], line["status"]) for line in ledger["lines"]] == [
+        ("play-1", 1, "reserved"),
+        ("tree-1", 1, "committed"),
+        ("tree-1", 2, "released"),
+    ]
+    lifetime = ledger["limits"][0]
+    assert f"{100 * lifetime['left']:.1f} %" in printed
+    assert f"ε = {lifetime['limit_epsilon']} at δ = {lifetime['delta']}" in printed
+    assert Fraction(lifetime["delta"]) == Fraction(1, 10_000)
+    assert all(line["event"]["kind"] == "counts" for line in ledger["lines"])
