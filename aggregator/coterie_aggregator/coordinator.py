@@ -19,9 +19,11 @@ import structlog
 from coterie_aggregator import job as job_machine
 from coterie_aggregator.context import Context, Outbox
 from coterie_aggregator.live_job import LiveJob
-from coterie_aggregator.status import job_status, model_info
+from coterie_aggregator.live_round import LiveRound
+from coterie_aggregator.padded_upload import PaddedContent, receive_padded
+from coterie_aggregator.status import job_status, model_info, party_statuses
 from coterie_aggregator.store import StoredJob
-from coterie_aggregator.submission import Submission, load_submission, understand
+from coterie_aggregator.submission import Submission, load_submission, make_proposal, understand
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import (
     IdentityMismatch,
@@ -37,9 +39,9 @@ from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.messages import (
     EncryptedReply,
     Hello,
-    JobProposal,
     JobReply,
     ModelReceipt,
+    PaddedPart,
     PartialDecryption,
     PartyMessage,
     Rejection,
@@ -187,32 +189,50 @@ class Coordinator:
         Raises:
             PeerError: the party broke the protocol; the stream goes on.
         """
+        await self._from(party_id, bind(self._handle, party_id, message))
+
+    async def padded_part(self, party_id: PartyId, part: PaddedPart, content: PaddedContent) -> None:
+        """Take a padded part of an authenticated party's reply, if it is wanted; raises as ``party_message``."""
+        find = bind(self._round, part.job_id, part.round_number)
         try:
-            await self._in_order(bind(self._handle, party_id, message))
+            await receive_padded(party_id, part, content, find, bind(self._from, party_id))
+        except StorageError as error:
+            self._context.halt(error)
+            raise
+
+    async def _from(self, party_id: PartyId, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` on what a party sent in the coordinator's task; errors name the party if nobody else."""
+        try:
+            return await self._in_order(work)
         except PeerError as error:
-            if not error.culprits:
-                error.culprits = (party_id,)
+            error.culprits = error.culprits or (party_id,)
             raise
 
     async def _handle(self, party_id: PartyId, message: PartyMessage) -> None:
         match message:
             case Hello():
                 raise UnknownRound("a second hello on the same stream")
+            case PaddedPart():
+                raise UnknownRound("a padded part without its content")
             case JobReply():
                 await self._job(message.job_id, party_id, message.party_id).reply_received(message)
             case ModelReceipt():
                 await self._job(message.job_id, party_id, message.party_id).receipt_received(message)
             case EncryptedReply() | PartialDecryption():
-                live = self._jobs.get(message.job_id)
-                running = live.round if live else None
-                if running is None or running.query.fields.round_number != message.round_number:
-                    raise UnknownRound("no such round is running")
+                running = self._round(message.job_id, message.round_number)
                 if isinstance(message, EncryptedReply):
                     await running.reply_received(party_id, message)
                 else:
                     await running.partial_received(party_id, message)
             case Rejection():
                 await self._party_rejected(party_id, message)
+
+    def _round(self, job_id: JobId, number: int) -> LiveRound:
+        live = self._jobs.get(job_id)
+        running = live.round if live else None
+        if running is None or running.query.fields.round_number != number:
+            raise UnknownRound("no such round is running")
+        return running
 
     def _job(self, job_id: JobId, sender: PartyId, named: PartyId) -> LiveJob:
         if sender != named:
@@ -234,15 +254,7 @@ class Coordinator:
 
     async def parties(self) -> tuple[PartyStatus, ...]:
         """Return every party of the roster."""
-        return tuple(
-            PartyStatus(
-                party_id=member.party_id,
-                index=member.index,
-                connected=member.party_id in self._context.outboxes,
-                since=self._seen.get(member.party_id),
-            )
-            for member in self._context.roster.members
-        )
+        return party_statuses(self._context.roster, self._context.outboxes, self._seen)
 
     async def submit(self, spec: bytes, submitter: Identity) -> JobId:
         """Check a specification, price it, store it and propose it to all parties.
@@ -257,15 +269,7 @@ class Coordinator:
         terms = await self._context.compute(propose_terms, planned, parameters, key.plaintext_bits)
         check_capacity(terms, parameters.parties, key)
         job_id = parse_job_id(f"{planned.spec.name}-{self._context.random.token_bytes(4).hex()}")
-        roster_digest, terms_bytes = self._context.roster.digest(), terms.to_bytes()
-        label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms_bytes)
-        proposal = JobProposal(
-            job_id=job_id,
-            roster_digest=roster_digest,
-            spec=spec,
-            terms=terms_bytes,
-            signature=self._context.signing_key.sign(label, *items),
-        )
+        proposal = make_proposal(job_id, self._context.roster, spec, terms, self._context.signing_key)
         stored = StoredJob(
             job_id=job_id,
             proposal=aggregator_message_to_wire(proposal),

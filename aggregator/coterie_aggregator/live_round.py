@@ -28,12 +28,13 @@ from coterie_common.errors import (
     PeerError,
     StaleRound,
     StorageError,
+    UnexpectedMessage,
 )
+from coterie_common.files import FileDraft
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
-from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, Query
-from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query
 from coterie_common.protocol.terms import SealingKind
 from coterie_common.wire.federation import party_message_from_wire, party_message_to_wire
 
@@ -122,12 +123,7 @@ class LiveRound:
         """
         if reply.contribution.party_id != party_id:
             raise IdentityMismatch("the reply names another party than the one that sent it", culprits=(party_id,))
-        if party_id not in self.query.fields.cohort:
-            raise NotInCohort("the sender of the reply was not asked", culprits=(party_id,))
-        if reply.session_id != self.query.fields.session_id:
-            raise ParameterMismatch("the reply answers another query", culprits=(party_id,))
-        if self._is_stopped:
-            raise StaleRound("the round is over", culprits=())
+        self._check_wanted(party_id, reply.session_id)
         data = party_message_to_wire(reply)
         if party_id in self.state.contributions:
             if (
@@ -136,10 +132,33 @@ class LiveRound:
             ):
                 raise Equivocation("a second, different reply in the same round", culprits=(party_id,))
             return
-        if self.state.phase is not machine.Phase.COLLECTING:
-            raise StaleRound("the sum of this round is already fixed", culprits=())
+        self._check_collecting()
         await self._context.write(self._context.spool.put_contribution, self._job_id, self._number, party_id, data)
         await self.take(events.ContributionReceived(party_id))
+
+    async def padded_begins(self, party_id: PartyId, part: PaddedPart, digest: bytes) -> FileDraft | None:
+        """Return where a padded part that is coming is to be written; ``None``: it came before, and is not needed.
+
+        Raises:
+            PeerError: it is not wanted: for another query, of another length, too late, or not what came before.
+        """
+        self._check_wanted(party_id, part.session_id)
+        known = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
+        if known.size:
+            if known.digest != digest:
+                raise Equivocation("a second, different padded part in the same round", culprits=(party_id,))
+            return None
+        if party_id in self.state.contributions:
+            raise UnexpectedMessage("a padded part comes before the reply that names it", culprits=(party_id,))
+        self._check_collecting()
+        self._arithmetic.check_padded(part.size)
+        return await self._context.write(self._context.spool.begin_padded, self._job_id, self._number, party_id)
+
+    async def padded_received(self, party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
+        """Keep a padded part that is complete; raises ``PeerError`` where it came too late."""
+        self._check_collecting()
+        spool = self._context.spool
+        await self._context.write(spool.commit_padded, self._job_id, self._number, party_id, draft, digest)
 
     async def partial_received(self, party_id: PartyId, partial: PartialDecryption) -> None:
         """Spool a partial decryption, then let the machine have it; raises ``PeerError``."""
@@ -157,6 +176,18 @@ class LiveRound:
             await self.take(events.ReplyRefused(party_id, code))
         else:
             await self.take(events.DecryptionRefused(party_id, code))
+
+    def _check_wanted(self, party_id: PartyId, session_id: bytes) -> None:
+        if party_id not in self.query.fields.cohort:
+            raise NotInCohort("the sender of the reply was not asked", culprits=(party_id,))
+        if session_id != self.query.fields.session_id:
+            raise ParameterMismatch("the reply answers another query", culprits=(party_id,))
+        if self._is_stopped:
+            raise StaleRound("the round is over", culprits=())
+
+    def _check_collecting(self) -> None:
+        if self._is_stopped or self.state.phase is not machine.Phase.COLLECTING:
+            raise StaleRound("the sum of this round is already fixed", culprits=())
 
     async def _persist(self, event: events.Event) -> None:
         now = self._context.clock.now()
@@ -204,11 +235,8 @@ class LiveRound:
             self._context.post(bind(self._broken, failure))
 
     async def _verify_contribution(self, party_id: PartyId) -> None:
-        key, spool = (self._job_id, self._number, party_id), self._context.spool
-        data = await self._context.write(spool.contribution, *key)
-        padded = PaddedFacts(
-            await self._context.write(spool.padded_size, *key), await self._context.write(spool.padded_digest, *key)
-        )
+        data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
+        padded = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
         try:
             await self._context.compute(self._arithmetic.verify_reply, _reply(data), padded)
         except PeerError as error:

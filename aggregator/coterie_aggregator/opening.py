@@ -53,8 +53,12 @@ class RoundArithmetic:
         self._key = key
         self._sealing = sealing
 
+    def check_padded(self, size: int) -> None:
+        """Raise ``MalformedMessage`` unless padded parts of this round have so many bytes."""
+        self._sealing.check_padded(size)
+
     def verify_reply(self, reply: EncryptedReply, padded: PaddedFacts) -> None:
-        """Check a reply and what came as its padded part; raises ``PeerError`` with its sender as culprit."""
+        """Check a reply and what came of its padded part; raises ``PeerError`` with its sender as culprit."""
         verify_reply(reply, padded, self._fields, self._roster, self._sealing)
 
     def fix_transcript(self, contributions: Sequence[Contribution], signing_key: SigningKey) -> FixedTranscript:

@@ -14,7 +14,6 @@ Invariants:
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -26,11 +25,12 @@ from coterie_common.files import (
     make_durable_folder,
     read_pieces,
     remove_drafts,
+    remove_folder,
     write_atomically,
 )
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import PaddedDigest
+from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 
 _CONTRIBUTIONS: Final = "contributions"
 _PARTIALS: Final = "partials"
@@ -49,7 +49,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._padded_digests: dict[Path, bytes] = {}
+        self._padded: dict[Path, PaddedFacts] = {}
 
     def put_contribution(self, job_id: JobId, number: int, party_id: PartyId, data: bytes) -> None:
         """Keep the reply of a party to a round; the same again changes nothing.
@@ -81,7 +81,10 @@ class Spool:
         path = self._path(job_id, number, _PADDED, party_id)
         make_durable_folder(path.parent, self._folder)
         remove_drafts(path)
-        return FileDraft(path, mode=PRIVATE)
+        draft = FileDraft(path, mode=PRIVATE)
+        # At once: later the folder may have gone with its job, which is no failure of the file system.
+        draft.begin()
+        return draft
 
     def commit_padded(self, job_id: JobId, number: int, party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
         """Keep the padded part of a party that is complete.
@@ -99,37 +102,28 @@ class Spool:
         """
         path = self._path(job_id, number, _PADDED, party_id)
         if path.exists():
-            if self.padded_digest(job_id, number, party_id) != digest:
+            if self.padded_facts(job_id, number, party_id) != PaddedFacts(draft.size, digest):
                 raise Equivocation(f"{party_id} sent two different padded parts", culprits=(party_id,))
             draft.discard()
             return
         draft.commit()
-        self._padded_digests[path] = digest
+        self._padded[path] = PaddedFacts(draft.size, digest)
 
-    def padded_size(self, job_id: JobId, number: int, party_id: PartyId) -> int:
-        """Return the bytes of a party's padded part; 0 if there is none."""
-        path = self._path(job_id, number, _PADDED, party_id)
-        try:
-            return path.stat().st_size
-        except FileNotFoundError:
-            return 0
-        except OSError as cause:
-            raise StorageError(f"cannot read {path}: {cause.strerror}") from cause
+    def padded_facts(self, job_id: JobId, number: int, party_id: PartyId) -> PaddedFacts:
+        """Return size and digest of a party's padded part; those of nothing if there is none.
 
-    def padded_digest(self, job_id: JobId, number: int, party_id: PartyId) -> bytes:
-        """Return the digest of a party's padded part; ``NOTHING_PADDED`` if there is none.
-
-        It is kept from when the part came; after a restart it takes reading the file once. Raises ``StorageError``.
+        They are kept from when the part came; after a restart they take reading the file once. Raises
+        ``StorageError``.
         """
         path = self._path(job_id, number, _PADDED, party_id)
-        if path not in self._padded_digests:
+        if path not in self._padded:
             if not path.exists():
-                return NOTHING_PADDED
+                return PaddedFacts(0, NOTHING_PADDED)
             digest = PaddedDigest()
             for piece in read_pieces(path, _DIGEST_PIECE_BYTES):
                 digest.update(piece)
-            self._padded_digests[path] = digest.digest()
-        return self._padded_digests[path]
+            self._padded[path] = digest.facts()
+        return self._padded[path]
 
     def padded_pieces(self, job_id: JobId, number: int, party_id: PartyId, bytes_per_piece: int) -> Iterator[bytes]:
         """Yield a padded part that was committed in pieces, all but the last of ``bytes_per_piece``.
@@ -142,14 +136,9 @@ class Spool:
     def delete_job(self, job_id: JobId) -> None:
         """Delete all that was put for a job that has ended; a job without files is fine."""
         folder = self._folder / job_id
-        for path in [path for path in self._padded_digests if path.is_relative_to(folder)]:
-            self._padded_digests.pop(path, None)
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:
-            return
-        except OSError as cause:
-            raise StorageError(f"cannot delete {folder}: {cause.strerror}") from cause
+        for path in [path for path in self._padded if path.is_relative_to(folder)]:
+            self._padded.pop(path, None)
+        remove_folder(folder)
 
     def _path(self, job_id: JobId, number: int, kind: str, party_id: PartyId) -> Path:
         return self._folder / job_id / str(number) / kind / party_id

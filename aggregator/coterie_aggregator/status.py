@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What people see of a live job."""
+"""What people see of parties and of a live job."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from coterie_aggregator.job import Phase
 from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.store import StoredModel
+from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import JobOutcome
 from coterie_common.protocol.progress import (
     JobParty,
     JobState,
     JobStatus,
     ModelInfo,
+    PartyStatus,
     Privacy,
     RoundPhase,
     RoundProgress,
 )
+from coterie_common.protocol.roster import Roster
 
 _STATES = {Phase.PROPOSED: JobState.PROPOSED, Phase.RUNNING: JobState.RUNNING, Phase.DELIVERING: JobState.DELIVERING}
 _OUTCOMES = {
@@ -24,6 +30,21 @@ _OUTCOMES = {
     JobOutcome.FAILED: JobState.FAILED,
     JobOutcome.CANCELLED: JobState.CANCELLED,
 }
+
+
+def party_statuses(
+    roster: Roster, connected: Collection[PartyId], seen: Mapping[PartyId, datetime]
+) -> tuple[PartyStatus, ...]:
+    """Return every party of the roster, with who is connected and when each was last seen to come or go."""
+    return tuple(
+        PartyStatus(
+            party_id=member.party_id,
+            index=member.index,
+            connected=member.party_id in connected,
+            since=seen.get(member.party_id),
+        )
+        for member in roster.members
+    )
 
 
 def job_status(live: LiveJob) -> JobStatus:

@@ -10,6 +10,7 @@ from typing import Any
 
 from coterie_aggregator.store import StoredJob
 from coterie_common import arrays
+from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import ConfigurationError, MalformedMessage, RefusedError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import PlannedJob, plan_job
@@ -101,6 +102,19 @@ def understand(spec: bytes) -> PlannedJob:
         InvalidJob, ConfigurationError: its algorithm is not there, or cannot run it.
     """
     return plan_job(JobSpec.from_bytes(spec))
+
+
+def make_proposal(job_id: JobId, roster: Roster, spec: bytes, terms: JobTerms, key: SigningKey) -> JobProposal:
+    """Return the signed proposal of a job to all parties."""
+    roster_digest, terms_bytes = roster.digest(), terms.to_bytes()
+    label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms_bytes)
+    return JobProposal(
+        job_id=job_id,
+        roster_digest=roster_digest,
+        spec=spec,
+        terms=terms_bytes,
+        signature=key.sign(label, *items),
+    )
 
 
 def load_submission(stored: StoredJob) -> Submission:

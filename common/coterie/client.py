@@ -130,7 +130,7 @@ class Client:
             for message in self._stub.FetchModel(pb.FetchModelRequest(job_id=job_id)):
                 model = assembler.add(frame_from_wire(message))
                 if model is not None:
-                    return model
+                    return bytes(model)
         raise MalformedMessage("the aggregator ended the transfer before the model was complete")
 
     def _list(self, call: Any, request: Any, from_wire: Callable[[Any], T]) -> tuple[T, ...]:

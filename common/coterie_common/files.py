@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +19,9 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 OTHERS = 0o077
 """Permission bits that a secret file must not have."""
+
+_ATTEMPTS = 10
+"""To remove a folder: whoever still writes into it when its job is over ends within one piece."""
 
 
 class FileDraft:
@@ -42,6 +47,10 @@ class FileDraft:
         """Bytes that were written."""
         return self._size
 
+    def begin(self) -> None:
+        """Make room for it now rather than with the first piece; raises ``StorageError``."""
+        self.write(b"")
+
     def write(self, piece: bytes | memoryview) -> None:
         """Add the next piece.
 
@@ -52,7 +61,7 @@ class FileDraft:
         if self._discarded:
             raise self._called_off()
         try:
-            stream = self._stream if self._stream is not None else self._begin()
+            stream = self._stream if self._stream is not None else self._create()
             stream.write(piece)
         except OSError as cause:
             raise self._refused(cause) from cause
@@ -95,7 +104,7 @@ class FileDraft:
         self._discarded = True
         self._remove()
 
-    def _begin(self) -> BinaryIO:
+    def _create(self) -> BinaryIO:
         handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         self._temporary = Path(temporary)
         self._stream = stream = os.fdopen(handle, "wb")
@@ -145,6 +154,26 @@ def remove_drafts(path: Path) -> None:
             left.unlink(missing_ok=True)
     except OSError as cause:
         raise StorageError(f"cannot clean {path.parent}: {cause.strerror}") from cause
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all in it, also what another thread removes or adds meanwhile; one that is not there is fine.
+
+    Raises:
+        StorageError: the file system refused.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            if not path.exists():
+                return
+        except OSError as cause:
+            if cause.errno != errno.ENOTEMPTY:
+                raise StorageError(f"cannot delete {path}: {cause.strerror}") from cause
+        else:
+            return
+    raise StorageError(f"cannot delete {path}: it does not stay empty")
 
 
 def read_pieces(path: Path, bytes_per_piece: int) -> Iterator[bytes]:

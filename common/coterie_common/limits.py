@@ -3,7 +3,9 @@
 """Every limit on what is accepted from outside, each with its reason.
 
 Memory that one peer can make us hold follows from this file: at most ``TRANSFER_BYTES`` per stream being assembled,
-plus ``QUEUED_MESSAGES`` parsed messages.
+plus ``QUEUED_MESSAGES`` parsed messages. Content (the padded parts of replies) is never in memory: it goes through in
+frames, of which a stream holds ``CONTENT_FRAMES`` at most, and what may lie on disk of it is bounded by the round that
+asked for it.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ FRAME_BYTES: Final = 1 << 20
 FRAME_MESSAGE_BYTES: Final = FRAME_BYTES + 4096
 """gRPC's limit for one stream message: a frame and its header."""
 
-TRANSFER_BYTES: Final = 256 << 20
-"""One assembled message: a decryption request of 100 parties × 1,000 ciphertexts at 4096 bits is 100 MiB."""
+TRANSFER_BYTES: Final = 520 << 20
+"""One assembled message, by a party only: a query or delivery with the largest model, and what goes with it. (A
+decryption request of 100 parties × 1,000 ciphertexts at 4096 bits is 100 MiB.)"""
 
 QUEUED_MESSAGES: Final = 64
 """Messages waiting for one stream; more means the peer does not read."""
@@ -46,13 +49,20 @@ QUEUED_MESSAGES: Final = 64
 PARTY_TRANSFER_BYTES: Final = 16 << 20
 """One assembled message of a party: 1,000 ciphertexts at 4096 bits and s = 7 take 4 MiB; 200 parties 3 GiB at worst."""
 
+PADDED_PART_BYTES: Final = 4 << 30
+"""Content after one message: four bytes for each of 10⁹ values. It goes to disk; how long it must be exactly follows
+from the terms of its round, and is compared before anything is kept."""
+
+CONTENT_FRAMES: Final = 3
+"""Frames of content in memory per stream: one that gRPC has read ahead, one being hashed, one being written."""
+
 CIPHERTEXT_BYTES: Final = 4096
 """One ciphertext of the largest key at s = 7; the exact length is the key's and is checked against it."""
 
 PROOF_BYTES: Final = 16 << 10
 """A proof holds at most three numbers of the size of a ciphertext, and their challenges."""
 
-QUERY_BODY_BYTES: Final = 128 << 20
+QUERY_BODY_BYTES: Final = 512 << 20
 """What a round asks carries at most a model."""
 
 CODE_CHARACTERS: Final = 64
@@ -97,8 +107,8 @@ ROUNDS_MOST: Final = 10_000
 JOB_SPEC_BYTES: Final = 1 << 20
 """A job specification with its schema."""
 
-MODEL_BYTES: Final = 128 << 20
-"""A delivered model."""
+MODEL_BYTES: Final = 512 << 20
+"""A delivered model: 100 million float32 weights are 382 MiB; the schema of the largest job is far below the rest."""
 
 STATE_BYTES: Final = 4 * MODEL_BYTES
 """What an algorithm stores between rounds: a model, and what its optimiser remembers of every number."""

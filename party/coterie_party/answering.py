@@ -86,7 +86,6 @@ def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes
         round_number=query.fields.round_number,
         session_id=session_id,
         contribution=contribution,
-        padded=b"",
     )
 
 

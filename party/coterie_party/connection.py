@@ -43,7 +43,7 @@ from coterie_common.limits import (
     TRANSFER_BYTES,
 )
 from coterie_common.membership import TlsCredentials
-from coterie_common.protocol.messages import AggregatorMessage, Hello, PartyMessage, Rejection, Welcome
+from coterie_common.protocol.messages import AggregatorMessage, Hello, Rejection, Welcome
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import PROTOCOL_VERSION
 from coterie_common.randomness import RandomSource
@@ -51,16 +51,18 @@ from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.rpc.outbox import Outbox
 from coterie_common.rpc.probe import probe
 from coterie_common.rpc.status import error_from_rpc
-from coterie_common.rpc.stream import read_message, read_transfers, rejection_of, until_first, write_messages
+from coterie_common.rpc.stream import Transfers, read_message, rejection_of, until_first, write_messages
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
 from coterie_common.wire.pb import federation_pb2_grpc
+from coterie_common.wire.strict import Octets
+from coterie_party.padded_parts import Outgoing
 
 _log = structlog.get_logger(__name__)
 
 _FOR_A_PERSON: Final = (Unauthenticated, IdentityMismatch, PermissionDenied, ParameterMismatch, Superseded)
 """Trying again soon changes nothing about these."""
 
-Send = Callable[[PartyMessage], Awaitable[None]]
+Send = Callable[[Outgoing], Awaitable[None]]
 
 
 class ConnectionHandler(Protocol):
@@ -188,8 +190,8 @@ class Connection:
         return await asyncio.to_thread(probe, self._endpoint.target, self._endpoint.tls, self._random) or error
 
     async def _serve(self, call: Any) -> None:
-        transfers = read_transfers(_frames(call), most=TRANSFER_BYTES)
-        outbox: Outbox[PartyMessage] = Outbox()
+        transfers = Transfers(_frames(call), most=TRANSFER_BYTES)
+        outbox: Outbox[Outgoing] = Outbox()
         roster = self._endpoint.roster
         outbox.put_nowait(
             Hello(
@@ -203,7 +205,7 @@ class Connection:
             write_messages(outbox, party_message_to_wire, _writer(call)), self._converse(outbox, transfers)
         )
 
-    async def _converse(self, outbox: Outbox[PartyMessage], transfers: AsyncIterator[bytes]) -> None:
+    async def _converse(self, outbox: Outbox[Outgoing], transfers: Transfers) -> None:
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 welcome = await read_message(await anext(transfers), aggregator_message_from_wire)
@@ -231,7 +233,7 @@ class Connection:
         if welcome.roster_digest != self._endpoint.roster.digest():
             raise ParameterMismatch("the aggregator has another roster")
 
-    async def _receive(self, outbox: Outbox[PartyMessage], data: bytes) -> None:
+    async def _receive(self, outbox: Outbox[Outgoing], data: Octets) -> None:
         message: AggregatorMessage | None = None
         try:
             message = await read_message(data, aggregator_message_from_wire)

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial as bind
@@ -17,7 +18,8 @@ from coterie_common.clock import Clock
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
-from coterie_common.identifiers import PartyId
+from coterie_common.files import FileDraft
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealings import SealingMaker
 from coterie_common.randomness import RandomSource
@@ -87,6 +89,17 @@ class Context:
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of the store on the one writer thread, in the order of the calls."""
         return await asyncio.get_running_loop().run_in_executor(self.writer, bind(function, *arguments))
+
+    @asynccontextmanager
+    async def drafting(self, job_id: JobId, number: int) -> AsyncIterator[FileDraft]:
+        """Give a draft of a reply's padded part, which is durable when the body ends, and gone if it raises."""
+        draft = await self.compute(self.padded.begin, job_id, number)
+        try:
+            yield draft
+            await self.compute(draft.sync)
+            await self.write(draft.commit)
+        finally:
+            draft.discard()
 
     async def compute(self, function: Callable[..., T], *arguments: object) -> T:
         """Run data or big-integer work on a worker thread."""

@@ -41,8 +41,6 @@ from coterie_common.protocol.messages import (
     JobOutcome,
     JobProposal,
     ModelDelivery,
-    ModelReceipt,
-    PartyMessage,
     Query,
     Rejection,
     Welcome,
@@ -50,13 +48,14 @@ from coterie_common.protocol.messages import (
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.verification.query import verify_delivery, verify_job_end, verify_proposal, verify_query
 from coterie_common.protocol.verification.request import VerifiedRequest
-from coterie_common.wire.federation import party_message_from_wire, party_message_to_wire
+from coterie_common.wire.federation import party_message_to_wire
 from coterie_party import answering
 from coterie_party import round as round_machine
 from coterie_party.context import Context
 from coterie_party.job_data import JobData, kinds_of_records
 from coterie_party.knowledge import accepted_job, own_knowledge, running_job
-from coterie_party.models import keep_model
+from coterie_party.models import keep_model, make_receipt
+from coterie_party.padded_parts import Outgoing
 from coterie_party.proposals import reply_to
 from coterie_party.recording import NOTHING_TOLD, Details, cause_of, record_refusal, told
 from coterie_party.store import PartyJob
@@ -66,7 +65,7 @@ log = structlog.get_logger(__name__)
 
 RoundKey = tuple[JobId, int]
 Asked = Query | DecryptionRequest
-Send = Callable[[PartyMessage], Awaitable[None]]
+Send = Callable[[Outgoing], Awaitable[None]]
 Work = Callable[[], Awaitable[None]]
 
 
@@ -195,15 +194,7 @@ class Coordinator:
         log.info("model received", job=delivery.job_id, path=str(path))
         await self._context.write(self._context.audit.record_model, delivery.job_id, told(delivery))
         await self._end(delivery.job_id, JobOutcome.COMPLETED)
-        label, items = ModelReceipt.signed_items(delivery.job_id, self._context.party_id, delivery.model_digest)
-        await self._say(
-            ModelReceipt(
-                job_id=delivery.job_id,
-                party_id=self._context.party_id,
-                model_digest=delivery.model_digest,
-                signature=self._context.signing_key.sign(label, *items),
-            )
-        )
+        await self._say(make_receipt(delivery, self._context.party_id, self._context.signing_key))
 
     async def _job_end(self, end: JobEnd) -> None:
         verify_job_end(end, self._context.roster)
@@ -215,8 +206,11 @@ class Coordinator:
             await self._context.write(self._context.store.end_job, job_id, outcome, said)
             log.info("job ended", job=job_id, outcome=outcome)
         # Nothing that is under way is of use any more.
-        for work in [work for work in self._working if work[0][0] == job_id]:
-            self._working.pop(work).cancel()
+        useless = [self._working.pop(work) for work in list(self._working) if work[0][0] == job_id]
+        for task in useless:
+            task.cancel()
+        await asyncio.gather(*useless, return_exceptions=True)
+        await self._context.write(self._context.padded.delete_job, job_id)
         self._waiting.forget(job_id)
         self._planned.pop(job_id, None)
         if data := self._data.pop(job_id, None):
@@ -275,12 +269,8 @@ class Coordinator:
         if job is None:
             raise StorageError(f"the accepted job {key[0]} is not stored any more")
         data = await self._job_data(job)
-        draft = await self._context.write(self._context.padded.begin, *key)
-        try:
+        async with self._context.drafting(*key) as draft:
             reply = await self._context.compute(answering.answer, self._context, query, data, draft.write)
-            await self._context.compute(draft.commit)
-        finally:
-            draft.discard()
         await self._post(key, round_machine.ReplyComputed(reply))
 
     async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
@@ -354,12 +344,14 @@ class Coordinator:
             await self._take(key, event)
 
     async def _send_stored(self, key: RoundKey, data: bytes | None) -> None:
-        if data is None:
-            gone = AlreadyAnswered("this round's reply was sent and deleted; it is never made again")
+        try:
+            messages = self._context.padded.outgoing(data)
+        except AlreadyAnswered as gone:
             await record_refusal(self._context, gone, None, key)
             await self._refuse(key, gone)
-        else:
-            await self._say(party_message_from_wire(data))
+            return
+        for message in messages:
+            await self._say(message)
 
     async def _refuse(self, key: RoundKey, error: CoterieError) -> None:
         log.error("refused", job=key[0], round=key[1], code=error.code, why=error.message, culprits=error.culprits)
@@ -367,7 +359,7 @@ class Coordinator:
         detail = error.message if isinstance(error, (PeerError, RefusedError)) else ""
         await self._say(Rejection(code=error.code, detail=one_line(detail), job_id=key[0], round_number=key[1]))
 
-    async def _say(self, message: PartyMessage) -> None:
+    async def _say(self, message: Outgoing) -> None:
         """Send if connected; what is lost now is asked for again."""
         if self._send is None:
             return

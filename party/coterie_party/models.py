@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import Equivocation, MalformedMessage
 from coterie_common.files import make_private_folder, write_atomically
-from coterie_common.identifiers import JobId
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import ModelDelivery
+from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 
 
 def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None) -> Path:
@@ -41,6 +42,17 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None)
     make_private_folder(folder)
     write_atomically(path, delivery.model)
     return path
+
+
+def make_receipt(delivery: ModelDelivery, party_id: PartyId, key: SigningKey) -> ModelReceipt:
+    """Return the signed receipt for a model that was kept."""
+    label, items = ModelReceipt.signed_items(delivery.job_id, party_id, delivery.model_digest)
+    return ModelReceipt(
+        job_id=delivery.job_id,
+        party_id=party_id,
+        model_digest=delivery.model_digest,
+        signature=key.sign(label, *items),
+    )
 
 
 def model_path(folder: Path, job_id: JobId) -> Path:

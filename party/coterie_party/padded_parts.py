@@ -13,13 +13,17 @@ Invariants:
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
-from coterie_common.errors import StorageError
-from coterie_common.files import PRIVATE, FileDraft, make_durable_folder, remove_drafts
+from coterie_common.errors import AlreadyAnswered, StorageError
+from coterie_common.files import PRIVATE, FileDraft, make_durable_folder, remove_drafts, remove_folder
 from coterie_common.identifiers import JobId
+from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, PaddedPart, PartyMessage
+from coterie_common.rpc.content import WithContent
+from coterie_common.wire.federation import party_message_from_wire
+
+Outgoing: TypeAlias = PartyMessage | WithContent[PartyMessage]
 
 
 class PaddedParts:
@@ -46,6 +50,42 @@ class PaddedParts:
         remove_drafts(path)
         return FileDraft(path, mode=PRIVATE)
 
+    def outgoing(self, stored: bytes | None) -> tuple[Outgoing, ...]:
+        """Return what is to be sent for a stored message: where it is a reply with a padded part, that before it.
+
+        Args:
+            stored: the bytes of a reply or partial decryption; ``None`` if they were deleted.
+
+        Raises:
+            AlreadyAnswered: the message or its padded part was deleted; it is never computed again.
+            StorageError: the file system refused.
+        """
+        if stored is None:
+            raise AlreadyAnswered("this round's reply was sent and deleted; it is never made again")
+        reply = party_message_from_wire(stored)
+        if not isinstance(reply, EncryptedReply) or reply.contribution.padded_digest == NOTHING_PADDED:
+            return (reply,)
+        job_id, number = reply.job_id, reply.round_number
+        size = self.size(job_id, number)
+        if size is None:
+            raise AlreadyAnswered("the padded part of this round's reply is gone; it is never made again")
+        part = PaddedPart(
+            job_id=job_id,
+            round_number=number,
+            session_id=reply.session_id,
+            party_id=reply.contribution.party_id,
+            size=size,
+        )
+        return (
+            WithContent(
+                message=part,
+                length=size,
+                digest=reply.contribution.padded_digest,
+                open=lambda: self.open(job_id, number),
+            ),
+            reply,
+        )
+
     def size(self, job_id: JobId, number: int) -> int | None:
         """Return the bytes of a padded part; ``None`` if there is none (any more). Raises ``StorageError``."""
         path = self._path(job_id, number)
@@ -68,12 +108,7 @@ class PaddedParts:
 
     def delete_job(self, job_id: JobId) -> None:
         """Delete the padded parts of a job that is over; a job without any is fine. Raises ``StorageError``."""
-        try:
-            shutil.rmtree(self._folder / job_id)
-        except FileNotFoundError:
-            return
-        except OSError as cause:
-            raise StorageError(f"cannot delete {self._folder / job_id}: {cause.strerror}") from cause
+        remove_folder(self._folder / job_id)
 
     def _path(self, job_id: JobId, number: int) -> Path:
         return self._folder / job_id / str(number)

@@ -23,10 +23,10 @@ from tests.support.small_jobs import statistics_spec, tree_spec, write_play
 VICTIM = PartyId("party-2")
 
 WRITES = [
-    *("record_job", "accept_query", "store_reply", "record_transcript", "store_partial"),
-    *("keep_model", "record_model", "end_job"),
+    *("record_job", "accept_query", "commit", "store_reply", "record_transcript", "store_partial"),
+    *("keep_model", "record_model", "end_job", "delete_job"),
 ]
-"""Everything that a party makes durable in a job of one round, in order."""
+"""Everything that a party makes durable in a job of one round, in order; it commits a padded part, if there is one."""
 
 
 def contributors(running: InProcessFederation, job_id: JobId) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from coterie.relay import Relay
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import StaleRound, StorageError, Unavailable
-from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS, BACKOFF_REFUSED_SECONDS
-from coterie_common.protocol.messages import EncryptedReply, JobEnd, JobOutcome, ModelReceipt, Rejection
+from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS, BACKOFF_REFUSED_SECONDS, CIPHERTEXTS_MOST
+from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Rejection
 from coterie_common.randomness import OsRandom
 from coterie_party.connection import Connection, Endpoint
 from tests.rpc.test_federation_service import reply_of
@@ -275,11 +275,7 @@ def test_long_transfers_arrive_whole(federation):
     async def scenario():
         aggregator = Aggregator(federation)
         desk = aggregator.desk
-        padded = bytes(range(256)) * (5 << 12)
-        reply = reply_of("alpha")
-        long = EncryptedReply(
-            job_id="job-1", round_number=3, session_id=bytes(32), contribution=reply.contribution, padded=padded
-        )
+        reply, long = reply_of("alpha"), reply_of("alpha", ciphertexts=CIPHERTEXTS_MOST)
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             await party.handler.events.next()
             await desk.events.next()

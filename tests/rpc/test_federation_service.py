@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import Overloaded, StaleRound, StorageError, Unavailable
-from coterie_common.limits import FRAME_BYTES, PARTY_TRANSFER_BYTES, QUEUED_MESSAGES
+from coterie_common.limits import CIPHERTEXT_BYTES, CIPHERTEXTS_MOST, FRAME_BYTES, PARTY_TRANSFER_BYTES, QUEUED_MESSAGES
 from coterie_common.protocol.messages import (
     Contribution,
     EncryptedReply,
@@ -30,14 +30,14 @@ RECEIPT = ModelReceipt(job_id="job-1", party_id="alpha", model_digest=bytes(32),
 JOB_END = JobEnd(job_id="job-1", outcome=JobOutcome.FAILED, reason="nobody came", signature=bytes(64))
 
 
-def reply_of(party_id):
+def reply_of(party_id, ciphertexts=1):
     contribution = Contribution(
         party_id=party_id,
-        key_part=KeyPart(ciphertexts=(b"\x01",), proof=b"\x01"),
+        key_part=KeyPart(ciphertexts=(b"\x01" * CIPHERTEXT_BYTES,) * ciphertexts, proof=b"\x01"),
         padded_digest=bytes(32),
         signature=bytes(64),
     )
-    return EncryptedReply(job_id="job-1", round_number=3, session_id=bytes(32), contribution=contribution, padded=b"")
+    return EncryptedReply(job_id="job-1", round_number=3, session_id=bytes(32), contribution=contribution)
 
 
 def test_party_messages_go_both_ways_in_order(federation):
@@ -307,16 +307,10 @@ def test_party_that_floods_a_busy_desk_is_held_up(federation):
             await party.greet("alpha", federation.roster)
             await desk.events.next()
             desk.gate.clear()
-            big = EncryptedReply(
-                job_id="job-1",
-                round_number=3,
-                session_id=bytes(32),
-                contribution=reply_of("alpha").contribution,
-                padded=bytes(8 * FRAME_BYTES),
-            )
+            big = reply_of("alpha", ciphertexts=CIPHERTEXTS_MOST)
 
             async def flood():
-                for _ in range(64):
+                for _ in range(128):
                     await party.send(big)
 
             flooding = asyncio.create_task(flood())

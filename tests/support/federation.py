@@ -136,10 +136,8 @@ class Federation:
             party_id=party_id, key_part=key_part, padded_digest=padded_digest(padded), signature=signature
         )
 
-    def reply(self, contribution: Contribution, session_id: bytes, padded: bytes = b"") -> EncryptedReply:
-        return EncryptedReply(
-            job_id=JOB, round_number=1, session_id=session_id, contribution=contribution, padded=padded
-        )
+    def reply(self, contribution: Contribution, session_id: bytes) -> EncryptedReply:
+        return EncryptedReply(job_id=JOB, round_number=1, session_id=session_id, contribution=contribution)
 
     def request(self, fields: SessionFields, contributions: tuple[Contribution, ...]) -> DecryptionRequest:
         label, items = DecryptionRequest.signed_items(transcript_digest(fields.session_id, contributions))

@@ -19,7 +19,7 @@ from functools import cache
 from functools import partial as bind
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Engine
 
@@ -38,10 +38,12 @@ from coterie_common.errors import CoterieError, PeerError, RefusedError, Transie
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.schema import Schema
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import AggregatorMessage, Message, PartyMessage, Rejection
+from coterie_common.protocol.messages import AggregatorMessage, Message, PaddedPart, PartyMessage, Rejection
 from coterie_common.protocol.progress import JobStatus
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.randomness import OsRandom
+from coterie_common.rpc.content import Content, WithContent
+from coterie_common.rpc.framing import ContentFrames, split_content
 from coterie_common.rpc.stream import rejection_of
 from coterie_common.wire.federation import (
     aggregator_message_from_wire,
@@ -49,9 +51,10 @@ from coterie_common.wire.federation import (
     party_message_from_wire,
     party_message_to_wire,
 )
+from coterie_common.wire.types import Announcement
 from coterie_party.bindings import BoundDataset
 from coterie_party.coordinator import Coordinator as PartyCoordinator
-from coterie_party.padded_parts import PaddedParts
+from coterie_party.padded_parts import Outgoing, PaddedParts
 from coterie_party.policy import Budget, Policy
 from coterie_party.recording import record_start
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
@@ -61,6 +64,8 @@ from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPart
 from tests.support.examples import nursery_schema
 from tests.support.federation import FOUNDER, Federation
 from tests.support.small_jobs import play_schema
+
+T = TypeVar("T")
 
 SECONDS = 30.0
 """Patience with something that must happen; reached only by a failing test."""
@@ -103,7 +108,7 @@ class _Link:
         self._party = federation.parties[party_id]
         self._aggregator = federation.aggregator
         self.down: asyncio.Queue[bytes] = asyncio.Queue()
-        self.up: asyncio.Queue[bytes] = asyncio.Queue()
+        self.up: asyncio.Queue[tuple[bytes, WithContent[PartyMessage] | None]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -125,12 +130,13 @@ class _Link:
         if passing is not None:
             self.down.put_nowait(aggregator_message_to_wire(cast(AggregatorMessage, passing)))
 
-    async def say(self, message: PartyMessage) -> None:
-        passing = self._federation.see(self._party_id, message)
+    async def say(self, item: Outgoing) -> None:
+        with_content = item if isinstance(item, WithContent) else None
+        passing = self._federation.see(self._party_id, with_content.message if with_content else cast(Message, item))
         if passing is not None:
-            self.up.put_nowait(party_message_to_wire(cast(PartyMessage, passing)))
+            self.up.put_nowait((party_message_to_wire(cast(PartyMessage, passing)), with_content))
 
-    async def _pump(self, queue: asyncio.Queue[bytes], receive: Callable[[bytes], Awaitable[None]]) -> None:
+    async def _pump(self, queue: asyncio.Queue[T], receive: Callable[[T], Awaitable[None]]) -> None:
         while True:
             data = await queue.get()
             try:
@@ -153,15 +159,34 @@ class _Link:
             if not isinstance(message, Rejection):
                 await self.say(rejection_of(error, message))
 
-    async def _receive_up(self, data: bytes) -> None:
+    async def _receive_up(self, item: tuple[bytes, WithContent[PartyMessage] | None]) -> None:
+        data, with_content = item
         message: PartyMessage | None = None
         try:
             message = party_message_from_wire(data)
-            await self._aggregator.party_message(self._party_id, message)
+            if isinstance(message, PaddedPart):
+                assert with_content is not None
+                await self._receive_padded(message, with_content)
+            else:
+                await self._aggregator.party_message(self._party_id, message)
         except (PeerError, RefusedError, TransientError) as error:
             self._federation.note_error(AGGREGATOR, error)
             if not isinstance(message, Rejection):
                 await self.send(rejection_of(error, message))
+
+    async def _receive_padded(self, part: PaddedPart, sent: WithContent[PartyMessage]) -> None:
+        stream = sent.open()
+        if stream is None:
+            return
+        with stream:
+            frames = split_content(stream.read, sent.length, sent.digest)
+            taken = ContentFrames(Announcement(sent.length, sent.digest, is_content=True), part.size)
+
+            async def take() -> bytes:
+                return taken.take(next(frames))
+
+            content = Content(taken, take)
+            await self._aggregator.padded_part(self._party_id, part, content)
 
 
 @dataclass(frozen=True)
@@ -349,7 +374,7 @@ class InProcessFederation:
     def to_aggregator(self, party_id: PartyId, message: PartyMessage | bytes) -> None:
         """Say something in a party's place, on its stream."""
         data = message if isinstance(message, bytes) else party_message_to_wire(message)
-        self._links[party_id].up.put_nowait(data)
+        self._links[party_id].up.put_nowait((data, None))
 
     # What a test finds out.
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from hypothesis import strategies as st
 
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.limits import REASON_CHARACTERS
+from coterie_common.limits import PADDED_PART_BYTES, REASON_CHARACTERS
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
@@ -131,7 +131,14 @@ party_messages = st.one_of(
         round_number=rounds,
         session_id=digests,
         contribution=contributions,
-        padded=st.binary(max_size=100),
+    ),
+    st.builds(
+        m.PaddedPart,
+        job_id=job_ids,
+        round_number=rounds,
+        session_id=digests,
+        party_id=ids,
+        size=st.integers(1, PADDED_PART_BYTES),
     ),
     st.builds(
         m.PartialDecryption,

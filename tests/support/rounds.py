@@ -69,7 +69,6 @@ def make_reply(query: Query, content: bytes, party_id: PartyId = COHORT[0]) -> E
         round_number=1,
         session_id=query.fields.session_id,
         contribution=make_contribution(party_id, content),
-        padded=b"",
     )
 
 

@@ -15,7 +15,6 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Any, Protocol
@@ -39,6 +38,7 @@ from coterie_common.protocol.messages import (
     AggregatorMessage,
     EncryptedReply,
     Hello,
+    PaddedPart,
     PartyMessage,
     Rejection,
     Welcome,
@@ -47,9 +47,10 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import PROTOCOL_VERSION
 from coterie_common.randomness import RandomSource
 from coterie_common.rpc.abort import is_ours_alone, translated
+from coterie_common.rpc.content import Content
 from coterie_common.rpc.credentials import peer_of
 from coterie_common.rpc.outbox import Outbox
-from coterie_common.rpc.stream import read_message, read_transfers, rejection_of, until_first, write_messages
+from coterie_common.rpc.stream import Transfers, read_message, rejection_of, until_first, write_messages
 from coterie_common.wire.federation import aggregator_message_to_wire, party_message_from_wire
 from coterie_common.wire.pb import federation_pb2_grpc
 
@@ -67,6 +68,14 @@ class FederationDesk(Protocol):
 
     async def party_message(self, party_id: PartyId, message: PartyMessage) -> None:
         """A party said something under its own id; an error of the peer becomes its ``Rejection``."""
+        ...
+
+    async def padded_part(self, party_id: PartyId, part: PaddedPart, content: Content) -> None:
+        """A party announced a padded part under its own id, and ``content`` is coming.
+
+        What is not taken of it is skipped afterwards. An error of the peer becomes its ``Rejection``. Other than that
+        of a message this call may take as long as the content does.
+        """
         ...
 
     async def party_disconnected(self, party_id: PartyId, outbox: PartyOutbox) -> None:
@@ -101,7 +110,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
         """Serve one stream until it ends."""
         async with translated(context, self._random):
             party_id = self._authenticate(context)
-            transfers = read_transfers(request_iterator, most=PARTY_TRANSFER_BYTES)
+            transfers = Transfers(request_iterator, most=PARTY_TRANSFER_BYTES)
             await self._receive_hello(party_id, transfers)
             stream = self._register(party_id)
             try:
@@ -131,7 +140,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             raise IdentityMismatch(f"the roster has another certificate for {identity.id}")
         return member.party_id
 
-    async def _receive_hello(self, party_id: PartyId, transfers: AsyncIterator[bytes]) -> None:
+    async def _receive_hello(self, party_id: PartyId, transfers: Transfers) -> None:
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 hello = await read_message(await anext(transfers), party_message_from_wire)
@@ -161,7 +170,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             before.superseded.set()
         return stream
 
-    async def _serve(self, party_id: PartyId, stream: _Stream, transfers: AsyncIterator[bytes], context: Any) -> None:
+    async def _serve(self, party_id: PartyId, stream: _Stream, transfers: Transfers, context: Any) -> None:
         if self._closing:
             raise Unavailable("the aggregator is shutting down")
         serial, digest = self._roster.serial, self._roster.digest()
@@ -181,13 +190,19 @@ class FederationService(federation_pb2_grpc.FederationServicer):
         if self._closing:
             raise Unavailable("the aggregator is shutting down")
 
-    async def _read(self, party_id: PartyId, outbox: PartyOutbox, transfers: AsyncIterator[bytes]) -> None:
+    async def _read(self, party_id: PartyId, outbox: PartyOutbox, transfers: Transfers) -> None:
         async for data in transfers:
             message: PartyMessage | None = None
             try:
                 message = await read_message(data, party_message_from_wire)
-                _check_sender(party_id, message)
-                await self._desk.party_message(party_id, message)
+                if isinstance(message, PaddedPart):
+                    # Taken up before anything is refused, so that it is skipped if it is.
+                    content = await transfers.content(message.size)
+                    _check_sender(party_id, message)
+                    await self._desk.padded_part(party_id, message, content)
+                else:
+                    _check_sender(party_id, message)
+                    await self._desk.party_message(party_id, message)
             except CoterieError as error:
                 if is_ours_alone(error):
                     raise

@@ -187,13 +187,26 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncryptedReply:
-    """Party → aggregator: a contribution with its padded part (empty where sealed directly)."""
+    """Party → aggregator: a contribution; where vectors are padded, its padded part went before it."""
 
     job_id: JobId
     round_number: int
     session_id: bytes
     contribution: Contribution
-    padded: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaddedPart:
+    """Party → aggregator: the padded part of a reply follows, as content of so many bytes; the reply comes after it.
+
+    It is not signed: the contribution, which is, names the content by its digest.
+    """
+
+    job_id: JobId
+    round_number: int
+    session_id: bytes
+    party_id: PartyId
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +314,6 @@ class Rejection:
     round_number: int
 
 
-PartyMessage = Hello | JobReply | EncryptedReply | PartialDecryption | ModelReceipt | Rejection
+PartyMessage = Hello | JobReply | PaddedPart | EncryptedReply | PartialDecryption | ModelReceipt | Rejection
 AggregatorMessage = Welcome | JobProposal | Query | DecryptionRequest | ModelDelivery | JobEnd | Rejection
 Message = PartyMessage | AggregatorMessage

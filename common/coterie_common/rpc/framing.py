@@ -2,28 +2,52 @@
 # Copyright The Coterie authors
 """Transfers cut into frames and put together again: pure, no input or output.
 
-A transfer is any number of bytes. Its first frame announces length and digest, so that the receiver knows what it
-would have to hold before it holds anything, and whether it got what was sent. Frames of one transfer follow each other
-without a gap; the stream below keeps their order.
+A transfer is any number of bytes: a message, or content that the message before it announced and that is too large to
+be held as a whole. Its first frame announces length and digest, so that the receiver knows what it would have to hold
+before it holds anything, and whether it got what was sent. Frames of one transfer follow each other without a gap; the
+stream below keeps their order.
 
 Invariants:
-- An ``Assembler`` never holds more than the announced length, and that is at most its limit.
+- An ``Assembler`` never holds more than the announced length, and that is at most its limit; and never much more than
+  what has come.
 - Whatever breaks the framing raises ``MalformedMessage``; the stream is of no use after that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from hmac import compare_digest
 
 from coterie_common.crypto.hashing import Label, tuple_hash
-from coterie_common.errors import MalformedMessage, StateError
+from coterie_common.errors import MalformedMessage, StateError, StorageError
 from coterie_common.limits import FRAME_BYTES, TRANSFER_BYTES
+from coterie_common.wire.strict import Octets
 from coterie_common.wire.types import Announcement, Frame
 
 
+class FrameDigest:
+    """Digest of a message's transfer, piece by piece.
+
+    The bytes go through SHA-256 before they enter the one hash of the protocol: processors have instructions for it.
+    """
+
+    def __init__(self) -> None:
+        self._content = hashlib.sha256()
+        self._bytes = 0
+
+    def update(self, piece: Octets | memoryview) -> None:
+        """Add the next piece."""
+        self._content.update(piece)
+        self._bytes += len(piece)
+
+    def digest(self) -> bytes:
+        """Return the digest of all pieces so far."""
+        return tuple_hash(Label.FRAME, self._bytes, self._content.digest())
+
+
 def split(data: bytes) -> Iterator[Frame]:
-    """Yield the frames of one transfer.
+    """Yield the frames of one message's transfer; the first takes reading all of it once.
 
     Args:
         data: 1 to ``TRANSFER_BYTES`` bytes.
@@ -33,14 +57,56 @@ def split(data: bytes) -> Iterator[Frame]:
     """
     if not 1 <= len(data) <= TRANSFER_BYTES:
         raise StateError(f"a transfer must have 1 to {TRANSFER_BYTES} bytes, not {len(data)}")
-    announcement: Announcement | None = Announcement(len(data), tuple_hash(Label.FRAME, data))
+    digest = FrameDigest()
+    digest.update(data)
+    announcement: Announcement | None = Announcement(len(data), digest.digest())
     for start in range(0, len(data), FRAME_BYTES):
         yield Frame(announcement, data[start : start + FRAME_BYTES])
         announcement = None
 
 
+def split_content(read: Callable[[int], bytes], length: int, digest: bytes) -> Iterator[Frame]:
+    """Yield the frames of content, holding one at a time.
+
+    Args:
+        read: returns the next so many bytes, fewer only at the end.
+        length: of the content in bytes, 1 or more.
+        digest: to announce.
+
+    Raises:
+        StorageError: ``read`` returned less than announced; the stream is of no use after that.
+    """
+    announcement: Announcement | None = Announcement(length, digest, is_content=True)
+    while length:
+        chunk = read(min(length, FRAME_BYTES))
+        if not chunk:
+            raise StorageError(f"content that is being sent ended {length} bytes early")
+        length -= len(chunk)
+        yield Frame(announcement, chunk)
+        announcement = None
+
+
+class _Progress:
+    """Where one transfer stands."""
+
+    def __init__(self, announced: Announcement) -> None:
+        self.announced = announced
+        self.missing = announced.length
+        self._has_begun = False
+
+    def take(self, frame: Frame) -> bytes:
+        """Return the chunk of the next frame, which is the first at first."""
+        if self._has_begun and frame.announcement is not None:
+            raise MalformedMessage("a transfer began before the last one was complete")
+        if len(frame.chunk) > self.missing:
+            raise MalformedMessage("a transfer is longer than announced")
+        self._has_begun = True
+        self.missing -= len(frame.chunk)
+        return frame.chunk
+
+
 class Assembler:
-    """Puts the frames of one stream together, one transfer after the other.
+    """Puts the frames of one stream's messages together, one transfer after the other.
 
     Args:
         most: longest transfer accepted, in bytes; at most ``TRANSFER_BYTES``.
@@ -48,47 +114,80 @@ class Assembler:
 
     def __init__(self, most: int = TRANSFER_BYTES) -> None:
         self._most = min(most, TRANSFER_BYTES)
-        self._announced: Announcement | None = None
-        self._chunks: list[bytes] = []
-        self._missing = 0
+        self._progress: _Progress | None = None
+        self._data = bytearray()
+        self._digest = FrameDigest()
 
     @property
     def is_between_transfers(self) -> bool:
         """True when no transfer has begun, so that the stream may end here."""
-        return self._announced is None
+        return self._progress is None
 
-    def add(self, frame: Frame) -> bytes | None:
+    def add(self, frame: Frame) -> bytearray | None:
         """Take the next frame.
 
         Returns:
             The whole transfer once it is complete, else ``None``.
 
         Raises:
-            MalformedMessage: an announcement that is too long, missing or in the middle; more bytes than announced; or
-                a digest that differs.
+            MalformedMessage: an announcement that is too long, missing, of content or in the middle; more bytes than
+                announced; or a digest that differs.
         """
-        announced = self._begin(frame) if self._announced is None else self._go_on(frame)
-        if len(frame.chunk) > self._missing:
-            raise MalformedMessage("a transfer is longer than announced")
-        self._chunks.append(frame.chunk)
-        self._missing -= len(frame.chunk)
-        if self._missing:
+        progress = self._progress = self._progress or self._begin(frame)
+        chunk = progress.take(frame)
+        # Grown as it comes: an announcement alone must not make us hold what may never come.
+        self._data += chunk
+        self._digest.update(chunk)
+        if progress.missing:
             return None
-        data = b"".join(self._chunks)
-        self._announced, self._chunks = None, []
-        if not compare_digest(tuple_hash(Label.FRAME, data), announced.digest):
+        data, digest = self._data, self._digest.digest()
+        self._progress, self._data, self._digest = None, bytearray(), FrameDigest()
+        if not compare_digest(digest, progress.announced.digest):
             raise MalformedMessage("the digest of a transfer differs from the announced one")
         return data
 
-    def _begin(self, frame: Frame) -> Announcement:
+    def _begin(self, frame: Frame) -> _Progress:
         if frame.announcement is None:
             raise MalformedMessage("a transfer must begin with its announcement")
+        if frame.announcement.is_content:
+            raise MalformedMessage("content came without a message that announces it")
         if not 1 <= frame.announcement.length <= self._most:
             raise MalformedMessage(f"a transfer must have 1 to {self._most} bytes")
-        self._announced, self._missing = frame.announcement, frame.announcement.length
-        return frame.announcement
+        return _Progress(frame.announcement)
 
-    def _go_on(self, frame: Frame) -> Announcement:
-        if frame.announcement is not None or self._announced is None:
-            raise MalformedMessage("a transfer began before the last one was complete")
-        return self._announced
+
+class ContentFrames:
+    """Takes the frames of one content, chunk by chunk; whether their digest is right is for whoever keeps them to ask.
+
+    Args:
+        announced: by its first frame.
+        length: that its message announced, in bytes.
+
+    Raises:
+        MalformedMessage: it is no content of that length.
+    """
+
+    def __init__(self, announced: Announcement | None, length: int) -> None:
+        if announced is None or not announced.is_content:
+            raise MalformedMessage("a message announced content, and something else came")
+        if announced.length != length:
+            raise MalformedMessage(f"content of {announced.length} bytes came where {length} were announced")
+        self._progress = _Progress(announced)
+
+    @property
+    def digest(self) -> bytes:
+        """The announced digest."""
+        return self._progress.announced.digest
+
+    @property
+    def is_complete(self) -> bool:
+        """True when all frames were taken."""
+        return self._progress.missing == 0
+
+    def take(self, frame: Frame) -> bytes:
+        """Return the chunk of the next frame, beginning with the first.
+
+        Raises:
+            MalformedMessage: an announcement in the middle, or more bytes than announced.
+        """
+        return self._progress.take(frame)

@@ -5,60 +5,144 @@
 Invariants:
 - What breaks the framing raises and ends the stream; a message that is merely wrong is answered with a ``Rejection``.
 - A ``Rejection`` is never answered with another.
+- Content that follows a message is held a frame at a time, on the way out as on the way in.
 - Work on more than one frame's bytes runs in a thread, so that one long transfer does not hold up the other streams.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from coterie_common.errors import CoterieError, MalformedMessage
 from coterie_common.limits import FRAME_BYTES
 from coterie_common.protocol.messages import DecryptionRequest, Message, Query, Rejection
 from coterie_common.protocol.reason import one_line
-from coterie_common.rpc.framing import Assembler, split
+from coterie_common.rpc.content import Content, WithContent
+from coterie_common.rpc.framing import Assembler, ContentFrames, split, split_content
 from coterie_common.rpc.outbox import Outbox
 from coterie_common.wire.pb import types_pb2 as pb
-from coterie_common.wire.types import frame_from_wire, frame_to_wire
+from coterie_common.wire.strict import Octets
+from coterie_common.wire.types import Frame, frame_from_wire, frame_to_wire
 
 M = TypeVar("M")
 
+Write = Callable[[pb.Frame], Awaitable[Any]]
 
-async def write_messages(
-    outbox: Outbox[M], to_wire: Callable[[M], bytes], write: Callable[[pb.Frame], Awaitable[Any]]
-) -> None:
-    """Write what the outbox holds until it is closed and empty; ``write`` waits where the peer is slow."""
-    while (message := await outbox.next()) is not None:
-        data = to_wire(message)
-        frames = split(data) if len(data) <= FRAME_BYTES else await asyncio.to_thread(list, split(data))
-        for frame in frames:
+
+async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], bytes], write: Write) -> None:
+    """Write what the outbox holds until it is closed and empty.
+
+    Args:
+        outbox: of messages, some of them ``WithContent``.
+        to_wire: converts one of these messages.
+        write: sends a frame; waits where the peer is slow.
+
+    Raises:
+        StorageError: content cannot be read.
+    """
+    while (item := await outbox.next()) is not None:
+        if isinstance(item, WithContent):
+            await _write_with_content(item, to_wire, write)
+        else:
+            await _write_message(to_wire(item), write)
+
+
+async def _write_message(data: bytes, write: Write) -> None:
+    frames = split(data)
+    if len(data) > FRAME_BYTES:
+        await write(frame_to_wire(await asyncio.to_thread(next, frames)))
+    for frame in frames:
+        await write(frame_to_wire(frame))
+
+
+async def _write_with_content(item: WithContent[Any], to_wire: Callable[[Any], bytes], write: Write) -> None:
+    stream = await asyncio.to_thread(item.open)
+    if stream is None:
+        return
+    with stream:
+        await _write_message(to_wire(item.message), write)
+        frames = split_content(stream.read, item.length, item.digest)
+        while (frame := await asyncio.to_thread(next, frames, None)) is not None:
             await write(frame_to_wire(frame))
 
 
-async def read_transfers(frames: AsyncIterable[pb.Frame], *, most: int) -> AsyncIterator[bytes]:
-    """Yield whole transfers until the peer ends the stream.
+class Transfers:
+    """What the peer sends: iterates over whole messages' transfers until it ends the stream.
+
+    Whatever breaks the framing is raised as ``MalformedMessage``, by the iteration also if content was being read when
+    it happened: the stream must end.
 
     Args:
         frames: as gRPC delivers them.
-        most: longest transfer accepted, in bytes.
-
-    Raises:
-        MalformedMessage: the framing is broken, so the stream must end.
+        most: longest transfer of a message accepted, in bytes.
     """
-    assembler = Assembler(most)
-    async for wire in frames:
-        frame = frame_from_wire(wire)
-        begins = frame.announcement is not None
-        data = assembler.add(frame) if begins else await asyncio.to_thread(assembler.add, frame)
-        if data is not None:
-            yield data
-    if not assembler.is_between_transfers:
-        raise MalformedMessage("the stream ended in the middle of a transfer")
+
+    def __init__(self, frames: AsyncIterable[pb.Frame], *, most: int) -> None:
+        self._frames = aiter(frames)
+        self._assembler = Assembler(most)
+        self._content: Content | None = None
+        self._broken: MalformedMessage | None = None
+
+    def __aiter__(self) -> Transfers:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> Octets:
+        """Return the next message's transfer; what was not taken of content before it is skipped."""
+        if self._broken is not None:
+            raise self._broken
+        content, self._content = self._content, None
+        if content is not None:
+            await content.skip()
+        async for wire in self._frames:
+            frame = frame_from_wire(wire)
+            begins = frame.announcement is not None
+            data = self._assembler.add(frame) if begins else await asyncio.to_thread(self._assembler.add, frame)
+            if data is not None:
+                return data
+        if not self._assembler.is_between_transfers:
+            raise MalformedMessage("the stream ended in the middle of a transfer")
+        raise StopAsyncIteration
+
+    async def content(self, length: int) -> Content:
+        """Begin to take the content that the last message announced; it ends where the next message is asked for.
+
+        Args:
+            length: in bytes, as announced; 1 or more.
+
+        Raises:
+            MalformedMessage: something else came.
+        """
+        with self._breaking():
+            first = await self._following()
+            frames = ContentFrames(first.announcement, length)
+        waiting = [first]
+
+        async def take() -> bytes:
+            with self._breaking():
+                return frames.take(waiting.pop() if waiting else await self._following())
+
+        self._content = Content(frames, take)
+        return self._content
+
+    async def _following(self) -> Frame:
+        async for wire in self._frames:
+            return frame_from_wire(wire)
+        raise MalformedMessage("the stream ended before the content that was announced")
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        try:
+            yield
+        except MalformedMessage as error:
+            self._broken = error
+            raise
 
 
-async def read_message(data: bytes, from_wire: Callable[[bytes], M]) -> M:
+async def read_message(data: Octets, from_wire: Callable[[Octets], M]) -> M:
     """Parse one transfer; raises ``MalformedMessage``, which does not harm the stream."""
     return from_wire(data) if len(data) <= FRAME_BYTES else await asyncio.to_thread(from_wire, data)
 

@@ -16,7 +16,7 @@ from coterie_common.limits import (
     JOB_SPEC_BYTES,
     JOB_TERMS_BYTES,
     MODEL_BYTES,
-    PARTY_TRANSFER_BYTES,
+    PADDED_PART_BYTES,
     PROOF_BYTES,
     QUERY_BODY_BYTES,
     ROUNDS_MOST,
@@ -34,6 +34,7 @@ from coterie_common.protocol.messages import (
     Message,
     ModelDelivery,
     ModelReceipt,
+    PaddedPart,
     PartialDecryption,
     PartyMessage,
     Query,
@@ -42,6 +43,7 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.wire import strict, types
 from coterie_common.wire.pb import federation_pb2 as pb
+from coterie_common.wire.strict import Octets
 
 _UINT32_MOST = 2**32 - 1
 
@@ -65,7 +67,7 @@ def party_message_to_wire(message: PartyMessage) -> bytes:
     return _to_wire(pb.PartyEnvelope, message)
 
 
-def party_message_from_wire(data: bytes) -> PartyMessage:
+def party_message_from_wire(data: Octets) -> PartyMessage:
     """Parse one transfer from a party; raises ``MalformedMessage``."""
     return cast(PartyMessage, _from_wire(pb.PartyEnvelope, data))
 
@@ -75,7 +77,7 @@ def aggregator_message_to_wire(message: AggregatorMessage) -> bytes:
     return _to_wire(pb.AggregatorEnvelope, message)
 
 
-def aggregator_message_from_wire(data: bytes) -> AggregatorMessage:
+def aggregator_message_from_wire(data: Octets) -> AggregatorMessage:
     """Parse one transfer from the aggregator; raises ``MalformedMessage``."""
     return cast(AggregatorMessage, _from_wire(pb.AggregatorEnvelope, data))
 
@@ -86,7 +88,7 @@ def _to_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], mes
     return envelope(**{field: content}).SerializeToString()
 
 
-def _from_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], data: bytes) -> Message:
+def _from_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], data: Octets) -> Message:
     parsed = strict.parse(envelope, data, "the message")
     field = parsed.WhichOneof("message")
     if field is None:
@@ -172,7 +174,6 @@ def _encrypted_reply_to_wire(message: EncryptedReply) -> pb.EncryptedReply:
         round_number=message.round_number,
         session_id=message.session_id,
         contribution=types.contribution_to_wire(message.contribution),
-        padded=message.padded,
     )
 
 
@@ -182,7 +183,16 @@ def _encrypted_reply_from_wire(message: pb.EncryptedReply) -> EncryptedReply:
         round_number=strict.number(message.round_number, "round_number", least=1, most=ROUNDS_MOST),
         session_id=strict.digest(message.session_id, "session_id"),
         contribution=types.contribution_from_wire(strict.part(message, "contribution")),
-        padded=strict.octets(message.padded, "padded", most=PARTY_TRANSFER_BYTES),
+    )
+
+
+def _padded_part_from_wire(message: pb.PaddedPart) -> PaddedPart:
+    return PaddedPart(
+        job_id=strict.job_id(message.job_id),
+        round_number=strict.number(message.round_number, "round_number", least=1, most=ROUNDS_MOST),
+        session_id=strict.digest(message.session_id, "session_id"),
+        party_id=strict.party_id(message.party_id),
+        size=strict.number(message.size, "size", least=1, most=PADDED_PART_BYTES),
     )
 
 
@@ -257,6 +267,7 @@ _CONVERTERS: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any], Message
     "job_proposal": (_same_names(pb.JobProposal), _job_proposal_from_wire),
     "job_reply": (_job_reply_to_wire, _job_reply_from_wire),
     "query": (_query_to_wire, _query_from_wire),
+    "padded_part": (_same_names(pb.PaddedPart), _padded_part_from_wire),
     "encrypted_reply": (_encrypted_reply_to_wire, _encrypted_reply_from_wire),
     "decryption_request": (_decryption_request_to_wire, _decryption_request_from_wire),
     "partial_decryption": (_same_names(pb.PartialDecryption), _partial_decryption_from_wire),
@@ -272,6 +283,7 @@ _FIELDS: Final[dict[type[Message], str]] = {
     JobProposal: "job_proposal",
     JobReply: "job_reply",
     Query: "query",
+    PaddedPart: "padded_part",
     EncryptedReply: "encrypted_reply",
     DecryptionRequest: "decryption_request",
     PartialDecryption: "partial_decryption",

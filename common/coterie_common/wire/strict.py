@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -32,8 +32,10 @@ AnyEnum = TypeVar("AnyEnum", bound=Enum)
 AnyWire = TypeVar("AnyWire", bound=int)
 T = TypeVar("T")
 
+Octets: TypeAlias = bytes | bytearray
 
-def parse(kind: type[AnyMessage], data: bytes, what: str) -> AnyMessage:
+
+def parse(kind: type[AnyMessage], data: Octets, what: str) -> AnyMessage:
     """Parse ``data`` as a ``kind``; ``what`` names it in errors.
 
     Raises:
@@ -41,7 +43,7 @@ def parse(kind: type[AnyMessage], data: bytes, what: str) -> AnyMessage:
     """
     message = kind()
     try:
-        message.ParseFromString(data)
+        message.ParseFromString(data)  # type: ignore[arg-type]  # takes a bytearray as well; copying it would double it
     except DecodeError as cause:
         raise MalformedMessage(f"{what} cannot be parsed") from cause
     # Independent of the order of fields, which protobuf does not promise: only the shortest form has this size.

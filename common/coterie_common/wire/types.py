@@ -29,10 +29,17 @@ _UINT32_MOST = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What the first frame of a transfer says about the whole: its length in bytes and its digest."""
+    """What the first frame of a transfer says about the whole.
+
+    Attributes:
+        length: bytes of it.
+        digest: of it.
+        is_content: it is not a message, but the content of the one before it.
+    """
 
     length: int
     digest: bytes
+    is_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,11 @@ def frame_to_wire(frame: Frame) -> pb.Frame:
     """Return the protocol buffer of a frame."""
     if frame.announcement is None:
         return pb.Frame(chunk=frame.chunk)
-    announced = pb.Announcement(length=frame.announcement.length, digest=frame.announcement.digest)
+    announced = pb.Announcement(
+        length=frame.announcement.length,
+        digest=frame.announcement.digest,
+        is_content=frame.announcement.is_content,
+    )
     return pb.Frame(announcement=announced, chunk=frame.chunk)
 
 
@@ -57,7 +68,8 @@ def frame_from_wire(message: pb.Frame) -> Frame:
     announcement = None
     if message.HasField("announcement"):
         announced = message.announcement
-        announcement = Announcement(announced.length, strict.digest(announced.digest, "digest of the announcement"))
+        digest = strict.digest(announced.digest, "digest of the announcement")
+        announcement = Announcement(announced.length, digest, announced.is_content)
     return Frame(announcement, strict.octets(message.chunk, "chunk of the frame", least=1, most=FRAME_BYTES))
 
 

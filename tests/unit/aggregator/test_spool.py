@@ -10,7 +10,7 @@ import pytest
 from coterie_aggregator.spool import Spool
 from coterie_common.errors import Equivocation, StorageError
 from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import PaddedDigest
+from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 
 KINDS = pytest.mark.parametrize(
     ("put", "get"), [("put_contribution", "contribution"), ("put_partial", "partial")], ids=["contribution", "partial"]
@@ -117,10 +117,13 @@ def test_delete_job_where_the_file_system_refuses_raises(spool, folder):
 PADDED = bytes(range(256)) * 9000
 
 
-def digest_of(content):
+NOTHING = PaddedFacts(0, NOTHING_PADDED)
+
+
+def facts_of(content):
     digest = PaddedDigest()
     digest.update(content)
-    return digest.digest()
+    return digest.facts()
 
 
 def put_padded(spool, job_id="job-1", number=1, party_id="alpha", content=PADDED):
@@ -128,24 +131,22 @@ def put_padded(spool, job_id="job-1", number=1, party_id="alpha", content=PADDED
     for start in range(0, len(content), 1 << 20):
         draft.write(content[start : start + (1 << 20)])
     draft.sync()
-    spool.commit_padded(job_id, number, party_id, draft, digest_of(content))
+    spool.commit_padded(job_id, number, party_id, draft, facts_of(content).digest)
 
 
 def test_padded_part_is_there_once_it_is_committed_also_after_a_restart(spool, folder):
     put_padded(spool)
     put_padded(spool, party_id="bravo", content=b"bravo's")
     for again in (spool, Spool(folder)):
-        assert again.padded_size("job-1", 1, "alpha") == len(PADDED)
-        assert again.padded_digest("job-1", 1, "alpha") == digest_of(PADDED)
+        assert again.padded_facts("job-1", 1, "alpha") == facts_of(PADDED)
         pieces = list(again.padded_pieces("job-1", 1, "alpha", 1 << 16))
         assert {len(piece) for piece in pieces[:-1]} == {1 << 16}
         assert b"".join(pieces) == PADDED
-        assert again.padded_digest("job-1", 1, "bravo") == digest_of(b"bravo's")
+        assert again.padded_facts("job-1", 1, "bravo") == facts_of(b"bravo's")
 
 
 def test_padded_part_that_never_came_is_none(spool):
-    assert spool.padded_size("job-1", 1, "alpha") == 0
-    assert spool.padded_digest("job-1", 1, "alpha") == NOTHING_PADDED
+    assert spool.padded_facts("job-1", 1, "alpha") == NOTHING
     with pytest.raises(StorageError, match=r"cannot read .*alpha"):
         next(spool.padded_pieces("job-1", 1, "alpha", 1 << 16))
 
@@ -153,11 +154,11 @@ def test_padded_part_that_never_came_is_none(spool):
 def test_padded_part_that_was_not_committed_is_none_and_goes_when_it_comes_again(spool, folder):
     left = spool.begin_padded("job-1", 1, "alpha")
     left.write(b"half of i")
-    assert spool.padded_size("job-1", 1, "alpha") == 0
+    assert spool.padded_facts("job-1", 1, "alpha") == NOTHING
     again = Spool(folder)
     put_padded(again)
     assert [path.name for path in (folder / "job-1" / "1" / "padded").iterdir()] == ["alpha"]
-    assert again.padded_digest("job-1", 1, "alpha") == digest_of(PADDED)
+    assert again.padded_facts("job-1", 1, "alpha") == facts_of(PADDED)
 
 
 def test_padded_part_again_identical_changes_nothing(spool, folder):
@@ -181,8 +182,8 @@ def test_padded_part_and_its_digest_go_with_the_job(spool, folder):
     for job_id in ("job-1", "job-2"):
         put_padded(spool, job_id)
     spool.delete_job("job-1")
-    assert spool.padded_digest("job-1", 1, "alpha") == NOTHING_PADDED
-    assert spool.padded_digest("job-2", 1, "alpha") == digest_of(PADDED)
+    assert spool.padded_facts("job-1", 1, "alpha") == NOTHING
+    assert spool.padded_facts("job-2", 1, "alpha") == facts_of(PADDED)
 
 
 def test_padded_part_is_of_the_owner_alone(spool, folder):
@@ -196,5 +197,3 @@ def test_padded_part_where_the_file_system_refuses_raises(tmp_path):
     spool = Spool(tmp_path / "spool")
     with pytest.raises(StorageError, match="cannot create the folder"):
         spool.begin_padded("job-1", 1, "alpha")
-    with pytest.raises(StorageError, match="cannot read"):
-        spool.padded_size("job-1", 1, "alpha")

@@ -18,10 +18,10 @@ from coterie_common.protocol.messages import (
     EncryptedReply,
     JobOutcome,
     PartialDecryption,
-    PartyMessage,
     Rejection,
     Welcome,
 )
+from coterie_party.padded_parts import Outgoing
 from coterie_party.round import Phase
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
@@ -95,9 +95,9 @@ async def test_what_is_computed_while_the_stream_is_down_is_kept_and_sent_when_i
         await party.message(aggregator.query())
         await aggregator.running.wrote("store_reply", by=PARTY)
         assert aggregator.running.party_store(PARTY).round(JOB, 1).phase is Phase.ANSWERED
-        said: list[PartyMessage] = []
+        said: list[Any] = []
 
-        async def listen(message: PartyMessage) -> None:
+        async def listen(message: Any) -> None:
             said.append(message)
 
         await party.connected(listen)
@@ -113,7 +113,7 @@ async def test_stream_that_ends_while_something_is_said_harms_nothing(tmp_path: 
         await aggregator.accepted()
         party = aggregator.running.parties[PARTY]
 
-        async def broken(message: PartyMessage) -> None:
+        async def broken(message: Outgoing) -> None:
             raise Unavailable("the stream has ended")
 
         await party.connected(broken)

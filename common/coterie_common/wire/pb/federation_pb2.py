@@ -25,43 +25,45 @@ _sym_db = _symbol_database.Default()
 from coterie_common.wire.pb import types_pb2 as coterie__common_dot_wire_dot_pb_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'coterie_common/wire/pb/federation.proto\x12\ncoterie.v1\x1a\"coterie_common/wire/pb/types.proto\"\xbc\x02\n\rPartyEnvelope\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.coterie.v1.HelloH\x00\x12)\n\tjob_reply\x18\x02 \x01(\x0b\x32\x14.coterie.v1.JobReplyH\x00\x12\x35\n\x0f\x65ncrypted_reply\x18\x03 \x01(\x0b\x32\x1a.coterie.v1.EncryptedReplyH\x00\x12;\n\x12partial_decryption\x18\x04 \x01(\x0b\x32\x1d.coterie.v1.PartialDecryptionH\x00\x12\x31\n\rmodel_receipt\x18\x05 \x01(\x0b\x32\x18.coterie.v1.ModelReceiptH\x00\x12*\n\trejection\x18\x06 \x01(\x0b\x32\x15.coterie.v1.RejectionH\x00\x42\t\n\x07message\"\xe1\x02\n\x12\x41ggregatorEnvelope\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.coterie.v1.WelcomeH\x00\x12/\n\x0cjob_proposal\x18\x02 \x01(\x0b\x32\x17.coterie.v1.JobProposalH\x00\x12\"\n\x05query\x18\x03 \x01(\x0b\x32\x11.coterie.v1.QueryH\x00\x12;\n\x12\x64\x65\x63ryption_request\x18\x04 \x01(\x0b\x32\x1d.coterie.v1.DecryptionRequestH\x00\x12\x33\n\x0emodel_delivery\x18\x05 \x01(\x0b\x32\x19.coterie.v1.ModelDeliveryH\x00\x12%\n\x07job_end\x18\x06 \x01(\x0b\x32\x12.coterie.v1.JobEndH\x00\x12*\n\trejection\x18\x07 \x01(\x0b\x32\x15.coterie.v1.RejectionH\x00\x42\t\n\x07message\"a\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x15\n\rroster_serial\x18\x03 \x01(\r\x12\x15\n\rroster_digest\x18\x04 \x01(\x0c\"Q\n\x07Welcome\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x15\n\rroster_serial\x18\x02 \x01(\r\x12\x15\n\rroster_digest\x18\x03 \x01(\x0c\"d\n\x0bJobProposal\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x15\n\rroster_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04spec\x18\x03 \x01(\x0c\x12\r\n\x05terms\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\xb0\x01\n\x08JobReply\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x13\n\x0bspec_digest\x18\x03 \x01(\x0c\x12\x14\n\x0cterms_digest\x18\x04 \x01(\x0c\x12&\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0e\x32\x14.coterie.v1.Decision\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x11\n\tsignature\x18\x08 \x01(\x0c\"S\n\x05Query\x12)\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x19.coterie.v1.SessionFields\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x8a\x01\n\x0e\x45ncryptedReply\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x14\n\x0cround_number\x18\x02 \x01(\r\x12\x12\n\nsession_id\x18\x03 \x01(\x0c\x12.\n\x0c\x63ontribution\x18\x04 \x01(\x0b\x32\x18.coterie.v1.Contribution\x12\x0e\n\x06padded\x18\x05 \x01(\x0c\"\x82\x01\n\x11\x44\x65\x63ryptionRequest\x12)\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x19.coterie.v1.SessionFields\x12/\n\rcontributions\x18\x02 \x03(\x0b\x32\x18.coterie.v1.Contribution\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xac\x01\n\x11PartialDecryption\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x14\n\x0cround_number\x18\x02 \x01(\r\x12\x12\n\nsession_id\x18\x03 \x01(\x0c\x12\x19\n\x11transcript_digest\x18\x04 \x01(\x0c\x12\x10\n\x08party_id\x18\x05 \x01(\t\x12\x0e\n\x06values\x18\x06 \x03(\x0c\x12\r\n\x05proof\x18\x07 \x01(\x0c\x12\x11\n\tsignature\x18\x08 \x01(\x0c\"A\n\rModelDelivery\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"Y\n\x0cModelReceipt\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"d\n\x06JobEnd\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0e\x32\x16.coterie.v1.JobOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\x0c*d\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45\x43ISION_ACCEPTED\x10\x01\x12\x11\n\rDECISION_HELD\x10\x02\x12\x14\n\x10\x44\x45\x43ISION_REFUSED\x10\x03*w\n\nJobOutcome\x12\x1b\n\x17JOB_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15JOB_OUTCOME_COMPLETED\x10\x01\x12\x16\n\x12JOB_OUTCOME_FAILED\x10\x02\x12\x19\n\x15JOB_OUTCOME_CANCELLED\x10\x03\x32\x41\n\nFederation\x12\x33\n\x07\x43onnect\x12\x11.coterie.v1.Frame\x1a\x11.coterie.v1.Frame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'coterie_common/wire/pb/federation.proto\x12\ncoterie.v1\x1a\"coterie_common/wire/pb/types.proto\"\xeb\x02\n\rPartyEnvelope\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.coterie.v1.HelloH\x00\x12)\n\tjob_reply\x18\x02 \x01(\x0b\x32\x14.coterie.v1.JobReplyH\x00\x12\x35\n\x0f\x65ncrypted_reply\x18\x03 \x01(\x0b\x32\x1a.coterie.v1.EncryptedReplyH\x00\x12;\n\x12partial_decryption\x18\x04 \x01(\x0b\x32\x1d.coterie.v1.PartialDecryptionH\x00\x12\x31\n\rmodel_receipt\x18\x05 \x01(\x0b\x32\x18.coterie.v1.ModelReceiptH\x00\x12*\n\trejection\x18\x06 \x01(\x0b\x32\x15.coterie.v1.RejectionH\x00\x12-\n\x0bpadded_part\x18\x07 \x01(\x0b\x32\x16.coterie.v1.PaddedPartH\x00\x42\t\n\x07message\"\xe1\x02\n\x12\x41ggregatorEnvelope\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.coterie.v1.WelcomeH\x00\x12/\n\x0cjob_proposal\x18\x02 \x01(\x0b\x32\x17.coterie.v1.JobProposalH\x00\x12\"\n\x05query\x18\x03 \x01(\x0b\x32\x11.coterie.v1.QueryH\x00\x12;\n\x12\x64\x65\x63ryption_request\x18\x04 \x01(\x0b\x32\x1d.coterie.v1.DecryptionRequestH\x00\x12\x33\n\x0emodel_delivery\x18\x05 \x01(\x0b\x32\x19.coterie.v1.ModelDeliveryH\x00\x12%\n\x07job_end\x18\x06 \x01(\x0b\x32\x12.coterie.v1.JobEndH\x00\x12*\n\trejection\x18\x07 \x01(\x0b\x32\x15.coterie.v1.RejectionH\x00\x42\t\n\x07message\"a\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x15\n\rroster_serial\x18\x03 \x01(\r\x12\x15\n\rroster_digest\x18\x04 \x01(\x0c\"Q\n\x07Welcome\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x15\n\rroster_serial\x18\x02 \x01(\r\x12\x15\n\rroster_digest\x18\x03 \x01(\x0c\"d\n\x0bJobProposal\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x15\n\rroster_digest\x18\x02 \x01(\x0c\x12\x0c\n\x04spec\x18\x03 \x01(\x0c\x12\r\n\x05terms\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\xb0\x01\n\x08JobReply\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x13\n\x0bspec_digest\x18\x03 \x01(\x0c\x12\x14\n\x0cterms_digest\x18\x04 \x01(\x0c\x12&\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0e\x32\x14.coterie.v1.Decision\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x11\n\tsignature\x18\x08 \x01(\x0c\"S\n\x05Query\x12)\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x19.coterie.v1.SessionFields\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"z\n\x0e\x45ncryptedReply\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x14\n\x0cround_number\x18\x02 \x01(\r\x12\x12\n\nsession_id\x18\x03 \x01(\x0c\x12.\n\x0c\x63ontribution\x18\x04 \x01(\x0b\x32\x18.coterie.v1.Contribution\"f\n\nPaddedPart\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x14\n\x0cround_number\x18\x02 \x01(\r\x12\x12\n\nsession_id\x18\x03 \x01(\x0c\x12\x10\n\x08party_id\x18\x04 \x01(\t\x12\x0c\n\x04size\x18\x05 \x01(\x04\"\x82\x01\n\x11\x44\x65\x63ryptionRequest\x12)\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x19.coterie.v1.SessionFields\x12/\n\rcontributions\x18\x02 \x03(\x0b\x32\x18.coterie.v1.Contribution\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xac\x01\n\x11PartialDecryption\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x14\n\x0cround_number\x18\x02 \x01(\r\x12\x12\n\nsession_id\x18\x03 \x01(\x0c\x12\x19\n\x11transcript_digest\x18\x04 \x01(\x0c\x12\x10\n\x08party_id\x18\x05 \x01(\t\x12\x0e\n\x06values\x18\x06 \x03(\x0c\x12\r\n\x05proof\x18\x07 \x01(\x0c\x12\x11\n\tsignature\x18\x08 \x01(\x0c\"A\n\rModelDelivery\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"Y\n\x0cModelReceipt\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08party_id\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"d\n\x06JobEnd\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0e\x32\x16.coterie.v1.JobOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\x0c*d\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45\x43ISION_ACCEPTED\x10\x01\x12\x11\n\rDECISION_HELD\x10\x02\x12\x14\n\x10\x44\x45\x43ISION_REFUSED\x10\x03*w\n\nJobOutcome\x12\x1b\n\x17JOB_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15JOB_OUTCOME_COMPLETED\x10\x01\x12\x16\n\x12JOB_OUTCOME_FAILED\x10\x02\x12\x19\n\x15JOB_OUTCOME_CANCELLED\x10\x03\x32\x41\n\nFederation\x12\x33\n\x07\x43onnect\x12\x11.coterie.v1.Frame\x1a\x11.coterie.v1.Frame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'coterie_common.wire.pb.federation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISION']._serialized_start=2023
-  _globals['_DECISION']._serialized_end=2123
-  _globals['_JOBOUTCOME']._serialized_start=2125
-  _globals['_JOBOUTCOME']._serialized_end=2244
+  _globals['_DECISION']._serialized_start=2157
+  _globals['_DECISION']._serialized_end=2257
+  _globals['_JOBOUTCOME']._serialized_start=2259
+  _globals['_JOBOUTCOME']._serialized_end=2378
   _globals['_PARTYENVELOPE']._serialized_start=92
-  _globals['_PARTYENVELOPE']._serialized_end=408
-  _globals['_AGGREGATORENVELOPE']._serialized_start=411
-  _globals['_AGGREGATORENVELOPE']._serialized_end=764
-  _globals['_HELLO']._serialized_start=766
-  _globals['_HELLO']._serialized_end=863
-  _globals['_WELCOME']._serialized_start=865
-  _globals['_WELCOME']._serialized_end=946
-  _globals['_JOBPROPOSAL']._serialized_start=948
-  _globals['_JOBPROPOSAL']._serialized_end=1048
-  _globals['_JOBREPLY']._serialized_start=1051
-  _globals['_JOBREPLY']._serialized_end=1227
-  _globals['_QUERY']._serialized_start=1229
-  _globals['_QUERY']._serialized_end=1312
-  _globals['_ENCRYPTEDREPLY']._serialized_start=1315
-  _globals['_ENCRYPTEDREPLY']._serialized_end=1453
-  _globals['_DECRYPTIONREQUEST']._serialized_start=1456
-  _globals['_DECRYPTIONREQUEST']._serialized_end=1586
-  _globals['_PARTIALDECRYPTION']._serialized_start=1589
-  _globals['_PARTIALDECRYPTION']._serialized_end=1761
-  _globals['_MODELDELIVERY']._serialized_start=1763
-  _globals['_MODELDELIVERY']._serialized_end=1828
-  _globals['_MODELRECEIPT']._serialized_start=1830
-  _globals['_MODELRECEIPT']._serialized_end=1919
-  _globals['_JOBEND']._serialized_start=1921
-  _globals['_JOBEND']._serialized_end=2021
-  _globals['_FEDERATION']._serialized_start=2246
-  _globals['_FEDERATION']._serialized_end=2311
+  _globals['_PARTYENVELOPE']._serialized_end=455
+  _globals['_AGGREGATORENVELOPE']._serialized_start=458
+  _globals['_AGGREGATORENVELOPE']._serialized_end=811
+  _globals['_HELLO']._serialized_start=813
+  _globals['_HELLO']._serialized_end=910
+  _globals['_WELCOME']._serialized_start=912
+  _globals['_WELCOME']._serialized_end=993
+  _globals['_JOBPROPOSAL']._serialized_start=995
+  _globals['_JOBPROPOSAL']._serialized_end=1095
+  _globals['_JOBREPLY']._serialized_start=1098
+  _globals['_JOBREPLY']._serialized_end=1274
+  _globals['_QUERY']._serialized_start=1276
+  _globals['_QUERY']._serialized_end=1359
+  _globals['_ENCRYPTEDREPLY']._serialized_start=1361
+  _globals['_ENCRYPTEDREPLY']._serialized_end=1483
+  _globals['_PADDEDPART']._serialized_start=1485
+  _globals['_PADDEDPART']._serialized_end=1587
+  _globals['_DECRYPTIONREQUEST']._serialized_start=1590
+  _globals['_DECRYPTIONREQUEST']._serialized_end=1720
+  _globals['_PARTIALDECRYPTION']._serialized_start=1723
+  _globals['_PARTIALDECRYPTION']._serialized_end=1895
+  _globals['_MODELDELIVERY']._serialized_start=1897
+  _globals['_MODELDELIVERY']._serialized_end=1962
+  _globals['_MODELRECEIPT']._serialized_start=1964
+  _globals['_MODELRECEIPT']._serialized_end=2053
+  _globals['_JOBEND']._serialized_start=2055
+  _globals['_JOBEND']._serialized_end=2155
+  _globals['_FEDERATION']._serialized_start=2380
+  _globals['_FEDERATION']._serialized_end=2445
 # @@protoc_insertion_point(module_scope)

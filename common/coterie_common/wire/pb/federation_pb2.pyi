@@ -31,20 +31,22 @@ JOB_OUTCOME_FAILED: JobOutcome
 JOB_OUTCOME_CANCELLED: JobOutcome
 
 class PartyEnvelope(_message.Message):
-    __slots__ = ("hello", "job_reply", "encrypted_reply", "partial_decryption", "model_receipt", "rejection")
+    __slots__ = ("hello", "job_reply", "encrypted_reply", "partial_decryption", "model_receipt", "rejection", "padded_part")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     JOB_REPLY_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTED_REPLY_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_DECRYPTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_RECEIPT_FIELD_NUMBER: _ClassVar[int]
     REJECTION_FIELD_NUMBER: _ClassVar[int]
+    PADDED_PART_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     job_reply: JobReply
     encrypted_reply: EncryptedReply
     partial_decryption: PartialDecryption
     model_receipt: ModelReceipt
     rejection: _types_pb2.Rejection
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., job_reply: _Optional[_Union[JobReply, _Mapping]] = ..., encrypted_reply: _Optional[_Union[EncryptedReply, _Mapping]] = ..., partial_decryption: _Optional[_Union[PartialDecryption, _Mapping]] = ..., model_receipt: _Optional[_Union[ModelReceipt, _Mapping]] = ..., rejection: _Optional[_Union[_types_pb2.Rejection, _Mapping]] = ...) -> None: ...
+    padded_part: PaddedPart
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., job_reply: _Optional[_Union[JobReply, _Mapping]] = ..., encrypted_reply: _Optional[_Union[EncryptedReply, _Mapping]] = ..., partial_decryption: _Optional[_Union[PartialDecryption, _Mapping]] = ..., model_receipt: _Optional[_Union[ModelReceipt, _Mapping]] = ..., rejection: _Optional[_Union[_types_pb2.Rejection, _Mapping]] = ..., padded_part: _Optional[_Union[PaddedPart, _Mapping]] = ...) -> None: ...
 
 class AggregatorEnvelope(_message.Message):
     __slots__ = ("welcome", "job_proposal", "query", "decryption_request", "model_delivery", "job_end", "rejection")
@@ -131,18 +133,30 @@ class Query(_message.Message):
     def __init__(self, fields: _Optional[_Union[_types_pb2.SessionFields, _Mapping]] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class EncryptedReply(_message.Message):
-    __slots__ = ("job_id", "round_number", "session_id", "contribution", "padded")
+    __slots__ = ("job_id", "round_number", "session_id", "contribution")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTION_FIELD_NUMBER: _ClassVar[int]
-    PADDED_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     round_number: int
     session_id: bytes
     contribution: _types_pb2.Contribution
-    padded: bytes
-    def __init__(self, job_id: _Optional[str] = ..., round_number: _Optional[int] = ..., session_id: _Optional[bytes] = ..., contribution: _Optional[_Union[_types_pb2.Contribution, _Mapping]] = ..., padded: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., round_number: _Optional[int] = ..., session_id: _Optional[bytes] = ..., contribution: _Optional[_Union[_types_pb2.Contribution, _Mapping]] = ...) -> None: ...
+
+class PaddedPart(_message.Message):
+    __slots__ = ("job_id", "round_number", "session_id", "party_id", "size")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ROUND_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTY_ID_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    round_number: int
+    session_id: bytes
+    party_id: str
+    size: int
+    def __init__(self, job_id: _Optional[str] = ..., round_number: _Optional[int] = ..., session_id: _Optional[bytes] = ..., party_id: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class DecryptionRequest(_message.Message):
     __slots__ = ("fields", "contributions", "signature")

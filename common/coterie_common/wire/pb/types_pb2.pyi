@@ -15,12 +15,14 @@ class Frame(_message.Message):
     def __init__(self, announcement: _Optional[_Union[Announcement, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class Announcement(_message.Message):
-    __slots__ = ("length", "digest")
+    __slots__ = ("length", "digest", "is_content")
     LENGTH_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    IS_CONTENT_FIELD_NUMBER: _ClassVar[int]
     length: int
     digest: bytes
-    def __init__(self, length: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+    is_content: bool
+    def __init__(self, length: _Optional[int] = ..., digest: _Optional[bytes] = ..., is_content: _Optional[bool] = ...) -> None: ...
 
 class SessionFields(_message.Message):
     __slots__ = ("roster_digest", "key_epoch", "job_id", "spec_digest", "round_number", "body_digest", "cohort", "round_quorum", "terms", "previous_transcript")

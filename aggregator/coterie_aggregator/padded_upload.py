@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One party's padded part on its way to the spool: piece by piece, beside the coordinator's task.
+
+What is decided, at the beginning and at the end, is decided in the coordinator's task; the pieces between do not pass
+through it, so that a long upload holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from coterie_aggregator.live_round import LiveRound
+from coterie_common.files import FileDraft
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import PaddedPart
+
+
+class PaddedContent(Protocol):
+    """The content of a padded part, as it comes."""
+
+    @property
+    def digest(self) -> bytes:
+        """Digest that was announced."""
+        ...
+
+    def pieces(self) -> AsyncGenerator[bytes]:
+        """Yield it; raises ``MalformedMessage`` at the end where the digest is another."""
+        ...
+
+
+async def receive_padded(
+    party_id: PartyId,
+    part: PaddedPart,
+    content: PaddedContent,
+    find: Callable[[], LiveRound],
+    in_order: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]],
+) -> None:
+    """Take a padded part, if it is wanted; what came before is left where it is.
+
+    Args:
+        party_id: who sends it.
+        part: as announced.
+        content: of it.
+        find: returns its round, in the coordinator's task.
+        in_order: runs work in the coordinator's task.
+
+    Raises:
+        PeerError: it is not wanted, or not complete, or the round ended meanwhile.
+        StorageError: the file system refused.
+    """
+
+    async def begin() -> FileDraft | None:
+        return await find().padded_begins(party_id, part, content.digest)
+
+    draft: FileDraft | None = await in_order(begin)
+    if draft is None:
+        return
+    complete = draft
+
+    async def keep() -> None:
+        await find().padded_received(party_id, complete, content.digest)
+
+    try:
+        async with aclosing(content.pieces()) as pieces:
+            async for piece in pieces:
+                await asyncio.to_thread(complete.write, piece)
+        await asyncio.to_thread(complete.sync)
+        await in_order(keep)
+    finally:
+        complete.discard()
