@@ -68,7 +68,12 @@ class Channel:
             raise ChannelClosed("the other side is gone") from cause
 
     def receive(self, most: Mapping[Kind, int] | None = None) -> tuple[Kind, bytes]:
-        """Return the kind and the content of the next frame.
+        """Return the kind and the content of the next frame; as ``receive_large``, with a copy of the content."""
+        kind, content = self.receive_large(most)
+        return kind, bytes(content)
+
+    def receive_large(self, most: Mapping[Kind, int] | None = None) -> tuple[Kind, bytearray]:
+        """Return the kind and the content of the next frame, which is in memory once.
 
         Args:
             most: bytes that a frame may have, by kind; others are not expected. ``None`` trusts the other side.
@@ -85,7 +90,7 @@ class Channel:
             raise ChannelClosed("no frame") from cause
         if most is not None and length > most.get(kind, -1):
             raise ChannelClosed("a frame that is not expected")
-        return kind, bytes(self._receive_bytes(length))
+        return kind, self._receive_bytes(length)
 
     def close(self) -> None:
         """Close this end."""

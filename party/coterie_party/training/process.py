@@ -226,11 +226,13 @@ def _environment() -> dict[str, str]:
 
 def _receive_rows(channel: Channel, length: int) -> Float32 | None:
     """Return the next rows, or ``None`` after the last."""
-    kind, content = channel.receive({Kind.ROWS: max(ROWS_BYTES, 4 * length), Kind.DONE: 0, Kind.FAILED: _WORDS_BYTES})
+    kind, content = channel.receive_large(
+        {Kind.ROWS: max(ROWS_BYTES, 4 * length), Kind.DONE: 0, Kind.FAILED: _WORDS_BYTES}
+    )
     if kind is Kind.DONE:
         return None
     if kind is Kind.FAILED:
-        raise _Failure(content)
+        raise _Failure(bytes(content))
     if not content or len(content) % (4 * length):
         raise ChannelClosed("rows of another length")
     return np.frombuffer(content, "<f4").reshape(-1, length)
