@@ -32,6 +32,23 @@ def play_schema() -> Schema:
     return parse_schema(SCHEMA)
 
 
+LEVELS = 1500
+"""Of a column that nobody needs: enough for a model whose vectors are padded."""
+
+WIDE_SCHEMA: dict[str, Any] = {
+    **SCHEMA,
+    "columns": [
+        *SCHEMA["columns"][:3],
+        {"name": "site", "levels": [f"site-{n}" for n in range(LEVELS)]},
+        *SCHEMA["columns"][3:],
+    ],
+}
+
+
+def wide_schema() -> Schema:
+    return parse_schema(WIDE_SCHEMA)
+
+
 OUTLOOKS, WINDS = ("sunny", "rain", "clouds"), ("weak", "strong")
 
 
@@ -58,13 +75,27 @@ def play_dataset(count: int) -> Dataset:
 
 
 def write_play(folder: Path, parties: tuple[PartyId, ...], *, count: int = 96) -> dict[PartyId, Path]:
+    return _write(folder, {party_id: rows_of(index, count) for index, party_id in enumerate(parties)})
+
+
+def write_wide(folder: Path, parties: tuple[PartyId, ...]) -> dict[PartyId, Path]:
+    return _write(
+        folder,
+        {
+            party_id: [{**row, "site": f"site-{number % LEVELS}"} for number, row in enumerate(rows_of(index))]
+            for index, party_id in enumerate(parties)
+        },
+    )
+
+
+def _write(folder: Path, records: dict[PartyId, list[dict[str, Any]]]) -> dict[PartyId, Path]:
     paths = {}
-    for index, party_id in enumerate(parties):
+    for party_id, rows in records.items():
         paths[party_id] = folder / f"{party_id}.csv"
         with paths[party_id].open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=("outlook", "wind", "temperature", "play"))
+            writer = csv.DictWriter(stream, fieldnames=rows[0].keys())
             writer.writeheader()
-            writer.writerows(rows_of(index, count))
+            writer.writerows(rows)
     return paths
 
 
@@ -74,6 +105,7 @@ def make_spec(
     *,
     privacy: dict[str, Any] | None = None,
     name: str = "play",
+    dataset: str = "play",
     **rounds: int,
 ) -> JobSpec:
     goal = {"epsilon": Decimal(8), "delta": Decimal("1e-5"), **(privacy or {})}
@@ -81,9 +113,9 @@ def make_spec(
         {
             "name": name,
             "algorithm": algorithm,
-            "dataset": "play",
+            "dataset": dataset,
             "config": config,
-            "schema": SCHEMA,
+            "schema": WIDE_SCHEMA if dataset == "wide" else SCHEMA,
             "privacy": goal,
             "rounds": {"deadline_s": 30, "patience_s": 10, "timeout_s": 60, "proposal_deadline_s": 30, **rounds},
         }
@@ -98,3 +130,15 @@ def statistics_spec(**options: Any) -> JobSpec:
 def tree_spec(**options: Any) -> JobSpec:
     """Two rounds: the records ask for a split by outlook, then by wind."""
     return make_spec("decision_tree", {"max_depth": 2}, **options)
+
+
+def wide_spec(
+    rounds: int = 4,
+    *,
+    algorithm: str = "logistic_regression",
+    privacy: dict[str, Any] | None = None,
+    **config: Any,
+) -> JobSpec:
+    """Rounds of vectors that are long enough to be padded; the data set is called wide."""
+    table = {"rounds": rounds, "records": 490, "clip_norm": Decimal(1), "learning_rate": Decimal("0.5"), **config}
+    return make_spec(algorithm, table, dataset="wide", name="wide", privacy=privacy)
