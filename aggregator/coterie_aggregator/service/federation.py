@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from hmac import compare_digest
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -40,6 +40,7 @@ from coterie_common.protocol.messages import (
     Hello,
     PaddedPart,
     PartyMessage,
+    Query,
     Rejection,
     Welcome,
 )
@@ -89,6 +90,21 @@ class _Stream:
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+class _Converter:
+    """Converts messages for the wire, and the query of a round once for all parties: it may hold a whole model."""
+
+    def __init__(self) -> None:
+        self._query: Query | None = None
+        self._wire = b""
+
+    def __call__(self, message: AggregatorMessage) -> bytes:
+        if not isinstance(message, Query):
+            return aggregator_message_to_wire(message)
+        if message is not self._query:
+            self._query, self._wire = message, aggregator_message_to_wire(message)
+        return self._wire
+
+
 class FederationService(federation_pb2_grpc.FederationServicer):
     """gRPC service ``coterie.v1.Federation``.
 
@@ -104,6 +120,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
         self._random = random
         self._streams: dict[PartyId, _Stream] = {}
         self._turns = {member.party_id: asyncio.Lock() for member in roster.members}
+        self._to_wire: Final = _Converter()
         self._closing = False
 
     async def Connect(self, request_iterator: Any, context: Any) -> None:  # noqa: N802  # gRPC's name
@@ -180,7 +197,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             await self._desk.party_connected(party_id, stream.outbox)
             await until_first(
                 self._read(party_id, stream.outbox, transfers),
-                write_messages(stream.outbox, aggregator_message_to_wire, context.write),
+                write_messages(stream.outbox, self._to_wire, context.write),
                 _raise_when_superseded(stream),
             )
         finally:
