@@ -18,9 +18,11 @@ from benchmarks.memory import MemoryNotMeasured
 from benchmarks.plan import Plan, quick, whole
 from benchmarks.primitives import WrongSum
 from benchmarks.report import markdown, plot
+from benchmarks.rounds import RoundFailed
 from benchmarks.rows import to_csv, to_json
 from benchmarks.run import run
 from coterie_common.errors import CoterieError
+from demonstration.processes import CommandError
 
 
 def main() -> int:
@@ -34,7 +36,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")
         return 130
-    except (CoterieError, MemoryNotMeasured, WrongSum) as error:
+    except (CoterieError, CommandError, MemoryNotMeasured, RoundFailed, WrongSum) as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
     results = outcome.results
@@ -67,7 +69,7 @@ def _machine() -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer lengths and repetitions; at most three minutes")
-    parser.add_argument("--huge", action="store_true", help="vectors of 10^8 values too; needs 8 GiB of disk")
+    parser.add_argument("--huge", action="store_true", help="vectors of 10^8 values too; needs 2 GiB of disk")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE as JSON")
     parser.add_argument(
         "--folder", type=Path, default=Path("bench-run"), help="for tables and plot (default bench-run)"

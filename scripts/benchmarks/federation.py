@@ -34,6 +34,7 @@ from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.dealer import Dealing
 from coterie_common.enrolment import EnrolmentRequest
 from coterie_common.errors import TransientError
+from coterie_common.files import PRIVATE, write_atomically
 from coterie_common.identifiers import FederationName, PartyId
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.randomness import OsRandom, RandomSource
@@ -173,7 +174,7 @@ def _deal(*, key_bits: int, parties: int, decryption_threshold: int, random: Ran
 
 def _bind(home: PartyHome, password: Password) -> None:
     """Do what a steward does: data, schema, policy, and a password that the daemon reads by itself."""
-    (home.root / "password").write_bytes(password.reveal() + b"\n")
+    write_atomically(home.root / "password", password.reveal() + b"\n", mode=PRIVATE)
     (home.root / "data.csv").write_text("x\n0\n")
     (home.root / "data.toml").write_text(_SCHEMA)
     (home.root / "policy.toml").write_text(_POLICY)

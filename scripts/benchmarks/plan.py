@@ -10,6 +10,9 @@ from benchmarks.workload import KEY_BITS
 
 HUGE_VALUES = 100_000_000
 
+SHORT_VALUES = 10_000
+"""Rounds so short show what does not depend on the length."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -18,6 +21,10 @@ class Plan:
     Attributes:
         steps: (values, parties) of single steps.
         memory: (values, parties) of processes of which the memory is measured.
+        rounds: lengths of vectors of whole rounds, ascending; none if empty.
+        round_parties: members of the federation that they run in.
+        rounds_each: counted rounds of one job.
+        jobs_each: jobs of each length, of each kind.
         repetitions: of every step up to ``few_from`` values.
         few_from: from so many values on, three repetitions are enough.
         peers: whether other libraries are measured.
@@ -27,6 +34,10 @@ class Plan:
     steps: tuple[tuple[int, int], ...]
     memory: tuple[tuple[int, int], ...]
     repetitions: int
+    rounds: tuple[int, ...] = ()
+    round_parties: int = 10
+    rounds_each: int = 2
+    jobs_each: int = 1
     few_from: int = 10_000_000
     peers: bool = True
     key_bits: int = KEY_BITS
@@ -43,6 +54,8 @@ def whole(*, huge: bool) -> Plan:
         steps=tuple((values, parties) for parties in (3, 10, 100) for values in lengths),
         memory=((1_000_000, 10), (10_000_000, 10)),
         repetitions=9,
+        rounds=(SHORT_VALUES, 1_000_000, 3_000_000, 10_000_000),
+        rounds_each=3,
     )
     return _huge(plan) if huge else plan
 
@@ -52,7 +65,8 @@ def quick(*, huge: bool) -> Plan:
     plan = Plan(
         steps=((1_000, 10), (100_000, 10), (1_000_000, 10), (1_000_000, 3), (1_000_000, 100)),
         memory=((1_000_000, 10), (10_000_000, 10)),
-        repetitions=7,
+        repetitions=5,
+        rounds=(SHORT_VALUES, 1_000_000, 2_000_000),
     )
     return _huge(plan) if huge else plan
 

@@ -5,15 +5,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from benchmarks.peers import PeerFigures
 from benchmarks.plot import Series, draw
-from benchmarks.rows import METRICS, Results
+from benchmarks.rows import METRICS, Measured, Results
 
 STEPS: Final = ("encode", "noise", "seal", "seal_exact", "add", "open", "partial_decrypt")
 MEMORY: Final = ("peak_memory_party", "peak_memory_aggregator")
-TARGET_VALUES, TARGET_PARTIES = 1_000_000, 10
+ROUND_COLUMNS: Final = (
+    "values",
+    "ms",
+    "ms of one core, all processes",
+    "ms per further million values",
+    "ms of one core per further million values",
+    "most memory: aggregator / party, MiB",
+)
+PLOT_PARTIES: Final = 10
+
+_Pair: TypeAlias = tuple[Measured, Measured]
 
 
 def markdown(results: Results, machine: str, peers: Sequence[PeerFigures], missing: Sequence[tuple[str, str]]) -> str:
@@ -59,46 +69,54 @@ def _cell(results: Results, metric: str, values: int, parties: int) -> str:
 
 
 def _rounds(results: Results) -> list[str]:
-    lines = []
+    parts = []
     for parties in results.parties:
-        previous: tuple[int, float, float] | None = None
-        for values in results.values:
-            sealed = results.find("round_sealed", values, parties)
-            plain = results.find("round_plain", values, parties)
-            if sealed is None or plain is None:
-                continue
-            further = ""
-            if previous is not None:
-                before, sealed_before, plain_before = previous
-                slopes = [
-                    1e6 * (after - earlier) / (values - before)
-                    for after, earlier in ((sealed.row.figure, sealed_before), (plain.row.figure, plain_before))
-                ]
-                further = f"{slopes[0]:.0f} / {slopes[1]:.0f} = {slopes[0] / slopes[1]:.2f}"
-            previous = values, sealed.row.figure, plain.row.figure
-            lines.append(
-                [
-                    f"{values:,}",
-                    f"{parties}",
-                    _figure(sealed.row.figure),
-                    _figure(plain.row.figure),
-                    "" if sealed.core_ms is None else _figure(sealed.core_ms),
-                    "" if plain.core_ms is None else _figure(plain.core_ms),
-                    further,
-                ]
-            )
-    if not lines:
-        return []
-    header = [
-        "values",
-        "parties",
-        "round_sealed, ms",
-        "round_plain, ms",
-        "sealed, ms of one core, all processes",
-        "plain, the same",
-        "ms per further million values: sealed / plain",
-    ]
-    return ["**Whole rounds** over gRPC with mutual TLS on loopback", _table(header, lines)]
+        pairs = [
+            (sealed, plain)
+            for values in results.values
+            if (sealed := results.find("round_sealed", values, parties))
+            and (plain := results.find("round_plain", values, parties))
+        ]
+        if pairs:
+            parts += [
+                f"**Whole rounds, {parties} parties**, over gRPC with mutual TLS on loopback: sealed / not sealed",
+                _table(
+                    ROUND_COLUMNS, [_round(before, pair) for before, pair in zip([None, *pairs], pairs, strict=False)]
+                ),
+            ]
+            core = pairs[0][0].core_ms
+            if core is not None:
+                parts.append(
+                    f"A sealed round of {pairs[0][0].row.values:,} values, of which next to nothing depends on the "
+                    f"length, took {core / parties:.0f} ms of one core per party, the aggregator's and everything else "
+                    "included."
+                )
+    return parts
+
+
+def _round(before: _Pair | None, pair: _Pair) -> list[str]:
+    """Return a line of the table of rounds; ``before`` is the pair of the next smaller length."""
+    sealed, plain = pair
+    cells = [f"{sealed.row.values:,}", f"{_figure(sealed.row.figure)} / {_figure(plain.row.figure)}"]
+    times = [sealed.row.figure, plain.row.figure]
+    cores = [sealed.core_ms, plain.core_ms]
+    cells.append(" / ".join("?" if core is None else _figure(core) for core in cores))
+    if before is None:
+        cells += ["", ""]
+    else:
+        further = (sealed.row.values - before[0].row.values) / 1e6
+        cells.append(_further(times, [one.row.figure for one in before], further))
+        cells.append(_further(cores, [one.core_ms for one in before], further))
+    cells.append("" if sealed.memory is None else " / ".join(f"{mib:.0f}" for mib in sealed.memory))
+    return cells
+
+
+def _further(after: Sequence[float | None], before: Sequence[float | None], millions: float) -> str:
+    """Return what a million further values cost sealed and not sealed, and the ratio."""
+    slopes = [(a - b) / millions for a, b in zip(after, before, strict=True) if a is not None and b is not None]
+    if len(slopes) < 2 or slopes[1] <= 0:
+        return ""
+    return f"{_figure(slopes[0])} / {_figure(slopes[1])} = {slopes[0] / slopes[1]:.2f}"
 
 
 def _memory(results: Results) -> list[str]:
@@ -131,7 +149,7 @@ def _peers(peers: Sequence[PeerFigures]) -> list[str]:
 def plot(results: Results) -> str:
     """Return the plot of the times for the middle size of federation."""
     with_steps = [parties for parties in results.parties if any(_line(results, "seal", parties))]
-    parties = TARGET_PARTIES if TARGET_PARTIES in with_steps else with_steps[0]
+    parties = PLOT_PARTIES if PLOT_PARTIES in with_steps else (with_steps or results.parties)[0]
     names = [metric for metric in (*STEPS, "round_sealed", "round_plain") if METRICS[metric] == "ms"]
     series = [Series(name, _line(results, name, parties), dashed=name.startswith("round")) for name in names]
     return draw(f"Steps (ms of one core) and whole rounds (ms), {parties} parties", series)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final
@@ -17,7 +17,8 @@ from typing import Final
 from benchmarks.algorithm import VectorsConfig
 from benchmarks.federation import ALGORITHM, DATASET, BenchmarkFederation
 from benchmarks.plain_sealing import PLAIN_CLIP_NORM
-from benchmarks.processes import core_ms
+from benchmarks.plan import Plan
+from benchmarks.processes import core_ms, peak_mib
 from benchmarks.rows import Measured, measured
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.progress import JobState
@@ -38,17 +39,13 @@ class _Mark:
     core_ms: float | None
 
 
-def measure_rounds(
-    federation: BenchmarkFederation, parties: int, values: int, rounds: int, jobs: int
-) -> Iterator[Measured]:
+def measure_rounds(federation: BenchmarkFederation, plan: Plan, values: int) -> Iterator[Measured]:
     """Run jobs, sealed and unsealed in turn.
 
     Args:
         federation: runs.
-        parties: how many it has.
+        plan: says how many rounds and jobs.
         values: length of the vector.
-        rounds: counted rounds of each job.
-        jobs: of each kind.
 
     Yields:
         ``round_sealed`` and ``round_plain``: the least over all counted rounds, with the mean use of cores.
@@ -58,17 +55,21 @@ def measure_rounds(
     """
     times: dict[str, list[float]] = {"round_sealed": [], "round_plain": []}
     cores: dict[str, list[float]] = {"round_sealed": [], "round_plain": []}
-    for _ in range(jobs):
+    for _ in range(plan.jobs_each):
         for metric, clip_norm in (("round_sealed", SEALED_CLIP_NORM), ("round_plain", PLAIN_CLIP_NORM)):
-            config = VectorsConfig(values=values, rounds=rounds + 1, clip_norm=clip_norm)
+            config = VectorsConfig(values=values, rounds=plan.rounds_each + 1, clip_norm=clip_norm)
             marks = _run(federation, config)
             for before, after in pairwise(marks):
                 times[metric].append(1000 * (after.seconds - before.seconds))
             first, last = marks[0].core_ms, marks[-1].core_ms
             if first is not None and last is not None:
                 cores[metric].append((last - first) / (len(marks) - 1))
+    aggregator, *others = federation.processes
+    peaks = peak_mib([aggregator]), peak_mib(others)
+    memory = None if peaks[0] is None or peaks[1] is None else (peaks[0], peaks[1])
     for metric, figures in times.items():
-        yield measured(metric, values, parties, figures, min(cores[metric], default=None))
+        row = measured(metric, values, plan.round_parties, figures)
+        yield replace(row, core_ms=min(cores[metric], default=None), memory=memory)
 
 
 def _run(federation: BenchmarkFederation, config: VectorsConfig) -> list[_Mark]:

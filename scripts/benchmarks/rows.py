@@ -58,22 +58,21 @@ class Measured:
     Attributes:
         row: what ``--json`` writes.
         median: of the repetitions; the figure itself where there was one.
-        core_ms: ms of one core that all processes spent together; None where that is the figure, or none was measured.
+        core_ms: of a whole round, the ms of one core that all processes spent together; None if not measured.
+        memory: of whole rounds, the most MiB that the aggregator and a party had; None if not measured.
     """
 
     row: Row
     median: float
     core_ms: float | None = None
+    memory: tuple[float, float] | None = None
 
 
-def measured(
-    metric: str, values: int, parties: int, figures: Iterable[float], core_ms: float | None = None
-) -> Measured:
+def measured(metric: str, values: int, parties: int, figures: Iterable[float]) -> Measured:
     """Return a row with the least of ``figures``."""
     kept = sorted(figures)
-    return Measured(
-        Row(metric, values, parties, _rounded(kept[0]), METRICS[metric]), _rounded(kept[len(kept) // 2]), core_ms
-    )
+    row = Row(metric, values, parties, _rounded(kept[0]), METRICS[metric])
+    return Measured(row, _rounded(kept[len(kept) // 2]))
 
 
 def _rounded(figure: float) -> float:

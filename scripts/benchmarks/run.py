@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.federation import running_federation
 from benchmarks.measuring import Yardstick
 from benchmarks.memory import measure_memory
 from benchmarks.peers import PeerFigures, measure_peers
 from benchmarks.plan import Plan
 from benchmarks.primitives import measure_primitives
+from benchmarks.rounds import measure_rounds
 from benchmarks.rows import REFERENCE_VALUES, Results, measured
 from benchmarks.workload import Workload
 
@@ -45,6 +47,8 @@ def run(plan: Plan, scratch: Path, say: Callable[[str], None]) -> Outcome:
     Raises:
         WrongSum: vectors did not add up.
         MemoryNotMeasured: a process failed.
+        RoundFailed: a round was not released.
+        CommandError: a daemon died.
     """
     yardstick, results = Yardstick(), Results()
     yardstick.measure()
@@ -52,6 +56,12 @@ def run(plan: Plan, scratch: Path, say: Callable[[str], None]) -> Outcome:
         say(f"steps: {values:,} values, {parties} parties")
         workload = Workload(values, parties, plan.key_bits)
         results.add(measure_primitives(workload, yardstick, plan.repetitions_at(values)))
+    if plan.rounds:
+        say(f"rounds: founding a federation of {plan.round_parties}")
+        with running_federation(scratch / "federation", plan.round_parties) as federation:
+            for values in plan.rounds:
+                say(f"rounds: {values:,} values, {plan.round_parties} parties")
+                results.add(measure_rounds(federation, plan, values))
     for values, parties in plan.memory:
         say(f"memory: {values:,} values, {parties} parties")
         results.add(measure_memory(Workload(values, parties, plan.key_bits), scratch))

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The rounds of ``scripts/bench``: real daemons, sealed and unsealed in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.plan import Plan
+from benchmarks.run import run
+
+
+@pytest.mark.slow
+def test_rounds_of_real_daemons_are_measured_sealed_and_unsealed(tmp_path: Path) -> None:
+    """Founding a federation and starting its four daemons take half a minute."""
+    plan = Plan(
+        steps=(),
+        memory=(),
+        repetitions=1,
+        rounds=(3000, 6000),
+        round_parties=3,
+        rounds_each=1,
+        jobs_each=1,
+        peers=False,
+    )
+    rows = [
+        result.row for result in run(plan, tmp_path, lambda _: None).results.all if result.row.metric != "reference"
+    ]
+    expected = [(metric, values) for values in plan.rounds for metric in ("round_sealed", "round_plain")]
+    assert [(row.metric, row.values) for row in rows] == expected
+    assert all(row.figure > 0 and row.parties == 3 for row in rows)
