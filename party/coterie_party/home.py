@@ -119,6 +119,19 @@ class PartyHome:
         """Where the key share of an epoch lies."""
         return self.shares / f"{epoch}.key"
 
+    def check_not_older(self, epoch: int) -> None:
+        """Check that no share of a later epoch lies here: a party never goes back, whatever became of its membership.
+
+        Raises:
+            KeyFileError: one does.
+        """
+        newest = max((int(path.stem) for path in self.shares.glob("*.key") if path.stem.isdecimal()), default=epoch)
+        if newest > epoch:
+            raise KeyFileError(
+                f"the membership is of epoch {epoch}, but {self.root} holds the share of epoch {newest}: a party never "
+                "goes back to an older roster; import the newest bundle again"
+            )
+
     def create(
         self,
         party_id: PartyId,
@@ -242,6 +255,7 @@ def load_party_home(root: Path, password: Password, *, now: datetime) -> PartyMe
         membership.check_owner(home.own_keys(config, keys, tls_key), now=now)
     except PeerError as cause:
         raise KeyFileError(f"the membership in {root} cannot be used: {cause.message}") from cause
+    home.check_not_older(membership.roster.key_epoch)
     share = home.unlock_share(membership.key, membership.roster.key_epoch, password)
     if share.index != membership.roster.member(config.id).index:
         raise KeyFileError(f"the key share in {root} has another index than the roster says")

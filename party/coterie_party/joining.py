@@ -51,7 +51,7 @@ def import_bundle(
 
     Raises:
         WrongOrderError: the folder was not made yet.
-        KeyFileError: no bundle, wrong password, or the share does not open or match.
+        KeyFileError: no bundle, wrong password, or the share does not open or match; or one of a later epoch lies here.
         ConfigurationError: an older roster than the one in force.
         PeerError: another founder's, altered, somebody else's, or not valid now.
     """
@@ -64,6 +64,7 @@ def import_bundle(
     is_new = is_successor(read_membership(home.root), membership)
     member = membership.roster.member(config.id)
     epoch = membership.roster.key_epoch
+    home.check_not_older(epoch)
     if is_new or not home.share_path(epoch).is_file():
         password = ask_password()
         keys = home.unlock_keys(password)

@@ -8,7 +8,7 @@ from coterie.credential_folder import load_credential
 from coterie.founding.dealing import deal_keys
 from coterie_common.bundle import read_bundle
 from coterie_common.crypto.certificates import Role
-from coterie_common.errors import ConfigurationError, StateError, WrongOrderError
+from coterie_common.errors import ConfigurationError, KeyFileError, StateError, WrongOrderError
 from coterie_party.home import load_party_home
 from tests.support.ceremony import NOW, PASSWORD, AskPassword, Ceremony, deal_known_primes, make_party_request
 
@@ -124,6 +124,26 @@ def test_new_epoch_replaces_the_old_at_a_party_and_never_goes_back(joined):
         joined.join(1, old)
     loaded = load_party_home(joined.party(1).root, PASSWORD, now=NOW)
     assert loaded.signed_roster.roster.key_epoch == 2
+
+
+@pytest.mark.slow  # locks a share at the full cost of a password
+def test_party_whose_old_membership_was_put_back_neither_starts_nor_imports_an_old_bundle(joined):
+    home, old = joined.party(1), joined.root / "old.bundle"
+    membership = home.root / "membership.json"
+    shutil.copy(joined.bundle("p1"), old)
+    before = membership.read_bytes()
+    joined.deal(new_epoch=True)
+    joined.join(1)
+    membership.write_bytes(before)
+    with pytest.raises(KeyFileError, match="holds the share of epoch 2") as refusal:
+        load_party_home(home.root, PASSWORD, now=NOW)
+    assert refusal.value.code == "key-file"
+    membership.unlink()
+    with pytest.raises(KeyFileError, match="never goes back"):
+        joined.join(1, old)
+    # The newest bundle repairs it.
+    joined.join(1)
+    assert load_party_home(home.root, PASSWORD, now=NOW).signed_roster.roster.serial == 2
 
 
 @pytest.mark.slow  # locks a party's keys and a share at the full cost of a password
