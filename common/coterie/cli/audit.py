@@ -32,7 +32,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Verify the records, and say what the aggregator told different parties differently: exit status 1 if anything."""
-    from coterie.cli.listing import print_json
+    from coterie_common.listing import print_json
     from coterie_common.audit.comparison import compare as compare_records
     from coterie_common.errors import ConfigurationError
 
