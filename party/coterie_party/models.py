@@ -9,7 +9,7 @@ from pathlib import Path
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import Equivocation, MalformedMessage
 from coterie_common.files import make_private_folder, write_atomically
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 
@@ -34,7 +34,7 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None)
         raise MalformedMessage("the delivered model's lineage names another job")
     if spec_digest is not None and model.lineage.job_spec_digest != spec_digest.hex():
         raise MalformedMessage("the delivered model's lineage names another specification than the accepted one")
-    path = model_path(folder, delivery.job_id)
+    path = folder / f"{delivery.job_id}{model.suffix}"
     if path.exists():
         if path.read_bytes() != delivery.model:
             raise Equivocation("another model of the same job was delivered before")
@@ -53,8 +53,3 @@ def make_receipt(delivery: ModelDelivery, party_id: PartyId, key: SigningKey) ->
         model_digest=delivery.model_digest,
         signature=key.sign(label, *items),
     )
-
-
-def model_path(folder: Path, job_id: JobId) -> Path:
-    """Return where a job's model lies, or will lie."""
-    return folder / f"{job_id}.json"

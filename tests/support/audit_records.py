@@ -35,7 +35,8 @@ EVENTS = (
 
 
 def make_entries(events: Iterable[Event], owner: Owner, key: SigningKey) -> tuple[Entry, ...]:
-    head, entries = Head(0, FIRST_PREVIOUS), []
+    head = Head(0, FIRST_PREVIOUS)
+    entries: list[Entry] = []
     for event in events:
         entries.append(next_entry(event, head, owner, key, now=START + timedelta(seconds=len(entries))))
         head = entries[-1].head

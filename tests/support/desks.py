@@ -72,6 +72,14 @@ class RecordingFederationDesk:
         if self.failure is not None:
             raise self.failure
 
+    async def padded_part(self, party_id: PartyId, part: Any, content: Any) -> None:
+        """Take all of it, unless a failure is set; overridden where it is to be kept."""
+        self.events.put("padded", party_id, part)
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.events.put("content", party_id, b"".join([piece async for piece in content.pieces()]))
+
     async def party_disconnected(self, party_id: PartyId, outbox: Any) -> None:
         self.events.put("disconnected", party_id, outbox)
 
@@ -176,9 +184,9 @@ class RecordingOperatorDesk:
 class Aggregator:
     """A real server with recorders behind it."""
 
-    def __init__(self, federation: Federation) -> None:
+    def __init__(self, federation: Federation, desk: RecordingFederationDesk | None = None) -> None:
         self.federation = federation
-        self.desk = RecordingFederationDesk()
+        self.desk = desk or RecordingFederationDesk()
         self.operator_desk = RecordingOperatorDesk()
 
     async def start(self, *, port: int = 0, tls: Any = None, denied: tuple[str, ...] = ()) -> AggregatorServer:

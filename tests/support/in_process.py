@@ -456,7 +456,8 @@ class InProcessFederation:
 
     def model(self, party_id: PartyId, job_id: JobId) -> bytes:
         """Return a party's own copy of a model."""
-        return (self.folder / party_id / "models" / f"{job_id}.json").read_bytes()
+        (path,) = (self.folder / party_id / "models").glob(f"{job_id}.*")
+        return path.read_bytes()
 
     # Inside.
 

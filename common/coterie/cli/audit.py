@@ -32,9 +32,9 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Verify the records, and say what the aggregator told different parties differently: exit status 1 if anything."""
-    from coterie_common.listing import print_json
     from coterie_common.audit.comparison import compare as compare_records
     from coterie_common.errors import ConfigurationError
+    from coterie_common.listing import print_json
 
     if len(files) < 2:
         raise ConfigurationError("a comparison needs the records of two parties, or more")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from coterie_common.errors import StateError, StorageError
-from coterie_common.identifiers import JobId
+from coterie_common.errors import AlreadyAnswered, StateError, StorageError
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.messages import EncryptedReply, PaddedPart, padded_digest
+from coterie_common.rpc.content import WithContent
+from coterie_common.wire.federation import party_message_to_wire
 from coterie_party.padded_parts import PaddedParts
+from tests.support.rounds import make_contribution
 
 JOB, OTHER = JobId("job-1"), JobId("job-2")
 CONTENT = bytes(range(256)) * 5000
@@ -112,3 +117,38 @@ def test_where_the_file_system_refuses_it_raises(tmp_path: Path) -> None:
             act(JOB, 1)
     with pytest.raises(StorageError, match="cannot delete"):
         padded.delete_job(JOB)
+
+
+def reply_naming(content: bytes) -> EncryptedReply:
+    contribution = replace(make_contribution(PartyId("party-1"), b"\1"), padded_digest=padded_digest(content))
+    return EncryptedReply(job_id=JOB, round_number=1, session_id=bytes(32), contribution=contribution)
+
+
+def test_a_stored_reply_goes_out_after_its_padded_part(tmp_path: Path) -> None:
+    padded = PaddedParts(tmp_path / "padded")
+    keep(padded)
+    part, reply = padded.outgoing(party_message_to_wire(reply_naming(CONTENT)))
+    assert reply == reply_naming(CONTENT)
+    assert isinstance(part, WithContent)
+    assert part.message == PaddedPart(
+        job_id=JOB, round_number=1, session_id=bytes(32), party_id=PartyId("party-1"), size=len(CONTENT)
+    )
+    assert (part.length, part.digest) == (len(CONTENT), padded_digest(CONTENT))
+    stream = part.open()
+    assert stream is not None
+    with stream:
+        assert stream.read() == CONTENT
+    padded.delete_job(JOB)
+    assert part.open() is None
+
+
+def test_what_has_no_padded_part_goes_out_alone(tmp_path: Path) -> None:
+    reply = reply_naming(b"")
+    assert PaddedParts(tmp_path).outgoing(party_message_to_wire(reply)) == (reply,)
+
+
+def test_what_was_deleted_is_never_made_again(tmp_path: Path) -> None:
+    padded = PaddedParts(tmp_path / "padded")
+    for stored in (None, party_message_to_wire(reply_naming(CONTENT))):
+        with pytest.raises(AlreadyAnswered, match="never made again"):
+            padded.outgoing(stored)

@@ -2,13 +2,19 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import hashlib
+import io
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coterie_common.errors import MalformedMessage, StateError
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.errors import MalformedMessage, StateError, StorageError
 from coterie_common.limits import FRAME_BYTES, TRANSFER_BYTES
-from coterie_common.rpc.framing import Assembler, split
+from coterie_common.rpc import framing
+from coterie_common.rpc.framing import Assembler, ContentFrames, split, split_content
 from coterie_common.wire.types import Announcement, Frame, frame_from_wire, frame_to_wire
 
 BIG = bytes(range(256)) * (FRAME_BYTES // 256) * 2 + b"end"
@@ -36,10 +42,37 @@ def test_transfers_follow_each_other_on_one_stream(transfers):
     assert done == transfers
 
 
-@pytest.mark.parametrize("data", [b"", b"x" * (TRANSFER_BYTES + 1)], ids=["empty", "too-long"])
-def test_split_of_impossible_length_is_our_fault(data):
+@pytest.mark.parametrize("data", [b"", b"x" * 101], ids=["empty", "too-long"])
+def test_split_of_impossible_length_is_our_fault(data, monkeypatch):
+    monkeypatch.setattr(framing, "TRANSFER_BYTES", 100)
     with pytest.raises(StateError):
         next(split(data))
+
+
+def test_digest_covers_length_and_content():
+    (frame,) = split(b"content")
+    assert frame.announcement == Announcement(7, tuple_hash(Label.FRAME, 7, hashlib.sha256(b"content").digest()))
+
+
+def test_announcement_alone_makes_nobody_hold_anything():
+    tracemalloc.start()
+    try:
+        assembler = Assembler()
+        assert assembler.add(Frame(Announcement(TRANSFER_BYTES, bytes(32)), b"x")) is None
+        assert tracemalloc.get_traced_memory()[1] < FRAME_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_transfer_is_held_once_while_it_comes():
+    frames = list(split(BIG * 8))
+    tracemalloc.start()
+    try:
+        done, _ = assembled(frames)
+        assert tracemalloc.get_traced_memory()[1] < 1.3 * len(BIG * 8)
+    finally:
+        tracemalloc.stop()
+    assert done == [BIG * 8]
 
 
 def test_announcement_over_the_limit_is_malformed_before_anything_is_kept():
@@ -83,7 +116,11 @@ def test_longer_than_announced_is_malformed_and_shorter_is_not_over():
 
 
 def test_frame_round_trip_is_equal_and_bad_frames_are_malformed():
-    for frame in (Frame(Announcement(3, bytes(32)), b"abc"), Frame(None, b"x" * FRAME_BYTES)):
+    for frame in (
+        Frame(Announcement(3, bytes(32)), b"abc"),
+        Frame(Announcement(1 << 40, bytes(32), is_content=True), b"abc"),
+        Frame(None, b"x" * FRAME_BYTES),
+    ):
         assert frame_from_wire(frame_to_wire(frame)) == frame
     for frame in (
         Frame(None, b""),
@@ -92,3 +129,75 @@ def test_frame_round_trip_is_equal_and_bad_frames_are_malformed():
     ):
         with pytest.raises(MalformedMessage):
             frame_from_wire(frame_to_wire(frame))
+
+
+DIGEST = bytes(range(32))
+
+
+@pytest.mark.parametrize("size", [1, FRAME_BYTES - 1, FRAME_BYTES, FRAME_BYTES + 1, len(BIG)])
+def test_split_content_then_take_gives_the_content(size):
+    frames = list(split_content(io.BytesIO(BIG).read, size, DIGEST))
+    assert all(1 <= len(frame.chunk) <= FRAME_BYTES for frame in frames)
+    assert frames[0].announcement == Announcement(size, DIGEST, is_content=True)
+    assert {frame.announcement for frame in frames[1:]} <= {None}
+    content = ContentFrames(frames[0].announcement, size)
+    assert content.digest == DIGEST
+    taken = []
+    for frame in frames:
+        assert not content.is_complete
+        taken.append(content.take(frame))
+    assert content.is_complete
+    assert b"".join(taken) == BIG[:size]
+
+
+def test_content_is_read_a_frame_at_a_time_and_not_beyond_its_length():
+    asked = []
+
+    def read(count):
+        asked.append(count)
+        return bytes(count)
+
+    frames = split_content(read, 2 * FRAME_BYTES + 5, DIGEST)
+    for expected in ([FRAME_BYTES], [FRAME_BYTES] * 2, [FRAME_BYTES] * 2 + [5]):
+        next(frames)
+        assert asked == expected
+    assert next(frames, None) is None
+
+
+def test_content_that_ends_early_is_our_storage_failing():
+    frames = split_content(io.BytesIO(b"abc").read, 5, DIGEST)
+    assert next(frames).chunk == b"abc"
+    with pytest.raises(StorageError, match="ended 2 bytes early"):
+        next(frames)
+
+
+@pytest.mark.parametrize(
+    "announced",
+    [
+        None,
+        Announcement(5, DIGEST),
+        Announcement(4, DIGEST, is_content=True),
+        Announcement(6, DIGEST, is_content=True),
+        Announcement(0, DIGEST, is_content=True),
+    ],
+    ids=["none", "of a message", "shorter", "longer", "empty"],
+)
+def test_content_other_than_its_message_announced_is_malformed(announced):
+    with pytest.raises(MalformedMessage):
+        ContentFrames(announced, 5)
+
+
+def test_content_that_is_longer_or_begins_again_is_malformed():
+    first, second, third = split_content(io.BytesIO(BIG).read, len(BIG), DIGEST)
+    content = ContentFrames(first.announcement, len(BIG))
+    content.take(first)
+    with pytest.raises(MalformedMessage, match="before the last one was complete"):
+        content.take(first)
+    content.take(second)
+    with pytest.raises(MalformedMessage, match="longer than announced"):
+        content.take(Frame(None, third.chunk + b"x"))
+
+
+def test_content_that_no_message_announced_is_malformed():
+    with pytest.raises(MalformedMessage, match="without a message"):
+        assembled(split_content(io.BytesIO(BIG).read, len(BIG), DIGEST))
