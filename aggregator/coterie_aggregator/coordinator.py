@@ -47,6 +47,7 @@ from coterie_common.protocol.messages import (
     Rejection,
 )
 from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
+from coterie_common.protocol.verification.contribution import blaming
 from coterie_common.wire.federation import aggregator_message_to_wire
 
 log = structlog.get_logger(__name__)
@@ -189,23 +190,16 @@ class Coordinator:
         Raises:
             PeerError: the party broke the protocol; the stream goes on.
         """
-        await self._from(party_id, bind(self._handle, party_id, message))
+        with blaming(party_id):
+            await self._in_order(bind(self._handle, party_id, message))
 
     async def padded_part(self, party_id: PartyId, part: PaddedPart, content: PaddedContent) -> None:
         """Take a padded part of an authenticated party's reply, if it is wanted; raises as ``party_message``."""
         find = bind(self._round, part.job_id, part.round_number)
         try:
-            await receive_padded(party_id, part, content, find, bind(self._from, party_id))
+            await receive_padded(party_id, part, content, find, self._in_order)
         except StorageError as error:
             self._context.halt(error)
-            raise
-
-    async def _from(self, party_id: PartyId, work: Callable[[], Awaitable[T]]) -> T:
-        """Run ``work`` on what a party sent in the coordinator's task; errors name the party if nobody else."""
-        try:
-            return await self._in_order(work)
-        except PeerError as error:
-            error.culprits = error.culprits or (party_id,)
             raise
 
     async def _handle(self, party_id: PartyId, message: PartyMessage) -> None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Protocol
 
 from coterie_aggregator.live_round import LiveRound
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import PaddedPart
+from coterie_common.protocol.verification.contribution import blaming
 
 
 class PaddedContent(Protocol):
@@ -49,26 +51,25 @@ async def receive_padded(
         in_order: runs work in the coordinator's task.
 
     Raises:
-        PeerError: it is not wanted, or not complete, or the round ended meanwhile.
+        PeerError: it is not wanted, or not complete, or the round ended meanwhile; the sender is the culprit.
         StorageError: the file system refused.
     """
 
     async def begin() -> FileDraft | None:
         return await find().padded_begins(party_id, part, content.digest)
 
-    draft: FileDraft | None = await in_order(begin)
-    if draft is None:
-        return
-    complete = draft
+    async def keep(draft: FileDraft) -> None:
+        await find().padded_received(party_id, draft, content.digest)
 
-    async def keep() -> None:
-        await find().padded_received(party_id, complete, content.digest)
-
-    try:
-        async with aclosing(content.pieces()) as pieces:
-            async for piece in pieces:
-                await asyncio.to_thread(complete.write, piece)
-        await asyncio.to_thread(complete.sync)
-        await in_order(keep)
-    finally:
-        complete.discard()
+    with blaming(party_id):
+        draft: FileDraft | None = await in_order(begin)
+        if draft is None:
+            return
+        try:
+            async with aclosing(content.pieces()) as pieces:
+                async for piece in pieces:
+                    await asyncio.to_thread(draft.write, piece)
+            await asyncio.to_thread(draft.sync)
+            await in_order(partial(keep, draft))
+        finally:
+            draft.discard()
