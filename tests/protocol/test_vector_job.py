@@ -113,3 +113,33 @@ async def test_sum_that_is_opened_is_that_of_the_sealed_vectors(tmp_path: Path) 
     for name in compared:
         # rounding and the pad's errors: some 10^-4 of a sum over 490 records
         np.testing.assert_allclose(model.body[name], expected[name], atol=1e-5)
+
+
+@pytest.mark.slow  # a process per party imports torch
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("algorithm", "config", "unit"),
+    [
+        ("network", {"records": 490, "batch": 200}, "record"),
+        ("federated_averaging", {"epochs": 2}, "party"),
+    ],
+)
+@asynchronous
+async def test_networks_train_in_processes_of_their_own(
+    tmp_path: Path, algorithm: str, config: dict[str, Any], unit: str
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
+    federation = make_federation()
+    datasets = write_play(tmp_path, federation.parties)
+    spec = make_spec(
+        algorithm, {"network": "mlp", "rounds": 2, **config}, privacy={"unit": unit}, deadline_s=200, timeout_s=400
+    )
+    policy = generous_policy(algorithms=LINEAR)
+    async with InProcessFederation(federation, tmp_path, datasets, policy=policy) as running:
+        job_id = await running.submit(spec)
+        status = await running.result(job_id, 400)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        model = Model.from_bytes(running.model(federation.parties[0], job_id))
+    assert model.suffix == ".safetensors"
+    assert model.lineage.unit == unit
+    assert set(load_predictor(model).predict(rows_of(1))) <= {"no", "yes"}

@@ -378,13 +378,15 @@ class InProcessFederation:
 
     # What a test finds out.
 
-    async def result(self, job_id: JobId) -> JobStatus:
+    async def result(self, job_id: JobId, seconds: float = SECONDS) -> JobStatus:
         """Wait for the end of a job."""
-        return await self.status(job_id, lambda status: status.state.is_final)
+        return await self.status(job_id, lambda status: status.state.is_final, seconds)
 
-    async def status(self, job_id: JobId, is_wanted: Callable[[JobStatus], bool]) -> JobStatus:
+    async def status(
+        self, job_id: JobId, is_wanted: Callable[[JobStatus], bool], seconds: float = SECONDS
+    ) -> JobStatus:
         """Wait until a job stands as wanted."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             async for status in self.aggregator.watch(job_id):
                 if is_wanted(status):
                     return status
