@@ -87,14 +87,18 @@ def check_budget(
         spent = spent_cost(within(entries, limit.days, now))
         total = job_cost if spent is None else spent + job_cost
         budget = limit.budget
-        if total.fits(Fraction(budget.epsilon), Fraction(budget.delta)):
+        epsilon, delta = Fraction(budget.epsilon), Fraction(budget.delta)
+        if total.fits(epsilon, delta):
             continue
-        delta = Fraction(budget.delta)
+        # What adds up over jobs is measured at one order for all, which is coarse for few sampled rounds.
+        coarser = ""
+        if epsilon_at(total, delta) <= epsilon:
+            coarser = f"; counted as jobs add up, that is {100 * total.used(epsilon, delta):.0f} % of it"
         so_far = "nothing" if spent is None else f"ε = {epsilon_text(spent, delta)}"
         raise BudgetExhausted(
             f"asks ε = {decimal_text(spec.privacy.epsilon)}, and {spec.dataset} has spent {so_far}: together "
             f"ε = {epsilon_text(total, delta)} at δ = {decimal_text(budget.delta)}, "
-            f"this party's limit for {limit.words} is {decimal_text(budget.epsilon)}"
+            f"this party's limit for {limit.words} is {decimal_text(budget.epsilon)}{coarser}"
         )
 
 

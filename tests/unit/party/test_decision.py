@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -150,6 +151,14 @@ def test_decide_lifetime_too_small_for_the_first_job_refuses():
     found = verdict(policy_of("[lifetime]\nepsilon = 0.01\ndelta = 1e-4"))
     assert found.code == "budget-exhausted"
     assert found.detail.startswith("asks ε = 1, and nursery has spent nothing: together ε = ")
+
+
+def test_decide_over_a_limit_that_the_reported_epsilon_keeps_says_which_part_the_job_takes():
+    # cheap at the order at which it is reported, dear at that of the budget
+    coarse = Cost(unit=Unit.RECORD, divergences=tuple(0.01 if order == 3 else 40.0 for order in ORDERS))
+    found = verdict(policy_of("[lifetime]\nepsilon = 6\ndelta = 1e-5"), job_cost=coarse)
+    assert found.code == "budget-exhausted"
+    assert re.search(r"limit for all jobs is 6; counted as jobs add up, that is \d{3,} % of it$", found.detail)
 
 
 def test_decide_gaussian_noise_against_a_budget_without_delta_refuses():
