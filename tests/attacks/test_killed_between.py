@@ -28,7 +28,7 @@ from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash, no_crash
 from tests.support.malicious_aggregator import PARTIES, VICTIM, MaliciousAggregator, attacking
 
-WRITES = ("accept_query", "store_reply", "record_transcript", "store_partial")
+WRITES = ("accept_query", "commit", "store_reply", "record_transcript", "store_partial")
 """Everything that a party makes durable in a round, in order; ``test_killed_party`` shows that these are all."""
 
 

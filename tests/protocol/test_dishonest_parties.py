@@ -26,11 +26,11 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
-from tests.support.dishonest import doubled_partial, mauled_reply, overflowing_reply
+from tests.support.dishonest import doubled_partial, keyless_reply, mauled_reply, overflowing_reply
 from tests.support.federation import Federation, digest_of, make_federation
 from tests.support.in_process import AGGREGATOR, InProcessFederation
 from tests.support.oracle import sum_of_replies
-from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play
+from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play, write_wide
 
 CULPRIT = PartyId("party-2")
 SPEC = make_spec("statistics", {"histograms": ["outlook", "play"]})
@@ -176,6 +176,31 @@ async def test_sum_with_values_out_of_range_fails_the_job_and_says_so(tmp_path: 
         assert status.reason == (
             "the sum of round 1 is no sum of replies: a contributor sealed values outside the agreed range"
         )
+        # The culprit's own honest half finds its signature on what it never sent, and stops.
+        assert isinstance(await running.failed(), StorageError)
+
+
+@asynchronous
+async def test_key_part_that_is_no_key_of_a_pad_fails_the_job_and_says_so(tmp_path: Path) -> None:
+    federation = make_federation()
+
+    def no_key(party_id: PartyId, message: Message) -> Message:
+        if party_id == CULPRIT and isinstance(message, EncryptedReply):
+            return keyless_reply(federation, message)
+        return message
+
+    datasets = write_wide(tmp_path, federation.parties)
+    running = InProcessFederation(federation, tmp_path, datasets, dataset_name="wide", intercept=no_key)
+    async with running:
+        # 1,501 values: long enough to be padded.
+        spec = make_spec("statistics", {"histograms": ["site"]}, dataset="wide")
+        status = await running.result(await running.submit(spec))
+        assert status.state is JobState.FAILED
+        assert status.reason == (
+            "the sum of round 1 is no sum of replies: a contributor sealed no key of a pad (invalid-pad-key)"
+        )
+        # Nobody can say who it was: no proof shows that a plaintext is in range.
+        assert events(running, ContributionRejected) == []
         # The culprit's own honest half finds its signature on what it never sent, and stops.
         assert isinstance(await running.failed(), StorageError)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, KeyPart, PartialDecryption
+from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, EncryptedReply, KeyPart, PartialDecryption
 from tests.support.federation import Federation
 
 
@@ -55,6 +55,17 @@ def proven_key_part(
     witness = plaintext_knowledge.Witness(plaintexts=plaintexts, nonces=nonces)
     proof = plaintext_knowledge.prove(statement, witness, encryptor, federation.random).to_bytes(key)
     return KeyPart(ciphertexts=tuple(c.to_bytes() for c in ciphertexts), proof=proof)
+
+
+def keyless_reply(federation: Federation, reply: EncryptedReply) -> EncryptedReply:
+    """The padded part as it is, beside plaintexts that are no key of a pad, with a proof that the sender knows them."""
+    own = reply.contribution
+    count = len(own.key_part.ciphertexts)
+    plaintexts = (federation.dealing.key.public_key.plaintext_modulus // 2,) * count
+    part = proven_key_part(federation, reply.session_id, own.party_id, plaintexts, own.padded_digest)
+    label, items = Contribution.signed_items(reply.session_id, own.party_id, part.digest, own.padded_digest)
+    signature = federation.party_keys[own.party_id].sign(label, *items)
+    return replace(reply, contribution=replace(own, key_part=part, signature=signature))
 
 
 def signed_partial(
