@@ -37,6 +37,7 @@ from coterie_common.randomness import RandomSource
 from coterie_party.context import Context
 from coterie_party.job_data import JobData
 from coterie_party.round import PartyRound
+from coterie_party.store import RecordedTranscript
 
 
 def check_ask(query: Query, job: PlannedJob) -> Ask:
@@ -106,6 +107,17 @@ def check_memory(context: Context, request: DecryptionRequest, state: PartyRound
 def verify(context: Context, request: DecryptionRequest, own: OwnKnowledge) -> VerifiedRequest:
     """Check a decryption request against what this party knows by itself; raises as ``verify_request``."""
     return verify_request(request, own, _sealing(context, request.fields))
+
+
+def recorded_request(context: Context, recorded: RecordedTranscript) -> VerifiedRequest:
+    """Return the verified request that a recorded transcript is of."""
+    public_key = context.key.public_key
+    size = public_key.ciphertext_bytes
+    total = tuple(
+        Ciphertext(int.from_bytes(recorded.total[start : start + size], "big"), public_key)
+        for start in range(0, len(recorded.total), size)
+    )
+    return VerifiedRequest(recorded.session_id, recorded.digest, total, recorded.contributors)
 
 
 def decrypt_partially(

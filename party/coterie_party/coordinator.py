@@ -19,11 +19,9 @@ from functools import partial as bind
 
 import structlog
 
-from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import (
     AlreadyAnswered,
     CoterieError,
-    DataError,
     InternalError,
     PeerError,
     RefusedError,
@@ -47,12 +45,11 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.verification.query import verify_delivery, verify_job_end, verify_proposal, verify_query
-from coterie_common.protocol.verification.request import VerifiedRequest
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_party import answering
 from coterie_party import round as round_machine
 from coterie_party.context import Context
-from coterie_party.job_data import JobData, kinds_of_records
+from coterie_party.job_data import JobData, load_job_data
 from coterie_party.knowledge import accepted_job, own_knowledge, running_job
 from coterie_party.models import keep_model, make_receipt
 from coterie_party.padded_parts import Outgoing
@@ -141,13 +138,8 @@ class Coordinator:
             case JobEnd():
                 await self._job_end(message)
             case Rejection():
-                log.warning(
-                    "rejected by the aggregator",
-                    job=message.job_id,
-                    round=message.round_number,
-                    code=message.code,
-                    detail=message.detail,
-                )
+                where = {"job": message.job_id, "round": message.round_number}
+                log.warning("rejected by the aggregator", **where, code=message.code, detail=message.detail)
             case Welcome():
                 raise UnexpectedMessage("Welcome comes only once")
 
@@ -282,13 +274,7 @@ class Coordinator:
         stored = await self._context.write(self._context.store.transcript, *key)
         if stored is None:
             raise StorageError(f"the recorded transcript of job {key[0]} round {key[1]} is gone")
-        public_key = self._context.key.public_key
-        size = public_key.ciphertext_bytes
-        total = tuple(
-            Ciphertext(int.from_bytes(stored.total[start : start + size], "big"), public_key)
-            for start in range(0, len(stored.total), size)
-        )
-        verified = VerifiedRequest(stored.session_id, stored.digest, total, stored.contributors)
+        verified = answering.recorded_request(self._context, stored)
         partial = await self._context.compute(answering.decrypt_partially, self._context, *key, verified)
         log.info("sum opened", job=key[0], round=key[1], contributors=stored.contributors)
         await self._post(key, round_machine.PartialComputed(partial))
@@ -296,13 +282,7 @@ class Coordinator:
     async def _job_data(self, job: PartyJob) -> JobData:
         """Load the job's data once, and split it as its rounds ask."""
         if job.job_id not in self._data:
-            binding = self._context.datasets.get(job.dataset)
-            if binding is None:
-                raise DataError(f"the data set {job.dataset} is not bound any more in party.toml")
-            planned, context = self._plan(job), self._context
-            salt = await context.write(context.store.salt, job.dataset, context.random)
-            datasets = await context.compute(binding.load, planned, kinds_of_records(planned), salt)
-            self._data[job.job_id] = JobData(planned, datasets, context.training, context.clock)
+            self._data[job.job_id] = await load_job_data(self._context, job.dataset, self._plan(job))
         return self._data[job.job_id]
 
     def _plan(self, job: PartyJob) -> PlannedJob:

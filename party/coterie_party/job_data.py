@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from coterie_common.clock import Clock
-from coterie_common.errors import ParameterMismatch
+from coterie_common.errors import DataError, ParameterMismatch
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.dataset import Dataset
@@ -19,6 +19,7 @@ from coterie_common.learning.plan import PlannedVectorRound, Records
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
+from coterie_party.context import Context
 from coterie_party.training.contribution import exact_contribution
 from coterie_party.training.process import TrainingLimits, TrainingProcess
 
@@ -84,3 +85,22 @@ class JobData:
     def close(self) -> None:
         """End the process that computes vectors, whatever it does."""
         self._process.close()
+
+
+async def load_job_data(context: Context, dataset: str, planned: PlannedJob) -> JobData:
+    """Load a job's records, and split them as its rounds ask.
+
+    Args:
+        context: of the party.
+        dataset: under which name they are bound.
+        planned: the job, accepted.
+
+    Raises:
+        DataError: they are not bound any more, or do not fit the schema.
+    """
+    binding = context.datasets.get(dataset)
+    if binding is None:
+        raise DataError(f"the data set {dataset} is not bound any more in party.toml")
+    salt = await context.write(context.store.salt, dataset, context.random)
+    records = await context.compute(binding.load, planned, kinds_of_records(planned), salt)
+    return JobData(planned, records, context.training, context.clock)

@@ -94,6 +94,15 @@ def test_parties_lists_who_is_connected(run):
     assert [line.split()[:3] for line in out.splitlines()[1:]] == [["1", "alpha", "connected"], ["2", "beta", "away"]]
 
 
+def test_budget_adds_up_what_jobs_promised_and_says_that_it_decides_nothing(run):
+    status, out, _, _ = run("budget")
+    assert status == 0
+    assert "ε ≤ 1 at δ ≤ 0.00001" in out
+    assert "Informative only" in out
+    (use,) = json.loads(run("budget", "--json")[1])
+    assert (use["dataset"], use["completed"], use["epsilon"]) == ("nursery", 1, "1")
+
+
 def test_lists_are_json_for_programs(run):
     assert [entry["connected"] for entry in json.loads(run("parties", "--json")[1])] == [True, False]
     (job,) = json.loads(run("jobs", "list", "--json")[1])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from coterie.cli import audit, credential, jobs, keys, models
 from coterie.cli.admit import admit
+from coterie.cli.budget import budget
 from coterie.cli.found import found
 from coterie.cli.parties import parties
 from coterie.cli.predict import predict
@@ -19,6 +20,7 @@ main.app.add_typer(keys.app, name="keys")
 main.app.add_typer(credential.app, name="credential")
 main.app.command("parties")(parties)
 main.app.add_typer(jobs.app, name="jobs")
+main.app.command("budget")(budget)
 main.app.add_typer(models.app, name="models")
 main.app.command("predict")(predict)
 main.app.command("simulate")(simulate)

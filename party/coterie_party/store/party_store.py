@@ -21,15 +21,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, update
 
 from coterie_common import document
 from coterie_common.audit.entry import Details, Event, Kind
 from coterie_common.database import transaction
 from coterie_common.errors import (
-    AlreadyDecided,
     Equivocation,
     MalformedMessage,
     NotFound,
@@ -43,6 +42,7 @@ from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
 from coterie_party.store import ledger, promises, rulings
 from coterie_party.store.audit import Recorder
+from coterie_party.store.job_rows import JOB_VALUES, job_of, may_still_decide
 from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation, Ruling
 from coterie_party.store.rounds import COHORT_BYTES, RoundRecord
 from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, SALTS, TRANSCRIPTS
@@ -77,14 +77,14 @@ class PartyStore:
         """Return all jobs in the order in which they were first proposed."""
         query = select(JOBS).where(JOBS.c.founder == self._founder).order_by(JOBS.c.sequence)
         with transaction(self._engine) as connection:
-            return tuple(_job_of(row) for row in connection.execute(query))
+            return tuple(job_of(row) for row in connection.execute(query))
 
     def held_jobs(self) -> tuple[tuple[PartyJob, Ruling | None], ...]:
         """Return the jobs that wait, each with the steward's last word on it."""
         waiting = (JOBS.c.decision == Decision.HELD.value) & JOBS.c.outcome.is_(None)
         query = select(JOBS).where(JOBS.c.founder == self._founder, waiting).order_by(JOBS.c.sequence)
         with transaction(self._engine) as connection:
-            jobs = [_job_of(row) for row in connection.execute(query)]
+            jobs = [job_of(row) for row in connection.execute(query)]
             return tuple((job, rulings.last(connection, self._founder, job.job_id)) for job in jobs)
 
     def ruling(self, job_id: JobId) -> Ruling | None:
@@ -103,14 +103,7 @@ class PartyStore:
             job = self._job(connection, job_id)
             if job is None:
                 raise NotFound(f"no job {job_id} was proposed to this party")
-            if job.outcome is not None:
-                raise AlreadyDecided(f"job {job_id} is over: {job.outcome.value}")
-            last = rulings.last(connection, self._founder, job_id)
-            takes_part = job.decision is Decision.ACCEPTED and (last is None or last.is_approved)
-            if job.decision is Decision.REFUSED or (is_approved and takes_part):
-                why = f": {job.detail} [{job.code}]" if job.code else ""
-                raise AlreadyDecided(f"this party has {job.decision.value} job {job_id} already{why}")
-            rulings.add(connection, self._founder, job_id, is_approved=is_approved, reason=reason, now=now)
+            rulings.add(connection, self._founder, job, is_approved=is_approved, reason=reason, now=now)
             return job
 
     def jobs_of(self, spec_digest: bytes) -> tuple[JobId, ...]:
@@ -143,12 +136,12 @@ class PartyStore:
             known = self._job(connection, job.job_id)
             if known is None:
                 decided = replace(job, outcome=None, proposed_at=now, decided_at=now)
-                values = {name: getattr(job, name) for name in _JOB_VALUES}
+                values = {name: getattr(job, name) for name in JOB_VALUES}
                 values |= {"cost": price, "proposed_at": now, "decided_at": now}
                 connection.execute(insert(JOBS).values(founder=self._founder, decision=job.decision.value, **values))
             elif (known.spec_digest, known.terms_digest) != (job.spec_digest, job.terms_digest):
                 raise Equivocation(f"job {job.job_id} was proposed before with another specification or other terms")
-            elif not _may_still_decide(known) or (job.decision, job.detail) == (Decision.HELD, known.detail):
+            elif not may_still_decide(known) or (job.decision, job.detail) == (Decision.HELD, known.detail):
                 return known
             else:
                 changes = {name: getattr(job, name) for name in ("decision", "code", "detail", "dataset", "cost")}
@@ -351,31 +344,7 @@ class PartyStore:
 
     def _job(self, connection: Connection, job_id: JobId) -> PartyJob | None:
         row = connection.execute(select(JOBS).where(self._is(JOBS, job_id))).one_or_none()
-        return None if row is None else _job_of(row)
+        return None if row is None else job_of(row)
 
     def _is(self, table: Table, job_id: JobId) -> ColumnElement[bool]:
         return (table.c.founder == self._founder) & (table.c.job_id == job_id)
-
-
-_JOB_VALUES: Final = ("job_id", "spec", "terms", "spec_digest", "terms_digest", "code", "detail", "dataset")
-
-
-def _job_of(row: Row[Any]) -> PartyJob:
-    return PartyJob(
-        **{name: getattr(row, name) for name in (*_JOB_VALUES, "proposed_at", "decided_at")},
-        cost=None if row.cost is None else _cost_of(row),
-        decision=Decision(row.decision),
-        outcome=None if row.outcome is None else JobOutcome(row.outcome),
-    )
-
-
-def _cost_of(row: Row[Any]) -> document.Document:
-    try:
-        cost: document.Document = document.decode(row.cost, "a job's cost", most=ledger.COST_BYTES)
-    except MalformedMessage as cause:
-        raise StorageError(f"the cost of job {row.job_id} cannot be read: {cause}") from cause
-    return cost
-
-
-def _may_still_decide(job: PartyJob) -> bool:
-    return job.decision is Decision.HELD and job.outcome is None

@@ -8,8 +8,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
+from coterie_common.errors import AlreadyDecided
 from coterie_common.identifiers import JobId
-from coterie_party.store.records import Ruling
+from coterie_common.protocol.messages import Decision
+from coterie_party.store.records import PartyJob, Ruling
 from coterie_party.store.tables import RULINGS
 
 
@@ -21,7 +23,18 @@ def last(connection: Connection, founder: str, job_id: JobId) -> Ruling | None:
     return None if row is None else Ruling(is_approved=row.approved, reason=row.reason, said_at=row.said_at)
 
 
-def add(connection: Connection, founder: str, job_id: JobId, *, is_approved: bool, reason: str, now: datetime) -> None:
-    """Note what the steward says of a job that was proposed."""
-    values = {"founder": founder, "job_id": job_id, "approved": is_approved, "reason": reason, "said_at": now}
+def add(connection: Connection, founder: str, job: PartyJob, *, is_approved: bool, reason: str, now: datetime) -> None:
+    """Note what the steward says of a job that was proposed.
+
+    Raises:
+        AlreadyDecided: it is over, or was refused; or it is approved, and the party takes part already.
+    """
+    if job.outcome is not None:
+        raise AlreadyDecided(f"job {job.job_id} is over: {job.outcome.value}")
+    earlier = last(connection, founder, job.job_id)
+    takes_part = job.decision is Decision.ACCEPTED and (earlier is None or earlier.is_approved)
+    if job.decision is Decision.REFUSED or (is_approved and takes_part):
+        why = f": {job.detail} [{job.code}]" if job.code else ""
+        raise AlreadyDecided(f"this party has {job.decision.value} job {job.job_id} already{why}")
+    values = {"founder": founder, "job_id": job.job_id, "approved": is_approved, "reason": reason, "said_at": now}
     connection.execute(insert(RULINGS).values(values))

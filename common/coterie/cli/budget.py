@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie budget``: what jobs cost each data set at most, for orientation."""
+
+from __future__ import annotations
+
+import typer
+
+from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+
+
+def budget(
+    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+) -> None:
+    """Add up what jobs promised, per data set. Informative only: each party decides by a ledger of its own."""
+    from coterie.spending import spending
+    from coterie_common.listing import print_json, print_table
+
+    with open_client(aggregator, credential) as client:
+        found = spending(client.jobs())
+    if as_json:
+        return print_json(found)
+    rows = [
+        (
+            use.dataset,
+            use.unit,
+            str(use.completed),
+            str(use.others),
+            f"∞, {use.without_noise} without noise" if use.without_noise else f"ε ≤ {use.epsilon} at δ ≤ {use.delta}",
+        )
+        for use in found
+    ]
+    columns = ("data set", "per", "completed", "others that asked", "together")
+    print_table(columns, rows, empty="No job asked anything yet.")
+    return typer.echo("Informative only: ε and δ are just added up; each party's own ledger decides, and is tighter.")

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What jobs cost each data set at most, as far as the aggregator knows: for orientation, never for decisions.
+
+The sum of what jobs promise is an upper bound (basic composition: ε and δ just add up). Parties decide by ledgers of
+their own, which compose tighter, know other federations' jobs on the same data, and give back what was not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.progress import JobState, JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What the jobs on one data set, for one unit of privacy, promised.
+
+    Attributes:
+        dataset: name under which jobs ask for it.
+        unit: of privacy; those of different units do not add up.
+        completed: jobs that completed.
+        others: jobs that asked a round at least, and run, failed or were cancelled.
+        epsilon, delta: sums over both, as exact decimal text.
+        without_noise: of these jobs, those that promise nothing; if there are any, neither does the sum.
+    """
+
+    dataset: str
+    unit: str
+    completed: int
+    others: int
+    epsilon: str
+    delta: str
+    without_noise: int
+
+
+def spending(jobs: Iterable[JobStatus]) -> tuple[Spending, ...]:
+    """Add up what jobs promised that asked a round at least, by data set and unit."""
+    groups: dict[tuple[str, str], list[JobStatus]] = {}
+    for job in jobs:
+        if job.round is not None:
+            groups.setdefault((job.dataset, job.privacy.unit), []).append(job)
+    return tuple(_spending(*key, asked) for key, asked in sorted(groups.items()))
+
+
+def _spending(dataset: str, unit: str, jobs: list[JobStatus]) -> Spending:
+    noised = [job for job in jobs if job.privacy.placement != Placement.NONE]
+    completed = sum(job.state is JobState.COMPLETED for job in jobs)
+    return Spending(
+        dataset=dataset,
+        unit=unit,
+        completed=completed,
+        others=len(jobs) - completed,
+        epsilon=f"{sum((Decimal(job.privacy.epsilon) for job in noised), Decimal(0)):f}",
+        delta=f"{sum((Decimal(job.privacy.delta) for job in noised), Decimal(0)):f}",
+        without_noise=len(jobs) - len(noised),
+    )
