@@ -182,6 +182,7 @@ def _propose_counts(job: PlannedJob, shares: int, min_share_stddev: int) -> list
         shares=shares,
         min_share_stddev=min_share_stddev,
         unit=job.plan.unit,
+        factors=[planned.noise_factor for planned in counts],
     )
     return [
         (_values_of(job, planned, event.scale_bits), event.noise) for planned, event in zip(counts, events, strict=True)

@@ -18,7 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from fractions import Fraction
+from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field
@@ -26,7 +27,7 @@ from pydantic import Field
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Float64, Int64, Release, Values, check_round
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.noisy_counts import SIGNIFICANT, entropy_left, pool, project
+from coterie_common.learning.noisy_counts import entropy_left, pool, project
 from coterie_common.learning.plan import Plan, PlannedRound, Records
 from coterie_common.learning.schema import Schema
 from coterie_common.learning.tree import Tree
@@ -34,6 +35,14 @@ from coterie_common.limits import ROUNDS_MOST, TREE_NODES_MOST
 from coterie_common.privacy.noise import Unit
 from coterie_common.randomness import RandomSource
 from coterie_common.strict_model import StrictModel, parse
+
+_LEVEL_FACTOR: Final = Fraction(6, 5)
+"""How much less noise a level has than the one above it, for as many features: its nodes have fewer records, and the
+last level also labels the leaves."""
+
+_SIGNIFICANT: Final = 1.0
+"""Standard deviations of noise that the counts of a node must exceed to be acted on. At twice as many, nodes that would
+still have gained from a split stay leaves as soon as the noise grows; see docs/evaluation.md."""
 
 
 class TreeConfig(StrictModel):
@@ -248,6 +257,7 @@ def _plan_level(config: TreeConfig, schema: Schema, cells: Sequence[int], depth:
         upper=schema.max_records,
         l0=len(cells) - depth,
         linf=1,
+        noise_factor=1 / _LEVEL_FACTOR**depth,
     )
 
 
@@ -266,7 +276,7 @@ def _worth_splitting(state: TreeState, nodes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _is_significant(counts: Sequence[float], variance: float) -> bool:
-    return sum(counts) > SIGNIFICANT * math.sqrt(variance * len(counts))
+    return sum(counts) > _SIGNIFICANT * math.sqrt(variance * len(counts))
 
 
 def _settled_counts(state: TreeState) -> list[list[int]]:

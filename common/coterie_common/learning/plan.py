@@ -36,6 +36,8 @@ class PlannedRound:
         l0: most values of a reply that one unit of privacy touches.
         linf: most that it changes each of them.
         sampling_rate: probability with which each record takes part (Poisson), or ``None``: every record does.
+        noise_factor: the noise of this round relative to the job's other rounds: Gaussian σ is proportional to
+            ``noise_factor`` · √l0 · linf, the share of ε of Laplace noise to its inverse.
     """
 
     length: int
@@ -44,12 +46,15 @@ class PlannedRound:
     l0: int
     linf: int
     sampling_rate: Fraction | None = None
+    noise_factor: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
         if self.length < 1 or not self.lower <= 0 <= self.upper or self.lower == self.upper:
             raise InvalidJob("a planned round must ask at least one value, within a range that includes 0")
         if not 1 <= self.l0 <= self.length or self.linf < 1:
             raise InvalidJob("a planned round's sensitivity must be at least 1 and at most its length")
+        if self.noise_factor <= 0:
+            raise InvalidJob("a planned round's noise factor must be above 0")
         if self.sampling_rate is not None and not 0 < self.sampling_rate <= 1:
             raise InvalidJob("a sampling rate must be above 0 and at most 1")
 

@@ -110,10 +110,12 @@ def calibrate(
     shares: int,
     min_share_stddev: int = 4,
     unit: Unit = Unit.RECORD,
+    factors: Sequence[Fraction] | None = None,
 ) -> tuple[CountEvent, ...]:
     """Choose the least noise with ``epsilon_of(result, delta) <= epsilon``, within 1 %.
 
-    Every round costs the same: Gaussian noise has σ proportional to √l0·linf, Laplace noise costs ε/rounds each.
+    Unless ``factors`` say otherwise, every round costs the same: Gaussian noise has σ proportional to √l0·linf, Laplace
+    noise costs ε/rounds each.
 
     Args:
         queries: (l0, linf) of every planned round.
@@ -124,6 +126,7 @@ def calibrate(
         shares: h, honest shares that are guaranteed.
         min_share_stddev: least standard deviation of one share in scaled units; the scale is chosen for it.
         unit: unit of privacy of the queries.
+        factors: per query > 0, how much more noise it gets than others; all 1 if not given.
 
     Returns:
         One event per query; variances and ratios are short exact fractions, rounded towards more noise.
@@ -159,14 +162,21 @@ def calibrate(
                 return scaled
         raise UnsupportedMechanism(f"no scale makes a noise share's standard deviation {min_share_stddev}")
 
+    wider = (Fraction(1),) * len(queries) if factors is None else factors
     if mechanism is Mechanism.DISCRETE_LAPLACE:
-        each = epsilon * _MARGIN / len(queries)
-        return tuple(scaled_event(l0, linf, each / (l0 * linf)) for l0, linf in queries)
+        whole = epsilon * _MARGIN / sum(1 / factor for factor in wider)
+        return tuple(
+            scaled_event(l0, linf, whole / (factor * l0 * linf))
+            for (l0, linf), factor in zip(queries, wider, strict=True)
+        )
 
     def events(square: float) -> tuple[CountEvent, ...]:
-        return tuple(scaled_event(l0, linf, Fraction(square) * l0 * linf**2) for l0, linf in queries)
+        return tuple(
+            scaled_event(l0, linf, Fraction(square) * factor**2 * l0 * linf**2)
+            for (l0, linf), factor in zip(queries, wider, strict=True)
+        )
 
-    guess = len(queries) / _gaussian_multiplier(float(epsilon), float(delta)) ** 2
+    guess = float(sum(1 / factor**2 for factor in wider)) / _gaussian_multiplier(float(epsilon), float(delta)) ** 2
     return events(least_noise(events, guess, epsilon, delta))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -106,6 +107,8 @@ def test_plan_bounds_every_level(max_depth, max_nodes, lengths, touched):
     assert [planned.length for planned in plan.rounds] == lengths
     assert [planned.l0 for planned in plan.rounds] == touched
     assert {(planned.lower, planned.upper, planned.linf) for planned in plan.rounds} == {(0, 1000, 1)}
+    # every level has 1.2 times less noise than the one above
+    assert [planned.noise_factor for planned in plan.rounds] == [Fraction(5, 6) ** k for k in range(len(plan.rounds))]
 
 
 @pytest.mark.parametrize(

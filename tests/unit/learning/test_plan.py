@@ -27,6 +27,7 @@ ROUND = PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1)
         {"linf": 0},
         {"sampling_rate": Fraction(0)},
         {"sampling_rate": Fraction(3, 2)},
+        {"noise_factor": Fraction(0)},
     ],
 )
 def test_planned_round_with_impossible_number_raises_invalid_job(wrong):

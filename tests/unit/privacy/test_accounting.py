@@ -61,6 +61,18 @@ def test_calibrate_gives_every_round_the_same_noise_multiplier():
     assert max(multipliers) / min(multipliers) < 1.0003
 
 
+@pytest.mark.parametrize("mechanism", [GAUSSIAN, LAPLACE])
+def test_calibrate_with_factors_gives_rounds_that_much_more_noise_at_the_same_cost(mechanism):
+    factors = [Fraction(2), Fraction(1), Fraction(1, 2)]
+    delta = DELTA if mechanism is GAUSSIAN else Fraction(0)
+    events = calibrated([(4, 1)] * 3, mechanism=mechanism, delta=delta, factors=factors, placement=Placement.LOCAL)
+    stddevs = [math.sqrt(event.noise.share_variance) / 2**event.scale_bits for event in events]
+    # parameters are rounded in the fifth digit; of Laplace noise 1/ratio only approximates the deviation
+    assert stddevs[0] / stddevs[1] == pytest.approx(2, rel=0.01)
+    assert stddevs[1] / stddevs[2] == pytest.approx(2, rel=0.01)
+    assert 0.99 < epsilon_of(events, delta) <= 1
+
+
 def test_calibrate_for_id3_at_epsilon_one_needs_the_noise_on_record():
     deviations = [math.sqrt(event.noise.variance) / 2**event.scale_bits for event in calibrated()]
     assert deviations == pytest.approx([18.3, 17.1, 15.85], abs=0.05)
