@@ -14,6 +14,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from coterie.simulation.division import as_party, deal
 from coterie_common.learning.algorithm import get_algorithm
 from coterie_common.learning.features import to_inputs
 from coterie_common.learning.plan import Records
@@ -22,8 +23,7 @@ from tests.support.examples import load_job
 from tests.support.heart import heart_schema, hospitals_as_parties, pooled
 from tests.support.mnist import load_mnist, mnist_folder, mnist_schema
 from tests.support.seeded_random import SeededRandom
-from tests.support.simulation import Goal, divide
-from tests.support.vector_simulation import simulate_vector_job
+from tests.support.vector_simulation import Goal, simulate_vector_job
 
 # slow, all of them: several whole jobs each
 pytestmark = pytest.mark.slow
@@ -80,8 +80,7 @@ def test_network_of_ten_parties_reads_digits(epsilon, placement, at_least):
     pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
     folder, job, random = mnist_folder(), load_job("mnist-cnn.toml"), SeededRandom("mnist/0")
     training, test = load_mnist(folder, "train"), load_mnist(folder, "t10k")
-    nothing = training.select(np.zeros(training.rows, bool))
-    parties = [{Records.TRAINING: part, Records.SET_ASIDE: nothing} for part in divide(training, 10, random)]
+    parties = [as_party(part) for part in deal(training, 10, random)]
     goal = Goal(epsilon=epsilon, placement=placement, shares=MNIST_SHARES)
     made = simulate_vector_job("network", job["config"], mnist_schema(), parties, goal, random)
     shares = get_algorithm("network").probabilities(mnist_schema(), made.body, test.columns)

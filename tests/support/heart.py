@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from coterie.simulation.division import Party
 from coterie_common.learning.algorithm import Values
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.dataset_file import load_dataset
@@ -20,7 +21,6 @@ from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.randomness import RandomSource
 from coterie_party.datasets import set_aside_split
 from tests.support.examples import EXAMPLES, load_job
-from tests.support.vector_simulation import Party
 
 
 @cache

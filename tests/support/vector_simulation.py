@@ -1,60 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A whole job of vector rounds in one process, without sealing: sample, clip, round, add noise, sum, decode, update.
-
-The integers that are summed here are the ones that parties seal, so the result has exactly the distribution of a
-federation's.
-"""
+"""Jobs of vectors in a simulated federation that guarantees a given number of honest noise shares."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
-from coterie_common import arrays
-from coterie_common.learning.algorithm import Ask, Release, VectorAlgorithm, get_algorithm
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.plan import Plan, PlannedVectorRound, Records
+from coterie.simulation.division import Party
+from coterie.simulation.job import SimulatedRound, Simulation
+from coterie_common.learning.algorithm import Ask, Release, get_algorithm
 from coterie_common.learning.schema import Schema
-from coterie_common.privacy.noise import Unit
-from coterie_common.privacy.vector_calibration import VectorChoice, VectorQuery, calibrate_vectors, choose_rounding
+from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.parameters import FederationParameters
 from coterie_common.randomness import RandomSource
-from coterie_party.batches import draw_batch
-from tests.support.simulation import Goal, SimulatedJob
-
-Party = Mapping[Records, Dataset]
-"""A party's records by kind."""
-
-_SHARE_STDDEV = 64
-_MOST = 1 << 28
 
 
-def choose_vector_noise(plan: Plan, goal: Goal, max_records: int) -> tuple[VectorChoice, ...]:
-    """Return encoding and noise of every round, as wide as a pad needs it."""
-    queries = []
-    for planned in plan.rounds:
-        assert isinstance(planned, PlannedVectorRound)
-        units = max_records if plan.unit is Unit.RECORD else 1
-        query = VectorQuery(
-            length=planned.length,
-            clip_norm=planned.clip_norm,
-            units=units,
-            rounding=choose_rounding(planned.length, units, planned.sampling_rate),
-            sampling_rate=planned.sampling_rate,
-            noise_factor=planned.noise_factor,
-        )
-        queries.append(query)
-    return calibrate_vectors(
-        queries,
-        epsilon=goal.epsilon,
-        delta=goal.delta,
-        placement=goal.placement,
-        shares=goal.shares,
-        unit=plan.unit,
-        min_share_stddev=_SHARE_STDDEV,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """Privacy of a simulated job; ``shares`` is the number of honest noise shares that are guaranteed."""
+
+    epsilon: Fraction = Fraction(1)
+    delta: Fraction = Fraction(1, 100_000)
+    placement: Placement = Placement.DISTRIBUTED
+    shares: int = 2
+
+
+@dataclass(frozen=True)
+class SimulatedJob:
+    """What became of a job; asks and releases in order."""
+
+    body: Mapping[str, Any]
+    asks: tuple[Ask, ...]
+    releases: tuple[Release, ...]
 
 
 def simulate_vector_job(
@@ -65,30 +47,30 @@ def simulate_vector_job(
     goal: Goal,
     random: RandomSource,
 ) -> SimulatedJob:
-    """Run a job; every party contributes to every round. What is stored between rounds is stored and read here too."""
+    """Run a job; every party contributes to every round."""
     algorithm = get_algorithm(name)
-    assert isinstance(algorithm, VectorAlgorithm)
-    config = algorithm.parse_config(config_table)
-    plan = algorithm.plan(config, schema)
-    terms = choose_vector_noise(plan, goal, schema.max_records)
-    state = algorithm.initial_state(config, schema)
-    asks: list[Ask] = []
-    releases: list[Release] = []
-    while (ask := algorithm.next_ask(state)) is not None:
-        ask = Ask.from_bytes(ask.round_number, ask.to_bytes(), most=_MOST)
-        algorithm.check_ask(config, schema, ask, plan)
-        planned = plan.rounds[ask.round_number - 1]
-        assert isinstance(planned, PlannedVectorRound)
-        encoding, noise = terms[ask.round_number - 1].encoding, terms[ask.round_number - 1].event.noise
-        total = np.zeros(ask.length, np.int64)
-        for party in parties:
-            dataset = party[planned.records or algorithm.records]
-            batch = dataset.select(draw_batch(dataset.rows, planned.sampling_rate, random))
-            total += encoding.encode(algorithm.vectors(ask, batch), random) + noise.draw_share(ask.length, random)
-        stddev = noise.aggregate_stddev(len(parties)) / 2**encoding.scale_bits
-        release = Release(encoding.decode(total), len(parties), stddev)
-        stored = arrays.encode(*arrays.split(algorithm.state_to_document(algorithm.update(state, ask, release))))
-        state = algorithm.state_from_document(config, schema, arrays.decode(stored, "a state", most=_MOST).joined())
-        asks.append(ask)
-        releases.append(release)
-    return SimulatedJob(algorithm.finish(state), tuple(asks), tuple(releases))
+    plan = algorithm.plan(algorithm.parse_config(config_table), schema)
+    spec = JobSpec.from_table(
+        {
+            "name": "simulated",
+            "algorithm": name,
+            "dataset": "simulated",
+            "config": _exact(config_table),
+            "schema": schema.to_document(),
+            "privacy": {
+                "epsilon": Decimal(goal.epsilon.numerator) / goal.epsilon.denominator,
+                "delta": Decimal(goal.delta.numerator) / goal.delta.denominator,
+                "placement": goal.placement.value,
+                "unit": plan.unit.value,
+            },
+        }
+    )
+    n = len(parties)
+    parameters = FederationParameters(parties=n, decryption_threshold=n, corruption_bound=n - goal.shares, quorum=n)
+    rounds: list[SimulatedRound] = []
+    model = Simulation(spec, parameters).run(parties, random, watch=rounds.append)
+    return SimulatedJob(model.body, tuple(done.ask for done in rounds), tuple(done.release for done in rounds))
+
+
+def _exact(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: Decimal(repr(value)) if isinstance(value, float) else value for key, value in table.items()}

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from coterie.simulation.division import Party, as_party
 from coterie_common import arrays, document
-from coterie_common.errors import InternalError, InvalidJob, QuorumTooSmall
-from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum, vector_rounds
-from coterie_common.learning.algorithm import Ask, Release
+from coterie_common.errors import QuorumTooSmall
+from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum
+from coterie_common.learning.algorithm import Ask, Release, VectorAlgorithm
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Lineage, Model
+from coterie_common.learning.plan import PlannedRound
 from coterie_common.limits import JOB_SPEC_BYTES, MODEL_BYTES, QUERY_BODY_BYTES
 from coterie_common.privacy.accounting import epsilon_of
+from coterie_common.privacy.batches import draw_batch
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.terms import RoundTerms
@@ -79,7 +82,7 @@ class Simulation:
                 noise once. The placement of the specification does not matter then.
 
         Raises:
-            InvalidJob: the specification cannot be used, or asks for vectors of real numbers.
+            InvalidJob: the specification cannot be used.
             UnsupportedMechanism: there is no such noise.
             QuorumTooSmall: see ``round_quorum``.
         """
@@ -87,8 +90,6 @@ class Simulation:
         # Local noise is the whole noise in one share: what a curator adds.
         self.job = plan_job(with_privacy(spec, placement=Placement.LOCAL) if curator else spec)
         self.parameters = parameters
-        if vector_rounds(self.job.plan):
-            raise InvalidJob("a simulation computes counts; this job asks for vectors of real numbers")
         self.terms = propose_terms(self.job, parameters, _PLAINTEXT_BITS)
         events = check_terms(self.job, self.terms, parameters, _PLAINTEXT_BITS)
         self.epsilon = epsilon_of(events, self.job.spec.privacy.exact_delta)
@@ -163,10 +164,14 @@ class Simulation:
         return SimulatedRound(ask, terms, tuple(replies), tuple(noise), release)
 
     def _reply(self, ask: Ask, terms: RoundTerms, member: Party, random: RandomSource) -> npt.NDArray[np.int64]:
-        exact = self.job.algorithm.answer(ask, member[self.job.algorithm.records], random)
-        if not isinstance(terms.encoding, Encoding):
-            raise InternalError("terms of vectors for a job of counts")  # the constructor refuses such jobs
-        return terms.encoding.encode(exact)
+        algorithm, planned = self.job.algorithm, self.job.plan.rounds[ask.round_number - 1]
+        if isinstance(planned, PlannedRound):
+            encoding = cast(Encoding, terms.encoding)  # terms follow from the plan: check_terms
+            return encoding.encode(algorithm.answer(ask, member[algorithm.records], random))
+        records = member[planned.records or algorithm.records]
+        batch = records.select(draw_batch(records.rows, planned.sampling_rate, random))
+        vectors = cast(VectorAlgorithm[Any, Any], algorithm).vectors(ask, batch)
+        return cast(RealEncoding, terms.encoding).encode(vectors, random)
 
     def _as_stored(self, state: Any) -> Any:
         """Return the state as an aggregator has it after a restart."""

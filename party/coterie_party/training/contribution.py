@@ -17,10 +17,10 @@ from coterie_common.errors import WrongVectorShape
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import PlannedVectorRound, Records
+from coterie_common.privacy.batches import draw_batch
 from coterie_common.privacy.noise import Unit
 from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
-from coterie_party.batches import draw_batch
 from coterie_party.training.process import TrainingProcess
 
 PIECE_VALUES: Final = 1 << 20

@@ -11,6 +11,7 @@ from scipy.optimize import approx_fprime
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score
 
+from coterie.simulation.division import as_party, deal
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Classifier, Regressor, Release, VectorAlgorithm, get_algorithm
 from coterie_common.learning.dataset import Dataset
@@ -24,8 +25,7 @@ from coterie_common.protocol.job_spec import JobSpec
 from tests.support.models import make_lineage
 from tests.support.models import make_model as make_tree
 from tests.support.seeded_random import SeededRandom
-from tests.support.simulation import Goal, divide
-from tests.support.vector_simulation import simulate_vector_job
+from tests.support.vector_simulation import Goal, simulate_vector_job
 
 FEATURES = [
     {"name": "age", "lower": 0, "upper": 100},
@@ -63,9 +63,8 @@ def classes_of(name):
 
 def train(name, dataset, goal=NO_NOISE, set_aside=None, **config):
     random = SeededRandom("linear")
-    parts = divide(dataset, 3, random)
-    aside = divide(set_aside or dataset.select(np.zeros(dataset.rows, bool)), 3, random)
-    parties = [{Records.TRAINING: part, Records.SET_ASIDE: other} for part, other in zip(parts, aside, strict=True)]
+    aside = [None] * 3 if set_aside is None else deal(set_aside, 3, random)
+    parties = [as_party(part, other) for part, other in zip(deal(dataset, 3, random), aside, strict=True)]
     table = {"rounds": 60, "records": dataset.rows, "clip_norm": 4, **config}
     return simulate_vector_job(name, table, dataset.schema, parties, goal, random)
 
@@ -244,7 +243,8 @@ def test_ridge_regression_without_noise_is_that_of_scikit_learn():
         [(values["age"] - 50) / 50, values["dose"] / 3, *(values["ward"] == ward for ward in range(3))], axis=1
     )
     theirs = Ridge(alpha=0.02 * dataset.rows).fit(inputs, (values["label"] - 10) / 20).predict(inputs) * 20 + 10
-    np.testing.assert_allclose(predictor.predict(raw(dataset)), theirs, atol=0.05)
+    # gradients of norm up to 100 are rounded coarsely, at random: of labels between 0 and 20, some are 0.05 off
+    np.testing.assert_allclose(predictor.predict(raw(dataset)), theirs, atol=0.1)
     assert predictor.score(raw(dataset), values["label"]) > 0.8
 
 

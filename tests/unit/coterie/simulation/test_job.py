@@ -9,6 +9,7 @@ import pytest
 
 from coterie.simulation.division import deal
 from coterie.simulation.job import Simulation, with_privacy
+from coterie.simulation.scores import scores_of
 from coterie_common.errors import InvalidJob, QuorumTooSmall
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.parameters import choose_parameters
@@ -118,3 +119,29 @@ def test_with_privacy_of_impossible_entry_raises_invalid_job(change):
     with pytest.raises(InvalidJob) as caught:
         with_privacy(tree_spec(), **change)
     assert caught.value.code == "invalid-job"
+
+
+def test_run_of_vectors_samples_clips_and_adds_noise(parties):
+    config = {"rounds": 4, "records": 400, "batch": 100, "clip_norm": "0.5", "learning_rate": "0.5"}
+    simulation = Simulation(make_spec("logistic_regression", config), PARAMETERS)
+    model, rounds = rounds_of(simulation, parties)
+    assert model.lineage.rounds == len(rounds) == 4
+    assert (
+        0.98 * simulation.job.spec.privacy.exact_epsilon
+        < simulation.epsilon
+        <= simulation.job.spec.privacy.exact_epsilon
+    )
+    for done in rounds:
+        scale = 2**done.terms.encoding.scale_bits
+        norms = [np.linalg.norm(reply) / scale for reply in done.replies]
+        # 80 records of norm 0.5 at most, of which a quarter takes part; batches of two rounds differ
+        assert 0 < max(norms) < 0.5 * 60
+    assert not np.array_equal(rounds[0].replies[0], rounds[1].replies[0])
+    assert rounds[0].release.noise_stddev == simulation.noise_stddev(5)[0] > 0
+
+
+def test_vectors_without_privacy_learn_the_rule(parties):
+    config = {"rounds": 30, "records": 400, "clip_norm": "10", "learning_rate": "0.5"}
+    simulation = Simulation.without_privacy(make_spec("linear_svm", config))
+    model = simulation.run(parties, SeededRandom(0))
+    assert scores_of(model, play_dataset(400))["accuracy"] > 0.8

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from coterie.simulation.division import as_party, deal
 from coterie_common.clock import SystemClock
 from coterie_common.errors import (
     ConfigurationError,
@@ -29,8 +30,7 @@ from coterie_party.training.process import TrainingLimits, TrainingProcess
 from tests.support.models import make_lineage, make_model
 from tests.support.repository import ROOT
 from tests.support.seeded_random import SeededRandom
-from tests.support.simulation import Goal, divide
-from tests.support.vector_simulation import simulate_vector_job
+from tests.support.vector_simulation import Goal, simulate_vector_job
 
 SCHEMA = parse_schema(
     {
@@ -63,9 +63,8 @@ def prepare(name, **config):
 
 def train(name, dataset, goal=NO_NOISE, held_out=None, **config):
     random = SeededRandom("network")
-    aside = divide(held_out or dataset.select(np.zeros(dataset.rows, bool)), 3, random)
-    shards = zip(divide(dataset, 3, random), aside, strict=True)
-    parties = [{Records.TRAINING: shard, Records.SET_ASIDE: other} for shard, other in shards]
+    aside = [None] * 3 if held_out is None else deal(held_out, 3, random)
+    parties = [as_party(part, other) for part, other in zip(deal(dataset, 3, random), aside, strict=True)]
     own = {"records": dataset.rows} if name == "network" else {}
     table = {"network": "mlp", **own, **config, "held_out": held_out is not None}
     return simulate_vector_job(name, table, SCHEMA, parties, goal, random)
@@ -185,7 +184,7 @@ class TestWithTorch:
         ("name", "config"),
         [
             ("network", {"rounds": 60, "clip_norm": 10, "learning_rate": "0.05"}),
-            ("federated_averaging", {"rounds": 15, "clip_norm": 10, "epochs": 5, "local_learning_rate": "0.3"}),
+            ("federated_averaging", {"rounds": 25, "clip_norm": 10, "epochs": 5, "local_learning_rate": "0.3"}),
         ],
     )
     def test_job_without_noise_learns_what_no_linear_model_could(self, name, config):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import StateError
-from coterie_party.batches import draw_batch
+from coterie_common.privacy.batches import draw_batch
 from tests.support.seeded_random import SeededRandom
 
 
