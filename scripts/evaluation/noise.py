@@ -8,8 +8,11 @@ In units of the σ that calibration chose for the job: √(contributors/h) for d
 
 from __future__ import annotations
 
+import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,10 @@ from coterie_common.protocol.parameters import choose_parameters
 
 COLUMNS, LEVELS, RECORDS = 4, 500, 20
 CONFIDENCE = 0.95
+_COLUMNS = (
+    *("noise", "mechanism", "parties", "corruption_bound", "shares", "contributors"),
+    *("predicted", "measured", "low", "high", "values"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ class Measurement:
         shares: h, the honest noise shares that are guaranteed.
         predicted: by the formula.
         measured: over ``values`` released values.
-        low, high: of the interval in which the true one lies with 95 % confidence; by χ², so for Gaussian noise only.
+        low, high: of the interval in which the true one lies with 95 % confidence: by χ² for Gaussian noise;
+            Laplace noise has heavier tails, so √(5/2) times as wide.
         values: how many noise values.
     """
 
@@ -109,16 +117,78 @@ def measure(setting: Setting, rounds: int, seed: int = 0) -> Measurement:
     sigma = _sigma(simulation)
     values = sum(map(len, noise))
     measured = math.sqrt(float(np.square(np.concatenate(noise)).mean())) / sigma
-    above, below = (float(chi2.ppf((1 + sign * CONFIDENCE) / 2, values)) for sign in (1, -1))
+    # An estimated variance has relative variance (κ − 1)/k: kurtosis κ is 3 of Gaussian and 6 of Laplace noise. (A sum
+    # of many shares of Laplace noise comes closer to 3 again.) χ² of as many degrees as Gaussian noise would need.
+    degrees = values if setting.mechanism is Mechanism.DISCRETE_GAUSSIAN else values * 2 // 5
+    above, below = (float(chi2.ppf((1 + sign * CONFIDENCE) / 2, degrees)) for sign in (1, -1))
     return Measurement(
         setting=setting,
         shares=shares,
         predicted=predicted(setting, shares),
         measured=measured,
-        low=measured * math.sqrt(values / above),
-        high=measured * math.sqrt(values / below),
+        low=measured * math.sqrt(degrees / above),
+        high=measured * math.sqrt(degrees / below),
         values=values,
     )
+
+
+def settings() -> tuple[Setting, ...]:
+    """Return what docs/evaluation.md lists."""
+    distributed = [
+        (3, 1, 3),
+        (10, 3, 10),
+        (10, 3, 7),
+        (10, 8, 10),
+        (20, 1, 20),
+        (50, 4, 50),
+        (50, 16, 50),
+        (50, 16, 34),
+    ]
+    return (
+        *(Setting(Method.DISTRIBUTED, n, c, contributors) for n, c, contributors in distributed),
+        *(Setting(Method.DISTRIBUTED, n, c, n, Mechanism.DISCRETE_LAPLACE) for n, c in ((10, 3), (50, 16))),
+        *(Setting(Method.LOCAL, n, c, n) for n, c in ((10, 3), (50, 16))),
+        Setting(Method.CURATOR, 10, 3, 10),
+    )
+
+
+def write_ledger(path: Path, measured: Sequence[Measurement]) -> None:
+    """Write measurements as they are committed."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for found in measured:
+            setting = found.setting
+            numbers = (f"{number:.6g}" for number in (found.predicted, found.measured, found.low, found.high))
+            writer.writerow(
+                [
+                    *(setting.method.value, setting.mechanism.value, setting.parties, setting.corruption_bound),
+                    *(found.shares, setting.contributors, *numbers, found.values),
+                ]
+            )
+
+
+def read_ledger(path: Path) -> list[Measurement]:
+    """Read what ``write_ledger`` wrote."""
+    with path.open(newline="") as stream:
+        return [
+            Measurement(
+                Setting(
+                    Method(cells["noise"]),
+                    int(cells["parties"]),
+                    int(cells["corruption_bound"]),
+                    int(cells["contributors"]),
+                    Mechanism(cells["mechanism"]),
+                ),
+                shares=int(cells["shares"]),
+                predicted=float(cells["predicted"]),
+                measured=float(cells["measured"]),
+                low=float(cells["low"]),
+                high=float(cells["high"]),
+                values=int(cells["values"]),
+            )
+            for cells in csv.DictReader(stream)
+        ]
 
 
 def predicted(setting: Setting, shares: int) -> float:

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``scripts/evaluate``: runs the experiments, and writes their tables and figures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from coterie_common.errors import CoterieError
+from evaluation import points, report
+from evaluation.noise import Measurement, measure, settings, write_ledger
+from evaluation.points import Point
+from evaluation.report import RESULTS
+from evaluation.rows import Row, row_of, write_csv, write_json
+from evaluation.runs import Cache, run_missing, sources_digest
+from evaluation.workloads import ROOT
+
+PARTS = ("tree", "noise")
+CACHE = ROOT / "build" / "evaluation"
+
+
+def main() -> int:
+    """Run what the options say; returns the exit status."""
+    options = _options()
+    console = Console(stderr=True)
+    grids = points.FULL if options.full else points.QUICK
+    wanted = [part for part in PARTS if not options.only or part in options.only]
+    models = [part for part in wanted if part in grids]
+    chosen = list(dict.fromkeys(point for name in models for point in grids[name].all_points()))
+    if options.fresh:
+        (CACHE / "runs.jsonl").unlink(missing_ok=True)
+    cache = Cache(CACHE / "runs.jsonl")
+    try:
+        _run(chosen, cache, options, console)
+        ledger = _measure_noise(options, console) if "noise" in wanted else []
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on from here")
+        return 130
+    except CoterieError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 1
+    rows = [row_of(point, cache.of(point, options.data)) for point in chosen]
+    _warn_of_old_results(chosen, cache, options, console)
+    if options.json:
+        write_json(options.json, rows)
+    if options.write:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        for name in models:
+            write_csv(RESULTS / f"{name}.csv", [row for row in rows if row.model == name])
+        if ledger:
+            write_ledger(RESULTS / "noise.csv", ledger)
+        report.write(models)
+    else:
+        _show(rows, ledger)
+    return 0
+
+
+def _measure_noise(options: argparse.Namespace, console: Console) -> list[Measurement]:
+    measured = []
+    for setting in settings():
+        measured.append(measure(setting, rounds=100 if options.full else 20))
+        console.print(f"noise: {setting.method.value}, {setting.contributors} of {setting.parties} parties")
+    return measured
+
+
+def _run(chosen: list[Point], cache: Cache, options: argparse.Namespace, console: Console) -> None:
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("training", total=None)
+        run_missing(
+            chosen,
+            cache,
+            options.data,
+            options.processes,
+            lambda done, total, seconds: progress.update(bar, completed=done, total=total),
+        )
+
+
+def _warn_of_old_results(chosen: list[Point], cache: Cache, options: argparse.Namespace, console: Console) -> None:
+    results = [result for point in chosen for result in cache.of(point, options.data)]
+    old = sum(result["sources"] != sources_digest() for result in results)
+    if old:
+        console.print(f"{old} of {len(results)} results are from other sources than these; --fresh runs all again")
+
+
+def _show(rows: list[Row], ledger: list[Measurement]) -> None:
+    print(
+        f"{'model':8}{'method':13}{'n':>4}{'ε':>7}{'c':>4}{'F1 weighted':>22}"
+        f"{'F1 macro':>10}{'accuracy':>10}{'seeds':>7}"
+    )
+    for row in rows:
+        epsilon = "" if row.epsilon is None else f"{row.epsilon:g}"
+        bound = "" if row.corruption_bound is None else row.corruption_bound
+        sure = f"{row.f1_weighted:.3f} ± {row.half_width:.3f} ({row.std:.3f})"
+        print(
+            f"{row.model:8}{row.method:13}{row.parties:>4}{epsilon:>7}{bound:>4}{sure:>22}"
+            f"{row.f1_macro:>10.3f}{row.accuracy:>10.3f}{row.seeds:>7}"
+        )
+    for found in ledger:
+        print(
+            f"noise {found.setting.method.value}, n = {found.setting.parties}, c = {found.setting.corruption_bound}, "
+            f"{found.setting.contributors} contribute: {found.measured:.4f} σ instead of {found.predicted:.4f}"
+        )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/evaluate", description=__doc__)
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument(
+        "--quick", action="store_true", help="few points, within ten minutes on two cores (the default)"
+    )
+    extent.add_argument("--full", action="store_true", help="all points of docs/evaluation.md, within two hours")
+    parser.add_argument("--only", action="append", choices=PARTS, help="only this part; repeatable")
+    parser.add_argument("--data", type=Path, help="folder with the four files of MNIST, for svm and cnn")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
+    parser.add_argument("--write", action="store_true", help="rewrite docs/evaluation and its figures")
+    parser.add_argument("--fresh", action="store_true", help="forget the results of earlier runs")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

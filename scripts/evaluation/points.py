@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Which experiments are run: per kind of model over parties, ε, and the corruption bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coterie.simulation.method import Method
+from coterie_common.protocol.parameters import FederationParameters, choose_parameters
+
+
+class Sweep(StrEnum):
+    """What is varied, the other two being fixed."""
+
+    PARTIES = "parties"
+    EPSILON = "epsilon"
+    CORRUPTION = "corruption"
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """One experiment; what does not matter to its method is ``None``, so that it is run once.
+
+    Attributes:
+        model: name of the workload.
+        method: way to learn.
+        parties: n.
+        epsilon: as decimal text, of the noisy methods.
+        corruption_bound: c, of distributed noise only.
+        seeds: how many runs, with seeds 0, 1, ….
+    """
+
+    model: str
+    method: Method
+    parties: int
+    epsilon: str | None
+    corruption_bound: int | None
+    seeds: int
+
+    @classmethod
+    def of(cls, model: str, method: Method, parties: int, epsilon: str, corruption_bound: int, seeds: int) -> Point:
+        """Drop what does not matter."""
+        distributed = method is Method.DISTRIBUTED
+        return cls(
+            model,
+            method,
+            parties,
+            epsilon if method.is_noisy else None,
+            corruption_bound if distributed else None,
+            seeds,
+        )
+
+    @property
+    def parameters(self) -> FederationParameters:
+        """Of the federation."""
+        return choose_parameters(self.parties, corruption_bound=self.corruption_bound)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Experiments with one kind of model.
+
+    Attributes:
+        model: name of the workload.
+        parties: numbers of parties, at ``epsilon``, with the default corruption bound and with ``few``.
+        epsilon: fixed where something else is varied; decimal text.
+        epsilons: at ``fixed_parties``.
+        bounds: corruption bounds, at ``bound_parties``.
+        seeds: per point.
+        methods: to compare.
+    """
+
+    model: str
+    parties: tuple[int, ...]
+    epsilon: str
+    epsilons: tuple[str, ...]
+    fixed_parties: int
+    bounds: tuple[int, ...]
+    bound_parties: int
+    seeds: int
+    methods: tuple[Method, ...] = tuple(Method)
+
+    def points(self, sweep: Sweep) -> Iterator[Point]:
+        """Yield the experiments of a sweep."""
+        if sweep is Sweep.PARTIES:
+            for n in self.parties:
+                for method in self.methods:
+                    for bound in sorted({default_bound(n), few(n)}):
+                        yield self._point(method, n, self.epsilon, bound)
+        elif sweep is Sweep.EPSILON:
+            n = self.fixed_parties
+            for epsilon in self.epsilons:
+                for method in self.methods:
+                    for bound in sorted({default_bound(n), few(n)}):
+                        yield self._point(method, n, epsilon, bound)
+        else:
+            for bound in self.bounds:
+                for method in self.methods:
+                    yield self._point(method, self.bound_parties, self.epsilon, bound)
+
+    def all_points(self) -> Iterable[Point]:
+        """Return every experiment once."""
+        return dict.fromkeys(point for sweep in Sweep for point in self.points(sweep))
+
+    def _point(self, method: Method, parties: int, epsilon: str, bound: int) -> Point:
+        return Point.of(self.model, method, parties, epsilon, bound, self.seeds)
+
+
+def few(parties: int) -> int:
+    """A corruption bound for federations whose members mostly trust each other: one in twelve, at least one."""
+    return max(1, parties // 12)
+
+
+def default_bound(parties: int) -> int:
+    """The bound that a founder gets who names none."""
+    return choose_parameters(parties).corruption_bound
+
+
+EPSILONS = ("0.05", "0.1", "0.25", "0.5", "1", "2", "4", "8")
+
+FULL = {
+    "tree": Grid(
+        model="tree",
+        parties=(3, 5, 10, 15, 20, 30, 40, 50),
+        epsilon="0.5",
+        epsilons=EPSILONS,
+        fixed_parties=50,
+        bounds=tuple(range(1, 19)),
+        bound_parties=20,
+        seeds=20,
+    ),
+}
+QUICK = {
+    "tree": Grid(
+        model="tree",
+        parties=(3, 10, 50),
+        epsilon="0.5",
+        epsilons=("0.05", "0.5", "8"),
+        fixed_parties=50,
+        bounds=(1, 6, 7, 18),
+        bound_parties=20,
+        seeds=20,
+    ),
+}

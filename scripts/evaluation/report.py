@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""From committed numbers to figures and to the tables of docs/evaluation.md.
+
+A table stands in the document between two comments that name it, and is rewritten in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from coterie.simulation.method import Method
+from evaluation.figures import Line, draw
+from evaluation.noise import read_ledger
+from evaluation.points import FULL, Grid, Point, Sweep, default_bound, few
+from evaluation.rows import Row, read_csv
+from evaluation.workloads import ROOT
+
+DOCUMENT = ROOT / "docs" / "evaluation.md"
+RESULTS = ROOT / "docs" / "evaluation"
+
+NAMES = {
+    Method.NONE: "no privacy",
+    Method.CURATOR: "trusted curator",
+    Method.LOCAL: "local noise",
+    Method.ALONE: "each party alone, no privacy",
+    Method.MAJORITY: "most frequent class",
+    Method.UNIFORM: "random class",
+}
+TITLES = {"tree": "Decision tree on Nursery"}
+
+Rows = dict[Point, Row]
+
+
+def rows_of(grid: Grid) -> Rows:
+    """Read the committed rows of a grid, by point."""
+    found = {
+        (row.method, row.parties, row.epsilon, row.corruption_bound): row
+        for row in read_csv(RESULTS / f"{grid.model}.csv")
+    }
+    return {
+        point: found[
+            point.method.value,
+            point.parties,
+            None if point.epsilon is None else float(point.epsilon),
+            point.corruption_bound,
+        ]
+        for point in grid.all_points()
+    }
+
+
+def draw_figures(names: Sequence[str]) -> None:
+    """Draw every figure of these kinds of models from the committed rows."""
+    for name in names:
+        grid, rows = FULL[name], rows_of(FULL[name])
+        title = TITLES[name]
+        draw(
+            RESULTS / f"{name}-parties.svg",
+            list(_lines(grid, rows, Sweep.PARTIES)),
+            title=f"{title}, ε = {grid.epsilon}",
+            x="parties",
+            y="weighted F1",
+        )
+        draw(
+            RESULTS / f"{name}-epsilon.svg",
+            list(_lines(grid, rows, Sweep.EPSILON)),
+            title=f"{title}, {grid.fixed_parties} parties",
+            x="ε",
+            y="weighted F1",
+            logarithmic=True,
+        )
+        if grid.bounds:
+            draw(
+                RESULTS / f"{name}-corruption.svg",
+                list(_lines(grid, rows, Sweep.CORRUPTION)),
+                title=f"{title}, {grid.bound_parties} parties, ε = {grid.epsilon}",
+                x="corruption bound",
+                y="weighted F1",
+            )
+
+
+def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
+    series: list[tuple[str, Method, Callable[[int], int] | None]] = []
+    if sweep is Sweep.CORRUPTION:
+        series.append(("this system", Method.DISTRIBUTED, None))
+    else:
+        series.append(("this system, few corrupted", Method.DISTRIBUTED, few))
+        series.append(("this system, default", Method.DISTRIBUTED, default_bound))
+    series += [(name, method, default_bound) for method, name in NAMES.items() if method in grid.methods]
+    values: Sequence[float]
+    for label, method, bound_of in series:
+        if sweep is Sweep.PARTIES:
+            values = grid.parties
+            points = [(n, grid.epsilon, bound_of(n) if bound_of else 0) for n in grid.parties]
+        elif sweep is Sweep.EPSILON:
+            n = grid.fixed_parties
+            values = [float(epsilon) for epsilon in grid.epsilons]
+            points = [(n, epsilon, bound_of(n) if bound_of else 0) for epsilon in grid.epsilons]
+        else:
+            values = grid.bounds
+            points = [(grid.bound_parties, grid.epsilon, bound) for bound in grid.bounds]
+        found = [rows[Point.of(grid.model, method, n, epsilon, bound, grid.seeds)] for n, epsilon, bound in points]
+        yield Line(
+            label,
+            values,
+            [row.f1_weighted for row in found],
+            [row.half_width for row in found],
+            is_dashed=method is not Method.DISTRIBUTED,
+        )
+
+
+def tables() -> dict[str, str]:
+    """Return every table by name, as Markdown."""
+    made = {"noise": "".join(_noise_table())}
+    for name, grid in FULL.items():
+        if not (RESULTS / f"{name}.csv").exists():
+            continue
+        rows = rows_of(grid)
+        for sweep in Sweep:
+            if sweep is not Sweep.CORRUPTION or grid.bounds:
+                made[f"{name}-{sweep.value}"] = "".join(_sweep_table(grid, rows, sweep))
+    return made
+
+
+def _sweep_table(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[str]:
+    lines = list(_lines(grid, rows, sweep))
+    heads = {Sweep.PARTIES: "parties", Sweep.EPSILON: "ε", Sweep.CORRUPTION: "corruption bound"}
+    yield f"| {heads[sweep]} | {' | '.join(f'{x:g}' for x in lines[0].x)} |\n"
+    yield "|---|" + "---|" * len(lines[0].x) + "\n"
+    for line in lines:
+        cells = (f"{y:.3f} ± {error:.3f}" for y, error in zip(line.y, line.error or (), strict=True))
+        yield f"| {line.label} | {' | '.join(cells)} |\n"
+
+
+def _noise_table() -> Iterator[str]:
+    yield "| noise | mechanism | n | c | h | contributors | formula | measured | 95 % confidence | off by |\n"
+    yield "|---|---|---|---|---|---|---|---|---|---|\n"
+    for found in read_ledger(RESULTS / "noise.csv"):
+        setting = found.setting
+        off = found.measured / found.predicted - 1
+        yield (
+            f"| {setting.method.value} | {setting.mechanism.value} | {setting.parties} | {setting.corruption_bound} | "
+            f"{found.shares} | {setting.contributors} | {found.predicted:.4f} | {found.measured:.4f} | "
+            f"{found.low:.4f} … {found.high:.4f} | {off:+.2%} |\n"
+        )
+
+
+def with_tables(document: str, made: dict[str, str]) -> str:
+    """Return the document with every table in its place; raises ``KeyError`` for one that has no numbers."""
+
+    def table(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{made[match[2]]}{match[4]}"
+
+    return re.sub(r"(<!-- table: ([a-z-]+) -->)\n(.*?)(<!-- end of table -->)", table, document, flags=re.S)
+
+
+def write(names: Sequence[str]) -> None:
+    """Draw the figures of these kinds of models, and rewrite the tables of the document."""
+    draw_figures(names)
+    DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), tables()))
+
+
+def is_current(document: Path = DOCUMENT) -> bool:
+    """Whether the document's tables are those of the committed numbers."""
+    text = document.read_text()
+    return text == with_tables(text, tables())

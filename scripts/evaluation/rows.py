@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""From results to rows: means over the seeds, their spread, and how sure they are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t
+
+from evaluation.points import Point
+from evaluation.runs import Result
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Row:
+    """Mean scores of a point.
+
+    Attributes:
+        model, method, parties, epsilon, corruption_bound: of the point; the last two ``None`` where they do not matter.
+        f1_macro, f1_weighted, accuracy: means over the seeds.
+        seeds: how many.
+        std: standard deviation of the weighted F1 over the seeds.
+    """
+
+    model: str
+    method: str
+    parties: int
+    epsilon: float | None
+    corruption_bound: int | None
+    f1_macro: float
+    f1_weighted: float
+    accuracy: float
+    seeds: int
+    std: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the 95 % confidence interval of the mean weighted F1, by Student's t."""
+        if self.seeds < 2:
+            return math.nan
+        return float(t.ppf((1 + CONFIDENCE) / 2, self.seeds - 1)) * self.std / math.sqrt(self.seeds)
+
+
+def row_of(point: Point, results: Sequence[Result]) -> Row:
+    """Summarise a point."""
+    mean = {name: float(np.mean([result[name] for result in results])) for name in ("f1_macro", "accuracy")}
+    weighted = [result["f1_weighted"] for result in results]
+    return Row(
+        model=point.model,
+        method=point.method.value,
+        parties=point.parties,
+        epsilon=None if point.epsilon is None else float(point.epsilon),
+        corruption_bound=point.corruption_bound,
+        f1_macro=mean["f1_macro"],
+        f1_weighted=float(np.mean(weighted)),
+        accuracy=mean["accuracy"],
+        seeds=len(results),
+        std=float(np.std(weighted, ddof=1)) if len(weighted) > 1 else 0.0,
+    )
+
+
+def write_json(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as ``--json`` promises them."""
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as they are committed beside the figures: rounded, in a fixed order."""
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([field.name for field in fields(Row)])
+        for row in rows:
+            writer.writerow([_cell(value) for value in asdict(row).values()])
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Read what ``write_csv`` wrote."""
+    with path.open(newline="") as stream:
+        return [
+            Row(
+                model=cells["model"],
+                method=cells["method"],
+                parties=int(cells["parties"]),
+                epsilon=float(cells["epsilon"]) if cells["epsilon"] else None,
+                corruption_bound=int(cells["corruption_bound"]) if cells["corruption_bound"] else None,
+                f1_macro=float(cells["f1_macro"]),
+                f1_weighted=float(cells["f1_weighted"]),
+                accuracy=float(cells["accuracy"]),
+                seeds=int(cells["seeds"]),
+                std=float(cells["std"]),
+            )
+            for cells in csv.DictReader(stream)
+        ]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Running experiments, as many at a time as there are cores, and keeping every result: what was run is not run again.
+
+A result is one line of JSON under the digest of all that decides it: the job's specification, method, parties,
+corruption bound and seed. It also says from which state of the sources it came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from coterie.simulation.comparison import Contest
+from evaluation.points import Point
+from evaluation.workloads import ROOT, workload
+
+SOURCES = ("common/coterie_common", "common/coterie/simulation", "scripts/evaluation")
+CHUNK = 5
+"""Seeds of one point that a process runs in one go."""
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some seeds of a point, for one process."""
+
+    point: Point
+    seeds: tuple[int, ...]
+    data: Path | None
+
+
+class Cache:
+    """Results in a file that only grows.
+
+    Attributes:
+        results: by key.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.results: dict[str, Result] = {}
+        if path.exists():
+            for line in path.read_text().splitlines():
+                # The last line of a run that was killed may be cut off.
+                if line.endswith("}"):
+                    result = json.loads(line)
+                    self.results[result["key"]] = result
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Keep results at once."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a") as stream:
+            for result in results:
+                self.results[result["key"]] = result
+                stream.write(json.dumps(result) + "\n")
+
+    def of(self, point: Point, data: Path | None) -> list[Result]:
+        """Return the results of a point, all seeds; raises ``KeyError`` where one is missing."""
+        return [self.results[key_of(point, seed, data)] for seed in range(point.seeds)]
+
+
+def key_of(point: Point, seed: int, data: Path | None) -> str:
+    """Return the name of a result."""
+    spec = workload(point.model, data).spec_at(point.epsilon)
+    parts = (point.model, spec.digest.hex(), point.method, point.parties, point.corruption_bound, seed)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+@cache
+def sources_digest() -> str:
+    """Return the digest of the code that results come from."""
+    digest = hashlib.sha256()
+    for folder in SOURCES:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def run_missing(
+    points: Sequence[Point], cache: Cache, data: Path | None, processes: int, show: Callable[[int, int, float], None]
+) -> None:
+    """Run what the cache lacks.
+
+    Args:
+        points: to be there afterwards.
+        cache: takes every result as soon as it is there.
+        data: folder with MNIST.
+        processes: how many at a time.
+        show: told how many tasks are done, of how many, and the seconds since the beginning.
+    """
+    tasks = []
+    for point in points:
+        missing = [seed for seed in range(point.seeds) if key_of(point, seed, data) not in cache.results]
+        tasks += [Task(point, tuple(missing[i : i + CHUNK]), data) for i in range(0, len(missing), CHUNK)]
+    began = time.monotonic()
+    if processes == 1:
+        for done, task in enumerate(tasks, start=1):
+            cache.add(run(task))
+            show(done, len(tasks), time.monotonic() - began)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        for done, results in enumerate(pool.map(run, tasks), start=1):
+            cache.add(results)
+            show(done, len(tasks), time.monotonic() - began)
+
+
+def run(task: Task) -> list[Result]:
+    """Train and test, once per seed."""
+    point, made = task.point, workload(task.point.model, task.data)
+    contest = _contest(point, task.data)
+    results = []
+    for seed in task.seeds:
+        began = time.monotonic()
+        scores = contest.score(made.division(point.parties, seed))
+        results.append(
+            {
+                "key": key_of(point, seed, task.data),
+                "model": point.model,
+                "method": point.method.value,
+                "parties": point.parties,
+                "epsilon": point.epsilon,
+                "corruption_bound": point.corruption_bound,
+                "seed": seed,
+                **scores,
+                "noise_stddev": list(contest.noise_stddev[:1]),
+                "seconds": round(time.monotonic() - began, 3),
+                "sources": sources_digest(),
+            }
+        )
+    return results
+
+
+@cache
+def _contest(point: Point, data: Path | None) -> Contest:
+    return Contest(point.method, workload(point.model, data).spec_at(point.epsilon), point.parameters)
