@@ -35,7 +35,7 @@ epsilon = {lifetime}
 delta = 1e-4
 """
 LIFETIME: Final = 10
-"""As in the policy that a new party gets. A job's own ε would not do: what adds up over jobs is measured more coarsely."""
+"""As in the policy that a new party gets. A job's own ε would not do: what adds up over jobs is counted coarsely."""
 
 
 @dataclass(frozen=True)
