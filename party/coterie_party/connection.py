@@ -54,7 +54,6 @@ from coterie_common.rpc.status import error_from_rpc
 from coterie_common.rpc.stream import Transfers, read_message, rejection_of, until_first, write_messages
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
 from coterie_common.wire.pb import federation_pb2_grpc
-from coterie_common.wire.strict import Octets
 from coterie_party.padded_parts import Outgoing
 
 _log = structlog.get_logger(__name__)
@@ -218,8 +217,8 @@ class Connection:
         _log.info("connected to the aggregator", aggregator=self._endpoint.target)
         try:
             await self._handler.connected(outbox.send)
-            async for data in transfers:
-                await self._receive(outbox, data)
+            while await self._receive(outbox, transfers):
+                pass
         finally:
             self._connected = False
             outbox.close()
@@ -233,10 +232,15 @@ class Connection:
         if welcome.roster_digest != self._endpoint.roster.digest():
             raise ParameterMismatch("the aggregator has another roster")
 
-    async def _receive(self, outbox: Outbox[Outgoing], data: Octets) -> None:
+    async def _receive(self, outbox: Outbox[Outgoing], transfers: Transfers) -> bool:
+        """Take the next message; ``False`` once there are no more. It holds a long one's bytes only to parse them."""
+        data = await anext(transfers, None)
+        if data is None:
+            return False
         message: AggregatorMessage | None = None
         try:
             message = await read_message(data, aggregator_message_from_wire)
+            del data
             if isinstance(message, Welcome):
                 raise UnexpectedMessage("Welcome comes only once")
             await self._handler.message(message)
@@ -246,6 +250,7 @@ class Connection:
                 await self._handler.rejected(error)
             if not isinstance(message, Rejection):
                 await outbox.send(rejection_of(error, message))
+        return True
 
 
 def _writer(call: Any) -> Callable[[Any], Awaitable[None]]:

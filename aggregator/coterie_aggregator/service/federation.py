@@ -18,6 +18,7 @@ import asyncio
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -38,6 +39,7 @@ from coterie_common.protocol.messages import (
     AggregatorMessage,
     EncryptedReply,
     Hello,
+    ModelDelivery,
     PaddedPart,
     PartyMessage,
     Query,
@@ -91,18 +93,21 @@ class _Stream:
 
 
 class _Converter:
-    """Converts messages for the wire, and the query of a round once for all parties: it may hold a whole model."""
+    """Converts messages for the wire; a long one that goes to many parties, as one that holds a model, once for all.
+
+    The converted message is shared as long as one stream still writes it, which holds message and view of its bytes.
+    """
 
     def __init__(self) -> None:
-        self._query: Query | None = None
-        self._wire = b""
+        self._shared: WeakValueDictionary[int, memoryview] = WeakValueDictionary()
 
-    def __call__(self, message: AggregatorMessage) -> bytes:
-        if not isinstance(message, Query):
+    def __call__(self, message: AggregatorMessage) -> bytes | memoryview:
+        if not isinstance(message, Query | ModelDelivery):
             return aggregator_message_to_wire(message)
-        if message is not self._query:
-            self._query, self._wire = message, aggregator_message_to_wire(message)
-        return self._wire
+        known: memoryview | None = self._shared.get(id(message))
+        if known is None:
+            known = self._shared[id(message)] = memoryview(aggregator_message_to_wire(message))
+        return known
 
 
 class FederationService(federation_pb2_grpc.FederationServicer):

@@ -19,11 +19,10 @@ from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
 from coterie_common.randomness import RandomSource
 from coterie_common.rpc.abort import translated
 from coterie_common.rpc.credentials import peer_of
-from coterie_common.rpc.framing import split
+from coterie_common.rpc.stream import write_transfer
 from coterie_common.wire import operator as wire
 from coterie_common.wire.pb import operator_pb2 as pb
 from coterie_common.wire.pb import operator_pb2_grpc
-from coterie_common.wire.types import frame_to_wire
 
 _log = structlog.get_logger(__name__)
 
@@ -145,8 +144,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         """Stream a model's file as one transfer."""
         async with translated(context, self._random):
             self._authorise("FetchModel", context)
-            for frame in split(await self._desk.model(wire.job_id_from_wire(request))):
-                await context.write(frame_to_wire(frame))
+            await write_transfer(await self._desk.model(wire.job_id_from_wire(request)), context.write)
 
     def _authorise(self, call: str, context: Any) -> Identity:
         identity, _ = peer_of(context)

@@ -36,7 +36,7 @@ class FrameDigest:
         self._content = hashlib.sha256()
         self._bytes = 0
 
-    def update(self, piece: Octets | memoryview) -> None:
+    def update(self, piece: Octets) -> None:
         """Add the next piece."""
         self._content.update(piece)
         self._bytes += len(piece)
@@ -46,7 +46,7 @@ class FrameDigest:
         return tuple_hash(Label.FRAME, self._bytes, self._content.digest())
 
 
-def split(data: bytes) -> Iterator[Frame]:
+def split(data: Octets) -> Iterator[Frame]:
     """Yield the frames of one message's transfer; the first takes reading all of it once.
 
     Args:
@@ -61,7 +61,7 @@ def split(data: bytes) -> Iterator[Frame]:
     digest.update(data)
     announcement: Announcement | None = Announcement(len(data), digest.digest())
     for start in range(0, len(data), FRAME_BYTES):
-        yield Frame(announcement, data[start : start + FRAME_BYTES])
+        yield Frame(announcement, bytes(data[start : start + FRAME_BYTES]))
         announcement = None
 
 

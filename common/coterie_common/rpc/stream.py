@@ -32,7 +32,7 @@ M = TypeVar("M")
 Write = Callable[[pb.Frame], Awaitable[Any]]
 
 
-async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], bytes], write: Write) -> None:
+async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], write: Write) -> None:
     """Write what the outbox holds until it is closed and empty.
 
     Args:
@@ -47,23 +47,24 @@ async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], bytes], w
         if isinstance(item, WithContent):
             await _write_with_content(item, to_wire, write)
         else:
-            await _write_message(to_wire(item), write)
+            await write_transfer(to_wire(item), write)
 
 
-async def _write_message(data: bytes, write: Write) -> None:
+async def write_transfer(data: Octets, write: Write) -> None:
+    """Write one message's transfer; ``write`` waits where the peer is slow."""
     frames = split(data)
-    if len(data) > FRAME_BYTES:
+    if len(data) > FRAME_BYTES:  # all of it is read for its digest before the first frame goes out
         await write(frame_to_wire(await asyncio.to_thread(next, frames)))
     for frame in frames:
         await write(frame_to_wire(frame))
 
 
-async def _write_with_content(item: WithContent[Any], to_wire: Callable[[Any], bytes], write: Write) -> None:
+async def _write_with_content(item: WithContent[Any], to_wire: Callable[[Any], Octets], write: Write) -> None:
     stream = await asyncio.to_thread(item.open)
     if stream is None:
         return
     with stream:
-        await _write_message(to_wire(item.message), write)
+        await write_transfer(to_wire(item.message), write)
         frames = split_content(stream.read, item.length, item.digest)
         while (frame := await asyncio.to_thread(next, frames, None)) is not None:
             await write(frame_to_wire(frame))

@@ -9,10 +9,12 @@ its signatures and proofs hold is for ``protocol.verification``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.limits import (
+    FRAME_BYTES,
     JOB_SPEC_BYTES,
     JOB_TERMS_BYTES,
     MODEL_BYTES,
@@ -41,11 +43,16 @@ from coterie_common.protocol.messages import (
     Rejection,
     Welcome,
 )
-from coterie_common.wire import strict, types
+from coterie_common.wire import bulk, strict, types
 from coterie_common.wire.pb import federation_pb2 as pb
 from coterie_common.wire.strict import Octets
 
 _UINT32_MOST = 2**32 - 1
+
+_LONG_BYTES: Final = FRAME_BYTES
+"""From here on a field is worth not being copied."""
+
+_PLACEHOLDER: Final = b"\0"
 
 DECISIONS: Final = {
     pb.DECISION_ACCEPTED: Decision.ACCEPTED,
@@ -73,13 +80,37 @@ def party_message_from_wire(data: Octets) -> PartyMessage:
 
 
 def aggregator_message_to_wire(message: AggregatorMessage) -> bytes:
-    """Return the bytes of one transfer from the aggregator."""
+    """Return the bytes of one transfer from the aggregator; a model in it is copied once."""
+    if isinstance(message, Query) and len(message.body) >= _LONG_BYTES:
+        fields = pb.Query(fields=types.fields_to_wire(message.fields))
+        return _enclose("query", fields, message.body, pb.Query(signature=message.signature))
+    if isinstance(message, ModelDelivery) and len(message.model) >= _LONG_BYTES:
+        signature = pb.ModelDelivery(signature=message.signature)
+        return _enclose("model_delivery", pb.ModelDelivery(job_id=message.job_id), message.model, signature)
     return _to_wire(pb.AggregatorEnvelope, message)
 
 
 def aggregator_message_from_wire(data: Octets) -> AggregatorMessage:
-    """Parse one transfer from the aggregator; raises ``MalformedMessage``."""
-    return cast(AggregatorMessage, _from_wire(pb.AggregatorEnvelope, data))
+    """Parse one transfer from the aggregator; raises ``MalformedMessage``. A model in it is copied once."""
+    taken = bulk.take_out(data, _LONG_NUMBERS, least=_LONG_BYTES)
+    if taken is None:
+        return cast(AggregatorMessage, _from_wire(pb.AggregatorEnvelope, data))
+    parsed = strict.parse(pb.AggregatorEnvelope, taken.rest, "the message")
+    name = parsed.WhichOneof("message") or ""
+    long, most = _LONG[name]
+    content, message = strict.octets(taken.field, long, most=most), getattr(parsed, name)
+    if getattr(message, long):
+        raise MalformedMessage("the message has repeated fields")
+    setattr(message, long, _PLACEHOLDER)
+    converted: Any = _CONVERTERS[name][1](message)
+    return cast(AggregatorMessage, replace(converted, **{long: content}))
+
+
+def _enclose(
+    name: str, before: pb.Query | pb.ModelDelivery, content: bytes, after: pb.Query | pb.ModelDelivery
+) -> bytes:
+    number = _NUMBERS[name]
+    return bulk.enclose(number, before.SerializeToString(), _LONG_NUMBERS[number], content, after.SerializeToString())
 
 
 def _to_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], message: Message) -> bytes:
@@ -275,6 +306,15 @@ _CONVERTERS: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any], Message
     "model_receipt": (_same_names(pb.ModelReceipt), _model_receipt_from_wire),
     "job_end": (_job_end_to_wire, _job_end_from_wire),
     "rejection": (types.rejection_to_wire, types.rejection_from_wire),
+}
+
+_LONG: Final = {"query": ("body", QUERY_BODY_BYTES), "model_delivery": ("model", MODEL_BYTES)}
+"""The one field of a message that may hold a model, and its limit."""
+
+_NUMBERS: Final = {name: pb.AggregatorEnvelope.DESCRIPTOR.fields_by_name[name].number for name in _LONG}
+_LONG_NUMBERS: Final = {
+    _NUMBERS["query"]: pb.Query.DESCRIPTOR.fields_by_name["body"].number,
+    _NUMBERS["model_delivery"]: pb.ModelDelivery.DESCRIPTOR.fields_by_name["model"].number,
 }
 
 _FIELDS: Final[dict[type[Message], str]] = {

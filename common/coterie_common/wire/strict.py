@@ -32,7 +32,7 @@ AnyEnum = TypeVar("AnyEnum", bound=Enum)
 AnyWire = TypeVar("AnyWire", bound=int)
 T = TypeVar("T")
 
-Octets: TypeAlias = bytes | bytearray
+Octets: TypeAlias = bytes | bytearray | memoryview
 
 
 def parse(kind: type[AnyMessage], data: Octets, what: str) -> AnyMessage:

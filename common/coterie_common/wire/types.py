@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from coterie_common import document
-from coterie_common.errors import MalformedMessage
+from coterie_common.errors import MalformedMessage, RefusedError
 from coterie_common.limits import (
     CIPHERTEXT_BYTES,
     CIPHERTEXTS_MOST,
@@ -91,6 +91,11 @@ def fields_to_wire(fields: SessionFields) -> pb.SessionFields:
 
 def fields_from_wire(message: pb.SessionFields) -> SessionFields:
     """Check and convert session fields; raises ``MalformedMessage``."""
+    document_of_terms = document.decode(message.terms, "the round's terms", most=JOB_TERMS_BYTES)
+    try:
+        terms = RoundTerms.from_document(document_of_terms)
+    except RefusedError as cause:
+        raise MalformedMessage("the round's terms are such as no round can have") from cause
     return SessionFields(
         roster_digest=message.roster_digest,
         key_epoch=strict.number(message.key_epoch, "key_epoch", least=1, most=_UINT32_MOST),
@@ -100,7 +105,7 @@ def fields_from_wire(message: pb.SessionFields) -> SessionFields:
         body_digest=message.body_digest,
         cohort=strict.party_ids(message.cohort, "cohort"),
         round_quorum=message.round_quorum,
-        terms=RoundTerms.from_document(document.decode(message.terms, "the round's terms", most=JOB_TERMS_BYTES)),
+        terms=terms,
         previous_transcript=message.previous_transcript,
     )
 

@@ -2,22 +2,38 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import weakref
+from typing import Any
+
+import pytest
+
 from coterie_aggregator.service.federation import _Converter
+from coterie_common.identifiers import JobId
+from coterie_common.protocol.messages import ModelDelivery
 from coterie_common.wire.federation import aggregator_message_from_wire
 from tests.support.rounds import make_query, make_request
 
+DELIVERY = ModelDelivery(job_id=JobId("job-1"), model=b"model", signature=bytes(64))
 
-def test_query_is_converted_once_for_all_parties() -> None:
-    convert, query = _Converter(), make_query(b'{"length":6}')
-    first = convert(query)
-    assert aggregator_message_from_wire(first) == query
-    assert convert(query) is first
+
+@pytest.mark.parametrize("message", [make_query(b'{"length":6}'), DELIVERY], ids=["query", "delivery"])
+def test_what_may_hold_a_model_is_converted_once_while_it_is_being_sent(message: Any) -> None:
+    convert = _Converter()
+    first = convert(message)
+    assert aggregator_message_from_wire(first) == message
+    assert convert(message) is first
+    # Nobody holds it any longer than it is being sent.
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None
+    assert aggregator_message_from_wire(convert(message)) == message
 
 
 def test_other_messages_between_and_other_queries_are_converted_as_they_are() -> None:
     convert, query, other = _Converter(), make_query(b'{"length":6}'), make_query(b'{"length":5}')
-    convert(query)
+    first = convert(query)
     request = make_request(query, ())
     for message in (request, other, query):
         assert convert(message) == _Converter()(message)
     assert aggregator_message_from_wire(convert(other)) == other
+    assert convert(query) is first
