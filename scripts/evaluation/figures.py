@@ -16,8 +16,11 @@ from typing import Any
 INK, INK_IN_THE_DARK = "#24292f", "#e6edf3"
 GRID = "#8b949e"
 # Of Okabe and Ito's palette, which colour-blind readers can tell apart; each is readable on white and on near black.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b949e", "#7f6fd0")
-MARKERS = "osD^vPX*"
+STYLES = (
+    *(("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "D"), ("#cc79a7", "^")),
+    *(("#e69f00", "v"), ("#56b4e9", "P"), ("#8b949e", "X"), ("#7f6fd0", "*")),
+)
+"""Colour and marker."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Line:
         x, y: its points.
         error: per point half of the height of its bar; or none.
         is_dashed: for what it is compared with.
+        style: position in ``STYLES``, the same in every figure for the same thing.
     """
 
     label: str
@@ -36,6 +40,7 @@ class Line:
     y: Sequence[float]
     error: Sequence[float] | None = None
     is_dashed: bool = False
+    style: int = 0
 
 
 def draw(
@@ -77,16 +82,16 @@ def draw(
     }
     with mpl.rc_context(settings):
         figure, axes = plt.subplots(figsize=(7.2, 4.2))
-        for number, line in enumerate(lines):
-            style = "--" if line.is_dashed else "-"
+        for line in lines:
+            colour, marker = STYLES[line.style % len(STYLES)]
             axes.errorbar(
                 line.x,
                 line.y,
                 yerr=line.error,
                 label=line.label,
-                color=COLOURS[number % len(COLOURS)],
-                linestyle=style,
-                marker=MARKERS[number % len(MARKERS)] if len(line.x) <= 40 else None,
+                color=colour,
+                linestyle="--" if line.is_dashed else "-",
+                marker=marker if len(line.x) <= 40 else None,
                 markersize=4,
                 linewidth=1.4,
                 capsize=2,
@@ -98,6 +103,8 @@ def draw(
             ticks = sorted({value for line in lines for value in line.x})
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
+        elif all(float(value).is_integer() for line in lines for value in line.x):
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(title, loc="left", fontsize=11)
         axes.set_xlabel(x)
         axes.set_ylabel(y)

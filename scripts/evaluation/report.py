@@ -58,14 +58,14 @@ def draw_figures(names: Sequence[str]) -> None:
         title = TITLES[name]
         draw(
             RESULTS / f"{name}-parties.svg",
-            list(_lines(grid, rows, Sweep.PARTIES)),
+            _curves(grid, rows, Sweep.PARTIES),
             title=f"{title}, ε = {grid.epsilon}",
             x="parties",
             y="weighted F1",
         )
         draw(
             RESULTS / f"{name}-epsilon.svg",
-            list(_lines(grid, rows, Sweep.EPSILON)),
+            _curves(grid, rows, Sweep.EPSILON),
             title=f"{title}, {grid.fixed_parties} parties",
             x="ε",
             y="weighted F1",
@@ -74,23 +74,31 @@ def draw_figures(names: Sequence[str]) -> None:
         if grid.bounds:
             draw(
                 RESULTS / f"{name}-corruption.svg",
-                list(_lines(grid, rows, Sweep.CORRUPTION)),
+                _curves(grid, rows, Sweep.CORRUPTION),
                 title=f"{title}, {grid.bound_parties} parties, ε = {grid.epsilon}",
                 x="corruption bound",
                 y="weighted F1",
             )
 
 
+def _curves(grid: Grid, rows: Rows, sweep: Sweep) -> list[Line]:
+    """Return what a figure shows: guesses would squeeze all that matters into its upper edge."""
+    guesses = (NAMES[Method.MAJORITY], NAMES[Method.UNIFORM])
+    return [line for line in _lines(grid, rows, sweep) if line.label not in guesses]
+
+
 def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
-    series: list[tuple[str, Method, Callable[[int], int] | None]] = []
+    series: list[tuple[int, str, Method, Callable[[int], int] | None]] = []
     if sweep is Sweep.CORRUPTION:
-        series.append(("this system", Method.DISTRIBUTED, None))
+        series.append((1, "this system", Method.DISTRIBUTED, None))
     else:
-        series.append(("this system, few corrupted", Method.DISTRIBUTED, few))
-        series.append(("this system, default", Method.DISTRIBUTED, default_bound))
-    series += [(name, method, default_bound) for method, name in NAMES.items() if method in grid.methods]
+        series.append((0, "this system, few corrupted", Method.DISTRIBUTED, few))
+        series.append((1, "this system, default", Method.DISTRIBUTED, default_bound))
+    for style, (method, name) in enumerate(NAMES.items(), start=2):
+        if method in grid.methods:
+            series.append((style, name, method, default_bound))
     values: Sequence[float]
-    for label, method, bound_of in series:
+    for style, label, method, bound_of in series:
         if sweep is Sweep.PARTIES:
             values = grid.parties
             points = [(n, grid.epsilon, bound_of(n) if bound_of else 0) for n in grid.parties]
@@ -108,6 +116,7 @@ def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
             [row.f1_weighted for row in found],
             [row.half_width for row in found],
             is_dashed=method is not Method.DISTRIBUTED,
+            style=style,
         )
 
 

@@ -49,11 +49,14 @@ class Cache:
         self._path = path
         self.results: dict[str, Result] = {}
         if path.exists():
-            for line in path.read_text().splitlines():
-                # The last line of a run that was killed may be cut off.
-                if line.endswith("}"):
-                    result = json.loads(line)
-                    self.results[result["key"]] = result
+            text = path.read_text()
+            # The last line of a run that was killed may be cut off.
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:
+                path.write_text(whole)
+            for line in whole.splitlines():
+                result = json.loads(line)
+                self.results[result["key"]] = result
 
     def add(self, results: Iterable[Result]) -> None:
         """Keep results at once."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What docs/evaluation.md shows is what the committed numbers say, and the numbers keep what the document promises."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from coterie.simulation.method import Method
+from evaluation.noise import read_ledger
+from evaluation.points import FULL, Point, default_bound
+from evaluation.report import DOCUMENT, RESULTS, is_current, rows_of, with_tables
+
+TREE = FULL["tree"]
+ROWS = rows_of(TREE)
+
+
+def weighted_f1(method, parties, bound=1, epsilon=TREE.epsilon):
+    return ROWS[Point.of("tree", method, parties, epsilon, bound, TREE.seeds)].f1_weighted
+
+
+def test_tables_of_the_document_are_those_of_the_committed_numbers():
+    assert is_current()
+
+
+def test_table_of_numbers_that_are_not_there_raises_key_error():
+    with pytest.raises(KeyError):
+        with_tables("<!-- table: nothing -->\n<!-- end of table -->", {})
+
+
+def test_figures_of_the_document_are_there_and_follow_the_theme():
+    names = re.findall(r"\]\(evaluation/([a-z-]+\.svg)\)", DOCUMENT.read_text())
+    assert names
+    for name in names:
+        text = (RESULTS / name).read_text()
+        assert "prefers-color-scheme:dark" in text
+        assert "<metadata>" not in text
+
+
+def test_tree_of_fifty_parties_is_as_close_to_the_curator_as_promised():
+    curator = weighted_f1(Method.CURATOR, 50)
+    few, many = (weighted_f1(Method.DISTRIBUTED, 50, bound) for bound in (4, default_bound(50)))
+    assert few > curator - 0.03
+    assert many > curator - 0.06
+    assert weighted_f1(Method.LOCAL, 50) < few - 0.10
+
+
+def test_local_noise_falls_with_the_parties_and_this_system_does_not():
+    local = [weighted_f1(Method.LOCAL, n) for n in TREE.parties]
+    assert local == sorted(local, reverse=True)
+    distributed = [weighted_f1(Method.DISTRIBUTED, n, max(1, n // 12)) for n in TREE.parties]
+    assert max(distributed) - min(distributed) < 0.02
+
+
+def test_measured_noise_is_within_two_per_cent_of_the_formula():
+    ledger = read_ledger(RESULTS / "noise.csv")
+    assert {found.setting.method for found in ledger} == {Method.DISTRIBUTED, Method.LOCAL, Method.CURATOR}
+    for found in ledger:
+        assert found.measured == pytest.approx(found.predicted, rel=0.02)
+        assert found.low < found.measured < found.high

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from coterie.simulation.method import Method
+from evaluation.points import FULL, QUICK, Point, Sweep
+from evaluation.rows import read_csv, row_of, write_csv, write_json
+from evaluation.runs import Cache, key_of, run_missing
+
+POINTS = [
+    Point.of("tree", Method.MAJORITY, 3, "0.5", 1, 2),
+    Point.of("tree", Method.CURATOR, 3, "0.5", 1, 2),
+]
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "folder" / "runs.jsonl")
+
+
+def fill(cache, points):
+    done = []
+    run_missing(points, cache, None, 1, lambda *progress: done.append(progress[:2]))
+    return done
+
+
+@pytest.mark.slow  # trains trees
+def test_runs_are_kept_and_not_run_again(cache, tmp_path):
+    assert fill(cache, POINTS) == [(1, 2), (2, 2)]
+    again = Cache(tmp_path / "folder" / "runs.jsonl")
+    assert again.results == cache.results
+    assert fill(again, POINTS) == []
+    results = again.of(POINTS[1], None)
+    assert [result["seed"] for result in results] == [0, 1]
+    assert results[0]["f1_weighted"] > 0.8
+
+
+@pytest.mark.slow  # trains trees
+def test_file_that_was_cut_off_goes_on_where_it_was(cache, tmp_path):
+    fill(cache, POINTS)
+    path = tmp_path / "folder" / "runs.jsonl"
+    path.write_text(path.read_text()[:-30])
+    again = Cache(path)
+    assert len(again.results) == 3
+    fill(again, POINTS)
+    assert Cache(path).results == cache.results
+
+
+def test_key_names_all_that_decides_a_result():
+    point = Point.of("tree", Method.DISTRIBUTED, 10, "0.5", 3, 2)
+    others = [
+        (Point.of("tree", Method.LOCAL, 10, "0.5", 3, 2), 0),
+        (Point.of("tree", Method.DISTRIBUTED, 11, "0.5", 3, 2), 0),
+        (Point.of("tree", Method.DISTRIBUTED, 10, "0.25", 3, 2), 0),
+        (Point.of("tree", Method.DISTRIBUTED, 10, "0.5", 2, 2), 0),
+        (point, 1),
+    ]
+    keys = {key_of(each, seed, None) for each, seed in [(point, 0), *others]}
+    assert len(keys) == 6
+    # how many seeds there are decides no result
+    assert key_of(Point.of("tree", Method.DISTRIBUTED, 10, "0.5", 3, 9), 0, None) == key_of(point, 0, None)
+
+
+def test_rows_have_exactly_the_promised_keys_and_survive_their_file(tmp_path):
+    results = [{"f1_macro": 0.5, "f1_weighted": value, "accuracy": 0.7} for value in (0.6, 0.8)]
+    rows = [row_of(point, results) for point in POINTS]
+    write_json(tmp_path / "rows.json", rows)
+    names = ["model", "method", "parties", "epsilon", "corruption_bound", "f1_macro", "f1_weighted", "accuracy"]
+    for row in json.loads((tmp_path / "rows.json").read_text()):
+        assert list(row) == [*names, "seeds", "std"]
+    assert (rows[1].f1_weighted, rows[1].seeds, rows[1].epsilon) == (pytest.approx(0.7), 2, 0.5)
+    assert rows[1].std == pytest.approx(0.1414, abs=1e-4)
+    # t of one degree of freedom is 12.7
+    assert rows[1].half_width == pytest.approx(12.706 * 0.1, rel=1e-3)
+    write_csv(tmp_path / "rows.csv", rows)
+    read = read_csv(tmp_path / "rows.csv")
+    assert [(row.method, row.epsilon, row.seeds) for row in read] == [("majority", None, 2), ("curator", 0.5, 2)]
+
+
+def test_grids_cover_what_the_document_compares():
+    for name, grid in FULL.items():
+        assert {min(grid.parties), max(grid.parties)} == {3, 50} or name == "cnn"
+        assert grid.bounds in ((), tuple(range(1, grid.bound_parties - 1)))
+        assert set(QUICK) <= set(FULL)
+    assert {point.method for point in FULL["tree"].points(Sweep.PARTIES)} == set(Method)
