@@ -17,7 +17,7 @@ from coterie_aggregator import round as round_machine
 from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
-from coterie_aggregator.submission import Progress, Submission
+from coterie_aggregator.submission import Progress, Submission, make_delivery
 from coterie_aggregator.timing import RoundTimes, remaining_s
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageError, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
@@ -60,6 +60,8 @@ class LiveJob:
         self._context = context
         self._changed = changed
         self._delivery: ModelDelivery | None = None
+        self._model_digest = b""
+        self._loading = asyncio.Lock()
         self._finishing: Callable[[datetime], None] | None = None
         self._persisted_at: datetime | None = None
         self._machine = Machine(
@@ -105,6 +107,7 @@ class LiveJob:
             log.info("job ended", job=self.job_id, outcome=self.state.outcome, reason=self.state.reason)
             # Recorded contributions could be opened by shares that are stolen later: they go with the job.
             await self._context.write(self._context.spool.delete_job, self.job_id)
+            self._delivery = None
         self._changed()
 
     async def reply_received(self, reply: JobReply) -> None:
@@ -118,8 +121,9 @@ class LiveJob:
         # Nobody can have a model that does not exist; looking for it in the store would find a damaged one.
         if not self.state.has_model:
             raise UnexpectedMessage("a receipt of a model that does not exist")
-        delivery = await self._model_delivery()
-        verify_receipt(receipt, delivery.model_digest, self._context.roster)
+        if not self._model_digest:
+            await self._model_delivery()
+        verify_receipt(receipt, self._model_digest, self._context.roster)
         await self.take(machine.ReceiptReceived(receipt.party_id))
 
     async def _persist(self, event: machine.Event) -> None:
@@ -294,14 +298,15 @@ class LiveJob:
         self._context.send(party_id, await self._model_delivery())
 
     async def _model_delivery(self) -> ModelDelivery:
-        if self._delivery is None:
-            model = await self._context.write(self._context.store.model, self.job_id)
-            if model is None:
-                raise StorageError(f"the model of job {self.job_id} is not stored")
-            label, items = ModelDelivery.signed_items(self.job_id, model)
-            signature = self._context.signing_key.sign(label, *items)
-            self._delivery = ModelDelivery(job_id=self.job_id, model=model, signature=signature)
-        return self._delivery
+        # All parties are sent the model at the same time: it is read once, and they share it.
+        async with self._loading:
+            if self._delivery is None:
+                model = await self._context.write(self._context.store.model, self.job_id)
+                if model is None:
+                    raise StorageError(f"the model of job {self.job_id} is not stored")
+                made = await self._context.compute(make_delivery, self.job_id, model, self._context.signing_key)
+                self._delivery, self._model_digest = made
+            return self._delivery
 
     def _job_end(self) -> JobEnd:
         outcome = self.state.outcome or JobOutcome.FAILED

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from functools import partial as bind
 from typing import Final
 
@@ -105,6 +106,8 @@ class LiveRound:
         self._machine.stop()
         if self._transcript:
             self._transcript.cancel()
+        # People still see how it stood; the model in it is of no use any more.
+        self.query = replace(self.query, body=b"")
 
     def party_connected(self, party_id: PartyId) -> None:
         """Repeat what this party has not answered yet."""

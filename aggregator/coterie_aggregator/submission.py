@@ -18,7 +18,7 @@ from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import STATE_BYTES
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import JobProposal
+from coterie_common.protocol.messages import JobProposal, ModelDelivery
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.wire.federation import aggregator_message_from_wire
@@ -115,6 +115,13 @@ def make_proposal(job_id: JobId, roster: Roster, spec: bytes, terms: JobTerms, k
         terms=terms_bytes,
         signature=key.sign(label, *items),
     )
+
+
+def make_delivery(job_id: JobId, model: bytes, key: SigningKey) -> tuple[ModelDelivery, bytes]:
+    """Return the signed delivery of a model, and its digest; a long one takes seconds."""
+    label, items = ModelDelivery.signed_items(job_id, model)
+    delivery = ModelDelivery(job_id=job_id, model=model, signature=key.sign(label, *items))
+    return delivery, delivery.model_digest
 
 
 def load_submission(stored: StoredJob) -> Submission:

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import Decision, DecryptionRequest, EncryptedReply, JobProposal, Query
+from coterie_common.protocol.messages import (
+    Decision,
+    DecryptionRequest,
+    EncryptedReply,
+    JobProposal,
+    ModelDelivery,
+    Query,
+)
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
@@ -37,6 +44,12 @@ async def test_job_with_all_parties_delivers_the_same_model_to_everyone(tmp_path
         model = Model.from_bytes(files.pop())
         assert set(model.lineage.contributors) == {5}
         assert running.errors == []
+        # Models may be large: the parties share one delivery, and one query a round.
+        sent = [message for _, message in running.passed if isinstance(message, ModelDelivery)]
+        assert len(sent) == 5
+        assert len({id(message) for message in sent}) == 1
+        queries = {id(message): message for _, message in running.passed if isinstance(message, Query)}
+        assert len(queries) == len({query.fields.session_id for query in queries.values()})
 
 
 @pytest.mark.parametrize(("parties", "decryption_threshold"), [(3, 3), (4, 3), (12, 9)])
