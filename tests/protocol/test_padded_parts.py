@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from coterie_common.errors import MalformedMessage, PeerError
+from coterie_common.errors import MalformedMessage, PeerError, StorageError
+from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import EncryptedReply, Message, PaddedPart, Query, Rejection, padded_digest
@@ -238,3 +239,28 @@ async def test_padded_part_that_is_complete_only_after_its_job_is_refused_and_le
             await running.aggregator.padded_part(VICTIM, sent, Slow(bytes(sent.size)))
         assert refused.value.code in ("unknown-round", "stale-round")
         assert [path for path in (running.folder / "spool").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("at", ["write", "sync", "commit"])
+@asynchronous
+async def test_aggregator_stops_where_its_disk_takes_no_more_of_a_padded_part(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: str
+) -> None:
+    act = getattr(FileDraft, at)
+
+    def full(draft: FileDraft, *arguments: Any) -> None:
+        if "spool" in str(draft._path) and arguments != (b"",):  # at begin nothing is written yet
+            raise StorageError("cannot write: No space left on device")
+        act(draft, *arguments)
+
+    monkeypatch.setattr(FileDraft, at, full)
+    running = federation_of(tmp_path)
+
+    async def run() -> None:
+        async with running:
+            await running.submit(SPEC)
+            # Each party's stream may report it once more: at the end any of them is raised.
+            running.failures.append(await running.failed())
+
+    with pytest.raises(StorageError, match="No space left on device"):
+        await run()
