@@ -2,10 +2,11 @@
 # Copyright The Coterie authors
 """Every limit on what is accepted from outside, each with its reason.
 
-Memory that one peer can make us hold follows from this file: at most ``TRANSFER_BYTES`` per stream being assembled,
-plus ``QUEUED_MESSAGES`` parsed messages. Content (the padded parts of replies) is never in memory: it goes through in
-frames, of which a stream holds ``CONTENT_FRAMES`` at most, and what may lie on disk of it is bounded by the round that
-asked for it.
+Memory that one peer can make us hold follows from this file. The aggregator holds at most ``PARTY_TRANSFER_BYTES`` per
+stream being assembled and ``QUEUED_MESSAGES`` parsed messages waiting to be sent, which share their model; a party holds
+``TRANSFER_BYTES`` being assembled and once more while they are parsed. Content (the padded parts of replies) is never in
+memory: of it a stream holds three frames at most, one that gRPC has read ahead, one being hashed, one being written; and
+what may lie on disk is bounded by the round that asked for it.
 """
 
 from __future__ import annotations
@@ -52,9 +53,6 @@ PARTY_TRANSFER_BYTES: Final = 16 << 20
 PADDED_PART_BYTES: Final = 4 << 30
 """Content after one message: four bytes for each of 10⁹ values. It goes to disk; how long it must be exactly follows
 from the terms of its round, and is compared before anything is kept."""
-
-CONTENT_FRAMES: Final = 3
-"""Frames of content in memory per stream: one that gRPC has read ahead, one being hashed, one being written."""
 
 CIPHERTEXT_BYTES: Final = 4096
 """One ciphertext of the largest key at s = 7; the exact length is the key's and is checked against it."""
