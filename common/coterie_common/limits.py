@@ -3,10 +3,10 @@
 """Every limit on what is accepted from outside, each with its reason.
 
 Memory that one peer can make us hold follows from this file. The aggregator holds at most ``PARTY_TRANSFER_BYTES`` per
-stream being assembled and ``QUEUED_MESSAGES`` parsed messages waiting to be sent, which share their model; a party holds
-``TRANSFER_BYTES`` being assembled and once more while they are parsed. Content (the padded parts of replies) is never in
-memory: of it a stream holds three frames at most, one that gRPC has read ahead, one being hashed, one being written; and
-what may lie on disk is bounded by the round that asked for it.
+stream being assembled and ``QUEUED_MESSAGES`` parsed messages waiting to be sent, which share their model; a party
+holds ``TRANSFER_BYTES`` being assembled and once more while they are parsed. Content (the padded parts of replies) is
+never in memory: of it a stream holds three frames at most, one that gRPC has read ahead, one being hashed, one being
+written; and what may lie on disk is bounded by the round that asked for it.
 """
 
 from __future__ import annotations
