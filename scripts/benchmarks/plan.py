@@ -36,7 +36,7 @@ class Plan:
     repetitions: int
     rounds: tuple[int, ...] = ()
     round_parties: int = 10
-    rounds_each: int = 2
+    rounds_each: int = 3
     jobs_each: int = 1
     few_from: int = 10_000_000
     peers: bool = True
@@ -55,7 +55,6 @@ def whole(*, huge: bool) -> Plan:
         memory=((1_000_000, 10), (10_000_000, 10)),
         repetitions=9,
         rounds=(SHORT_VALUES, 1_000_000, 3_000_000, 10_000_000),
-        rounds_each=3,
     )
     return _huge(plan) if huge else plan
 
