@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, Row, Select, Table, func, insert, sel
 from coterie_aggregator import job, round_events
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_aggregator.store.tables import JOB_EVENTS, JOBS, MODELS, ROUND_EVENTS, ROUNDS
-from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.hashing import Label, long_hash
 from coterie_common.database import transaction
 from coterie_common.errors import StateError
 from coterie_common.identifiers import JobId
@@ -209,7 +209,7 @@ class AggregatorStore:
                 .values(query=b"", state=b"", next_state=b"")
             )
             if model is not None:
-                digest = tuple_hash(Label.MODEL, model)
+                digest = long_hash(Label.MODEL, model)
                 connection.execute(insert(MODELS).values(job_id=job_id, model=model, digest=digest, stored_at=at))
             self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from coterie_common import arrays
-from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.hashing import Label, long_hash
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
 from coterie_common.files import read_bytes
 from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
@@ -165,7 +165,7 @@ class Model:
     @property
     def digest(self) -> bytes:
         """Return the digest of the canonical bytes."""
-        return tuple_hash(Label.MODEL, self.to_bytes())
+        return long_hash(Label.MODEL, self.to_bytes())
 
 
 def load_model(path: Path) -> Model:

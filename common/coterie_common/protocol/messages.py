@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from coterie_common.crypto.hashing import Item, Label, tuple_hash
+from coterie_common.crypto.hashing import Item, Label, long_hash, tuple_hash
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.padded_part import PaddedDigest
 from coterie_common.protocol.session import SessionFields
@@ -266,12 +266,12 @@ class ModelDelivery:
     @property
     def model_digest(self) -> bytes:
         """Digest of the model's bytes."""
-        return tuple_hash(Label.MODEL, self.model)
+        return long_hash(Label.MODEL, self.model)
 
     @staticmethod
     def signed_items(job_id: JobId, model: bytes) -> tuple[Label, tuple[Item, ...]]:
         """Return label and items under the aggregator's signature."""
-        return Label.MODEL_DELIVERY, (job_id, tuple_hash(Label.MODEL, model))
+        return Label.MODEL_DELIVERY, (job_id, long_hash(Label.MODEL, model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

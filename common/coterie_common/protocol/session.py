@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from coterie_common.crypto.hashing import DIGEST_BYTES, Label, tuple_hash
+from coterie_common.crypto.hashing import DIGEST_BYTES, Label, long_hash, tuple_hash
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import ROUNDS_MOST
@@ -80,4 +80,4 @@ class SessionFields:
 
 def body_digest(body: bytes) -> bytes:
     """Digest of a query body."""
-    return tuple_hash(Label.QUERY_BODY, body)
+    return long_hash(Label.QUERY_BODY, body)

@@ -13,7 +13,7 @@ from coterie_aggregator.job import DeliveryPatiencePassed, JobCancelled, ModelFi
 from coterie_aggregator.round_events import ContributionReceived, ContributionRejected, DeadlinePassed
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore, StoredJob, StoredModel, StoredRound
 from coterie_aggregator.store.tables import JOB_EVENTS
-from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.hashing import Label, long_hash
 from coterie_common.database import transaction
 from coterie_common.errors import StateError, StorageError
 from coterie_common.protocol.messages import Decision
@@ -225,7 +225,7 @@ def test_finish_round_of_the_last_one_stores_the_model(store):
         finish(store, job_id=job_id, event=ModelFinished(), model=model)
     assert {job_id: store.model(job_id) for job_id in content} == content
     assert store.models() == tuple(
-        StoredModel(job_id=job_id, size_bytes=len(model), digest=tuple_hash(Label.MODEL, model), stored_at=LATER)
+        StoredModel(job_id=job_id, size_bytes=len(model), digest=long_hash(Label.MODEL, model), stored_at=LATER)
         for job_id, model in content.items()
     )
     assert store.job_events("job-1") == (ModelFinished(),)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coterie_common.crypto.hashing import Item, Label, tuple_hash
+from coterie_common.crypto.hashing import Item, Label, long_hash, tuple_hash
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol import messages as m
 from tests.support.federation import digest_of
@@ -83,4 +83,4 @@ def test_nothing_padded_is_the_digest_of_no_bytes() -> None:
 
 def test_model_delivery_and_receipt_name_the_same_digest() -> None:
     delivery = m.ModelDelivery(job_id=JOB, model=b"model", signature=bytes(64))
-    assert delivery.model_digest == tuple_hash(Label.MODEL, b"model")
+    assert delivery.model_digest == long_hash(Label.MODEL, b"model")
