@@ -21,6 +21,7 @@ class Plan:
     Attributes:
         steps: (values, parties) of single steps.
         memory: (values, parties) of processes of which the memory is measured.
+        checking: (values, parties) of proofs and verifications; they depend on the parties only.
         rounds: lengths of vectors of whole rounds, ascending; none if empty.
         round_parties: members of the federation that they run in.
         rounds_each: counted rounds of one job.
@@ -34,6 +35,7 @@ class Plan:
     steps: tuple[tuple[int, int], ...]
     memory: tuple[tuple[int, int], ...]
     repetitions: int
+    checking: tuple[tuple[int, int], ...] = ()
     rounds: tuple[int, ...] = ()
     round_parties: int = 10
     rounds_each: int = 3
@@ -54,6 +56,7 @@ def whole(*, huge: bool) -> Plan:
         steps=tuple((values, parties) for parties in (3, 10, 100) for values in lengths),
         memory=((1_000_000, 10), (10_000_000, 10)),
         repetitions=9,
+        checking=((1_000_000, 10), (1_000_000, 100)),
         rounds=(SHORT_VALUES, 1_000_000, 3_000_000, 10_000_000),
     )
     return _huge(plan) if huge else plan
@@ -65,6 +68,7 @@ def quick(*, huge: bool) -> Plan:
         steps=((1_000, 10), (100_000, 10), (1_000_000, 10), (1_000_000, 3), (1_000_000, 100)),
         memory=((1_000_000, 10), (10_000_000, 10)),
         repetitions=5,
+        checking=((1_000_000, 10),),
         rounds=(SHORT_VALUES, 1_000_000, 2_000_000),
     )
     return _huge(plan) if huge else plan

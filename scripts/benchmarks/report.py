@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from benchmarks.checking import share_of_round
 from benchmarks.peers import PeerFigures
 from benchmarks.plot import Series, draw
-from benchmarks.rows import METRICS, Measured, Results
+from benchmarks.rows import CHECKING, METRICS, Measured, Results
 
 STEPS: Final = ("encode", "noise", "seal", "seal_exact", "add", "open", "partial_decrypt")
 MEMORY: Final = ("peak_memory_party", "peak_memory_aggregator")
@@ -35,6 +36,7 @@ def markdown(results: Results, machine: str, peers: Sequence[PeerFigures], missi
     ]
     for parties in results.parties:
         parts += _steps(results, parties)
+    parts += _checking(results)
     parts += _rounds(results)
     parts += _memory(results)
     if peers:
@@ -61,6 +63,24 @@ def _steps(results: Results, parties: int) -> list[str]:
     if not lines:
         return []
     return [f"**Single steps, {parties} parties**", _table(["values", *STEPS, "upload, bytes per value"], lines)]
+
+
+def _checking(results: Results) -> list[str]:
+    lines, shares = [], []
+    for parties in results.parties:
+        for values in results.values:
+            cells = [_cell(results, metric, values, parties) for metric in CHECKING]
+            if any(cells):
+                lines.append([f"{parties}", *cells])
+                if share := share_of_round(results, parties, values):
+                    shares.append(
+                        f"All proofs and verifications of a round of {parties} parties and {values:,} values take "
+                        f"{_figure(share[0])} ms of one core, {100 * share[1]:.0f} % on top of the rest of the round."
+                    )
+    if not lines:
+        return []
+    title = "**Proofs and verifications**, ms of one core, whatever the vector's length"
+    return [title, _table(["parties", *CHECKING], lines), *shares]
 
 
 def _cell(results: Results, metric: str, values: int, parties: int) -> str:

@@ -20,6 +20,11 @@ METRICS: Final[dict[str, str]] = {
     "add": "ms",
     "open": "ms",
     "partial_decrypt": "ms",
+    "prove": "ms",
+    "verify_reply": "ms",
+    "verify_request": "ms",
+    "prove_partial": "ms",
+    "verify_partial": "ms",
     "upload": "bytes per value",
     "round_sealed": "ms",
     "round_plain": "ms",
@@ -27,6 +32,9 @@ METRICS: Final[dict[str, str]] = {
     "peak_memory_aggregator": "MiB",
 }
 """Every metric with its unit, in the order of the tables. ``docs/benchmarks.md`` says what each is."""
+
+CHECKING: Final = ("prove", "verify_reply", "verify_request", "prove_partial", "verify_partial")
+"""Proofs and verifications of a round; none depends on the length of the vector."""
 
 REFERENCE_VALUES: Final = 1 << 20
 """Points of the yardstick's Fourier transform, which stand in its row for the length of a vector."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.checking import measure_checking
 from benchmarks.federation import running_federation
 from benchmarks.measuring import Yardstick
 from benchmarks.memory import measure_memory
@@ -56,6 +57,9 @@ def run(plan: Plan, scratch: Path, say: Callable[[str], None]) -> Outcome:
         say(f"steps: {values:,} values, {parties} parties")
         workload = Workload(values, parties, plan.key_bits)
         results.add(measure_primitives(workload, yardstick, plan.repetitions_at(values)))
+    for values, parties in plan.checking:
+        say(f"proofs and verifications: {parties} parties")
+        results.add(measure_checking(values, parties, plan.key_bits, yardstick, plan.repetitions))
     if plan.rounds:
         say(f"rounds: founding a federation of {plan.round_parties}")
         with running_federation(scratch / "federation", plan.round_parties) as federation:

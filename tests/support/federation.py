@@ -32,7 +32,7 @@ from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind
 from coterie_common.protocol.transcript import transcript_digest
-from tests.support.dealings import load_dealing, load_encryptor
+from tests.support.dealings import load_dealing, load_encryptor, make_dealing
 from tests.support.seeded_random import SeededRandom
 
 FOUNDER_KEY = SigningKey.generate(SeededRandom("founder"))
@@ -147,11 +147,15 @@ class Federation:
 
 
 @cache
-def make_federation(parties: int = 5, decryption_threshold: int = 4) -> Federation:
-    """Return a federation whose parties are called party-1 … party-n, in roster order."""
+def make_federation(parties: int = 5, decryption_threshold: int = 4, key_bits: int | None = None) -> Federation:
+    """Return a federation whose parties are called party-1 … party-n, in roster order; with a made dealing if asked."""
     parameters = choose_parameters(parties)
     assert parameters.decryption_threshold == decryption_threshold
-    dealing = load_dealing(parties, decryption_threshold)
+    if key_bits is None:
+        dealing, encryptor = load_dealing(parties, decryption_threshold), load_encryptor(parties, decryption_threshold)
+    else:
+        dealing = make_dealing(parties, decryption_threshold, key_bits=key_bits)
+        encryptor = Encryptor(dealing.key.public_key)
     random = SeededRandom("federation keys")
     ids = [PartyId(f"party-{index}") for index in range(1, parties + 1)]
     party_keys = {party_id: SigningKey.generate(random) for party_id in ids}
@@ -184,7 +188,7 @@ def make_federation(parties: int = 5, decryption_threshold: int = 4) -> Federati
     return Federation(
         parameters=parameters,
         dealing=dealing,
-        encryptor=load_encryptor(parties, decryption_threshold),
+        encryptor=encryptor,
         aggregator_key=aggregator_key,
         party_keys=party_keys,
         sealing_keys=sealing_keys,
