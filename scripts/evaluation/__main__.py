@@ -14,6 +14,8 @@ from rich.progress import Progress
 
 from coterie_common.errors import CoterieError
 from evaluation import points, report
+from evaluation.attacks.campaign import Breach, attack_all, write_breaches
+from evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients, write_leaks
 from evaluation.noise import Measurement, measure, settings, write_ledger
 from evaluation.points import Point
 from evaluation.report import RESULTS
@@ -21,7 +23,7 @@ from evaluation.rows import Row, row_of, write_csv, write_json
 from evaluation.runs import Cache, run_missing, sources_digest
 from evaluation.workloads import ROOT
 
-PARTS = ("tree", "noise")
+PARTS = ("tree", "noise", "attacks")
 CACHE = ROOT / "build" / "evaluation"
 
 
@@ -39,6 +41,7 @@ def main() -> int:
     try:
         _run(chosen, cache, options, console)
         ledger = _measure_noise(options, console) if "noise" in wanted else []
+        breaches, leaks = _attack(options, console) if "attacks" in wanted else ([], [])
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         return 130
@@ -55,9 +58,14 @@ def main() -> int:
             write_csv(RESULTS / f"{name}.csv", [row for row in rows if row.model == name])
         if ledger:
             write_ledger(RESULTS / "noise.csv", ledger)
+        if breaches:
+            write_breaches(RESULTS, breaches)
+            write_leaks(RESULTS / "leaks.csv", leaks)
         report.write(models)
     else:
         _show(rows, ledger)
+        for leak in leaks:
+            print(f"{leak.attack}, {leak.records} records, from {leak.view.value}: {leak.success:.3f}")
     return 0
 
 
@@ -67,6 +75,13 @@ def _measure_noise(options: argparse.Namespace, console: Console) -> list[Measur
         measured.append(measure(setting, rounds=100 if options.full else 20))
         console.print(f"noise: {setting.method.value}, {setting.contributors} of {setting.parties} parties")
     return measured
+
+
+def _attack(options: argparse.Namespace, console: Console) -> tuple[list[Breach], list[Leak]]:
+    breaches = attack_all(48 if options.full else 12, CACHE, lambda line: console.print(line, markup=False))
+    trials = 200 if options.full else 50
+    leaks = [leak for records in (1, 10) for leak in invert_gradients(records, trials)]
+    return breaches, leaks + infer_property(5 * trials)
 
 
 def _run(chosen: list[Point], cache: Cache, options: argparse.Namespace, console: Console) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from coterie.simulation.method import Method
+from evaluation.attack_report import draw_membership, leak_table, membership_table
 from evaluation.figures import Line, draw
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Grid, Point, Sweep, default_bound, few
@@ -122,7 +123,11 @@ def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
 
 def tables() -> dict[str, str]:
     """Return every table by name, as Markdown."""
-    made = {"noise": "".join(_noise_table())}
+    made = {
+        "noise": "".join(_noise_table()),
+        "membership": "".join(membership_table(RESULTS)),
+        "leaks": "".join(leak_table(RESULTS)),
+    }
     for name, grid in FULL.items():
         if not (RESULTS / f"{name}.csv").exists():
             continue
@@ -168,6 +173,7 @@ def with_tables(document: str, made: dict[str, str]) -> str:
 def write(names: Sequence[str]) -> None:
     """Draw the figures of these kinds of models, and rewrite the tables of the document."""
     draw_figures(names)
+    draw_membership(RESULTS)
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), tables()))
 
 

@@ -9,6 +9,8 @@ import re
 import pytest
 
 from coterie.simulation.method import Method
+from evaluation.attacks.campaign import read_breaches
+from evaluation.attacks.eavesdropping import View, read_leaks
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Point, default_bound
 from evaluation.report import DOCUMENT, RESULTS, is_current, rows_of, with_tables
@@ -60,3 +62,23 @@ def test_measured_noise_is_within_two_per_cent_of_the_formula():
     for found in ledger:
         assert found.measured == pytest.approx(found.predicted, rel=0.02)
         assert found.low < found.measured < found.high
+
+
+def test_attacks_succeed_without_noise_and_prove_no_more_than_was_promised():
+    breaches = {(found.epsilon, found.attack): found for found in read_breaches(RESULTS)}
+    assert breaches[None, "loss"].auc >= 0.6
+    assert breaches[None, "shadow"].auc >= 0.6
+    assert breaches[None, "releases"].auc > 0.99
+    for (epsilon, _), found in breaches.items():
+        if epsilon is not None:
+            assert found.bound <= float(epsilon)
+    assert breaches["1", "releases"].auc < 0.6
+
+
+def test_plain_replies_leak_what_released_sums_do_not():
+    leaks = {(leak.attack, leak.records, leak.view): leak.success for leak in read_leaks(RESULTS / "leaks.csv")}
+    assert leaks["gradient inversion", 1, View.PLAIN] > 0.99
+    # a random direction of 100 dimensions has 0.08
+    assert leaks["gradient inversion", 1, View.RELEASED] < 0.1
+    assert leaks["property inference", 100, View.PLAIN] > 0.95
+    assert leaks["property inference", 100, View.RELEASED] < 0.6
