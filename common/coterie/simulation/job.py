@@ -169,8 +169,9 @@ class Simulation:
             encoding = cast(Encoding, terms.encoding)  # terms follow from the plan: check_terms
             return encoding.encode(algorithm.answer(ask, member[algorithm.records], random))
         records = member[planned.records or algorithm.records]
-        batch = records.select(draw_batch(records.rows, planned.sampling_rate, random))
-        vectors = cast(VectorAlgorithm[Any, Any], algorithm).vectors(ask, batch)
+        if planned.sampling_rate is not None:
+            records = records.select(draw_batch(records.rows, planned.sampling_rate, random))
+        vectors = cast(VectorAlgorithm[Any, Any], algorithm).vectors(ask, records)
         return cast(RealEncoding, terms.encoding).encode(vectors, random)
 
     def _as_stored(self, state: Any) -> Any:

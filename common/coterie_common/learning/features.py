@@ -44,12 +44,21 @@ def to_inputs(schema: Schema, values: Values, rows: int) -> Float32:
         rows: number of records.
     """
     inputs = np.zeros((rows, width(schema)), np.float32)
+    numbers = [column for column in schema.features if isinstance(column, NumericColumn)]
+    if numbers:
+        # All at once: images have hundreds of columns, and a batch few rows.
+        stacked = np.stack([values[column.name] for column in numbers], axis=1)
+        positions = numeric_positions(schema)
+        first, last = positions[0], positions[-1] + 1
+        inputs[:, slice(first, last) if last - first == len(positions) else positions] = _in_half_ranges(
+            stacked,
+            np.array([column.lower for column in numbers]),
+            np.array([column.upper for column in numbers]),
+        )
     start = 0
     for column in schema.features:
         if isinstance(column, CategoricalColumn):
             inputs[np.arange(rows), start + values[column.name]] = 1
-        else:
-            inputs[:, start] = in_half_ranges(column, values[column.name])
         start += _width(column)
     return inputs
 
@@ -73,8 +82,12 @@ def numeric_label(schema: Schema) -> NumericColumn:
 
 def in_half_ranges(column: NumericColumn, values: npt.NDArray[Any]) -> Float64:
     """Return numbers as multiples of half the column's range, from its middle: −1 … 1."""
-    half = (column.upper - column.lower) / 2
-    shares: Float64 = (values - (column.lower + half)) / half
+    return _in_half_ranges(values, column.lower, column.upper)
+
+
+def _in_half_ranges(values: npt.NDArray[Any], lower: float | Float64, upper: float | Float64) -> Float64:
+    half = (upper - lower) / 2
+    shares: Float64 = (values - (lower + half)) / half
     # The bounds hold for every stored value; clipping keeps rounding in the division from stepping over them.
     return np.clip(shares, -1, 1)
 

@@ -38,7 +38,7 @@ class Schema(StrictModel):
         """The columns by name."""
         return {column.name: column for column in self.columns}
 
-    @property
+    @cached_property
     def features(self) -> tuple[Column, ...]:
         """Every column but the label."""
         return tuple(column for column in self.columns if column.name != self.label)
