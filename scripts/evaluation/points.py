@@ -68,8 +68,8 @@ class Grid:
         parties: numbers of parties, at ``epsilon``, with the default corruption bound and with ``few``.
         epsilon: fixed where something else is varied; decimal text.
         epsilons: at ``fixed_parties``.
-        bounds: corruption bounds, at ``bound_parties``.
         seeds: per point.
+        bounds: corruption bounds, at ``bound_parties``; or none.
         methods: to compare.
     """
 
@@ -78,9 +78,9 @@ class Grid:
     epsilon: str
     epsilons: tuple[str, ...]
     fixed_parties: int
-    bounds: tuple[int, ...]
-    bound_parties: int
     seeds: int
+    bounds: tuple[int, ...] = ()
+    bound_parties: int = 0
     methods: tuple[Method, ...] = tuple(Method)
 
     def points(self, sweep: Sweep) -> Iterator[Point]:
@@ -132,6 +132,14 @@ FULL = {
         bound_parties=20,
         seeds=20,
     ),
+    "svm": Grid(
+        model="svm",
+        parties=(3, 10, 50),
+        epsilon="0.1",
+        epsilons=("0.05", "0.1", "0.5", "2"),
+        fixed_parties=10,
+        seeds=5,
+    ),
 }
 QUICK = {
     "tree": Grid(
@@ -143,5 +151,14 @@ QUICK = {
         bounds=(1, 6, 7, 18),
         bound_parties=20,
         seeds=20,
+    ),
+    "svm": Grid(
+        model="svm",
+        parties=(3, 50),
+        epsilon="0.1",
+        epsilons=("0.5",),
+        fixed_parties=50,
+        seeds=1,
+        methods=(Method.DISTRIBUTED, Method.CURATOR, Method.LOCAL, Method.NONE),
     ),
 }

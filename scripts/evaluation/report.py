@@ -30,7 +30,7 @@ NAMES = {
     Method.MAJORITY: "most frequent class",
     Method.UNIFORM: "random class",
 }
-TITLES = {"tree": "Decision tree on Nursery"}
+TITLES = {"tree": "Decision tree on Nursery", "svm": "Support vector machine on a substitute for Gisette"}
 
 Rows = dict[Point, Row]
 

@@ -10,14 +10,24 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from coterie.simulation.comparison import Division
+from coterie.simulation.division import deal
 from coterie.simulation.job import with_privacy
+from coterie.simulation.seeded_random import SeededRandom
 from coterie_common.config import load_toml
+from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.dataset_file import load_dataset
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.protocol.job_spec import JobSpec
+from demonstration.data import DataProblem
+from evaluation.gisette import gisette_like
+from worked_examples.mnist import Digits
 
 ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
 EXAMPLES = ROOT / "examples"
 HELD_OUT = Fraction(1, 5)
 
@@ -43,19 +53,78 @@ class Tree(Workload):
 
     def spec(self) -> JobSpec:
         """See ``Workload``."""
-        return _job("nursery-tree.toml")
+        return _job(EXAMPLES / "jobs" / "nursery-tree.toml")
 
     def division(self, parties: int, seed: int) -> Division:
         """See ``Workload``; a fifth is held out at random."""
-        dataset = load_dataset(EXAMPLES / "data" / "nursery.csv.gz", parse_schema(self.spec().schema))
+        dataset = load_dataset(EXAMPLES / "data" / "nursery.csv.gz", schema_of(self.spec()))
         return Division.of(dataset, parties, HELD_OUT, seed)
 
 
+class SupportVectorMachine(Workload):
+    """A linear machine that tells fours from nines on a substitute for Gisette."""
+
+    def __init__(self, data: Path | None) -> None:
+        """Take the folder with the files of MNIST."""
+        self._data = data
+
+    def spec(self) -> JobSpec:
+        """See ``Workload``."""
+        return _job(HERE / "gisette-svm.toml")
+
+    def division(self, parties: int, seed: int) -> Division:
+        """See ``Workload``; a fifth is held out at random."""
+        if self._data is None:
+            raise DataProblem("the support vector machine needs --data FOLDER, with the four files of MNIST")
+        return Division.of(gisette_like(self._data, schema_of(self.spec())), parties, HELD_OUT, seed)
+
+
+class Network(Workload):
+    """The convolutional network of the examples on MNIST, tested with MNIST's own test images."""
+
+    def __init__(self, data: Path | None) -> None:
+        """Take the folder with the files of MNIST."""
+        self._data = data
+
+    def spec(self) -> JobSpec:
+        """See ``Workload``."""
+        return _job(EXAMPLES / "jobs" / "mnist-cnn.toml")
+
+    def division(self, parties: int, seed: int) -> Division:
+        """See ``Workload``; the seed decides who gets which training image."""
+        if self._data is None:
+            raise DataProblem("the network needs --data FOLDER, with the four files of MNIST")
+        schema = schema_of(self.spec())
+        training, tested = (_digits(self._data, part, schema) for part in ("train", "t10k"))
+        return Division(deal(training, parties, SeededRandom(f"{seed}/division")), tested, seed)
+
+
 @cache
-def _job(name: str) -> JobSpec:
-    return JobSpec.from_table(load_toml(EXAMPLES / "jobs" / name, "the job", parse_float=Decimal))
+def _digits(folder: Path, part: str, schema: Schema) -> Dataset:
+    digits = Digits.read(folder, part)
+    columns: dict[str, npt.NDArray[np.float64] | npt.NDArray[np.int32]] = {
+        f"pixel{number}": pixels.astype(np.float64) for number, pixels in enumerate(digits.images.T, 1)
+    }
+    return Dataset(schema, {**columns, "class": digits.digits.astype(np.int32)}, len(digits.digits))
+
+
+@cache
+def _job(path: Path) -> JobSpec:
+    return JobSpec.from_table(load_toml(path, "the job", parse_float=Decimal))
+
+
+def schema_of(spec: JobSpec) -> Schema:
+    """Return the schema of a job."""
+    return _schema(spec.to_bytes())
+
+
+@cache
+def _schema(spec: bytes) -> Schema:
+    return parse_schema(JobSpec.from_bytes(spec).schema)
 
 
 def workload(model: str, data: Path | None) -> Workload:
     """Return a workload by name; ``data`` is the folder with MNIST."""
-    return {"tree": Tree}[model]()
+    if model == "tree":
+        return Tree()
+    return SupportVectorMachine(data) if model == "svm" else Network(data)

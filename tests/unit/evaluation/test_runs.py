@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+from coterie.simulation.job import Simulation
 from coterie.simulation.method import Method
+from coterie_common.protocol.parameters import choose_parameters
+from demonstration.data import DataProblem
+from evaluation.gisette import derive
 from evaluation.points import FULL, QUICK, Point, Sweep
 from evaluation.rows import read_csv, row_of, write_csv, write_json
 from evaluation.runs import Cache, key_of, run_missing
+from evaluation.workloads import schema_of, workload
+from worked_examples.mnist import Digits
 
 POINTS = [
     Point.of("tree", Method.MAJORITY, 3, "0.5", 1, 2),
@@ -91,3 +98,34 @@ def test_grids_cover_what_the_document_compares():
         assert grid.bounds in ((), tuple(range(1, grid.bound_parties - 1)))
         assert set(QUICK) <= set(FULL)
     assert {point.method for point in FULL["tree"].points(Sweep.PARTIES)} == set(Method)
+
+
+@pytest.mark.parametrize("model", ["svm", "cnn"])
+def test_workload_without_its_data_raises_data_problem(model, tmp_path):
+    for folder in (None, tmp_path):
+        with pytest.raises(DataProblem, match="MNIST"):
+            workload(model, folder).division(3, 0)
+
+
+@pytest.mark.parametrize("model", ["tree", "svm", "cnn"])
+def test_job_of_a_workload_can_be_agreed_upon_by_the_smallest_and_the_largest_federation(model):
+    spec = workload(model, None).spec_at("0.5")
+    assert spec.privacy.epsilon_text == "0.5"
+    for parties in (3, 50):
+        simulation = Simulation(spec, choose_parameters(parties))
+        assert 0.49 < simulation.epsilon <= 0.5
+
+
+def test_gisette_like_set_has_as_many_of_either_digit_and_tells_them_apart():
+    random = np.random.Generator(np.random.PCG64(3))
+    digits = np.repeat(np.array([4, 9, 1], np.uint8), [60, 60, 30])
+    images = random.integers(0, 256, (150, 784), np.uint8)
+    images[:, 300] = digits * 25
+    made = derive(Digits(images, digits), schema_of(workload("svm", None).spec()), 50, 100)
+    assert made.rows == 100
+    assert np.bincount(made.columns["digit"]).tolist() == [50, 50]
+    values = np.stack([made.columns[f"x{number}"] for number in range(1, 1001)])
+    assert (values.min(), values.max()) == (0, 999)
+    # the pixel that tells the digits apart is there, whatever its name
+    means = [values[:, made.columns["digit"] == label].mean(axis=1) for label in (0, 1)]
+    assert abs(means[0] - means[1]).max() > 300
