@@ -59,17 +59,24 @@ async def receive_padded(
         return await find().padded_begins(party_id, part, content.digest)
 
     async def keep(draft: FileDraft) -> None:
-        await find().padded_received(party_id, draft, content.digest)
+        try:
+            await find().padded_received(party_id, draft, content.digest)
+        finally:
+            draft.discard()
 
     with blaming(party_id):
         draft: FileDraft | None = await in_order(begin)
         if draft is None:
             return
+        is_handed_over = False
         try:
             async with aclosing(content.pieces()) as pieces:
                 async for piece in pieces:
                     await asyncio.to_thread(draft.write, piece)
             await asyncio.to_thread(draft.sync)
+            # From here on the draft is the coordinator's: a stream that ends must not take it away at the last moment.
+            is_handed_over = True
             await in_order(partial(keep, draft))
         finally:
-            draft.discard()
+            if not is_handed_over:
+                draft.discard()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import structlog
+
 from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
-from coterie_common.errors import MalformedMessage, StorageError
+from coterie_common.errors import MalformedMessage, PeerError, RefusedError, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
@@ -39,6 +41,8 @@ from coterie_party.job_data import JobData
 from coterie_party.round import PartyRound
 from coterie_party.store import RecordedTranscript
 
+log = structlog.get_logger(__name__)
+
 
 def check_ask(query: Query, job: PlannedJob) -> Ask:
     """Return the ask of a query that passed ``verify_query``.
@@ -49,7 +53,13 @@ def check_ask(query: Query, job: PlannedJob) -> Ask:
     ask = Ask.from_bytes(query.fields.round_number, query.body, most=QUERY_BODY_BYTES)
     if ask.length != query.fields.terms.encoding.length:
         raise MalformedMessage("the body of the query asks another number of values than its terms")
-    job.algorithm.check_ask(job.config, job.schema, ask, job.plan)
+    try:
+        job.algorithm.check_ask(job.config, job.schema, ask, job.plan)
+    except (PeerError, RefusedError):
+        raise
+    except Exception as failure:  # a supervisor: what an algorithm did not expect must not stop the daemon
+        log.exception("unforeseen failure", job=query.fields.job_id, round=query.fields.round_number)
+        raise MalformedMessage("the algorithm of the job can make nothing of the body of the query") from failure
     return ask
 
 

@@ -261,7 +261,7 @@ class Coordinator:
         if job is None:
             raise StorageError(f"the accepted job {key[0]} is not stored any more")
         data = await self._job_data(job)
-        async with self._context.drafting(*key) as draft:
+        async with data.turn, self._context.drafting(*key) as draft:
             reply = await self._context.compute(answering.answer, self._context, query, data, draft.write)
         await self._post(key, round_machine.ReplyComputed(reply))
 

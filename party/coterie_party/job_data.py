@@ -8,10 +8,11 @@ first one comes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 from coterie_common.clock import Clock
-from coterie_common.errors import DataError, ParameterMismatch
+from coterie_common.errors import DataError, ParameterMismatch, TrainingFailed
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.dataset import Dataset
@@ -38,6 +39,9 @@ class JobData:
         datasets: the party's records, of every kind that ``kinds_of_records`` names.
         limits: what a process for vectors may use.
         clock: measures its time.
+
+    Attributes:
+        turn: to be held by whoever computes a round; its process computes one at a time.
     """
 
     def __init__(
@@ -45,6 +49,8 @@ class JobData:
     ) -> None:
         self.job = job
         self._datasets = datasets
+        self.turn = asyncio.Lock()
+        self._failures: dict[int, TrainingFailed] = {}
         self._process = TrainingProcess(job.spec.algorithm, datasets, limits, clock)
 
     def exact(self, ask: Ask, encoding: Encoding | RealEncoding, random: RandomSource) -> Iterator[Int64]:
@@ -62,20 +68,27 @@ class JobData:
             ParameterMismatch: the encoding is not of the planned kind.
             TrainingFailed: vectors could not be computed, or are not such as were asked for; one of its kinds.
 
-        Privacy: call it once per round, and keep what comes of it.
+        Privacy: call it once per round, and keep what comes of it. A round of vectors that failed fails again, with
+            the same words: another try would draw another batch, and whether it fails may depend on who is in it.
         """
         planned = self.job.plan.rounds[ask.round_number - 1]
         if isinstance(planned, PlannedVectorRound) and isinstance(encoding, RealEncoding):
-            yield from exact_contribution(
-                self._process,
-                ask,
-                planned,
-                self.job.plan.unit,
-                self._datasets,
-                self.job.algorithm.records,
-                encoding,
-                random,
-            )
+            if ask.round_number in self._failures:
+                raise self._failures[ask.round_number]
+            try:
+                yield from exact_contribution(
+                    self._process,
+                    ask,
+                    planned,
+                    self.job.plan.unit,
+                    self._datasets,
+                    self.job.algorithm.records,
+                    encoding,
+                    random,
+                )
+            except TrainingFailed as failure:
+                self._failures[ask.round_number] = failure
+                raise
         elif not isinstance(planned, PlannedVectorRound) and isinstance(encoding, Encoding):
             dataset = self._datasets[self.job.algorithm.records]
             yield encoding.encode(self.job.algorithm.answer(ask, dataset, random))

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.errors import Equivocation, MalformedMessage
+from coterie_common.errors import Equivocation, MalformedMessage, PeerError, RefusedError
 from coterie_common.files import make_private_folder, write_atomically
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
+
+log = structlog.get_logger(__name__)
 
 
 def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None) -> Path:
@@ -29,7 +33,7 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None)
         MalformedMessage: no model, or one of another job.
         Equivocation: another model was delivered for this job before.
     """
-    model = Model.from_bytes(delivery.model)
+    model = _parse(delivery)
     if model.lineage.job_id != delivery.job_id:
         raise MalformedMessage("the delivered model's lineage names another job")
     if spec_digest is not None and model.lineage.job_spec_digest != spec_digest.hex():
@@ -42,6 +46,16 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None)
     make_private_folder(folder)
     write_atomically(path, delivery.model)
     return path
+
+
+def _parse(delivery: ModelDelivery) -> Model:
+    try:
+        return Model.from_bytes(delivery.model)
+    except (PeerError, RefusedError):
+        raise
+    except Exception as failure:  # a supervisor: what an algorithm did not expect must not stop the daemon
+        log.exception("unforeseen failure", job=delivery.job_id)
+        raise MalformedMessage("the algorithm of the delivered model can make nothing of it") from failure
 
 
 def make_receipt(delivery: ModelDelivery, party_id: PartyId, key: SigningKey) -> ModelReceipt:

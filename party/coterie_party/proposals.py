@@ -20,11 +20,11 @@ import structlog
 from coterie_common.errors import (
     ConfigurationError,
     ConsentDenied,
-    CoterieError,
     DataError,
     InternalError,
     PeerError,
     RefusedError,
+    StorageError,
 )
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
@@ -164,7 +164,7 @@ async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
     context: Context = arguments[-1]
     try:
         return await context.compute(function, *arguments)
-    except CoterieError:
+    except (PeerError, RefusedError, ConfigurationError, StorageError, InternalError):
         raise
     except Exception as failure:  # a supervisor: see above
         log.exception("unforeseen failure")

@@ -22,8 +22,6 @@ from tests.support.small_jobs import wide_spec, write_wide
 FIVE = PartyId("party-5")
 MARKER = "a-patients-name"
 SPOIL = {
-    "NaN": ("rows[3, 2] = np.nan", "vectors-not-finite"),
-    "infinity": ("rows[0, 0] = np.inf", "vectors-not-finite"),
     "a number less": ("rows = rows[:, 1:]", "wrong-vector-shape"),
     "a vector more": ("rows = np.concatenate([rows, rows[:1]])", "wrong-vector-shape"),
     "an error": (f"raise ValueError('{MARKER}')", "training-failed"),

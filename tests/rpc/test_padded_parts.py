@@ -7,10 +7,11 @@ from __future__ import annotations
 import asyncio
 import io
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -346,3 +347,38 @@ def _resident(entry: str) -> int:
     """Return bytes of memory of this process."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(entry))
     return int(line.split()[1]) << 10
+
+
+@asynchronous
+async def test_stream_that_ends_while_a_whole_padded_part_gets_its_name_harms_nothing(tmp_path: Path) -> None:
+    content = CONTENT[:FRAME_BYTES]
+    desk, facts = SpoolingDesk(tmp_path, len(content)), facts_of(content)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        yield content
+
+    async def received(party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
+        reached.set()
+        await go_on.wait()
+        await SpoolingDesk.padded_received(desk, party_id, draft, digest)
+
+    works: list[asyncio.Task[Any]] = []
+
+    async def in_order(work: Any) -> Any:
+        # As in the coordinator's task, which does not stop because the stream did.
+        works.append(asyncio.create_task(work()))
+        return await asyncio.shield(works[-1])
+
+    this: Any = desk
+    this.padded_received = received
+    incoming: Any = SimpleNamespace(digest=facts.digest, pieces=pieces)
+    part = replace(PART, size=len(content))
+    upload = asyncio.create_task(receive_padded(ALPHA, part, incoming, lambda: this, in_order))
+    await reached.wait()
+    upload.cancel()
+    await asyncio.gather(upload, return_exceptions=True)
+    go_on.set()
+    await works[-1]
+    assert desk.spool.padded_facts(JOB, 3, ALPHA) == facts
+    assert len(desk.files) == 1

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from coterie_aggregator.coordinator import Coordinator
-from coterie_common import document
+from coterie_common import arrays
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import plan_job, propose_terms, round_quorum
 from coterie_common.protocol.job_spec import JobSpec
@@ -97,7 +97,7 @@ class MaliciousAggregator:
             self.planned.algorithm.initial_state(self.planned.config, self.planned.schema)
         )
         assert ask is not None
-        self.body = document.encode(dict(ask.body))
+        self.body = ask.to_bytes()
 
     @property
     def others(self) -> tuple[PartyId, ...]:
@@ -126,7 +126,7 @@ class MaliciousAggregator:
 
     def fields(self, round_number: int = 1, *, body: bytes | None = None, **changes: Any) -> SessionFields:
         asked = self.body if body is None else body
-        length = document.decode(asked, "the body", most=1 << 20)["length"]
+        length = arrays.decode(asked, "the body", most=1 << 20).document["length"]
         fields = SessionFields(
             roster_digest=self.federation.roster.digest(),
             key_epoch=self.federation.roster.key_epoch,
@@ -191,7 +191,7 @@ class MaliciousAggregator:
 
 @asynccontextmanager
 async def attacking(
-    folder: Path, crash: Crash | None = None, spec: JobSpec = SPEC
+    folder: Path, crash: Crash | None = None, spec: JobSpec = SPEC, **options: Any
 ) -> AsyncIterator[MaliciousAggregator]:
     """Let one real party run, alone with its attacker; ``crash`` says where it stops."""
     federation = make_federation()
@@ -202,9 +202,10 @@ async def attacking(
         absent=tuple(p for p in federation.parties if p != VICTIM),
         instead_of_aggregator=Silence(),
         party_crashes={VICTIM: crash} if crash else {},
+        **options,
     )
     async with running:
-        yield MaliciousAggregator(federation, running, SPEC, VICTIM)
+        yield MaliciousAggregator(federation, running, spec, VICTIM)
 
 
 def memory(store: PartyStore) -> tuple[object, ...]:

@@ -12,8 +12,8 @@ so it is scaled down by a little more:
 - Squares below 2^−1074 vanish: d of them are below d·2^−1074, nothing beside c² ≥ 2^−128.
 
 Where x holds NaN, infinity, or numbers whose squares overflow, the computed norm is not finite: such a vector is
-refused, never repaired, because a clipped diverging vector is noise that costs privacy all the same. A vector of norm 0
-stays as it is.
+refused here, never clipped. A party that refused its round because of it would say something about its records for
+nothing: it counts such vectors as 0 before they come here. A vector of norm 0 stays as it is.
 
 ``clip_and_sum`` adds clipped vectors up in doubles. Whatever the order, each number of the sum of n vectors errs by at
 most γ = (n + 1)·u/(1 − (n + 1)·u) times the sum of magnitudes, hence the sum as a vector by at most γ·n·c in norm, and

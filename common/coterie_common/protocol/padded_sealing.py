@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from coterie_common.crypto.pad import OneTimePad, SummedPad
+from coterie_common.crypto.pad import ERROR_BOUND, OneTimePad, SummedPad
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.ring import DEGREE
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StateError
@@ -78,7 +78,11 @@ class PaddedSealing(Sealing):
     def open_pieces(
         self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
     ) -> Iterator[NDArray[np.int64]]:
-        """See ``Sealing``; pieces of ``PIECE_VALUES``. The sum holds the errors, where any are drawn."""
+        """See ``Sealing``; pieces of ``PIECE_VALUES``. The sum holds the errors, where any are drawn.
+
+        Values outside what so many replies can reach are found piece by piece: whoever encrypts a key other than that
+        of its pad leaves random numbers in the sum.
+        """
         if padded_sum is None or len(padded_sum.values) != self._padded_length:
             raise StateError(f"opening needs a padded sum of {self._padded_length} values")
         if len(plaintexts) != self._packing.plaintexts or not 1 <= contributors <= self._packing.contributors_most:
@@ -91,7 +95,17 @@ class PaddedSealing(Sealing):
             ) from cause
         pad = SummedPad(padded_sum.session_id, key_sum, contributors)
         total = padded_sum.values
-        return (pad.uncover(total[first : first + PIECE_VALUES], first) for first in range(0, len(total), PIECE_VALUES))
+        return (
+            self._checked(pad.uncover(total[first : first + PIECE_VALUES], first), contributors)
+            for first in range(0, len(total), PIECE_VALUES)
+        )
+
+    def _checked(self, opened: NDArray[np.int64], contributors: int) -> NDArray[np.int64]:
+        error = ERROR_BOUND if self._draw_error else 0
+        lower, upper = contributors * (self._lower - error), contributors * (self._upper + error)
+        if opened.min() < lower or opened.max() > upper:
+            raise PlaintextOutOfRange(f"a sum of {contributors} replies has a value outside [{lower}, {upper}]")
+        return opened
 
 
 def _is_piece(count: int, missing: int) -> bool:

@@ -4,6 +4,9 @@
 
 What is sensitive about it is settled here and nowhere else: which records take part is drawn in this process, and every
 vector that the training process returns is clipped in this one.
+
+A vector that is not finite counts as 0. To refuse the round because of it would tell whoever chose the parameters, who
+can make them overflow for any records they like, exactly whether there is such a record, with no noise and at no price.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
+import structlog
 
 from coterie_common.errors import WrongVectorShape
-from coterie_common.learning.algorithm import Ask, Int64
+from coterie_common.learning.algorithm import Ask, Float32, Int64
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import PlannedVectorRound, Records
 from coterie_common.privacy.batches import draw_batch
@@ -22,6 +26,8 @@ from coterie_common.privacy.noise import Unit
 from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
 from coterie_party.training.process import TrainingProcess
+
+log = structlog.get_logger(__name__)
 
 PIECE_VALUES: Final = 1 << 20
 """Values of a piece: whole blocks of a pad, enough of them for two threads, and 8 MiB as integers."""
@@ -61,11 +67,28 @@ def exact_contribution(
     kind = planned.records or records
     batch = draw_batch(datasets[kind].rows, planned.sampling_rate, random)
     if unit is not Unit.PARTY:
-        vectors = process.vectors(ask, kind, batch, expected=int(np.count_nonzero(batch)))
-        total = encoding.encode(vectors, random)
+        expected = int(np.count_nonzero(batch))
+        vectors = process.vectors(ask, kind, batch, expected=expected)
+        total = encoding.encode(_usable(vectors, expected), random)
         yield from (total[start : start + PIECE_VALUES] for start in range(0, len(total), PIECE_VALUES))
         return
-    row = [rows for rows in process.vectors(ask, kind, batch, expected=1) if len(rows)]
-    if len(row) != 1:
-        raise WrongVectorShape(f"{len(row)} vectors where one of the whole party was asked for")
-    yield from encoding.encode_blocks(row[0], random, PIECE_VALUES)
+    (row,) = [rows for rows in _usable(process.vectors(ask, kind, batch, expected=1), 1) if len(rows)]
+    yield from encoding.encode_blocks(row, random, PIECE_VALUES)
+
+
+def _usable(batches: Iterator[Float32], expected: int) -> Iterator[Float32]:
+    """Yield the vectors, those that are not finite as 0; a sum that lacks some has no bounded sensitivity."""
+    count = unusable = 0
+    for rows in batches:
+        # Least and greatest carry NaN along, and need no memory.
+        is_unusable = ~(np.isfinite(rows.min(axis=1)) & np.isfinite(rows.max(axis=1)))
+        if is_unusable.any():
+            rows = rows if rows.flags.writeable else rows.copy()
+            rows[is_unusable] = 0
+            unusable += int(np.count_nonzero(is_unusable))
+        count += len(rows)
+        yield rows
+    if count != expected:
+        raise WrongVectorShape(f"{count} vectors where {expected} were asked for")
+    if unusable:
+        log.warning("vectors that are not finite count as 0", vectors=unusable, of=count)

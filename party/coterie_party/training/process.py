@@ -10,8 +10,8 @@ Nothing that it says is believed: a frame too many, too long or too late ends it
 process, so that a network, whatever it does, cannot make the sum more sensitive than the plan says.
 
 Invariants:
-- Its vectors are exactly as many as were asked for, and as long. Whether they are finite is seen where they are
-  clipped.
+- Its vectors are exactly as many as were asked for, and as long. Whether they are finite is seen before they are
+  clipped (``contribution``).
 - Of its errors only the code may leave the house: the words may quote data.
 """
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from coterie_common.errors import VectorsNotFinite
+from coterie_common.errors import WrongVectorShape
 from coterie_common.learning.algorithm import Ask
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import PlannedVectorRound, Records
@@ -102,7 +102,25 @@ def test_contribution_of_a_round_on_other_records_takes_those():
     assert process.asked[0][2] == 7
 
 
-def test_contribution_of_vectors_that_are_no_numbers_raises():
-    with pytest.raises(VectorsNotFinite) as caught:
-        contribute(Recorder([1, np.nan, 0]))
-    assert caught.value.code == "vectors-not-finite"
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_vectors_that_are_not_finite_count_as_nothing(bad):
+    class Spoiled(Recorder):
+        def vectors(self, ask, records, batch, *, expected):
+            for number, rows in enumerate(super().vectors(ask, records, batch, expected=expected)):
+                yield np.array([[1, bad, 0]], np.float32) if number % 3 == 0 else rows
+
+    total = contribute(Spoiled([0.5, 0, 0]))
+    np.testing.assert_allclose(total / 2**10, [80 * 0.5, 0, 0], atol=0.1)
+    alone = contribute(Spoiled([0.5, 0, 0]), Unit.PARTY)
+    assert alone.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("unit", [Unit.RECORD, Unit.PARTY])
+def test_contribution_that_lacks_vectors_raises(unit):
+    class GivenUp(Recorder):
+        def vectors(self, ask, records, batch, *, expected):
+            yield from list(super().vectors(ask, records, batch, expected=expected))[1:]
+
+    with pytest.raises(WrongVectorShape, match="were asked for") as caught:
+        contribute(GivenUp([1, 0, 0]), unit)
+    assert caught.value.code == "wrong-vector-shape"
