@@ -182,7 +182,8 @@ class Coordinator:
         verify_delivery(delivery, self._context.roster)
         job = await self._context.write(self._context.store.job, delivery.job_id)
         spec_digest = job.spec_digest if job else None
-        path = await self._context.write(keep_model, self._context.models, delivery, spec_digest)
+        allowed = self._context.policy.all_algorithms
+        path = await self._context.write(keep_model, self._context.models, delivery, spec_digest, allowed)
         log.info("model received", job=delivery.job_id, path=str(path))
         await self._context.write(self._context.audit.record_model, delivery.job_id, told(delivery))
         await self._end(delivery.job_id, JobOutcome.COMPLETED)

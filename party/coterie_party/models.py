@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
@@ -18,13 +19,14 @@ from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 log = structlog.get_logger(__name__)
 
 
-def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None) -> Path:
+def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None, algorithms: Collection[str]) -> Path:
     """Check that a delivered model is what it says and write it to disk, synced.
 
     Args:
         folder: of the party's models.
         delivery: whose signature was verified.
         spec_digest: of the job that this party accepted; ``None`` if it never saw the job.
+        algorithms: that the policy names; no code of another is loaded, even if it is installed.
 
     Returns:
         The model's path.
@@ -33,7 +35,7 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None)
         MalformedMessage: no model, or one of another job.
         Equivocation: another model was delivered for this job before.
     """
-    model = _parse(delivery)
+    model = _parse(delivery, algorithms)
     if model.lineage.job_id != delivery.job_id:
         raise MalformedMessage("the delivered model's lineage names another job")
     if spec_digest is not None and model.lineage.job_spec_digest != spec_digest.hex():
@@ -48,9 +50,9 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None)
     return path
 
 
-def _parse(delivery: ModelDelivery) -> Model:
+def _parse(delivery: ModelDelivery, algorithms: Collection[str]) -> Model:
     try:
-        return Model.from_bytes(delivery.model)
+        return Model.from_bytes(delivery.model, algorithms)
     except (PeerError, RefusedError):
         raise
     except Exception as failure:  # a supervisor: what an algorithm did not expect must not stop the daemon

@@ -160,6 +160,11 @@ class Policy(StrictModel):
         own = self._rules(dataset).algorithms
         return self.algorithms if own is None else own
 
+    @property
+    def all_algorithms(self) -> frozenset[str]:
+        """The algorithms that may be run on some data set: the code of no other is ever loaded."""
+        return frozenset(self.algorithms).union(*(rules.algorithms or () for rules in self.datasets.values()))
+
     def accepts_by_itself(self, dataset: str) -> bool:
         """Return whether jobs on a data set need no approval."""
         own = self._rules(dataset).automatic

@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from coterie_common.errors import ConsentDenied
 from coterie_common.identifiers import JobId
-from coterie_common.protocol.messages import Decision, JobProposal, JobReply
+from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt
 from coterie_party.decision import check_algorithms
+from coterie_party.policy import DatasetRules
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
+from tests.support.malicious_aggregator import JOB, attacking
+from tests.support.models import make_model
 from tests.support.small_jobs import make_spec, write_play
 
 MODULE = "algorithm_that_nobody_approved"
@@ -59,3 +63,21 @@ def test_algorithm_of_a_model_to_be_evaluated_must_be_in_the_policy_too() -> Non
     with pytest.raises(ConsentDenied, match="unapproved"):
         check_algorithms(generous_policy(), spec)
     check_algorithms(generous_policy(), make_spec("evaluation", {"model": {"algorithm": "decision_tree"}}))
+
+
+@asynchronous
+async def test_delivered_model_of_an_algorithm_outside_the_policy_loads_none_of_its_code(
+    tmp_path: Path, plugin: str
+) -> None:
+    async with attacking(tmp_path) as attacker:
+        model = replace(make_model(), algorithm=plugin)
+        theirs = replace(model, lineage=model.lineage.model_copy(update={"job_id": JOB}))
+        answer = await attacker.tell(attacker.delivery(theirs.to_bytes()))
+        # As a file it does no harm.
+        assert isinstance(answer, ModelReceipt)
+        assert MODULE not in sys.modules
+
+
+def test_policy_names_the_algorithms_of_single_data_sets_too() -> None:
+    rules = {"wards": DatasetRules(algorithms=("network",)), "other": DatasetRules()}
+    assert generous_policy(algorithms=("statistics",), datasets=rules).all_algorithms == {"network", "statistics"}

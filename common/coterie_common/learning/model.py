@@ -9,7 +9,7 @@ model has the same bytes everywhere, and what cannot be parsed strictly is refus
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -121,9 +121,18 @@ class Model:
         return arrays.encode(*self._content())
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Model:
-        """Parse a model file's bytes; raises ``MalformedMessage``."""
-        return cls._parse(*arrays.decode(data, "the model", most=MODEL_BYTES))
+    def from_bytes(cls, data: bytes, algorithms: Collection[str] | None = None) -> Model:
+        """Parse a model file's bytes.
+
+        Args:
+            data: the file.
+            algorithms: whose code may be loaded to check the body; that of others is not, and their bodies are taken as
+                they are. ``None``: all that are installed.
+
+        Raises:
+            MalformedMessage: no model.
+        """
+        return cls._parse(*arrays.decode(data, "the model", most=MODEL_BYTES), algorithms)
 
     @property
     def suffix(self) -> str:
@@ -149,13 +158,16 @@ class Model:
         return arrays.Content(file, body.arrays)
 
     @classmethod
-    def _parse(cls, value: dict[str, Any], stored: dict[str, arrays.Array]) -> Model:
+    def _parse(
+        cls, value: dict[str, Any], stored: dict[str, arrays.Array], algorithms: Collection[str] | None = None
+    ) -> Model:
         try:
             file = parse(_ModelFile, value, "model")
             schema = parse_schema(file.schema_)
             lineage = parse(Lineage, file.lineage, "model lineage")
-            algorithm = get_algorithm(file.algorithm)
             body = arrays.Content(file.body, stored).joined()
+            is_checked = algorithms is None or file.algorithm in algorithms
+            algorithm = get_algorithm(file.algorithm) if is_checked else None
             if isinstance(algorithm, Classifier | Regressor):
                 algorithm.check_body(schema, body)
         except (ConfigurationError, InvalidJob) as cause:

@@ -16,6 +16,7 @@ from tests.support.models import make_model
 MODEL = make_model()
 JOB = JobId(MODEL.lineage.job_id)
 SPEC = bytes.fromhex(MODEL.lineage.job_spec_digest)
+ALLOWED = (MODEL.algorithm,)
 
 
 def delivery(model: bytes = MODEL.to_bytes(), job_id: JobId = JOB) -> ModelDelivery:
@@ -25,7 +26,7 @@ def delivery(model: bytes = MODEL.to_bytes(), job_id: JobId = JOB) -> ModelDeliv
 @pytest.mark.parametrize("spec", [SPEC, None], ids=["accepted job", "job never seen"])
 def test_keep_model_writes_the_very_bytes_into_a_private_folder(tmp_path: Path, spec: bytes | None) -> None:
     folder = tmp_path / "models"
-    path = keep_model(folder, delivery(), spec)
+    path = keep_model(folder, delivery(), spec, ALLOWED)
     assert path == folder / "tennis-1.json"
     assert path.read_bytes() == MODEL.to_bytes()
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -33,16 +34,16 @@ def test_keep_model_writes_the_very_bytes_into_a_private_folder(tmp_path: Path, 
 
 
 def test_keep_model_again_changes_nothing(tmp_path: Path) -> None:
-    path = keep_model(tmp_path, delivery(), SPEC)
+    path = keep_model(tmp_path, delivery(), SPEC, ALLOWED)
     before = path.stat()
-    assert keep_model(tmp_path, delivery(), SPEC) == path
+    assert keep_model(tmp_path, delivery(), SPEC, ALLOWED) == path
     assert path.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_keep_model_of_another_content_raises_and_keeps_the_first(tmp_path: Path) -> None:
-    path = keep_model(tmp_path, delivery(), SPEC)
+    path = keep_model(tmp_path, delivery(), SPEC, ALLOWED)
     with pytest.raises(Equivocation) as refusal:
-        keep_model(tmp_path, delivery(replace(MODEL, name="golf").to_bytes()), SPEC)
+        keep_model(tmp_path, delivery(replace(MODEL, name="golf").to_bytes()), SPEC, ALLOWED)
     assert refusal.value.code == "equivocation"
     assert path.read_bytes() == MODEL.to_bytes()
 
@@ -61,6 +62,6 @@ def test_keep_model_of_what_does_not_fit_the_job_raises_and_writes_nothing(
     tmp_path: Path, message: ModelDelivery, spec: bytes
 ) -> None:
     with pytest.raises(MalformedMessage) as refusal:
-        keep_model(tmp_path / "models", message, spec)
+        keep_model(tmp_path / "models", message, spec, ALLOWED)
     assert refusal.value.code == "malformed-message"
     assert not (tmp_path / "models").exists()
