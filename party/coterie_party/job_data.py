@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 
 from coterie_common.clock import Clock
-from coterie_common.errors import DataError, ParameterMismatch, TrainingFailed
+from coterie_common.errors import DataError, ParameterMismatch
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.dataset import Dataset
@@ -50,7 +50,7 @@ class JobData:
         self.job = job
         self._datasets = datasets
         self.turn = asyncio.Lock()
-        self._failures: dict[int, TrainingFailed] = {}
+        self._failures: dict[int, Exception] = {}
         self._process = TrainingProcess(job.spec.algorithm, datasets, limits, clock)
 
     def exact(self, ask: Ask, encoding: Encoding | RealEncoding, random: RandomSource) -> Iterator[Int64]:
@@ -86,7 +86,7 @@ class JobData:
                     encoding,
                     random,
                 )
-            except TrainingFailed as failure:
+            except Exception as failure:  # whatever it is: memory that ran out depends on the batch, too
                 self._failures[ask.round_number] = failure
                 raise
         elif not isinstance(planned, PlannedVectorRound) and isinstance(encoding, Encoding):
