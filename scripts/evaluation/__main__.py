@@ -14,9 +14,11 @@ from rich.progress import Progress
 
 from coterie_common.errors import CoterieError
 from demonstration.data import DataProblem
+from demonstration.processes import CommandError
 from evaluation import points, report
 from evaluation.attacks.campaign import Breach, attack_all, write_breaches
 from evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients, write_leaks
+from evaluation.daemons import run_tree, write_runs
 from evaluation.noise import Measurement, measure, settings, write_ledger
 from evaluation.points import Point
 from evaluation.report import RESULTS
@@ -24,7 +26,7 @@ from evaluation.rows import Row, row_of, write_csv, write_json
 from evaluation.runs import Cache, run_missing, sources_digest
 from evaluation.workloads import ROOT
 
-PARTS = ("tree", "svm", "noise", "attacks")
+PARTS = ("tree", "svm", "noise", "attacks", "daemons")
 CACHE = ROOT / "build" / "evaluation"
 
 
@@ -45,11 +47,12 @@ def main() -> int:
     try:
         _run(chosen, cache, options, console)
         ledger = _measure_noise(options, console) if "noise" in wanted else []
+        real = [run_tree() for _ in range(5 if options.full else 1)] if "daemons" in wanted else []
         breaches, leaks = _attack(options, console) if "attacks" in wanted else ([], [])
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         return 130
-    except (CoterieError, DataProblem) as error:
+    except (CoterieError, CommandError, DataProblem) as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
     rows = [row_of(point, cache.of(point, options.data)) for point in chosen]
@@ -62,12 +65,16 @@ def main() -> int:
             write_csv(RESULTS / f"{name}.csv", [row for row in rows if row.model == name])
         if ledger:
             write_ledger(RESULTS / "noise.csv", ledger)
+        if real:
+            write_runs(RESULTS / "daemons.csv", real)
         if breaches:
             write_breaches(RESULTS, breaches)
             write_leaks(RESULTS / "leaks.csv", leaks)
         report.write(models)
     else:
         _show(rows, ledger)
+        for run in real:
+            print(f"{run.model} over real daemons, n = {run.parties}, ε = {run.epsilon}: {run.f1_weighted:.3f}")
         for leak in leaks:
             print(f"{leak.attack}, {leak.records} records, from {leak.view.value}: {leak.success:.3f}")
     return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coterie.simulation.method import Method
 from evaluation.attack_report import draw_membership, leak_table, membership_table
+from evaluation.daemons import RealRun, read_runs
 from evaluation.figures import Line, draw
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Grid, Point, Sweep, default_bound, few
@@ -127,6 +128,7 @@ def tables() -> dict[str, str]:
         "noise": "".join(_noise_table()),
         "membership": "".join(membership_table(RESULTS)),
         "leaks": "".join(leak_table(RESULTS)),
+        "daemons": "".join(_daemon_table()),
     }
     for name, grid in FULL.items():
         if not (RESULTS / f"{name}.csv").exists():
@@ -158,6 +160,27 @@ def _noise_table() -> Iterator[str]:
             f"| {setting.method.value} | {setting.mechanism.value} | {setting.parties} | {setting.corruption_bound} | "
             f"{found.shares} | {setting.contributors} | {found.predicted:.4f} | {found.measured:.4f} | "
             f"{found.low:.4f} … {found.high:.4f} | {off:+.2%} |\n"
+        )
+
+
+def simulated(run: RealRun) -> Row:
+    """Return the simulated row of the same point, with the default corruption bound."""
+    grid = FULL[run.model]
+    point = Point.of(run.model, Method.DISTRIBUTED, run.parties, run.epsilon, default_bound(run.parties), grid.seeds)
+    return rows_of(grid)[point]
+
+
+def _daemon_table() -> Iterator[str]:
+    yield "| model | n | ε | real daemons, weighted F1 | simulated, mean | standard deviation of one run | seconds |\n"
+    yield "|---|---|---|---|---|---|---|\n"
+    runs = read_runs(RESULTS / "daemons.csv")
+    for model, parties, epsilon in dict.fromkeys((run.model, run.parties, run.epsilon) for run in runs):
+        found = [run for run in runs if (run.model, run.parties, run.epsilon) == (model, parties, epsilon)]
+        row = simulated(found[0])
+        real = ", ".join(f"{run.f1_weighted:.3f}" for run in found)
+        seconds = sum(run.seconds for run in found) / len(found)
+        yield (
+            f"| {model} | {parties} | {epsilon} | {real} | {row.f1_weighted:.3f} | {row.std:.3f} | {seconds:.0f} |\n"
         )
 
 

@@ -11,9 +11,10 @@ import pytest
 from coterie.simulation.method import Method
 from evaluation.attacks.campaign import read_breaches
 from evaluation.attacks.eavesdropping import View, read_leaks
+from evaluation.daemons import read_runs
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Point, default_bound
-from evaluation.report import DOCUMENT, RESULTS, is_current, rows_of, with_tables
+from evaluation.report import DOCUMENT, RESULTS, is_current, rows_of, simulated, with_tables
 
 TREE = FULL["tree"]
 ROWS = rows_of(TREE)
@@ -62,6 +63,14 @@ def test_measured_noise_is_within_two_per_cent_of_the_formula():
     for found in ledger:
         assert found.measured == pytest.approx(found.predicted, rel=0.02)
         assert found.low < found.measured < found.high
+
+
+def test_models_of_real_daemons_are_as_good_as_simulated_ones():
+    runs = read_runs(RESULTS / "daemons.csv")
+    assert len(runs) >= 3
+    for run in runs:
+        row = simulated(run)
+        assert abs(run.f1_weighted - row.f1_weighted) < 4 * row.std
 
 
 def test_attacks_succeed_without_noise_and_prove_no_more_than_was_promised():
