@@ -17,7 +17,7 @@ import pytest
 from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
-from coterie_common.errors import CoterieError, InvalidSignature
+from coterie_common.errors import CoterieError, InvalidSignature, PlaintextOutOfRange
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption, padded_digest
 from coterie_common.protocol.padded_part import PaddedFacts
