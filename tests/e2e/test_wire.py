@@ -52,6 +52,7 @@ def _markers(running: RunningFederation, job_id: str) -> dict[str, bytes]:
 
 def test_client_of_another_authority_gets_a_stable_code(running: RunningFederation, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("another\n")
+    (tmp_path / "password").chmod(0o600)
     done = running.run(
         "coterie", "found", "other", "--parties", 3, "--key-bits", 2048, "--password-file", "password", folder=tmp_path
     )
