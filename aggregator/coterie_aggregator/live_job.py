@@ -226,9 +226,14 @@ class LiveJob:
 
     async def _begin(self, live: LiveRound) -> None:
         if self.state.phase is machine.Phase.RUNNING:
+            if self.round:
+                # Whatever still comes of it is too late, and its files go.
+                self.round.stop()
             self.round = live
             live.resume()
             self._changed()
+            if (number := live.query.fields.round_number) > 1:
+                await self._context.write(self._context.spool.delete_rounds_before, self.job_id, number)
 
     async def _create_query(self, number: int, progress: Progress) -> Query:
         planned, roster = self.submission.planned, self._context.roster

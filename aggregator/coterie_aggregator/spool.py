@@ -140,6 +140,15 @@ class Spool:
             self._padded.pop(path, None)
         remove_folder(folder)
 
+    def delete_rounds_before(self, job_id: JobId, number: int) -> None:
+        """Delete all that was put for earlier rounds of a job: with long vectors, hundreds of them fill a disk."""
+        for folder in [self._folder / job_id / str(earlier) for earlier in range(number - 1, 0, -1)]:
+            if not folder.exists():
+                return  # and so none before it
+            for path in [path for path in self._padded if path.is_relative_to(folder)]:
+                self._padded.pop(path, None)
+            remove_folder(folder)
+
     def _path(self, job_id: JobId, number: int, kind: str, party_id: PartyId) -> Path:
         return self._folder / job_id / str(number) / kind / party_id
 

@@ -265,6 +265,8 @@ class Coordinator:
         async with data.turn, self._context.drafting(*key) as draft:
             reply = await self._context.compute(answering.answer, self._context, query, data, draft.write)
         await self._post(key, round_machine.ReplyComputed(reply))
+        if key[1] > 1:
+            await self._context.write(self._context.padded.delete_before, *key)
 
     async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
         own = await own_knowledge(self._context, request, self._rounds[key])

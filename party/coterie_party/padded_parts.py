@@ -110,5 +110,19 @@ class PaddedParts:
         """Delete the padded parts of a job that is over; a job without any is fine. Raises ``StorageError``."""
         remove_folder(self._folder / job_id)
 
+    def delete_before(self, job_id: JobId, number: int) -> None:
+        """Delete the padded parts of earlier rounds of a job, which nobody needs once a later one is answered.
+
+        Should one be asked for all the same, it is refused: what was deleted is never made again. Raises
+        ``StorageError``.
+        """
+        for path in [self._path(job_id, earlier) for earlier in range(number - 1, 0, -1)]:
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return  # and so none before it, or this party was away for a round: the job's end takes the rest
+            except OSError as cause:
+                raise StorageError(f"cannot delete {path}: {cause.strerror}") from cause
+
     def _path(self, job_id: JobId, number: int) -> Path:
         return self._folder / job_id / str(number)

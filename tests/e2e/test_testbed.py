@@ -134,7 +134,7 @@ def test_party_started_before_its_bundle_says_which_step_is_missing() -> None:
     assert status == CONFIGURATION
     assert "first run 'coterie-party init ID --founder FINGERPRINT' [wrong-order]" in said
     initialised = (
-        "echo secret > /etc/coterie/password; export P=--password-file=/etc/coterie/password; "
+        "umask 077; echo secret > /etc/coterie/password; export P=--password-file=/etc/coterie/password; "
         f"coterie-party init party-9 --founder {'abcd' * 8} $P && coterie-party run $P"
     )
     status, said = in_container("sh", "-c", initialised)

@@ -197,3 +197,14 @@ def test_padded_part_where_the_file_system_refuses_raises(tmp_path):
     spool = Spool(tmp_path / "spool")
     with pytest.raises(StorageError, match="cannot create the folder"):
         spool.begin_padded("job-1", 1, "alpha")
+
+
+def test_delete_rounds_before_leaves_the_later_ones(tmp_path):
+    spool = Spool(tmp_path / "spool")
+    for number in (1, 2, 3):
+        spool.put_contribution("job-1", number, "alpha", b"reply")
+    spool.delete_rounds_before("job-1", 3)
+    assert sorted(path.name for path in (tmp_path / "spool" / "job-1").iterdir()) == ["3"]
+    spool.delete_rounds_before("job-1", 3)
+    spool.delete_rounds_before("job-2", 3)
+    assert spool.contribution("job-1", 3, "alpha") == b"reply"

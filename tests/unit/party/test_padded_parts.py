@@ -152,3 +152,15 @@ def test_what_was_deleted_is_never_made_again(tmp_path: Path) -> None:
     for stored in (None, party_message_to_wire(reply_naming(CONTENT))):
         with pytest.raises(AlreadyAnswered, match="never made again"):
             padded.outgoing(stored)
+
+
+def test_delete_before_leaves_the_later_ones(tmp_path: Path) -> None:
+    parts = PaddedParts(tmp_path / "padded")
+    for number in (1, 2, 3):
+        draft = parts.begin(JobId("job-1"), number)
+        draft.write(b"part")
+        draft.commit()
+    parts.delete_before(JobId("job-1"), 3)
+    assert [parts.size(JobId("job-1"), number) for number in (1, 2, 3)] == [None, None, 4]
+    parts.delete_before(JobId("job-1"), 3)
+    parts.delete_before(JobId("job-2"), 3)
