@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from coterie_common.files import write_atomically
 from tests.support.running import RunningFederation
 
 PARTY = "party-1"
@@ -87,7 +88,8 @@ def test_held_job_is_approved_and_another_refused_while_the_daemon_runs(holding:
 def test_policy_that_cannot_be_used_is_said_and_the_party_goes_on(running: RunningFederation) -> None:
     policy = running.party_folder(PARTY) / "home/policy.toml"
     before = policy.read_text()
-    policy.write_text("automatik = true\n")
+    # at once: a daemon that looks between emptying and writing would find two files that it cannot use
+    write_atomically(policy, b"automatik = true\n")
     try:
         done = steward(running, "health")
         assert (done.returncode, done.stdout) == (0, "connected to the aggregator\n")
@@ -97,4 +99,4 @@ def test_policy_that_cannot_be_used_is_said_and_the_party_goes_on(running: Runni
         assert running.rows(PARTY, "acceptances", job_id) > 0
         assert log_of(running).count("policy not usable, the one before stays in force") == 1
     finally:
-        policy.write_text(before)
+        write_atomically(policy, before.encode())
