@@ -29,7 +29,7 @@ def holding(running: RunningFederation) -> Iterator[RunningFederation]:
 def edit(running: RunningFederation, policy: str) -> None:
     """Write another policy, and wait until the daemon goes by it."""
     seen = log_of(running).count("policy changed")
-    (running.party_folder(PARTY) / "home/policy.toml").write_text(policy)
+    write_atomically(running.party_folder(PARTY) / "home/policy.toml", policy.encode())
     running.wait_until(lambda: log_of(running).count("policy changed") > seen, "the daemon to notice")
 
 
@@ -88,6 +88,7 @@ def test_held_job_is_approved_and_another_refused_while_the_daemon_runs(holding:
 def test_policy_that_cannot_be_used_is_said_and_the_party_goes_on(running: RunningFederation) -> None:
     policy = running.party_folder(PARTY) / "home/policy.toml"
     before = policy.read_text()
+    running.wait_until(lambda: steward(running, "health").returncode == 0, "the party to be connected")
     # at once: a daemon that looks between emptying and writing would find two files that it cannot use
     write_atomically(policy, b"automatik = true\n")
     try:
