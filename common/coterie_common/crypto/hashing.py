@@ -89,6 +89,24 @@ def long_hash(label: Label, content: bytes) -> bytes:
     return tuple_hash(label, len(content), hashlib.sha256(content).digest())
 
 
+class LongDigest:
+    """``long_hash`` of content that comes piece by piece; how it is cut makes no difference."""
+
+    def __init__(self, label: Label) -> None:
+        self._label = label
+        self._content = hashlib.sha256()
+        self._bytes = 0
+
+    def update(self, piece: bytes | bytearray | memoryview) -> None:
+        """Add the next piece."""
+        self._content.update(piece)
+        self._bytes += len(piece)
+
+    def digest(self) -> bytes:
+        """Return the digest of all pieces so far."""
+        return tuple_hash(self._label, self._bytes, self._content.digest())
+
+
 def challenge(label: Label, *items: Item, bits: int) -> int:
     """Return an integer below ``2**bits`` derived from the tuple; ``bits`` a multiple of 8, at least 64."""
     return int.from_bytes(tuple_hash(label, *items, digest_bytes=bits // 8), "big")

@@ -10,13 +10,12 @@ What this does not do: tell whether a padded part is what its contribution names
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 
-from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.hashing import Label, LongDigest
 from coterie_common.crypto.pad import add_covered
 from coterie_common.crypto.ring import UInt32Array
 from coterie_common.errors import StateError
@@ -26,25 +25,11 @@ VALUE_BYTES: Final = 4
 Octets: TypeAlias = bytes | memoryview
 
 
-class PaddedDigest:
-    """Digest of a padded part of which the pieces come one after the other; how it is cut makes no difference.
-
-    The bytes go through SHA-256 before they enter the one hash of the protocol: processors have instructions for it,
-    and TupleHash alone would take twice as long as covering the vector.
-    """
+class PaddedDigest(LongDigest):
+    """Digest of a padded part of which the pieces come one after the other; how it is cut makes no difference."""
 
     def __init__(self) -> None:
-        self._content = hashlib.sha256()
-        self._bytes = 0
-
-    def update(self, piece: Octets) -> None:
-        """Add the next piece."""
-        self._content.update(piece)
-        self._bytes += len(piece)
-
-    def digest(self) -> bytes:
-        """Return the digest of all pieces so far."""
-        return tuple_hash(Label.PADDED_PART, self._bytes, self._content.digest())
+        super().__init__(Label.PADDED_PART)
 
     def facts(self) -> PaddedFacts:
         """Return size and digest of all pieces so far."""

@@ -15,35 +15,21 @@ Invariants:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from hmac import compare_digest
 
-from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.crypto.hashing import Label, LongDigest
 from coterie_common.errors import MalformedMessage, StateError, StorageError
 from coterie_common.limits import FRAME_BYTES, TRANSFER_BYTES
 from coterie_common.wire.strict import Octets
 from coterie_common.wire.types import Announcement, Frame
 
 
-class FrameDigest:
-    """Digest of a message's transfer, piece by piece.
-
-    The bytes go through SHA-256 before they enter the one hash of the protocol: processors have instructions for it.
-    """
+class FrameDigest(LongDigest):
+    """Digest of a message's transfer, piece by piece."""
 
     def __init__(self) -> None:
-        self._content = hashlib.sha256()
-        self._bytes = 0
-
-    def update(self, piece: Octets) -> None:
-        """Add the next piece."""
-        self._content.update(piece)
-        self._bytes += len(piece)
-
-    def digest(self) -> bytes:
-        """Return the digest of all pieces so far."""
-        return tuple_hash(Label.FRAME, self._bytes, self._content.digest())
+        super().__init__(Label.FRAME)
 
 
 def split(data: Octets) -> Iterator[Frame]:
