@@ -26,7 +26,8 @@ from evaluation.rows import Row, row_of, write_csv, write_json
 from evaluation.runs import Cache, run_missing, sources_digest
 from evaluation.workloads import ROOT
 
-PARTS = ("tree", "svm", "noise", "attacks", "daemons")
+PARTS = ("tree", "svm", "cnn", "noise", "attacks", "daemons")
+NEED_DATA = {"svm", "cnn"}
 CACHE = ROOT / "build" / "evaluation"
 
 
@@ -37,9 +38,9 @@ def main() -> int:
     grids = points.FULL if options.full else points.QUICK
     wanted = [part for part in PARTS if not options.only or part in options.only]
     models = [part for part in wanted if part in grids]
-    if options.data is None and "svm" in models:
-        console.print("svm is left out: it needs --data FOLDER, with the four files of MNIST")
-        models.remove("svm")
+    if options.data is None and set(models) & NEED_DATA:
+        console.print("svm and cnn are left out: they need --data FOLDER, with the four files of MNIST")
+        models = [name for name in models if name not in NEED_DATA]
     chosen = list(dict.fromkeys(point for name in models for point in grids[name].all_points()))
     if options.fresh:
         (CACHE / "runs.jsonl").unlink(missing_ok=True)

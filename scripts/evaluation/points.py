@@ -69,6 +69,7 @@ class Grid:
         epsilon: fixed where something else is varied; decimal text.
         epsilons: at ``fixed_parties``.
         seeds: per point.
+        single: numbers of parties whose runs are so long that there is one seed only.
         bounds: corruption bounds, at ``bound_parties``; or none.
         methods: to compare.
     """
@@ -79,6 +80,7 @@ class Grid:
     epsilons: tuple[str, ...]
     fixed_parties: int
     seeds: int
+    single: tuple[int, ...] = ()
     bounds: tuple[int, ...] = ()
     bound_parties: int = 0
     methods: tuple[Method, ...] = tuple(Method)
@@ -106,7 +108,11 @@ class Grid:
         return dict.fromkeys(point for sweep in Sweep for point in self.points(sweep))
 
     def _point(self, method: Method, parties: int, epsilon: str, bound: int) -> Point:
-        return Point.of(self.model, method, parties, epsilon, bound, self.seeds)
+        return Point.of(self.model, method, parties, epsilon, bound, self.seeds_with(parties))
+
+    def seeds_with(self, parties: int) -> int:
+        """Return how many seeds a point with as many parties has."""
+        return 1 if parties in self.single else self.seeds
 
 
 def few(parties: int) -> int:
@@ -138,7 +144,18 @@ FULL = {
         epsilon="0.1",
         epsilons=("0.05", "0.1", "0.5", "2"),
         fixed_parties=10,
+        bounds=tuple(range(1, 9)),
+        bound_parties=10,
         seeds=5,
+    ),
+    "cnn": Grid(
+        model="cnn",
+        parties=(10, 50),
+        epsilon="2",
+        epsilons=("0.5", "2", "8"),
+        fixed_parties=10,
+        seeds=3,
+        single=(50,),
     ),
 }
 QUICK = {
@@ -160,5 +177,14 @@ QUICK = {
         fixed_parties=50,
         seeds=1,
         methods=(Method.DISTRIBUTED, Method.CURATOR, Method.LOCAL, Method.NONE),
+    ),
+    "cnn": Grid(
+        model="cnn",
+        parties=(10,),
+        epsilon="0.5",
+        epsilons=(),
+        fixed_parties=10,
+        seeds=1,
+        methods=(Method.DISTRIBUTED, Method.LOCAL),
     ),
 }

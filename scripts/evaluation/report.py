@@ -7,6 +7,7 @@ A table stands in the document between two comments that name it, and is rewritt
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,11 @@ NAMES = {
     Method.MAJORITY: "most frequent class",
     Method.UNIFORM: "random class",
 }
-TITLES = {"tree": "Decision tree on Nursery", "svm": "Support vector machine on a substitute for Gisette"}
+TITLES = {
+    "tree": "Decision tree on Nursery",
+    "svm": "Support vector machine on a substitute for Gisette",
+    "cnn": "Convolutional network on MNIST",
+}
 
 Rows = dict[Point, Row]
 
@@ -111,7 +116,9 @@ def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
         else:
             values = grid.bounds
             points = [(grid.bound_parties, grid.epsilon, bound) for bound in grid.bounds]
-        found = [rows[Point.of(grid.model, method, n, epsilon, bound, grid.seeds)] for n, epsilon, bound in points]
+        found = [
+            rows[Point.of(grid.model, method, n, epsilon, bound, grid.seeds_with(n))] for n, epsilon, bound in points
+        ]
         yield Line(
             label,
             values,
@@ -146,8 +153,12 @@ def _sweep_table(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[str]:
     yield f"| {heads[sweep]} | {' | '.join(f'{x:g}' for x in lines[0].x)} |\n"
     yield "|---|" + "---|" * len(lines[0].x) + "\n"
     for line in lines:
-        cells = (f"{y:.3f} ± {error:.3f}" for y, error in zip(line.y, line.error or (), strict=True))
+        cells = (_cell(y, error) for y, error in zip(line.y, line.error or (), strict=True))
         yield f"| {line.label} | {' | '.join(cells)} |\n"
+
+
+def _cell(mean: float, half_width: float) -> str:
+    return f"{mean:.3f}" if math.isnan(half_width) else f"{mean:.3f} ± {half_width:.3f}"
 
 
 def _noise_table() -> Iterator[str]:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,9 +22,13 @@ from coterie.simulation.comparison import Contest
 from evaluation.points import Point
 from evaluation.workloads import ROOT, workload
 
-SOURCES = ("common/coterie_common", "common/coterie/simulation", "scripts/evaluation")
-CHUNK = 5
-"""Seeds of one point that a process runs in one go."""
+SOURCES = (
+    "common/coterie_common/**/*.py",
+    "common/coterie/simulation/*.py",
+    "scripts/evaluation/workloads.py",
+    "scripts/evaluation/gisette.py",
+)
+"""What a result depends on, besides the job, which is part of its key."""
 
 Result = dict[str, Any]
 
@@ -82,8 +86,8 @@ def key_of(point: Point, seed: int, data: Path | None) -> str:
 def sources_digest() -> str:
     """Return the digest of the code that results come from."""
     digest = hashlib.sha256()
-    for folder in SOURCES:
-        for path in sorted((ROOT / folder).rglob("*.py")):
+    for pattern in SOURCES:
+        for path in sorted(ROOT.glob(pattern)):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -103,7 +107,8 @@ def run_missing(
     tasks = []
     for point in points:
         missing = [seed for seed in range(point.seeds) if key_of(point, seed, data) not in cache.results]
-        tasks += [Task(point, tuple(missing[i : i + CHUNK]), data) for i in range(0, len(missing), CHUNK)]
+        chunk = workload(point.model, data).seeds_at_a_time
+        tasks += [Task(point, tuple(missing[i : i + chunk]), data) for i in range(0, len(missing), chunk)]
     began = time.monotonic()
     if processes == 1:
         for done, task in enumerate(tasks, start=1):
@@ -111,8 +116,9 @@ def run_missing(
             show(done, len(tasks), time.monotonic() - began)
         return
     with ProcessPoolExecutor(processes) as pool:
-        for done, results in enumerate(pool.map(run, tasks), start=1):
-            cache.add(results)
+        running = [pool.submit(run, task) for task in tasks]
+        for done, finished in enumerate(as_completed(running), start=1):
+            cache.add(finished.result())
             show(done, len(tasks), time.monotonic() - began)
 
 

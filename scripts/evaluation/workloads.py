@@ -33,7 +33,13 @@ HELD_OUT = Fraction(1, 5)
 
 
 class Workload(ABC):
-    """A kind of model on a data set."""
+    """A kind of model on a data set.
+
+    Attributes:
+        seeds_at_a_time: how many runs are worth a process's start.
+    """
+
+    seeds_at_a_time = 1
 
     @abstractmethod
     def spec(self) -> JobSpec:
@@ -50,6 +56,8 @@ class Workload(ABC):
 
 class Tree(Workload):
     """The decision tree of the examples on Nursery."""
+
+    seeds_at_a_time = 5
 
     def spec(self) -> JobSpec:
         """See ``Workload``."""
