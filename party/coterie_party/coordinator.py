@@ -22,7 +22,6 @@ import structlog
 from coterie_common.errors import (
     AlreadyAnswered,
     CoterieError,
-    InternalError,
     PeerError,
     RefusedError,
     StorageError,
@@ -48,6 +47,7 @@ from coterie_common.protocol.verification.query import verify_delivery, verify_j
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_party import answering
 from coterie_party import round as round_machine
+from coterie_party.background import Asked, BackgroundWork, RoundKey
 from coterie_party.context import Context
 from coterie_party.job_data import JobData, load_job_data
 from coterie_party.knowledge import accepted_job, own_knowledge, running_job
@@ -60,10 +60,7 @@ from coterie_party.waiting import Waiting
 
 log = structlog.get_logger(__name__)
 
-RoundKey = tuple[JobId, int]
-Asked = Query | DecryptionRequest
 Send = Callable[[Outgoing], Awaitable[None]]
-Work = Callable[[], Awaitable[None]]
 
 
 class Coordinator:
@@ -75,21 +72,17 @@ class Coordinator:
         self._rounds: dict[RoundKey, round_machine.PartyRound] = {}
         self._planned: dict[JobId, PlannedJob] = {}
         self._data: dict[JobId, JobData] = {}
-        self._working: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._work = BackgroundWork(self._report)
         self._send: Send | None = None
         self._waiting = Waiting(context)
 
     async def failed(self) -> None:
         """Return, by raising, when durable state cannot be trusted any more."""
-        await asyncio.shield(self._failed)
+        await self._work.failed()
 
     async def stop(self) -> None:
         """Cancel background work; whatever it had not persisted is done again after the next start."""
-        tasks = tuple(self._working.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._work.cancel()
         for data in self._data.values():
             data.close()
 
@@ -199,10 +192,7 @@ class Coordinator:
             await self._context.write(self._context.store.end_job, job_id, outcome, said)
             log.info("job ended", job=job_id, outcome=outcome)
         # Nothing that is under way is of use any more.
-        useless = [self._working.pop(work) for work in list(self._working) if work[0][0] == job_id]
-        for task in useless:
-            task.cancel()
-        await asyncio.gather(*useless, return_exceptions=True)
+        await self._work.cancel(job_id)
         await self._context.write(self._context.padded.delete_job, job_id)
         self._waiting.forget(job_id)
         self._planned.pop(job_id, None)
@@ -245,11 +235,11 @@ class Coordinator:
     async def _carry_out(self, key: RoundKey, effect: round_machine.Effect) -> None:
         match effect:
             case round_machine.ComputeReply(query):
-                self._spawn(key, "reply", bind(self._compute_reply, key, query), query)
+                self._work.start(key, "reply", bind(self._compute_reply, key, query), query)
             case round_machine.VerifyRequest(request):
-                self._spawn(key, "request", bind(self._verify_request, key, request), request)
+                self._work.start(key, "request", bind(self._verify_request, key, request), request)
             case round_machine.ComputePartial():
-                self._spawn(key, "partial", bind(self._compute_partial, key))
+                self._work.start(key, "partial", bind(self._compute_partial, key))
             case round_machine.SendReply():
                 await self._send_stored(key, await self._context.write(self._context.store.reply, *key))
             case round_machine.SendPartial():
@@ -293,34 +283,8 @@ class Coordinator:
             self._planned[job.job_id] = plan_job(JobSpec.from_bytes(job.spec))
         return self._planned[job.job_id]
 
-    def _spawn(self, key: RoundKey, kind: str, work: Work, about: Asked | None = None) -> None:
-        """Run one piece of work per round and kind at a time; an identical request meanwhile adds nothing."""
-        if (key, kind) not in self._working:
-            self._working[key, kind] = asyncio.create_task(self._supervised(key, kind, work, about))
-
-    async def _supervised(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
-        try:
-            await self._reporting(key, kind, work, about)
-        except Exception as failure:  # a supervisor: what could be neither done nor refused stops the daemon
-            log.exception("round failed", job=key[0], round=key[1], step=kind)
-            if not self._failed.done():
-                self._failed.set_exception(failure)
-        finally:
-            if self._working.get((key, kind)) is asyncio.current_task():
-                del self._working[key, kind]
-
-    async def _reporting(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
-        """Do a piece of work; what it raises becomes an event, but for storage that fails."""
-        try:
-            await work()
-        except StorageError:
-            raise
-        except CoterieError as error:
-            await self._post(key, round_machine.ComputationFailed(error, about))
-        except Exception:  # a supervisor: an algorithm that fails on these data must not stop the other jobs
-            log.exception("unforeseen failure", job=key[0], round=key[1], step=kind)
-            unforeseen = InternalError("an unforeseen failure; the party's log says which")
-            await self._post(key, round_machine.ComputationFailed(unforeseen, about))
+    async def _report(self, key: RoundKey, error: CoterieError, about: Asked | None) -> None:
+        await self._post(key, round_machine.ComputationFailed(error, about))
 
     async def _post(self, key: RoundKey, event: round_machine.Event) -> None:
         async with self._lock:

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""A round's long work beside the coordinator's loop: reading data, encrypting, checking.
+
+Invariants:
+- One piece of work per round and kind at a time.
+- Work either ends well, or its failure is reported to its round, or the daemon stops: nothing fails unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import structlog
+
+from coterie_common.errors import CoterieError, InternalError, StorageError
+from coterie_common.identifiers import JobId
+from coterie_common.protocol.messages import DecryptionRequest, Query
+
+log = structlog.get_logger(__name__)
+
+RoundKey: TypeAlias = tuple[JobId, int]
+Asked: TypeAlias = Query | DecryptionRequest
+Work: TypeAlias = Callable[[], Awaitable[None]]
+Report: TypeAlias = Callable[[RoundKey, CoterieError, Asked | None], Awaitable[None]]
+
+
+class BackgroundWork:
+    """What is being worked on, of all rounds."""
+
+    def __init__(self, report: Report) -> None:
+        """Take what tells a round that its work failed, and which message that work was about."""
+        self._report = report
+        self._tasks: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def failed(self) -> None:
+        """Return, by raising, when work could be neither done nor refused."""
+        await asyncio.shield(self._failed)
+
+    def start(self, key: RoundKey, kind: str, work: Work, about: Asked | None = None) -> None:
+        """Run one piece of work per round and kind at a time; an identical request meanwhile adds nothing."""
+        if (key, kind) not in self._tasks:
+            self._tasks[key, kind] = asyncio.create_task(self._supervised(key, kind, work, about))
+
+    async def cancel(self, job_id: JobId | None = None) -> None:
+        """Cancel the work of a job, or all; whatever it had not persisted is done again when it is asked for."""
+        useless = [self._tasks.pop(work) for work in list(self._tasks) if job_id in (None, work[0][0])]
+        for task in useless:
+            task.cancel()
+        await asyncio.gather(*useless, return_exceptions=True)
+
+    async def _supervised(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
+        try:
+            await self._reporting(key, kind, work, about)
+        except Exception as failure:  # a supervisor: what could be neither done nor refused stops the daemon
+            log.exception("round failed", job=key[0], round=key[1], step=kind)
+            if not self._failed.done():
+                self._failed.set_exception(failure)
+        finally:
+            if self._tasks.get((key, kind)) is asyncio.current_task():
+                del self._tasks[key, kind]
+
+    async def _reporting(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
+        """Do a piece of work; what it raises is reported, but for storage that fails."""
+        try:
+            await work()
+        except StorageError:
+            raise
+        except CoterieError as error:
+            await self._report(key, error, about)
+        except Exception:  # a supervisor: an algorithm that fails on these data must not stop the other jobs
+            log.exception("unforeseen failure", job=key[0], round=key[1], step=kind)
+            unforeseen = InternalError("an unforeseen failure; the party's log says which")
+            await self._report(key, unforeseen, about)
