@@ -15,10 +15,9 @@ from rich.progress import Progress
 from coterie_common.errors import CoterieError
 from demonstration.data import DataProblem
 from demonstration.processes import CommandError
-from evaluation import points, report
+from evaluation import daemons, points, report
 from evaluation.attacks.campaign import Breach, attack_all, write_breaches
 from evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients, write_leaks
-from evaluation.daemons import run_tree, write_runs
 from evaluation.noise import Measurement, measure, settings, write_ledger
 from evaluation.points import Point
 from evaluation.report import RESULTS
@@ -48,7 +47,7 @@ def main() -> int:
     try:
         _run(chosen, cache, options, console)
         ledger = _measure_noise(options, console) if "noise" in wanted else []
-        real = [run_tree() for _ in range(5 if options.full else 1)] if "daemons" in wanted else []
+        real = _run_daemons(options, cache, console) if "daemons" in wanted else []
         breaches, leaks = _attack(options, console) if "attacks" in wanted else ([], [])
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
@@ -67,7 +66,7 @@ def main() -> int:
         if ledger:
             write_ledger(RESULTS / "noise.csv", ledger)
         if real:
-            write_runs(RESULTS / "daemons.csv", real)
+            daemons.write_runs(RESULTS / "daemons.csv", real)
         if breaches:
             write_breaches(RESULTS, breaches)
             write_leaks(RESULTS / "leaks.csv", leaks)
@@ -87,6 +86,15 @@ def _measure_noise(options: argparse.Namespace, console: Console) -> list[Measur
         measured.append(measure(setting, rounds=100 if options.full else 20))
         console.print(f"noise: {setting.method.value}, {setting.contributors} of {setting.parties} parties")
     return measured
+
+
+def _run_daemons(options: argparse.Namespace, cache: Cache, console: Console) -> list[daemons.RealRun]:
+    chosen = [
+        point
+        for point in (daemons.FULL if options.full else daemons.QUICK)
+        if options.data is not None or point.model not in NEED_DATA
+    ]
+    return daemons.run_all(chosen, options.data, cache, console)
 
 
 def _attack(options: argparse.Namespace, console: Console) -> tuple[list[Breach], list[Leak]]:
@@ -116,10 +124,11 @@ def _warn_of_old_results(chosen: list[Point], cache: Cache, options: argparse.Na
 
 
 def _show(rows: list[Row], ledger: list[Measurement]) -> None:
-    print(
-        f"{'model':8}{'method':13}{'n':>4}{'ε':>7}{'c':>4}{'F1 weighted':>22}"
-        f"{'F1 macro':>10}{'accuracy':>10}{'seeds':>7}"
-    )
+    if rows:
+        print(
+            f"{'model':8}{'method':13}{'n':>4}{'ε':>7}{'c':>4}{'F1 weighted':>22}"
+            f"{'F1 macro':>10}{'accuracy':>10}{'seeds':>7}"
+        )
     for row in rows:
         epsilon = "" if row.epsilon is None else f"{row.epsilon:g}"
         bound = "" if row.corruption_bound is None else row.corruption_bound
@@ -148,7 +157,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="rewrite docs/evaluation and its figures")
     parser.add_argument("--fresh", action="store_true", help="forget the results of earlier runs")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many at a time")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.write and not options.full:
+        parser.error("--write is for all points: add --full")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,24 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The same job over real daemons: an aggregator and parties as processes, encryption, TLS, noise from the system.
+"""The same jobs over real daemons: an aggregator and parties as processes, encryption, TLS, noise from the system.
 
-It takes a minute instead of a tenth of a second, so it is done for one point, to be set against the simulated one.
+A model takes minutes instead of seconds, so it is done for one point of each kind, to be set against the simulated one:
+on the same divisions of the data, whose noise is another.
 """
 
 from __future__ import annotations
 
 import csv
-import json
-import subprocess
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from demonstration.processes import CommandError
+from rich.console import Console
 
-PARTIES, EPSILON = 5, "0.5"
+from coterie.simulation.method import Method
+from coterie.simulation.scores import scores_of
+from coterie_common.learning.column import CategoricalColumn
+from coterie_common.learning.dataset import Dataset
+from evaluation.points import Point, default_bound
+from evaluation.runs import Cache, key_of, sources_digest
+from evaluation.workloads import workload
+from worked_examples.federated_run import job_with, run_job
+
+KEY_BITS = 2048
+
+
+def _point(model: str, parties: int, epsilon: str, seeds: int) -> Point:
+    return Point.of(model, Method.DISTRIBUTED, parties, epsilon, default_bound(parties), seeds)
+
+
+FULL = (_point("tree", 5, "0.5", 5), _point("svm", 3, "0.1", 3), _point("cnn", 10, "2", 1))
+QUICK = (_point("tree", 5, "0.5", 1),)
 
 
 @dataclass(frozen=True)
@@ -29,40 +45,88 @@ class RealRun:
         model: name of the workload.
         parties: n.
         epsilon: of the job, decimal text.
+        seed: of the division.
         f1_weighted: on the records held out.
-        seconds: from founding to the model in every party's folder.
-        bytes_sent: over all sockets.
+        rounds: of the model.
+        founding_seconds: until every party had its share of the key.
+        training_seconds: from starting the daemons to the model in every party's folder.
+        bytes_sent: on all sockets between parties and aggregator.
     """
 
     model: str
     parties: int
     epsilon: str
+    seed: int
     f1_weighted: float
-    seconds: float
+    rounds: int
+    founding_seconds: float
+    training_seconds: float
     bytes_sent: int
 
 
-def run_tree() -> RealRun:
-    """Found a federation, train the tree of the examples, and stop everything; raises ``CommandError``."""
+def run_all(points: Sequence[Point], data: Path | None, cache: Cache, console: Console) -> list[RealRun]:
+    """Return what daemons make of points; runs only what the cache lacks.
+
+    Raises:
+        CommandError: a command or a daemon failed.
+        DataProblem: a workload's data is missing.
+    """
+    return list(_runs(points, data, cache, console))
+
+
+def _runs(points: Sequence[Point], data: Path | None, cache: Cache, console: Console) -> Iterator[RealRun]:
+    for point in points:
+        for seed in range(point.seeds):
+            key = f"daemons-{key_of(point, seed, data)}"
+            if key not in cache.results:
+                run = _run(point, seed, data, console)
+                cache.add([{"key": key, "sources": sources_digest(), **asdict(run)}])
+            yield RealRun(**{field.name: cache.results[key][field.name] for field in fields(RealRun)})
+
+
+def _run(point: Point, seed: int, data: Path | None, console: Console) -> RealRun:
+    """Found a federation, train, and stop everything."""
+    made = workload(point.model, data)
+    division = made.division(point.parties, seed)
+    job = job_with(made.job, epsilon=point.epsilon)
+    writers = [partial(write_records, party, name=made.spec().dataset) for party in division.parties]
     with TemporaryDirectory() as folder:
-        options = ("--parties", str(PARTIES), "--epsilon", EPSILON, "--json", "--folder", f"{folder}/federation")
-        done = subprocess.run(
-            [sys.executable, "-m", "demonstration", *options], capture_output=True, text=True, check=False
-        )
-    if done.returncode:
-        raise CommandError(done.stderr.strip().splitlines()[-1])
-    figures = json.loads(done.stdout)
-    return RealRun("tree", PARTIES, EPSILON, figures["f1_federated"], figures["seconds"], figures["bytes_sent"])
+        run = run_job(Path(folder), job, writers, console, key_bits=KEY_BITS)
+    return RealRun(
+        model=point.model,
+        parties=point.parties,
+        epsilon=str(point.epsilon),
+        seed=seed,
+        f1_weighted=round(scores_of(run.model, division.tested)["f1_weighted"], 4),
+        rounds=run.model.lineage.rounds,
+        founding_seconds=round(run.founding_seconds, 1),
+        training_seconds=round(run.training_seconds, 1),
+        bytes_sent=run.bytes_sent,
+    )
+
+
+def write_records(dataset: Dataset, folder: Path, name: str) -> Path:
+    """Write a party's records as the Parquet file that its steward would bind; returns its path."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {
+        column.name: [column.levels[position] for position in dataset.columns[column.name]]
+        if isinstance(column, CategoricalColumn)
+        else dataset.columns[column.name]
+        for column in dataset.schema.columns
+    }
+    path = folder / f"{name}.parquet"
+    parquet.write_table(pa.table(columns), path)
+    return path
 
 
 def write_runs(path: Path, runs: Sequence[RealRun]) -> None:
     """Write results as they are committed."""
     with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("model", "parties", "epsilon", "f1_weighted", "seconds", "bytes_sent"))
-        writer.writerows(
-            (run.model, run.parties, run.epsilon, run.f1_weighted, run.seconds, run.bytes_sent) for run in runs
-        )
+        writer = csv.DictWriter(stream, [field.name for field in fields(RealRun)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, runs))
 
 
 def read_runs(path: Path) -> list[RealRun]:
@@ -70,12 +134,12 @@ def read_runs(path: Path) -> list[RealRun]:
     with path.open(newline="") as stream:
         return [
             RealRun(
-                cells["model"],
-                int(cells["parties"]),
-                cells["epsilon"],
-                float(cells["f1_weighted"]),
-                float(cells["seconds"]),
-                int(cells["bytes_sent"]),
+                model=cells["model"],
+                epsilon=cells["epsilon"],
+                f1_weighted=float(cells["f1_weighted"]),
+                founding_seconds=float(cells["founding_seconds"]),
+                training_seconds=float(cells["training_seconds"]),
+                **{name: int(cells[name]) for name in ("parties", "seed", "rounds", "bytes_sent")},
             )
             for cells in csv.DictReader(stream)
         ]

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from coterie.simulation.method import Method
 from evaluation.attack_report import draw_membership, leak_table, membership_table
@@ -182,16 +183,23 @@ def simulated(run: RealRun) -> Row:
 
 
 def _daemon_table() -> Iterator[str]:
-    yield "| model | n | ε | real daemons, weighted F1 | simulated, mean | standard deviation of one run | seconds |\n"
-    yield "|---|---|---|---|---|---|---|\n"
+    yield (
+        "| model | n | ε | real daemons, weighted F1 | simulated, mean | standard deviation of one run | "
+        "difference, in standard errors | rounds | seconds | MiB sent |\n"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|\n"
     runs = read_runs(RESULTS / "daemons.csv")
     for model, parties, epsilon in dict.fromkeys((run.model, run.parties, run.epsilon) for run in runs):
         found = [run for run in runs if (run.model, run.parties, run.epsilon) == (model, parties, epsilon)]
         row = simulated(found[0])
         real = ", ".join(f"{run.f1_weighted:.3f}" for run in found)
-        seconds = sum(run.seconds for run in found) / len(found)
+        difference = fmean(run.f1_weighted for run in found) - row.f1_weighted
+        error = row.std * math.sqrt(1 / len(found) + 1 / row.seeds)
         yield (
-            f"| {model} | {parties} | {epsilon} | {real} | {row.f1_weighted:.3f} | {row.std:.3f} | {seconds:.0f} |\n"
+            f"| {model} | {parties} | {epsilon} | {real} | {row.f1_weighted:.3f} | {row.std:.3f} | "
+            f"{difference / error:+.1f} | {max(run.rounds for run in found)} | "
+            f"{fmean(run.training_seconds for run in found):.0f} | "
+            f"{fmean(run.bytes_sent for run in found) / 2**20:.1f} |\n"
         )
 
 

@@ -36,14 +36,16 @@ class Workload(ABC):
     """A kind of model on a data set.
 
     Attributes:
+        job: its job file.
         seeds_at_a_time: how many runs are worth a process's start.
     """
 
+    job: Path
     seeds_at_a_time = 1
 
-    @abstractmethod
     def spec(self) -> JobSpec:
         """Return the job, whatever its ε."""
+        return _job(self.job)
 
     @abstractmethod
     def division(self, parties: int, seed: int) -> Division:
@@ -57,11 +59,8 @@ class Workload(ABC):
 class Tree(Workload):
     """The decision tree of the examples on Nursery."""
 
+    job = EXAMPLES / "jobs" / "nursery-tree.toml"
     seeds_at_a_time = 5
-
-    def spec(self) -> JobSpec:
-        """See ``Workload``."""
-        return _job(EXAMPLES / "jobs" / "nursery-tree.toml")
 
     def division(self, parties: int, seed: int) -> Division:
         """See ``Workload``; a fifth is held out at random."""
@@ -72,13 +71,11 @@ class Tree(Workload):
 class SupportVectorMachine(Workload):
     """A linear machine that tells fours from nines on a substitute for Gisette."""
 
+    job = HERE / "gisette-svm.toml"
+
     def __init__(self, data: Path | None) -> None:
         """Take the folder with the files of MNIST."""
         self._data = data
-
-    def spec(self) -> JobSpec:
-        """See ``Workload``."""
-        return _job(HERE / "gisette-svm.toml")
 
     def division(self, parties: int, seed: int) -> Division:
         """See ``Workload``; a fifth is held out at random."""
@@ -90,13 +87,11 @@ class SupportVectorMachine(Workload):
 class Network(Workload):
     """The convolutional network of the examples on MNIST, tested with MNIST's own test images."""
 
+    job = EXAMPLES / "jobs" / "mnist-cnn.toml"
+
     def __init__(self, data: Path | None) -> None:
         """Take the folder with the files of MNIST."""
         self._data = data
-
-    def spec(self) -> JobSpec:
-        """See ``Workload``."""
-        return _job(EXAMPLES / "jobs" / "mnist-cnn.toml")
 
     def division(self, parties: int, seed: int) -> Division:
         """See ``Workload``; the seed decides who gets which training image."""
