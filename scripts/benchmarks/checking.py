@@ -70,7 +70,7 @@ def measure_checking(values: int, parties: int, key_bits: int, yardstick: Yardst
         ciphertexts=total,
         partials=partials,
     )
-    partial = _signed(federation, statement, partial_decryption.prove(statement, share, random).to_bytes(key))
+    partial = signed_partial(federation, statement, partial_decryption.prove(statement, share, random).to_bytes(key))
     tasks: dict[str, Work] = {
         "prove": _proving(federation, session_id),
         "verify_reply": lambda: verify_reply(reply, facts[0], fields, federation.roster, sealing),
@@ -122,7 +122,8 @@ def _proving(federation: Federation, session_id: bytes) -> Work:
     return lambda: plaintext_knowledge.prove(statement, witness, encryptor, random)
 
 
-def _signed(federation: Federation, statement: partial_decryption.Statement, proof: bytes) -> PartialDecryption:
+def signed_partial(federation: Federation, statement: partial_decryption.Statement, proof: bytes) -> PartialDecryption:
+    """Return the message with which a party sends its partial decryption."""
     party_id, key = federation.parties[statement.index - 1], statement.key
     values = tuple(Ciphertext(value, key.public_key).to_bytes() for value in statement.partials)
     label, items = PartialDecryption.signed_items(

@@ -165,8 +165,12 @@ def _openfhe(vector: _Vector, _parties: int) -> PeerSteps:
     return PeerSteps(steps, octets, len(vector))
 
 
-def _phe(vector: _Vector, _parties: int) -> PeerSteps:
-    """Paillier at 2048 bits, a ciphertext for every value, as its examples have it."""
+def paillier_steps(vector: _Vector, _parties: int) -> PeerSteps:
+    """Paillier at 2048 bits by ``phe``, a ciphertext for every value, as its examples have it.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     paillier = importlib.import_module("phe.paillier")
     public, private = paillier.generate_paillier_keypair(n_length=2048)
     numbers = vector.tolist()
@@ -183,5 +187,5 @@ _PEERS: Final = (
     _Peer("Flower SecAgg+", "flwr.common.secure_aggregation.secaggplus_utils", 1_000_000, _flower),
     _Peer("TenSEAL (CKKS)", "tenseal", 1 << 17, _tenseal),
     _Peer("OpenFHE (BFV)", "openfhe", 1 << 17, _openfhe),
-    _Peer("phe (Paillier)", "phe", 16, _phe),
+    _Peer("phe (Paillier)", "phe", 16, paillier_steps),
 )

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from gmpy2 import invert, powmod_base_list
+
 from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests
-from coterie_common.crypto.paillier import Encryptor, PublicKey
+from coterie_common.crypto.paillier import Ciphertext, Encryptor, PublicKey
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
 from coterie_common.errors import KeyFileError
 from coterie_common.secret import Secret
@@ -65,6 +68,19 @@ def make_dealing(parties: int = 5, decryption_threshold: int = 3, s: int = 1, ke
         random=SeededRandom(f"made dealing {key_bits} {parties} {decryption_threshold} {s}"),
         s=s,
     )
+
+
+def partials_by_factors(key: ThresholdPublicKey, share: KeyShare, ciphertexts: Sequence[Ciphertext]) -> tuple[int, ...]:
+    """Return ``threshold.partial_decrypt`` in a fraction of its time, modulo the published p² and q²; for s = 1."""
+    exponent, modulus = 2 * key.delta * share.value.reveal(), key.public_key.ciphertext_modulus
+    totals = [0] * len(ciphertexts)
+    for prime in load_primes(key.public_key.key_bits):
+        square = prime**2
+        rest = modulus // square
+        unit = rest * invert(rest, square)  # 1 modulo this square, 0 modulo the other
+        powers = powmod_base_list([c.value for c in ciphertexts], exponent % (prime * (prime - 1)), square)
+        totals = [total + int(power * unit) for total, power in zip(totals, powers, strict=True)]
+    return tuple(total % modulus for total in totals)
 
 
 def other_keys(key: PublicKey) -> tuple[PublicKey, PublicKey, PublicKey]:
