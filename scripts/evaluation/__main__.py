@@ -18,6 +18,9 @@ from demonstration.processes import CommandError
 from evaluation import daemons, points, report
 from evaluation.attacks.campaign import Breach, attack_all, write_breaches
 from evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients, write_leaks
+from evaluation.cost.campaign import FULL_EFFORT, QUICK_EFFORT, measure_all
+from evaluation.cost.rows import write_costs
+from evaluation.cost.table import cost_table
 from evaluation.noise import Measurement, measure, settings, write_ledger
 from evaluation.points import Point
 from evaluation.report import RESULTS
@@ -25,7 +28,7 @@ from evaluation.rows import Row, row_of, write_csv, write_json
 from evaluation.runs import Cache, run_missing, sources_digest
 from evaluation.workloads import ROOT
 
-PARTS = ("tree", "svm", "cnn", "noise", "attacks", "daemons")
+PARTS = ("tree", "svm", "cnn", "noise", "attacks", "daemons", "cost")
 NEED_DATA = {"svm", "cnn"}
 CACHE = ROOT / "build" / "evaluation"
 
@@ -49,6 +52,7 @@ def main() -> int:
         ledger = _measure_noise(options, console) if "noise" in wanted else []
         real = _run_daemons(options, cache, console) if "daemons" in wanted else []
         breaches, leaks = _attack(options, console) if "attacks" in wanted else ([], [])
+        costs = measure_all(FULL_EFFORT if options.full else QUICK_EFFORT, console.print) if "cost" in wanted else []
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         return 130
@@ -70,6 +74,8 @@ def main() -> int:
         if breaches:
             write_breaches(RESULTS, breaches)
             write_leaks(RESULTS / "leaks.csv", leaks)
+        if costs:
+            write_costs(RESULTS / "cost.csv", costs)
         report.write(models)
     else:
         _show(rows, ledger)
@@ -77,6 +83,8 @@ def main() -> int:
             print(f"{run.model} over real daemons, n = {run.parties}, ε = {run.epsilon}: {run.f1_weighted:.3f}")
         for leak in leaks:
             print(f"{leak.attack}, {leak.records} records, from {leak.view.value}: {leak.success:.3f}")
+        if costs:
+            print("".join(cost_table(costs)), end="")
     return 0
 
 

@@ -15,6 +15,8 @@ from statistics import fmean
 
 from coterie.simulation.method import Method
 from evaluation.attack_report import draw_membership, leak_table, membership_table
+from evaluation.cost.rows import read_costs
+from evaluation.cost.table import cost_table
 from evaluation.daemons import RealRun, read_runs
 from evaluation.figures import Line, draw
 from evaluation.noise import read_ledger
@@ -137,6 +139,7 @@ def tables() -> dict[str, str]:
         "membership": "".join(membership_table(RESULTS)),
         "leaks": "".join(leak_table(RESULTS)),
         "daemons": "".join(_daemon_table()),
+        "cost": "".join(cost_table(read_costs(RESULTS / "cost.csv"))),
     }
     for name, grid in FULL.items():
         if not (RESULTS / f"{name}.csv").exists():

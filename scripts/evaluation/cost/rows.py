@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What one round costs in one way of summing vectors, what a model of such rounds costs, and the file of both."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+
+
+class Way(StrEnum):
+    """How the parties' vectors come to be summed.
+
+    ``PLAIN``: each in clear, 32 bits a value. ``NAIVE``: Paillier by ``phe``, a ciphertext for every value, under a key
+    that somebody has as a whole. ``PACKED`` and ``PADDED``: the product's two sealings, with everything that they need.
+    """
+
+    PLAIN = "plain"
+    NAIVE = "naive"
+    PACKED = "packed"
+    PADDED = "padded"
+
+
+@dataclass(frozen=True)
+class RoundCost:
+    """One round to which all parties reply; times are ms of one core, the least of several repetitions.
+
+    Attributes:
+        reply_ms: of one party: to make its reply from a noised vector of integers.
+        help_ms: of one party that helps to open: to check the request, and for its partial decryption with its proof.
+        aggregator_ms: to check all replies, add them, check the partial decryptions, and open the sum.
+        helpers: parties that are asked to help.
+        reply_bytes: that one party sends as its reply.
+        help_bytes: that a helper sends besides.
+        request_bytes: that a helper receives, the request to open.
+    """
+
+    reply_ms: float
+    help_ms: float
+    aggregator_ms: float
+    helpers: int
+    reply_bytes: int
+    help_bytes: int
+    request_bytes: int
+
+
+@dataclass(frozen=True)
+class CostRow(RoundCost):
+    """A kind of round of a model, in one way.
+
+    Attributes:
+        model: name of the workload.
+        way: of summing.
+        is_chosen: whether the product seals this round so.
+        parties: n, all of which reply.
+        values: length of the vector.
+        rounds: of this kind in the model.
+        yardstick_ms: the least time of the yardstick of ``benchmarks`` in the same run.
+    """
+
+    model: str
+    way: Way
+    is_chosen: bool
+    parties: int
+    values: int
+    rounds: int
+    yardstick_ms: float
+
+    @property
+    def core_ms(self) -> float:
+        """Of all rounds of this kind: all parties and the aggregator together."""
+        once = self.parties * self.reply_ms + self.helpers * self.help_ms + self.aggregator_ms
+        return self.rounds * once
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of all rounds of this kind: what all parties send."""
+        return self.rounds * (self.parties * self.reply_bytes + self.helpers * self.help_bytes)
+
+    @property
+    def received_bytes(self) -> int:
+        """Of all rounds of this kind: what all parties receive as requests to open."""
+        return self.rounds * self.helpers * self.request_bytes
+
+
+def write_costs(path: Path, rows: Sequence[CostRow]) -> None:
+    """Write rows as they are committed."""
+    names = [field.name for field in fields(CostRow)]
+    # What a row is about stands before its figures.
+    names = names[len(fields(RoundCost)) :] + names[: len(fields(RoundCost))]
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, names, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            cells = asdict(row)
+            writer.writerow({name: _rounded(value) for name, value in cells.items()})
+
+
+def read_costs(path: Path) -> list[CostRow]:
+    """Read what ``write_costs`` wrote."""
+    numbers = ("parties", "values", "rounds", "helpers", "reply_bytes", "help_bytes", "request_bytes")
+    with path.open(newline="") as stream:
+        return [
+            CostRow(
+                model=cells["model"],
+                way=Way(cells["way"]),
+                is_chosen=cells["is_chosen"] == "True",
+                reply_ms=float(cells["reply_ms"]),
+                help_ms=float(cells["help_ms"]),
+                aggregator_ms=float(cells["aggregator_ms"]),
+                yardstick_ms=float(cells["yardstick_ms"]),
+                **{name: int(cells[name]) for name in numbers},
+            )
+            for cells in csv.DictReader(stream)
+        ]
+
+
+def _rounded(value: object) -> object:
+    """Keep five digits of a time: more would be noise in a file that people compare."""
+    return f"{value:.5g}" if isinstance(value, float) else value
