@@ -72,6 +72,7 @@ class Grid:
         single: numbers of parties whose runs are so long that there is one seed only.
         bounds: corruption bounds, at ``bound_parties``; or none.
         methods: to compare.
+        has_few: whether ``few`` is run besides the default corruption bound.
     """
 
     model: str
@@ -84,19 +85,20 @@ class Grid:
     bounds: tuple[int, ...] = ()
     bound_parties: int = 0
     methods: tuple[Method, ...] = tuple(Method)
+    has_few: bool = True
 
     def points(self, sweep: Sweep) -> Iterator[Point]:
         """Yield the experiments of a sweep."""
         if sweep is Sweep.PARTIES:
             for n in self.parties:
                 for method in self.methods:
-                    for bound in sorted({default_bound(n), few(n)}):
+                    for bound in self._usual_bounds(n):
                         yield self._point(method, n, self.epsilon, bound)
         elif sweep is Sweep.EPSILON:
             n = self.fixed_parties
             for epsilon in self.epsilons:
                 for method in self.methods:
-                    for bound in sorted({default_bound(n), few(n)}):
+                    for bound in self._usual_bounds(n):
                         yield self._point(method, n, epsilon, bound)
         else:
             for bound in self.bounds:
@@ -106,6 +108,9 @@ class Grid:
     def all_points(self) -> Iterable[Point]:
         """Return every experiment once."""
         return dict.fromkeys(point for sweep in Sweep for point in self.points(sweep))
+
+    def _usual_bounds(self, parties: int) -> list[int]:
+        return sorted({default_bound(parties), few(parties) if self.has_few else default_bound(parties)})
 
     def _point(self, method: Method, parties: int, epsilon: str, bound: int) -> Point:
         return Point.of(self.model, method, parties, epsilon, bound, self.seeds_with(parties))
@@ -173,10 +178,11 @@ QUICK = {
         model="svm",
         parties=(3, 50),
         epsilon="0.1",
-        epsilons=("0.5",),
+        epsilons=(),
         fixed_parties=50,
         seeds=1,
         methods=(Method.DISTRIBUTED, Method.CURATOR, Method.LOCAL, Method.NONE),
+        has_few=False,
     ),
     "cnn": Grid(
         model="cnn",
@@ -186,5 +192,6 @@ QUICK = {
         fixed_parties=10,
         seeds=1,
         methods=(Method.DISTRIBUTED, Method.LOCAL),
+        has_few=False,
     ),
 }
