@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +40,7 @@ from coterie_common.randomness import OsRandom, RandomSource
 from coterie_common.secret import Password
 from coterie_party.home import PartyHome
 from coterie_party.joining import import_bundle
+from demonstration.ports import LOOPBACK, free_port
 from demonstration.processes import CommandError, Daemons
 from tests.support.dealings import make_dealing
 
@@ -58,7 +58,6 @@ epsilon = 1000
 delta = 1e-2
 """
 _START_SECONDS: Final = 120
-_LOOPBACK: Final = "127.0.0.1"
 
 
 class BenchmarkFederation:
@@ -77,9 +76,7 @@ class BenchmarkFederation:
         """
         self._folder, self._daemons = folder, Daemons()
         self._parties = [PartyId(f"party-{number}") for number in range(1, parties + 1)]
-        with socket.socket() as probe:
-            probe.bind((_LOOPBACK, 0))
-            self._port = int(probe.getsockname()[1])
+        self._port = free_port()
         home = self._found()
         _write_package(folder / "package")
         self.processes: list[int] = []
@@ -132,7 +129,7 @@ class BenchmarkFederation:
             admit(home, wanted, role, ask_password=lambda: password, now=now)
         deal_keys(home, ask_password=lambda: password, deal=_deal, random=random, now=now)
         import_aggregator_bundle(aggregator, home.bundles / "aggregator.bundle", now=now)
-        _append(aggregator.config_path, f'listen = "{_LOOPBACK}:{self._port}"\n')
+        _append(aggregator.config_path, f'listen = "{LOOPBACK}:{self._port}"\n')
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             list(threads.map(join, self._parties))
         return home

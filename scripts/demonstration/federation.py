@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coterie.relay import Listener, Relay, Traffic
+from demonstration.ports import LOOPBACK, free_port
 from demonstration.processes import CommandError, Daemons, command, commands
 
-LOOPBACK = "127.0.0.1"
 START_SECONDS = 60
 
 
@@ -64,7 +64,7 @@ class Federation:
     def __init__(self, folder: Path, parties: int, listener: Listener | None = None) -> None:
         self.folder = folder
         self.parties = [f"party-{number}" for number in range(1, parties + 1)]
-        self.port = _free_port()
+        self.port = free_port()
         self.daemons = Daemons()
         self.relay: CountingRelay | None = None
         self._listener = listener
@@ -192,9 +192,3 @@ class Federation:
 def _write_password(path: Path) -> None:
     path.write_text(secrets.token_urlsafe(24) + "\n")
     path.chmod(0o600)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

@@ -15,6 +15,7 @@ from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS, B
 from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Rejection
 from coterie_common.randomness import OsRandom
 from coterie_party.connection import Connection, Endpoint
+from demonstration.ports import free_port
 from tests.rpc.test_federation_service import reply_of
 from tests.support.desks import SECONDS, Aggregator, Events
 from tests.support.tls import Certificates
@@ -147,7 +148,7 @@ def test_failure_of_the_handlers_own_ends_the_connection(federation):
 def test_party_reconnects_after_the_aggregator_restarted(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        server = await aggregator.start()
+        server = await aggregator.start(port=free_port())
         async with Party(federation, server.port).running() as party:
             assert await party.handler.events.next() == ("connected",)
             await server.stop(0)
@@ -187,11 +188,8 @@ def test_party_reconnects_after_the_network_broke(federation):
 
 def test_pause_grows_to_its_cap_while_nobody_answers(federation):
     async def scenario():
-        aggregator = Aggregator(federation)
-        server = await aggregator.start()
-        await server.stop(0)
         with capture_logs() as logs:
-            async with Party(federation, server.port).running() as party:
+            async with Party(federation, free_port()).running() as party:
                 pauses = []
                 for _ in range(9):
                     pauses.append(await party.sleep.began())

@@ -29,6 +29,7 @@ from coterie_common.limits import JOB_SPEC_BYTES
 from coterie_common.protocol.progress import JobState
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.wire.pb import operator_pb2
+from demonstration.ports import free_port
 from tests.support.desks import MODEL, Aggregator
 from tests.support.tls import Certificates
 
@@ -181,13 +182,7 @@ def test_watch_can_be_left_early(federation):
 
 
 def test_unreachable_aggregator_is_named(federation):
-    async def stopped_port():
-        server = await Aggregator(federation).start()
-        await server.stop(0)
-        return server.port
-
-    port = asyncio.run(stopped_port())
-    with Client(f"localhost:{port}", federation.operator) as client, pytest.raises(Unavailable, match="refused"):
+    with Client(f"localhost:{free_port()}", federation.operator) as client, pytest.raises(Unavailable, match="refused"):
         client.jobs()
 
 

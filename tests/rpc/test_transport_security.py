@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from dataclasses import replace
 
 import pytest
@@ -15,6 +14,7 @@ from coterie_common.errors import Unauthenticated, Unavailable
 from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.probe import probe
+from demonstration.ports import free_port
 from tests.support.desks import Aggregator
 from tests.support.raw_party import RawParty, hello
 from tests.support.tcp_relay import Recording
@@ -116,10 +116,7 @@ def test_probe_finds_nothing_wrong_with_an_accepted_certificate(federation):
 
 
 def test_probe_of_a_closed_port_or_unknown_host_is_unavailable(federation):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    error = probe(f"127.0.0.1:{port}", federation.parties["alpha"], OsRandom())
+    error = probe(f"127.0.0.1:{free_port()}", federation.parties["alpha"], OsRandom())
     assert isinstance(error, Unavailable)
     assert "refused" in error.message
     error = probe("nowhere.invalid:1", federation.parties["alpha"], OsRandom())
