@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coterie_aggregator.job import ProposalDeadlinePassed
-from coterie_aggregator.round_events import DeadlinePassed
+from coterie_aggregator.job import DeliveryPatiencePassed, ProposalDeadlinePassed
+from coterie_aggregator.round_events import DeadlinePassed, RoundTimedOut
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import (
@@ -25,6 +25,7 @@ from coterie_common.protocol.messages import (
 from coterie_common.protocol.progress import JobState, RoundPhase
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
+from tests.support.deadlines import pass_deadline
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, Intercept
 from tests.support.small_jobs import statistics_spec, tree_spec, write_play
@@ -52,7 +53,7 @@ async def test_two_parties_down_at_the_proposal_are_waited_for(tmp_path: Path) -
         await running.start_party(FOUR)
         status = await running.result(job_id)
         assert (status.state, status.waiting_for) == (JobState.COMPLETED, 0)
-        model = Model.from_bytes(running.model(FOUR, job_id))
+        model = Model.from_bytes(await running.delivered(FOUR, job_id))
         assert model.lineage.contributors == (4,)
 
 
@@ -82,7 +83,7 @@ async def test_two_parties_down_in_a_round_are_waited_for_and_a_late_reply_count
         await running.start_party(FOUR)
         status = await running.result(job_id)
         assert (status.state, status.reason) == (JobState.COMPLETED, "")
-        assert Model.from_bytes(running.model(FOUR, job_id)).lineage.contributors == (4,)
+        assert Model.from_bytes(await running.delivered(FOUR, job_id)).lineage.contributors == (4,)
 
 
 @asynchronous
@@ -111,7 +112,7 @@ async def test_reply_after_the_transcript_is_fixed_is_refused_and_the_party_stil
             await running.reconnect(party_id)
         status = await running.result(job_id)
         assert status.state is JobState.COMPLETED
-        assert Model.from_bytes(running.model(FIVE, job_id)).lineage.contributors == (4,)
+        assert Model.from_bytes(await running.delivered(FIVE, job_id)).lineage.contributors == (4,)
         assert status.round is not None
         assert FIVE in status.round.decrypted
 
@@ -133,7 +134,7 @@ async def test_party_that_was_down_at_the_proposal_helps_to_open_and_gets_the_mo
         assert FIVE not in asked
         opened = [party_id for party_id, message in running.passed if isinstance(message, PartialDecryption)]
         assert FIVE in opened
-        assert running.model(FIVE, job_id) == running.model(federation.parties[0], job_id)
+        assert await running.delivered(FIVE, job_id) == await running.delivered(federation.parties[0], job_id)
         assert running.party_store(FIVE).ledger("play") == ()
 
 
@@ -142,7 +143,9 @@ async def test_party_that_was_down_all_the_time_gets_the_model_when_it_is_back(t
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, absent=(FIVE,)) as running:
-        job_id = await running.submit(tree_spec(proposal_deadline_s=1, patience_s=1))
+        job_id = await running.submit(tree_spec(proposal_deadline_s=1, patience_s=300))
+        await running.status(job_id, lambda s: sum(party.model_received for party in s.parties) == 4)
+        pass_deadline(running, job_id, DeliveryPatiencePassed())
         status = await running.result(job_id)
         assert status.state is JobState.COMPLETED
         assert [party.model_received for party in status.parties] == [True] * 4 + [False]
@@ -153,12 +156,24 @@ async def test_party_that_was_down_all_the_time_gets_the_model_when_it_is_back(t
 
 
 @asynchronous
-async def test_round_without_enough_replies_ends_at_its_timeout(tmp_path: Path) -> None:
+async def test_round_that_nobody_answers_ends_at_its_timeout(tmp_path: Path) -> None:
+    federation = make_federation()
+    datasets = write_play(tmp_path, federation.parties)
+    lose = losing(EncryptedReply, *federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=lose) as running:
+        status = await running.result(await running.submit(tree_spec(timeout_s=2, deadline_s=1)))
+        assert (status.state, status.reason) == (JobState.FAILED, "round 1 was aborted: timeout")
+
+
+@asynchronous
+async def test_round_without_enough_replies_that_ends_at_its_timeout_stays_spent(tmp_path: Path) -> None:
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     lose = losing(EncryptedReply, FOUR, FIVE)
     async with InProcessFederation(federation, tmp_path, datasets, intercept=lose) as running:
-        job_id = await running.submit(tree_spec(deadline_s=1, timeout_s=2))
+        job_id = await running.submit(tree_spec())
+        await running.saw(lambda _, message: isinstance(message, EncryptedReply), count=5)
+        pass_deadline(running, job_id, RoundTimedOut())
         status = await running.result(job_id)
         assert status.state is JobState.FAILED
         assert status.reason == "round 1 was aborted: timeout"
@@ -175,9 +190,10 @@ async def test_round_whose_sum_nobody_helps_to_open_ends_at_its_timeout(tmp_path
     datasets = write_play(tmp_path, federation.parties)
     lose = losing(DecryptionRequest, FOUR, FIVE)
     async with InProcessFederation(federation, tmp_path, datasets, intercept=lose) as running:
-        job_id = await running.submit(statistics_spec(patience_s=1, timeout_s=2))
+        job_id = await running.submit(statistics_spec(patience_s=1))
         status = await running.status(job_id, lambda s: s.round is not None and len(s.round.decrypted) == 3)
         assert status.waiting_for == 1
+        pass_deadline(running, job_id, RoundTimedOut())
         assert (await running.result(job_id)).reason == "round 1 was aborted: timeout"
 
 

@@ -186,7 +186,7 @@ async def test_held_job_waits_until_the_steward_lets_it_pass(tmp_path: Path) -> 
         await running.start_party(FIVE)
         status = await running.result(job_id)
         assert (status.state, part_of(status, FIVE).decision) == (JobState.COMPLETED, Decision.ACCEPTED)
-        assert Model.from_bytes(running.model(FIVE, job_id)).lineage.contributors == (4,)
+        assert Model.from_bytes(await running.delivered(FIVE, job_id)).lineage.contributors == (4,)
 
 
 @asynchronous

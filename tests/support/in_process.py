@@ -38,7 +38,14 @@ from coterie_common.errors import CoterieError, PeerError, RefusedError, Transie
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.schema import Schema
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import AggregatorMessage, Message, PaddedPart, PartyMessage, Rejection
+from coterie_common.protocol.messages import (
+    AggregatorMessage,
+    Message,
+    ModelReceipt,
+    PaddedPart,
+    PartyMessage,
+    Rejection,
+)
 from coterie_common.protocol.progress import JobStatus
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.randomness import OsRandom
@@ -67,7 +74,7 @@ from tests.support.small_jobs import play_schema, wide_schema
 
 T = TypeVar("T")
 
-SECONDS = 30.0
+SECONDS = 120.0
 """Patience with something that must happen; reached only by a failing test."""
 
 _SCHEMAS: dict[str, Callable[[], Schema]] = {"play": play_schema, "nursery": nursery_schema, "wide": wide_schema}
@@ -460,6 +467,11 @@ class InProcessFederation:
         """Return a party's own copy of a model."""
         (path,) = (self.folder / party_id / "models").glob(f"{job_id}.*")
         return path.read_bytes()
+
+    async def delivered(self, party_id: PartyId, job_id: JobId) -> bytes:
+        """Wait for a party's own copy of a model, and return it: a job whose patience passed may end before."""
+        await self.saw(lambda p, m: p == party_id and isinstance(m, ModelReceipt) and m.job_id == job_id)
+        return self.model(party_id, job_id)
 
     # Inside.
 
