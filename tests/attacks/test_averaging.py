@@ -122,8 +122,11 @@ async def test_same_job_with_and_without_a_party_leaves_the_noise_of_both_and_is
     federation = make_federation()
     is_repeated = False
 
-    def without_the_victim(party_id: PartyId, message: Message) -> Message | None:
-        return None if is_repeated and party_id == VICTIM and isinstance(message, EncryptedReply) else message
+    def without_the_victim(party_id: PartyId, message: Message) -> Message:
+        if is_repeated and party_id == VICTIM and isinstance(message, EncryptedReply):
+            # As if it had declined: the round goes on at once, and no deadline must pass that others could miss.
+            return Rejection(code="data", detail="", job_id=message.job_id, round_number=message.round_number)
+        return message
 
     datasets = write_nursery(tmp_path, federation.parties, rows=1000)
     schema = load_job("nursery-tree.toml")["schema"]
@@ -135,7 +138,7 @@ async def test_same_job_with_and_without_a_party_leaves_the_noise_of_both_and_is
             "config": {"histograms": list(COLUMNS)},
             "schema": schema,
             "privacy": {"epsilon": "1", "delta": "0.00001"},
-            "rounds": {"deadline_s": 1, "patience_s": 10, "timeout_s": 60, "proposal_deadline_s": 30},
+            "rounds": {"deadline_s": 30, "patience_s": 10, "timeout_s": 60, "proposal_deadline_s": 30},
         }
     )
     running = InProcessFederation(federation, tmp_path, datasets, dataset_name="nursery", intercept=without_the_victim)

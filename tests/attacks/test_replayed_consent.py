@@ -16,7 +16,7 @@ from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.small_jobs import make_spec, write_play
 
 VICTIM = PartyId("party-3")
-EXACT = make_spec("statistics", {"histograms": ["play"]}, privacy={"placement": "none"}, deadline_s=1)
+EXACT = make_spec("statistics", {"histograms": ["play"]}, privacy={"placement": "none"})
 
 
 def refusals(status: JobStatus) -> set[tuple[str, bool]]:

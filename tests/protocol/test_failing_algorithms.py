@@ -21,7 +21,7 @@ from tests.support.small_jobs import make_spec, statistics_spec, write_play
 
 MARKER = "a-patients-name"
 POLICY = generous_policy(algorithms=("statistics", "faulty"))
-SPEC = make_spec("faulty", {"histograms": ["play"]}, proposal_deadline_s=1)
+SPEC = make_spec("faulty", {"histograms": ["play"]})
 
 
 def install_faulty(monkeypatch: pytest.MonkeyPatch, folder: Path, method: str, condition: str = "True") -> None:

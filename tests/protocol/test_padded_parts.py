@@ -27,8 +27,6 @@ from tests.support.small_jobs import make_spec, write_wide
 SPEC = make_spec("statistics", {"histograms": ["site"]}, dataset="wide", name="wide")
 """One round of 1,501 values with noise: long enough to be padded."""
 
-IMPATIENT = make_spec("statistics", {"histograms": ["site"]}, dataset="wide", name="wide", deadline_s=1, patience_s=1)
-
 VICTIM = PartyId("party-1")
 
 
@@ -110,7 +108,7 @@ async def test_padded_part_without_a_recorded_reply_is_made_again_and_was_never_
 async def test_party_whose_padded_part_is_gone_refuses_and_the_others_go_on(tmp_path: Path) -> None:
     crash = Crash("store_reply", after=True)
     async with federation_of(tmp_path, 5, 4, party_crashes={VICTIM: crash}) as running:
-        job_id = await running.submit(IMPATIENT)
+        job_id = await running.submit(SPEC)
         await crash.reached.wait()
         await running.kill(VICTIM)
         (tmp_path / VICTIM / "padded" / job_id / "1").unlink()
