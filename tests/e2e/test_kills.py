@@ -24,8 +24,7 @@ def test_job_with_a_party_killed_completes_and_the_party_takes_part_again(
     running: RunningFederation, table: str, contributors: tuple[int, int]
 ) -> None:
     job_id = running.submit(deadline_s=2)
-    running.poll(lambda: running.rows(VICTIM, table, job_id) > 0, f"{VICTIM} to store {table}")
-    running.daemons.kill(VICTIM)
+    running.kill_once(VICTIM, lambda: running.rows(VICTIM, table, job_id) > 0, f"{VICTIM} to store {table}")
 
     status = running.finish(job_id)
     assert status["state"] == "completed", status

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -35,6 +36,7 @@ delta = 1e-5
 class RunningFederation(Federation):
     def __init__(self, folder: Path, parties: int = 5) -> None:
         self.first_bytes: dict[int, bytes] = {}
+        self._before_bytes: Callable[[], object] = lambda: None
         self.recorded: dict[tuple[int, Direction], list[bytes]] = defaultdict(list)
         super().__init__(folder, parties, self._record)
 
@@ -56,7 +58,7 @@ class RunningFederation(Federation):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
 
     def operate(self, *arguments: object) -> Any:
@@ -92,11 +94,29 @@ class RunningFederation(Federation):
 
     def poll(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for something that lasts milliseconds only."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not condition():
             assert time.monotonic() < deadline, f"waited for {what} in vain"
 
+    def kill_once(self, party: str, condition: Callable[[], bool], what: str) -> None:
+        """Kill a party once something holds: before any more bytes pass, so that the others cannot run ahead."""
+        lock, is_killed = threading.Lock(), threading.Event()
+
+        def look() -> bool:
+            with lock:
+                if not is_killed.is_set() and condition():
+                    self.daemons.kill(party)
+                    is_killed.set()
+            return is_killed.is_set()
+
+        self._before_bytes = look
+        try:
+            self.poll(look, what)
+        finally:
+            self._before_bytes = lambda: None
+
     def _record(self, connection: int, direction: Direction, data: bytes) -> None:
+        self._before_bytes()
         if direction is Direction.TO_SERVER:
             self.first_bytes.setdefault(connection, data)
         self.recorded[connection, direction].append(data)
