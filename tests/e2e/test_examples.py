@@ -22,12 +22,13 @@ def test_hospitals_together_are_better_than_each_alone(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=880,
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     auc = figures["auc"]
-    # 10 runs of forty rounds had mean 0.90, standard deviation 0.02, and 0.83 for hospitals alone
+    # 10 runs of forty rounds had mean 0.90, standard deviation 0.02 (other records held out in each), and 0.83 for
+    # hospitals alone; 44 simulated runs of twenty with the records of this one had mean 0.928, standard deviation 0.002
     assert auc["all hospitals together, private"] >= 0.82
     assert auc["all hospitals together, private"] > auc["each alone, mean"] - 0.02
     assert (figures["epsilon"], figures["rounds"]) == (4.0, 20)
