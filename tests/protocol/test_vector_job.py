@@ -137,7 +137,7 @@ async def test_networks_train_in_processes_of_their_own(
     policy = generous_policy(algorithms=LINEAR)
     async with InProcessFederation(federation, tmp_path, datasets, policy=policy) as running:
         job_id = await running.submit(spec)
-        status = await running.result(job_id, 400)
+        status = await running.result(job_id, 250)
         assert (status.state, status.reason) == (JobState.COMPLETED, "")
         model = Model.from_bytes(running.model(federation.parties[0], job_id))
     assert model.suffix == ".safetensors"

@@ -30,7 +30,7 @@ from coterie_common.protocol.progress import (
 from coterie_common.randomness import OsRandom
 from tests.support.tls import Federation
 
-SECONDS = 20.0
+SECONDS = 120.0
 """Patience with an event that must come; reached only by a failing test."""
 
 
