@@ -161,6 +161,7 @@ FULL = {
         fixed_parties=10,
         seeds=3,
         single=(50,),
+        has_few=False,
     ),
 }
 QUICK = {

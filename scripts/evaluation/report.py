@@ -102,7 +102,8 @@ def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
     if sweep is Sweep.CORRUPTION:
         series.append((1, "this system", Method.DISTRIBUTED, None))
     else:
-        series.append((0, "this system, few corrupted", Method.DISTRIBUTED, few))
+        if grid.has_few:
+            series.append((0, "this system, few corrupted", Method.DISTRIBUTED, few))
         series.append((1, "this system, default", Method.DISTRIBUTED, default_bound))
     for style, (method, name) in enumerate(NAMES.items(), start=2):
         if method in grid.methods:
