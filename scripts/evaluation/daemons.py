@@ -33,7 +33,7 @@ def _point(model: str, parties: int, epsilon: str, seeds: int) -> Point:
     return Point.of(model, Method.DISTRIBUTED, parties, epsilon, default_bound(parties), seeds)
 
 
-FULL = (_point("tree", 5, "0.5", 5), _point("svm", 3, "0.1", 3), _point("cnn", 10, "2", 1))
+FULL = (_point("tree", 5, "0.5", 5), _point("svm", 3, "0.1", 5), _point("cnn", 10, "2", 1))
 QUICK = (_point("tree", 5, "0.5", 1),)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from scipy.stats import t
+
 from coterie.simulation.method import Method
 from evaluation.attack_report import draw_membership, leak_table, membership_table
 from evaluation.cost.rows import read_costs
@@ -189,7 +191,7 @@ def simulated(run: RealRun) -> Row:
 def _daemon_table() -> Iterator[str]:
     yield (
         "| model | n | ε | real daemons, weighted F1 | simulated, mean | standard deviation of one run | "
-        "difference, in standard errors | rounds | seconds | MiB sent |\n"
+        "p | rounds | seconds | MiB sent |\n"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|\n"
     runs = read_runs(RESULTS / "daemons.csv")
@@ -197,14 +199,22 @@ def _daemon_table() -> Iterator[str]:
         found = [run for run in runs if (run.model, run.parties, run.epsilon) == (model, parties, epsilon)]
         row = simulated(found[0])
         real = ", ".join(f"{run.f1_weighted:.3f}" for run in found)
-        difference = fmean(run.f1_weighted for run in found) - row.f1_weighted
-        error = row.std * math.sqrt(1 / len(found) + 1 / row.seeds)
+        spread, p = _agreement([run.f1_weighted for run in found], row)
         yield (
-            f"| {model} | {parties} | {epsilon} | {real} | {row.f1_weighted:.3f} | {row.std:.3f} | "
-            f"{difference / error:+.1f} | {max(run.rounds for run in found)} | "
+            f"| {model} | {parties} | {epsilon} | {real} | {row.f1_weighted:.3f} | {spread:.3f} | "
+            f"{p:.2f} | {max(run.rounds for run in found)} | "
             f"{fmean(run.training_seconds for run in found):.0f} | "
             f"{fmean(run.bytes_sent for run in found) / 2**20:.1f} |\n"
         )
+
+
+def _agreement(real: Sequence[float], row: Row) -> tuple[float, float]:
+    """Return the pooled standard deviation of one run, and the p of Student's test that both have the same mean."""
+    freedom = len(real) + row.seeds - 2
+    squares = sum((one - fmean(real)) ** 2 for one in real) + (row.seeds - 1) * row.std**2
+    spread = math.sqrt(squares / freedom)
+    error = spread * math.sqrt(1 / len(real) + 1 / row.seeds)
+    return spread, 2 * float(t.sf(abs(fmean(real) - row.f1_weighted) / error, freedom))
 
 
 def with_tables(document: str, made: dict[str, str]) -> str:
