@@ -45,9 +45,14 @@ class Row:
     @property
     def half_width(self) -> float:
         """Half the width of the 95 % confidence interval of the mean weighted F1, by Student's t."""
-        if self.seeds < 2:
-            return math.nan
-        return float(t.ppf((1 + CONFIDENCE) / 2, self.seeds - 1)) * self.std / math.sqrt(self.seeds)
+        return half_width(self.std, self.seeds)
+
+
+def half_width(std: float, seeds: int) -> float:
+    """Return half the width of the 95 % confidence interval of a mean, by Student's t; NaN of one seed."""
+    if seeds < 2:
+        return math.nan
+    return float(t.ppf((1 + CONFIDENCE) / 2, seeds - 1)) * std / math.sqrt(seeds)
 
 
 def row_of(point: Point, results: Sequence[Result]) -> Row:

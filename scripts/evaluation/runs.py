@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from coterie.simulation.comparison import Contest
 from evaluation.points import Point
@@ -31,6 +31,7 @@ SOURCES = (
 """What a result depends on, besides the job, which is part of its key."""
 
 Result = dict[str, Any]
+Work = TypeVar("Work")
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,25 @@ def run_missing(
         missing = [seed for seed in range(point.seeds) if key_of(point, seed, data) not in cache.results]
         chunk = workload(point.model, data).seeds_at_a_time
         tasks += [Task(point, tuple(missing[i : i + chunk]), data) for i in range(0, len(missing), chunk)]
+    carry_out(run, tasks, cache, processes, show)
+
+
+def carry_out(
+    work: Callable[[Work], list[Result]],
+    tasks: Sequence[Work],
+    cache: Cache,
+    processes: int,
+    show: Callable[[int, int, float], None],
+) -> None:
+    """Do tasks, as many at a time as there are ``processes``; see ``run_missing`` for the rest."""
     began = time.monotonic()
     if processes == 1:
         for done, task in enumerate(tasks, start=1):
-            cache.add(run(task))
+            cache.add(work(task))
             show(done, len(tasks), time.monotonic() - began)
         return
     with ProcessPoolExecutor(processes) as pool:
-        running = [pool.submit(run, task) for task in tasks]
+        running = [pool.submit(work, task) for task in tasks]
         for done, finished in enumerate(as_completed(running), start=1):
             cache.add(finished.result())
             show(done, len(tasks), time.monotonic() - began)
