@@ -15,7 +15,7 @@ from rich.progress import Progress
 from coterie_common.errors import CoterieError
 from demonstration.data import DataProblem
 from demonstration.processes import CommandError
-from evaluation import daemons, points, report
+from evaluation import daemons, defaults, defaults_report, points, report, scale
 from evaluation.attacks.campaign import Breach, attack_all, write_breaches
 from evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients, write_leaks
 from evaluation.cost.campaign import FULL_EFFORT, QUICK_EFFORT, measure_all
@@ -25,10 +25,10 @@ from evaluation.noise import Measurement, measure, settings, write_ledger
 from evaluation.points import Point
 from evaluation.report import RESULTS
 from evaluation.rows import Row, row_of, write_csv, write_json
-from evaluation.runs import Cache, run_missing, sources_digest
+from evaluation.runs import Cache, Result, run_missing, sources_digest
 from evaluation.workloads import ROOT
 
-PARTS = ("tree", "svm", "cnn", "noise", "attacks", "daemons", "cost")
+PARTS = ("tree", "svm", "cnn", "noise", "attacks", "daemons", "cost", "defaults")
 NEED_DATA = {"svm", "cnn"}
 CACHE = ROOT / "build" / "evaluation"
 
@@ -51,6 +51,7 @@ def main() -> int:
         _run(chosen, cache, options, console)
         ledger = _measure_noise(options, console) if "noise" in wanted else []
         real = _run_daemons(options, cache, console) if "daemons" in wanted else []
+        tried = _try_others(cache, options, console) if "defaults" in wanted else []
         breaches, leaks = _attack(options, console) if "attacks" in wanted else ([], [])
         costs = measure_all(FULL_EFFORT if options.full else QUICK_EFFORT, console.print) if "cost" in wanted else []
     except KeyboardInterrupt:
@@ -60,7 +61,7 @@ def main() -> int:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
     rows = [row_of(point, cache.of(point, options.data)) for point in chosen]
-    _warn_of_old_results(chosen, cache, options, console)
+    _warn_of_old_results([result for point in chosen for result in cache.of(point, options.data)], console)
     if options.json:
         write_json(options.json, rows)
     if options.write:
@@ -76,6 +77,9 @@ def main() -> int:
             write_leaks(RESULTS / "leaks.csv", leaks)
         if costs:
             write_costs(RESULTS / "cost.csv", costs)
+        if tried:
+            defaults_report.write_rows(RESULTS / defaults_report.FILE, tried)
+            scale.write_finenesses(RESULTS / scale.FILE, [row for job in scale.JOBS for row in scale.finenesses(*job)])
         report.write(models)
     else:
         _show(rows, ledger)
@@ -85,6 +89,8 @@ def main() -> int:
             print(f"{leak.attack}, {leak.records} records, from {leak.view.value}: {leak.success:.3f}")
         if costs:
             print("".join(cost_table(costs)), end="")
+        for model in dict.fromkeys(row.model for row in tried):
+            print(f"{model}\n" + "".join(defaults_report.trial_table([row for row in tried if row.model == model])))
     return 0
 
 
@@ -112,6 +118,31 @@ def _attack(options: argparse.Namespace, console: Console) -> tuple[list[Breach]
     return breaches, leaks + infer_property(5 * trials)
 
 
+def _try_others(cache: Cache, options: argparse.Namespace, console: Console) -> list[defaults_report.TrialRow]:
+    """Try other values than the defaults; without MNIST, of the tree only."""
+    ablations = defaults.FULL if options.full else defaults.QUICK
+    chosen = [each for each in ablations if options.data is not None or each.model not in NEED_DATA]
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("trying other values", total=None)
+        defaults.run_trials(
+            chosen,
+            cache,
+            options.data,
+            options.processes,
+            lambda done, total, seconds: progress.update(bar, completed=done, total=total),
+        )
+    _warn_of_old_results(
+        [
+            result
+            for each in chosen
+            for trial in each.trials()
+            for result in defaults.results_of(trial, each.seeds, cache.results, options.data)
+        ],
+        console,
+    )
+    return [row for each in chosen for row in defaults_report.rows_of(each, cache.results, options.data)]
+
+
 def _run(chosen: list[Point], cache: Cache, options: argparse.Namespace, console: Console) -> None:
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("training", total=None)
@@ -124,8 +155,7 @@ def _run(chosen: list[Point], cache: Cache, options: argparse.Namespace, console
         )
 
 
-def _warn_of_old_results(chosen: list[Point], cache: Cache, options: argparse.Namespace, console: Console) -> None:
-    results = [result for point in chosen for result in cache.of(point, options.data)]
+def _warn_of_old_results(results: list[Result], console: Console) -> None:
     old = sum(result["sources"] != sources_digest() for result in results)
     if old:
         console.print(f"{old} of {len(results)} results are from other sources than these; --fresh runs all again")

@@ -132,6 +132,7 @@ FULL = (
             Variation("batch", ("512", "2048", "4096")),
             Variation("clip_norm", ("0.03", "0.1", "1")),
             Variation("rounds", ("50", "100", "200")),
+            Variation("learning_rate", ("0.003", "0.01", "0.03")),
         ),
         seeds=1,
     ),
@@ -141,7 +142,7 @@ FULL = (
         variations=(
             Variation("clip_norm", ("0.3", "1", "3")),
             Variation("rounds", ("10", "30", "100")),
-            Variation("learning_rate", ("0.003", "0.01", "0.03")),
+            Variation("learning_rate", ("0.003", "0.01", "0.03", "0.1")),
         ),
         seeds=3,
     ),

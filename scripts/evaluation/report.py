@@ -20,10 +20,12 @@ from evaluation.attack_report import draw_membership, leak_table, membership_tab
 from evaluation.cost.rows import read_costs
 from evaluation.cost.table import cost_table
 from evaluation.daemons import RealRun, read_runs
+from evaluation.defaults_report import default_tables
 from evaluation.figures import Line, draw
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Grid, Point, Sweep, default_bound, few
 from evaluation.rows import Row, read_csv
+from evaluation.scale import scale_table
 from evaluation.workloads import ROOT
 
 DOCUMENT = ROOT / "docs" / "evaluation.md"
@@ -143,6 +145,8 @@ def tables() -> dict[str, str]:
         "leaks": "".join(leak_table(RESULTS)),
         "daemons": "".join(_daemon_table()),
         "cost": "".join(cost_table(read_costs(RESULTS / "cost.csv"))),
+        **default_tables(RESULTS),
+        "scale": "".join(scale_table(RESULTS)),
     }
     for name, grid in FULL.items():
         if not (RESULTS / f"{name}.csv").exists():

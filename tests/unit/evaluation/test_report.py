@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 import pytest
 
@@ -12,9 +13,13 @@ from coterie.simulation.method import Method
 from evaluation.attacks.campaign import read_breaches
 from evaluation.attacks.eavesdropping import View, read_leaks
 from evaluation.daemons import read_runs
+from evaluation.defaults import FULL as TRIED
+from evaluation.defaults import default_of
+from evaluation.defaults_report import FILE, read_rows
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Point, default_bound
 from evaluation.report import DOCUMENT, RESULTS, is_current, rows_of, simulated, with_tables
+from evaluation.rows import half_width
 
 TREE = FULL["tree"]
 ROWS = rows_of(TREE)
@@ -91,3 +96,23 @@ def test_plain_replies_leak_what_released_sums_do_not():
     assert leaks["gradient inversion", 1, View.RELEASED] < 0.1
     assert leaks["property inference", 100, View.PLAIN] > 0.95
     assert leaks["property inference", 100, View.RELEASED] < 0.6
+
+
+def test_values_tried_are_those_of_the_document_and_the_default_is_the_products():
+    rows = read_rows(RESULTS / FILE)
+    assert [(row.model, row.entry, row.value, row.parties, row.epsilon, row.seeds) for row in rows] == [
+        (tried.model, variation.entry, value, parties, float(epsilon), tried.seeds)
+        for tried in TRIED
+        for variation in tried.variations
+        for value in variation.values
+        for parties, epsilon in tried.settings
+    ]
+    for row in rows:
+        assert row.is_default == (Fraction(row.value) == Fraction(default_of(row.model, row.entry)))
+
+
+def test_no_other_value_is_clearly_better_wherever_it_was_tried():
+    rows = read_rows(RESULTS / FILE)
+    for tried in {(row.model, row.entry, row.value) for row in rows if not row.is_default and row.seeds > 1}:
+        found = [row for row in rows if (row.model, row.entry, row.value) == tried]
+        assert any(row.difference <= half_width(row.difference_std, row.seeds) for row in found), tried

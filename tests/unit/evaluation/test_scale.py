@@ -35,7 +35,7 @@ def test_noise_at_the_products_own_scale_is_that_of_its_terms():
 def test_rounding_adds_no_more_than_computed_at_a_coarse_scale():
     encoding = Simulation(workload("svm", None).spec_at("0.1"), choose_parameters(10)).terms.rounds[0].encoding
     coarse = at_scale(encoding, encoding.scale_bits - 6)
-    # Vectors whose values lie half way between integers, the most that rounding can add; short enough not to be clipped.
+    # Values half way between integers, the most that rounding can add; too short a vector to be clipped.
     rows = np.full((200, encoding.length), 2.0 ** -(coarse.scale_bits + 1))
     bound = float(coarse.rounding_variance(1)) * len(rows) / encoding.units
     off = coarse.encode([rows], SeededRandom("rounding")) - len(rows) / 2
