@@ -44,9 +44,9 @@ def main() -> int:
         console.print("svm and cnn are left out: they need --data FOLDER, with the four files of MNIST")
         models = [name for name in models if name not in NEED_DATA]
     chosen = list(dict.fromkeys(point for name in models for point in grids[name].all_points()))
-    if options.fresh:
-        (CACHE / "runs.jsonl").unlink(missing_ok=True)
     cache = Cache(CACHE / "runs.jsonl")
+    if options.fresh:
+        cache.forget([key for key, result in cache.results.items() if _part_of(key, result) in wanted])
     try:
         _run(chosen, cache, options, console)
         ledger = _measure_noise(options, console) if "noise" in wanted else []
@@ -55,7 +55,7 @@ def main() -> int:
         breaches, leaks = _attack(options, console) if "attacks" in wanted else ([], [])
         costs = measure_all(FULL_EFFORT if options.full else QUICK_EFFORT, console.print) if "cost" in wanted else []
     except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on from here")
+        console.print("interrupted; the same command goes on from here; noise and cost begin anew")
         return 130
     except (CoterieError, CommandError, DataProblem) as error:
         console.print(f"error: {error}", style="red", markup=False)
@@ -94,11 +94,19 @@ def main() -> int:
     return 0
 
 
+def _part_of(key: str, result: Result) -> str:
+    """Return the part that a result is of."""
+    if key.startswith("daemons-"):
+        return "daemons"
+    return "defaults" if result.get("entry") else str(result["model"])
+
+
 def _measure_noise(options: argparse.Namespace, console: Console) -> list[Measurement]:
     measured = []
     for setting in settings():
         measured.append(measure(setting, rounds=100 if options.full else 20))
-        console.print(f"noise: {setting.method.value}, {setting.contributors} of {setting.parties} parties")
+        kind = f"{setting.method.value} {setting.mechanism.value}"
+        console.print(f"noise: {kind}, {setting.contributors} of {setting.parties} parties")
     return measured
 
 
@@ -176,8 +184,9 @@ def _show(rows: list[Row], ledger: list[Measurement]) -> None:
             f"{row.f1_macro:>10.3f}{row.accuracy:>10.3f}{row.seeds:>7}"
         )
     for found in ledger:
+        kind = f"{found.setting.method.value} {found.setting.mechanism.value}"
         print(
-            f"noise {found.setting.method.value}, n = {found.setting.parties}, c = {found.setting.corruption_bound}, "
+            f"noise {kind}, n = {found.setting.parties}, c = {found.setting.corruption_bound}, "
             f"{found.setting.contributors} contribute: {found.measured:.4f} σ instead of {found.predicted:.4f}"
         )
 
@@ -191,14 +200,27 @@ def _options() -> argparse.Namespace:
     extent.add_argument("--full", action="store_true", help="all points of docs/evaluation.md, within two hours")
     parser.add_argument("--only", action="append", choices=PARTS, help="only this part; repeatable")
     parser.add_argument("--data", type=Path, help="folder with the four files of MNIST, for svm and cnn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows of tree, svm and cnn as JSON")
     parser.add_argument("--write", action="store_true", help="rewrite docs/evaluation and its figures")
-    parser.add_argument("--fresh", action="store_true", help="forget the results of earlier runs")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results of these parts")
+    parser.add_argument("--processes", type=_at_least_one, default=os.cpu_count() or 1, help="how many at a time")
     options = parser.parse_args()
     if options.write and not options.full:
         parser.error("--write is for all points: add --full")
+    if options.data is not None and not options.data.is_dir():
+        parser.error(f"--data {options.data}: there is no such folder; it holds the four files of MNIST")
+    if options.data is None and options.only and set(options.only) <= NEED_DATA:
+        parser.error(f"--only {' and '.join(options.only)} needs --data FOLDER, with the four files of MNIST")
+    if options.json and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
+        parser.error(f"--json {options.json}: no file can be written there")
     return options
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 if __name__ == "__main__":

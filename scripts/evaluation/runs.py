@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,6 +72,13 @@ class Cache:
             for result in results:
                 self.results[result["key"]] = result
                 stream.write(json.dumps(result) + "\n")
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop results, so that they are run again."""
+        for key in keys:
+            self.results.pop(key, None)
+        if self._path.exists():
+            self._path.write_text("".join(json.dumps(result) + "\n" for result in self.results.values()))
 
     def of(self, point: Point, data: Path | None) -> list[Result]:
         """Return the results of a point, all seeds; raises ``KeyError`` where one is missing."""
@@ -127,11 +136,22 @@ def carry_out(
             cache.add(work(task))
             show(done, len(tasks), time.monotonic() - began)
         return
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, initializer=_ignore_interrupts) as pool:
         running = [pool.submit(work, task) for task in tasks]
-        for done, finished in enumerate(as_completed(running), start=1):
-            cache.add(finished.result())
-            show(done, len(tasks), time.monotonic() - began)
+        try:
+            for done, finished in enumerate(as_completed(running), start=1):
+                cache.add(finished.result())
+                show(done, len(tasks), time.monotonic() - began)
+        except BaseException:
+            # Leaving the pool would wait for every task, and nobody would keep the results.
+            for process in active_children():
+                process.terminate()
+            raise
+
+
+def _ignore_interrupts() -> None:
+    """Leave an interrupt, which the terminal sends to all processes, to the one that keeps the results."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run(task: Task) -> list[Result]:

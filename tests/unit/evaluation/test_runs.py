@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ from coterie.simulation.job import Simulation
 from coterie.simulation.method import Method
 from coterie_common.protocol.parameters import choose_parameters
 from demonstration.data import DataProblem
+from evaluation.__main__ import main
 from evaluation.gisette import derive
 from evaluation.points import FULL, QUICK, Point, Sweep
 from evaluation.rows import read_csv, row_of, write_csv, write_json
@@ -18,6 +24,7 @@ from evaluation.runs import Cache, key_of, run_missing
 from evaluation.workloads import schema_of, workload
 from worked_examples.mnist import Digits
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "scripts")}
 POINTS = [
     Point.of("tree", Method.MAJORITY, 3, "0.5", 1, 2),
     Point.of("tree", Method.CURATOR, 3, "0.5", 1, 2),
@@ -129,3 +136,59 @@ def test_gisette_like_set_has_as_many_of_either_digit_and_tells_them_apart():
     # the pixel that tells the digits apart is there, whatever its name
     means = [values[:, made.columns["digit"] == label].mean(axis=1) for label in (0, 1)]
     assert abs(means[0] - means[1]).max() > 300
+
+
+INTERRUPTED = """
+import signal, sys, time
+from pathlib import Path
+from evaluation.runs import Cache, carry_out
+
+def work(number):
+    time.sleep(0.2 if number < 2 else 600)
+    return [{"key": str(number)}]
+
+if __name__ == "__main__":
+    # Not ignored, whatever started the tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        carry_out(work, range(4), Cache(Path(sys.argv[1])), 2, lambda *_: print("done", flush=True))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def test_interrupt_ends_all_processes_at_once_and_keeps_what_is_done(tmp_path):
+    script, kept = tmp_path / "interrupted.py", tmp_path / "runs.jsonl"
+    script.write_text(INTERRUPTED)
+    with subprocess.Popen(
+        [sys.executable, script, kept], start_new_session=True, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() + process.stdout.readline() == b"done\ndone\n"
+        # As a terminal does it: to all processes.
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    assert Cache(kept).results.keys() == {"0", "1"}
+
+
+def test_forgotten_results_are_forgotten_in_the_file_too(cache, tmp_path):
+    cache.add({"key": key} for key in "abc")
+    cache.forget(["a", "c", "unknown"])
+    assert Cache(tmp_path / "folder" / "runs.jsonl").results.keys() == cache.results.keys() == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--processes", "0"], "--processes: at least 1"),
+        (["--data", "nowhere"], "--data nowhere: there is no such folder"),
+        (["--only", "svm"], "--only svm needs --data"),
+        (["--json", "nowhere/rows.json"], "--json nowhere/rows.json: no file can be written there"),
+        (["--write"], "--write is for all points: add --full"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_runs(monkeypatch, capsys, options, words):
+    monkeypatch.setattr(sys, "argv", ["scripts/evaluate", *options])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert words in capsys.readouterr().err
