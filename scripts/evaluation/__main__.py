@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -72,6 +73,10 @@ def main() -> int:
             write_ledger(RESULTS / "noise.csv", ledger)
         if real:
             daemons.write_runs(RESULTS / "daemons.csv", real)
+            write_csv(
+                RESULTS / "daemons-simulated.csv",
+                [row_of(point, cache.of(point, options.data)) for point in _real(daemons.SIMULATED, options)],
+            )
         if breaches:
             write_breaches(RESULTS, breaches)
             write_leaks(RESULTS / "leaks.csv", leaks)
@@ -111,12 +116,15 @@ def _measure_noise(options: argparse.Namespace, console: Console) -> list[Measur
 
 
 def _run_daemons(options: argparse.Namespace, cache: Cache, console: Console) -> list[daemons.RealRun]:
-    chosen = [
-        point
-        for point in (daemons.FULL if options.full else daemons.QUICK)
-        if options.data is not None or point.model not in NEED_DATA
-    ]
-    return daemons.run_all(chosen, options.data, cache, console)
+    if options.write:
+        _run(_real(daemons.SIMULATED, options), cache, options, console)
+    return daemons.run_all(
+        _real(daemons.FULL if options.full else daemons.QUICK, options), options.data, cache, console
+    )
+
+
+def _real(points: Sequence[Point], options: argparse.Namespace) -> list[Point]:
+    return [point for point in points if options.data is not None or point.model not in NEED_DATA]
 
 
 def _attack(options: argparse.Namespace, console: Console) -> tuple[list[Breach], list[Leak]]:
@@ -178,7 +186,7 @@ def _show(rows: list[Row], ledger: list[Measurement]) -> None:
     for row in rows:
         epsilon = "" if row.epsilon is None else f"{row.epsilon:g}"
         bound = "" if row.corruption_bound is None else row.corruption_bound
-        sure = f"{row.f1_weighted:.3f} ± {row.half_width:.3f} ({row.std:.3f})"
+        sure = f"{row.f1_weighted:.3f}" + (f" ± {row.half_width:.3f} ({row.std:.3f})" if row.seeds > 1 else "")
         print(
             f"{row.model:8}{row.method:13}{row.parties:>4}{epsilon:>7}{bound:>4}{sure:>22}"
             f"{row.f1_macro:>10.3f}{row.accuracy:>10.3f}{row.seeds:>7}"

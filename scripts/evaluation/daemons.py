@@ -34,6 +34,8 @@ def _point(model: str, parties: int, epsilon: str, seeds: int) -> Point:
 
 
 FULL = (_point("tree", 5, "0.5", 5), _point("svm", 3, "0.1", 5), _point("cnn", 10, "2", 1))
+SIMULATED = (_point("tree", 5, "0.5", 20), _point("svm", 3, "0.1", 20), _point("cnn", 10, "2", 3))
+"""The same points, with as many simulated runs as make their spread known."""
 QUICK = (_point("tree", 5, "0.5", 1),)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Figures as SVG: text stays text, and follows a viewer's light or dark theme.
+"""Figures as SVG: text stays text, and can be read on white and on near black.
 
 The only module that imports matplotlib.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-INK, INK_IN_THE_DARK = "#24292f", "#e6edf3"
+INK = "#737c86"
+"""Readable on white and on near black. A dark style would follow the viewer's system, not the page."""
 GRID = "#8b949e"
 # Of Okabe and Ito's palette, which colour-blind readers can tell apart; each is readable on white and on near black.
 STYLES = (
@@ -113,13 +114,9 @@ def draw(
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9)
         figure.savefig(path, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
         plt.close(figure)
-    path.write_text(_follow_theme(path.read_text()))
+    path.write_text(_tidied(path.read_text()))
 
 
-def _follow_theme(svg: str) -> str:
-    """Let text and axes be light where the viewer's theme is dark, and drop what only tells who drew it."""
-    rules = "".join(f'[style*="{name}: {INK}"]{{{name}:{INK_IN_THE_DARK} !important}}' for name in ("fill", "stroke"))
-    style = f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
-    # Lines end without blanks, as all sources do.
-    return re.sub(r"[ \t]+\n", "\n", re.sub(r"(<svg\b[^>]*>)", rf"\1\n {style}", svg, count=1))
+def _tidied(svg: str) -> str:
+    """Drop what only tells who drew it, and blanks at the ends of lines."""
+    return re.sub(r"[ \t]+\n", "\n", re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S))

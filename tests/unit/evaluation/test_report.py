@@ -16,6 +16,7 @@ from evaluation.daemons import read_runs
 from evaluation.defaults import FULL as TRIED
 from evaluation.defaults import default_of
 from evaluation.defaults_report import FILE, read_rows
+from evaluation.figures import INK
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Point, default_bound
 from evaluation.report import DOCUMENT, RESULTS, is_current, rows_of, simulated, with_tables
@@ -38,12 +39,25 @@ def test_table_of_numbers_that_are_not_there_raises_key_error():
         with_tables("<!-- table: nothing -->\n<!-- end of table -->", {})
 
 
-def test_figures_of_the_document_are_there_and_follow_the_theme():
+def luminance(colour):
+    """Relative, as WCAG 2.2 defines it."""
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#0d1117"])
+def test_text_of_figures_can_be_read_on_white_and_on_near_black(page):
+    darker, lighter = sorted((luminance(INK), luminance(page)))
+    assert (lighter + 0.05) / (darker + 0.05) > 4
+
+
+def test_figures_of_the_document_are_there_in_the_colour_of_text():
     names = re.findall(r"\]\(evaluation/([a-z-]+\.svg)\)", DOCUMENT.read_text())
     assert names
     for name in names:
         text = (RESULTS / name).read_text()
-        assert "prefers-color-scheme:dark" in text
+        assert INK in text
         assert "<metadata>" not in text
 
 
@@ -53,6 +67,23 @@ def test_tree_of_fifty_parties_is_as_close_to_the_curator_as_promised():
     assert few > curator - 0.03
     assert many > curator - 0.06
     assert weighted_f1(Method.LOCAL, 50) < few - 0.10
+
+
+@pytest.mark.parametrize(("name", "fewest"), [("svm", 3), ("cnn", 10)])
+def test_other_models_show_the_same_picture(name, fewest):
+    grid, rows = FULL[name], rows_of(FULL[name])
+
+    def at(method, parties):
+        bound = default_bound(parties)
+        return rows[Point.of(name, method, parties, grid.epsilon, bound, grid.seeds_with(parties))].f1_weighted
+
+    lost = {
+        method: at(method, fewest) - at(method, 50) for method in (Method.DISTRIBUTED, Method.CURATOR, Method.LOCAL)
+    }
+    assert abs(lost[Method.CURATOR]) < 0.01
+    assert lost[Method.DISTRIBUTED] < lost[Method.LOCAL] / 2
+    assert at(Method.CURATOR, 50) - 0.03 < at(Method.DISTRIBUTED, 50)
+    assert at(Method.LOCAL, 50) < at(Method.DISTRIBUTED, 50) - 0.03
 
 
 def test_local_noise_falls_with_the_parties_and_this_system_does_not():
@@ -72,7 +103,7 @@ def test_measured_noise_is_within_two_per_cent_of_the_formula():
 
 def test_models_of_real_daemons_are_as_good_as_simulated_ones():
     runs = read_runs(RESULTS / "daemons.csv")
-    assert len(runs) >= 3
+    assert {run.model for run in runs} == FULL.keys()
     for run in runs:
         row = simulated(run)
         assert abs(run.f1_weighted - row.f1_weighted) < 4 * row.std
