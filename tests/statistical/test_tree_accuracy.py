@@ -67,11 +67,11 @@ def test_tree_of_other_federations_at_epsilon_one_reaches_the_promised_f1(partie
 
 
 def test_tree_of_fifty_parties_at_epsilon_one_half_is_nearly_as_good_as_with_a_trusted_curator():
-    # in 20 runs curator 0.867, distributed 0.860 with c = 4 and 0.834 with the default 16, local 0.716
+    # docs/evaluation.md has 20 seeds, which tests/unit/evaluation holds to the same bounds; these are computed anew.
     spec = with_privacy(SPEC, epsilon="0.5")
-    curator = weighted_f1(50, Method.CURATOR, spec=spec)
-    few, many = (weighted_f1(50, spec=spec, corruption_bound=bound) for bound in (4, None))
-    local = weighted_f1(50, Method.LOCAL, runs=10, spec=spec)
+    curator = weighted_f1(50, Method.CURATOR, runs=8, spec=spec)
+    few, many = (weighted_f1(50, runs=8, spec=spec, corruption_bound=bound) for bound in (4, None))
+    local = weighted_f1(50, Method.LOCAL, runs=4, spec=spec)
     assert few.mean() >= curator.mean() - 0.03
     assert many.mean() >= curator.mean() - 0.06
     assert local.mean() <= few.mean() - 0.10
