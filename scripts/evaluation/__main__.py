@@ -18,14 +18,14 @@ from demonstration.data import DataProblem
 from demonstration.processes import CommandError
 from evaluation import daemons, defaults, defaults_report, points, report, scale
 from evaluation.attacks.campaign import Breach, attack_all, write_breaches
-from evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients, write_leaks
+from evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients
 from evaluation.cost.campaign import FULL_EFFORT, QUICK_EFFORT, measure_all
-from evaluation.cost.rows import write_costs
 from evaluation.cost.table import cost_table
+from evaluation.csv_file import write_csv
 from evaluation.noise import Measurement, measure, settings, write_ledger
 from evaluation.points import Point
 from evaluation.report import RESULTS
-from evaluation.rows import Row, row_of, write_csv, write_json
+from evaluation.rows import Row, row_of, write_json
 from evaluation.runs import Cache, Result, run_missing, sources_digest
 from evaluation.workloads import ROOT
 
@@ -72,19 +72,19 @@ def main() -> int:
         if ledger:
             write_ledger(RESULTS / "noise.csv", ledger)
         if real:
-            daemons.write_runs(RESULTS / "daemons.csv", real)
+            write_csv(RESULTS / "daemons.csv", real)
             write_csv(
                 RESULTS / "daemons-simulated.csv",
                 [row_of(point, cache.of(point, options.data)) for point in _real(daemons.SIMULATED, options)],
             )
         if breaches:
             write_breaches(RESULTS, breaches)
-            write_leaks(RESULTS / "leaks.csv", leaks)
+            write_csv(RESULTS / "leaks.csv", leaks)
         if costs:
-            write_costs(RESULTS / "cost.csv", costs)
+            write_csv(RESULTS / "cost.csv", costs)
         if tried:
             defaults_report.write_rows(RESULTS / defaults_report.FILE, tried)
-            scale.write_finenesses(RESULTS / scale.FILE, [row for job in scale.JOBS for row in scale.finenesses(*job)])
+            write_csv(RESULTS / scale.FILE, [row for job in scale.JOBS for row in scale.finenesses(*job)])
         report.write(models)
     else:
         _show(rows, ledger)
@@ -215,6 +215,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.write and not options.full:
         parser.error("--write is for all points: add --full")
+    if options.write and options.data is None and (not options.only or "daemons" in options.only):
+        parser.error("--write of the part daemons needs --data FOLDER, or the models trained with it would be lost")
     if options.data is not None and not options.data.is_dir():
         parser.error(f"--data {options.data}: there is no such folder; it holds the four files of MNIST")
     if options.data is None and options.only and set(options.only) <= NEED_DATA:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evaluation.attacks.campaign import EPSILONS, Breach, read_breaches
-from evaluation.attacks.eavesdropping import View, read_leaks
+from evaluation.attacks.eavesdropping import Leak, View
+from evaluation.csv_file import read_csv
 from evaluation.figures import Line, draw
 
 _ATTACKS = {
@@ -32,7 +33,7 @@ def membership_table(folder: Path) -> Iterator[str]:
 
 def leak_table(folder: Path) -> Iterator[str]:
     """Yield the lines of the table of what an aggregator makes of replies and of sums."""
-    leaks = read_leaks(folder / "leaks.csv")
+    leaks = read_csv(folder / "leaks.csv", Leak)
     columns = list(dict.fromkeys((leak.attack, leak.records) for leak in leaks))
     heads = (f"{attack}, {records} record{'s' if records > 1 else ''}" for attack, records in columns)
     yield f"| the aggregator sees | {' | '.join(heads)} |\n"

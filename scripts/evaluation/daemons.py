@@ -8,7 +8,6 @@ on the same divisions of the data, whose noise is another.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -121,27 +120,3 @@ def write_records(dataset: Dataset, folder: Path, name: str) -> Path:
     path = folder / f"{name}.parquet"
     parquet.write_table(pa.table(columns), path)
     return path
-
-
-def write_runs(path: Path, runs: Sequence[RealRun]) -> None:
-    """Write results as they are committed."""
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(RealRun)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, runs))
-
-
-def read_runs(path: Path) -> list[RealRun]:
-    """Read what ``write_runs`` wrote."""
-    with path.open(newline="") as stream:
-        return [
-            RealRun(
-                model=cells["model"],
-                epsilon=cells["epsilon"],
-                f1_weighted=float(cells["f1_weighted"]),
-                founding_seconds=float(cells["founding_seconds"]),
-                training_seconds=float(cells["training_seconds"]),
-                **{name: int(cells[name]) for name in ("parties", "seed", "rounds", "bytes_sent")},
-            )
-            for cells in csv.DictReader(stream)
-        ]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from coterie.simulation.method import Method
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import choose_parameters
 from evaluation.points import Point, default_bound
-from evaluation.runs import Cache, Result, carry_out, sources_digest
+from evaluation.runs import Cache, Result, carry_out, score
 from evaluation.runs import key_of as key_of_point
 from evaluation.workloads import workload
 
@@ -200,31 +199,19 @@ def run_trials(
 
 
 def _run(task: _Task) -> list[Result]:
-    trial, made = task.trial, workload(task.trial.model, task.data)
-    results = []
+    trial = task.trial
+    facts = {
+        "model": trial.model,
+        "method": Method.DISTRIBUTED.value,
+        "parties": trial.parties,
+        "epsilon": trial.epsilon,
+        "corruption_bound": default_bound(trial.parties),
+        "entry": trial.entry,
+        "value": trial.value,
+    }
+    keys = {seed: key_of(trial, seed, task.data) for seed in task.seeds}
     with constant_changed(trial):
-        contest = _contest(trial, task.data)
-        for seed in task.seeds:
-            began = time.monotonic()
-            scores = contest.score(made.division(trial.parties, seed))
-            results.append(
-                {
-                    "key": key_of(trial, seed, task.data),
-                    "model": trial.model,
-                    "method": Method.DISTRIBUTED.value,
-                    "parties": trial.parties,
-                    "epsilon": trial.epsilon,
-                    "corruption_bound": default_bound(trial.parties),
-                    "seed": seed,
-                    "entry": trial.entry,
-                    "value": trial.value,
-                    **scores,
-                    "noise_stddev": list(contest.noise_stddev[:1]),
-                    "seconds": round(time.monotonic() - began, 3),
-                    "sources": sources_digest(),
-                }
-            )
-    return results
+        return score(_contest(trial, task.data), workload(trial.model, task.data), facts, keys)
 
 
 @contextmanager

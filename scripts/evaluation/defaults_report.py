@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.csv_file import read_csv, write_csv
 from evaluation.defaults import CONSTANTS, FULL, Ablation, default_of, results_of
 from evaluation.rows import half_width
 from evaluation.runs import Result
@@ -90,34 +90,8 @@ def _stddev(values: npt.NDArray[np.float64]) -> float:
 def write_rows(path: Path, rows: Sequence[TrialRow]) -> None:
     """Write rows as they are committed; those of other models stay."""
     models = {row.model for row in rows}
-    others = [row for row in read_rows(path) if row.model not in models] if path.exists() else []
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in fields(TrialRow)])
-        for row in sorted([*others, *rows], key=lambda row: [each.model for each in FULL].index(row.model)):
-            cells = asdict(row) | {"is_default": int(row.is_default)}
-            writer.writerow([f"{cell:.5g}" if isinstance(cell, float) else cell for cell in cells.values()])
-
-
-def read_rows(path: Path) -> list[TrialRow]:
-    """Read what ``write_rows`` wrote."""
-    with path.open(newline="") as stream:
-        return [
-            TrialRow(
-                model=cells["model"],
-                entry=cells["entry"],
-                value=cells["value"],
-                is_default=cells["is_default"] == "1",
-                parties=int(cells["parties"]),
-                epsilon=float(cells["epsilon"]),
-                f1_weighted=float(cells["f1_weighted"]),
-                std=float(cells["std"]),
-                difference=float(cells["difference"]),
-                difference_std=float(cells["difference_std"]),
-                seeds=int(cells["seeds"]),
-            )
-            for cells in csv.DictReader(stream)
-        ]
+    others = [row for row in read_csv(path, TrialRow) if row.model not in models] if path.exists() else []
+    write_csv(path, sorted([*others, *rows], key=lambda row: [each.model for each in FULL].index(row.model)))
 
 
 def trial_table(rows: Sequence[TrialRow]) -> Iterator[str]:
@@ -149,7 +123,7 @@ def _with_interval(mean: str, width: float) -> str:
 
 def default_tables(folder: Path) -> dict[str, str]:
     """Return every table of tried values by name."""
-    rows = read_rows(folder / FILE)
+    rows = read_csv(folder / FILE, TrialRow)
     return {
         f"defaults-{model}": "".join(trial_table([row for row in rows if row.model == model]))
         for model in dict.fromkeys(row.model for row in rows)

@@ -17,14 +17,15 @@ from scipy.stats import t
 
 from coterie.simulation.method import Method
 from evaluation.attack_report import draw_membership, leak_table, membership_table
-from evaluation.cost.rows import read_costs
+from evaluation.cost.rows import CostRow
 from evaluation.cost.table import cost_table
-from evaluation.daemons import RealRun, read_runs
+from evaluation.csv_file import read_csv
+from evaluation.daemons import RealRun
 from evaluation.defaults_report import default_tables
 from evaluation.figures import Line, draw
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Grid, Point, Sweep, default_bound, few
-from evaluation.rows import Row, read_csv
+from evaluation.rows import Row
 from evaluation.scale import scale_table
 from evaluation.workloads import ROOT
 
@@ -52,7 +53,7 @@ def rows_of(grid: Grid) -> Rows:
     """Read the committed rows of a grid, by point."""
     found = {
         (row.method, row.parties, row.epsilon, row.corruption_bound): row
-        for row in read_csv(RESULTS / f"{grid.model}.csv")
+        for row in read_csv(RESULTS / f"{grid.model}.csv", Row)
     }
     return {
         point: found[
@@ -144,7 +145,7 @@ def tables() -> dict[str, str]:
         "membership": "".join(membership_table(RESULTS)),
         "leaks": "".join(leak_table(RESULTS)),
         "daemons": "".join(_daemon_table()),
-        "cost": "".join(cost_table(read_costs(RESULTS / "cost.csv"))),
+        "cost": "".join(cost_table(read_csv(RESULTS / "cost.csv", CostRow))),
         **default_tables(RESULTS),
         "scale": "".join(scale_table(RESULTS)),
     }
@@ -187,7 +188,7 @@ def _noise_table() -> Iterator[str]:
 
 def simulated(run: RealRun) -> Row:
     """Return the simulated row of the same point."""
-    (row,) = (row for row in read_csv(RESULTS / "daemons-simulated.csv") if row.model == run.model)
+    (row,) = (row for row in read_csv(RESULTS / "daemons-simulated.csv", Row) if row.model == run.model)
     return row
 
 
@@ -197,7 +198,7 @@ def _daemon_table() -> Iterator[str]:
         "standard deviation of one run | p | rounds | seconds | MiB sent |\n"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|---|\n"
-    runs = read_runs(RESULTS / "daemons.csv")
+    runs = read_csv(RESULTS / "daemons.csv", RealRun)
     for model, parties, epsilon in dict.fromkeys((run.model, run.parties, run.epsilon) for run in runs):
         found = [run for run in runs if (run.model, run.parties, run.epsilon) == (model, parties, epsilon)]
         row = simulated(found[0])

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -76,38 +75,3 @@ def row_of(point: Point, results: Sequence[Result]) -> Row:
 def write_json(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as ``--json`` promises them."""
     path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-
-
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as they are committed beside the figures: rounded, in a fixed order."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Row)])
-        for row in rows:
-            writer.writerow([_cell(value) for value in asdict(row).values()])
-
-
-def read_csv(path: Path) -> list[Row]:
-    """Read what ``write_csv`` wrote."""
-    with path.open(newline="") as stream:
-        return [
-            Row(
-                model=cells["model"],
-                method=cells["method"],
-                parties=int(cells["parties"]),
-                epsilon=float(cells["epsilon"]) if cells["epsilon"] else None,
-                corruption_bound=int(cells["corruption_bound"]) if cells["corruption_bound"] else None,
-                f1_macro=float(cells["f1_macro"]),
-                f1_weighted=float(cells["f1_weighted"]),
-                accuracy=float(cells["accuracy"]),
-                seeds=int(cells["seeds"]),
-                std=float(cells["std"]),
-            )
-            for cells in csv.DictReader(stream)
-        ]
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from coterie.simulation.comparison import Contest
 from evaluation.points import Point
-from evaluation.workloads import ROOT, workload
+from evaluation.workloads import ROOT, Workload, workload
 
 SOURCES = (
     "common/coterie_common/**/*.py",
@@ -78,7 +78,10 @@ class Cache:
         for key in keys:
             self.results.pop(key, None)
         if self._path.exists():
-            self._path.write_text("".join(json.dumps(result) + "\n" for result in self.results.values()))
+            # In one step: killed at any time, all the others are still there.
+            rest = self._path.with_suffix(".new")
+            rest.write_text("".join(json.dumps(result) + "\n" for result in self.results.values()))
+            rest.replace(self._path)
 
     def of(self, point: Point, data: Path | None) -> list[Result]:
         """Return the results of a point, all seeds; raises ``KeyError`` where one is missing."""
@@ -156,20 +159,35 @@ def _ignore_interrupts() -> None:
 
 def run(task: Task) -> list[Result]:
     """Train and test, once per seed."""
-    point, made = task.point, workload(task.point.model, task.data)
-    contest = _contest(point, task.data)
+    point = task.point
+    facts = {
+        "model": point.model,
+        "method": point.method.value,
+        "parties": point.parties,
+        "epsilon": point.epsilon,
+        "corruption_bound": point.corruption_bound,
+    }
+    keys = {seed: key_of(point, seed, task.data) for seed in task.seeds}
+    return score(_contest(point, task.data), workload(point.model, task.data), facts, keys)
+
+
+def score(contest: Contest, made: Workload, facts: Mapping[str, Any], keys: Mapping[int, str]) -> list[Result]:
+    """Train and test once per seed.
+
+    Args:
+        contest: trains.
+        made: has the data.
+        facts: of all these results; among them ``parties``.
+        keys: of each seed's result.
+    """
     results = []
-    for seed in task.seeds:
+    for seed, key in keys.items():
         began = time.monotonic()
-        scores = contest.score(made.division(point.parties, seed))
+        scores = contest.score(made.division(facts["parties"], seed))
         results.append(
             {
-                "key": key_of(point, seed, task.data),
-                "model": point.model,
-                "method": point.method.value,
-                "parties": point.parties,
-                "epsilon": point.epsilon,
-                "corruption_bound": point.corruption_bound,
+                "key": key,
+                **facts,
                 "seed": seed,
                 **scores,
                 "noise_stddev": list(contest.noise_stddev[:1]),

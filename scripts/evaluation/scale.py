@@ -9,10 +9,9 @@ is the number of bits of a sum.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise import NoiseTerms
 from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.protocol.parameters import choose_parameters
+from evaluation.csv_file import read_csv
 from evaluation.workloads import workload
 
 FILE = "scale.csv"
@@ -102,40 +102,11 @@ def _sum_bits(encoding: RealEncoding, noise: NoiseTerms, parties: int) -> int | 
         return None
 
 
-def write_finenesses(path: Path, rows: Sequence[Fineness]) -> None:
-    """Write rows as they are committed."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Fineness)])
-        for row in rows:
-            cells = asdict(row) | {"is_default": int(row.is_default)}
-            writer.writerow([f"{cell:.5g}" if isinstance(cell, float) else cell for cell in cells.values()])
-
-
-def read_finenesses(path: Path) -> list[Fineness]:
-    """Read what ``write_finenesses`` wrote."""
-    with path.open(newline="") as stream:
-        return [
-            Fineness(
-                model=cells["model"],
-                parties=int(cells["parties"]),
-                epsilon=float(cells["epsilon"]),
-                scale_bits=int(cells["scale_bits"]),
-                is_default=cells["is_default"] == "1",
-                share_stddev=float(cells["share_stddev"]),
-                more_by_sensitivity=float(cells["more_by_sensitivity"]),
-                more_by_rounding=float(cells["more_by_rounding"]),
-                sum_bits=int(cells["sum_bits"]) if cells["sum_bits"] else None,
-            )
-            for cells in csv.DictReader(stream)
-        ]
-
-
 def scale_table(folder: Path) -> Iterator[str]:
     """Yield the lines of the table of scales."""
     yield "| model | n | ε | scale | a noise share's σ, in units | more noise for the sensitivity | "
     yield "and by rounding itself | bits of a sum |\n|---|---|---|---|---|---|---|---|\n"
-    for row in read_finenesses(folder / FILE):
+    for row in read_csv(folder / FILE, Fineness):
         scale = f"2^{row.scale_bits}" + ", the default" * row.is_default
         yield (
             f"| {row.model} | {row.parties} | {row.epsilon:g} | {scale} | {row.share_stddev:.0f} | "

@@ -12,11 +12,8 @@ Both against one victim among parties that the aggregator knows nothing about.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -128,28 +125,3 @@ def infer_property(trials: int) -> list[Leak]:
             # The last value counts the level.
             scores[view].append(float(_seen(view, rounds[0], random)[-1]))
     return [Leak("property inference", view, RECORDS, auc(is_high, np.array(scores[view])), trials) for view in View]
-
-
-def write_leaks(path: Path, leaks: Sequence[Leak]) -> None:
-    """Write results as they are committed."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("attack", "view", "records", "success", "trials"))
-        writer.writerows(
-            (leak.attack, leak.view.value, leak.records, f"{leak.success:.4f}", leak.trials) for leak in leaks
-        )
-
-
-def read_leaks(path: Path) -> list[Leak]:
-    """Read what ``write_leaks`` wrote."""
-    with path.open(newline="") as stream:
-        return [
-            Leak(
-                cells["attack"],
-                View(cells["view"]),
-                int(cells["records"]),
-                float(cells["success"]),
-                int(cells["trials"]),
-            )
-            for cells in csv.DictReader(stream)
-        ]

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What one round costs in one way of summing vectors, what a model of such rounds costs, and the file of both."""
+"""What one round costs in one way of summing vectors, and what a model of such rounds costs."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 
 class Way(StrEnum):
@@ -84,40 +81,3 @@ class CostRow(RoundCost):
     def received_bytes(self) -> int:
         """Of all rounds of this kind: what all parties receive as requests to open."""
         return self.rounds * self.helpers * self.request_bytes
-
-
-def write_costs(path: Path, rows: Sequence[CostRow]) -> None:
-    """Write rows as they are committed."""
-    names = [field.name for field in fields(CostRow)]
-    # What a row is about stands before its figures.
-    names = names[len(fields(RoundCost)) :] + names[: len(fields(RoundCost))]
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, names, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            cells = asdict(row)
-            writer.writerow({name: _rounded(value) for name, value in cells.items()})
-
-
-def read_costs(path: Path) -> list[CostRow]:
-    """Read what ``write_costs`` wrote."""
-    numbers = ("parties", "values", "rounds", "helpers", "reply_bytes", "help_bytes", "request_bytes")
-    with path.open(newline="") as stream:
-        return [
-            CostRow(
-                model=cells["model"],
-                way=Way(cells["way"]),
-                is_chosen=cells["is_chosen"] == "True",
-                reply_ms=float(cells["reply_ms"]),
-                help_ms=float(cells["help_ms"]),
-                aggregator_ms=float(cells["aggregator_ms"]),
-                yardstick_ms=float(cells["yardstick_ms"]),
-                **{name: int(cells[name]) for name in numbers},
-            )
-            for cells in csv.DictReader(stream)
-        ]
-
-
-def _rounded(value: object) -> object:
-    """Keep five digits of a time: more would be noise in a file that people compare."""
-    return f"{value:.5g}" if isinstance(value, float) else value

@@ -17,9 +17,10 @@ from coterie_common.protocol.capacity import packing_for
 from coterie_common.protocol.terms import SealingKind
 from evaluation.cost import campaign, sealed_round
 from evaluation.cost.campaign import MODELS, NaivePrice, measure_plain, planned_rounds
-from evaluation.cost.rows import CostRow, Way, read_costs, write_costs
+from evaluation.cost.rows import CostRow, Way
 from evaluation.cost.sealed_round import measure_sealed, vector_of
 from evaluation.cost.table import cost_table
+from evaluation.csv_file import read_csv, write_csv
 from evaluation.points import FULL
 from evaluation.report import RESULTS
 from tests.support.dealings import load_dealing, partials_by_factors
@@ -56,8 +57,8 @@ def sealed_as(federation, sealing, length=40, variance=300_000):
 
 def test_rows_survive_their_file(tmp_path):
     rows = [ROW, replace(ROW, way=Way.PADDED, is_chosen=False, reply_ms=0.125)]
-    write_costs(tmp_path / "cost.csv", rows)
-    assert read_costs(tmp_path / "cost.csv") == rows
+    write_csv(tmp_path / "cost.csv", rows)
+    assert read_csv(tmp_path / "cost.csv", CostRow) == rows
 
 
 def test_model_costs_what_its_parties_helpers_and_aggregator_do():
@@ -159,7 +160,7 @@ def test_way_whose_library_is_missing_is_left_out_and_named(monkeypatch, federat
 
 def test_committed_costs_are_of_the_rounds_that_the_plans_have_now():
     federation = make_federation(10, 7, 2048)
-    rows = read_costs(RESULTS / "cost.csv")
+    rows = read_csv(RESULTS / "cost.csv", CostRow)
     assert len(rows) == 4 * len({(row.model, row.values) for row in rows})
     for model in MODELS:
         planned = {
@@ -185,7 +186,7 @@ def test_table_marks_what_is_chosen_and_sums_mixed_choices():
 
 
 def test_committed_costs_keep_the_ratios_that_the_document_reads_out_of_them():
-    rows = read_costs(RESULTS / "cost.csv")
+    rows = read_csv(RESULTS / "cost.csv", CostRow)
 
     def total(model, way, what):
         return sum(getattr(row, what) for row in rows if row.model == model and row.way is way)

@@ -12,6 +12,7 @@ from coterie.simulation.method import Method
 from coterie_common.learning import decision_tree
 from coterie_common.protocol.parameters import choose_parameters
 from evaluation import runs
+from evaluation.csv_file import read_csv
 from evaluation.defaults import (
     CONSTANTS,
     FULL,
@@ -25,7 +26,7 @@ from evaluation.defaults import (
     results_of,
     run_trials,
 )
-from evaluation.defaults_report import read_rows, rows_of, trial_table, write_rows
+from evaluation.defaults_report import TrialRow, rows_of, trial_table, write_rows
 from evaluation.points import Point
 
 TREE = Trial("tree", 10, "0.5")
@@ -116,9 +117,9 @@ def test_value_is_compared_with_the_default_seed_by_seed_and_survives_its_file(t
     other = replace(usual, model="svm", entry="rounds")
     write_rows(tmp_path / "rows.csv", [other])
     # those of another model stay, in the order of the document
-    assert [row.model for row in read_rows(tmp_path / "rows.csv")] == ["tree", "tree", "svm"]
+    assert [row.model for row in read_csv(tmp_path / "rows.csv", TrialRow)] == ["tree", "tree", "svm"]
     write_rows(tmp_path / "rows.csv", [usual])
-    assert [row.model for row in read_rows(tmp_path / "rows.csv")] == ["tree", "svm"]
+    assert [row.model for row in read_csv(tmp_path / "rows.csv", TrialRow)] == ["tree", "svm"]
 
 
 def test_table_shows_the_default_with_its_interval_and_others_with_their_difference():

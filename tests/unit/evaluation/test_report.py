@@ -11,11 +11,12 @@ import pytest
 
 from coterie.simulation.method import Method
 from evaluation.attacks.campaign import read_breaches
-from evaluation.attacks.eavesdropping import View, read_leaks
-from evaluation.daemons import read_runs
+from evaluation.attacks.eavesdropping import Leak, View
+from evaluation.csv_file import read_csv
+from evaluation.daemons import RealRun
 from evaluation.defaults import FULL as TRIED
 from evaluation.defaults import default_of
-from evaluation.defaults_report import FILE, read_rows
+from evaluation.defaults_report import FILE, TrialRow
 from evaluation.figures import INK
 from evaluation.noise import read_ledger
 from evaluation.points import FULL, Point, default_bound
@@ -102,7 +103,7 @@ def test_measured_noise_is_within_two_per_cent_of_the_formula():
 
 
 def test_models_of_real_daemons_are_as_good_as_simulated_ones():
-    runs = read_runs(RESULTS / "daemons.csv")
+    runs = read_csv(RESULTS / "daemons.csv", RealRun)
     assert {run.model for run in runs} == FULL.keys()
     for run in runs:
         row = simulated(run)
@@ -121,7 +122,7 @@ def test_attacks_succeed_without_noise_and_prove_no_more_than_was_promised():
 
 
 def test_plain_replies_leak_what_released_sums_do_not():
-    leaks = {(leak.attack, leak.records, leak.view): leak.success for leak in read_leaks(RESULTS / "leaks.csv")}
+    leaks = {(leak.attack, leak.records, leak.view): leak.success for leak in read_csv(RESULTS / "leaks.csv", Leak)}
     assert leaks["gradient inversion", 1, View.PLAIN] > 0.99
     # a random direction of 100 dimensions has 0.08
     assert leaks["gradient inversion", 1, View.RELEASED] < 0.1
@@ -130,7 +131,7 @@ def test_plain_replies_leak_what_released_sums_do_not():
 
 
 def test_values_tried_are_those_of_the_document_and_the_default_is_the_products():
-    rows = read_rows(RESULTS / FILE)
+    rows = read_csv(RESULTS / FILE, TrialRow)
     assert [(row.model, row.entry, row.value, row.parties, row.epsilon, row.seeds) for row in rows] == [
         (tried.model, variation.entry, value, parties, float(epsilon), tried.seeds)
         for tried in TRIED
@@ -143,7 +144,7 @@ def test_values_tried_are_those_of_the_document_and_the_default_is_the_products(
 
 
 def test_no_other_value_is_clearly_better_wherever_it_was_tried():
-    rows = read_rows(RESULTS / FILE)
+    rows = read_csv(RESULTS / FILE, TrialRow)
     for tried in {(row.model, row.entry, row.value) for row in rows if not row.is_default and row.seeds > 1}:
         found = [row for row in rows if (row.model, row.entry, row.value) == tried]
         assert any(row.difference <= half_width(row.difference_std, row.seeds) for row in found), tried

@@ -17,9 +17,10 @@ from coterie.simulation.method import Method
 from coterie_common.protocol.parameters import choose_parameters
 from demonstration.data import DataProblem
 from evaluation.__main__ import main
+from evaluation.csv_file import read_csv, write_csv
 from evaluation.gisette import derive
 from evaluation.points import FULL, QUICK, Point, Sweep
-from evaluation.rows import read_csv, row_of, write_csv, write_json
+from evaluation.rows import Row, row_of, write_json
 from evaluation.runs import Cache, key_of, run_missing
 from evaluation.workloads import schema_of, workload
 from worked_examples.mnist import Digits
@@ -95,7 +96,7 @@ def test_rows_have_exactly_the_promised_keys_and_survive_their_file(tmp_path):
     # t of one degree of freedom is 12.7
     assert rows[1].half_width == pytest.approx(12.706 * 0.1, rel=1e-3)
     write_csv(tmp_path / "rows.csv", rows)
-    read = read_csv(tmp_path / "rows.csv")
+    read = read_csv(tmp_path / "rows.csv", Row)
     assert [(row.method, row.epsilon, row.seeds) for row in read] == [("majority", None, 2), ("curator", 0.5, 2)]
 
 
@@ -184,6 +185,7 @@ def test_forgotten_results_are_forgotten_in_the_file_too(cache, tmp_path):
         (["--data", "nowhere"], "--data nowhere: there is no such folder"),
         (["--only", "svm"], "--only svm needs --data"),
         (["--json", "nowhere/rows.json"], "--json nowhere/rows.json: no file can be written there"),
+        (["--full", "--write"], "--write of the part daemons needs --data"),
         (["--write"], "--write is for all points: add --full"),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 from coterie.simulation.job import Simulation
 from coterie.simulation.seeded_random import SeededRandom
 from coterie_common.protocol.parameters import choose_parameters
-from evaluation.scale import JOBS, at_scale, finenesses, read_finenesses, write_finenesses
+from evaluation.csv_file import read_csv, write_csv
+from evaluation.scale import JOBS, Fineness, at_scale, finenesses
 from evaluation.workloads import workload
 
 
@@ -45,8 +46,8 @@ def test_rounding_adds_no_more_than_computed_at_a_coarse_scale():
 
 def test_rows_survive_their_file(tmp_path):
     found = list(finenesses("svm", 10, "0.1"))
-    write_finenesses(tmp_path / "scale.csv", found)
-    read = read_finenesses(tmp_path / "scale.csv")
+    write_csv(tmp_path / "scale.csv", found)
+    read = read_csv(tmp_path / "scale.csv", Fineness)
     assert [(row.scale_bits, row.is_default, row.sum_bits) for row in read] == [
         (row.scale_bits, row.is_default, row.sum_bits) for row in found
     ]
