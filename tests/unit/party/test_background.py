@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from coterie_common.errors import DataError, InternalError, StorageError
+from coterie_common.identifiers import JobId
+from coterie_party.background import BackgroundWork
+from tests.support.asynchronous import asynchronous
+
+JOB, OTHER = JobId("tree-0000000a"), JobId("tree-0000000b")
+KEY = JOB, 1
+
+
+class Reports:
+    """What rounds were told of."""
+
+    def __init__(self):
+        self.told = []
+        self.came = asyncio.Event()
+
+    async def __call__(self, key, error, about):
+        self.told.append((key, error.code, error.message))
+        self.came.set()
+
+
+def raising(failure):
+    async def work():
+        raise failure
+
+    return work
+
+
+@asynchronous
+async def test_same_work_runs_once_at_a_time_and_again_when_it_is_done():
+    background, begun, go_on = BackgroundWork(Reports()), [], asyncio.Event()
+
+    async def work():
+        begun.append(len(begun))
+        await go_on.wait()
+
+    for _ in range(3):
+        background.start(KEY, "reply", work)
+    background.start(KEY, "partial", work)
+    await asyncio.sleep(0)
+    assert begun == [0, 1]
+    go_on.set()
+    await asyncio.sleep(0.01)
+    background.start(KEY, "reply", work)
+    await asyncio.sleep(0)
+    assert begun == [0, 1, 2]
+    await background.cancel()
+
+
+@asynchronous
+async def test_error_is_reported_to_its_round_and_an_unforeseen_one_without_its_words():
+    reports = Reports()
+    background = BackgroundWork(reports)
+    background.start(KEY, "reply", raising(DataError("column age")))
+    await reports.came.wait()
+    reports.came.clear()
+    background.start(KEY, "reply2", raising(ValueError("a patient's name")))
+    await reports.came.wait()
+    assert [(key, code) for key, code, _ in reports.told] == [(KEY, DataError.code), (KEY, InternalError.code)]
+    assert "patient" not in reports.told[1][2]
+
+
+@asynchronous
+async def test_storage_that_fails_is_not_reported_but_stops_the_daemon():
+    reports = Reports()
+    background = BackgroundWork(reports)
+    background.start(KEY, "reply", raising(StorageError("disk full")))
+    with pytest.raises(StorageError, match="disk full"):
+        await background.failed()
+    assert reports.told == []
+
+
+@asynchronous
+async def test_report_that_fails_stops_the_daemon():
+    async def report(key, error, about):
+        raise StorageError("disk full")
+
+    background = BackgroundWork(report)
+    background.start(KEY, "reply", raising(DataError("column age")))
+    with pytest.raises(StorageError, match="disk full"):
+        await background.failed()
+
+
+@asynchronous
+async def test_cancelled_job_leaves_the_work_of_others():
+    background, ended = BackgroundWork(Reports()), []
+
+    def waiting(job_id):
+        async def work():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(job_id)
+
+        return work
+
+    background.start(KEY, "reply", waiting(JOB))
+    background.start((OTHER, 1), "reply", waiting(OTHER))
+    await asyncio.sleep(0)
+    await background.cancel(JOB)
+    assert ended == [JOB]
+    await background.cancel()
+    assert ended == [JOB, OTHER]
