@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -43,7 +44,7 @@ def _as_real(value: Any) -> Any:
 Real: TypeAlias = Annotated[
     float,
     BeforeValidator(_as_real),
-    PlainSerializer(lambda number: repr(number).removesuffix(".0"), return_type=str, when_used="json"),
+    PlainSerializer(lambda number: _shortest(number), return_type=str, when_used="json"),
 ]
 """A finite float; in documents exact decimal text, as job specifications hold no binary floats."""
 
@@ -172,22 +173,34 @@ class NumericColumn(StrictModel):
         return number if self._is_allowed(number) else None
 
     def to_cells(self, values: npt.NDArray[Any]) -> Cells:
-        """Return the bin of each stored value; call it only where ``cells`` is not ``None``."""
-        bins = self.bins or 1
-        share = (values - self.lower) / (self.upper - self.lower)
-        return np.minimum((share * bins).astype(np.int32), np.int32(bins - 1))
+        """Return the bin of each stored value; call it only where ``cells`` is not ``None``.
+
+        A value is in the bin whose exact bounds hold it. Edges are rounded to the nearest float only once, as a file's
+        numbers are, and rounding keeps the order: a number that is written as an edge is its float. Multiplying the
+        value's share of the range by the number of bins would round three times and put it into a neighbour.
+        """
+        positions = np.searchsorted(self._inner_edges, values, side="right")
+        return positions.astype(np.int32)
 
     def cell_names(self) -> tuple[str, ...]:
-        """Name of each bin: its range."""
-        bins = self.bins or 1
-        edges = [self.lower + (self.upper - self.lower) * edge / bins for edge in range(bins + 1)]
-        closing = [")"] * (bins - 1) + ["]"]
-        return tuple(
-            f"[{low:.6g}, {high:.6g}{end}" for low, high, end in zip(edges[:-1], edges[1:], closing, strict=True)
-        )
+        """Name of each bin: its range, with as many digits as tell its edges from every other number."""
+        edges = [_shortest(edge) for edge in (self.lower, *self._inner_edges.tolist(), self.upper)]
+        closing = [")"] * (len(edges) - 2) + ["]"]
+        return tuple(f"[{low}, {high}{end}" for low, high, end in zip(edges[:-1], edges[1:], closing, strict=True))
+
+    @cached_property
+    def _inner_edges(self) -> npt.NDArray[np.float64]:
+        """Return the least value of every bin but the first, Float64[bins − 1]."""
+        # The bounds as they are written in the schema: 0.1 is a tenth, not the binary fraction beside it.
+        lower, upper, bins = Fraction(repr(self.lower)), Fraction(repr(self.upper)), self.bins or 1
+        return np.array([float(lower + (upper - lower) * edge / bins) for edge in range(1, bins)], np.float64)
 
 
 Column: TypeAlias = CategoricalColumn | NumericColumn
+
+
+def _shortest(number: float) -> str:
+    return repr(number).removesuffix(".0")
 
 
 def _is_missing(value: object) -> bool:

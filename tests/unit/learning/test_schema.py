@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.strategies import data, integers
 
 from coterie_common.errors import InvalidJob
 from coterie_common.learning.column import CategoricalColumn, NumericColumn
@@ -140,6 +142,30 @@ def test_numeric_column_to_cells_puts_both_bounds_inside():
     assert column.to_cells(np.array([0, 14.9, 15, 60, 119, 120])).tolist() == [0, 0, 1, 4, 7, 7]
     assert column.cell_names()[0] == "[0, 15)"
     assert column.cell_names()[-1] == "[105, 120]"
+
+
+@given(data())
+def test_numeric_column_to_cells_agrees_with_exact_fractions_on_and_beside_edges(source):
+    digits = source.draw(integers(0, 4))
+    lower = source.draw(integers(-5000, 5000))
+    width = source.draw(integers(1, 300))
+    bins = source.draw(integers(2, 300))
+    column = NumericColumn(name="v", lower=_written(lower, digits), upper=_written(lower + width, digits), bins=bins)
+    # Numbers as people write them: every edge that has few digits, and the tenths of the last digit beside it.
+    numbers = [lower * 10 + offset for offset in range(10 * width + 1)]
+    cells = column.to_cells(np.array([float(_written(number, digits + 1)) for number in numbers]))
+    exact = [min((number - lower * 10) * bins // (10 * width), bins - 1) for number in numbers]
+    assert cells.tolist() == exact
+
+
+@pytest.mark.parametrize("width", ["0.000001", "0.1", "1e-9"])
+def test_numeric_column_cell_names_of_a_narrow_range_differ(width):
+    column = NumericColumn(name="v", lower="1000000", upper=str(1000000 + Decimal(width)), bins=4)
+    assert len(set(column.cell_names())) == 4
+
+
+def _written(number, digits):
+    return str(Decimal(number).scaleb(-digits))
 
 
 def test_categorical_column_allowed_with_many_levels_shows_a_few():
