@@ -16,6 +16,7 @@ from datetime import datetime
 
 from coterie_common.errors import BudgetExhausted, ConsentDenied, QuorumTooSmall, RefusedError
 from coterie_common.identifiers import JobId
+from coterie_common.learning.model import Model
 from coterie_common.privacy.cost import Cost
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
@@ -82,19 +83,25 @@ def decide(
 
 
 def check_algorithms(policy: Policy, spec: JobSpec) -> None:
-    """Check the names of all algorithms that a job would run, before any of their code is loaded.
+    """Check the names of all algorithms and networks that a job would run, before any of their code is loaded.
 
     Raises:
         ConsentDenied: one is not in the policy.
+        MalformedMessage: the job embeds a model that cannot be read.
     """
-    # Whoever evaluates a model runs the algorithm that made it, too.
+    # To evaluate a model is to run the algorithm that made it, and its network.
     model = spec.config.get("model")
-    made_by = [model.get("algorithm")] if isinstance(model, dict) else []
-    allowed = policy.algorithms_on(spec.dataset)
-    for name in (spec.algorithm, *made_by):
-        if name not in allowed:
-            words = ", ".join(allowed) or "none"
-            raise ConsentDenied(f"this party does not allow the algorithm {str(name)[:80]}, only: {words}")
+    evaluated = Model.from_document(model, algorithms=()) if isinstance(model, dict) else None
+    algorithms = (spec.algorithm, *([evaluated.algorithm] if evaluated else []))
+    networks = (spec.config.get("network"), evaluated.body.get("network") if evaluated else None)
+    for kind, names, allowed in (
+        ("algorithm", algorithms, policy.algorithms_on(spec.dataset)),
+        ("network", [name for name in networks if name is not None], policy.networks),
+    ):
+        for name in names:
+            if not isinstance(name, str) or name not in allowed:
+                words = ", ".join(allowed) or "none"
+                raise ConsentDenied(f"this party does not allow the {kind} {str(name)[:80]}, only: {words}")
 
 
 def check_consent(policy: Policy, spec: JobSpec) -> None:
@@ -106,10 +113,6 @@ def check_consent(policy: Policy, spec: JobSpec) -> None:
     check_algorithms(policy, spec)
     if policy.allowed_datasets is not None and spec.dataset not in policy.allowed_datasets:
         raise ConsentDenied(f"this party does not allow jobs on the data set {spec.dataset}")
-    network = spec.config.get("network")
-    if network is not None and network not in policy.networks:
-        allowed = ", ".join(policy.networks) or "none"
-        raise ConsentDenied(f"this party does not allow the network {str(network)[:80]}, only: {allowed}")
     placement = spec.privacy.placement
     if placement is Placement.NONE:
         if spec.digest.hex() not in policy.jobs_without_noise:

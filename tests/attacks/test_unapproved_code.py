@@ -8,10 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from coterie_common.errors import ConsentDenied
+from coterie_common.errors import ConsentDenied, MalformedMessage
 from coterie_common.identifiers import JobId
+from coterie_common.learning.model import Model
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt
 from coterie_party.decision import check_algorithms
 from coterie_party.policy import DatasetRules
@@ -19,7 +22,7 @@ from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.malicious_aggregator import JOB, attacking
-from tests.support.models import make_model
+from tests.support.models import make_linear_model, make_model
 from tests.support.small_jobs import make_spec, write_play
 
 MODULE = "algorithm_that_nobody_approved"
@@ -58,11 +61,32 @@ async def test_algorithm_outside_the_policy_is_not_even_loaded(tmp_path: Path, p
         assert MODULE not in sys.modules
 
 
-def test_algorithm_of_a_model_to_be_evaluated_must_be_in_the_policy_too() -> None:
-    spec = make_spec("evaluation", {"model": {"algorithm": "unapproved"}})
-    with pytest.raises(ConsentDenied, match="unapproved"):
-        check_algorithms(generous_policy(), spec)
-    check_algorithms(generous_policy(), make_spec("evaluation", {"model": {"algorithm": "decision_tree"}}))
+def evaluating(model: Model) -> JobSpec:
+    return make_spec("evaluation", {"model": model.to_document()})
+
+
+def test_algorithm_of_a_model_to_be_evaluated_must_be_in_the_policy_too(plugin: str) -> None:
+    tree, linear = make_model(), make_linear_model()
+    for model in (replace(tree, algorithm=plugin), linear):
+        with pytest.raises(ConsentDenied, match=model.algorithm):
+            check_algorithms(generous_policy(), evaluating(model))
+    assert MODULE not in sys.modules
+    check_algorithms(generous_policy(), evaluating(tree))
+    check_algorithms(generous_policy(algorithms=("evaluation", linear.algorithm)), evaluating(linear))
+
+
+def test_network_of_a_model_to_be_evaluated_must_be_in_the_policy_too() -> None:
+    spec = evaluating(replace(make_linear_model(), algorithm="network", body={"network": "mlp", "0.bias": np.zeros(2)}))
+    allowed = generous_policy(algorithms=("evaluation", "network"), networks=("mlp",))
+    check_algorithms(allowed, spec)
+    with pytest.raises(ConsentDenied, match="network mlp, only: cnn"):
+        check_algorithms(allowed.model_copy(update={"networks": ("cnn",)}), spec)
+
+
+@pytest.mark.parametrize("model", [{}, {"algorithm": "decision_tree"}, {"safetensors": "AAAA"}, {"safetensors": 7}])
+def test_embedded_model_that_cannot_be_read_is_refused(model: dict[str, object]) -> None:
+    with pytest.raises(MalformedMessage):
+        check_algorithms(generous_policy(), make_spec("evaluation", {"model": model}))
 
 
 @asynchronous

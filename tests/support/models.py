@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.learning.schema import parse_schema
 
@@ -44,3 +46,9 @@ def make_model() -> Model:
         "counts": [[10, 30], [9, 11], [1, 19], [1, 9], [8, 2]],
     }
     return Model(name="tennis", algorithm="decision_tree", schema=SCHEMA, body=body, lineage=make_lineage())
+
+
+def make_linear_model() -> Model:
+    """Play when it rains, and when it is not humid; its body holds arrays."""
+    body = {"coefficients": np.array([[-1.0], [1.0], [-2.0]]), "intercepts": np.array([0.5])}
+    return Model(name="tennis", algorithm="logistic_regression", schema=SCHEMA, body=body, lineage=make_lineage())

@@ -28,13 +28,15 @@ _COLUMNS_SHOWN: Final = 20
 def load_dataset(path: Path, schema: Schema) -> Dataset:
     """Read a file and check every cell that the schema names; other columns are ignored.
 
+    Columns without any records are a data set of none: whether there is one record must not show in a refusal.
+
     Args:
         path: ``.csv`` (UTF-8, comma, header in row 1), ``.csv.gz`` or ``.parquet``.
         schema: of the job, or the one that the party's configuration binds to the file.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, has no records or more than ``max_records``, or holds cells
-            that are not allowed: row (in a CSV file the header is row 1), column, value and what is allowed.
+        DataError: the file cannot be read, lacks a column, has more than ``max_records`` records, or holds cells that
+             are not allowed: row (in a CSV file the header is row 1), column, value and what is allowed.
     """
     readers: dict[str, Callable[[Path, Schema], Any]] = {
         ".csv": _read_csv,
@@ -50,8 +52,6 @@ def load_dataset(path: Path, schema: Schema) -> Dataset:
         table = readers[suffix](path, schema)
     except OSError as cause:
         raise DataError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
-    if not table.num_rows:
-        raise DataError(f"{path}: there are columns, but no records")
     if table.num_rows > schema.max_records:
         raise DataError(f"{path}: {table.num_rows} records, but the schema allows max_records = {schema.max_records}")
     return _check_cells(path, table, schema, first_row=1 if suffix == ".parquet" else 2)

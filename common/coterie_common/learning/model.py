@@ -106,15 +106,21 @@ class Model:
         return {_FILE: base64.b64encode(self.to_bytes()).decode()} if content.arrays else content.document
 
     @classmethod
-    def from_document(cls, value: Any) -> Model:
-        """Parse; the body of a model that predicts is checked too.
+    def from_document(cls, value: Any, algorithms: Collection[str] | None = None) -> Model:
+        """Parse what ``to_document`` returned; the body of a model that predicts is checked too.
+
+        Args:
+            value: the document.
+            algorithms: see ``from_bytes``.
 
         Raises:
             MalformedMessage: anything but the exact form, or an algorithm that is not installed.
         """
         if not isinstance(value, dict):
             raise MalformedMessage("a model must be a JSON object")
-        return cls.from_bytes(_decode_file(value[_FILE])) if value.keys() == {_FILE} else cls._parse(value, {})
+        if value.keys() == {_FILE}:
+            return cls.from_bytes(_decode_file(value[_FILE]), algorithms)
+        return cls._parse(value, {}, algorithms)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes of the model file."""

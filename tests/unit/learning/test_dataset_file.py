@@ -91,6 +91,33 @@ def people(*rows):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(people(), id="header only"),
+        pytest.param("age,sex,code", id="header without newline"),
+        pytest.param("\ufeffage,sex,code\r\n\r\n", id="byte order mark and blank lines"),
+    ],
+)
+def test_load_dataset_of_csv_without_records_returns_none_of_them(write, content):
+    for dataset in (
+        load_dataset(write(content), SCHEMA),
+        load_dataset(write(gzip.compress(content.encode()), "people.csv.gz"), SCHEMA),
+    ):
+        assert dataset.rows == 0
+        assert {name: values.dtype for name, values in dataset.columns.items()} == {
+            "age": np.float64,
+            "sex": np.int32,
+            "code": np.int32,
+        }
+
+
+@pytest.mark.parametrize("kind", [pa.null(), pa.string(), pa.int64()])
+def test_load_dataset_of_parquet_without_records_returns_none_of_them(tmp_path, kind):
+    parquet.write_table(pa.table({name: pa.array([], kind) for name in SCHEMA.by_name}), tmp_path / "none.parquet")
+    assert load_dataset(tmp_path / "none.parquet", SCHEMA).rows == 0
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         pytest.param(people("37,x,1"), "row 2, column 'sex': 'x'; 'sex' holds one of 'f', 'm'", id="unknown category"),
@@ -115,8 +142,6 @@ def people(*rows):
         pytest.param("age,sex,code,age\n37,f,1,37\n", "2 columns named 'age'", id="duplicate column"),
         pytest.param("", "the file is empty", id="empty"),
         pytest.param("\n\n", "the file is empty", id="blank"),
-        pytest.param(people(), "there are columns, but no records", id="header only"),
-        pytest.param("age,sex,code", "there are columns, but no records", id="header without newline"),
         pytest.param(people(*["1,f,1"] * 9), "9 records, but the schema allows max_records = 8", id="too many"),
         pytest.param(people("37,f,é").encode("latin-1"), "line 2 is not UTF-8 text", id="Latin-1 cell"),
         pytest.param("é,age,sex,code\n1,1,f,1\n".encode("latin-1"), "line 1 is not UTF-8 text", id="Latin-1 header"),
