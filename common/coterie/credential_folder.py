@@ -8,16 +8,19 @@ it admitted, and imports the file that comes back.
 - ``key.pem``: own TLS key, 0600. ``ID.csr``: the request.
 - ``founder``: the pinned fingerprint of the founder.
 - ``credential.json``: what the founder issued, written last.
+- ``aggregator``: HOST:PORT of the aggregator that answered last; a convenience, never trusted: its certificate counts.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from coterie.credential import IssuedCredential
+from coterie_common.address import DEFAULT_PORT, Address
 from coterie_common.crypto.certificates import (
     Identity,
     Role,
@@ -27,7 +30,7 @@ from coterie_common.crypto.certificates import (
     make_tls_key,
 )
 from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
-from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
+from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, StorageError, WrongOrderError
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
 from coterie_common.founder_pin import check_pin, pin_founder, pinned_founder
 from coterie_common.identifiers import PartyId
@@ -40,6 +43,8 @@ PEOPLE: Final = (Role.OPERATOR, Role.SCIENTIST)
 
 _KEY: Final = "key.pem"
 _ISSUED: Final = "credential.json"
+_AGGREGATOR: Final = "aggregator"
+_ADDRESS_BYTES: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,31 @@ def load_credential(folder: Path) -> Credential:
         return _checked(folder, IssuedCredential.from_bytes(data), pinned_founder(folder))
     except PeerError as cause:
         raise KeyFileError(f"{folder / _ISSUED} cannot be used: {cause.message}") from cause
+
+
+def aggregator_of(folder: Path, credential: Credential) -> str:
+    """Return ``HOST:PORT`` of the aggregator that answered last, or of the first name in the roster.
+
+    Raises:
+        ConfigurationError: the credential was never used, and was issued before keys were dealt.
+    """
+    path = folder / _AGGREGATOR
+    if path.is_file():
+        return read_bytes(path, "the remembered aggregator", most=_ADDRESS_BYTES).decode("utf-8", "replace").strip()
+    if credential.signed_roster is not None:
+        return str(Address(credential.signed_roster.roster.aggregator.names[0], DEFAULT_PORT))
+    raise ConfigurationError(
+        f"no aggregator is known: name it once with --aggregator HOST:PORT or COTERIE_AGGREGATOR; {folder} keeps it"
+    )
+
+
+def remember_aggregator(folder: Path, target: str) -> None:
+    """Keep ``HOST:PORT`` for the next command; a folder that cannot be written to remembers nothing."""
+    line = f"{target}\n".encode()
+    path = folder / _AGGREGATOR
+    with suppress(StorageError, OSError):
+        if not path.is_file() or path.read_bytes() != line:
+            write_atomically(path, line)
 
 
 def _checked(folder: Path, issued: IssuedCredential, founder: str | None) -> Credential:

@@ -132,7 +132,7 @@ class ContainerTestbed:
         self.project.execute("operator", "coterie", "models", "fetch", job_id, "--out", FETCHED)
         content = self.project.execute("operator", "cat", FETCHED)
         out.mkdir(parents=True, exist_ok=True)
-        path = out / f"{job_id}.model.json"
+        path = out / f"{job_id}.json"
         path.write_text(content, "utf-8")
         for party in PARTIES:
             self._require_model(party, job_id, content)

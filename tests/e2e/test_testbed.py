@@ -89,7 +89,7 @@ def test_testbed_with_faults_trains_a_model_that_says_who_was_missing(kept: tupl
     _, said, out = kept
     for fault in ("pausing party-4", "unplugging party-4", "killing party-4", "party-4 is back"):
         assert fault in said
-    (model,) = out.glob("nursery-tree-*.model.json")
+    (model,) = out.glob("nursery-tree-*.json")
     contributors = json.loads(model.read_text())["lineage"]["contributors"]
     assert len(contributors) == 3
     assert min(contributors) == 3

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 
@@ -244,3 +245,66 @@ def test_interrupted_watch_leaves_the_job_running_and_says_so(federation, creden
             assert aggregator.operator_desk.calls == [("watch", "nursery-1")]
 
     asyncio.run(scenario())
+
+
+def test_credential_remembers_the_aggregator_that_answered(federation, credential, tmp_path, capsys):
+    folder = tmp_path / "credential"
+    shutil.copytree(credential, folder, ignore=shutil.ignore_patterns("aggregator"))
+    statuses = []
+
+    def command(*options):
+        with pytest.raises(SystemExit) as caught:
+            main(["parties", "--credential", str(folder), *options])
+        statuses.append(caught.value.code)
+
+    async def scenario():
+        async with Aggregator(federation).running() as server:
+            await asyncio.to_thread(command)
+            await asyncio.to_thread(command, "--aggregator", f"localhost:{server.port}")
+            await asyncio.to_thread(command)
+
+    with capture_logs():
+        asyncio.run(scenario())
+    assert statuses == [78, 0, 0]
+    output = capsys.readouterr()
+    assert "name it once with --aggregator HOST:PORT" in output.err
+    assert output.out.count("alpha") == 2
+
+
+def test_aggregator_that_did_not_answer_is_not_remembered(credential, tmp_path, capsys):
+    folder = tmp_path / "credential"
+    shutil.copytree(credential, folder, ignore=shutil.ignore_patterns("aggregator"))
+    before = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(SystemExit):
+        main(["parties", "--credential", str(folder), "--aggregator", "localhost:1"])
+    assert "[unavailable]" in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_submit_of_an_evaluation_embeds_the_model_beside_the_job_file(run, tmp_path):
+    model = make_model()
+    (tmp_path / "tennis.json").write_bytes(model.to_bytes())
+    path = tmp_path / "job.toml"
+    config = 'algorithm = "evaluation"\ndataset = "tennis"\n\n[config]\nmodel = "tennis.json"\n'
+    path.write_text(f'name = "check"\n{config}{JOB[JOB.index("[privacy]") :]}')
+    status, _, _, desk = run("jobs", "submit", str(path))
+    assert status == 0
+    ((_, spec, _),) = desk.calls
+    assert JobSpec.from_bytes(spec).config == {"model": model.to_document()}
+
+
+def test_submit_of_an_evaluation_without_its_model_says_which_file_is_missing(run, tmp_path):
+    path = tmp_path / "job.toml"
+    config = 'algorithm = "evaluation"\ndataset = "tennis"\n\n[config]\nmodel = "nowhere.json"\n'
+    path.write_text(f'name = "check"\n{config}{JOB[JOB.index("[privacy]") :]}')
+    status, _, err, desk = run("jobs", "submit", str(path))
+    assert (status, desk.calls) == (78, [])
+    assert "nowhere.json does not exist [configuration]" in err
+
+
+def test_fetched_model_is_called_as_its_format_says(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = make_model().to_bytes()
+    status, out, _, _ = run("models", "fetch", "tennis-1", prepare=lambda desk: setattr(desk, "file", model))
+    assert (status, out.partition(":")[0]) == (0, "tennis-1.json")
+    assert (tmp_path / "tennis-1.json").read_bytes() == model

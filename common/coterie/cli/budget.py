@@ -10,7 +10,7 @@ from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, C
 
 
 def budget(
-    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+    aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """Add up what jobs promised, per data set. Informative only: each party decides by a ledger of its own."""
     from coterie.spending import spending

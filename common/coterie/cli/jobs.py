@@ -26,17 +26,14 @@ _Job = Annotated[str, typer.Argument(metavar="ID", help="The job, as 'coterie jo
 @app.command()
 def submit(
     file: Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job specification.")],
-    aggregator: AggregatorAddress,
+    aggregator: AggregatorAddress = None,
     credential: CredentialFolder = DEFAULT_CREDENTIAL,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it is over.")] = False,
 ) -> None:
-    """Submit a job and print its id."""
-    from decimal import Decimal
+    """Submit a job and print its id. The model file that an evaluation names becomes part of the job."""
+    from coterie.job_file import read_job
 
-    from coterie_common.config import load_toml
-    from coterie_common.protocol.job_spec import JobSpec
-
-    spec = JobSpec.from_table(load_toml(file, "the job specification", parse_float=Decimal))
+    spec = read_job(file)
     with open_client(aggregator, credential) as client:
         job_id = client.submit(spec.to_bytes())
         typer.echo(job_id)
@@ -46,7 +43,7 @@ def submit(
 
 @app.command("list")
 def list_(
-    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+    aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """List all jobs, oldest first."""
     from coterie.progress_view import state_line
@@ -70,7 +67,7 @@ def list_(
 
 
 @app.command()
-def watch(job: _Job, aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
+def watch(job: _Job, aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
     """Follow a job until it is over; exit status 0 only if it completed."""
     from coterie_common.identifiers import parse_job_id
 
@@ -80,7 +77,7 @@ def watch(job: _Job, aggregator: AggregatorAddress, credential: CredentialFolder
 
 
 @app.command()
-def cancel(job: _Job, aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
+def cancel(job: _Job, aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
     """Cancel a job; privacy that it has reserved stays spent."""
     from coterie_common.identifiers import parse_job_id
 

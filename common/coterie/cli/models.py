@@ -16,7 +16,7 @@ app = typer.Typer(help="List and fetch finished models.", no_args_is_help=True, 
 
 @app.command("list")
 def list_(
-    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+    aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """List all finished models, oldest first."""
     from coterie_common.listing import moment, print_json, print_table
@@ -43,9 +43,9 @@ def list_(
 @app.command()
 def fetch(
     job: Annotated[str, typer.Argument(metavar="ID", help="The job that made the model.")],
-    aggregator: AggregatorAddress,
+    aggregator: AggregatorAddress = None,
     credential: CredentialFolder = DEFAULT_CREDENTIAL,
-    out: Annotated[Path | None, typer.Option(help="Where to write it; ID.model.json by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write it; ID.json or ID.safetensors by default.")] = None,
 ) -> None:
     """Fetch a model's file; an existing file is replaced only by a complete model."""
     from coterie_common.files import write_atomically
@@ -55,7 +55,9 @@ def fetch(
     job_id = parse_job_id(job)
     with open_client(aggregator, credential) as client:
         data = client.fetch(job_id)
-    lineage = Model.from_bytes(data).lineage
-    path = out or Path(f"{job_id}.model.json")
+    model = Model.from_bytes(data)
+    lineage = model.lineage
+    # The name under which parties keep it, too.
+    path = out or Path(f"{job_id}{model.suffix}")
     write_atomically(path, data)
     typer.echo(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.rounds} rounds")

@@ -8,7 +8,7 @@ from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, C
 
 
 def parties(
-    aggregator: AggregatorAddress, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
+    aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """List the parties and whether they are connected."""
     from coterie_common.listing import moment, print_json, print_table

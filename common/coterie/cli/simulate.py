@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,18 +38,17 @@ def simulate(
     """
     from fractions import Fraction
 
+    from coterie.job_file import read_job
     from coterie.simulation.comparison import Contest, Division
     from coterie.simulation.job import with_privacy
     from coterie.simulation.scores import mean_of, stddev_of
-    from coterie_common.config import load_toml
     from coterie_common.learning.agreement import plan_job
     from coterie_common.learning.algorithm import Classifier
     from coterie_common.learning.dataset_file import load_dataset
     from coterie_common.listing import print_table
-    from coterie_common.protocol.job_spec import JobSpec
     from coterie_common.protocol.parameters import choose_parameters
 
-    spec = JobSpec.from_table(load_toml(job, "the job specification", parse_float=Decimal))
+    spec = read_job(job)
     if epsilon is not None:
         spec = with_privacy(spec, epsilon=epsilon)
     planned = plan_job(spec)

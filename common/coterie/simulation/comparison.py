@@ -13,13 +13,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from coterie.simulation.division import deal, hold_out
+from coterie.simulation.division import Party, as_party, deal, hold_out
 from coterie.simulation.job import Simulation, with_privacy
 from coterie.simulation.method import Method
 from coterie.simulation.scores import Scores, class_scores, mean_of, scores_of
 from coterie.simulation.seeded_random import SeededRandom
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model
+from coterie_common.learning.plan import Records
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
@@ -76,9 +77,19 @@ class Contest:
         if self.simulation is None:
             return
         random = SeededRandom(f"{division.seed}/{self.method}")
-        groups = [(party,) for party in division.parties] if self.method is Method.ALONE else [division.parties]
+        parties = self._records(division)
+        groups = [(party,) for party in parties] if self.method is Method.ALONE else [parties]
         for group in groups:
             yield self.simulation.run(group, random)
+
+    def _records(self, division: Division) -> tuple[Party, ...]:
+        """Return every party's records; of what no training sees where that is what the job asks for."""
+        if self.simulation is None or self.simulation.job.algorithm.records is not Records.SET_ASIDE:
+            return tuple(map(as_party, division.parties))
+        # Which records a party sets aside is the division's held out part, dealt out as the rest was.
+        random = SeededRandom(f"{division.seed}/set aside")
+        dealt = deal(division.tested, len(division.parties), random)
+        return tuple(as_party(training, aside) for training, aside in zip(division.parties, dealt, strict=True))
 
     def score(self, division: Division) -> Scores:
         """Train and predict the test records; raises ``InvalidJob`` for a guess at what is no class."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -12,12 +13,15 @@ import numpy.typing as npt
 
 from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.evaluation import figures
+from coterie_common.learning.evaluation import Evaluation, figures
 from coterie_common.learning.model import Model
 
 Scores: TypeAlias = Mapping[str, float]
 """Of a classifier ``accuracy``, ``f1_weighted`` and ``f1_macro`` (over the classes that occur), from 0 to 1; of a
-regressor ``mean_absolute_error`` in the label's unit and ``r_squared``, at most 1. Of anything else none."""
+regressor ``mean_absolute_error`` in the label's unit and ``r_squared``, at most 1. Of an evaluation, those that it
+released: not a number where it released none. Of anything else none."""
+
+_OF_CLASSES = ("accuracy", "f1_weighted", "f1_macro")
 
 
 def scores_of(model: Model, tested: Dataset) -> Scores:
@@ -27,6 +31,8 @@ def scores_of(model: Model, tested: Dataset) -> Scores:
         model: any.
         tested: at least one record.
     """
+    if model.algorithm == Evaluation.name:
+        return {name: math.nan if model.body[name] is None else float(model.body[name]) for name in _OF_CLASSES}
     algorithm = get_algorithm(model.algorithm)
     if isinstance(algorithm, Classifier):
         shares = algorithm.probabilities(model.schema, model.body, tested.columns)
@@ -48,7 +54,7 @@ def class_scores(predicted: npt.NDArray[np.integer], tested: Dataset) -> Scores:
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, (tested.cells(tested.schema.label_name), predicted), 1)
     found = figures(matrix, names, 0.0)
-    return {name: float(found[name]) for name in ("accuracy", "f1_weighted", "f1_macro")}
+    return {name: float(found[name]) for name in _OF_CLASSES}
 
 
 def mean_of(scores: Sequence[Scores]) -> Scores:

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from coterie.cli import main
-from tests.support.examples import EXAMPLES
+from coterie_common.learning.model import Model
+from tests.support.examples import EXAMPLES, nursery_schema
+from tests.support.models import make_lineage
 
 DATA = EXAMPLES / "data" / "nursery.csv.gz"
 TREE = EXAMPLES / "jobs" / "nursery-tree.toml"
@@ -72,3 +74,19 @@ def test_simulate_with_impossible_numbers_is_one_line(capsys, options, words, st
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_simulate_of_an_evaluation_scores_its_model_on_records_set_aside(tmp_path, capsys):
+    # One leaf, which says the most frequent class of all: "not_recom".
+    body = {"tree": [None], "counts": [[4, 0, 0, 3, 3]]}
+    schema = nursery_schema()
+    model = Model(name="leaf", algorithm="decision_tree", schema=schema, body=body, lineage=make_lineage())
+    (tmp_path / "nursery-tree.json").write_bytes(model.to_bytes())
+    job = tmp_path / "evaluation.toml"
+    job.write_text((EXAMPLES / "jobs" / "nursery-evaluation.toml").read_text())
+    assert run(job, "--data", DATA, "--parties", 4, "--seeds", 2, "--json") == 0
+    rows = {row["method"]: row for row in json.loads(capsys.readouterr().out)}
+    # A third of Nursery is of that class.
+    for row in rows.values():
+        assert row["mean"]["accuracy"] == pytest.approx(1 / 3, abs=0.03)
+    assert rows["local"]["noise_stddev"][0] > rows["distributed"]["noise_stddev"][0] > 0
