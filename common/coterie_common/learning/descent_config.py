@@ -15,8 +15,9 @@ from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
-from coterie_common.learning import held_out, private_scaling
+from coterie_common.learning import private_scaling
 from coterie_common.learning.column import Real
+from coterie_common.learning.held_out import Measure
 from coterie_common.learning.optimiser import Optimiser, Rule
 from coterie_common.learning.plan import PlannedVectorRound, Records
 from coterie_common.limits import PARTIES_MOST, RECORDS_MOST, ROUNDS_MOST
@@ -96,13 +97,13 @@ class DescentConfig(StrictModel):
             return Phase.STATISTICS
         return Phase.TRAINING if round_number <= self.rounds + self.has_statistics else Phase.HELD_OUT
 
-    def plan_rounds(self, length: int, numbers: int, held_out_norm: Fraction) -> tuple[PlannedVectorRound, ...]:
+    def plan_rounds(self, length: int, numbers: int, measure: Measure) -> tuple[PlannedVectorRound, ...]:
         """Return the planned rounds.
 
         Args:
             length: parameters of the model.
             numbers: numeric features.
-            held_out_norm: greatest norm of what a held-out record gives.
+            measure: of the records held out.
         """
         rate = self.sampling_rate
         clip_norm = Fraction(self.clip_norm)
@@ -116,8 +117,8 @@ class DescentConfig(StrictModel):
             rounds.insert(0, statistics)
         if self.held_out:
             last = PlannedVectorRound(
-                length=held_out.LENGTH,
-                clip_norm=held_out_norm,
+                length=measure.length,
+                clip_norm=measure.norm,
                 noise_factor=self._noise_factor(HELD_OUT_SHARE),
                 records=Records.SET_ASIDE,
             )

@@ -22,7 +22,7 @@ from coterie_common.learning.algorithm import Ask, Int64, Release, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model, classifier_of, load_model
 from coterie_common.learning.network.architectures import BUILT_IN
-from coterie_common.learning.noisy_counts import SIGNIFICANT, Float64, project
+from coterie_common.learning.noisy_counts import SIGNIFICANT, Float64, has_enough_records, project
 from coterie_common.learning.plan import Plan, PlannedRound, Records
 from coterie_common.learning.schema import Schema
 from coterie_common.privacy.noise import Unit
@@ -162,25 +162,31 @@ def _ask(config: EvaluationConfig, schema: Schema) -> Ask:
 
 
 def figures(matrix: Float64, class_names: tuple[str, ...], noise_stddev: float) -> dict[str, Any]:
-    """Return accuracy and F1 from a confusion matrix, noisy or not.
+    """Return accuracy, F1 and the base rate from a confusion matrix, noisy or not.
 
     Args:
         matrix: Float64[classes, classes], true classes as rows.
         class_names: of the label.
         noise_stddev: of the noise in each value; 0 for exact counts.
 
-    The matrix is first brought to the nearest one that could be counts. The F1 of a class with fewer records than the
-    noise would be noise: it is ``None`` and left out of the macro average.
+    The matrix is first brought to the nearest one that could be counts. The base rate is the share of the most frequent
+    class: what always predicting that class reaches. The F1 of a class with fewer records than the noise would be
+    noise: it is ``None`` and left out of the macro average. Where all records together are too few beside the noise,
+    ``too_few_records`` is true and there are no figures.
     """
     counts = project(matrix.reshape(1, -1)).reshape(matrix.shape)
     support, predicted, right = counts.sum(axis=1), counts.sum(axis=0), counts.diagonal()
     f1 = np.divide(2 * right, support + predicted, out=np.zeros_like(support), where=support + predicted > 0)
     known = matrix.sum(axis=1) > SIGNIFICANT * noise_stddev * math.sqrt(len(matrix))
-    total = float(counts.sum())
+    records, total = float(matrix.sum()), float(counts.sum())
+    enough = has_enough_records(records, noise_stddev * len(matrix))
+    known &= enough
     return {
-        "records": float(matrix.sum()),
-        "accuracy": float(right.sum()) / total if total else None,
-        "f1_weighted": float((f1 * support).sum()) / total if total else None,
+        "records": records,
+        "too_few_records": not enough,
+        "accuracy": float(right.sum()) / total if enough else None,
+        "base_rate": float(support.max()) / total if enough else None,
+        "f1_weighted": float((f1 * support).sum()) / total if enough else None,
         "f1_macro": float(f1[known].mean()) if known.any() else None,
         "f1": {
             name: float(value) if is_known else None

@@ -16,7 +16,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import numpy as np
@@ -29,6 +28,7 @@ from coterie_common.learning.algorithm import Ask, Float32, Float64, Int64, Rele
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.descent_config import DescentConfig, Phase
 from coterie_common.learning.features import Scaling, numeric_positions, to_inputs, width
+from coterie_common.learning.held_out import Measure
 from coterie_common.learning.optimiser import OptimiserState, step
 from coterie_common.learning.plan import Plan, Records
 from coterie_common.learning.schema import Schema
@@ -99,15 +99,11 @@ class GradientDescent(ABC, Generic[Config]):
     def held_out_rows(
         self, config: Config, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Float32:
-        """Party: return the vectors of all records held out, Float32[n, 3]; see ``held_out``."""
+        """Party: return the vectors of all records held out, Float32[n, length of the measure]; see ``held_out``."""
 
     @abstractmethod
-    def held_out_figures(self, schema: Schema, release: Release) -> Mapping[str, Any]:
-        """Aggregator: return the figures that are made of their sum."""
-
-    @abstractmethod
-    def held_out_norm(self, schema: Schema) -> Fraction:
-        """Return the greatest norm of such a vector."""
+    def measure(self, schema: Schema) -> Measure:
+        """Return what such a vector is, and which figures are made of the sum."""
 
     @abstractmethod
     def mean_of(self, config: Config, release: Release) -> Float64:
@@ -137,7 +133,7 @@ class GradientDescent(ABC, Generic[Config]):
         if config.has_statistics and not numbers:
             raise InvalidJob('[config] scaling = "statistics": there is no column with lower and upper to be scaled')
         length = self.parameter_count(config, schema)
-        return Plan(self.unit, config.plan_rounds(length, numbers, self.held_out_norm(schema)))
+        return Plan(self.unit, config.plan_rounds(length, numbers, self.measure(schema)))
 
     def initial_state(self, config: Config, schema: Schema) -> DescentState[Config]:
         """See ``Algorithm``."""
@@ -201,7 +197,7 @@ class GradientDescent(ABC, Generic[Config]):
         if phase is Phase.STATISTICS:
             return replace(released, scaling=private_scaling.scaling_from(release.values))
         if phase is Phase.HELD_OUT:
-            return replace(released, figures=self.held_out_figures(state.schema, release))
+            return replace(released, figures=self.measure(state.schema).figures(release))
         gradient = self.mean_of(config, release)
         gradient += config.l2 * self.penalised(config, state.schema, state.parameters)
         parameters, optimiser = step(config.rule, state.optimiser, state.parameters, gradient)

@@ -2,8 +2,12 @@
 # Copyright The Coterie authors
 """How well a model does on records that the parties set aside, as one more round of sums of small vectors.
 
-- A classifier: every record gives (1, 0) if it is predicted right, (0, 1) if wrong, and its cross-entropy.
-- A regressor: every record gives 1, its absolute error and its squared error.
+- A classifier: every record gives (1, 0) if it is predicted right, (0, 1) if wrong, its cross-entropy, and 1 at its
+  class.
+- A regressor: every record gives 1, its absolute error, its squared error, its label and the label's square.
+
+The classes, and the labels and their squares, give the base rate: what the best guess reaches that looks at no feature.
+An accuracy says nothing without it.
 
 Losses are cut off at a public bound and divided by it, so that no record outweighs others and the vector's norm is
 small. What is released are sums over all parties, with noise; the figures are made from them.
@@ -12,7 +16,9 @@ small. What is released are sums over all parties, with noise; the figures are m
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
@@ -21,16 +27,100 @@ import numpy.typing as npt
 
 from coterie_common.learning.algorithm import Float32, Float64, Release
 from coterie_common.learning.column import NumericColumn
-
-LENGTH: Final = 3
-CLASSIFIER_NORM: Final = Fraction(1415, 1000)
-"""≥ √2: one of two marks, and a loss of at most 1."""
-
-REGRESSOR_NORM: Final = Fraction(1733, 1000)
-"""≥ √3: three numbers of at most 1."""
+from coterie_common.learning.noisy_counts import has_enough_records, project
 
 _ERROR_MOST: Final = 2.0
 """In half ranges: predictions and labels both lie in −1 … 1."""
+
+
+class Measure(ABC):
+    """What records held out give to the last round of a job, and the figures that are made of it."""
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Numbers of a record's vector."""
+
+    @property
+    @abstractmethod
+    def norm(self) -> Fraction:
+        """Greatest L2 norm of a record's vector."""
+
+    @abstractmethod
+    def figures(self, release: Release) -> Mapping[str, Any]:
+        """Return the figures of a released sum over all records held out.
+
+        ``records`` and ``noise_stddev``, of the noise in a sum, are always there. Where there are too few records
+        beside the noise, ``too_few_records`` is true and every other figure is ``None``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierMeasure(Measure):
+    """Of a classifier with so many classes."""
+
+    classes: int
+
+    @property
+    def length(self) -> int:
+        """See ``Measure``."""
+        return 3 + self.classes
+
+    @property
+    def norm(self) -> Fraction:
+        """See ``Measure``; at least √3: two marks, and a loss of at most 1."""
+        return Fraction(1733, 1000)
+
+    def figures(self, release: Release) -> Mapping[str, Any]:
+        """See ``Measure``; accuracy, the share of the most frequent class, and the mean cross-entropy in nats."""
+        right, wrong, loss, *classes = release.values.tolist()
+        records, noise = right + wrong, release.noise_stddev
+        enough = has_enough_records(records, noise * math.sqrt(2))
+        counts = project(np.array([classes], np.float64))[0]
+        return {
+            "records": records,
+            "too_few_records": not enough,
+            "accuracy": _within(right / records) if enough else None,
+            "base_rate": _within(float(counts.max()) / records) if enough else None,
+            "loss": max(0.0, loss / records) * loss_bound(self.classes) if enough else None,
+            "noise_stddev": noise,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RegressorMeasure(Measure):
+    """Of a regressor of this label; errors are in the label's own unit."""
+
+    label: NumericColumn
+
+    @property
+    def length(self) -> int:
+        """See ``Measure``."""
+        return 5
+
+    @property
+    def norm(self) -> Fraction:
+        """See ``Measure``; at least √5: five numbers of at most 1."""
+        return Fraction(2237, 1000)
+
+    def figures(self, release: Release) -> Mapping[str, Any]:
+        """See ``Measure``; errors of the model, the error of always predicting the mean, and R² of the two."""
+        records, absolute, squared, label, label_squared = release.values.tolist()
+        enough = has_enough_records(records, release.noise_stddev)
+        half = (self.label.upper - self.label.lower) / 2
+        error, spread = 0.0, 0.0
+        if enough:
+            error = _within(squared / records) * _ERROR_MOST**2
+            spread = max(0.0, _within(label_squared / records) - (label / records) ** 2)
+        return {
+            "records": records,
+            "too_few_records": not enough,
+            "mean_absolute_error": _within(absolute / records) * _ERROR_MOST * half if enough else None,
+            "root_mean_squared_error": math.sqrt(error) * half if enough else None,
+            "base_root_mean_squared_error": math.sqrt(spread) * half if enough else None,
+            "r_squared": 1 - error / spread if spread > 0 else None,
+            "noise_stddev": release.noise_stddev,
+        }
 
 
 def loss_bound(classes: int) -> float:
@@ -39,7 +129,7 @@ def loss_bound(classes: int) -> float:
 
 
 def classifier_rows(logits: Float64, classes: npt.NDArray[np.int64]) -> Float32:
-    """Return what records give to the sum, Float32[records, 3].
+    """Return what records give to the sum, Float32[records, 3 + number of classes]; see ``ClassifierMeasure``.
 
     Args:
         logits: Float64[records, classes].
@@ -51,37 +141,14 @@ def classifier_rows(logits: Float64, classes: npt.NDArray[np.int64]) -> Float32:
     losses = np.log(np.exp(shifted).sum(axis=1)) - taken
     is_right = logits.argmax(axis=1) == classes
     bound = loss_bound(logits.shape[1])
-    return np.stack([is_right, ~is_right, np.minimum(losses, bound) / bound], axis=1).astype(np.float32)
+    marks = classes[:, np.newaxis] == np.arange(logits.shape[1])
+    return np.column_stack([is_right, ~is_right, np.minimum(losses, bound) / bound, marks]).astype(np.float32)
 
 
 def regressor_rows(predictions: Float64, labels: Float64) -> Float32:
-    """Return what records give to the sum, Float32[records, 3]; both arguments in half ranges, Float64[records]."""
+    """Return what records give to the sum, Float32[records, 5]; both arguments in half ranges, Float64[records]."""
     errors = np.abs(np.clip(predictions, -1, 1) - labels) / _ERROR_MOST
-    return np.stack([np.ones_like(errors), errors, errors**2], axis=1).astype(np.float32)
-
-
-def classifier_figures(release: Release, classes: int) -> Mapping[str, Any]:
-    """Return accuracy and loss; ``None`` where noise leaves no record."""
-    right, wrong, loss = release.values.tolist()
-    records = right + wrong
-    return {
-        "records": records,
-        "accuracy": _within(right / records) if records > 0 else None,
-        "loss": max(0.0, loss / records) * loss_bound(classes) if records > 0 else None,
-        "noise_stddev": release.noise_stddev,
-    }
-
-
-def regressor_figures(release: Release, label: NumericColumn) -> Mapping[str, Any]:
-    """Return errors in the label's own unit; ``None`` where noise leaves no record."""
-    records, absolute, squared = release.values.tolist()
-    unit = _ERROR_MOST * (label.upper - label.lower) / 2
-    return {
-        "records": records,
-        "mean_absolute_error": _within(absolute / records) * unit if records > 0 else None,
-        "root_mean_squared_error": math.sqrt(_within(squared / records)) * unit if records > 0 else None,
-        "noise_stddev": release.noise_stddev,
-    }
+    return np.stack([np.ones_like(errors), errors, errors**2, labels, labels**2], axis=1).astype(np.float32)
 
 
 def _within(share: float) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -144,13 +143,9 @@ class _LinearClassifier(_LinearModel):
         """See ``GradientDescent``."""
         return held_out.classifier_rows(class_logits(_outputs(parameters, inputs)), labels)
 
-    def held_out_figures(self, schema: Schema, release: Release) -> Mapping[str, Any]:
+    def measure(self, schema: Schema) -> held_out.Measure:
         """See ``GradientDescent``."""
-        return held_out.classifier_figures(release, len(schema.class_names))
-
-    def held_out_norm(self, schema: Schema) -> Fraction:
-        """See ``GradientDescent``."""
-        return held_out.CLASSIFIER_NORM
+        return held_out.ClassifierMeasure(len(schema.class_names))
 
     def probabilities(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
         """See ``Classifier``; of a support vector machine a monotone function of the margin, not calibrated."""
@@ -204,13 +199,9 @@ class LinearRegression(_LinearModel):
         """See ``GradientDescent``."""
         return held_out.regressor_rows(_outputs(parameters, inputs)[:, 0], labels)
 
-    def held_out_figures(self, schema: Schema, release: Release) -> Mapping[str, Any]:
+    def measure(self, schema: Schema) -> held_out.Measure:
         """See ``GradientDescent``."""
-        return held_out.regressor_figures(release, numeric_label(schema))
-
-    def held_out_norm(self, schema: Schema) -> Fraction:
-        """See ``GradientDescent``."""
-        return held_out.REGRESSOR_NORM
+        return held_out.RegressorMeasure(numeric_label(schema))
 
     def predictions(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
         """See ``Regressor``; within the label's bounds."""

@@ -22,6 +22,22 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 SIGNIFICANT: Final = 2.0
 """Standard deviations of noise that a sum of counts must exceed to be acted on."""
 
+_RECORDS_LEAST: Final = 10
+_RECORDS_IN_NOISE: Final = 5.0
+
+
+def has_enough_records(records: float, noise_stddev: float) -> bool:
+    """Return whether figures such as an accuracy can be made of sums over ``records``.
+
+    Args:
+        records: how many there are; a noisy count.
+        noise_stddev: of the noise in it.
+
+    Of fewer than ten records a figure says nothing. Where the count is within five standard deviations of none, the
+    noise of a sum moves a mean by a fifth and more.
+    """
+    return records >= _RECORDS_LEAST and records > _RECORDS_IN_NOISE * noise_stddev
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pooled:

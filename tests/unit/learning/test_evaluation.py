@@ -82,9 +82,20 @@ def test_figures_of_class_drowned_in_noise_are_left_out_of_the_macro_average():
     assert body["f1_macro"] == body["f1"]["yes"]
 
 
-def test_figures_of_no_records_are_none():
-    body = figures_of([0, 0, 0, 0])
-    assert (body["accuracy"], body["f1_weighted"], body["f1_macro"]) == (None, None, None)
+@pytest.mark.parametrize(
+    ("values", "noise_stddev"), [([0, 0, 0, 0], 0.0), ([4, 0, 0, 5], 0.0), ([-3, 1, 2, 1], 2.0), ([40, 1, 2, 40], 9.0)]
+)
+def test_figures_of_too_few_records_beside_the_noise_are_none_and_say_so(values, noise_stddev):
+    body = figures_of(values, noise_stddev)
+    assert body["too_few_records"]
+    assert body["records"] == sum(values)
+    assert (body["accuracy"], body["base_rate"], body["f1_weighted"], body["f1_macro"]) == (None,) * 4
+    assert set(body["f1"].values()) == {None}
+
+
+def test_figures_hold_what_the_most_frequent_class_would_reach():
+    body = figures_of([30, 10, 5, 15])
+    assert (body["too_few_records"], body["accuracy"], body["base_rate"]) == (False, 45 / 60, 40 / 60)
 
 
 def test_plan_of_other_columns_than_the_models_raises_invalid_job():

@@ -13,6 +13,7 @@ Deviation: every party's update has the same weight, whatever its number of reco
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -22,11 +23,29 @@ from pydantic import Field
 from coterie_common.learning.algorithm import Float32, Float64, Release
 from coterie_common.learning.column import Real
 from coterie_common.learning.gradient_descent import Labels
+from coterie_common.learning.held_out import ClassifierMeasure, Measure
 from coterie_common.learning.network.model import NetworkAlgorithm, NetworkConfig
 from coterie_common.learning.optimiser import Optimiser
 from coterie_common.learning.schema import Schema
 from coterie_common.privacy.noise import Unit
 from coterie_common.protocol.job_spec import Exact
+
+
+@dataclass(frozen=True, slots=True)
+class _PartyMeasure(ClassifierMeasure):
+    """Of parties that each give the sum over their records, divided by this public number."""
+
+    max_records: int
+
+    def figures(self, release: Release) -> Mapping[str, Any]:
+        """See ``Measure``."""
+        sums = replace(
+            release,
+            values=release.values * self.max_records,
+            noise_stddev=release.noise_stddev * self.max_records,
+        )
+        # not by super(): a dataclass with slots is another class than the one that super() knows
+        return ClassifierMeasure.figures(self, sums)
 
 
 class AveragingConfig(NetworkConfig):
@@ -71,14 +90,18 @@ class FederatedAveraging(NetworkAlgorithm[AveragingConfig]):
     def held_out_rows(
         self, config: AveragingConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Float32:
-        """See ``GradientDescent``; one row, the mean of those of the records."""
-        rows = super().held_out_rows(config, schema, parameters, inputs, labels)
-        return rows.mean(axis=0, keepdims=True) if len(rows) else np.zeros((1, rows.shape[1]), np.float32)
+        """See ``GradientDescent``; one row, the sum of those of the records over ``max_records``.
 
-    def held_out_figures(self, schema: Schema, release: Release) -> Mapping[str, Any]:
-        """See ``GradientDescent``; means over parties."""
-        figures = dict(super().held_out_figures(schema, release))
-        return {"parties": figures.pop("records"), **figures}
+        So a record counts the same at every party, and the row is no longer than one of a record: a party has at most
+        ``max_records``, set aside or not.
+        """
+        rows = super().held_out_rows(config, schema, parameters, inputs, labels)
+        total: Float64 = rows.sum(axis=0, dtype=np.float64, keepdims=True)
+        return (total / schema.max_records).astype(np.float32)
+
+    def measure(self, schema: Schema) -> Measure:
+        """See ``GradientDescent``."""
+        return _PartyMeasure(len(schema.class_names), schema.max_records)
 
     def mean_of(self, config: AveragingConfig, release: Release) -> Float64:
         """See ``GradientDescent``; an optimiser goes against a gradient, so against the mean update's opposite."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from scipy.special import softmax
 from coterie_common import arrays
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, WrongVectorShape
 from coterie_common.learning import held_out
-from coterie_common.learning.algorithm import Float32, Float64, Release, Values
+from coterie_common.learning.algorithm import Float32, Float64, Values
 from coterie_common.learning.descent_config import DescentConfig
 from coterie_common.learning.features import Scaling, class_labels, numeric_positions, to_inputs, width
 from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels
@@ -99,13 +98,9 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
         """See ``GradientDescent``."""
         return held_out.classifier_rows(self.load(config, schema, parameters).logits(parameters, inputs), labels)
 
-    def held_out_figures(self, schema: Schema, release: Release) -> Mapping[str, Any]:
+    def measure(self, schema: Schema) -> held_out.Measure:
         """See ``GradientDescent``."""
-        return held_out.classifier_figures(release, len(schema.class_names))
-
-    def held_out_norm(self, schema: Schema) -> Fraction:
-        """See ``GradientDescent``."""
-        return held_out.CLASSIFIER_NORM
+        return held_out.ClassifierMeasure(len(schema.class_names))
 
     def model_body(self, state: DescentState[Config]) -> Mapping[str, Any]:
         """See ``GradientDescent``; the name of the network and its state dict."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -229,6 +230,33 @@ class TestWithTorch:
             assert row.tolist() == [[0] * ask.length]
             state = averaging.update(state, ask, Release(np.ones(ask.length), 3, 0.0))
             assert state.released == number
+
+    def test_accuracy_of_averaging_is_of_records_not_of_parties(self):
+        averaging, config = prepare("federated_averaging", held_out=True, rounds=1)
+        state = averaging.initial_state(config, SCHEMA)
+        state = averaging.update(state, averaging.next_ask(state), Release(np.zeros(MLP["network"]), 3, 0.0))
+        ask = averaging.next_ask(state)
+        sizes, everything = (300, 7, 12, 0), make_dataset(319, seed=8)
+        bounds = np.cumsum((0, *sizes))
+        rows = np.arange(319)
+        parties = [everything.select((start <= rows) & (rows < end)) for start, end in pairwise(bounds)]
+        total = sum(np.concatenate(list(averaging.vectors(ask, party))).astype(float) for party in parties)
+        figures = averaging.measure(SCHEMA).figures(Release(total[0], 4, 0.0))
+        (alone,) = averaging.vectors(ask, everything)
+        pooled = averaging.measure(SCHEMA).figures(Release(alone[0].astype(float), 1, 0.0))
+        assert figures["records"] == pytest.approx(319, rel=1e-5)
+        for name in ("accuracy", "loss", "base_rate"):
+            assert figures[name] == pytest.approx(pooled[name], rel=1e-4)
+        counts = np.bincount(everything.columns["kind"])
+        assert figures["base_rate"] == pytest.approx(counts.max() / 319, rel=1e-4)
+
+    def test_noise_of_averaging_is_stated_in_records(self):
+        averaging, _ = prepare("federated_averaging", held_out=True)
+        sums = np.array([0.2, 0.1, 0.05, 0.2, 0.1])
+        figures = averaging.measure(SCHEMA).figures(Release(sums, 3, 0.05))
+        assert figures["noise_stddev"] == pytest.approx(0.05 * 400)
+        assert figures["too_few_records"]  # 120 ± 28
+        assert not averaging.measure(SCHEMA).figures(Release(sums, 3, 0.005))["too_few_records"]
 
     def test_update_of_averaging_adds_the_mean_of_the_updates(self):
         averaging, config = prepare("federated_averaging")
