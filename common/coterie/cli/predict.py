@@ -21,7 +21,8 @@ def predict(
 ) -> None:
     """Add a model's prediction, and the probability of a class, to every record.
 
-    Where the records have the label too, standard error says how often it was met, or by how much it was missed.
+    Where the records have the label too, standard error says how often it was met, or by how much it was missed, and
+    how good the most frequent class, or the mean, would have been.
     """
     from coterie.records import read_records, to_csv
     from coterie_common.files import write_atomically
@@ -50,12 +51,31 @@ def predict(
 
 
 def _comparison(label: Column, truth: Sequence[str], predicted: Sequence[str]) -> str:
+    """Compare predictions with the records' own labels, and with the best guess that looks at no feature.
+
+    Records without a label that the schema allows are left out, and counted.
+    """
+    known = [(label.parse(true), guess) for true, guess in zip(truth, predicted, strict=True)]
+    pairs = [(own, guess) for own, guess in known if own is not None]
+    if not pairs:
+        return "no record has a value of its own"
+    left_out = len(known) - len(pairs)
+    note = f" ({left_out} records without a value of their own are left out)" if left_out else ""
+    return f"{_score(label, pairs)}{note}"
+
+
+def _score(label: Column, pairs: Sequence[tuple[float, str]]) -> str:
+    from collections import Counter
+
     from coterie_common.learning.column import CategoricalColumn
 
     if isinstance(label, CategoricalColumn):
-        met = sum(true == name for true, name in zip(truth, predicted, strict=True))
-        return f"{met} of {len(predicted)} right, accuracy {met / len(predicted):.3f}"
-    pairs = [(label.parse(true), float(number)) for true, number in zip(truth, predicted, strict=True)]
-    errors = [abs(known - number) for known, number in pairs if known is not None]
-    missing = "" if len(errors) == len(pairs) else f" ({len(pairs) - len(errors)} records without a value of their own)"
-    return f"{sum(errors) / len(errors):.6g} off on average{missing}" if errors else "no record has a value of its own"
+        met = sum(label.levels[int(own)] == guess for own, guess in pairs)
+        ((most, count),) = Counter(label.levels[int(own)] for own, _ in pairs).most_common(1)
+        return (
+            f"{met} of {len(pairs)} right, accuracy {met / len(pairs):.3f}; always {most!r}: {count / len(pairs):.3f}"
+        )
+    mean = sum(own for own, _ in pairs) / len(pairs)
+    missed = sum(abs(own - float(guess)) for own, guess in pairs) / len(pairs)
+    base = sum(abs(own - mean) for own, _ in pairs) / len(pairs)
+    return f"{missed:.6g} off on average; always their mean: {base:.6g}"

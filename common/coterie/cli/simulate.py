@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +44,6 @@ def simulate(
     from coterie.simulation.job import with_privacy
     from coterie.simulation.scores import mean_of, stddev_of
     from coterie_common.learning.agreement import plan_job
-    from coterie_common.learning.algorithm import Classifier
     from coterie_common.learning.dataset_file import load_dataset
     from coterie_common.listing import print_table
     from coterie_common.protocol.parameters import choose_parameters
@@ -52,9 +52,7 @@ def simulate(
     if epsilon is not None:
         spec = with_privacy(spec, epsilon=epsilon)
     planned = plan_job(spec)
-    methods = [each for each in Method if not method or each in method]
-    if not isinstance(planned.algorithm, Classifier):
-        methods = [each for each in methods if each not in (Method.MAJORITY, Method.UNIFORM)]
+    methods = [each for each in Method.of(planned.algorithm) if not method or each in method]
     parameters = choose_parameters(parties, corruption_bound=corruption_bound, quorum=quorum)
     contests = [Contest(each, spec, parameters) for each in methods]
     dataset = load_dataset(data, planned.schema)
@@ -85,6 +83,8 @@ def _noise(stddevs: list[float]) -> str:
 
 
 def _spread(row: dict[str, Any], name: str, seeds: int) -> str:
+    if math.isnan(row["mean"][name]):
+        return "too few records"
     mean = f"{row['mean'][name]:.3f}"
     return mean if seeds == 1 else f"{mean} ± {row['std'][name]:.3f}"
 

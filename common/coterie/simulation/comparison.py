@@ -16,7 +16,7 @@ import numpy as np
 from coterie.simulation.division import Party, as_party, deal, hold_out
 from coterie.simulation.job import Simulation, with_privacy
 from coterie.simulation.method import Method
-from coterie.simulation.scores import Scores, class_scores, mean_of, scores_of
+from coterie.simulation.scores import Scores, class_scores, mean_of, number_scores, scores_of
 from coterie.simulation.seeded_random import SeededRandom
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model
@@ -96,6 +96,9 @@ class Contest:
         tested = division.tested
         if self.simulation is not None:
             return mean_of([scores_of(model, tested) for model in self.models(division)])
+        if self.method is Method.MEAN:
+            numbers = np.concatenate([party.columns[tested.schema.label_name] for party in division.parties])
+            return number_scores(np.full(tested.rows, numbers.mean()), tested)
         classes = len(tested.schema.class_names)
         if self.method is Method.MAJORITY:
             labels = np.concatenate([party.cells(tested.schema.label_name) for party in division.parties])

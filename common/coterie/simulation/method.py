@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
+
+from coterie_common.learning.algorithm import Algorithm, Classifier, Regressor
 
 
 class Method(StrEnum):
@@ -13,7 +16,8 @@ class Method(StrEnum):
     ``DISTRIBUTED``: this system, every party adds a share of the noise. ``CURATOR``: somebody trusted by all adds it
     once (central differential privacy). ``LOCAL``: every party adds all of it. ``NONE``: together, without noise.
     ``ALONE``: each party on its own records, without noise; the mean over the parties. ``MAJORITY``: always the class
-    that most training records have. ``UNIFORM``: a class at random, all equally likely.
+    that most training records have. ``UNIFORM``: a class at random, all equally likely. ``MEAN``: always the mean of
+    the training records' numbers.
     """
 
     DISTRIBUTED = "distributed"
@@ -23,6 +27,17 @@ class Method(StrEnum):
     ALONE = "alone"
     MAJORITY = "majority"
     UNIFORM = "uniform"
+    MEAN = "mean"
+
+    @classmethod
+    def of(cls, algorithm: Algorithm[Any, Any]) -> tuple[Method, ...]:
+        """Return the ways that there are to come to a model of this algorithm, or to do without."""
+        guesses: tuple[Method, ...] = ()
+        if isinstance(algorithm, Classifier):
+            guesses = cls.MAJORITY, cls.UNIFORM
+        elif isinstance(algorithm, Regressor):
+            guesses = (cls.MEAN,)
+        return (cls.DISTRIBUTED, cls.CURATOR, cls.LOCAL, cls.NONE, cls.ALONE, *guesses)
 
     @property
     def is_noisy(self) -> bool:

@@ -43,8 +43,24 @@ def test_predict_says_how_well_the_label_was_met_and_writes_to_a_file(model, tmp
     assert run(model, data, "--out", out) == 0
     output = capsys.readouterr()
     assert output.out == ""
-    assert "play: 1 of 2 right, accuracy 0.500" in output.err
+    assert "play: 1 of 2 right, accuracy 0.500; always 'no': 1.000\n" in output.err
     assert len(out.read_bytes().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (("no", "yes", "", "no", "pending"), "3 of 3 right, accuracy 1.000; always 'no': 0.667 (2 records without"),
+        (("yes", "", "", "", "unknown"), "0 of 1 right, accuracy 0.000; always 'yes': 1.000 (4 records without"),
+        (("", "?", "", "", ""), "play: no record has a value of its own\n"),
+    ],
+)
+def test_predict_leaves_records_without_an_outcome_out_and_counts_them(model, tmp_path, capsys, labels, words):
+    data = tmp_path / "days.csv"
+    days = zip(("80,sunny", "20,sunny", "90,sunny", "85,sunny", "30,sunny"), labels, strict=True)
+    data.write_text("humidity,outlook,play\n" + "".join(f"{day},{label}\n" for day, label in days))
+    assert run(model, data, "--out", tmp_path / "predicted.csv") == 0
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

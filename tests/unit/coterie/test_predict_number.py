@@ -34,8 +34,12 @@ def model(tmp_path):
     ("content", "rows", "words"),
     [
         ("size\n10\n100\n", ["10,20", "100,200"], ""),
-        ("size,price\n10,22\n50,96\n", ["10,22,20", "50,96,100"], "price: 3 off on average\n"),
-        ("size,price\n10,22\n50,\n", ["10,22,20", "50,,100"], "price: 2 off on average (1 records without a value"),
+        ("size,price\n10,22\n50,96\n", ["10,22,20", "50,96,100"], "price: 3 off on average; always their mean: 37\n"),
+        (
+            "size,price\n10,22\n50,\n",
+            ["10,22,20", "50,,100"],
+            "price: 2 off on average; always their mean: 0 (1 records without a value of their own are left out)\n",
+        ),
         ("size,price\n10,x\n", ["10,x,20"], "price: no record has a value of its own"),
     ],
 )

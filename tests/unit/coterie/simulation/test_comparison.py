@@ -2,15 +2,19 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, r2_score
 
 from coterie.simulation.comparison import Contest, Division
 from coterie.simulation.method import Method
 from coterie.simulation.scores import class_scores, mean_of, scores_of, stddev_of
+from coterie_common.learning.algorithm import get_algorithm
+from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.schema import parse_schema
 from coterie_common.protocol.parameters import choose_parameters
 from tests.support.small_jobs import play_dataset, tree_spec
 
@@ -41,6 +45,40 @@ def test_guesses_know_only_how_many_records_each_class_has():
     uniform = Contest(Method.UNIFORM, tree_spec(), PARAMETERS).score(DIVISION)
     # 100 fair coins: five standard deviations
     assert abs(uniform["accuracy"] - 0.5) < 0.25
+
+
+@pytest.mark.parametrize("rows", [9, 10])
+def test_class_scores_of_too_few_records_are_no_numbers(rows):
+    tested = DIVISION.tested.select(np.arange(100) < rows)
+    found = class_scores(tested.cells("play"), tested)
+    assert [math.isnan(figure) for figure in found.values()] == [rows < 10] * 3
+
+
+def test_mean_predicts_the_training_records_mean_and_knows_no_feature():
+    schema = parse_schema(
+        {
+            "label": "price",
+            "max_records": 500,
+            "columns": [{"name": "size", "lower": 0, "upper": 1}, {"name": "price", "lower": 0, "upper": 100}],
+        }
+    )
+    draw = np.random.default_rng(5)
+    sizes = draw.uniform(0, 1, 400)
+    dataset = Dataset(schema, {"size": sizes, "price": 100 * sizes}, 400)
+    division = Division.of(dataset, 4, Fraction(1, 4), 7)
+    # which job it is does not matter to a guess
+    found = Contest(Method.MEAN, tree_spec(), PARAMETERS).score(division)
+    training = np.concatenate([party.columns["price"] for party in division.parties])
+    truth = division.tested.columns["price"]
+    assert found["mean_absolute_error"] == pytest.approx(np.abs(truth - training.mean()).mean())
+    assert found["r_squared"] == pytest.approx(r2_score(truth, np.full(len(truth), training.mean())))
+
+
+def test_methods_of_an_algorithm_are_those_that_there_are_for_it():
+    assert Method.MAJORITY in Method.of(get_algorithm("decision_tree"))
+    assert Method.MEAN in Method.of(get_algorithm("linear_regression"))
+    assert not {Method.MAJORITY, Method.UNIFORM} & set(Method.of(get_algorithm("linear_regression")))
+    assert not {Method.MAJORITY, Method.UNIFORM, Method.MEAN} & set(Method.of(get_algorithm("statistics")))
 
 
 def test_exact_methods_learn_the_rule_of_the_data():
