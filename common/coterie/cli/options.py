@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from coterie.client import Client
+    from coterie_common.learning.file_format import FileFormat
 
 FederationFolder: TypeAlias = Annotated[
     Path, typer.Option("--home", envvar="COTERIE_FEDERATION_HOME", help="The founder's folder.")
@@ -36,6 +37,17 @@ AggregatorAddress: TypeAlias = Annotated[
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+Separator: TypeAlias = Annotated[
+    str | None, typer.Option(help="Between the cells of a CSV file. By default the one that its header shows.")
+]
+DecimalMark: TypeAlias = Annotated[str, typer.Option("--decimal", help="Before the decimals of a number.")]
+Encoding: TypeAlias = Annotated[str, typer.Option(help="Of a CSV file, such as windows-1252.")]
+Trim: TypeAlias = Annotated[bool, typer.Option("--trim", help="Leave out spaces around names and text.")]
+Missing: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="Stands for a missing value besides an empty cell; may be repeated."),
+]
 
 DEFAULT_CREDENTIAL = Path("credential")
 
@@ -61,3 +73,14 @@ def open_client(aggregator: str | None, credential: Path) -> Iterator[Client]:
             remember_aggregator(credential, target)
             raise
     remember_aggregator(credential, target)
+
+
+def file_format(
+    separator: str | None, decimal: str, encoding: str, *, trim: bool, missing: list[str] | None
+) -> FileFormat:
+    """Return how a file is written, as the options above say it; raises ``ConfigurationError``."""
+    from coterie_common.learning.file_format import FileFormat
+    from coterie_common.strict_model import parse
+
+    options = {"separator": separator, "decimal": decimal, "encoding": encoding, "trim": trim, "missing": missing or []}
+    return parse(FileFormat, options, "options")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie predict``: apply a model to records in a CSV file. Works offline."""
+"""``coterie predict``: apply a model to records in a file, read as a party reads its own. Works offline."""
 
 from __future__ import annotations
 
@@ -10,53 +10,89 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format
+
 if TYPE_CHECKING:
+    from coterie_common.learning.algorithm import Values
     from coterie_common.learning.column import Column
+    from coterie_common.learning.file_format import FileFormat
+    from coterie_common.learning.model import Model
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.json", help="A model, from 'coterie models fetch'.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA.csv", help="Records with a header line.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; standard output by default.")] = None,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model, from 'coterie models fetch'.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Records: CSV, gzipped or not, or Parquet.")],
+    out: Annotated[Path | None, typer.Option(help="CSV file to write; standard output by default.")] = None,
+    separator: Separator = None,
+    decimal: DecimalMark = ".",
+    encoding: Encoding = "utf-8",
+    trim: Trim = False,
+    missing: Missing = None,
 ) -> None:
     """Add a model's prediction, and the probability of a class, to every record.
 
     Where the records have the label too, standard error says how often it was met, or by how much it was missed, and
     how good the most frequent class, or the mean, would have been.
     """
-    from coterie.records import read_records, to_csv
+    from coterie.records import to_csv
     from coterie_common.files import write_atomically
-    from coterie_common.learning.model import load_predictor
+    from coterie_common.learning.dataset_file import load_table, load_values
+    from coterie_common.learning.model import load_model
 
-    records = read_records(data)
-    predictor = load_predictor(model)
-    if hasattr(predictor, "predict_proba"):
-        probabilities = predictor.predict_proba(records.as_dicts())
-        predicted = [str(name) for name in predictor.classes_[probabilities.argmax(axis=1)]]
-        added = {"prediction": predicted, "probability": [f"{row:.4f}" for row in probabilities.max(axis=1)]}
-    else:
-        added = {"prediction": [f"{number:.6g}" for number in predictor.predict(records.as_dicts())]}
-    rows = ((*row, *cells) for row, *cells in zip(records.rows, *added.values(), strict=True))
-    table = to_csv((*records.columns, *added), rows)
-    predicted = added["prediction"]
+    form = file_format(separator, decimal, encoding, trim=trim, missing=missing)
+    known = load_model(model)
+    features = known.schema.features
+    values, _ = load_values(data, features, form)
+    records = load_table(data, form, needed=[column.name for column in features])
+    predictions = _predictions(known, values)
+    rows = zip(*records.columns, *predictions.values(), strict=True)
+    table = to_csv((*records.names, *predictions), rows)
+    predicted = predictions["prediction"]
     if out is None:
-        typer.echo(table.decode("utf-8"), nl=False)
+        typer.echo(table, nl=False)
     else:
         write_atomically(out, table)
         typer.echo(f"{out}: {len(predicted)} predictions", err=True)
-    label = predictor.model.schema.label
-    if label in records.columns:
-        column = predictor.model.schema.by_name[label]
-        typer.echo(f"{label}: {_comparison(column, records.column(label), predicted)}", err=True)
+    label = known.schema.label
+    if label is not None and (truth := records.column(label)) is not None and predicted:
+        typer.echo(f"{label}: {_comparison(known.schema.by_name[label], truth, predicted, form)}", err=True)
 
 
-def _comparison(label: Column, truth: Sequence[str], predicted: Sequence[str]) -> str:
+def _predictions(model: Model, values: Values) -> dict[str, list[str]]:
+    """Return the columns to add, by name; numbers with all digits that they have.
+
+    Raises:
+        ConfigurationError: the model predicts nothing.
+    """
+    from coterie_common.learning.algorithm import Regressor, get_algorithm
+    from coterie_common.learning.model import classifier_of
+
+    algorithm = get_algorithm(model.algorithm)
+    if isinstance(algorithm, Regressor):
+        return {"prediction": [_digits(x) for x in algorithm.predictions(model.schema, model.body, values)]}
+    probabilities = classifier_of(model).probabilities(model.schema, model.body, values)
+    classes = model.schema.class_names
+    return {
+        "prediction": [classes[position] for position in probabilities.argmax(axis=1)],
+        "probability": [_digits(row.max()) for row in probabilities],
+    }
+
+
+def _digits(number: float) -> str:
+    return repr(float(number)).removesuffix(".0")
+
+
+def _comparison(label: Column, truth: Sequence[str], predicted: Sequence[str], form: FileFormat) -> str:
     """Compare predictions with the records' own labels, and with the best guess that looks at no feature.
 
     Records without a label that the schema allows are left out, and counted.
     """
-    known = [(label.parse(true), guess) for true, guess in zip(truth, predicted, strict=True)]
-    pairs = [(own, guess) for own, guess in known if own is not None]
+    from coterie_common.learning.raw_values import parse_values
+
+    known, is_unknown = parse_values(label, truth, form)
+    pairs = [
+        (float(own), guess) for own, unknown, guess in zip(known, is_unknown, predicted, strict=True) if not unknown
+    ]
     if not pairs:
         return "no record has a value of its own"
     left_out = len(known) - len(pairs)

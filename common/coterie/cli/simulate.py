@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coterie.cli.options import AsJson
+from coterie.cli.options import AsJson, DecimalMark, Encoding, Missing, Separator, Trim, file_format
 from coterie.simulation.method import Method
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ def simulate(
         typer.Option(help="Only this way to learn; may be repeated. All by default."),
     ] = None,
     held_out: Annotated[float, typer.Option(min=0.01, max=0.99, help="Share of the records to test with.")] = 0.2,
+    separator: Separator = None,
+    decimal: DecimalMark = ".",
+    encoding: Encoding = "utf-8",
+    trim: Trim = False,
+    missing: Missing = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a job's model as a federation would, and in the ways that it competes with; compare them.
@@ -43,6 +48,7 @@ def simulate(
     from coterie.simulation.comparison import Contest, Division
     from coterie.simulation.job import with_privacy
     from coterie.simulation.scores import mean_of, stddev_of
+    from coterie_common.errors import DataError
     from coterie_common.learning.agreement import plan_job
     from coterie_common.learning.dataset_file import load_dataset
     from coterie_common.listing import print_table
@@ -55,7 +61,10 @@ def simulate(
     methods = [each for each in Method.of(planned.algorithm) if not method or each in method]
     parameters = choose_parameters(parties, corruption_bound=corruption_bound, quorum=quorum)
     contests = [Contest(each, spec, parameters) for each in methods]
-    dataset = load_dataset(data, planned.schema)
+    form = file_format(separator, decimal, encoding, trim=trim, missing=missing)
+    dataset = load_dataset(data, planned.schema, form)
+    if not dataset.rows:
+        raise DataError(f"{data}: there are columns, but no records to simulate with")
     divisions = [Division.of(dataset, parties, Fraction(str(held_out)), seed) for seed in range(seeds)]
     rows = []
     for contest in contests:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
@@ -17,8 +19,9 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from coterie_common.learning.cell import as_decimal, as_float, as_text, as_truth, is_missing, normal_text
 from coterie_common.limits import COLUMN_CELLS_MOST
 from coterie_common.strict_model import StrictModel
 
@@ -26,6 +29,7 @@ Cells: TypeAlias = npt.NDArray[np.int32]
 
 _NAME_CHARACTERS_MOST: Final = 200
 _LEVELS_SHOWN: Final = 8
+_LEVEL_CHARACTERS: Final = 40
 
 
 def _as_real(value: Any) -> Any:
@@ -62,16 +66,51 @@ class CategoricalColumn(StrictModel):
     name: Name
     levels: Annotated[tuple[str, ...], Field(strict=False, min_length=2, max_length=COLUMN_CELLS_MOST)]
 
-    @field_validator("levels")
-    @classmethod
-    def _check_distinct(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(levels)) != len(levels):
-            raise ValueError("must not repeat a level")
-        return levels
+    @model_validator(mode="after")
+    def _check_distinct(self) -> CategoricalColumn:
+        if len(self._texts) != len(self.levels):
+            repeated = _first_repeated([normal_text(level) for level in self.levels])
+            raise ValueError(f"levels must not repeat a level: {_name_level(repeated)} is there twice")
+        if self.holds_numbers and len(self._numbers) != sum(level != "" for level in self.levels):
+            numbers = [as_decimal(level) for level in self.levels]
+            first, second = (
+                level for level, n in zip(self.levels, numbers, strict=True) if n == _first_repeated(numbers)
+            )
+            raise ValueError(
+                f"levels must not repeat a number: {_name_level(first)} and {_name_level(second)} are equal"
+            )
+        return self
 
     @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {level: position for position, level in enumerate(self.levels)}
+    def _texts(self) -> dict[str, int]:
+        return {normal_text(level): position for position, level in enumerate(self.levels)}
+
+    @cached_property
+    def _numbers(self) -> dict[Decimal, int]:
+        """Positions by number, of levels that no other level is equal to."""
+        numbers = [as_decimal(level) for level in self.levels]
+        times = Counter(numbers)
+        return {n: position for position, n in enumerate(numbers) if n is not None and times[n] == 1}
+
+    @cached_property
+    def _truths(self) -> dict[bool, int]:
+        truths = [as_truth(level) for level in self.levels]
+        times = Counter(truths)
+        return {truth: position for position, truth in enumerate(truths) if truth is not None and times[truth] == 1}
+
+    @cached_property
+    def holds_numbers(self) -> bool:
+        """Whether every level is a number, but for an empty one: cells are then compared as numbers, 3.0 is 3."""
+        return all(level == "" or as_decimal(level) is not None for level in self.levels)
+
+    @cached_property
+    def _holds_truths(self) -> bool:
+        """Whether every level spells a truth value, but for an empty one: True is then true."""
+        return len(self._truths) == sum(level != "" for level in self.levels)
+
+    def is_level(self, text: str) -> bool:
+        """Return whether text is a level, letter by letter."""
+        return normal_text(text) in self._texts
 
     @property
     def dtype(self) -> type[np.int32]:
@@ -86,21 +125,35 @@ class CategoricalColumn(StrictModel):
     @property
     def allowed(self) -> str:
         """What a value may be, in words."""
-        shown = ", ".join(repr(level) for level in self.levels[:_LEVELS_SHOWN])
+        shown = ", ".join(_name_level(level) for level in self.levels[:_LEVELS_SHOWN])
         more = len(self.levels) - _LEVELS_SHOWN
         return f"one of {shown} and {more} more" if more > 0 else f"one of {shown}"
 
     def parse(self, value: object) -> int | None:
         """Return the position of a raw value in ``levels``, or ``None`` where it is not allowed.
 
-        Whole numbers stand for their digits: files and tables type a level such as "1" as a number. A missing value is
-        the level of empty text, where there is one.
+        Where all levels are numbers, numbers are compared: "3", "3.0" and the number 3 are one cell. Where all are
+        truth values, so are these. Otherwise text is compared, and a typed number or truth value is the level that
+        spells it. A missing value is the level of empty text, where there is one.
         """
-        if _is_missing(value):
-            value = ""
-        if isinstance(value, (float, np.floating)) and value.is_integer():
-            value = int(value)
-        return self._positions.get(str(value))
+        if is_missing(value):
+            return self._texts.get("")
+        text = as_text(value)
+        if text is None:
+            return None
+        is_typed = not isinstance(value, (str, bytes))
+        cell = value if is_typed else text
+        if self.holds_numbers and (number := as_decimal(cell)) is not None:
+            return self._numbers.get(number)
+        if self._holds_truths and (truth := as_truth(cell)) is not None:
+            return self._truths.get(truth)
+        position = self._texts.get(text)
+        if position is None and is_typed:
+            if (number := as_decimal(cell)) is not None:
+                return self._numbers.get(number)
+            if (truth := as_truth(cell)) is not None:
+                return self._truths.get(truth)
+        return position
 
     def to_cells(self, values: npt.NDArray[Any]) -> Cells:
         """Return the histogram cell of each stored value: itself."""
@@ -162,15 +215,42 @@ class NumericColumn(StrictModel):
 
     def parse(self, value: object) -> float | None:
         """Return a raw value as a number, or ``None`` where it is not allowed."""
-        if _is_missing(value):
+        if is_missing(value):
             return self.missing
-        if isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and "_" in value):
-            return None  # Python reads True as 1 and "1_0" as 10; a data file means neither
-        try:
-            number = float(value)  # type: ignore[arg-type]  # anything that is no number raises
-        except (TypeError, ValueError, OverflowError):
-            return None
-        return number if self._is_allowed(number) else None
+        number = as_float(value)
+        if number is not None and isinstance(value, (np.float16, np.float32)):
+            number = float(self._widened(np.array([value]))[0])
+        return number if number is not None and self._is_allowed(number) else None
+
+    def parse_numbers(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Do what ``parse`` does with numbers of any NumPy type, all at once.
+
+        Returns:
+            Float64[rows]: the values, NaN where one is not allowed.
+        """
+        values = self._widened(numbers)
+        if self.missing is not None:
+            values[np.isnan(values)] = self.missing
+        allowed = (values >= self.lower) & (values <= self.upper)
+        if self.integer:
+            allowed &= values == np.floor(values)
+        if not allowed.all():
+            values[~allowed] = np.nan
+        return values
+
+    def _widened(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return numbers as Float64, without −0.
+
+        In half and single precision, the number next to a bound is how a bound such as 0.1 is written there.
+        """
+        values = numbers.astype(np.float64) + 0.0
+        if numbers.dtype in (np.float16, np.float32):
+            with np.errstate(over="ignore", under="ignore"):
+                for bound in (self.lower, self.upper):
+                    written = numbers.dtype.type(bound)
+                    if np.isfinite(written) and written != 0:
+                        values[numbers == written] = bound
+        return values
 
     def to_cells(self, values: npt.NDArray[Any]) -> Cells:
         """Return the bin of each stored value; call it only where ``cells`` is not ``None``.
@@ -203,6 +283,11 @@ def _shortest(number: float) -> str:
     return repr(number).removesuffix(".0")
 
 
-def _is_missing(value: object) -> bool:
-    """Return whether a raw value is an empty cell, as files, tables and DataFrames have it."""
-    return value is None or value == "" or (isinstance(value, (float, np.floating)) and math.isnan(value))
+def _name_level(level: Any) -> str:
+    text = repr(level)
+    return text if len(text) <= _LEVEL_CHARACTERS else text[: _LEVEL_CHARACTERS - 1] + "…"
+
+
+def _first_repeated(values: Sequence[Any]) -> Any:
+    times = Counter(values)
+    return next(value for value in values if value is not None and times[value] > 1)

@@ -2,163 +2,355 @@
 # Copyright The Coterie authors
 """Files of records as data sets: CSV, also gzipped, and Parquet, read and checked cell by cell.
 
-The only module that imports pyarrow. Nothing is guessed: what a column may hold is in the schema, an empty cell is not
-a value, and a file that does not fit is refused as a whole with the place of what is wrong.
+The only module that imports pyarrow, and the one reader of parties, simulations, predictions and the demonstration.
+Nothing is guessed: what a column may hold is in the schema, how the file is written in its format, and a file that
+does not fit is refused as a whole with the place of what is wrong.
+
+Invariants:
+- Columns that pyarrow reads as numbers hold what the cells' text says, or are read again as text.
+- Whatever a library raises because of a file is a ``DataError``.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from coterie_common.errors import DataError
+from coterie_common.learning.cell import normal_text
+from coterie_common.learning.column import Column, NumericColumn
+from coterie_common.learning.csv_text import CsvText, needed_positions, read_csv_text, refuse_other_encodings
 from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.file_format import PLAIN, FileFormat
 from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
 from coterie_common.learning.schema import Schema
 
-_COLUMNS_SHOWN: Final = 20
+SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+
+_BLOCK_BYTES: Final = 16 << 20
+_LARGEST_BLOCK_BYTES: Final = (1 << 31) - 1
+
+Checked = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
 
 
-def load_dataset(path: Path, schema: Schema) -> Dataset:
+@dataclass(frozen=True, slots=True)
+class FileTable:
+    """A file of records as text.
+
+    Attributes:
+        names: of all columns, in the form in which they are compared.
+        columns: their cells, in the order of ``names``; bytes that are not UTF-8 are surrogates.
+        rows: number of records.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[list[str], ...]
+    rows: int
+
+    def column(self, name: str) -> list[str] | None:
+        """Return the cells of a column, the first one of that name; ``None`` where there is none."""
+        wanted = normal_text(name)
+        return next((cells for found, cells in zip(self.names, self.columns, strict=True) if found == wanted), None)
+
+
+def load_dataset(path: Path, schema: Schema, form: FileFormat = PLAIN) -> Dataset:
     """Read a file and check every cell that the schema names; other columns are ignored.
 
     Columns without any records are a data set of none: whether there is one record must not show in a refusal.
 
     Args:
-        path: ``.csv`` (UTF-8, comma, header in row 1), ``.csv.gz`` or ``.parquet``.
+        path: ``.csv`` (header in row 1), ``.csv.gz`` or ``.parquet``.
         schema: of the job, or the one that the party's configuration binds to the file.
+        form: how the file is written.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, has more than ``max_records`` records, or holds cells that
-             are not allowed: row (in a CSV file the header is row 1), column, value and what is allowed.
+        DataError: the file cannot be read, lacks a column, has more records than ``max_records``, or holds cells
+            that are not allowed: row (in a CSV file the header is row 1), column, value and what is allowed.
     """
-    readers: dict[str, Callable[[Path, Schema], Any]] = {
-        ".csv": _read_csv,
-        ".csv.gz": _read_csv,
-        ".parquet": _read_parquet,
-    }
-    suffix = next((suffix for suffix in readers if path.name.lower().endswith(suffix)), None)
-    if suffix is None:
-        raise DataError(f"{path}: cannot tell the kind of file; its name must end in {', '.join(readers)}")
-    try:
-        if not path.is_file():
-            raise DataError(f"{path} is no file" if path.exists() else f"{path} does not exist")
-        table = readers[suffix](path, schema)
-    except OSError as cause:
-        raise DataError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
-    if table.num_rows > schema.max_records:
-        raise DataError(f"{path}: {table.num_rows} records, but the schema allows max_records = {schema.max_records}")
-    return _check_cells(path, table, schema, first_row=1 if suffix == ".parquet" else 2)
+    values, rows = load_values(path, schema.columns, form, most=schema.max_records)
+    return Dataset(schema, values, rows)
 
 
-def _read_csv(path: Path, schema: Schema) -> Any:
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
+def load_values(
+    path: Path, columns: Sequence[Column], form: FileFormat = PLAIN, *, most: int | None = None
+) -> tuple[dict[str, npt.NDArray[Any]], int]:
+    """Read the stored values of some columns, and the number of records; raises as ``load_dataset``.
 
-    with pa.input_stream(str(path), compression="detect") as stream:
-        content = stream.read()
-    if not content.strip():
-        raise DataError(f"{path}: the file is empty")
-    header, lines = _header(path, content)
-    needed = _needed_columns(path, header, schema)
-    ragged: list[Any] = []
-
-    def note_ragged(row: Any) -> str:
-        ragged.append(row)
-        return "skip"
-
-    try:
-        table = arrow_csv.read_csv(
-            # without blank lines at the end, which many programs leave; others count as rows of empty cells
-            io.BytesIO(content.rstrip(b"\r\n") + b"\n"),
-            # one thread: only then does pyarrow know the numbers of ragged rows
-            read_options=arrow_csv.ReadOptions(column_names=header, skip_rows=lines, use_threads=False),
-            parse_options=arrow_csv.ParseOptions(
-                ignore_empty_lines=False,
-                newlines_in_values=True,
-                invalid_row_handler=note_ragged,
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=needed,
-                column_types=dict.fromkeys(needed, pa.string()),
-                null_values=[],
-                strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as cause:
-        _refuse_other_encodings(path, content)
-        raise DataError(f"{path}: no CSV that can be read: {cause}") from cause
-    if ragged:
-        first = ragged[0]
-        more = f", and so do {len(ragged) - 1} more" if len(ragged) > 1 else ""
-        raise DataError(
-            f"{path}: row {first.number} does not have as many cells as the header: {first.actual_columns} instead of "
-            f"{first.expected_columns}{more}"
-        )
-    return table
+    Args:
+        path: see ``load_dataset``.
+        columns: what they may hold.
+        form: how the file is written.
+        most: allowed number of records.
+    """
+    with _only_data_errors(path):
+        needed = [column.name for column in columns]
+        source = _ParquetSource(path, needed) if _suffix(path) == ".parquet" else _CsvSource(path, needed, form)
+        table = source.read(columns)
+        if most is not None and table.num_rows > most:
+            raise DataError(f"{path}: {table.num_rows} records, but the schema allows max_records = {most}")
+        checked = {column.name: source.check(column, table[at], form) for at, column in enumerate(columns)}
+        bad = {name: np.flatnonzero(is_bad) for name, (_, is_bad) in checked.items()}
+        refuse_bad_cells(str(path), columns, bad, source.raw, first_row=source.first_row, form=form)
+        return {name: stored for name, (stored, _) in checked.items()}, table.num_rows
 
 
-def _header(path: Path, content: bytes) -> tuple[list[str], int]:
-    """Return the column names, and how many lines of the file they take."""
-    lines = io.BytesIO(content.removeprefix(codecs.BOM_UTF8))
-    try:
-        reader = csv.reader(line.decode("utf-8") for line in lines)
-        return next(reader), reader.line_num
-    except (UnicodeDecodeError, csv.Error) as cause:
-        _refuse_other_encodings(path, content)
-        raise DataError(f"{path}: row 1 is no CSV header: {cause}") from cause
+def load_table(path: Path, form: FileFormat = PLAIN, *, needed: Sequence[str] = ()) -> FileTable:
+    """Read a whole file as text; raises ``DataError`` as ``load_dataset``, but looks at no value.
+
+    Args:
+        path: see ``load_dataset``.
+        form: how it is written.
+        needed: columns that have to be there.
+    """
+    with _only_data_errors(path):
+        if _suffix(path) == ".parquet":
+            parquet = _ParquetSource(path, needed)
+            table = parquet.read_all()
+            names = tuple(parquet.names)
+            columns = tuple(map(_texts, table.columns))
+        else:
+            source = _CsvSource(path, needed, form)
+            table, names = source.read_all(), source.text.names
+            columns = tuple(
+                [cell.decode("utf-8", "surrogateescape") for cell in column.to_pylist()] for column in table.columns
+            )
+        return FileTable(names, columns, table.num_rows)
 
 
-def _refuse_other_encodings(path: Path, content: bytes) -> None:
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as cause:
-        row = content.count(b"\n", 0, cause.start) + 1
-        raise DataError(f"{path}: line {row} is not UTF-8 text; save the file as UTF-8") from cause
+class _CsvSource:
+    """A CSV file; cells are read as numbers where all of a column are, else as text."""
 
+    first_row = 2
 
-def _read_parquet(path: Path, schema: Schema) -> Any:
-    import pyarrow as pa
-    from pyarrow import parquet
+    def __init__(self, path: Path, needed: Sequence[str], form: FileFormat) -> None:
+        self.text: CsvText = read_csv_text(path, form, needed)
+        self._path, self._form = path, form
+        self._position = dict(zip(needed, needed_positions(path, self.text.names, needed), strict=True))
+        self._raw: dict[str, Any] = {}
 
-    try:
-        needed = _needed_columns(path, parquet.read_schema(path).names, schema)
-        return parquet.read_table(path, columns=needed)
-    except pa.ArrowException as cause:
-        raise DataError(f"{path}: no Parquet file that can be read: {cause}") from cause
+    def read(self, columns: Sequence[Column]) -> Any:
+        import pyarrow as pa
 
-
-def _needed_columns(path: Path, found: list[str], schema: Schema) -> list[str]:
-    needed = [column.name for column in schema.columns]
-    missing = [name for name in needed if name not in found]
-    if missing:
-        shown = ", ".join(map(repr, found[:_COLUMNS_SHOWN])) + (", …" if len(found) > _COLUMNS_SHOWN else "")
-        raise DataError(f"{path}: no column {', '.join(map(repr, missing[:_COLUMNS_SHOWN]))}; there are {shown}")
-    repeated = [name for name in needed if found.count(name) > 1]
-    if repeated:
-        raise DataError(f"{path}: there are {found.count(repeated[0])} columns named {repeated[0]!r}")
-    return needed
-
-
-def _check_cells(path: Path, table: Any, schema: Schema, *, first_row: int) -> Dataset:
-    import pyarrow as pa
-
-    columns, bad = {}, {}
-    for column in schema.columns:
+        coded = pa.dictionary(pa.int32(), pa.string())
+        types = {c.name: pa.float64() if isinstance(c, NumericColumn) else coded for c in columns}
         try:
-            encoded = table[column.name].combine_chunks().dictionary_encode()
+            return self._read(types)
+        except pa.ArrowException:
+            # Some cell of a number's column is no plain number: which columns it concerns shows in their text.
+            return self._read(dict.fromkeys(types, pa.string()))
+
+    def read_all(self) -> Any:
+        import pyarrow as pa
+
+        return self._read({str(position): pa.binary() for position in range(len(self.text.names))})
+
+    def check(self, column: Column, cells: Any, form: FileFormat) -> Checked:
+        import pyarrow as pa
+
+        if pa.types.is_floating(cells.type):
+            numbers = cells.to_numpy()
+            missing = np.isnan(numbers)
+            # A number that is NaN but no empty cell was the text "nan": text decides what becomes of it.
+            if int(missing.sum()) == cells.null_count:
+                checked = parse_values(column, numbers, form)
+                if not checked[1].any():
+                    return checked
+        elif isinstance(column, NumericColumn) and (numbers := self._numbers(cells)) is not None:
+            return self.check(column, numbers, form)
+        if not pa.types.is_dictionary(cells.type):
+            cells = self._raw[column.name] = self._read({column.name: pa.string()})[0]
+        else:
+            self._raw[column.name] = cells
+        return _check_distinct(column, cells, form)
+
+    def raw(self, name: str, row: int) -> Any:
+        return self._raw[name][row].as_py()
+
+    def _numbers(self, text: Any) -> Any:
+        """Return cells of text as numbers where all are plain ones."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        if self._form.decimal != "." or self._form.missing_words:
+            return None  # pyarrow's cast knows neither
+        try:
+            return compute.cast(
+                compute.replace_with_mask(text, compute.equal(text, ""), pa.scalar(None, pa.string())), pa.float64()
+            )
+        except pa.ArrowException:
+            return None
+
+    def _read(self, types: Mapping[str, Any]) -> Any:
+        """Read columns, by name or position, as these types."""
+        import pyarrow as pa
+
+        try:
+            return self._read_blocks(types, _BLOCK_BYTES)
+        except pa.ArrowInvalid as cause:
+            if "block size" not in str(cause):
+                raise
+            # A row is longer than a block.
+            return self._read_blocks(types, min(len(self.text.content) + 1, _LARGEST_BLOCK_BYTES))
+
+    def _read_blocks(self, types: Mapping[str, Any], block_bytes: int) -> Any:
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        ragged: list[Any] = []
+        count = 0
+
+        def note_ragged(row: Any) -> str:
+            nonlocal count
+            count += 1
+            if not ragged:
+                ragged.append(row)
+            return "skip"
+
+        # By position: names may be there twice.
+        include = {str(self._position.get(name, name)): kind for name, kind in types.items()}
+        words = list(self._form.missing_words)
+        try:
+            table = arrow_csv.read_csv(
+                pa.BufferReader(self.text.content),
+                # one thread: only then does pyarrow know the numbers of ragged rows
+                read_options=arrow_csv.ReadOptions(
+                    column_names=[str(position) for position in range(len(self.text.names))],
+                    skip_rows=self.text.lines,
+                    use_threads=False,
+                    block_size=block_bytes,
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=self.text.separator,
+                    ignore_empty_lines=False,
+                    newlines_in_values=True,
+                    invalid_row_handler=note_ragged,
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    include_columns=list(include),
+                    column_types=include,
+                    null_values=["", *words],
+                    strings_can_be_null=False,
+                    decimal_point=self._form.decimal,
+                ),
+            )
+        except pa.ArrowInvalid:
+            if not any(pa.types.is_floating(kind) for kind in types.values()):
+                refuse_other_encodings(self._path, self.text.content)
+            raise
+        if ragged:
+            first = ragged[0]
+            more = f", and so do {count - 1} more" if count > 1 else ""
+            raise DataError(
+                f"{self._path}: row {first.number} does not have as many cells as the header: {first.actual_columns} "
+                f"instead of {first.expected_columns}{more}"
+            )
+        return table
+
+
+class _ParquetSource:
+    """A Parquet file; columns have types of their own."""
+
+    first_row = 1
+
+    def __init__(self, path: Path, needed: Sequence[str]) -> None:
+        from pyarrow import parquet
+
+        self._path = path
+        self._file = parquet.ParquetFile(path)
+        self.names = [normal_text(name) for name in self._file.schema_arrow.names]
+        self._positions = needed_positions(path, self.names, needed)
+        self._cells: dict[str, Any] = {}
+
+    def read(self, columns: Sequence[Column]) -> Any:
+        wanted = [self._file.schema_arrow.names[position] for position in self._positions]
+        table = self._file.read(columns=wanted).select(wanted)
+        self._cells = {column.name: table[at] for at, column in enumerate(columns)}
+        return table
+
+    def read_all(self) -> Any:
+        return self._file.read()
+
+    def check(self, column: Column, cells: Any, form: FileFormat) -> Checked:
+        import pyarrow as pa
+
+        kind = cells.type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if is_number and isinstance(column, NumericColumn):
+            return parse_values(column, cells.to_numpy(), form)
+        try:
+            return _check_distinct(column, cells, form)
         except pa.ArrowNotImplementedError as cause:
-            kind = table[column.name].type
-            raise DataError(f"{path}: column {column.name!r} holds {kind}, not text or numbers") from cause
-        distinct = [*encoded.dictionary.to_pylist(), None]
-        positions = encoded.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
-        stored, is_bad = parse_values(column, distinct)
-        columns[column.name], bad[column.name] = stored[positions], np.flatnonzero(is_bad[positions])
-    refuse_bad_cells(str(path), schema.columns, bad, lambda name, row: table[name][row].as_py(), first_row=first_row)
-    return Dataset(schema, columns, table.num_rows)
+            raise DataError(f"{self._path}: column {column.name!r} holds {kind}, not text or numbers") from cause
+        except (OverflowError, ValueError) as cause:
+            raise DataError(f"{self._path}: column {column.name!r} ({kind}) has values that cannot be read") from cause
+
+    def raw(self, name: str, row: int) -> Any:
+        return self._cells[name][row].as_py()
+
+
+def _check_distinct(column: Column, cells: Any, form: FileFormat) -> Checked:
+    """Check each different value once."""
+    encoded = cells.combine_chunks().dictionary_encode()
+    distinct = [*_typed(encoded.dictionary), None]
+    positions = encoded.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
+    stored, is_bad = parse_values(column, distinct, form)
+    return stored[positions], is_bad[positions]
+
+
+def _typed(values: Any) -> list[Any]:
+    """Return values as Python has them; floats keep their precision, which their shortest digits depend on."""
+    import pyarrow as pa
+
+    if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
+        return list(values.to_numpy(zero_copy_only=False))
+    return list(values.to_pylist())
+
+
+def _texts(cells: Any) -> list[str]:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    try:
+        return [_text(value) for value in cells.to_pylist()]
+    except (ValueError, OverflowError):  # text that is not UTF-8, or moments beyond Python's calendar
+        other = pa.binary() if pa.types.is_string(cells.type) else pa.string()
+        return [_text(value) for value in compute.cast(cells, other).to_pylist()]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _suffix(path: Path) -> str:
+    suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise DataError(f"{path}: cannot tell the kind of file; its name must end in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise DataError(f"{path} is no file" if path.exists() else f"{path} does not exist")
+    return suffix
+
+
+@contextmanager
+def _only_data_errors(path: Path) -> Iterator[None]:
+    """Turn what a library raises because of a file into ``DataError``: foreign files must not end a daemon's work."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except OSError as cause:
+        raise DataError(f"{path}: cannot be read: {cause.strerror or _first_line(cause)}") from cause
+    except (pa.ArrowException, ValueError, TypeError, LookupError, ArithmeticError, MemoryError) as cause:
+        kind = "Parquet" if path.name.lower().endswith(".parquet") else "CSV"
+        raise DataError(f"{path}: no {kind} file that can be read: {_first_line(cause)}") from cause
+
+
+def _first_line(cause: BaseException) -> str:
+    return next(iter(str(cause).splitlines()), type(cause).__name__)[:200]

@@ -7,17 +7,16 @@ The only module that imports scikit-learn; get a predictor through ``model.load_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from coterie_common.errors import DataError
 from coterie_common.learning.algorithm import Float64, Values
 from coterie_common.learning.model import Model, classifier_of, regressor_of
 from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
+from coterie_common.learning.record_sources import raw_cells, raw_columns
 
 
 class _FederatedPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no stubs
@@ -52,16 +51,13 @@ class _FederatedPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
 
     def _values(self, x: Any) -> Values:
         features = self.model.schema.features
-        column_of, rows = _columns(x, [column.name for column in features])
-        raw = {column.name: column_of(column.name) for column in features}
+        raw = raw_columns(x, [column.name for column in features])
         values: dict[str, npt.NDArray[Any]] = {}
         bad: dict[str, npt.NDArray[np.intp]] = {}
         for column in features:
             values[column.name], is_bad = parse_values(column, raw[column.name])
             bad[column.name] = np.flatnonzero(is_bad)
         refuse_bad_cells("records to predict", features, bad, lambda name, row: raw[name][row], first_row=1)
-        if any(len(cells) != rows for cells in raw.values()):
-            raise DataError("records to predict: columns of different lengths")
         return values
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -102,6 +98,24 @@ class FederatedClassifier(ClassifierMixin, _FederatedPredictor):  # type: ignore
         """Return the most probable class of every record, Text[records]; raises as ``predict_proba``."""
         return cast(npt.NDArray[Any], self.classes_[self.predict_proba(x).argmax(axis=1)])
 
+    def score(self, x: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy on records whose classes are known.
+
+        Args:
+            x: records, see the class.
+            y: the true class of each, as a data file or a frame has it: numbers stand for levels that are numbers.
+            sample_weight: of each record.
+
+        Raises:
+            DataError: a record does not fit, as in ``predict_proba``, or a class is none of the label's levels.
+        """
+        label = self.model.schema.by_name[self.model.schema.label_name]
+        cells = raw_cells(y)
+        positions, is_bad = parse_values(label, cells)
+        bad = {label.name: np.flatnonzero(is_bad)}
+        refuse_bad_cells("true classes", [label], bad, lambda _, row: cells[row], first_row=1)
+        return float(super().score(x, self.classes_[positions], sample_weight))
+
 
 class FederatedRegressor(RegressorMixin, _FederatedPredictor):  # type: ignore[misc]  # scikit-learn has no stubs
     """Predicts numbers with a finished model; records as ``_FederatedPredictor`` describes."""
@@ -114,29 +128,3 @@ class FederatedRegressor(RegressorMixin, _FederatedPredictor):  # type: ignore[m
             ConfigurationError: the model predicts no number.
         """
         return regressor_of(self.model).predictions(self.model.schema, self.model.body, self._values(x))
-
-
-def _columns(x: Any, features: Sequence[str]) -> tuple[Callable[[str], Sequence[Any]], int]:
-    """Return how to get a column's raw values from records of any accepted kind, and their number."""
-    if hasattr(x, "column_names"):  # pyarrow
-        _require(features, x.column_names)
-        return lambda name: x[name].to_pylist(), x.num_rows
-    if hasattr(x, "columns"):
-        _require(features, list(x.columns))
-        return lambda name: list(x[name]), len(x)
-    if isinstance(x, (Mapping, str, bytes)) or not hasattr(x, "__len__"):
-        raise DataError("records to predict must be a table, a list of dictionaries or a two-dimensional array")
-    if len(x) and all(isinstance(record, Mapping) for record in x):
-        _require(features, set.intersection(*(set(record) for record in x)))
-        return lambda name: [record[name] for record in x], len(x)
-    if getattr(x, "ndim", 2) != 2 or any(not hasattr(r, "__len__") or len(r) != len(features) for r in x):
-        raise DataError(f"records to predict must have {len(features)} values each: {', '.join(features)}")
-    return lambda name: [record[features.index(name)] for record in x], len(x)
-
-
-def _require(features: Sequence[str], found: Any) -> None:
-    missing = [name for name in features if name not in found]
-    if missing:
-        raise DataError(
-            f"records to predict: no column {missing[0]!r}; there are {', '.join(map(repr, sorted(map(str, found))))}"
-        )

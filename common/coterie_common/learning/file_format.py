@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""How a person's files are written: said once for a file, and never guessed from its records.
+
+Only the separator may be left open: it is then the one under which the header has all columns that are needed.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, field_validator
+
+from coterie_common.learning.cell import as_decimal
+from coterie_common.strict_model import StrictModel
+
+SEPARATORS: Final = (",", ";", "\t", "|")
+
+_MISSING_MOST: Final = 100
+_SWAPPED: Final = str.maketrans(",.", ".,")
+
+
+class FileFormat(StrictModel):
+    """How a file is written.
+
+    Attributes:
+        separator: between the cells of a CSV file; ``None``: the one of ``SEPARATORS`` that the header shows.
+        decimal: mark before the decimals of a number that is written as text.
+        encoding: of a CSV file, by one of the names that Python has for it.
+        trim: whether spaces around names and text are no part of them. Around numbers they never are.
+        missing: what stands for a missing value besides an empty cell, such as "NA" or "-9". A number is compared as
+            one. In a column that has the same text as a level, it is that level.
+    """
+
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] = "."
+    encoding: str = "utf-8"
+    trim: bool = False
+    missing: Annotated[tuple[str, ...], Field(strict=False, max_length=_MISSING_MOST)] = ()
+
+    @field_validator("separator")
+    @classmethod
+    def _check_separator(cls, separator: str | None) -> str | None:
+        if separator is not None and (separator in '"\r\n\0' or separator.isalnum() or not separator.isascii()):
+            raise ValueError("must be one character such as ';' or a tab: no letter, digit, quote or end of a line")
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, encoding: str) -> str:
+        try:
+            "a".encode(encoding).decode(encoding)
+        except (LookupError, ValueError, TypeError) as cause:
+            raise ValueError('must be an encoding of text such as "utf-8", "utf-16" or "windows-1252"') from cause
+        return encoding
+
+    @cached_property
+    def missing_words(self) -> frozenset[str]:
+        """What stands for a missing value, but for empty text."""
+        return frozenset(self.missing) - {""}
+
+    @cached_property
+    def missing_numbers(self) -> tuple[float, ...]:
+        """The numbers among them."""
+        found = (as_decimal(word.translate(_SWAPPED) if self.decimal == "," else word) for word in self.missing_words)
+        return tuple(sorted({float(number) for number in found if number is not None}))
+
+    def as_number_text(self, text: str) -> str:
+        """Return the text of a number with a point as its decimal mark; what is no number stays none."""
+        return text.translate(_SWAPPED) if self.decimal == "," else text
+
+
+PLAIN: Final = FileFormat()
+"""Comma or whatever the header shows, decimal point, UTF-8: nothing but empty cells is missing."""
