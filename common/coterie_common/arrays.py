@@ -39,6 +39,9 @@ NAME_CHARACTERS_MOST: Final = 200
 _HEADER_BYTES_MOST: Final = 64 << 20
 """Document and list of arrays; the bound keeps a peer's number from being believed."""
 
+_HEADER_PARTS_MOST: Final = 8 * ARRAYS_MOST + 8
+"""Texts, lists and objects of a header: eight for each array, four for the document."""
+
 _DIMENSIONS_MOST: Final = 8
 _SIZE_LIMIT: Final = 1 << 40
 _KINDS: Final[dict[str, np.dtype[Any]]] = {"F64": np.dtype("<f8"), "I64": np.dtype("<i8"), "F32": np.dtype("<f4")}
@@ -183,7 +186,9 @@ def _header(text: str, shapes: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]
 
 
 def _parse_header(header: bytes, what: str) -> tuple[str, dict[str, tuple[np.dtype[Any], tuple[int, ...]]]]:
-    entries = document.decode(header.rstrip(b" "), f"the header of {what}", most=_HEADER_BYTES_MOST)
+    entries = document.decode(
+        header.rstrip(b" "), f"the header of {what}", most=_HEADER_BYTES_MOST, parts=_HEADER_PARTS_MOST
+    )
     metadata = entries.pop(_METADATA, None) if isinstance(entries, dict) else None
     if not isinstance(metadata, dict) or not isinstance(text := metadata.get(_KEY), str):
         raise MalformedMessage(f"the header of {what} holds no document")

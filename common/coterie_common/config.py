@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import read_bytes
 from coterie_common.limits import CONFIG_FILE_BYTES
 from coterie_common.strict_model import Model, parse
+
+_DEPTH_MOST: Final = 33
+"""Tables and lists inside each other, the file itself included: more than a job file may have."""
 
 
 def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
@@ -23,11 +26,28 @@ def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = floa
     """
     content = read_bytes(path, what, most=CONFIG_FILE_BYTES)
     try:
-        return tomllib.loads(content.decode("utf-8"), parse_float=parse_float)
+        table = tomllib.loads(content.decode("utf-8"), parse_float=parse_float)
     except UnicodeDecodeError as cause:
         raise ConfigurationError(f"{what} {path} is not UTF-8 at byte {cause.start}") from cause
     except tomllib.TOMLDecodeError as cause:
         raise ConfigurationError(f"{what} {path} is not valid TOML: {cause}") from cause
+    except RecursionError as cause:
+        raise _too_deep(path, what) from cause
+    layer: list[Any] = [table]
+    # Layer by layer, for a dotted key makes tables inside each other at any depth.
+    for _ in range(_DEPTH_MOST):
+        layer = [inner for value in layer for inner in _inner(value)]
+    if layer:
+        raise _too_deep(path, what)
+    return table
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _too_deep(path: Path, what: str) -> ConfigurationError:
+    return ConfigurationError(f"{what} {path} has tables or lists nested more than {_DEPTH_MOST} deep")
 
 
 def load(model: type[Model], path: Path, what: str) -> Model:

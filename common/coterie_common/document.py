@@ -2,22 +2,31 @@
 # Copyright The Coterie authors
 """Documents: JSON values with exactly one encoding, so that they can be hashed and signed.
 
+Every JSON text that comes from outside is parsed here (a ban on ``json.loads`` elsewhere keeps it so). How deep it is
+nested and how many values it holds is counted on its bytes before anything is made of them: two bytes of text can
+become a hundred of memory, and a parser that calls itself ends the process at some depth.
+
 Invariants:
 - ``decode(encode(d)) == d`` and ``encode(decode(b)) == b``: bytes in any other form are refused.
 - Numbers are integers, or finite floats in Python's shortest form; exact fractions travel as text such as ``"5/3"``.
+- No bytes make these functions raise anything but ``MalformedMessage``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, Union
+from typing import Any, Final, TypeAlias, Union
 
 from coterie_common.errors import MalformedMessage
+from coterie_common.limits import DOCUMENT_DEPTH_MOST, DOCUMENT_PARTS_MOST, DOCUMENT_VALUES_MOST
 
 Document: TypeAlias = Union[str, int, float, bool, "Sequence[Document]", "Mapping[str, Document]", None]
 
-_DEPTH_MOST = 64
+_TEXT: Final = re.compile(rb'"[^"]*"')
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def encode(document: Document) -> bytes:
@@ -31,32 +40,59 @@ def encode(document: Document) -> bytes:
     return text.encode("utf-8")
 
 
-def decode(data: bytes, what: str, *, most: int) -> Any:
+def decode(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOST) -> Any:
     """Parse canonical JSON.
 
     Args:
         data: the bytes.
         what: how to call them in the error.
         most: refuse anything longer, in bytes.
+        parts: refuse more texts, lists and objects than that.
 
     Raises:
-        MalformedMessage: too long, too deep, no JSON, or not in the one canonical form.
+        MalformedMessage: too long, too deep, too many values, no JSON, or not in the one canonical form.
     """
-    if len(data) > most:
-        raise MalformedMessage(f"{what} is longer than {most} bytes")
+    document = parse(data, what, most=most, parts=parts)
     try:
-        document = json.loads(data.decode("utf-8"))
         canonical = encode(document)
     except (ValueError, RecursionError) as cause:
         raise MalformedMessage(f"{what} is no canonical JSON") from cause
-    if canonical != data or _depth(document) > _DEPTH_MOST:
+    if canonical != data:
         raise MalformedMessage(f"{what} is not in canonical form")
     return document
 
 
-def _depth(document: Any) -> int:
-    if isinstance(document, dict):
-        return 1 + max(map(_depth, document.values()), default=0)
-    if isinstance(document, list):
-        return 1 + max(map(_depth, document), default=0)
-    return 0
+def parse(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOST) -> Any:
+    """Parse JSON in whichever form; arguments and errors as those of ``decode``."""
+    if len(data) > most:
+        raise MalformedMessage(f"{what} is longer than {most} bytes")
+    _check_counts(data, what, parts)
+    try:
+        return json.loads(data.decode("utf-8"))  # noqa: TID251  # counted before, and caught here
+    except (ValueError, RecursionError) as cause:
+        raise MalformedMessage(f"{what} is no canonical JSON") from cause
+
+
+def _check_counts(data: bytes, what: str, most: int) -> None:
+    """Refuse a text that is nested too deep or holds too many values, without making any of them.
+
+    Up to the first byte that is no JSON the counts are exact; the parser gets no further than that.
+    """
+    # Backslashes pair up from the left, so what is left of them escapes what follows it.
+    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
+    texts = bare.count(b'"') // 2
+    if texts > most:
+        raise MalformedMessage(f"{what} holds more than {most} texts, lists and objects")
+    bare = _TEXT.sub(b"", bare)
+    brackets = bare.translate(_ONE_KIND, _NO_BRACKETS)
+    if texts + brackets.count(b"[") > most:
+        raise MalformedMessage(f"{what} holds more than {most} texts, lists and objects")
+    if bare.count(b",") > DOCUMENT_VALUES_MOST:
+        raise MalformedMessage(f"{what} holds more than {DOCUMENT_VALUES_MOST} values")
+    # Each turn takes away the innermost brackets everywhere; brackets that do not match are left over.
+    for _ in range(DOCUMENT_DEPTH_MOST):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"")
+    if brackets:
+        raise MalformedMessage(f"{what} is nested more than {DOCUMENT_DEPTH_MOST} deep, or no canonical JSON")

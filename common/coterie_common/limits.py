@@ -114,8 +114,23 @@ STATE_BYTES: Final = 4 * MODEL_BYTES
 JOB_TERMS_BYTES: Final = 8 << 20
 """Terms take some 400 bytes a round, and a job has at most ``ROUNDS_MOST``."""
 
+ROUND_TERMS_BYTES: Final = 16 << 10
+"""Terms of one round: some 400 bytes, and room for fractions of thousands of digits."""
+
+DOCUMENT_DEPTH_MOST: Final = 64
+"""Objects and lists inside each other in any JSON text; ours need ten."""
+
+DOCUMENT_PARTS_MOST: Final = 1 << 23
+"""Texts, lists and objects of one JSON text: the largest tree takes some two million, and eight million take a GiB."""
+
+DOCUMENT_VALUES_MOST: Final = 1 << 25
+"""Values of one JSON text: histograms of the largest schema have 20 million cells; so many numbers take a GiB."""
+
 SCHEMA_COLUMNS_MOST: Final = 2_000
 """Columns of a data schema; a job specification with their names and levels must stay under ``JOB_SPEC_BYTES``."""
+
+SCHEMA_LEVELS_MOST: Final = 1 << 19
+"""Levels of all columns together: twice what ``JOB_SPEC_BYTES`` can hold, for one list may stand for many columns."""
 
 COLUMN_CELLS_MOST: Final = 10_000
 """Levels or bins of one column: each becomes a value of a sealed vector, times the classes."""
@@ -131,6 +146,9 @@ AUDIT_DETAILS_BYTES: Final = 32 << 10
 
 AUDIT_EXPORT_BYTES: Final = 512 << 20
 """An exported audit record: half a million entries; it is read into memory whole."""
+
+AUDIT_EXPORT_PARTS: Final = AUDIT_EXPORT_BYTES // 12
+"""Texts, lists and objects of an exported record: an entry about a large cohort takes 15 bytes for each."""
 
 AUDIT_REFUSALS_LISTED: Final = 200
 """Refusals that a party lists one by one at a time: whoever floods it with nonsense must not fill its disk."""

@@ -138,7 +138,7 @@ class JobReport:
             "proposed_at": None if job.proposed_at is None else job.proposed_at.isoformat(),
             "decided_at": None if job.decided_at is None else job.decided_at.isoformat(),
             "ruling": None if self.ruling is None else "approved" if self.ruling.is_approved else "refused",
-            "specification": None if self.spec is None else json.loads(self.spec.to_bytes()),
+            "specification": None if self.spec is None else self.spec.to_document(),
             "specification_digest": job.spec_digest.hex(),
             "rounds": None if self.terms is None else [terms.to_document() for terms in self.terms.rounds],
             "cost": job.cost,

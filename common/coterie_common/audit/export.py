@@ -17,7 +17,7 @@ from coterie_common.audit.entry import FIRST_PREVIOUS, Entry, Head, Owner
 from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
-from coterie_common.limits import AUDIT_EXPORT_BYTES
+from coterie_common.limits import AUDIT_EXPORT_BYTES, AUDIT_EXPORT_PARTS
 from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
 
 _FORMAT: Final = "coterie-audit-record"
@@ -84,7 +84,7 @@ class Export:
     @classmethod
     def from_bytes(cls, data: bytes) -> Export:
         """Parse canonical bytes without verifying; raises ``MalformedMessage``, which says which entry it is about."""
-        value = document.decode(data, "the exported record", most=AUDIT_EXPORT_BYTES)
+        value = document.decode(data, "the exported record", most=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
         names = ("format", "version", "party", "signed_roster", "head", "entries")
         fields = Fields(value, "the exported record", names)
         fields.constant("format", _FORMAT)

@@ -18,6 +18,7 @@ from coterie_common.audit.entry import Entry
 from coterie_common.audit.export import Export
 from coterie_common.audit.words import sentence
 from coterie_common.errors import MalformedMessage
+from coterie_common.limits import AUDIT_EXPORT_BYTES, AUDIT_EXPORT_PARTS
 
 _START: Final = "<!doctype html>"
 _RECORD: Final = '<script type="application/json" id="record">'
@@ -82,10 +83,13 @@ def read_record(data: bytes) -> Export:
         return Export.from_bytes(data)
     _, _, rest = data.decode("utf-8", "replace").partition(_RECORD)
     text, _, _ = rest.partition(_RECORD_END)
+    content = text.encode("utf-8")
     try:
-        export = Export.from_bytes(document.encode(json.loads(text)))
-    except (ValueError, RecursionError) as cause:
+        record = document.parse(content, "the record", most=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
+        canonical = document.encode(record)
+    except (MalformedMessage, ValueError) as cause:
         raise MalformedMessage("the page carries no record, or a damaged one") from cause
+    export = Export.from_bytes(canonical)
     if render(export) != data:
         raise MalformedMessage(
             "the page's words are not those of the record inside it: it was altered, or another version wrote it; "

@@ -12,14 +12,14 @@ Not here: what the content means, and writing it: ``files.write_atomically(..., 
 from __future__ import annotations
 
 import hmac
-import json
 from typing import Annotated, Final, Literal
 
 from Crypto.Cipher import AES
 from Crypto.Protocol.KDF import scrypt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from coterie_common.errors import KeyFileError
+from coterie_common import document
+from coterie_common.errors import KeyFileError, MalformedMessage
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
@@ -131,15 +131,15 @@ def _lock(content: bytes, password: Password, *, kind: str, random: RandomSource
 
 def _read_header(line: bytes) -> _Header:
     try:
-        document = json.loads(line) if len(line) <= _HEADER_BYTES_MOST else None
-    except (ValueError, RecursionError) as cause:
+        header_line = document.parse(line, "the key file's header", most=_HEADER_BYTES_MOST)
+    except MalformedMessage as cause:
         raise KeyFileError("this is no key file of Coterie, or its first line is damaged") from cause
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+    if not isinstance(header_line, dict) or header_line.get("format") != _FORMAT:
         raise KeyFileError("this is no key file of Coterie, or its first line is damaged")
-    if document.get("version") != _VERSION:
+    if header_line.get("version") != _VERSION:
         raise KeyFileError(f"the key file has another version than {_VERSION}, the one that this program reads")
     try:
-        header = _Header.model_validate(document)
+        header = _Header.model_validate(header_line)
     except ValidationError as cause:
         entry = ".".join(str(part) for part in cause.errors()[0]["loc"])
         raise KeyFileError(f"the key file's header is damaged: {entry}") from cause

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from coterie_common.errors import ConfigurationError, InvalidJob
 from coterie_common.learning.column import CategoricalColumn, Column, Name, NumericColumn
-from coterie_common.limits import RECORDS_MOST, SCHEMA_COLUMNS_MOST
+from coterie_common.limits import RECORDS_MOST, SCHEMA_COLUMNS_MOST, SCHEMA_LEVELS_MOST
 from coterie_common.strict_model import StrictModel, parse
 
 
@@ -111,12 +111,12 @@ def parse_schema(table: Mapping[str, Any]) -> Schema:
     """
     try:
         outer = parse(_SchemaTable, dict(table), "[schema]")
+        # Before anything is made of them: a line of text stands for as many columns as its count says.
+        _check_counts(outer.columns)
         entries = [single for entry in outer.columns for single in _single_entries(entry)]
         columns = tuple(_parse_column(number, entry) for number, entry in enumerate(entries, start=1))
     except ConfigurationError as cause:
         raise InvalidJob(cause.message) from cause
-    if len(columns) > SCHEMA_COLUMNS_MOST:
-        raise InvalidJob(f"[schema] has {len(columns)} columns, more than {SCHEMA_COLUMNS_MOST}")
     names = [column.name for column in columns]
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
@@ -126,15 +126,32 @@ def parse_schema(table: Mapping[str, Any]) -> Schema:
     return Schema(label=outer.label, max_records=outer.max_records, columns=columns)
 
 
+def _check_counts(entries: list[dict[str, Any]]) -> None:
+    counts = [_count(entry) for entry in entries]
+    if sum(counts) > SCHEMA_COLUMNS_MOST:
+        raise InvalidJob(f"[schema] has {sum(counts)} columns, more than {SCHEMA_COLUMNS_MOST}")
+    levels = [entry.get("levels", ()) for entry in entries]
+    total = sum(count * len(some) for count, some in zip(counts, levels, strict=True) if isinstance(some, list | tuple))
+    if total > SCHEMA_LEVELS_MOST:
+        raise InvalidJob(f"[schema] has {total} levels in all its columns together, more than {SCHEMA_LEVELS_MOST}")
+
+
+def _count(entry: dict[str, Any]) -> int:
+    """Return how many columns an entry stands for."""
+    if "count" not in entry:
+        return 1
+    name, count = entry.get("name"), entry["count"]
+    if not isinstance(name, str) or type(count) is not int or not 1 <= count <= SCHEMA_COLUMNS_MOST:
+        raise InvalidJob(f"[schema] a column's count must be a number from 1 to {SCHEMA_COLUMNS_MOST}, with a name")
+    return count
+
+
 def _single_entries(entry: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the entries that one with ``count`` stands for, or the entry itself."""
     if "count" not in entry:
         return [entry]
-    name, count = entry.get("name"), entry["count"]
-    if not isinstance(name, str) or type(count) is not int or not 1 <= count <= SCHEMA_COLUMNS_MOST:
-        raise InvalidJob(f"[schema] a column's count must be a number from 1 to {SCHEMA_COLUMNS_MOST}, with a name")
     same = {key: value for key, value in entry.items() if key != "count"}
-    return [{**same, "name": f"{name}{number}"} for number in range(1, count + 1)]
+    return [{**same, "name": f"{entry['name']}{number}"} for number in range(1, entry["count"] + 1)]
 
 
 def _parse_column(number: int, entry: dict[str, Any]) -> Column:

@@ -180,23 +180,25 @@ class JobSpec:
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
-        return document.encode(
-            {
-                "name": self.name,
-                "algorithm": self.algorithm,
-                "dataset": self.dataset,
-                "config": self.config,
-                "schema": self.schema,
-                "privacy": {
-                    "epsilon": self.privacy.epsilon_text,
-                    "delta": self.privacy.delta_text,
-                    "mechanism": self.privacy.mechanism.value,
-                    "placement": self.privacy.placement.value,
-                    "unit": self.privacy.unit.value,
-                },
-                "rounds": self.rounds.model_dump(),
-            }
-        )
+        return document.encode(self.to_document())
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON value of the canonical bytes."""
+        return {
+            "name": self.name,
+            "algorithm": self.algorithm,
+            "dataset": self.dataset,
+            "config": self.config,
+            "schema": self.schema,
+            "privacy": {
+                "epsilon": self.privacy.epsilon_text,
+                "delta": self.privacy.delta_text,
+                "mechanism": self.privacy.mechanism.value,
+                "placement": self.privacy.placement.value,
+                "unit": self.privacy.unit.value,
+            },
+            "rounds": self.rounds.model_dump(),
+        }
 
     @classmethod
     def from_bytes(cls, data: bytes) -> JobSpec:

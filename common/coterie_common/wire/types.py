@@ -13,9 +13,9 @@ from coterie_common.limits import (
     CIPHERTEXT_BYTES,
     CIPHERTEXTS_MOST,
     FRAME_BYTES,
-    JOB_TERMS_BYTES,
     PARTIES_MOST,
     PROOF_BYTES,
+    ROUND_TERMS_BYTES,
     ROUNDS_MOST,
 )
 from coterie_common.protocol.messages import Contribution, KeyPart, Rejection
@@ -91,7 +91,7 @@ def fields_to_wire(fields: SessionFields) -> pb.SessionFields:
 
 def fields_from_wire(message: pb.SessionFields) -> SessionFields:
     """Check and convert session fields; raises ``MalformedMessage``."""
-    document_of_terms = document.decode(message.terms, "the round's terms", most=JOB_TERMS_BYTES)
+    document_of_terms = document.decode(message.terms, "the round's terms", most=ROUND_TERMS_BYTES)
     try:
         terms = RoundTerms.from_document(document_of_terms)
     except RefusedError as cause:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from decimal import Decimal
 
 import numpy as np
@@ -208,3 +209,39 @@ def test_column_with_count_stands_for_as_many_columns():
 def test_column_with_impossible_count_raises_invalid_job(columns, words):
     with pytest.raises(InvalidJob, match=words):
         parse_schema({"max_records": 1, "columns": columns})
+
+
+def _tracked_peak(work):
+    """Return the most memory in bytes that Python held at once while ``work`` ran, beyond what it held before."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ([{"name": f"c{i}-", "lower": 0, "upper": 1, "count": 2000} for i in range(150)], "300000 columns"),
+        ([{"name": f"c{i}-", "levels": ["a", "b"], "count": 1999} for i in range(2000)], "3998000 columns"),
+        (
+            [{"name": "c", "levels": [str(i) for i in range(9999)], "count": 2000}],
+            "19998000 levels in all its columns together",
+        ),
+        ([{"name": f"c{i}-", "levels": list("abcdefghij") * 100, "count": 100} for i in range(6)], "600000 levels"),
+    ],
+    ids=["numbers", "levels", "one long list", "long lists"],
+)
+def test_columns_are_counted_before_any_is_made(columns, words):
+    def parse():
+        with pytest.raises(InvalidJob, match=words):
+            parse_schema({"max_records": 1, "columns": columns})
+
+    assert _tracked_peak(parse) < 4 << 20
+
+
+def test_largest_schemas_are_accepted():
+    columns = [{"name": "x", "levels": [str(i) for i in range(262)], "count": 2000}]
+    assert len(parse_schema({"max_records": 1, "columns": columns}).columns) == 2000
