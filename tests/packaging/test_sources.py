@@ -70,3 +70,18 @@ def test_every_folder_of_a_package_is_a_package() -> None:
     folders = {path.parent for path in sources()}
     assert {folder for folder in folders if not (folder / "__init__.py").is_file()} == set()
     assert all((folder / "py.typed").is_file() for folder in PACKAGES.values())
+
+
+def test_json_is_parsed_only_where_it_is_counted_before() -> None:
+    parsers = {}
+    for path in sources():
+        found = {
+            node.attr if isinstance(node, ast.Attribute) else alias.name
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            for alias in (node.names if isinstance(node, ast.ImportFrom) and node.module == "json" else [None])
+            if alias
+            or (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "json")
+        }
+        if found & {"load", "loads", "JSONDecoder", "scanner"}:
+            parsers[module_name(path)] = found & {"load", "loads", "JSONDecoder", "scanner"}
+    assert parsers == {"coterie_common.document": {"loads"}}

@@ -99,9 +99,7 @@ def test_decode_of_deepest_document_returns_it_and_of_a_deeper_one_raises(kind):
 
 
 # Where json's own scanner, its encoder and Python functions give up differs; none of it may be reached.
-@pytest.mark.parametrize(
-    "depth", [*range(65, 80), 330, 331, 420, 499, 500, 660, 900, 989, 990, 991, 1000, 5000, 500_000]
-)
+@pytest.mark.parametrize("depth", [*range(65, 69), 331, 420, 500, 660, 900, 990, 5000, 100_000])
 @pytest.mark.parametrize("kind", ["lists", "objects", "mixed"])
 @pytest.mark.parametrize("parse", [document.decode, document.parse])
 def test_any_deeper_document_is_malformed(parse, kind, depth):
