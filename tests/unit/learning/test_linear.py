@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score
 
 from coterie.simulation.division import as_party, deal
@@ -247,6 +247,26 @@ def test_ridge_regression_without_noise_is_that_of_scikit_learn():
     # gradients of norm up to 100 are rounded coarsely, at random: of labels between 0 and 20, some are 0.05 off
     np.testing.assert_allclose(predictor.predict(raw(dataset)), theirs, atol=0.1)
     assert predictor.score(raw(dataset), values["label"]) > 0.8
+
+
+@pytest.mark.parametrize("kind", ["plain", "crowded label", "many features"])
+def test_regression_with_its_defaults_comes_near_least_squares_in_twenty_rounds(kind):
+    draw = np.random.default_rng(4)
+    features = draw.normal(size=(500, 12 if kind == "many features" else 3))
+    label = features @ draw.normal(size=features.shape[1]) + draw.normal(size=500)
+    if kind == "crowded label":
+        # most are 0 and few are large, as costs and counts are
+        features = np.stack([draw.integers(low, high, 500) for low, high in ((1, 6), (17, 43), (0, 24))], 1).astype(
+            float
+        )
+        label = np.where(draw.random(500) < 0.3, draw.exponential(2.0, 500) * (6 - features[:, 0]), 0)
+    bounds = [(f"x{n}", values) for n, values in enumerate(features.T)] + [("label", label)]
+    columns = [{"name": name, "lower": int(min(v)) - 1, "upper": int(max(v)) + 1} for name, v in bounds]
+    schema = parse_schema({"label": "label", "max_records": 500, "columns": columns})
+    dataset = Dataset(schema, dict(bounds), 500)
+    job = train("linear_regression", dataset, rounds=20, clip_norm=1)
+    ours = load_predictor(make_model("linear_regression", dataset, job)).score(features, label)
+    assert ours > LinearRegression().fit(features, label).score(features, label) - 0.05
 
 
 def test_scaling_by_statistics_finds_what_bounds_hide():
