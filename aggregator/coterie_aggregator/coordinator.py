@@ -20,10 +20,12 @@ from coterie_aggregator import job as job_machine
 from coterie_aggregator.context import Context, Outbox
 from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.live_round import LiveRound
+from coterie_aggregator.loading import initial_state, load_job
 from coterie_aggregator.padded_upload import PaddedContent, receive_padded
+from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.status import job_status, model_info, party_statuses
 from coterie_aggregator.store import StoredJob
-from coterie_aggregator.submission import Submission, load_submission, make_proposal, understand
+from coterie_aggregator.submission import load_submission, make_proposal, understand
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import (
     IdentityMismatch,
@@ -34,7 +36,7 @@ from coterie_common.errors import (
     UnknownRound,
 )
 from coterie_common.identifiers import JobId, PartyId, parse_job_id
-from coterie_common.learning.agreement import propose_terms, round_quorum
+from coterie_common.learning.agreement import propose_terms
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.messages import (
     EncryptedReply,
@@ -68,31 +70,20 @@ class Coordinator:
         self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._context = make_context(self._inbox.put_nowait)
         self._jobs: dict[JobId, LiveJob] = {}
+        # In order of submission, with those that ended and whose algorithm is gone.
+        self._known: dict[JobId, LiveJob | ShownJob] = {}
         self._seen: dict[PartyId, datetime] = {}
         self._changes = asyncio.Condition()
         self._loop: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load every stored job and go on with those that have not ended."""
-        context = self._context
-        for stored in await context.write(context.store.jobs):
-            ended_at = await context.write(context.store.ended_at, stored.job_id)
-            if ended_at is not None:
-                # A crash may have come between the end of the job and this.
-                await context.write(context.spool.delete_job, stored.job_id)
-            try:
-                submission = load_submission(stored)
-            except StorageError as error:
-                if ended_at is None:
-                    raise
-                log.error("an ended job is left out", job=stored.job_id, why=error.message)
-                continue
-            state = self._initial_state(submission)
-            for event in await context.write(context.store.job_events, stored.job_id):
-                state = job_machine.step(state, event)
-            self._jobs[stored.job_id] = live = LiveJob(context, submission, state, self._changed)
-            live.finished_at = ended_at
-            live.delivering_since = await context.write(context.store.model_stored_at, stored.job_id)
+        for stored in await self._context.write(self._context.store.jobs):
+            loaded = await load_job(self._context, stored, self._changed)
+            if isinstance(loaded, LiveJob):
+                self._jobs[stored.job_id] = loaded
+            if loaded is not None:
+                self._known[stored.job_id] = loaded
         recent = list(self._jobs.values())[-_ENDED_JOBS_REPEATED:]
         for live in self._jobs.values():
             if live.state.phase is not job_machine.Phase.ENDED or live in recent:
@@ -274,8 +265,8 @@ class Coordinator:
         async def begin() -> None:
             await self._context.write(self._context.store.add_job, stored)
             submission = load_submission(stored)
-            live = LiveJob(self._context, submission, self._initial_state(submission), self._changed)
-            self._jobs[job_id] = live
+            state = initial_state(submission.planned.spec, self._context.roster)
+            live = self._jobs[job_id] = self._known[job_id] = LiveJob(self._context, submission, state, self._changed)
             log.info("job submitted", job=job_id, algorithm=planned.spec.algorithm, submitter=submitter.id)
             live.resume()
 
@@ -285,7 +276,7 @@ class Coordinator:
 
     async def jobs(self) -> tuple[JobStatus, ...]:
         """Return every job, in order of submission."""
-        return tuple(map(job_status, self._jobs.values()))
+        return tuple(job_status(self._shown(job_id)) for job_id in self._known)
 
     async def watch(self, job_id: JobId) -> AsyncIterator[JobStatus]:
         """Yield a job's status now and after every change, until it has ended.
@@ -295,10 +286,10 @@ class Coordinator:
         """
         last: JobStatus | None = None
         while last is None or not last.state.is_final:
-            status = job_status(self._find(job_id))
+            status = job_status(self._shown(job_id))
             if status == last:
                 async with self._changes:
-                    if job_status(self._find(job_id)) == last:
+                    if job_status(self._shown(job_id)) == last:
                         await self._changes.wait()
                 continue
             last = status
@@ -310,13 +301,14 @@ class Coordinator:
         Raises:
             NotFound: there is no such job.
         """
-        live = self._find(job_id)
-        await self._in_order(bind(live.take, job_machine.JobCancelled(f"cancelled by {by.id}")))
+        self._shown(job_id)
+        if live := self._jobs.get(job_id):
+            await self._in_order(bind(live.take, job_machine.JobCancelled(f"cancelled by {by.id}")))
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return every finished model."""
         found = await self._context.write(self._context.store.models)
-        return tuple(model_info(self._jobs[stored.job_id], stored) for stored in found if stored.job_id in self._jobs)
+        return tuple(model_info(self._shown(stored.job_id), stored) for stored in found if stored.job_id in self._known)
 
     async def model(self, job_id: JobId) -> bytes:
         """Return a finished model's file.
@@ -324,22 +316,14 @@ class Coordinator:
         Raises:
             NotFound: there is none.
         """
-        self._find(job_id)
+        self._shown(job_id)
         content = await self._context.write(self._context.store.model, job_id)
         if content is None:
             raise NotFound(f"job {job_id} has no model yet")
         return content
 
-    def _find(self, job_id: JobId) -> LiveJob:
-        if job_id not in self._jobs:
+    def _shown(self, job_id: JobId) -> ShownJob:
+        known = self._known.get(job_id)
+        if known is None:
             raise NotFound(f"there is no job {job_id}")
-        return self._jobs[job_id]
-
-    def _initial_state(self, submission: Submission) -> job_machine.AggregatorJob:
-        roster = self._context.roster
-        return job_machine.AggregatorJob(
-            parameters=job_machine.JobParameters(
-                members=tuple(member.party_id for member in roster.members),
-                round_quorum=round_quorum(submission.planned.spec, roster.parameters),
-            )
-        )
+        return known.shown if isinstance(known, LiveJob) else known

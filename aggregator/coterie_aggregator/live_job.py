@@ -17,6 +17,7 @@ from coterie_aggregator import round as round_machine
 from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
+from coterie_aggregator.shown_job import ShownJob, ShownRound
 from coterie_aggregator.submission import Progress, Submission, make_delivery
 from coterie_aggregator.timing import RoundTimes, remaining_s
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageError, UnexpectedMessage
@@ -55,6 +56,7 @@ class LiveJob:
     ) -> None:
         self.submission = submission
         self.round: LiveRound | None = None
+        self.last_round: ShownRound | None = None
         self.finished_at: datetime | None = None
         self.delivering_since: datetime | None = None
         self._context = context
@@ -77,6 +79,21 @@ class LiveJob:
     def job_id(self) -> JobId:
         """The job's id."""
         return self.submission.job_id
+
+    @property
+    def shown(self) -> ShownJob:
+        """What people are shown."""
+        live = self.round
+        return ShownJob(
+            job_id=self.job_id,
+            spec=self.submission.planned.spec,
+            rounds_planned=len(self.submission.terms.rounds),
+            state=self.state,
+            round=ShownRound(live.query.fields.round_number, live.state) if live else self.last_round,
+            submitter=self.submission.submitter,
+            submitted_at=self.submission.submitted_at,
+            finished_at=self.finished_at,
+        )
 
     def resume(self) -> None:
         """Begin, or go on after a restart."""

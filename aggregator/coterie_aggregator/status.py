@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What people see of parties and of a live job."""
+"""What people see of parties and of a job."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from coterie_aggregator.job import Phase
-from coterie_aggregator.live_job import LiveJob
+from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.store import StoredModel
 from coterie_common.identifiers import PartyId
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobOutcome
 from coterie_common.protocol.progress import (
     JobParty,
@@ -47,30 +48,30 @@ def party_statuses(
     )
 
 
-def job_status(live: LiveJob) -> JobStatus:
+def job_status(shown: ShownJob) -> JobStatus:
     """Return where a job stands, in the words of the operator's API."""
-    state, spec = live.state, live.submission.planned.spec
+    state, spec = shown.state, shown.spec
     progress = None
-    if live.round:
-        running = live.round.state
+    if shown.round:
+        running = shown.round.state
         progress = RoundProgress(
-            number=live.round.query.fields.round_number,
+            number=shown.round.number,
             phase=RoundPhase(running.phase.value),
             contributed=running.contributors or running.verified_contributors,
             decrypted=running.verified_partials,
         )
-    in_round = live.round.state.waiting_for if live.round and state.phase is Phase.RUNNING else 0
+    in_round = shown.round.state.waiting_for if shown.round and state.phase is Phase.RUNNING else 0
     return JobStatus(
-        job_id=live.job_id,
+        job_id=shown.job_id,
         name=spec.name,
         algorithm=spec.algorithm,
         dataset=spec.dataset,
         state=_OUTCOMES[state.outcome] if state.outcome else _STATES[state.phase],
         reason=state.reason,
         waiting_for=state.waiting_for or in_round,
-        rounds_planned=len(live.submission.terms.rounds),
+        rounds_planned=shown.rounds_planned,
         round=progress,
-        privacy=_privacy(live),
+        privacy=_privacy(spec),
         parties=tuple(
             JobParty(
                 party_id=party_id,
@@ -81,29 +82,29 @@ def job_status(live: LiveJob) -> JobStatus:
             )
             for party_id in state.parameters.members
         ),
-        submitted_by=live.submission.submitter,
-        submitted_at=live.submission.submitted_at,
-        finished_at=live.finished_at,
+        submitted_by=shown.submitter,
+        submitted_at=shown.submitted_at,
+        finished_at=shown.finished_at,
     )
 
 
-def model_info(live: LiveJob, stored: StoredModel) -> ModelInfo:
+def model_info(shown: ShownJob, stored: StoredModel) -> ModelInfo:
     """Return what people see of a finished model."""
-    spec = live.submission.planned.spec
+    spec = shown.spec
     return ModelInfo(
-        job_id=live.job_id,
+        job_id=shown.job_id,
         name=spec.name,
         algorithm=spec.algorithm,
         digest=stored.digest,
         size_bytes=stored.size_bytes,
-        rounds=live.state.round_number,
-        privacy=_privacy(live),
+        rounds=shown.state.round_number,
+        privacy=_privacy(spec),
         finished_at=stored.stored_at,
     )
 
 
-def _privacy(live: LiveJob) -> Privacy:
-    goal = live.submission.planned.spec.privacy
+def _privacy(spec: JobSpec) -> Privacy:
+    goal = spec.privacy
     return Privacy(
         epsilon=goal.epsilon_text,
         delta=goal.delta_text,

@@ -131,9 +131,7 @@ def load_submission(stored: StoredJob) -> Submission:
         StorageError: it is damaged, or no longer understood: its algorithm was removed, or changed.
     """
     try:
-        proposal = aggregator_message_from_wire(stored.proposal)
-        if not isinstance(proposal, JobProposal):
-            raise StorageError(f"the stored proposal of job {stored.job_id} is another message")
+        proposal = stored_proposal(stored)
         return Submission(
             proposal=proposal,
             planned=understand(proposal.spec),
@@ -143,3 +141,15 @@ def load_submission(stored: StoredJob) -> Submission:
         )
     except (RefusedError, ConfigurationError, MalformedMessage) as cause:
         raise StorageError(f"job {stored.job_id} cannot be understood any more: {cause.message}") from cause
+
+
+def stored_proposal(stored: StoredJob) -> JobProposal:
+    """Read a job's proposal; its algorithm need not be there.
+
+    Raises:
+        StorageError, MalformedMessage: it is damaged.
+    """
+    proposal = aggregator_message_from_wire(stored.proposal)
+    if not isinstance(proposal, JobProposal):
+        raise StorageError(f"the stored proposal of job {stored.job_id} is another message")
+    return proposal

@@ -140,6 +140,11 @@ class AggregatorStore:
             started = self._round(connection, job_id, number)
         return None if started is None else StoredRound(started.query, started.state, started.started_at)
 
+    def last_round(self, job_id: JobId) -> int:
+        """Return the number of the last round that was started; 0 if none was."""
+        number: int = self._value(select(func.coalesce(func.max(ROUNDS.c.number), 0)).where(ROUNDS.c.job_id == job_id))
+        return number
+
     def append_round_event(self, job_id: JobId, number: int, event: round_events.Event, at: datetime) -> None:
         """Record that an event changed a round; raises ``StateError`` if the round was not started."""
         with transaction(self._engine) as connection:

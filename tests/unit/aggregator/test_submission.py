@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,18 +27,32 @@ def remove_algorithm(folder: Path) -> None:
 
 
 @asynchronous
-async def test_ended_job_that_is_not_understood_any_more_is_left_out(tmp_path: Path) -> None:
+async def test_ended_job_that_is_not_understood_any_more_is_shown_as_before(tmp_path: Path) -> None:
+    federation = make_federation(3, 3)
+    async with InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties)) as running:
+        await running.result(await running.submit(statistics_spec()))
+        (before,), models = await running.aggregator.jobs(), await running.aggregator.models()
+        await running.kill_aggregator()
+        remove_algorithm(tmp_path)
+        await running.start_aggregator()
+        assert await running.aggregator.jobs() == (replace(before, algorithm="uninstalle"),)
+        assert await running.aggregator.models() == tuple(replace(m, algorithm="uninstalle") for m in models)
+        await running.restart_aggregator()
+        again = await running.submit(statistics_spec())
+        assert (await running.result(again)).state is JobState.COMPLETED
+
+
+@asynchronous
+async def test_ended_job_whose_proposal_is_damaged_is_left_out(tmp_path: Path) -> None:
     federation = make_federation(3, 3)
     async with InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties)) as running:
         await running.result(await running.submit(statistics_spec()))
         await running.kill_aggregator()
-        remove_algorithm(tmp_path)
+        with closing(sqlite3.connect(tmp_path / "aggregator.db")) as database:
+            database.execute("UPDATE jobs SET proposal = ?", (b"no message",))
+            database.commit()
         await running.start_aggregator()
-        assert await running.aggregator.jobs() == ()
-        assert await running.aggregator.models() == ()
-        await running.restart_aggregator()
-        again = await running.submit(statistics_spec())
-        assert (await running.result(again)).state is JobState.COMPLETED
+        assert (await running.aggregator.jobs(), await running.aggregator.models()) == ((), ())
 
 
 @asynchronous

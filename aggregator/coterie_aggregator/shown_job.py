@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What people are shown of a job, whether it lives or ended long ago; all of it can be read from the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from coterie_aggregator.job import AggregatorJob
+from coterie_aggregator.round import AggregatorRound
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.job_spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRound:
+    """The current or last round that asked anything: its 1-based number and where it stands."""
+
+    number: int
+    state: AggregatorRound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownJob:
+    """One job.
+
+    Attributes:
+        job_id: the job.
+        spec: as it was submitted.
+        rounds_planned: most rounds that it may have.
+        state: where it stands.
+        round: the current or last round; ``None`` before the first was asked.
+        submitter: id of who submitted it.
+        submitted_at: with time zone.
+        finished_at: with time zone; ``None`` while it runs.
+    """
+
+    job_id: JobId
+    spec: JobSpec
+    rounds_planned: int
+    state: AggregatorJob
+    round: ShownRound | None
+    submitter: PartyId
+    submitted_at: datetime
+    finished_at: datetime | None
