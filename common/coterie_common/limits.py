@@ -141,8 +141,15 @@ RECORDS_MOST: Final = 10**9
 TREE_NODES_MOST: Final = 10_000
 """Open nodes per level of a decision tree; each is asked for every remaining feature, value and class."""
 
-AUDIT_DETAILS_BYTES: Final = 32 << 10
-"""Details of one entry of the audit record: the ids of the most parties, some digests, one line of words."""
+AUDIT_DETAILS_BYTES: Final = 96 << 10
+"""Details of one entry of the audit record: of the most parties the ids, twice, and what each contributed (256 digits);
+the terms of the round, some digests, one line of words."""
+
+AUDIT_TOLD_BYTES: Final = 16 << 10
+"""What an entry about a refused message quotes of it: the whole of it in federations of some 40 parties."""
+
+AUDIT_LEDGER_BYTES: Final = 24 << 10
+"""Lines of the privacy ledger in one entry of the audit record; more go into further entries."""
 
 AUDIT_EXPORT_BYTES: Final = 512 << 20
 """An exported audit record: half a million entries; it is read into memory whole."""
@@ -154,4 +161,5 @@ AUDIT_REFUSALS_LISTED: Final = 200
 """Refusals that a party lists one by one at a time: whoever floods it with nonsense must not fill its disk."""
 
 AUDIT_REFUSAL_SECONDS: Final = 10.0
-"""After so long another refusal is listed: 9,000 entries, some 10 MB, in a day of flooding."""
+"""After so long another refusal is listed: 9,000 entries in a day of flooding, some 10 MB, 150 MB where they quote as
+much as they may."""

@@ -19,6 +19,7 @@ from functools import partial as bind
 
 import structlog
 
+from coterie_common.audit.told import NOTHING_TOLD, Details, told
 from coterie_common.errors import (
     AlreadyAnswered,
     CoterieError,
@@ -54,7 +55,7 @@ from coterie_party.knowledge import accepted_job, own_knowledge, running_job
 from coterie_party.models import keep_model, make_receipt
 from coterie_party.padded_parts import Outgoing
 from coterie_party.proposals import reply_to
-from coterie_party.recording import NOTHING_TOLD, Details, cause_of, record_refusal, told
+from coterie_party.recording import cause_of, record_refusal
 from coterie_party.store import PartyJob
 from coterie_party.waiting import Waiting
 

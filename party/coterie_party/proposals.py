@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from coterie_common.audit.told import NOTHING_TOLD, Details, told
 from coterie_common.errors import (
     ConfigurationError,
     ConsentDenied,
@@ -38,7 +39,6 @@ from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
 from coterie_party.decision import Verdict, check_algorithms, decide
 from coterie_party.policy import Policy
-from coterie_party.recording import NOTHING_TOLD, Details, told
 from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus, Ruling
 
 log = structlog.get_logger(__name__)

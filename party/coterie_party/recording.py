@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What goes into the audit record: messages of the aggregator and refusals, as details of entries.
+"""What goes into the audit record by itself: starts and refusals, as details of entries.
 
-Invariants:
-- Nothing that depends on the party's data is in any of it but what leaves the house anyway: codes, digests, sizes.
-- The aggregator's signature goes in with what it covers, so that a record can be held against its author.
+Invariant: nothing that depends on the party's data is in any of it but what leaves the house anyway: codes, digests,
+sizes. What the aggregator said goes in as ``coterie_common.audit.told`` has it, so that it can be held against it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
-from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.audit.told import Details, told_briefly
 from coterie_common.document import Document
 from coterie_common.errors import CoterieError, PeerError, RefusedError
 from coterie_common.protocol.messages import (
@@ -26,57 +23,12 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.session import PROTOCOL_VERSION, SessionFields
-from coterie_common.protocol.transcript import transcript_digest
+from coterie_common.protocol.session import PROTOCOL_VERSION
 from coterie_party import round as round_machine
 from coterie_party.context import Context
 
-Details = Mapping[str, Document]
-NOTHING_TOLD: Final[Details] = MappingProxyType({})
-
 _IDS_MOST: Final = 200
-"""Ids of a list that are written down one by one; nobody can make an entry longer with messages of invented parties."""
-
-
-def told(message: AggregatorMessage) -> Details:
-    """Return what a message of the aggregator says, as digests, and its signature."""
-    match message:
-        case JobProposal():
-            said: dict[str, Document] = {
-                "spec_digest": message.spec_digest.hex(),
-                "terms_digest": message.terms_digest.hex(),
-                "roster_digest": message.roster_digest.hex(),
-            }
-        case Query():
-            said = _asked(message.fields)
-        case DecryptionRequest():
-            session_id = message.fields.session_id
-            said = _asked(message.fields) | {
-                "transcript_digest": transcript_digest(session_id, message.contributions).hex(),
-                "contributors": [c.party_id for c in message.contributions[:_IDS_MOST]],
-            }
-        case ModelDelivery():
-            said = {"model_digest": message.model_digest.hex(), "bytes": len(message.model)}
-        case JobEnd():
-            said = {"outcome": message.outcome.value, "reason": one_line(message.reason)}
-        case _:
-            return NOTHING_TOLD
-    return said | {"aggregator_signature": message.signature.hex()}
-
-
-def _asked(fields: SessionFields) -> dict[str, Document]:
-    """Return what the session id of a round covers, so that two that differ show in what."""
-    return {
-        "session_id": fields.session_id.hex(),
-        "roster_digest": fields.roster_digest.hex(),
-        "key_epoch": fields.key_epoch,
-        "spec_digest": fields.spec_digest.hex(),
-        "body_digest": fields.body_digest.hex(),
-        "round_terms_digest": tuple_hash(Label.AUDIT_ROUND_TERMS, *fields.terms.items()).hex(),
-        "cohort": list(fields.cohort[:_IDS_MOST]),
-        "round_quorum": fields.round_quorum,
-        "previous_transcript": fields.previous_transcript.hex(),
-    }
+"""Culprits that are written down one by one."""
 
 
 def cause_of(event: round_machine.Event) -> Query | DecryptionRequest | None:
@@ -131,7 +83,7 @@ async def record_refusal(
         "detail": one_line(error.message) if is_told else "",
         "culprits": list(error.culprits[:_IDS_MOST]) if isinstance(error, PeerError) else [],
         "message": "" if message is None else type(message).__name__,
-        "told": dict(told(message)) if message is not None else {},
+        "told": dict(told_briefly(message)) if message is not None else {},
     }
     await context.write(context.audit.record_refusal, *(key or subject(message)), refusal)
 

@@ -98,7 +98,7 @@ async def test_records_of_an_honest_job_are_whole_and_agree(tmp_path: Path) -> N
             assert said
             assert [message for message in said if not is_recorded(message, entries)] == []
         kinds = [entry.kind for entry in assert_whole(running, VICTIM) if entry.job_id == second]
-        once = [Kind.DECISION, Kind.QUERY, Kind.REPLY, Kind.MODEL, Kind.JOB_END]
+        once = [Kind.DECISION, Kind.LEDGER, Kind.QUERY, Kind.REPLY, Kind.MODEL, Kind.JOB_END]
         assert [kind for kind in kinds if kind not in (Kind.DECRYPTION, Kind.PARTIAL)] == once
         decisions = [e.facts["decision"] for e in assert_whole(running, refuser) if e.kind is Kind.DECISION]
         assert decisions == [Decision.REFUSED, Decision.ACCEPTED]
@@ -131,7 +131,7 @@ async def test_record_of_a_killed_party_is_whole_and_lacks_nothing_that_it_said(
         kinds = [entry.kind for entry in entries]
         assert sorted(kinds) == sorted(
             [
-                *(Kind.STARTED, Kind.STARTED, Kind.DECISION, Kind.QUERY, Kind.REPLY),
+                *(Kind.STARTED, Kind.STARTED, Kind.DECISION, Kind.LEDGER, Kind.QUERY, Kind.REPLY),
                 *(Kind.DECRYPTION, Kind.PARTIAL, Kind.MODEL, Kind.JOB_END),
             ]
         )

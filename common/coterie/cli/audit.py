@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from coterie_common.audit.comparison import Difference
     from coterie_common.audit.export import Export
 
+_UNPROVEN = "proves nothing against anybody: at most one of them bears a signature that recomputes"
+
 app = typer.Typer(help="Compare audit records of parties.", no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -77,12 +79,16 @@ def _verified(files: list[Path], founder: str | None) -> list[Export]:
 
 
 def _show(difference: Difference) -> None:
+    from coterie_common.listing import shown
+
     job = f"job {difference.job_id}" if difference.job_id else "no job"
     place = f"{job}, round {difference.round_number}" if difference.round_number else job
-    typer.echo(f"{place}: {difference.what} differs")
+    typer.echo(f"{shown(place)}: {shown(difference.what)} differs")
     for version in difference.versions:
         parties = ", ".join(
             f"{party_id} (refused it)" if party_id in version.refused_by else party_id for party_id in version.parties
         )
-        signed = "; signed by the aggregator" if version.is_signed else ""
-        typer.echo(f"  {parties}: {version.value or 'nothing'}{signed}")
+        signed = f"signed by {version.signed_by}" if version.signed_by else "nobody's signature, their word alone"
+        typer.echo(f"  {shown(parties)}: {shown(version.value) or 'nothing'}; {shown(signed)}")
+    verdict = f"proven: {difference.proven_against} signed two of them" if difference.proven_against else _UNPROVEN
+    typer.echo(f"  {shown(verdict)}")

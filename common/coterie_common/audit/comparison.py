@@ -5,22 +5,27 @@
 Everything that an honest aggregator says to all in the same words is compared, per job and per round. What a party
 refused counts too, if the aggregator signed it: a query that came second is as telling as one that was answered.
 
+A record is written by its party, which can write anything. A difference is therefore held against somebody only where
+two versions bear that one's signature and recompute (``evidence``); everything else is its authors' word.
+
 The caller has verified every record. What a party left out of its own record from the start cannot be seen here, except
 that the others saw its contribution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from coterie_common.audit.entry import Entry, Kind
+from coterie_common import document
+from coterie_common.audit.entry import Kind
+from coterie_common.audit.evidence import Signers, claim_of, is_proven
 from coterie_common.audit.export import Export
-from coterie_common.crypto.hashing import Item, Label
-from coterie_common.crypto.identity import VerifyKey
-from coterie_common.errors import InvalidSignature
-from coterie_common.protocol.messages import DecryptionRequest, Query
+from coterie_common.audit.replies import denied_contributions
+
+AGGREGATOR: Final = "the aggregator"
+"""As signer; no party can have this as its id."""
 
 _QUERY: Final = {
     "session_id": "query (session id)",
@@ -28,7 +33,9 @@ _QUERY: Final = {
     "key_epoch": "key epoch",
     "spec_digest": "job specification",
     "body_digest": "body of the query",
-    "round_terms_digest": "terms of the round",
+    "terms": "terms of the round",
+    # Of entries made before the terms were kept.
+    "round_terms_digest": "digest of the terms of the round",
     "cohort": "cohort",
     "round_quorum": "quorum of the round",
     "previous_transcript": "transcript of the round before",
@@ -40,32 +47,30 @@ _COMPARED: Final[Mapping[Kind, Mapping[str, str]]] = {
     Kind.MODEL: {"model_digest": "model"},
     Kind.JOB_END: {"outcome": "end of the job"},
 }
-"""Per kind of entry, what all parties must have been told in the same words."""
-
-_REFUSED: Final = {
-    "JobProposal": Kind.DECISION,
-    "Query": Kind.QUERY,
-    "DecryptionRequest": Kind.DECRYPTION,
-    "ModelDelivery": Kind.MODEL,
-}
-"""Which kind of entry a message would have become, had it not been refused."""
+"""Per kind of entry, what all parties must have been told in the same words. A proof covers each of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One of the things that parties were told.
+    """One of the things that parties say.
 
     Attributes:
         value: what, as text.
-        parties: who was told it, in order.
+        parties: in whose records it stands, in order.
         refused_by: those of them who refused it.
-        is_signed: whether the aggregator's signature on it verifies at one of them at least.
+        signed_by: whose signature on it verifies, over what was recomputed from one of the records at least: the
+            aggregator, a party, or empty: the word of ``parties`` alone.
     """
 
     value: str
     parties: tuple[str, ...]
     refused_by: tuple[str, ...] = ()
-    is_signed: bool = False
+    signed_by: str = ""
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is more than the word of those in whose records it stands."""
+        return bool(self.signed_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,14 @@ class Difference:
         round_number: the round, or 0 for the job as a whole.
         what: the thing that differs.
         versions: two or more.
+        proven_against: who signed two of them, so that the difference is that one's doing; empty if nobody did.
     """
 
     job_id: str
     round_number: int
     what: str
     versions: tuple[Version, ...]
+    proven_against: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """One thing that one party was told."""
+    """One thing that one party says that it was told."""
 
     party_id: str
     value: str
@@ -116,11 +123,12 @@ _Subject = tuple[str, int, str]
 def compare(exports: Sequence[Export]) -> Comparison:
     """Compare verified records of one federation; several of one party must be the same record at different times."""
     heard: dict[_Subject, list[_Heard]] = {}
+    signers = Signers(export.signed_roster.roster for export in exports)
     for export in exports:
-        for subject, thing in _heard(export):
+        for subject, thing in _heard(export, signers):
             heard.setdefault(subject, []).append(thing)
     differences = [
-        Difference(*subject, versions)
+        _difference(*subject, versions)
         for subject, things in sorted(heard.items())
         if len(versions := _versions(things)) > 1
     ]
@@ -129,26 +137,24 @@ def compare(exports: Sequence[Export]) -> Comparison:
         known[job, number] |= {thing.party_id for thing in things}
     shared = [number for (_, number), parties in known.items() if len(parties) > 1]
     return Comparison(
-        (*_forks(exports), *differences, *_unknown_contributions(exports)),
+        (*_forks(exports), *differences, *_denials(exports, signers)),
         jobs=shared.count(0),
         rounds=len(shared) - shared.count(0),
     )
 
 
-def _heard(export: Export) -> Iterator[tuple[_Subject, _Heard]]:
-    key = export.signed_roster.roster.aggregator.verify_key
+def _heard(export: Export, signers: Signers) -> Iterator[tuple[_Subject, _Heard]]:
     for entry in export.entries:
-        kind, facts, is_refused = entry.kind, entry.facts, entry.kind is Kind.REFUSAL
-        if is_refused:
-            kind, facts = _REFUSED.get(str(facts.get("message")), Kind.REFUSAL), facts.get("told") or {}
-        is_signed = _is_signed(kind, entry.job_id, facts, key)
+        claim, is_refused = claim_of(entry, signers), entry.kind is Kind.REFUSAL
+        compared = _COMPARED.get(claim.kind, {})
+        is_signed = bool(compared) and is_proven(claim)
         if is_refused and not is_signed:
             continue
-        for name, what in _COMPARED.get(kind, {}).items():
-            if name in facts:
+        for name, what in compared.items():
+            if name in claim.facts:
                 yield (
                     (entry.job_id, entry.round_number, what),
-                    _Heard(export.party_id, _text(facts[name]), is_refused, is_signed),
+                    _Heard(export.party_id, _text(claim.facts[name]), is_refused, is_signed),
                 )
 
 
@@ -161,84 +167,48 @@ def _versions(things: Iterable[_Heard]) -> tuple[Version, ...]:
         parties = sorted({thing.party_id for thing in same})
         accepted = {thing.party_id for thing in same if not thing.is_refused}
         refused = tuple(party_id for party_id in parties if party_id not in accepted)
-        versions.append(Version(value, tuple(parties), refused, any(thing.is_signed for thing in same)))
+        signed_by = AGGREGATOR if any(thing.is_signed for thing in same) else ""
+        versions.append(Version(value, tuple(parties), refused, signed_by))
     return tuple(sorted(versions, key=lambda version: version.parties))
 
 
+def _difference(job_id: str, round_number: int, what: str, versions: tuple[Version, ...]) -> Difference:
+    signers = [version.signed_by for version in versions if version.signed_by]
+    twice = next((signer for signer in signers if signers.count(signer) > 1), "")
+    return Difference(job_id, round_number, what, versions, proven_against=twice)
+
+
 def _forks(exports: Sequence[Export]) -> Iterator[Difference]:
-    """Yield parties whose records are not one record at different times."""
+    """Yield parties whose records are not one record at different times: each signed both."""
     longest: dict[str, Export] = {}
     for export in sorted(exports, key=lambda export: len(export.entries), reverse=True):
         other = longest.setdefault(export.party_id, export)
         for mine, theirs in zip(export.entries, other.entries, strict=False):
             if mine.hash != theirs.hash:
-                versions = (Version(str(mine.head), (export.party_id,)), Version(str(theirs.head), (export.party_id,)))
-                yield Difference("", 0, f"record of {export.party_id} from entry {mine.sequence} on", versions)
+                who = export.party_id
+                versions = tuple(Version(str(each.head), (who,), signed_by=who) for each in (mine, theirs))
+                yield _difference("", 0, f"record of {who} from entry {mine.sequence} on", versions)
                 break
 
 
-def _unknown_contributions(exports: Sequence[Export]) -> Iterator[Difference]:
-    """Yield contributions that others helped to open, but that their party's own record knows nothing of."""
-    seen: dict[tuple[str, int, str], list[str]] = {}
-    for export in exports:
-        for entry in _of(export, Kind.DECRYPTION):
-            for contributor in entry.facts.get("contributors") or ():
-                seen.setdefault((entry.job_id, entry.round_number, str(contributor)), []).append(export.party_id)
-    for export in exports:
-        replied = {(entry.job_id, entry.round_number) for entry in _of(export, Kind.REPLY)}
-        for (job_id, number, contributor), witnesses in sorted(seen.items()):
-            if contributor != export.party_id or (job_id, number) in replied or not _reaches(export, job_id, number):
-                continue
-            versions = (
-                Version("contributed", tuple(sorted(set(witnesses))), is_signed=True),
-                Version("made no reply", (export.party_id,)),
-            )
-            yield Difference(job_id, number, f"contribution of {contributor}", versions)
-
-
-def _reaches(export: Export, job_id: str, number: int) -> bool:
-    """Tell whether a record goes on beyond the opening of a round, so that the round's reply would have to be in it."""
-    return any(
-        entry.job_id == job_id
-        and (
-            entry.kind in (Kind.MODEL, Kind.JOB_END)
-            or entry.round_number > number
-            or (entry.kind is Kind.DECRYPTION and entry.round_number == number)
-        )
-        for entry in export.entries
-    )
-
-
-def _of(export: Export, kind: Kind) -> Iterator[Entry]:
-    return (entry for entry in export.entries if entry.kind is kind)
-
-
-def _is_signed(kind: Kind, job_id: str, facts: Mapping[str, Any], key: VerifyKey) -> bool:
-    """Tell whether the aggregator's signature that an entry quotes covers what the entry says."""
-    try:
-        label, items = _SIGNED[kind](job_id, facts)
-        key.verify(bytes.fromhex(facts["aggregator_signature"]), label, *items)
-    except (KeyError, TypeError, ValueError, InvalidSignature):
-        return False
-    return True
-
-
-def _octets(facts: Mapping[str, Any], name: str) -> bytes:
-    return bytes.fromhex(facts[name])
-
-
-_SIGNED: Final[Mapping[Kind, Callable[[str, Mapping[str, Any]], tuple[Label, tuple[Item, ...]]]]] = {
-    # The messages of these hold the bytes themselves, of which a record has the digests.
-    Kind.DECISION: lambda job_id, facts: (
-        Label.PROPOSAL,
-        (job_id, *(_octets(facts, name) for name in ("roster_digest", "spec_digest", "terms_digest"))),
-    ),
-    Kind.MODEL: lambda job_id, facts: (Label.MODEL_DELIVERY, (job_id, _octets(facts, "model_digest"))),
-    Kind.QUERY: lambda _, facts: Query.signed_items(_octets(facts, "session_id")),
-    Kind.DECRYPTION: lambda _, facts: DecryptionRequest.signed_items(_octets(facts, "transcript_digest")),
-    Kind.JOB_END: lambda job_id, facts: (Label.JOB_END, (job_id, facts["outcome"], facts["reason"])),
-}
+def _denials(exports: Sequence[Export], signers: Signers) -> Iterator[Difference]:
+    """Yield contributions that others helped to open, and that their party's own record does not have like that."""
+    for denial in denied_contributions(exports, signers):
+        versions = []
+        for seen in denial.seen:
+            # A party signed its own record, and every reply that stands in it.
+            is_own = denial.has_record and seen.digest == denial.own
+            parties = sorted({*seen.witnesses, denial.party_id} if is_own else seen.witnesses)
+            signed_by = denial.party_id if is_own or seen.is_signed else ""
+            versions.append(Version(f"contributed {seen.digest.hex()}".rstrip(), tuple(parties), signed_by=signed_by))
+        if denial.has_record and denial.own not in [seen.digest for seen in denial.seen]:
+            own = f"contributed {denial.own.hex()}" if denial.own else "made no reply"
+            versions.append(Version(own, (denial.party_id,), signed_by=denial.party_id))
+        what = f"contribution of {denial.party_id}"
+        yield _difference(denial.job_id, denial.round_number, what, tuple(versions))
 
 
 def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return document.encode(value).decode("utf-8") if isinstance(value, dict) else str(value)

@@ -39,6 +39,7 @@ class Kind(StrEnum):
 
     STARTED = "started"
     DECISION = "decision"
+    LEDGER = "ledger"
     QUERY = "query"
     REPLY = "reply"
     DECRYPTION = "decryption"

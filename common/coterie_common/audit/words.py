@@ -55,6 +55,16 @@ def _decision(facts: _Facts) -> str:
     return f"{said.get(facts['decision'], '?')}{dataset}{reason}."
 
 
+def _ledger(facts: _Facts) -> str:
+    lines = facts["lines"] if isinstance(facts["lines"], list) else []
+    count = sum(line[1] - line[0] + 1 for line in lines if _is_run(line))
+    return f"Set aside in the ledger of the data set {facts['dataset']}: the privacy cost of {count:,} rounds."
+
+
+def _is_run(line: Any) -> bool:
+    return isinstance(line, list) and len(line) > 1 and type(line[0]) is int and type(line[1]) is int
+
+
 def _query(facts: _Facts) -> str:
     return (
         f"Accepted the query {facts.short('session_id')}…, which is asked of {facts.names('cohort')}; "
@@ -80,7 +90,8 @@ def _partial(facts: _Facts) -> str:
 
 
 def _refusal(facts: _Facts) -> str:
-    culprits = f" Named as culprit: {facts.names('culprits')}." if facts.get("culprits") else ""
+    # Whoever is named here signed what failed: see ``protocol.verification.request``.
+    culprits = f" At fault by their own signature: {facts.names('culprits')}." if facts.get("culprits") else ""
     unlisted = facts.get("not_listed_before")
     more = f" Before it, {unlisted:,} refusals were not listed." if isinstance(unlisted, int) and unlisted else ""
     what = _MESSAGES.get(facts["message"], "a message")
@@ -92,7 +103,8 @@ def _model(facts: _Facts) -> str:
 
 
 def _job_end(facts: _Facts) -> str:
-    reason = f": {facts['reason']}" if facts.get("reason") else ""
+    # The aggregator may say what it likes of anybody in it.
+    reason = f". The aggregator gives as its reason: {facts['reason']}" if facts.get("reason") else ""
     return f"The job is over, {facts['outcome']}{reason}. What it had not spent is given back."
 
 
@@ -103,6 +115,7 @@ def _policy(facts: _Facts) -> str:
 _SENTENCES: Final[Mapping[Kind, Callable[[_Facts], str]]] = {
     Kind.STARTED: _started,
     Kind.DECISION: _decision,
+    Kind.LEDGER: _ledger,
     Kind.QUERY: _query,
     Kind.REPLY: _reply,
     Kind.DECRYPTION: _decryption,

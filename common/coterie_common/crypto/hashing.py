@@ -61,7 +61,7 @@ class Label(StrEnum):
     AUDIT_ENTRY = "coterie/audit-entry/1"
     AUDIT_SIGNATURE = "coterie/audit-signature/1"
     AUDIT_MESSAGE = "coterie/audit-message/1"
-    AUDIT_ROUND_TERMS = "coterie/audit-round-terms/1"
+    AUDIT_LEDGER = "coterie/audit-ledger/1"
 
 
 def tuple_hash(label: Label, *items: Item, digest_bytes: int = DIGEST_BYTES) -> bytes:

@@ -175,11 +175,16 @@ class Contribution:
     @property
     def digest(self) -> bytes:
         """Digest under which a party remembers what it sent."""
-        return tuple_hash(Label.CONTRIBUTION, self.party_id, self.key_part.digest, self.padded_digest, self.signature)
+        return self.digest_of(self.party_id, self.key_part.digest, self.padded_digest, self.signature)
+
+    @staticmethod
+    def digest_of(party_id: str, key_part_digest: bytes, padded_part_digest: bytes, signature: bytes) -> bytes:
+        """Return the digest of a contribution of which only digests and signature are known."""
+        return tuple_hash(Label.CONTRIBUTION, party_id, key_part_digest, padded_part_digest, signature)
 
     @staticmethod
     def signed_items(
-        session_id: bytes, party_id: PartyId, key_part_digest: bytes, padded_part_digest: bytes
+        session_id: bytes, party_id: str, key_part_digest: bytes, padded_part_digest: bytes
     ) -> tuple[Label, tuple[Item, ...]]:
         """Return label and items under the party's signature."""
         return Label.CONTRIBUTION, (session_id, party_id, key_part_digest, padded_part_digest)

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coterie_common.crypto.hashing import DIGEST_BYTES, Label, long_hash, tuple_hash
+from coterie_common.crypto.hashing import DIGEST_BYTES, Item, Label, long_hash, tuple_hash
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import ROUNDS_MOST
@@ -62,20 +63,53 @@ class SessionFields:
     @property
     def session_id(self) -> bytes:
         """Return the 32-byte session id."""
-        return tuple_hash(
-            Label.SESSION,
-            PROTOCOL_VERSION,
-            self.roster_digest,
-            self.key_epoch,
-            self.job_id,
-            self.spec_digest,
-            self.round_number,
-            self.body_digest,
-            tuple_hash(Label.LIST, self.cohort),
-            self.round_quorum,
-            self.terms.items(),
-            self.previous_transcript,
+        return session_id_of(
+            protocol_version=PROTOCOL_VERSION,
+            roster_digest=self.roster_digest,
+            key_epoch=self.key_epoch,
+            job_id=self.job_id,
+            spec_digest=self.spec_digest,
+            round_number=self.round_number,
+            body_digest=self.body_digest,
+            cohort=self.cohort,
+            round_quorum=self.round_quorum,
+            terms=self.terms.items(),
+            previous_transcript=self.previous_transcript,
         )
+
+
+def session_id_of(
+    *,
+    protocol_version: int,
+    roster_digest: bytes,
+    key_epoch: int,
+    job_id: str,
+    spec_digest: bytes,
+    round_number: int,
+    body_digest: bytes,
+    cohort: Sequence[str],
+    round_quorum: int,
+    terms: tuple[Item, ...],
+    previous_transcript: bytes,
+) -> bytes:
+    """Return the session id of what is given as it stands: the fields of ``SessionFields``, the terms as ``items()``.
+
+    The hash alone, without any check of the fields: an audit record is recomputed with it long after its round.
+    """
+    return tuple_hash(
+        Label.SESSION,
+        protocol_version,
+        roster_digest,
+        key_epoch,
+        job_id,
+        spec_digest,
+        round_number,
+        body_digest,
+        tuple_hash(Label.LIST, cohort),
+        round_quorum,
+        terms,
+        previous_transcript,
+    )
 
 
 def body_digest(body: bytes) -> bytes:

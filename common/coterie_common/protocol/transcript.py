@@ -17,8 +17,9 @@ def transcript_digest(session_id: bytes, contributions: Sequence[Contribution]) 
         session_id: of the round.
         contributions: in roster order; the caller has checked that.
     """
-    return tuple_hash(
-        Label.TRANSCRIPT,
-        session_id,
-        *((c.party_id, c.key_part.digest, c.padded_digest) for c in contributions),
-    )
+    return transcript_digest_of(session_id, [(c.party_id, c.key_part.digest, c.padded_digest) for c in contributions])
+
+
+def transcript_digest_of(session_id: bytes, contributions: Sequence[tuple[str, bytes, bytes]]) -> bytes:
+    """Return the same of (party id, digest of the key part, digest of the padded part) per contributor."""
+    return tuple_hash(Label.TRANSCRIPT, session_id, *contributions)

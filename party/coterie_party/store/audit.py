@@ -112,6 +112,14 @@ def entries(connection: Connection, founder: str) -> Iterator[Entry]:
         yield _entry_of(row)
 
 
+def entries_of(connection: Connection, founder: str, kind: Kind, job_id: str) -> Iterator[Entry]:
+    """Yield the entries of a kind about a job; as ``entries``."""
+    columns = AUDIT.c
+    such = columns.founder == founder, columns.job_id == job_id, columns.kind == kind.value
+    for row in connection.execute(select(AUDIT).where(*such).order_by(columns.sequence)):
+        yield _entry_of(row)
+
+
 def _entry_of(row: Row[Any]) -> Entry:
     try:
         kind = Kind(row.kind)

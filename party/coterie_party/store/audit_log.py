@@ -13,7 +13,7 @@ from coterie_common.audit.chain import Finding
 from coterie_common.audit.entry import Details, Entry, Event, Kind
 from coterie_common.database import transaction
 from coterie_common.errors import StateError
-from coterie_party.store import audit, promises
+from coterie_party.store import audit, ledger_record, promises
 from coterie_party.store.audit import Recorder
 
 
@@ -32,8 +32,10 @@ class AuditLog:
         self._recorder = recorder
 
     def record_start(self, details: Details) -> None:
-        """Record that the daemon starts."""
-        self._append(Event(kind=Kind.STARTED, details=details))
+        """Record that the daemon starts, and the lines of the ledger that an earlier version did not record."""
+        with transaction(self._engine) as connection:
+            self._writing().append(connection, Event(kind=Kind.STARTED, details=details))
+            ledger_record.append_older(connection, self._writing())
 
     def record_model(self, job_id: str, told: Details) -> None:
         """Record that a model was received and lies on the disk; once per job, however often it comes.
@@ -58,16 +60,30 @@ class AuditLog:
             return tuple(audit.entries(connection, self._founder))
 
     def gaps(self) -> tuple[Finding, ...]:
-        """Return where the record and what the party keeps for ever disagree."""
+        """Return where the record and what the party keeps for ever disagree.
+
+        The ledger of a data set spans federations: the lines of another founder are held against that one's record,
+        which only a bundle of that founder can verify.
+        """
         with transaction(self._engine) as connection:
             entries = tuple(audit.entries(connection, self._founder))
             kept = tuple(promises.kept(connection, self._founder))
+            lines = ledger_record.kept(connection, self._founder)
+            others = {
+                founder: (tuple(audit.entries(connection, founder)), ledger_record.kept(connection, founder))
+                for founder in ledger_record.founders(connection)
+                if founder != self._founder
+            }
         # Outside the transaction: it takes a while, and the daemon may have to write.
-        return promises.gaps(entries, kept)
-
-    def _append(self, event: Event) -> None:
-        with transaction(self._engine) as connection:
-            self._writing().append(connection, event)
+        return (
+            *promises.gaps(entries, kept),
+            *ledger_record.gaps(entries, lines),
+            *(
+                Finding(0, f"in the federation of founder {founder}: {finding}")
+                for founder, (recorded, charged) in others.items()
+                for finding in ledger_record.gaps(recorded, charged)
+            ),
+        )
 
     def _writing(self) -> Recorder:
         if self._recorder is None:

@@ -54,6 +54,15 @@ def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
         raise StorageError(f"the ledger of {dataset} cannot be read: {cause}") from cause
 
 
+def reserved(connection: Connection, founder: str, job_id: str) -> tuple[str, tuple[Reservation, ...]]:
+    """Return the data set of a job that has lines, and the lines as they were reserved."""
+    columns = LEDGER.c
+    mine = select(columns.dataset).where(columns.founder == founder, columns.job_id == job_id).limit(1)
+    dataset: str = connection.execute(mine).scalar_one()
+    lines = [line for line in entries(connection, dataset) if (line.founder, line.job_id) == (founder, job_id)]
+    return dataset, tuple(Reservation(line.round_number, line.cost, line.event) for line in lines)
+
+
 def reserve(
     connection: Connection,
     founder: str,

@@ -20,13 +20,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, update
 
 from coterie_common import document
 from coterie_common.audit.entry import Details, Event, Kind
+from coterie_common.audit.told import NOTHING_TOLD
 from coterie_common.database import transaction
 from coterie_common.errors import (
     Equivocation,
@@ -40,15 +40,13 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
-from coterie_party.store import ledger, promises, rulings
+from coterie_party.store import ledger, ledger_record, promises, rulings, salts
 from coterie_party.store.audit import Recorder
 from coterie_party.store.job_rows import JOB_VALUES, job_of, may_still_decide
 from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation, Ruling
 from coterie_party.store.rounds import COHORT_BYTES, RoundRecord
-from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, SALTS, TRANSCRIPTS
+from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, TRANSCRIPTS
 
-_NOTHING: Final[Details] = MappingProxyType({})
-_SALT_BYTES: Final = 32
 _READ_ONLY: Final = "this store was opened for reading: nothing may be written without an audit record"
 
 
@@ -112,7 +110,9 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return tuple(JobId(row.job_id) for row in connection.execute(query))
 
-    def record_job(self, job: PartyJob, reservations: Sequence[Reservation] = (), told: Details = _NOTHING) -> PartyJob:
+    def record_job(
+        self, job: PartyJob, reservations: Sequence[Reservation] = (), told: Details = NOTHING_TOLD
+    ) -> PartyJob:
         """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
 
         The first decision stays, except that a held job may be accepted or refused later, until it has ended. The
@@ -150,12 +150,16 @@ class PartyStore:
                 values |= {"cost": price, "decided_at": now}
                 mine = update(JOBS).where(self._is(JOBS, job.job_id))
                 connection.execute(mine.values(decision=job.decision.value, **values))
+            own = promises.decision(decided)
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations, now)
-            self._note(connection, Kind.DECISION, job.job_id, 0, promises.decision(decided), told)
+                own["ledger"] = ledger_record.digest(job.dataset, reservations)
+            self._note(connection, Kind.DECISION, job.job_id, 0, own, told)
+            for line in ledger_record.details(job.dataset, reservations):
+                self._note(connection, Kind.LEDGER, job.job_id, 0, line)
         return decided
 
-    def end_job(self, job_id: JobId, outcome: JobOutcome, told: Details = _NOTHING) -> None:
+    def end_job(self, job_id: JobId, outcome: JobOutcome, told: Details = NOTHING_TOLD) -> None:
         """Record how a job ended: what it did not spend is given back, reply bytes go, digests stay.
 
         The first outcome stays. A job that was never proposed to this party ends without a record.
@@ -179,7 +183,7 @@ class PartyStore:
         number: int,
         session_id: bytes,
         cohort: Sequence[PartyId],
-        told: Details = _NOTHING,
+        told: Details = NOTHING_TOLD,
     ) -> None:
         """Bind a round to a query and commit its cost; the same again changes nothing.
 
@@ -233,7 +237,7 @@ class PartyStore:
         transcript_digest: bytes,
         total: bytes,
         contributors: int,
-        told: Details = _NOTHING,
+        told: Details = NOTHING_TOLD,
     ) -> None:
         """Bind a round to the transcript that this party opens; the same again changes nothing.
 
@@ -316,13 +320,7 @@ class PartyStore:
         Privacy: they never change, else a record set aside for evaluation would train another time.
         """
         with transaction(self._engine) as connection:
-            query = select(SALTS.c.salt).where(SALTS.c.dataset == dataset)
-            known: bytes | None = connection.execute(query).scalar_one_or_none()
-            if known is not None:
-                return known
-            drawn = random.token_bytes(_SALT_BYTES)
-            connection.execute(insert(SALTS).values(dataset=dataset, salt=drawn))
-            return drawn
+            return salts.salt(connection, dataset, random)
 
     def _now(self) -> datetime:
         if self._recorder is None:
@@ -330,7 +328,7 @@ class PartyStore:
         return self._recorder.clock.now()
 
     def _note(
-        self, connection: Connection, kind: Kind, job_id: JobId, number: int, own: Details, told: Details = _NOTHING
+        self, connection: Connection, kind: Kind, job_id: JobId, number: int, own: Details, told: Details = NOTHING_TOLD
     ) -> None:
         """Append to the record what the aggregator said and what this party makes of it."""
         if self._recorder is None:

@@ -81,15 +81,16 @@ def verify_signature(contribution: Contribution, session_id: bytes, roster: Rost
         NotInCohort: the party is no member of the roster.
         MalformedMessage: the digest of the padded part has a wrong length.
         InvalidSignature: not signed by that party for this session.
+
+    No error names a culprit: what a party did not sign is the word of whoever brings it, which may be the aggregator.
     """
-    with blaming(contribution.party_id):
-        if len(contribution.padded_digest) != DIGEST_BYTES:
-            raise MalformedMessage("the digest of the padded part has a wrong length")
-        member = roster.member(contribution.party_id)
-        label, items = Contribution.signed_items(
-            session_id, member.party_id, contribution.key_part.digest, contribution.padded_digest
-        )
-        member.verify_key.verify(contribution.signature, label, *items)
+    if len(contribution.padded_digest) != DIGEST_BYTES:
+        raise MalformedMessage("the digest of the padded part has a wrong length")
+    member = roster.member(contribution.party_id)
+    label, items = Contribution.signed_items(
+        session_id, member.party_id, contribution.key_part.digest, contribution.padded_digest
+    )
+    member.verify_key.verify(contribution.signature, label, *items)
 
 
 def check_form(contribution: Contribution, sealing: Sealing) -> tuple[Ciphertext, ...]:

@@ -105,7 +105,8 @@ def verify_request(
         checks: ``REQUEST_CHECKS``; tests of the checks themselves pass fewer.
 
     Raises:
-        PeerError: the first check that fails, with culprits where a member is to blame.
+        PeerError: the first check that fails. Up to check 9 it is the aggregator's doing and names nobody; from check
+            10 on what fails bears the culprit's own signature.
         QuorumTooSmall, NoiseInsufficient: fewer contributors than round quorum or federation demand, or too little
             honest noise.
     """
@@ -178,9 +179,8 @@ def _cohort(v: RequestReceived) -> None:
     cohort = v.request.fields.cohort
     for party_id in cohort:
         v.own.roster.member(party_id)
-    strangers = tuple(c.party_id for c in v.request.contributions if c.party_id not in cohort)
-    if strangers:
-        raise NotInCohort("a contributor is not in the cohort of the round", culprits=strangers)
+    if any(contribution.party_id not in cohort for contribution in v.request.contributions):
+        raise NotInCohort("a contributor is not in the cohort of the round")
 
 
 def _quorum(v: RequestReceived) -> None:

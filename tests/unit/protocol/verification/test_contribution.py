@@ -191,7 +191,7 @@ def test_signature_with_a_padded_digest_of_another_length_is_malformed(length: i
     with pytest.raises(CoterieError) as refusal:
         verify_signature(replace(CONTRIBUTION, padded_digest=bytes(length)), SESSION, FEDERATION.roster)
     assert refusal.value.code == "malformed-message"
-    assert refusal.value.culprits == (SENDER,)
+    assert refusal.value.culprits == ()
 
 
 def test_signature_of_somebody_who_is_no_member_raises() -> None:
@@ -199,6 +199,15 @@ def test_signature_of_somebody_who_is_no_member_raises() -> None:
     with pytest.raises(CoterieError) as refusal:
         verify_signature(stranger, SESSION, FEDERATION.roster)
     assert refusal.value.code == "not-in-cohort"
+    assert refusal.value.culprits == ()
+
+
+def test_contribution_that_its_party_did_not_sign_is_held_against_nobody() -> None:
+    # Whoever brings it may have made it.
+    for forged in (replace(CONTRIBUTION, signature=bytes(64)), replace(CONTRIBUTION, party_id=FEDERATION.parties[1])):
+        with pytest.raises(CoterieError) as refusal:
+            verify_signature(forged, SESSION, FEDERATION.roster)
+        assert (refusal.value.code, refusal.value.culprits) == ("invalid-signature", ())
 
 
 def test_form_with_a_padded_part_that_belongs_to_no_sum_is_malformed() -> None:

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What an entry proves against somebody else than its author: only what recomputes counts as signed.
+
+A party writes its record itself and can write anything. An entry quotes the aggregator: whether the aggregator said it
+is decided here by recomputing, from the entry's own job, round and fields, what its signature must cover. Every
+``EVIDENCE_CHECKS`` entry is a numbered check. A contribution is its party's word by the same rule.
+
+A round's fields are recomputed as the protocol version of that round did. A later version adds its function to
+``_SESSION_IDS``; the entries of earlier ones stay as they are. Entries that were made before the terms were kept say no
+version: they are their author's word alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from coterie_common import document
+from coterie_common.audit.entry import Entry, Kind
+from coterie_common.crypto.hashing import DIGEST_BYTES, Item, Label
+from coterie_common.crypto.identity import SIGNATURE_BYTES, VerifyKey
+from coterie_common.errors import InvalidSignature, MalformedMessage, NotInCohort, ParameterMismatch, PeerError
+from coterie_common.protocol.messages import Contribution, DecryptionRequest, Query
+from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.session import session_id_of
+from coterie_common.protocol.transcript import transcript_digest_of
+from coterie_common.protocol.verification.check import Check, run_checks
+
+_ROUNDS: Final = (Kind.QUERY, Kind.DECRYPTION)
+
+
+class Signers:
+    """Whose keys a founder has certified, by roster.
+
+    Args:
+        rosters: that their founder signed; the caller has verified that.
+    """
+
+    def __init__(self, rosters: Iterable[Roster]) -> None:
+        self._rosters = sorted({roster.digest(): roster for roster in rosters}.values(), key=lambda each: -each.serial)
+
+    def aggregators(self, roster_digest: bytes | None) -> tuple[VerifyKey, ...]:
+        """Return the keys that the aggregator may have used under a roster; all there are if nobody has that roster."""
+        named = [roster for roster in self._rosters if roster.digest() == roster_digest] or self._rosters
+        return tuple(roster.aggregator.verify_key for roster in named)
+
+    def party(self, party_id: str, roster_digest: bytes) -> VerifyKey | None:
+        """Return a party's key under a roster, or in the newest one that there is if nobody has that roster."""
+        named = [roster for roster in self._rosters if roster.digest() == roster_digest] or self._rosters[:1]
+        try:
+            return named[0].member(party_id).verify_key if named else None
+        except NotInCohort:
+            return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Claim:
+    """What an entry says that the aggregator said.
+
+    Attributes:
+        kind: which of its messages.
+        job_id: of the entry.
+        round_number: of the entry.
+        facts: as they stand in the entry.
+        signers: whose keys count.
+    """
+
+    kind: Kind
+    job_id: str
+    round_number: int
+    facts: Mapping[str, Any]
+    signers: Signers
+
+    def octets(self, name: str, length: int = DIGEST_BYTES) -> bytes:
+        """Return bytes written in hexadecimal; raises ``MalformedMessage``."""
+        try:
+            value = bytes.fromhex(self.facts[name])
+        except (KeyError, TypeError, ValueError) as cause:
+            raise MalformedMessage(f"the entry has no {name}") from cause
+        if len(value) != length:
+            raise MalformedMessage(f"{name} of the entry has a wrong length")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class SeenContribution:
+    """A contribution that an entry shows, with what its party signed.
+
+    Attributes:
+        party_id: whose it is said to be.
+        key_part_digest: of its key part.
+        padded_digest: of its padded part.
+        signature: of its party.
+    """
+
+    party_id: str
+    key_part_digest: bytes
+    padded_digest: bytes
+    signature: bytes
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        digests = (self.key_part_digest, self.padded_digest)
+        object.__setattr__(self, "digest", Contribution.digest_of(self.party_id, *digests, self.signature))
+
+    def is_signed(self, claim: Claim) -> bool:
+        """Return whether its party signed it for the round of a claim, which ``is_of_its_session``."""
+        key = claim.signers.party(self.party_id, claim.octets("roster_digest"))
+        label, items = Contribution.signed_items(
+            claim.octets("session_id"), self.party_id, self.key_part_digest, self.padded_digest
+        )
+        if key is None:
+            return False
+        try:
+            key.verify(self.signature, label, *items)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def is_proven(claim: Claim, checks: tuple[Check[Claim], ...] | None = None) -> bool:
+    """Return whether the aggregator signed what an entry quotes.
+
+    Args:
+        claim: the entry.
+        checks: ``EVIDENCE_CHECKS``; tests of the checks themselves pass fewer.
+    """
+    try:
+        run_checks(EVIDENCE_CHECKS if checks is None else checks, claim)
+    except PeerError:
+        return False
+    return True
+
+
+def is_of_its_session(claim: Claim) -> bool:
+    """Return whether the session id of an entry is that of its other fields, whoever signed it or not."""
+    return is_proven(claim, EVIDENCE_CHECKS[:1])
+
+
+def claim_of(entry: Entry, signers: Signers) -> Claim:
+    """Return what an entry says that the aggregator said; a refusal quotes the message that it refused."""
+    kind, facts = entry.kind, entry.facts
+    if kind is Kind.REFUSAL:
+        told = facts.get("told")
+        kind, facts = _REFUSED.get(str(facts.get("message")), kind), told if isinstance(told, dict) else {}
+    return Claim(kind=kind, job_id=entry.job_id, round_number=entry.round_number, facts=facts, signers=signers)
+
+
+def contributions(claim: Claim) -> Iterator[SeenContribution]:
+    """Yield the contributions that an entry about a decryption shows, as they stand; raises ``MalformedMessage``."""
+    ids, seen = claim.facts.get("contributors"), claim.facts.get("contributions")
+    if not isinstance(ids, list) or not isinstance(seen, list) or len(ids) != len(seen):
+        raise MalformedMessage("the entry does not show its contributions")
+    for party_id, text in zip(ids, seen, strict=True):
+        try:
+            data = bytes.fromhex(text)
+        except (TypeError, ValueError) as cause:
+            raise MalformedMessage("a contribution of the entry is not hexadecimal") from cause
+        if len(data) != 2 * DIGEST_BYTES + SIGNATURE_BYTES or not isinstance(party_id, str):
+            raise MalformedMessage("a contribution of the entry has a wrong length")
+        first, second = data[:DIGEST_BYTES], data[DIGEST_BYTES : 2 * DIGEST_BYTES]
+        yield SeenContribution(party_id, first, second, data[2 * DIGEST_BYTES :])
+
+
+_REFUSED: Final = {
+    "JobProposal": Kind.DECISION,
+    "Query": Kind.QUERY,
+    "DecryptionRequest": Kind.DECRYPTION,
+    "ModelDelivery": Kind.MODEL,
+}
+"""Which kind of entry a message would have become, had it not been refused."""
+
+
+def _first_version(claim: Claim) -> bytes:
+    """Return the session id of a round of protocol version 1."""
+    facts = claim.facts
+    cohort, terms, previous = facts.get("cohort"), facts.get("terms"), facts.get("previous_transcript")
+    epoch, quorum = facts.get("key_epoch"), facts.get("round_quorum")
+    if not isinstance(cohort, list) or not all(isinstance(party_id, str) for party_id in cohort):
+        raise MalformedMessage("the entry has no cohort")
+    if not isinstance(terms, dict) or type(epoch) is not int or type(quorum) is not int:
+        raise MalformedMessage("the entry does not show the terms of its round")
+    return session_id_of(
+        protocol_version=1,
+        roster_digest=claim.octets("roster_digest"),
+        key_epoch=epoch,
+        job_id=claim.job_id,
+        spec_digest=claim.octets("spec_digest"),
+        round_number=claim.round_number,
+        body_digest=claim.octets("body_digest"),
+        cohort=cohort,
+        round_quorum=quorum,
+        terms=(document.encode(terms),),
+        previous_transcript=claim.octets("previous_transcript") if previous else b"",
+    )
+
+
+_SESSION_IDS: Final[Mapping[int, Callable[[Claim], bytes]]] = {1: _first_version}
+
+
+def _session(claim: Claim) -> None:
+    if claim.kind not in _ROUNDS:
+        return
+    version = claim.facts.get("protocol_version")
+    recompute = _SESSION_IDS.get(version) if type(version) is int else None
+    if recompute is None:
+        raise MalformedMessage("the entry is of a protocol version that cannot be recomputed here, or does not say one")
+    if recompute(claim) != claim.octets("session_id"):
+        raise ParameterMismatch("the session id of the entry is not that of its job, round and fields")
+
+
+def _transcript(claim: Claim) -> None:
+    if claim.kind is not Kind.DECRYPTION:
+        return
+    seen = [(each.party_id, each.key_part_digest, each.padded_digest) for each in contributions(claim)]
+    if transcript_digest_of(claim.octets("session_id"), seen) != claim.octets("transcript_digest"):
+        raise ParameterMismatch("the transcript of the entry is not that of its session and contributions")
+
+
+def _signature(claim: Claim) -> None:
+    make = _SIGNED.get(claim.kind)
+    if make is None:
+        raise MalformedMessage("the entry quotes nothing that the aggregator signs")
+    label, items = make(claim)
+    signature = claim.octets("aggregator_signature", SIGNATURE_BYTES)
+    named = claim.octets("roster_digest") if "roster_digest" in claim.facts else None
+    for key in claim.signers.aggregators(named):
+        try:
+            key.verify(signature, label, *items)
+        except InvalidSignature:
+            continue
+        return
+    raise InvalidSignature("the aggregator did not sign what the entry quotes")
+
+
+def _end(claim: Claim) -> tuple[Label, tuple[Item, ...]]:
+    outcome, reason = claim.facts.get("outcome"), claim.facts.get("reason")
+    if not isinstance(outcome, str) or not isinstance(reason, str):
+        raise MalformedMessage("the entry does not show the end of its job")
+    return Label.JOB_END, (claim.job_id, outcome, reason)
+
+
+_SIGNED: Final[Mapping[Kind, Callable[[Claim], tuple[Label, tuple[Item, ...]]]]] = {
+    # The messages of proposals and models hold the bytes themselves, of which a record has the digests.
+    Kind.DECISION: lambda claim: (
+        Label.PROPOSAL,
+        (claim.job_id, *(claim.octets(name) for name in ("roster_digest", "spec_digest", "terms_digest"))),
+    ),
+    Kind.MODEL: lambda claim: (Label.MODEL_DELIVERY, (claim.job_id, claim.octets("model_digest"))),
+    Kind.QUERY: lambda claim: Query.signed_items(claim.octets("session_id")),
+    Kind.DECRYPTION: lambda claim: DecryptionRequest.signed_items(claim.octets("transcript_digest")),
+    Kind.JOB_END: _end,
+}
+
+
+EVIDENCE_CHECKS: Final[tuple[Check[Claim], ...]] = (
+    Check(1, "the session id is that of the entry's job, round, cohort, quorum, body and terms", _session),
+    Check(2, "the transcript is that of the session and of the contributions that the entry shows", _transcript),
+    Check(3, "signed by the aggregator of a roster that the founder signed", _signature),
+)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The privacy ledger in the record: what a party set aside for each job, so that nobody can lower it unseen.
+
+An acceptance names the digest of all lines that it reserves; the entries after it hold the lines. What became of each
+follows from the rest of the record: spent once its query was accepted, given back if the job ended before. So the
+ledger of a party can be derived from its record, and whatever its database says instead was changed.
+
+Lines that follow on one another with the same cost and event are written once, as a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from coterie_common import document
+from coterie_common.audit.chain import Finding
+from coterie_common.audit.entry import Details, Entry, Kind
+from coterie_common.crypto.hashing import Label, tuple_hash
+from coterie_common.document import Document
+from coterie_common.errors import MalformedMessage
+from coterie_common.limits import AUDIT_LEDGER_BYTES, ROUNDS_MOST
+
+ACCEPTED: Final = "accepted"
+"""The decision that reserves lines."""
+
+
+class LineStatus(StrEnum):
+    """What became of a line."""
+
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one round of a job costs.
+
+    Attributes:
+        number: of the round.
+        cost: as the accountant writes it.
+        event: what is released; ``None`` in lines of earlier versions.
+    """
+
+    number: int
+    cost: Document
+    event: Document
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLine:
+    """A line as the record has it.
+
+    Attributes:
+        dataset: that is charged.
+        line: what it costs.
+        status: what became of it.
+    """
+
+    dataset: str
+    line: Line
+    status: LineStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLedger:
+    """The ledger that follows from a record.
+
+    Attributes:
+        lines: job and round → line.
+        unrecorded: jobs that were accepted before the record held the ledger, and whose lines it does not have.
+        findings: where the record contradicts itself.
+    """
+
+    lines: Mapping[tuple[str, int], RecordedLine]
+    unrecorded: frozenset[str]
+    findings: tuple[Finding, ...]
+
+
+def ledger_digest(dataset: str, lines: Iterable[Line]) -> bytes:
+    """Return what an acceptance names of the lines that it reserves."""
+    return tuple_hash(Label.AUDIT_LEDGER, dataset, document.encode(list(_runs(lines))))
+
+
+def ledger_details(dataset: str, lines: Iterable[Line]) -> tuple[Details, ...]:
+    """Return the details of the entries that hold the lines of a job, in their order."""
+    parts: list[list[Document]] = []
+    size = 0
+    for run in _runs(lines):
+        taken = len(document.encode(run))
+        if not parts or size + taken > AUDIT_LEDGER_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(run)
+        size += taken
+    return tuple({"dataset": dataset, "lines": part} for part in parts)
+
+
+def recorded_ledger(entries: Iterable[Entry]) -> RecordedLedger:
+    """Derive the ledger from a whole record, whose chain was verified."""
+    jobs: dict[str, _Job] = {}
+    for entry in entries:
+        job = jobs.setdefault(entry.job_id, _Job())
+        match entry.kind:
+            case Kind.DECISION:
+                facts = entry.facts
+                if facts.get("decision") == ACCEPTED:
+                    job.accepted, job.named = entry.sequence, facts.get("ledger")
+            case Kind.LEDGER:
+                job.take(entry)
+            case Kind.QUERY:
+                job.asked.add(entry.round_number)
+            case Kind.JOB_END:
+                job.is_over = True
+    lines = {(job_id, each.line.number): each for job_id, job in jobs.items() for each in job.lines()}
+    unrecorded = {job_id for job_id, job in jobs.items() if job.accepted and job.named is None and not job.reserved}
+    findings = tuple(finding for job_id, job in jobs.items() for finding in job.findings(job_id))
+    return RecordedLedger(lines, frozenset(unrecorded), findings)
+
+
+class _Job:
+    """What the record says of one job."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.named: Any = None
+        self.dataset = ""
+        self.reserved: list[Line] = []
+        self.unreadable = 0
+        self.asked: set[int] = set()
+        self.is_over = False
+
+    def take(self, entry: Entry) -> None:
+        try:
+            facts = entry.facts
+            self.reserved += _expanded(facts.get("lines"))
+            self.dataset = str(facts.get("dataset"))
+        except MalformedMessage:
+            self.unreadable = entry.sequence
+
+    def lines(self) -> Iterator[RecordedLine]:
+        for line in self.reserved:
+            left = LineStatus.RELEASED if self.is_over else LineStatus.RESERVED
+            yield RecordedLine(self.dataset, line, LineStatus.COMMITTED if line.number in self.asked else left)
+
+    def findings(self, job_id: str) -> Iterator[Finding]:
+        if self.unreadable:
+            yield Finding(self.unreadable, f"the ledger of job {job_id} in the record cannot be read")
+        elif self.named is not None and self.named != ledger_digest(self.dataset, self.reserved).hex():
+            yield Finding(
+                self.accepted,
+                f"missing, or cut off: the ledger of job {job_id} in the record is not what it was accepted with",
+            )
+
+
+def _runs(lines: Iterable[Line]) -> Iterator[list[Document]]:
+    """Yield [first round, last round, cost, event]."""
+    run: list[Any] = []
+    for line in lines:
+        if run and run[1] + 1 == line.number and run[2:] == [line.cost, line.event]:
+            run[1] = line.number
+            continue
+        if run:
+            yield run
+        run = [line.number, line.number, line.cost, line.event]
+    if run:
+        yield run
+
+
+def _expanded(runs: Any) -> list[Line]:
+    """Return the lines of runs; raises ``MalformedMessage``."""
+    lines: list[Line] = []
+    for run in runs if isinstance(runs, list) else [None]:
+        if not isinstance(run, list) or len(run) != 4 or not _are_rounds(run[:2]):
+            raise MalformedMessage("lines of the ledger in the record must be [first, last, cost, event]")
+        first, last, cost, event = run
+        lines += (Line(number, cost, event) for number in range(first, last + 1))
+    return lines
+
+
+def _are_rounds(ends: Sequence[Any]) -> bool:
+    return all(type(end) is int for end in ends) and 1 <= ends[0] <= ends[1] <= ROUNDS_MOST

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What the aggregator said, as details of an entry: everything that a stranger needs to recompute what it signed.
+
+``evidence`` reads what is written here. Of a round the entry keeps the protocol version, every field of the session id
+with the terms in their canonical form, and of a decryption request each contribution's two digests and signature.
+
+Invariant: nothing in it depends on the party's data but digests and sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from coterie_common import document
+from coterie_common.document import Document
+from coterie_common.limits import AUDIT_TOLD_BYTES
+from coterie_common.protocol.messages import (
+    AggregatorMessage,
+    Contribution,
+    DecryptionRequest,
+    JobEnd,
+    JobProposal,
+    ModelDelivery,
+    Query,
+)
+from coterie_common.protocol.reason import one_line
+from coterie_common.protocol.session import PROTOCOL_VERSION, SessionFields
+from coterie_common.protocol.transcript import transcript_digest
+
+Details = Mapping[str, Document]
+NOTHING_TOLD: Final[Details] = MappingProxyType({})
+
+_LISTS: Final = ("contributions", "contributors", "cohort")
+"""What makes an entry long."""
+
+
+def told(message: AggregatorMessage) -> Details:
+    """Return what a message of the aggregator says, and its signature."""
+    match message:
+        case JobProposal():
+            said: dict[str, Document] = {
+                "spec_digest": message.spec_digest.hex(),
+                "terms_digest": message.terms_digest.hex(),
+                "roster_digest": message.roster_digest.hex(),
+            }
+        case Query():
+            said = _asked(message.fields)
+        case DecryptionRequest():
+            session_id = message.fields.session_id
+            said = _asked(message.fields) | {
+                "transcript_digest": transcript_digest(session_id, message.contributions).hex(),
+                "contributors": [contribution.party_id for contribution in message.contributions],
+                "contributions": [_contribution(contribution) for contribution in message.contributions],
+            }
+        case ModelDelivery():
+            said = {"model_digest": message.model_digest.hex(), "bytes": len(message.model)}
+        case JobEnd():
+            said = {"outcome": message.outcome.value, "reason": one_line(message.reason)}
+        case _:
+            return NOTHING_TOLD
+    return said | {"aggregator_signature": message.signature.hex()}
+
+
+def told_briefly(message: AggregatorMessage) -> Details:
+    """Return the same of a message that is refused, without its lists where they are too long for that.
+
+    Nobody may fill a party's disk with long lists of invented members. What is left out makes the rest nobody's word.
+    """
+    said = dict(told(message))
+    for name in _LISTS:
+        if len(document.encode(said)) <= AUDIT_TOLD_BYTES:
+            break
+        said.pop(name, None)
+    return said
+
+
+def _asked(fields: SessionFields) -> dict[str, Document]:
+    """Return everything that the session id of a round covers but job and round, which the entry has itself."""
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        "session_id": fields.session_id.hex(),
+        "roster_digest": fields.roster_digest.hex(),
+        "key_epoch": fields.key_epoch,
+        "spec_digest": fields.spec_digest.hex(),
+        "body_digest": fields.body_digest.hex(),
+        "terms": fields.terms.to_document(),
+        "cohort": list(fields.cohort),
+        "round_quorum": fields.round_quorum,
+        "previous_transcript": fields.previous_transcript.hex(),
+    }
+
+
+def _contribution(contribution: Contribution) -> str:
+    return (contribution.key_part.digest + contribution.padded_digest + contribution.signature).hex()

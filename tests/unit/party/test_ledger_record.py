@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The ledger follows from the record: whoever deletes a line, lowers it or gives it back is found out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from coterie_common.audit.chain import verify_chain
+from coterie_common.audit.entry import Event, Kind, Owner
+from coterie_common.audit.ledger import Line, LineStatus, ledger_details, ledger_digest, recorded_ledger
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.database import transaction
+from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, ROUNDS_MOST
+from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_party.store import MIGRATIONS, AuditLog, PartyJob, PartyStore, Reservation
+from tests.support.audit_records import make_entries
+from tests.support.databases import database
+from tests.support.recorders import make_recorder
+
+FOUNDER, OTHER_FOUNDER = "abcd-ef01", "2345-6789"
+JOB = PartyJob(
+    job_id="job-1",
+    spec=b"{}",
+    terms=b"[]",
+    spec_digest=b"p" * 32,
+    terms_digest=b"t" * 32,
+    decision=Decision.ACCEPTED,
+    code="",
+    detail="",
+    dataset="nursery",
+)
+COSTS = tuple(Reservation(number, {"epsilon": "1/3"}, {"noise": "2"}) for number in (1, 2, 3))
+LINES = tuple(Line(each.round_number, each.cost, each.event) for each in COSTS)
+
+
+class Party:
+    def __init__(self, engine):
+        self.engine = engine
+        self.recorder = make_recorder(FOUNDER)
+        self.store = PartyStore(engine, FOUNDER, self.recorder)
+        self.log = AuditLog(engine, FOUNDER, self.recorder)
+
+    def execute(self, *statements):
+        with transaction(self.engine) as connection:
+            if self.engine.dialect.name == "sqlite":
+                connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+            for statement in statements:
+                connection.execute(text(statement))
+
+    def findings(self):
+        entries = self.log.entries()
+        chain = verify_chain(entries, self.recorder.owner, self.recorder.key.verify_key)
+        return [str(finding) for finding in (*chain, *self.log.gaps())]
+
+
+@pytest.fixture
+def party(tmp_path):
+    """Two jobs: one asked a round and is over, the other goes on after one."""
+    with database("memory", tmp_path) as opened:
+        party = Party(opened(MIGRATIONS))
+        for job_id in ("job-1", "job-2"):
+            party.store.record_job(replace(JOB, job_id=job_id), COSTS)
+            party.store.accept_query(job_id, 1, b"s" * 32, ("a", "b", "c"))
+        party.store.end_job("job-1", JobOutcome.FAILED)
+        assert party.findings() == []
+        yield party
+
+
+def test_ledger_that_follows_from_the_record_is_the_one_that_is_kept(party):
+    recorded = recorded_ledger(party.log.entries())
+    assert (recorded.findings, recorded.unrecorded) == ((), frozenset())
+    spent, back, left = LineStatus.COMMITTED, LineStatus.RELEASED, LineStatus.RESERVED
+    assert [line.status for _, line in sorted(recorded.lines.items())] == [spent, back, back, spent, left, left]
+    assert [line.line for _, line in sorted(recorded.lines.items())] == [*LINES, *LINES]
+    assert {line.dataset for line in recorded.lines.values()} == {"nursery"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("DELETE FROM ledger WHERE job_id = 'job-1' AND number = 2", "round 2 of job job-1 is in the record, but not"),
+        ("DELETE FROM ledger WHERE job_id = 'job-1' AND number > 1", "round 2 of job job-1 is in the record, but not"),
+        (
+            "UPDATE ledger SET status = 'released' WHERE job_id = 'job-2'",
+            "is kept as released, but by the record it is",
+        ),
+        ("UPDATE ledger SET status = 'reserved' WHERE number = 1", "is kept as reserved, but by the record it is"),
+        ("UPDATE ledger SET cost = X'7b7d' WHERE job_id = 'job-1'", "is kept otherwise than the record says; so are 2"),
+        ("UPDATE ledger SET event = NULL WHERE number = 3", "is kept otherwise than the record says"),
+        ("UPDATE ledger SET dataset = 'unused' WHERE number = 3", "is kept otherwise than the record says"),
+        (
+            "UPDATE ledger SET number = 8 WHERE number = 3",
+            "round 3 of job job-1 is in the record, but not kept any more",
+        ),
+        (
+            "INSERT INTO ledger (founder, job_id, number, dataset, cost, status) "
+            "VALUES ('abcd-ef01', 'job-2', 9, 'nursery', X'7b7d', 'released')",
+            "round 9 of job job-2 is kept, but not in the record",
+        ),
+        ("UPDATE audit SET details = X'7b7d' WHERE kind = 'ledger'", "altered"),
+        ("DELETE FROM audit WHERE kind = 'ledger' AND job_id = 'job-2'", "before it missing"),
+    ],
+)
+def test_ledger_that_was_changed_behind_the_partys_back_is_found_out(party, statement, expected):
+    party.execute(statement)
+    assert any(expected in finding for finding in party.findings()), party.findings()
+    # A restart mends nothing of it.
+    party.log.record_start({"version": "2"})
+    assert any(expected in finding for finding in party.findings()), party.findings()
+
+
+def test_job_that_was_taken_out_of_record_and_ledger_leaves_its_end(party):
+    party.execute("DELETE FROM ledger WHERE number = 3", "DELETE FROM audit WHERE sequence > 2")
+    assert any("missing, or cut off" in finding for finding in party.findings())
+
+
+def test_record_that_was_cut_off_between_an_acceptance_and_its_ledger_is_found_out(tmp_path):
+    with database("memory", tmp_path) as opened:
+        party = Party(opened(MIGRATIONS))
+        party.store.record_job(JOB, COSTS)
+        party.execute("DELETE FROM audit WHERE kind = 'ledger'", "DELETE FROM ledger")
+        expected = (
+            "entry 1: missing, or cut off: the ledger of job job-1 in the record is not what it was accepted with"
+        )
+        assert party.findings() == [expected]
+        party.log.record_start({"version": "2"})
+        assert party.findings() == [expected]
+
+
+def test_ledger_of_another_federation_is_held_against_its_own_record(party):
+    other = make_recorder(OTHER_FOUNDER)
+    PartyStore(party.engine, OTHER_FOUNDER, other).record_job(JOB, COSTS)
+    assert party.findings() == []
+    party.execute("DELETE FROM ledger WHERE founder = '2345-6789'")
+    assert party.findings() == []  # without a line of it this folder knows nothing of that federation
+    PartyStore(party.engine, OTHER_FOUNDER, other).record_job(replace(JOB, job_id="job-3"), COSTS)
+    (finding,) = party.findings()
+    assert finding.startswith("in the federation of founder 2345-6789: the ledger's line of round 1 of job job-1 is in")
+
+
+def test_lines_that_an_earlier_version_reserved_go_into_the_record_when_the_daemon_starts(party):
+    # As that version left it: acceptances that name no lines, and no entries that hold any.
+    events = [
+        replace(event, details={name: value for name, value in event.details.items() if name != "ledger"})
+        for event in map(_event, party.log.entries())
+        if event.kind is not Kind.LEDGER
+    ]
+    party.execute("DELETE FROM audit")
+    with transaction(party.engine) as connection:
+        for event in events:
+            party.recorder.append(connection, event)
+    assert [finding for finding in party.findings() if "start the daemon once" not in finding] == []
+    assert len(party.findings()) == 2
+    party.log.record_start({"version": "2"})
+    assert party.findings() == []
+    party.log.record_start({"version": "2"})
+    assert [entry.kind for entry in party.log.entries()].count(Kind.LEDGER) == 2
+    party.execute("DELETE FROM ledger WHERE job_id = 'job-2' AND number = 2")
+    assert len(party.findings()) == 1
+
+
+def _event(entry):
+    return Event(kind=entry.kind, job_id=entry.job_id, round_number=entry.round_number, details=entry.facts)
+
+
+def test_ledger_of_the_longest_job_takes_one_entry_and_one_of_unlike_rounds_several():
+    alike = [Line(number, {"epsilon": "1/3"}, None) for number in range(1, ROUNDS_MOST + 1)]
+    assert len(ledger_details("nursery", alike)) == 1
+    unlike = [Line(number, {"divergences": [number / 7.0] * 100}, {"rate": f"1/{number}"}) for number in range(1, 101)]
+    parts = ledger_details("nursery", unlike)
+    assert len(parts) > 1
+    assert max(len(str(part)) for part in parts) < AUDIT_LEDGER_BYTES + 8000 < AUDIT_DETAILS_BYTES
+    for lines in (alike, unlike):
+        assert _read_back("nursery", lines) == lines
+
+
+def _read_back(dataset, lines):
+    decision = {"decision": "accepted", "ledger": ledger_digest(dataset, lines).hex()}
+    events = [Event(kind=Kind.DECISION, job_id="job-1", details=decision)]
+    events += [Event(kind=Kind.LEDGER, job_id="job-1", details=part) for part in ledger_details(dataset, lines)]
+    recorded = recorded_ledger(make_entries(events, Owner(FOUNDER, "alpha"), SigningKey(bytes(32))))
+    assert recorded.findings == ()
+    return [line.line for _, line in sorted(recorded.lines.items())]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [None, {}, [3], [[1, 2, {}]], [["1", 2, {}, None]], [[2, 1, {}, None]], [[1, 10**9, {}, None]], [[0, 1, {}, None]]],
+)
+def test_ledger_entry_that_cannot_be_read_is_named(lines):
+    event = Event(kind=Kind.LEDGER, job_id="job-1", details={"dataset": "nursery", "lines": lines})
+    (finding,) = recorded_ledger(make_entries([event], Owner(FOUNDER, "alpha"), SigningKey(bytes(32)))).findings
+    assert str(finding) == "entry 1: the ledger of job job-1 in the record cannot be read"
