@@ -82,6 +82,6 @@ def test_killed_party_knows_all_that_it_reported_and_at_most_one_step_more(tmp_p
         # The record is whole, and nothing is kept that is not in it, or the other way round.
         entries = log.entries()
         assert verify_chain(entries, Owner("founder", "party-1"), SigningKey(bytes(32)).verify_key) == log.gaps() == ()
-        assert len(entries) == sum(1 + PHASES.index(store.round(job.job_id, 1).phase) for job in jobs)
+        assert len(entries) == sum(2 + PHASES.index(store.round(job.job_id, 1).phase) for job in jobs)
         engine.dispose()
     assert len(reported) >= 10
