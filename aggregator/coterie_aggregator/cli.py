@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from coterie_common.console import Program
+from coterie_common.console import Program, say
 
 AggregatorFolder: TypeAlias = Annotated[
     Path, typer.Option("--home", envvar="COTERIE_AGGREGATOR_HOME", help="The aggregator's folder.")
@@ -44,12 +44,12 @@ def init(
     folder = AggregatorHome(home)
     if folder.is_initialised:
         request = folder.existing_request(checked_id, name, pinned)
-        typer.echo(f"{home} was made before; nothing changed.")
+        say(f"{home} was made before; nothing changed.")
     else:
         request = folder.create(checked_id, name, pinned, random=OsRandom())
-        typer.echo(f"{home} is the folder of the aggregator; see {folder.config_path} for its configuration.")
-    typer.echo(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {request.fingerprint}")
-    typer.echo("Next: import the bundle that comes back with 'coterie-aggregator keys import BUNDLE'.")
+        say(f"{home} is the folder of the aggregator; see {folder.config_path} for its configuration.")
+    say(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {request.fingerprint}")
+    say("Next: import the bundle that comes back with 'coterie-aggregator keys import BUNDLE'.")
 
 
 @main.app.command()
@@ -78,7 +78,7 @@ def health(home: AggregatorFolder = Path("aggregator")) -> None:
     from coterie_common.heartbeat import check_heartbeat
 
     check_heartbeat(home, "coterie-aggregator", now=SystemClock().now())
-    typer.echo("serving")
+    say("serving")
 
 
 @_keys_app.callback()
@@ -99,7 +99,7 @@ def import_(
     joined = import_bundle(AggregatorHome(home), bundle, now=SystemClock().now())
     roster = joined.roster
     state = "is imported and checked" if joined.is_new else "was imported before; nothing changed"
-    typer.echo(f"The roster of {roster.federation}, serial {roster.serial}, epoch {roster.key_epoch}, {state}.")
+    say(f"The roster of {roster.federation}, serial {roster.serial}, epoch {roster.key_epoch}, {state}.")
     if not joined.was_pinned:
-        typer.echo(f"It trusts the founder {joined.founder} from now on; compare that fingerprint with the founder.")
-    typer.echo("Next: run 'coterie-aggregator serve'.")
+        say(f"It trusts the founder {joined.founder} from now on; compare that fingerprint with the founder.")
+    say("Next: run 'coterie-aggregator serve'.")

@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What all command lines share: one line per error, its exit status, ``--version`` and ``--debug``.
+"""What all command lines share: what they say, one line per error, its exit status, ``--version`` and ``--debug``.
 
-Invariant: nobody sees a traceback unless they ask for it with ``--debug``.
+Invariants:
+- Nobody sees a traceback unless they ask for it with ``--debug``.
+- Whatever reaches a terminal was escaped and cut (``shown``); programs that read a pipe get what was meant for them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from coterie_common.errors import ConfigurationError, CoterieError
+from coterie_common.shown import shown, shown_json, shown_lines
 
 CONFIGURATION_STATUS: Final = 78
 """``EX_CONFIG`` of sysexits.h: service managers do not restart a daemon that ends with it."""
@@ -24,11 +28,30 @@ CONFIGURATION_STATUS: Final = 78
 FAILURE_STATUS: Final = 1
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """Say something to a person, whoever the words come from: one line or several, escaped and cut."""
+    typer.echo(shown_lines(text), err=err)
+
+
+def say_json(value: Any) -> None:
+    """Say a JSON value to a program: one line, whole, with nothing in it that a terminal would act on."""
+    typer.echo(shown_json(json.dumps(value, ensure_ascii=False)))
+
+
+def say_data(data: bytes) -> None:
+    """Write a table: byte by byte into a file or pipe, line by line like words where a terminal shows them."""
+    if not sys.stdout.isatty():
+        typer.echo(data, nl=False)
+        return
+    for line in data.decode("utf-8", "replace").splitlines():
+        typer.echo(shown(line))
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(version("coterie"))
+        say(version("coterie"))
         raise typer.Exit
 
 
@@ -70,20 +93,24 @@ class Program:
             typer.main.get_command(self.app)(args=arguments, prog_name=self._name)
         except CoterieError as error:
             if self._debug:
-                traceback.print_exc()
-            typer.echo(f"error: {error}", err=True)
+                _say_traceback()
+            say(shown(f"error: {error}"), err=True)
             sys.exit(CONFIGURATION_STATUS if isinstance(error, ConfigurationError) else FAILURE_STATUS)
         except Exception as error:  # noqa: BLE001  # the supervisor of a command: above it there is only a traceback
-            typer.echo(self._incident(error), err=True)
+            say(self._incident(error), err=True)
             sys.exit(FAILURE_STATUS)
         sys.exit(0)
 
     def _incident(self, error: Exception) -> str:
         if self._debug:
-            traceback.print_exc()
+            _say_traceback()
         # The text of an unforeseen error may quote what must not be shown; its type and place never do.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return (
             f"error: incident {secrets.token_hex(4)}: {type(error).__name__} in {frame.name}, line {frame.lineno}; "
             f"this is a defect of Coterie, '{self._name} --debug …' shows the details [internal]"
         )
+
+
+def _say_traceback() -> None:
+    say(shown_lines(traceback.format_exc().rstrip(), indent="  "), err=True)

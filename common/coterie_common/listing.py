@@ -8,9 +8,13 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
+from coterie_common.console import say, say_json
+from coterie_common.shown import shown
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _WIDTH_OF_A_PIPE: Final = 200
 """Nobody looks at the edge of a pipe; rich would fold lines at 80."""
@@ -18,30 +22,33 @@ _WIDTH_OF_A_PIPE: Final = 200
 
 def print_json(values: Sequence[Any]) -> None:
     """Print dataclasses as one line of JSON: times in ISO 8601, bytes in hexadecimal."""
-    typer.echo(json.dumps([dataclasses.asdict(value) for value in values], default=_plain, ensure_ascii=False))
+    say_json(json.loads(json.dumps([dataclasses.asdict(value) for value in values], default=_plain)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Print a table; ``empty`` where there are no rows.
-
-    Cells are shown as they are: nothing in them is taken as markup.
-    """
+    """Print a table; ``empty`` where there are no rows. Nothing in a cell is taken as markup or as a command."""
     if not rows:
-        typer.echo(empty)
+        say(empty)
         return
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_PIPE
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(cell(column), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(cell, row))
     console.print(table)
+
+
+def cell(text: object, style: str = "") -> Text:
+    """Return words, whoever they come from, for a table or display of rich: escaped, cut, and never markup."""
+    from rich.text import Text
+
+    return Text(shown(text), style=style)
 
 
 def moment(when: datetime | None) -> str:

@@ -2,18 +2,28 @@
 # Copyright The Coterie authors
 """Logs of the daemons: one line per event on standard error, as text for people or JSON for machines.
 
-Libraries that log through ``logging`` come out the same way. Nothing is configured when this module is imported.
+Libraries that log through ``logging`` come out as text. Nothing is configured when this module is imported.
+
+Invariant: whatever is logged was escaped and cut (``shown``), whoever it comes from: no value makes a second line, and
+no line of a traceback begins where a line of ours does.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from enum import StrEnum
+from typing import Any, Final
 
 import structlog
 
 from coterie_common.errors import ConfigurationError
+from coterie_common.shown import shown, shown_lines
+
+_INDENT: Final = "    "
+_ITEMS_MOST: Final = 200
+"""Members of a federation at most; nobody reads longer lists in a log."""
 
 
 class LogFormat(StrEnum):
@@ -50,10 +60,38 @@ def configure_logging(form: LogFormat, *, verbose: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _escape,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_EscapingFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class _EscapingFormatter(logging.Formatter):
+    """What libraries log, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_lines(super().format(record), _INDENT)
+
+
+def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if name == "exception":
+            event[name] = _INDENT + shown_lines(value, _INDENT)
+        else:
+            event[name] = _plain(value)
+    return event
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [_plain(item) for item in list(value)[:_ITEMS_MOST]]
+        return items if len(value) <= _ITEMS_MOST else [*items, f"… {len(value):,} in all"]
+    return shown(value)

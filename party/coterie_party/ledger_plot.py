@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
+from coterie_common.shown import shown
 from coterie_party.budget import decimal_text
 from coterie_party.ledger_report import JobUse, LedgerReport, LimitUse
 
@@ -48,7 +49,7 @@ def draw(reports: Sequence[LedgerReport]) -> str:
 
 
 def _rows(report: LedgerReport) -> Iterator[str]:
-    yield f'<text x="10" y="16" font-weight="bold">{escape(report.dataset)}, per {escape(report.unit)}</text>'
+    yield f'<text x="10" y="16" font-weight="bold">{_text(report.dataset)}, per {_text(report.unit)}</text>'
     for use in report.limits:
         yield _limit(use)
     for job in report.jobs:
@@ -62,9 +63,9 @@ def _limit(use: LimitUse) -> str:
     bars = _bars(use.spent, use.reserved, height=16)
     frame = f'<rect class="all" x="{_LEFT}" y="3" width="{_BAR}" height="16"/>'
     return (
-        f"<title>{escape(title)}</title>"
-        f'<text x="10" y="16">{escape(use.limit.words)}</text>{bars}{frame}'
-        f'<text x="{_LEFT + _BAR + 10}" y="16">{escape(numbers)}</text>'
+        f"<title>{_text(title)}</title>"
+        f'<text x="10" y="16">{_text(use.limit.words)}</text>{bars}{frame}'
+        f'<text x="{_LEFT + _BAR + 10}" y="16">{_text(numbers)}</text>'
     )
 
 
@@ -75,7 +76,7 @@ def _job(job: JobUse) -> str:
     spent = part * share if math.isfinite(part) else part
     bars = _bars(spent, part - spent if math.isfinite(part) else 0.0, height=8)
     return (
-        f'<text class="faint" x="24" y="14" font-size="11">{escape(job.job_id[:34])}</text>{bars}'
+        f'<text class="faint" x="24" y="14" font-size="11">{_text(job.job_id[:34])}</text>{bars}'
         f'<text class="faint" x="{_LEFT + _BAR + 10}" y="14" font-size="11">ε = {_epsilon(job.epsilon)}</text>'
     )
 
@@ -96,3 +97,7 @@ def _percent(part: float) -> str:
 
 def _epsilon(epsilon: float) -> str:
     return "∞" if math.isinf(epsilon) else f"{epsilon:.3g}"
+
+
+def _text(words: str) -> str:
+    return escape(shown(words))

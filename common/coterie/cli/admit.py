@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import FederationFolder, PasswordFile
+from coterie_common.console import say
 
 
 def admit(
@@ -55,8 +56,8 @@ def admit(
         admission = entry.admission
         index = f" with index {admission.index}" if admission.index else ""
         state = "is admitted" if entry.is_new else "was admitted before"
-        typer.echo(f"{admission.id} {state} as {wanted.value}{index}; request {admission.request.fingerprint}")
+        say(f"{admission.id} {state} as {wanted.value}{index}; request {admission.request.fingerprint}")
         if wanted in PEOPLE:
-            typer.echo(f"  hand over {credential_path(folder, admission.id)}")
+            say(f"  hand over {credential_path(folder, admission.id)}")
     if replace and folder.latest_epoch() and wanted not in PEOPLE:
-        typer.echo("The new keys count from the next key epoch: coterie keys deal --new-epoch")
+        say("The new keys count from the next key epoch: coterie keys deal --new-epoch")

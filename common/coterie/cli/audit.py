@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import AsJson
+from coterie_common.console import say
 
 if TYPE_CHECKING:
     from coterie_common.audit.comparison import Difference
@@ -49,7 +50,7 @@ def compare(
             _show(difference)
         parties = len({export.party_id for export in exports})
         found = len(result.differences)
-        typer.echo(
+        say(
             f"{parties} parties, {result.jobs} jobs and {result.rounds} rounds compared: "
             + (f"{found} differences" if found else "no difference")
         )
@@ -67,28 +68,26 @@ def _verified(files: list[Path], founder: str | None) -> list[Export]:
     exports = [read_record(read_bytes(path, "the record", most=AUDIT_EXPORT_BYTES)) for path in files]
     pinned = parse_fingerprint(founder) if founder is not None else exports[0].owner.founder
     if founder is None:
-        typer.echo(f"The records name the founder {pinned}: compare it with the fingerprint that you pinned.", err=True)
+        say(f"The records name the founder {pinned}: compare it with the fingerprint that you pinned.", err=True)
     failed = False
     for path, export in zip(files, exports, strict=True):
         for finding in export.verify(pinned):
             failed = True
-            typer.echo(f"{path}, record of {export.party_id}: {finding}", err=True)
+            say(f"{path}, record of {export.party_id}: {finding}", err=True)
     if failed:
         raise typer.Exit(1)
     return exports
 
 
 def _show(difference: Difference) -> None:
-    from coterie_common.listing import shown
-
     job = f"job {difference.job_id}" if difference.job_id else "no job"
     place = f"{job}, round {difference.round_number}" if difference.round_number else job
-    typer.echo(f"{shown(place)}: {shown(difference.what)} differs")
+    say(f"{place}: {difference.what} differs")
     for version in difference.versions:
         parties = ", ".join(
             f"{party_id} (refused it)" if party_id in version.refused_by else party_id for party_id in version.parties
         )
         signed = f"signed by {version.signed_by}" if version.signed_by else "nobody's signature, their word alone"
-        typer.echo(f"  {shown(parties)}: {shown(version.value) or 'nothing'}; {shown(signed)}")
+        say(f"  {parties}: {version.value or 'nothing'}; {signed}")
     verdict = f"proven: {difference.proven_against} signed two of them" if difference.proven_against else _UNPROVEN
-    typer.echo(f"  {shown(verdict)}")
+    say(f"  {verdict}")

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+from coterie_common.console import say
 
 
 def budget(
@@ -32,4 +31,4 @@ def budget(
     ]
     columns = ("data set", "per", "completed", "others that asked", "together")
     print_table(columns, rows, empty="No job asked anything yet.")
-    return typer.echo("Informative only: ε and δ are just added up; each party's own ledger decides, and is tighter.")
+    return say("Informative only: ε and δ are just added up; each party's own ledger decides, and is tighter.")

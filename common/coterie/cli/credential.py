@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from coterie_common.console import say
+
 app = typer.Typer(help="Get a credential.", no_args_is_help=True, pretty_exceptions_enable=False)
 
 _Home = Annotated[Path, typer.Option("--home", envvar="COTERIE_CREDENTIAL", help="Folder of the credential.")]
@@ -35,8 +37,8 @@ def init(
     person_id = parse_party_id(person)
     pinned = parse_fingerprint(founder) if founder is not None else None
     request = create_credential_request(home, person_id, wanted, pinned)
-    typer.echo(f"Send {home / f'{person_id}.csr'} to the founder; its fingerprint is {request.fingerprint}")
-    typer.echo("Next: import the file that comes back with 'coterie credential import FILE'.")
+    say(f"Send {home / f'{person_id}.csr'} to the founder; its fingerprint is {request.fingerprint}")
+    say("Next: import the file that comes back with 'coterie credential import FILE'.")
 
 
 @app.command("import")
@@ -52,8 +54,6 @@ def import_(
     was_pinned = pinned_founder(home) is not None
     credential = import_credential(home, file, now=SystemClock().now())
     identity = credential.identity
-    typer.echo(f"{home} is the credential of the {identity.role.value} {identity.id} of {identity.federation}.")
+    say(f"{home} is the credential of the {identity.role.value} {identity.id} of {identity.federation}.")
     if not was_pinned:
-        typer.echo(
-            f"It trusts the founder {credential.founder} from now on; compare that fingerprint with the founder."
-        )
+        say(f"It trusts the founder {credential.founder} from now on; compare that fingerprint with the founder.")

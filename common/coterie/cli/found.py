@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import FederationFolder, PasswordFile
+from coterie_common.console import say
 
 
 def found(
@@ -71,9 +72,9 @@ def found(
         now=SystemClock().now(),
     )
     state = "is founded" if founded.is_new else "was founded before; nothing changed"
-    typer.echo(f"The federation {federation} {state}, in {home}.")
+    say(f"The federation {federation} {state}, in {home}.")
     for sentence in parameters.explain():
-        typer.echo(f"  {sentence}")
-    typer.echo(f"Founder's fingerprint, which every party pins: {founded.record.fingerprint}")
-    typer.echo(f"Operator's credential: {folder.operator}")
-    typer.echo("Next: every member makes its keys (coterie-aggregator init, coterie-party init) and sends its request.")
+        say(f"  {sentence}")
+    say(f"Founder's fingerprint, which every party pins: {founded.record.fingerprint}")
+    say(f"Operator's credential: {folder.operator}")
+    say("Next: every member makes its keys (coterie-aggregator init, coterie-party init) and sends its request.")

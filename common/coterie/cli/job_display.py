@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
 from coterie_common.clock import SystemClock
+from coterie_common.console import say
 from coterie_common.errors import CoterieError
+from coterie_common.listing import cell
 from coterie_common.protocol.progress import JobState, JobStatus, RoundPhase
 
 _STYLES = {JobState.COMPLETED: "bold green", JobState.FAILED: "bold red", JobState.CANCELLED: "bold yellow"}
@@ -57,16 +57,16 @@ class _Lines:
         if line == self._last:
             return
         if not self._last:
-            typer.echo(f"{status.job_id}: {privacy_line(status)}")
+            say(f"{status.job_id}: {privacy_line(status)}")
         self._last = line
-        typer.echo(line)
+        say(line)
         if status.state.is_final:
             for party_id, doing in party_lines(status):
-                typer.echo(f"  {party_id}: {doing}")
-            typer.echo(f"  took {elapsed(status, SystemClock().now())}")
+                say(f"  {party_id}: {doing}")
+            say(f"  took {elapsed(status, SystemClock().now())}")
 
     def lost(self, error: CoterieError, pause: float) -> None:
-        typer.echo(f"connection lost, next attempt in {pause:g} s: {error}", err=True)
+        say(f"connection lost, next attempt in {pause:g} s: {error}", err=True)
 
 
 class _LiveDisplay:
@@ -84,21 +84,21 @@ class _LiveDisplay:
         """Return what is on the screen now; called several times a second, so that the clock goes on."""
         status = self._status
         if status is None:
-            return Text("connecting …")
+            return cell("connecting …")
         grid = Table.grid(padding=(0, 2))
         for name, value in (
-            ("job", Text(f"{status.job_id} · {status.algorithm} on {status.dataset}")),
-            ("privacy", Text(privacy_line(status))),
-            ("state", Text(state_line(status), style=_STYLES.get(status.state, ""))),
+            ("job", cell(f"{status.job_id} · {status.algorithm} on {status.dataset}")),
+            ("privacy", cell(privacy_line(status))),
+            ("state", cell(state_line(status), style=_STYLES.get(status.state, ""))),
             ("rounds", ProgressBar(total=max(1, status.rounds_planned), completed=_rounds(status), width=_BAR_WIDTH)),
-            ("elapsed", Text(str(elapsed(status, SystemClock().now())))),
+            ("elapsed", cell(str(elapsed(status, SystemClock().now())))),
         ):
-            grid.add_row(Text(name, style="dim"), value)
+            grid.add_row(cell(name, style="dim"), value)
         parties = Table.grid(padding=(0, 2))
         for party_id, doing in party_lines(status):
-            parties.add_row(Text(party_id, style="dim"), Text(doing))
-        parts: list[RenderableType] = [grid, Text(""), parties]
-        return Group(*parts, Text(self._notice, style="yellow")) if self._notice else Group(*parts)
+            parties.add_row(cell(party_id, style="dim"), cell(doing))
+        parts: list[RenderableType] = [grid, cell(""), parties]
+        return Group(*parts, cell(self._notice, style="yellow")) if self._notice else Group(*parts)
 
 
 def _rounds(status: JobStatus) -> float:

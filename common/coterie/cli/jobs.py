@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+from coterie_common.console import say
 
 if TYPE_CHECKING:
     from coterie.client import Client
@@ -36,7 +37,7 @@ def submit(
     spec = read_job(file)
     with open_client(aggregator, credential) as client:
         job_id = client.submit(spec.to_bytes())
-        typer.echo(job_id)
+        say(job_id)
         if watch:
             _watch(client, job_id)
 
@@ -84,7 +85,7 @@ def cancel(job: _Job, aggregator: AggregatorAddress = None, credential: Credenti
     job_id = parse_job_id(job)
     with open_client(aggregator, credential) as client:
         client.cancel(job_id)
-    typer.echo(f"{job_id} is cancelled, unless it was over already.")
+    say(f"{job_id} is cancelled, unless it was over already.")
 
 
 def _watch(client: Client, job_id: JobId) -> None:
@@ -97,7 +98,7 @@ def _watch(client: Client, job_id: JobId) -> None:
         with job_display() as display:
             final = follow(client, job_id, show=display.show, lost=display.lost)
     except KeyboardInterrupt:
-        typer.echo(f"The job goes on; 'coterie jobs watch {job_id}' shows it again.", err=True)
+        say(f"The job goes on; 'coterie jobs watch {job_id}' shows it again.", err=True)
         raise typer.Exit(INTERRUPTED_STATUS) from None
     if final.state is not JobState.COMPLETED:
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import FederationFolder, PasswordFile
+from coterie_common.console import say
 
 app = typer.Typer(help="Deal the threshold key.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -52,12 +53,12 @@ def deal(
     )
     epoch = dealt.roster.key_epoch
     if dealt.is_new:
-        typer.echo(f"The keys of epoch {epoch} are dealt. Hand each member its own bundle from {dealt.bundles}:")
+        say(f"The keys of epoch {epoch} are dealt. Hand each member its own bundle from {dealt.bundles}:")
     else:
-        typer.echo(
+        say(
             f"The keys of epoch {epoch} were dealt before; nothing changed. A lost bundle cannot be made again, "
             f"for nobody keeps the shares: copy it from {dealt.bundles}, or deal a new epoch with --new-epoch, "
             "which every member must import."
         )
     for name in (*(member.party_id for member in dealt.roster.members), dealt.roster.aggregator.id):
-        typer.echo(f"  {name}: {dealt.bundles / f'{name}.bundle'}")
+        say(f"  {name}: {dealt.bundles / f'{name}.bundle'}")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+from coterie_common.console import say
 
 app = typer.Typer(help="List and fetch finished models.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -60,4 +61,4 @@ def fetch(
     # The name under which parties keep it, too.
     path = out or Path(f"{job_id}{model.suffix}")
     write_atomically(path, data)
-    typer.echo(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.rounds} rounds")
+    say(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.rounds} rounds")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format
+from coterie_common.console import say, say_data
 
 if TYPE_CHECKING:
     from coterie_common.learning.algorithm import Values
@@ -49,13 +50,13 @@ def predict(
     table = to_csv((*records.names, *predictions), rows)
     predicted = predictions["prediction"]
     if out is None:
-        typer.echo(table, nl=False)
+        say_data(table)
     else:
         write_atomically(out, table)
-        typer.echo(f"{out}: {len(predicted)} predictions", err=True)
+        say(f"{out}: {len(predicted)} predictions", err=True)
     label = known.schema.label
     if label is not None and (truth := records.column(label)) is not None and predicted:
-        typer.echo(f"{label}: {_comparison(known.schema.by_name[label], truth, predicted, form)}", err=True)
+        say(f"{label}: {_comparison(known.schema.by_name[label], truth, predicted, form)}", err=True)
 
 
 def _predictions(model: Model, values: Values) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import typer
 
 from coterie.cli.options import AsJson, DecimalMark, Encoding, Missing, Separator, Trim, file_format
 from coterie.simulation.method import Method
+from coterie_common.console import say, say_json
 
 if TYPE_CHECKING:
     from coterie.simulation.comparison import Contest
@@ -76,7 +77,7 @@ def simulate(
     table = [
         (row["method"], _noise(row["noise_stddev"]), *(_spread(row, name, seeds) for name in figures)) for row in rows
     ]
-    typer.echo("".join(f"{sentence}\n" for sentence in parameters.explain()))
+    say("".join(f"{sentence}\n" for sentence in parameters.explain()))
     return print_table(("method", "noise", *(name.replace("_", " ") for name in figures)), table, empty="Nothing.")
 
 
@@ -99,7 +100,5 @@ def _spread(row: dict[str, Any], name: str, seeds: int) -> str:
 
 
 def _print_json(rows: list[dict[str, Any]], parties: int, corruption_bound: int, seeds: int, epsilon: str) -> None:
-    import json
-
     shared = {"parties": parties, "corruption_bound": corruption_bound, "seeds": seeds, "epsilon": epsilon}
-    typer.echo(json.dumps([{**row, **shared} for row in rows]))
+    say_json([{**row, **shared} for row in rows])

@@ -19,8 +19,12 @@ from coterie_common.audit.export import Export
 from coterie_common.audit.words import sentence
 from coterie_common.errors import MalformedMessage
 from coterie_common.limits import AUDIT_EXPORT_BYTES, AUDIT_EXPORT_PARTS
+from coterie_common.shown import shown, shown_json
 
 _START: Final = "<!doctype html>"
+_WORDS_LONGEST: Final = 16_000
+"""The ids of the most parties, and some words."""
+
 _RECORD: Final = '<script type="application/json" id="record">'
 _RECORD_END: Final = "</script>"
 
@@ -49,7 +53,7 @@ def render(export: Export) -> bytes:
         "To": entries[-1].time if entries else "-",
         "Head": str(export.head),
     }
-    title = html.escape(f"Audit record of {export.party_id}")
+    title = _text(f"Audit record of {export.party_id}")
     parts = (
         f'{_START}\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -58,7 +62,7 @@ def render(export: Export) -> bytes:
         "which it happened. Each entry is bound to the one before it and signed with the party's own key, so none can "
         "be altered, taken out or moved without being noticed. No entry contains data of the party: digests, sizes, "
         "names and codes only. Times are those of the party's own clock, in UTC.</p>\n<dl>\n",
-        *(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>\n" for name, value in facts.items()),
+        *(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>\n" for name, value in facts.items()),
         "</dl>\n<p>To verify this file: <code>coterie-party audit verify --file FILE --founder FINGERPRINT</code>, "
         "with the founder's fingerprint from a source that you trust. The whole record, all signatures and the roster "
         "that verifies them are inside this file.</p>\n",
@@ -103,8 +107,16 @@ def _row(entry: Entry) -> str:
     technical = f"{details}\nprevious  {entry.previous.hex()}\nhash      {entry.hash.hex()}"
     technical += f"\nsignature {entry.signature.hex()}"
     return (
-        f'<tr><td class="quiet">{entry.sequence}</td><td class="quiet">{html.escape(entry.time[:19])}</td>'
-        f"<td>{html.escape(entry.job_id)}</td><td>{entry.round_number or ''}</td>"
-        f"<td>{html.escape(sentence(entry))}<details><summary>details</summary>"
-        f"<pre>{html.escape(technical)}</pre></details></td></tr>\n"
+        f'<tr><td class="quiet">{entry.sequence}</td><td class="quiet">{_text(entry.time[:19])}</td>'
+        f"<td>{_text(entry.job_id)}</td><td>{entry.round_number or ''}</td>"
+        f"<td>{_text(sentence(entry))}<details><summary>details</summary>"
+        f"<pre>{_escaped(shown_json(technical))}</pre></details></td></tr>\n"
     )
+
+
+def _text(words: str) -> str:
+    return _escaped(shown(words, _WORDS_LONGEST))
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text)  # of what was ``shown``

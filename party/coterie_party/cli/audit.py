@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coterie_common.console import say
 from coterie_party.cli.options import PartyFolder
 
 if TYPE_CHECKING:
@@ -46,13 +47,11 @@ def verify(
     pinned = parse_fingerprint(founder) if founder is not None else PartyHome(home).config().founder
     findings = (*export.verify(pinned, tuple(_head(text) for text in head or ())), *kept.gaps)
     for finding in findings:
-        typer.echo(str(finding))
+        say(str(finding))
     if findings:
         raise typer.Exit(1)
-    typer.echo(f"The record of {export.party_id} is whole: {len(export.entries):,} entries.")
-    typer.echo(
-        f"Head {export.head}: note it elsewhere, and --head shows later whether the record was cut off or rewritten."
-    )
+    say(f"The record of {export.party_id} is whole: {len(export.entries):,} entries.")
+    say(f"Head {export.head}: note it elsewhere, and --head shows later whether the record was cut off or rewritten.")
 
 
 @app.command()
@@ -64,9 +63,6 @@ def show(
     from coterie_party.audit_folder import read_folder
 
     entries = [entry for entry in read_folder(home).export.entries if job in (None, entry.job_id)]
-    if not entries:
-        typer.echo("There are no such entries.")
-        return
     _print(entries)
 
 
@@ -85,7 +81,7 @@ def export(
         raise ConfigurationError(f"{file} must end in .html, to be read by people, or .json, to be compared")
     record = read_folder(home).export
     write_atomically(file, render(record) if file.suffix == ".html" else record.to_bytes())
-    typer.echo(f"{file}: {len(record.entries):,} entries; head {record.head}")
+    say(f"{file}: {len(record.entries):,} entries; head {record.head}")
 
 
 def _read(path: Path) -> Export:
@@ -105,19 +101,14 @@ def _head(text: str) -> Head:
 
 
 def _print(entries: Sequence[Entry]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from coterie_common.audit.words import sentence
+    from coterie_common.listing import print_table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("entry", "time (UTC)", "job", "round", "what happened"):
-        table.add_column(column, overflow="fold")
-    for entry in entries:
-        cells = (str(entry.sequence), entry.time[:19], entry.job_id, str(entry.round_number or ""), sentence(entry))
-        table.add_row(*map(Text, cells))
-    console.print(table)
+    print_table(
+        ("entry", "time (UTC)", "job", "round", "what happened"),
+        [
+            (str(entry.sequence), entry.time[:19], entry.job_id, str(entry.round_number or ""), sentence(entry))
+            for entry in entries
+        ],
+        empty="There are no such entries.",
+    )

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from coterie_common.console import say
 
 if TYPE_CHECKING:
     from coterie_party.policy import Policy
@@ -66,5 +66,5 @@ def read_policy(home: Path) -> Policy | None:
     try:
         return load_policy(home / POLICY_FILE_NAME)
     except ConfigurationError as error:
-        typer.echo(f"warning: {error}; a daemon that runs goes on with the policy before", err=True)
+        say(f"warning: {error}; a daemon that runs goes on with the policy before", err=True)
         return None

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
+from coterie_common.console import say
 from coterie_party.cli.desk import read_policy
 from coterie_party.cli.options import PartyFolder
 
@@ -22,4 +21,4 @@ def health(home: PartyFolder = Path("party")) -> None:
 
     check_heartbeat(home, "coterie-party", now=SystemClock().now())
     read_policy(home)
-    typer.echo("connected to the aggregator")
+    say("connected to the aggregator")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from coterie_common.console import say
 from coterie_party.cli.options import PartyFolder, PasswordFile
 
 
@@ -32,10 +33,10 @@ def init(
     folder = PartyHome(home)
     if folder.is_initialised:
         request = folder.existing_request(checked_id, pinned)
-        typer.echo(f"{home} was made before; nothing changed.")
+        say(f"{home} was made before; nothing changed.")
     else:
         password = read_password(password_file, what=f"the keys of {checked_id}", is_new=True)
         request = folder.create(checked_id, pinned, address, password=password, random=OsRandom())
-        typer.echo(f"{home} is the folder of the party {checked_id}; see {folder.config_path} for its configuration.")
-    typer.echo(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {request.fingerprint}")
-    typer.echo("Next: import the bundle that comes back with 'coterie-party keys import BUNDLE'.")
+        say(f"{home} is the folder of the party {checked_id}; see {folder.config_path} for its configuration.")
+    say(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {request.fingerprint}")
+    say("Next: import the bundle that comes back with 'coterie-party keys import BUNDLE'.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coterie_common.console import say, say_json
 from coterie_party.cli.desk import Desk, open_desk
 from coterie_party.cli.options import AsJson, PartyFolder
 
@@ -25,8 +26,6 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the jobs that were proposed to this party, oldest first, in plain words; or show one in full."""
-    import json
-
     from coterie_common.errors import NotFound
     from coterie_common.identifiers import parse_job_id
     from coterie_common.listing import moment, print_table
@@ -40,11 +39,11 @@ def jobs(
                 raise NotFound(f"no job {job} was proposed to this party")
             reports = [_describe(desk, found)]
     if as_json:
-        return typer.echo(json.dumps([report.to_document() for report in reports], ensure_ascii=False))
+        return say_json([report.to_document() for report in reports])
     if job is not None:
         width = max(len(name) for name, _ in reports[0].lines())
         for name, value in reports[0].lines():
-            typer.echo(f"{name:<{width}}  {value}")
+            say(f"{name:<{width}}  {value}")
         return None
     rows = [
         (
@@ -62,14 +61,14 @@ def jobs(
     columns = ("job", "asks", "rounds", "privacy", "proposed", "state", "would leave", "because")
     print_table(columns, rows, empty="No job was proposed to this party yet.")
     if any(report.state == "held" for report in reports):
-        typer.echo("Held jobs wait for 'coterie-party approve JOB' or 'coterie-party refuse JOB'.")
+        say("Held jobs wait for 'coterie-party approve JOB' or 'coterie-party refuse JOB'.")
     return None
 
 
 def approve(job: _Job, home: PartyFolder = Path("party")) -> None:
     """Let a held job start: policy and budget are checked again, and the aggregator is told."""
     known = _rule(home, job, is_approved=True)
-    typer.echo(f"{known.job_id} is approved. {_WHAT_FOLLOWS}")
+    say(f"{known.job_id} is approved. {_WHAT_FOLLOWS}")
 
 
 def refuse(
@@ -82,9 +81,9 @@ def refuse(
 
     known = _rule(home, job, is_approved=False, reason=reason)
     if known.decision is Decision.ACCEPTED:
-        typer.echo(f"{known.job_id} gets no further answers. What was answered stays spent.")
+        say(f"{known.job_id} gets no further answers. What was answered stays spent.")
     else:
-        typer.echo(f"{known.job_id} is refused. {_WHAT_FOLLOWS}")
+        say(f"{known.job_id} is refused. {_WHAT_FOLLOWS}")
 
 
 _WHAT_FOLLOWS = "A daemon that runs notices within seconds; else it does when it starts. See 'coterie-party jobs'."

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from coterie_common.console import say
 from coterie_party.cli.options import PartyFolder, PasswordFile
 
 app = typer.Typer(help="Import the bundle from the founder.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -42,10 +43,10 @@ def import_(
     )
     roster = joined.roster
     state = "is imported and checked" if joined.is_new else "was imported before; nothing changed"
-    typer.echo(
+    say(
         f"Key share {joined.index} of {roster.parameters.parties}, epoch {roster.key_epoch} of {roster.federation}, "
         f"{state}."
     )
     for sentence in roster.parameters.explain() if joined.is_new else ():
-        typer.echo(f"  {sentence}")
-    typer.echo(f"Next: bind your data sets in {folder.config_path}, then run 'coterie-party run'.")
+        say(f"  {sentence}")
+    say(f"Next: bind your data sets in {folder.config_path}, then run 'coterie-party run'.")

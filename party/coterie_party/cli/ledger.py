@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coterie_common.console import say, say_json
 from coterie_party.cli.desk import open_desk
 from coterie_party.cli.options import AsJson, PartyFolder
 
@@ -24,8 +25,6 @@ def ledger(
     plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw it into this file, too.")] = None,
 ) -> None:
     """Show what is spent, reserved and left of each data set's privacy budget, per limit and per job."""
-    import json
-
     from coterie_common.files import write_atomically
     from coterie_party.ledger_plot import draw
     from coterie_party.ledger_report import report
@@ -36,9 +35,9 @@ def ledger(
     if plot is not None:
         write_atomically(plot, draw(reports).encode("utf-8"))
     if as_json:
-        return typer.echo(json.dumps([found.to_document() for found in reports], ensure_ascii=False, allow_nan=False))
+        return say_json([found.to_document() for found in reports])
     if not reports:
-        return typer.echo("Nothing is spent or reserved" + (f" of {dataset}." if dataset else "."))
+        return say("Nothing is spent or reserved" + (f" of {dataset}." if dataset else "."))
     for found in reports:
         _show(found)
     return None
@@ -48,7 +47,7 @@ def _show(found: LedgerReport) -> None:
     from coterie_common.listing import moment, print_table
     from coterie_party.budget import decimal_text
 
-    typer.echo(f"{found.dataset}, per {found.unit}")
+    say(f"{found.dataset}, per {found.unit}")
     limits = [
         (
             use.limit.words,
@@ -65,7 +64,7 @@ def _show(found: LedgerReport) -> None:
         limits,
         empty="No limits: the policy cannot be used.",
     )
-    typer.echo("")
+    say("")
     rows = [
         (
             job.job_id,
@@ -80,7 +79,7 @@ def _show(found: LedgerReport) -> None:
     ]
     columns = ("job", "rounds spent", "reserved", "given back", "ε of it alone", "of the lifetime budget", "last")
     print_table(columns, rows, empty="No jobs.")
-    typer.echo("")
+    say("")
 
 
 def _percent(part: float) -> str:

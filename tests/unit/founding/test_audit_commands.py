@@ -14,6 +14,7 @@ import pytest
 
 import coterie.cli
 import coterie_party.cli
+import coterie_party.home
 from coterie_common.audit.entry import Event, Kind, Owner
 from coterie_common.audit.export import Export
 from coterie_common.clock import SystemClock
@@ -23,6 +24,7 @@ from coterie_party.store import MIGRATIONS, AuditLog, Recorder
 from tests.support.audit_records import EVENTS, make_export
 from tests.support.ceremony import PASSWORD, Ceremony
 from tests.support.federation import FOUNDER, digest_of, make_federation
+from tests.support.hostile import HOSTILE, assert_harmless
 
 FEDERATION = make_federation()
 ONE, TWO = FEDERATION.parties[:2]
@@ -95,6 +97,42 @@ def test_record_of_a_folder_is_verified_shown_and_exported(run, home, tmp_path):
         assert (again.status, "3 entries" in again.out) == (0, True)
 
 
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_record_is_shown_compared_and_exported_harmlessly(run, files, tmp_path, words):
+    # Another party exports it, and can write anything into it.
+    words = words[:2_000].replace("\ud800", "")
+    said = {"message": words, "code": words, "detail": words, "culprits": [words], "told": {words: words}}
+    told = [
+        Event(kind=Kind.REFUSAL, job_id=words[:64], details=said),
+        Event(kind=Kind.DECISION, job_id=words[:64], details={"decision": words, "spec_digest": words}),
+        Event(kind=Kind.QUERY, job_id=words[:64], round_number=1, details={"session_id": words, "cohort": [words]}),
+        Event(kind=Kind.DECRYPTION, job_id=words[:64], round_number=1, details={"contributors": [words, words]}),
+    ]
+    mine = [replace(event, details={**event.details, "spec_digest": "1", "session_id": "2"}) for event in told]
+    exports = make_export(FEDERATION, ONE, told), make_export(FEDERATION, TWO, mine)
+    compared = run("coterie", "audit", "compare", *files(*exports), "--founder", FOUNDER)
+    assert compared.status == 1
+    assert "differs" in compared.out
+    assert_harmless(compared.out)
+    assert_harmless(compared.err)
+    assert_harmless(run("coterie", "audit", "compare", *files(*exports), "--founder", FOUNDER, "--json").out, lines=1)
+
+
+def test_hostile_refusals_in_the_own_record_are_shown_harmlessly(run, home):
+    party = coterie_party.home.PartyHome(home)
+    founder, keys = party.config().founder, party.unlock_keys(PASSWORD)
+    recorder = Recorder(owner=Owner(founder, "p1"), key=keys.signing_key, clock=SystemClock())
+    engine = open_database(f"sqlite:///{home / 'store/party.db'}", MIGRATIONS)
+    for words in HOSTILE.values():
+        words = words[:2_000].replace("\ud800", "")
+        AuditLog(engine, founder, recorder).record_refusal(words[:64], 2, {"code": words, "detail": words, "told": {}})
+    engine.dispose()
+    said = run("coterie-party", "audit", "show", "--home", home)
+    assert said.status == 0
+    assert said.out.count("Refused a message") >= len(HOSTILE)
+    assert_harmless(said.out)
+
+
 def test_record_that_was_cut_off_is_found_with_an_earlier_head(run, home, tmp_path):
     exported = run("coterie-party", "audit", "export", tmp_path / "record.json", "--home", home)
     head = exported.out.split()[-1]
@@ -164,6 +202,7 @@ def test_compare_names_job_thing_and_parties(run, files):
         "job job-1: model differs",
         f"  party-1: {digests[0].hex()}; signed by the aggregator",
         f"  party-2: {digests[1].hex()}; signed by the aggregator",
+        "  proven: the aggregator signed two of them",
         "2 parties, 1 jobs and 1 rounds compared: 1 differences",
     ]
     (difference,) = json.loads(run("coterie", "audit", "compare", *paths, "--founder", FOUNDER, "--json").out)

@@ -21,6 +21,7 @@ from coterie_party.home import PartyHome
 from coterie_party.policy import DEFAULT_POLICY_TOML
 from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Reservation
 from tests.support.federation import make_federation
+from tests.support.hostile import HOSTILE, assert_harmless
 from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
 from tests.support.small_jobs import statistics_spec, tree_spec
@@ -207,3 +208,16 @@ def test_ledger_as_table_json_and_drawing(coterie_party, store, home, tmp_path):
     assert f"ε = {lifetime['limit_epsilon']} at δ = {lifetime['delta']}" in printed
     assert Fraction(lifetime["delta"]) == Fraction(1, 10_000)
     assert all(line["event"]["kind"] == "counts" for line in ledger["lines"])
+
+
+def test_words_of_others_about_jobs_are_shown_harmlessly(store, coterie_party):
+    for number, words in enumerate(HOSTILE.values()):
+        words = words[:2_000].replace("\ud800", "")
+        refused = {"job_id": f"play-{number}", "code": "invalid-job", "detail": words}
+        propose(store, statistics_spec(), Decision.REFUSED, **refused)
+        propose(store, statistics_spec(), Decision.HELD, job_id=f"held-{number}", detail=words, dataset=words[:60])
+    for command in (["jobs"], ["jobs", "play-0"], ["jobs", "--json"], ["ledger"]):
+        status, out, err = coterie_party(*command)
+        assert status == 0
+        assert_harmless(out)
+        assert_harmless(err)

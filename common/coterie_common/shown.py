@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Text of others on its way to a person: escaped and cut, for every terminal, page and log.
+
+Names, reasons, levels and errors come from peers, files and other people's configuration. A terminal takes some of
+their characters as commands, a page shows others in another order than they stand, and a line break makes one log line
+two. Here each such character becomes its visible escape; what is longer than anybody reads is cut.
+
+Whatever writes to a terminal (``console.say``, ``listing``), to a log (``telemetry``) or to a page calls this; nothing
+else writes there (see ``banned-api`` in pyproject.toml). Markup of rich is never parsed: cells are ``listing.cell``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LINE_CHARACTERS: Final = 2_000
+"""One line: a refusal with its numbers, the ids of the most parties. Nobody reads more of one."""
+
+LINES_MOST: Final = 500
+"""Lines of one text: a model's tree, a traceback."""
+
+_CUT: Final = "…"
+_ESCAPED_IN_JSON: Final = re.compile(r"[^\x20-\x7e]")
+
+
+def shown(text: object, longest: int = LINE_CHARACTERS) -> str:
+    r"""Return ``text`` as one line without any character that acts: ``\n``, ``\x1b``, ``\u202e`` are spelled out.
+
+    Args:
+        text: from anywhere; what is no text is taken as ``str`` has it.
+        longest: characters of the result at most; what is cut ends with ``…``.
+
+    What a terminal acts on, what changes the order of its neighbours, and what cannot be seen is what Python calls not
+    printable: control and format characters, separators other than the space, surrogates, and unassigned codes.
+    """
+    # An escape makes a text longer: no more than ``longest`` characters of it are needed.
+    line = (text if isinstance(text, str) else str(text))[: longest + 1]
+    if not line.isprintable():
+        line = "".join(character if character.isprintable() else _escape(character) for character in line)
+    return line if len(line) <= longest else line[: longest - len(_CUT)] + _CUT
+
+
+def shown_lines(text: object, indent: str = "") -> str:
+    r"""Return ``text`` of several lines, each as ``shown``; only ``\n`` parts lines.
+
+    Args:
+        text: from anywhere.
+        indent: goes before every line but the first, so that no line of it can pass for one of ours.
+    """
+    lines = (text if isinstance(text, str) else str(text)).split("\n", LINES_MOST)
+    if len(lines) > LINES_MOST:
+        lines[LINES_MOST:] = [_CUT]
+    return f"\n{indent}".join(map(shown, lines))
+
+
+def shown_json(text: str) -> str:
+    r"""Return JSON that says the same and is safe on a terminal: unprintable characters as ``\uXXXX``; never cut."""
+    return _ESCAPED_IN_JSON.sub(lambda found: found[0] if found[0].isprintable() else _json_escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _json_escape(character: str) -> str:
+    # Line breaks between values of indented JSON are no part of a text.
+    if character == "\n":
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
