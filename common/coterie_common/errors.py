@@ -244,6 +244,12 @@ class ConsentDenied(RefusedError):
     code = "consent-denied"
 
 
+class NotConfined(RefusedError):
+    """The policy demands that the training process is confined, and the party's system does not do it."""
+
+    code = "not-confined"
+
+
 class AlreadyDecided(RefusedError):
     """The party's answer to a job was given, and what it says stays said."""
 

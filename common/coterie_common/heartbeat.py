@@ -7,7 +7,7 @@ opened for that, and no certificate is needed.
 
 Invariants:
 - A daemon that ended, hangs or is stopped looks healthy for at most ``STALE_SECONDS``, however that came about.
-- The file holds nothing but a sentence on what is wrong, or nothing.
+- The file holds nothing but a sentence on what is wrong, or nothing, and after a line break a remark, if there is one.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ class Heartbeat:
     Args:
         folder: the daemon's home.
         trouble: returns what is wrong right now, one sentence, or ``""``.
+        remark: what a person should know although nothing is wrong.
     """
 
-    def __init__(self, folder: Path, trouble: Callable[[], str]) -> None:
+    def __init__(self, folder: Path, trouble: Callable[[], str], *, remark: str = "") -> None:
         self._path = folder / FILE_NAME
         self._trouble = trouble
+        self._remark = f"\n{remark}" if remark else ""
         self._written: str | None = None
 
     async def run(self) -> None:
@@ -63,11 +65,11 @@ class Heartbeat:
         if trouble == self._written and self._path.exists():
             os.utime(self._path)
         else:
-            write_atomically(self._path, trouble.encode("utf-8"))
+            write_atomically(self._path, (trouble + self._remark).encode("utf-8"))
             self._written = trouble
 
 
-def check_heartbeat(folder: Path, program: str, *, now: datetime) -> None:
+def check_heartbeat(folder: Path, program: str, *, now: datetime) -> str:
     """Ask how the daemon of a folder is.
 
     Args:
@@ -75,13 +77,16 @@ def check_heartbeat(folder: Path, program: str, *, now: datetime) -> None:
         program: how to call it, such as ``"coterie-party"``.
         now: the current time.
 
+    Returns:
+        What a person should know although nothing is wrong; mostly empty.
+
     Raises:
         Unavailable: it does not run, hangs, or has trouble; says which.
     """
     path = folder / FILE_NAME
     try:
         age = now.timestamp() - path.stat().st_mtime
-        trouble = path.read_text("utf-8")
+        trouble, _, remark = path.read_text("utf-8").partition("\n")
     except FileNotFoundError:
         raise Unavailable(f"no {program} runs on the folder {folder}") from None
     except OSError as cause:
@@ -90,3 +95,4 @@ def check_heartbeat(folder: Path, program: str, *, now: datetime) -> None:
         raise Unavailable(f"the {program} on the folder {folder} gave its last sign of life {age:.0f} s ago")
     if trouble:
         raise Unavailable(trouble)
+    return remark

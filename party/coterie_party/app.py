@@ -17,6 +17,7 @@ from coterie_common.audit.entry import Owner
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.database import open_database
+from coterie_common.errors import TrainingDied
 from coterie_common.files import make_private_folder
 from coterie_common.folder_lock import locked
 from coterie_common.heartbeat import Heartbeat
@@ -33,6 +34,8 @@ from coterie_party.policy import POLICY_FILE_NAME
 from coterie_party.policy_file import PolicyFile
 from coterie_party.recording import record_start
 from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder
+from coterie_party.training.confinement import Confinement
+from coterie_party.training.process import TrainingLimits, probe_confinement
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +68,18 @@ async def run(root: Path, membership: PartyMembership, *, make_sealing: SealingM
             engine.dispose()
 
 
+def _confinement(training: TrainingLimits) -> Confinement:
+    """Find out what this system keeps a training process from, and say what it does not."""
+    try:
+        confinement = probe_confinement(training, SystemClock())
+    except TrainingDied as error:
+        log.error("training process not usable", code=error.code, why=error.message)
+        return Confinement()
+    if confinement.missing:
+        log.warning("training process not confined: code in it can " + confinement.missing)
+    return confinement
+
+
 async def _look_again(coordinator: Coordinator) -> None:
     """Notice what happens without a message: the steward's word on a job, an edited policy, the time of day."""
     while True:
@@ -77,6 +92,7 @@ async def _run(
 ) -> None:
     config, roster = membership.config, membership.signed_roster.roster
     random = OsRandom()
+    training = config.training_limits(root)
     context = Context(
         party_id=config.id,
         roster=roster,
@@ -91,7 +107,8 @@ async def _run(
         padded=PaddedParts(root / "store" / "padded"),
         audit=audit,
         models=root / "models",
-        training=config.training.limits,
+        training=training,
+        confinement=await asyncio.to_thread(_confinement, training),
         random=random,
         clock=SystemClock(),
         writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
@@ -106,7 +123,9 @@ async def _run(
     stopping = stop_on_signals()
     connection = Connection(endpoint, coordinator, random)
     heartbeat = Heartbeat(
-        root, lambda: "" if connection.is_connected else f"not connected to the aggregator {endpoint.target}"
+        root,
+        lambda: "" if connection.is_connected else f"not connected to the aggregator {endpoint.target}",
+        remark=f"code in the training process can {lacking}" if (lacking := context.confinement.missing) else "",
     )
     working = {
         asyncio.create_task(connection.run()),

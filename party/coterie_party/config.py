@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
@@ -49,18 +50,13 @@ class TrainingConfig(StrictModel):
         seconds: for one round, loading included.
         memory_mib: of its own.
         must_be_isolated: refuse where the system does not let it be cut off from the network.
+        code: folders with packages of users, such as networks; only this process imports from them.
     """
 
     seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 600
     memory_mib: Annotated[int, Field(ge=64)] = 8192
     must_be_isolated: bool = False
-
-    @property
-    def limits(self) -> TrainingLimits:
-        """Return them as the process takes them."""
-        return TrainingLimits(
-            seconds=float(self.seconds), memory_bytes=self.memory_mib << 20, must_be_isolated=self.must_be_isolated
-        )
+    code: Annotated[tuple[PathEntry, ...], Field(strict=False)] = ()
 
 
 class PartyConfig(StrictModel):
@@ -81,6 +77,18 @@ class PartyConfig(StrictModel):
     password_file: PathEntry | None = None
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     datasets: dict[Annotated[str, from_text(parse_party_id)], DatasetBinding] = Field(default_factory=dict)
+
+    def training_limits(self, root: Path) -> TrainingLimits:
+        """Return what the training process may use and must not see, for the party's folder ``root``."""
+        training = self.training
+        files = [each.path for each in self.datasets.values()] + ([self.password_file] if self.password_file else [])
+        return TrainingLimits(
+            seconds=float(training.seconds),
+            memory_bytes=training.memory_mib << 20,
+            must_be_isolated=training.must_be_isolated,
+            hidden=(root, *(root / file for file in files)),
+            code=tuple(root / folder for folder in training.code),
+        )
 
 
 TEMPLATE: Final = """\
@@ -106,6 +114,9 @@ founder = "{founder}"
 # seconds = 600
 # memory_mib = 8192
 # must_be_isolated = true
+# Folders with packages of users, such as networks, which only that process imports from. It sees those, Python and its
+# libraries, and neither this folder nor the data; "coterie-party health" says what the system does not prevent.
+# code = ["networks"]
 
 # Data sets, by the name under which jobs ask for them. schemas are files with a table [schema], as a job file has it:
 # jobs that describe the data in another way are refused, whether the data would fit or not. set_aside is the fraction

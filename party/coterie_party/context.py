@@ -28,6 +28,7 @@ from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Policy
 from coterie_party.policy_file import PolicySource
 from coterie_party.store import AuditLog, PartyStore
+from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Context:
         audit: the record of what happened, in the same database; likewise.
         models: folder that delivered models go to.
         training: what a process that computes vectors may use.
+        confinement: what the system keeps such a process from.
         random: source of noise and nonces.
         clock: wall time.
         writer: one thread that owns the database.
@@ -72,6 +74,7 @@ class Context:
     audit: AuditLog
     models: Path
     training: TrainingLimits
+    confinement: Confinement
     random: RandomSource
     clock: Clock
     writer: ThreadPoolExecutor

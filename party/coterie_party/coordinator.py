@@ -167,7 +167,7 @@ class Coordinator:
         accepted = await accepted_job(self._context, job)
         verify_query(query, self._context.party_id, self._context.roster, accepted)
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
-        if not await self._waiting.admits(query, planned.spec, is_new=is_new):
+        if not await self._waiting.admits(query, planned, is_new=is_new):
             return
         await self._context.compute(answering.check_ask, query, planned)
         await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))

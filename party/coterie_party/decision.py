@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coterie_common.errors import BudgetExhausted, ConsentDenied, QuorumTooSmall, RefusedError
+from coterie_common.errors import BudgetExhausted, ConsentDenied, NotConfined, QuorumTooSmall, RefusedError
 from coterie_common.identifiers import JobId
+from coterie_common.learning.agreement import PlannedJob
+from coterie_common.learning.algorithm import VectorAlgorithm
 from coterie_common.learning.model import Model
 from coterie_common.privacy.cost import Cost
 from coterie_common.privacy.noise import Placement
@@ -23,8 +25,10 @@ from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_party.budget import check_budget, decimal_text
+from coterie_party.policy import Confinement as ConfinementDemand
 from coterie_party.policy import Policy
 from coterie_party.store.records import LedgerEntry
+from coterie_party.training.confinement import Confinement
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,20 @@ def check_consent(policy: Policy, spec: JobSpec) -> None:
             )
     elif placement not in policy.placements:
         raise ConsentDenied(f"this party does not allow noise placed {placement.value}")
+
+
+def check_confinement(policy: Policy, job: PlannedJob, confinement: Confinement) -> None:
+    """Check, for a job and again for each of its queries, that its vectors are computed as the policy demands.
+
+    Raises:
+        NotConfined: they would be computed in a process that this system does not confine.
+    """
+    is_demanded = policy.confinement is ConfinementDemand.REQUIRED and isinstance(job.algorithm, VectorAlgorithm)
+    if is_demanded and confinement.missing:
+        raise NotConfined(
+            f"this party's policy demands that the code of {job.spec.algorithm} is confined, which its system does not "
+            "enforce; 'coterie-party health' there says what is missing"
+        )
 
 
 def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:

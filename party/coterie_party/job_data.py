@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from coterie_common.clock import Clock
 from coterie_common.errors import DataError, ParameterMismatch
@@ -21,6 +22,7 @@ from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
 from coterie_party.context import Context
+from coterie_party.policy import Confinement
 from coterie_party.training.contribution import exact_contribution
 from coterie_party.training.process import TrainingLimits, TrainingProcess
 
@@ -116,4 +118,6 @@ async def load_job_data(context: Context, dataset: str, planned: PlannedJob) -> 
         raise DataError(f"the data set {dataset} is not bound any more in party.toml")
     salt = await context.write(context.store.salt, dataset, context.random)
     records = await context.compute(binding.load, planned, kinds_of_records(planned), salt)
-    return JobData(planned, records, context.training, context.clock)
+    is_demanded = context.policy.confinement is Confinement.REQUIRED
+    limits = replace(context.training, must_be_confined=is_demanded)
+    return JobData(planned, records, limits, context.clock)

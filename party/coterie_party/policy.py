@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,6 +32,7 @@ __all__ = [
     "DEFAULT_POLICY_TOML",
     "POLICY_FILE_NAME",
     "Budget",
+    "Confinement",
     "DatasetRules",
     "Limit",
     "Period",
@@ -57,6 +59,15 @@ def _as_tuple(value: Any) -> Any:
 
 Epsilon = Annotated[Exact, Field(gt=0, le=1000)]
 Delta = Annotated[Exact, AfterValidator(_delta)]
+
+
+class Confinement(StrEnum):
+    """What becomes of jobs that need a training process where the system does not confine it."""
+
+    REQUIRED = "required"
+    PREFERRED = "preferred"
+
+
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
@@ -118,6 +129,7 @@ class Policy(StrictModel):
     algorithms: _Names
     allowed_datasets: _Names | None = None
     networks: _Names = BUILT_IN
+    confinement: Annotated[Confinement, Field(strict=False)] = Confinement.PREFERRED
     placements: tuple[Placement, ...] = (Placement.DISTRIBUTED,)
     jobs_without_noise: Annotated[tuple[_Digest, ...], BeforeValidator(_as_tuple)] = ()
     epsilon_per_job: Epsilon

@@ -20,8 +20,14 @@ algorithms = ["decision_tree", "evaluation", "statistics"]
 # allowed_datasets = ["nursery"]
 
 # Networks that these algorithms may train. "cnn" and "mlp" are built in; any other is somebody's code, which runs on
-# this party's data, in a process without network and without keys.
+# this party's data. It is computed in a process that holds no key, opens no connection, sees Python, its libraries and
+# the folders under "code" in party.toml, changes no file and signals no other process, as far as the system enforces
+# that: 'coterie-party health' says what it does not.
 networks = ["cnn", "mlp"]
+
+# "required": jobs that need such a process (networks and linear models) are refused where the system does not confine
+# it wholly. "preferred": they are run all the same, and code of others may then read what this user can read.
+confinement = "required"
 
 # Who adds how much noise. "distributed": each party a share, the sum as much as was promised.
 # "local": each party all of it, for comparison.

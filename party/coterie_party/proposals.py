@@ -37,7 +37,7 @@ from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.context import Context
-from coterie_party.decision import Verdict, check_algorithms, decide
+from coterie_party.decision import Verdict, check_algorithms, check_confinement, decide
 from coterie_party.policy import Policy
 from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus, Ruling
 
@@ -176,6 +176,7 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     spec = JobSpec.from_bytes(proposal.spec)
     check_algorithms(policy, spec)
     planned = plan_job(spec)
+    check_confinement(policy, planned, context.confinement)
     terms, parameters, key = JobTerms.from_bytes(proposal.terms), context.roster.parameters, context.key.public_key
     events = check_terms(planned, terms, parameters, key.plaintext_bits)
     check_capacity(terms, parameters.parties, key)

@@ -62,6 +62,7 @@ async def record_start(context: Context, version: str) -> None:
         "protocol_version": PROTOCOL_VERSION,
         **_roster(context.roster),
         "datasets": sorted(context.datasets),
+        "training_process_can": context.confinement.missing,
     }
     await context.write(context.audit.record_start, details)
 

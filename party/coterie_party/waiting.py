@@ -11,11 +11,11 @@ import structlog
 
 from coterie_common.errors import ConsentDenied
 from coterie_common.identifiers import JobId
-from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.learning.agreement import PlannedJob
 from coterie_common.protocol.messages import JobReply, Query
 from coterie_common.protocol.reason import one_line
 from coterie_party.context import Context
-from coterie_party.decision import check_consent, check_floors
+from coterie_party.decision import check_confinement, check_consent, check_floors
 from coterie_party.proposals import decide_again
 
 _log = structlog.get_logger(__name__)
@@ -28,23 +28,25 @@ class Waiting:
         self._context = context
         self._queries: dict[JobId, Query] = {}
 
-    async def admits(self, query: Query, spec: JobSpec, *, is_new: bool) -> bool:
+    async def admits(self, query: Query, job: PlannedJob, *, is_new: bool) -> bool:
         """See whether the steward still agrees to a job; keep a query that has to wait, the last one of each job.
 
         Args:
             query: verified.
-            spec: of its job, which was accepted.
+            job: its own, which was accepted.
             is_new: whether nothing was done for it yet; what was begun is finished at any time of day.
 
         Raises:
             ConsentDenied: the policy does not allow it any more, or the steward withdrew.
+            NotConfined: the policy now demands what the system does not do.
             QuorumTooSmall: below the floors of the policy.
         """
         fields, policy = query.fields, self._context.policy
         ruling = await self._context.write(self._context.store.ruling, fields.job_id)
         if ruling is not None and not ruling.is_approved:
             raise ConsentDenied("this party's steward withdrew from the job")
-        check_consent(policy, spec)
+        check_consent(policy, job.spec)
+        check_confinement(policy, job, self._context.confinement)
         check_floors(policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
         if not is_new or policy.is_open(self._context.local_time()):
             return True

@@ -8,18 +8,20 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from coterie_common.audit.entry import Kind
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import Decision, EncryptedReply, JobReply, Message, Query
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_party.hours import WEEK, Hours
-from coterie_party.policy import Budget, DatasetRules, Period, Policy
+from coterie_party.policy import Budget, Confinement, DatasetRules, Period, Policy
 from coterie_party.store import ReservationStatus
+from coterie_party.training.confinement import Confinement as KeptFrom
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.recorders import ManualClock
-from tests.support.small_jobs import statistics_spec, tree_spec, write_play
+from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play
 
 PARTY = PartyId("party-1")
 HELD = generous_policy(automatic=False)
@@ -281,3 +283,44 @@ async def test_budget_of_a_period_is_renewed_and_that_of_a_lifetime_is_not(tmp_p
         running.policies[PARTY] = policy_with(11)
         refused = part_of(await run_job())
         assert (refused.code, "limit for all jobs is 11" in refused.detail) == ("budget-exhausted", True)
+
+
+REGRESSION = {"rounds": 2, "records": 490, "clip_norm": Decimal(1)}
+ALLOWED = ("logistic_regression", "statistics")
+DEMANDS = generous_policy(algorithms=ALLOWED, confinement=Confinement.REQUIRED)
+
+
+@asynchronous
+async def test_policy_that_demands_confinement_refuses_vectors_where_the_system_does_not_confine(
+    tmp_path: Path,
+) -> None:
+    lacking = KeptFrom(network=True, processes=True)
+    async with federation_of(
+        tmp_path, policies={PARTY: DEMANDS}, policy=generous_policy(algorithms=ALLOWED), confinement=lacking
+    ) as running:
+        status = await running.result(await running.submit(make_spec("logistic_regression", REGRESSION)))
+        assert (part_of(status).decision, part_of(status).code) == (Decision.REFUSED, "not-confined")
+        assert running.party_store(PARTY).ledger("play") == ()
+        # Counts are computed by the daemon's own code: nothing of others runs.
+        assert (await running.result(await running.submit(statistics_spec()))).state is JobState.COMPLETED
+        starts = [entry.facts for entry in running.audit_log(PARTY).entries() if entry.kind is Kind.STARTED]
+        assert [start["training_process_can"] for start in starts] == ["read and delete the party's files"]
+
+
+@asynchronous
+async def test_policy_that_comes_to_demand_confinement_stops_a_job_that_runs_before_its_process_starts(
+    tmp_path: Path,
+) -> None:
+    def demand_before_round_one(party_id: PartyId, message: Message) -> Message:
+        if party_id == PARTY and isinstance(message, Query):
+            running.policies[PARTY] = DEMANDS
+        return message
+
+    running = federation_of(
+        tmp_path, policy=generous_policy(algorithms=ALLOWED), confinement=KeptFrom(), intercept=demand_before_round_one
+    )
+    async with running:
+        status = await running.result(await running.submit(make_spec("logistic_regression", REGRESSION)))
+        assert part_of(status).decision is Decision.ACCEPTED
+        assert status.state is JobState.FAILED
+        assert "refused: party-1 (not-confined)" in status.reason

@@ -66,6 +66,7 @@ from coterie_party.policy import Budget, Policy
 from coterie_party.recording import record_start
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import AuditLog, PartyStore, Recorder
+from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPartyContext, no_crash
 from tests.support.examples import nursery_schema
@@ -219,6 +220,7 @@ class InProcessFederation:
         aggregator_clock: read whenever the aggregator is started.
         policies: of parties that do not have ``policy``; may be changed at any time, as a steward edits the file.
         clock: of the parties.
+        confinement: what every party takes its system to do.
         shares: key shares of parties that do not use their own.
         intercept: sees and changes what passes.
         absent: parties that are not started at first.
@@ -236,6 +238,7 @@ class InProcessFederation:
     policies: dict[PartyId, Policy] = field(default_factory=dict)
     shares: dict[PartyId, KeyShare] = field(default_factory=dict)
     set_aside: Decimal = Decimal(0)
+    confinement: Confinement = field(default_factory=lambda: Confinement(network=True, files=True, processes=True))
     clock: Clock = field(default_factory=SystemClock)
     instead_of_aggregator: AggregatorCoordinator | None = None
     aggregator_clock: Clock = field(default_factory=SystemClock)
@@ -342,6 +345,7 @@ class InProcessFederation:
             audit=AuditLog(self._party_database(party_id), FOUNDER, self._recorder(party_id)),
             models=home / "models",
             training=TrainingLimits(),
+            confinement=self.confinement,
             random=OsRandom(),
             clock=self.clock,
             writer=self._pool(party_id, 1),

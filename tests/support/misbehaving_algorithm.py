@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial as bind
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,12 @@ class Probe(LogisticRegression):
                 os.write(int(sys.argv[1]), bytes.fromhex(ask.body["frame"]))
                 time.sleep(100)
             case "facts":
-                here = socket.socket()
-                files = [int(name) for name in os.listdir("/proc/self/fd")]
+                files = [number for number in range(1 << 10) if _works(bind(os.fstat, number))]
                 yield np.array(
                     [
                         [float(os.getpid()), float("COTERIE_TEST_SECRET" in os.environ), float(len(files))],
                         [
-                            _works(lambda: here.connect(("127.0.0.1", ask.body["port"]))),
+                            _works(lambda: socket.create_connection(("127.0.0.1", ask.body["port"]))),
                             _works(lambda: open(f"/proc/{os.getppid()}/mem", "rb").close()),
                             _works(lambda: os.write(os.open(ask.body["file"], os.O_WRONLY | os.O_CREAT), b"record")),
                         ],

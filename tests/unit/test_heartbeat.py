@@ -51,6 +51,18 @@ def test_check_with_trouble_says_which_until_it_is_over(tmp_path):
         trouble.append(trouble.pop(0))
 
 
+def test_check_returns_the_remark_while_nothing_is_wrong_and_raises_without_it(tmp_path):
+    trouble = ["", "not connected"]
+    heartbeat = Heartbeat(tmp_path, lambda: trouble[0], remark="code can use the network")
+    heartbeat.beat()
+    path = tmp_path / FILE_NAME
+    os.utime(path, (NOW.timestamp(),) * 2)
+    assert check_heartbeat(tmp_path, "coterie-party", now=NOW) == "code can use the network"
+    trouble.pop(0)
+    heartbeat.beat()
+    assert refused(tmp_path) == "not connected"
+
+
 def test_beat_without_news_touches_the_file(tmp_path):
     heartbeat = Heartbeat(tmp_path, lambda: "")
     heartbeat.beat()

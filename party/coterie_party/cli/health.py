@@ -14,11 +14,14 @@ from coterie_party.cli.options import PartyFolder
 def health(home: PartyFolder = Path("party")) -> None:
     """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is.
 
-    A policy that cannot be used is a warning: the daemon goes on with the one before.
+    A policy that cannot be used is a warning: the daemon goes on with the one before. So is what the system does not
+    keep the training process from.
     """
     from coterie_common.clock import SystemClock
     from coterie_common.heartbeat import check_heartbeat
 
-    check_heartbeat(home, "coterie-party", now=SystemClock().now())
+    remark = check_heartbeat(home, "coterie-party", now=SystemClock().now())
     read_policy(home)
+    if remark:
+        say(f"warning: {remark}", err=True)
     say("connected to the aggregator")

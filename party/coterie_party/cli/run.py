@@ -19,6 +19,10 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
 ) -> None:
     """Take part until SIGTERM or Ctrl-C: connect to the aggregator, decide on jobs, answer, help to open sums."""
+    from coterie_party.training.confinement import forbid_tracing
+
+    # Before there is a password or a key in memory.
+    forbid_tracing()
     import asyncio
 
     from coterie_common.clock import SystemClock

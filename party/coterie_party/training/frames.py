@@ -8,7 +8,7 @@
 | DATA | party | records of one kind, as arrays |
 | ASK | party | which round, which records; the body of the ask follows as BODY |
 | BODY | party | the body of the ask |
-| STARTED | process | whether it is cut off from the network |
+| STARTED | process | what it is kept from |
 | ROWS | process | Float32[n, length of the ask], row by row |
 | DONE | process | nothing: all rows were sent |
 | FAILED | process | the code and the words of an error |

@@ -17,13 +17,15 @@ Invariants:
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -36,7 +38,7 @@ from coterie_common.errors import MalformedMessage, StateError, TrainingDied, Tr
 from coterie_common.learning.algorithm import Ask, Float32
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
-from coterie_party.training.confinement import forbid_tracing
+from coterie_party.training.confinement import Confinement, forbid_tracing
 from coterie_party.training.frames import Channel, ChannelClosed, Kind
 from coterie_party.training.worker import ROWS_BYTES, encode_dataset
 
@@ -64,11 +66,17 @@ class TrainingLimits:
         seconds: for one round, loading included.
         memory_bytes: of its own.
         must_be_isolated: whether to refuse where the process cannot be cut off from the network.
+        must_be_confined: whether to refuse where the system lacks any part of the confinement.
+        hidden: files and folders of the party that the process must not be able to read.
+        code: folders with code of users, which only this process imports from.
     """
 
     seconds: float = 600.0
     memory_bytes: int = 8 << 30
     must_be_isolated: bool = False
+    must_be_confined: bool = False
+    hidden: tuple[Path, ...] = ()
+    code: tuple[Path, ...] = ()
 
 
 class TrainingProcess:
@@ -166,16 +174,31 @@ class TrainingProcess:
         self._channel = self._process = None
 
     def _start(self, deadline: float) -> Channel:
-        # This process holds keys, the other one runs as the same user.
+        channel, confinement = self._start_confined(deadline)
+        log.info("training process started", algorithm=self._algorithm, not_kept_from=confinement.missing)
+        if self._limits.must_be_isolated and not confinement.network:
+            raise TrainingFailed("this system does not let the training process be cut off from the network")
+        if self._limits.must_be_confined and confinement.missing:
+            raise TrainingFailed(f"on this system the training process could {confinement.missing}")
+        schema = next(iter(self._datasets.values())).schema
+        job = document.encode({"algorithm": self._algorithm, "schema": schema.to_document()})
+        channel.send(Kind.JOB, job)
+        for records, dataset in self._datasets.items():
+            channel.send(Kind.DATA, encode_dataset(records, dataset))
+        return channel
+
+    def _start_confined(self, deadline: float) -> tuple[Channel, Confinement]:
+        # The daemon forbids it when it starts; others that start a training process may hold secrets as well.
         forbid_tracing()
         mine, theirs = socket.socketpair()
         self._channel = channel = Channel(mine, self._clock)
         channel.deadline = deadline
         with theirs:
-            descriptor = str(theirs.fileno())
+            limits = self._limits
+            folders = {"hidden": [*map(os.path.abspath, limits.hidden)], "code": [*map(os.path.abspath, limits.code)]}
             command = [sys.executable, "-P", "-s", "-m", "coterie_party.training"]
             self._process = subprocess.Popen(
-                [*command, descriptor, str(self._limits.memory_bytes)],
+                [*command, str(theirs.fileno()), str(limits.memory_bytes), json.dumps(folders)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -186,16 +209,8 @@ class TrainingProcess:
             )
         _, content = channel.receive({Kind.STARTED: _WORDS_BYTES})
         started = document.decode(content, "what it says", most=_WORDS_BYTES)
-        is_isolated = isinstance(started, dict) and started.get("isolated") is True
-        log.info("training process started", algorithm=self._algorithm, isolated=is_isolated)
-        if self._limits.must_be_isolated and not is_isolated:
-            raise TrainingFailed("this system does not let the training process be cut off from the network")
-        schema = next(iter(self._datasets.values())).schema
-        job = document.encode({"algorithm": self._algorithm, "schema": schema.to_document()})
-        channel.send(Kind.JOB, job)
-        for records, dataset in self._datasets.items():
-            channel.send(Kind.DATA, encode_dataset(records, dataset))
-        return channel
+        said = started if isinstance(started, dict) else {}
+        return channel, Confinement(**{field.name: said.get(field.name) is True for field in fields(Confinement)})
 
     def _how_it_ended(self) -> str:
         if self._process is None:
@@ -205,6 +220,21 @@ class TrainingProcess:
         except subprocess.TimeoutExpired:
             return "it broke the protocol"
         return f"by signal {-status}" if status < 0 else f"with status {status}"
+
+
+def probe_confinement(limits: TrainingLimits, clock: Clock) -> Confinement:
+    """Start a process as for a job, end it, and return what this system kept it from.
+
+    Raises:
+        TrainingDied: it cannot be started, or ended before it could say so.
+    """
+    process = TrainingProcess("", {}, limits, clock)
+    try:
+        return process._start_confined(clock.monotonic() + limits.seconds)[1]
+    except (TimeoutError, ChannelClosed, OSError) as cause:
+        raise TrainingDied(f"the training process cannot be started: {cause}") from cause
+    finally:
+        process.close()
 
 
 class _Failure(Exception):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import traceback
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorith
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import Schema, parse_schema
+from coterie_party.training.confinement import Confinement
 from coterie_party.training.frames import Channel, ChannelClosed, Kind
 
 ROWS_BYTES: Final = 32 << 20
@@ -29,11 +31,11 @@ WORDS_MOST: Final = 2_000
 _MOST: Final = 1 << 62
 
 
-def serve(channel: Channel, is_isolated: bool) -> None:
+def serve(channel: Channel, confinement: Confinement) -> None:
     """Answer the party until it closes the channel."""
     # Nothing can be written anyway; libraries that want to know a folder for temporary files get an answer.
     tempfile.tempdir = "/"
-    channel.send(Kind.STARTED, document.encode({"isolated": is_isolated}))
+    channel.send(Kind.STARTED, document.encode(asdict(confinement)))
     try:
         _, content = channel.receive()
         job = document.decode(content, "the job", most=_MOST)

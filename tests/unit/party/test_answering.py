@@ -26,6 +26,7 @@ from coterie_common.protocol.verification.request import OwnKnowledge
 from coterie_party import answering
 from coterie_party.context import Context
 from coterie_party.job_data import JobData
+from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 from tests.support.federation import make_federation
 from tests.support.in_process import generous_policy
@@ -59,6 +60,7 @@ def make_context(random: Any) -> Context:
         padded=nothing,
         models=Path(),
         training=TrainingLimits(),
+        confinement=Confinement(),
         random=random,
         clock=SystemClock(),
         writer=nothing,

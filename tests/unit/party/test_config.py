@@ -35,6 +35,19 @@ def test_config_with_everything_is_parsed(tmp_path):
     assert config.datasets["adult"].set_aside == 0
 
 
+def test_training_process_is_kept_from_the_folder_the_password_and_the_data(tmp_path):
+    config = parse(
+        tmp_path,
+        START
+        + 'password_file = "/etc/secret"\n[training]\ncode = ["nets", "/srv/nets"]\nmemory_mib = 100\n'
+        + '[datasets.n]\npath = "/data/n.csv"\nschemas = ["n.toml"]\n',
+    )
+    limits = config.training_limits(tmp_path)
+    assert limits.hidden == (tmp_path, Path("/data/n.csv"), Path("/etc/secret"))
+    assert limits.code == (tmp_path / "nets", Path("/srv/nets"))
+    assert (limits.memory_bytes, limits.seconds) == (100 << 20, 600)
+
+
 def test_config_template_is_valid_also_with_its_examples(tmp_path):
     text = TEMPLATE.format(id="p1", founder=FOUNDER, aggregator='# aggregator = "aggregator.example:8443"')
     plain = parse(tmp_path, text)

@@ -23,9 +23,9 @@ from coterie_common.learning.algorithm import Ask, get_algorithm
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
-from coterie_party.training.confinement import FILES_MOST
+from coterie_party.training.confinement import FILES_MOST, Confinement
 from coterie_party.training.frames import Channel, ChannelClosed, Kind
-from coterie_party.training.process import TrainingLimits, TrainingProcess
+from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement
 from coterie_party.training.worker import decode_dataset, encode_dataset
 from tests.support.misbehaving_algorithm import register
 from tests.support.repository import ROOT
@@ -165,12 +165,12 @@ def test_process_inherits_nothing_and_reaches_nothing(start, tmp_path):
     os.close(inherited)
     (_, has_secret, files), (connected, read_parent, wrote), (core, at_root, files_most) = facts
     assert has_secret == 0
-    # three standard streams, the channel, the probe's own socket and the folder that it lists
-    assert files <= 6
+    # three standard streams and the channel
+    assert files == 4
     assert connected == 0
     assert read_parent == 0
     assert wrote == 0
-    assert written.stat().st_size == 0
+    assert not written.exists() or written.stat().st_size == 0
     assert (core, at_root, files_most) == (0, 1, FILES_MOST)
 
 
@@ -184,7 +184,32 @@ def test_process_that_cannot_be_isolated_is_refused_where_it_must_be(start, tmp_
     )
     with pytest.raises(TrainingFailed, match="cut off"):
         compute(process, "rows")
+    with pytest.raises(TrainingFailed, match="could use the network, read and delete the party's files, signal"):
+        compute(start(must_be_confined=True), "rows")
     assert compute(start(), "rows").shape == (6, 3)
+    assert probe_confinement(TrainingLimits(seconds=60), SystemClock()) == Confinement()
+
+
+def test_probe_of_a_process_that_cannot_be_started_raises(start, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with pytest.raises(TrainingDied, match="cannot be started"):
+        probe_confinement(TrainingLimits(), SystemClock())
+
+
+def test_code_of_users_is_imported_from_its_folder_after_the_process_is_confined(start, tmp_path):
+    code = tmp_path / "code"
+    package = code / "their_rows-1.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: their-rows\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[coterie.algorithms]\nrows_of_theirs = their_rows:Rows\n")
+    (code / "their_rows.py").write_text(
+        "from tests.support.misbehaving_algorithm import Probe\nclass Rows(Probe):\n    name = 'rows_of_theirs'\n"
+    )
+    # What an interpreter runs by itself before anything else would not be confined.
+    (code / "sitecustomize.py").write_text("raise SystemExit(9)\n")
+    assert compute(start("rows_of_theirs", code=(code,)), "rows").shape == (6, 3)
+    with pytest.raises(TrainingDied):
+        compute(start("rows_of_theirs"), "rows")
 
 
 def test_round_whose_vectors_are_not_taken_is_given_up_for_the_next(start):
@@ -321,7 +346,7 @@ def test_words_of_a_process_that_cannot_be_read_are_not_believed(start, content)
         frame(Kind.ROWS, b""),
         frame(Kind.ROWS, b"", 1 << 40),
         frame(Kind.DONE, b"x"),
-        frame(Kind.STARTED, b'{"isolated":true}'),
+        frame(Kind.STARTED, b'{"network":true}'),
         frame(99, b""),
     ],
 )

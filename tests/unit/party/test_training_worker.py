@@ -18,6 +18,7 @@ from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
 from coterie_party.training import worker
+from coterie_party.training.confinement import Confinement
 from coterie_party.training.frames import Channel, Kind
 from tests.support.misbehaving_algorithm import register
 
@@ -44,10 +45,10 @@ def talk(monkeypatch, tmp_path):
 
     def begin(algorithm="logistic_regression"):
         mine, theirs = socket.socketpair()
-        threads.append(threading.Thread(target=worker.serve, args=(Channel(theirs), True)))
+        threads.append(threading.Thread(target=worker.serve, args=(Channel(theirs), Confinement(network=True))))
         threads[-1].start()
         ends.append(Channel(mine))
-        assert ends[-1].receive() == (Kind.STARTED, b'{"isolated":true}')
+        assert ends[-1].receive() == (Kind.STARTED, b'{"files":false,"network":true,"processes":false}')
         job = {"algorithm": algorithm, "schema": SCHEMA.to_document()}
         ends[-1].send(Kind.JOB, document.encode(job))
         ends[-1].send(Kind.DATA, worker.encode_dataset(Records.TRAINING, DATASET))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +29,8 @@ from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
 from coterie_common.privacy.noise import Placement, Unit
 from coterie_common.privacy.vectors import clip_and_sum
-from coterie_party.training.process import TrainingLimits, TrainingProcess
+from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement
+from tests.support import attempts
 from tests.support.models import make_lineage, make_model
 from tests.support.repository import ROOT
 from tests.support.seeded_random import SeededRandom
@@ -342,6 +345,35 @@ class TestWithTorch:
         again = np.concatenate(list(process.vectors(ask, Records.TRAINING, everyone, expected=40)))
         assert np.array_equal(again, rows)
         process.close()
+
+    @pytest.mark.slow  # starts a process, which loads torch
+    def test_network_that_goes_after_the_party_trains_and_reaches_nothing(self, monkeypatch, tmp_path):
+        code, home = tmp_path / "code", attempts.make_home(tmp_path)
+        (code / "their_networks-1.0.dist-info").mkdir(parents=True)
+        (code / "their_networks-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: x\nVersion: 1\n")
+        (code / "their_networks-1.0.dist-info" / "entry_points.txt").write_text(
+            "[coterie.networks]\ncurious = their_networks:make\n"
+        )
+        (code / "attempts.py").write_text(Path(attempts.__file__).read_text())
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            (code / "their_networks.py").write_text(
+                "import os\nfrom pathlib import Path\nfrom torch import nn\nfrom attempts import reached\n\n"
+                "def make(inputs, outputs):\n"
+                f"    home, port = Path({str(home)!r}), {server.getsockname()[1]}\n"
+                "    if found := reached(home, os.getppid(), home / 'nobody', port):\n"
+                "        raise ZeroDivisionError(found)\n"
+                "    return nn.Linear(inputs, outputs)\n"
+            )
+            network, config = prepare("network", network="curious", parameters=6)
+            ask = self.ask_of(network, config, 6)
+            limits = TrainingLimits(seconds=120, hidden=(home,), code=(code,))
+            process = TrainingProcess("network", {Records.TRAINING: make_dataset(40)}, limits, SystemClock())
+            if missing := probe_confinement(limits, SystemClock()).missing:
+                pytest.skip(f"on this system a training process can {missing}")
+            rows = list(process.vectors(ask, Records.TRAINING, np.ones(40, bool), expected=40))
+            process.close()
+        assert sum(map(len, rows)) == 40
+        assert (home / "store" / "party.db").read_bytes() == b"secret"
 
     @staticmethod
     def ask_of(network, config, length, value=0.0):
