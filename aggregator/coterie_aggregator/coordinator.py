@@ -37,6 +37,7 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import JobId, PartyId, parse_job_id
 from coterie_common.learning.agreement import propose_terms
+from coterie_common.learning.noise_warning import check_noise
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.messages import (
     EncryptedReply,
@@ -48,7 +49,7 @@ from coterie_common.protocol.messages import (
     PartyMessage,
     Rejection,
 )
-from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
+from coterie_common.protocol.progress import JobRequest, JobStatus, ModelInfo, PartyStatus
 from coterie_common.protocol.verification.contribution import blaming
 from coterie_common.wire.federation import aggregator_message_to_wire
 
@@ -241,20 +242,23 @@ class Coordinator:
         """Return every party of the roster."""
         return party_statuses(self._context.roster, self._context.outboxes, self._seen)
 
-    async def submit(self, spec: bytes, submitter: Identity) -> JobId:
+    async def submit(self, request: JobRequest, submitter: Identity) -> JobId:
         """Check a specification, price it, store it and propose it to all parties.
 
         Raises:
+            DrownedInNoise: its noise leaves nothing to learn, and the person has not asked for it all the same.
             InvalidJob, CapacityExceeded, QuorumTooSmall, UnsupportedMechanism: it cannot be run as written.
             MalformedMessage: no canonical specification.
         """
         # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
-        planned = await self._context.compute(understand, spec)
+        planned = await self._context.compute(understand, request.spec)
         parameters, key = self._context.roster.parameters, self._context.key.public_key
         terms = await self._context.compute(propose_terms, planned, parameters, key.plaintext_bits)
         check_capacity(terms, parameters.parties, key)
+        if not request.despite_noise:
+            check_noise(planned, terms, parameters.parties)
         job_id = parse_job_id(f"{planned.spec.name}-{self._context.random.token_bytes(4).hex()}")
-        proposal = make_proposal(job_id, self._context.roster, spec, terms, self._context.signing_key)
+        proposal = make_proposal(job_id, self._context.roster, request.spec, terms, self._context.signing_key)
         stored = StoredJob(
             job_id=job_id,
             proposal=aggregator_message_to_wire(proposal),

@@ -74,18 +74,22 @@ class Client:
         """Return every party of the federation, in the roster's order."""
         return self._list(self._stub.ListParties, pb.ListPartiesRequest(), wire.party_status_from_wire)
 
-    def submit(self, spec: bytes) -> JobId:
+    def submit(self, spec: bytes, *, despite_noise: bool = False) -> JobId:
         """Submit a job.
 
         Args:
             spec: ``JobSpec.to_bytes()``.
+            despite_noise: whether to run it although its noise drowns what it asks.
 
         Raises:
+            DrownedInNoise: its noise leaves nothing to learn; says the numbers.
             InvalidJob: it cannot be run; says why.
             RefusedError: it cannot keep what it promises; says the numbers.
         """
         with self._named():
-            answer = self._stub.SubmitJob(pb.SubmitJobRequest(spec=spec), timeout=CALL_SECONDS)
+            answer = self._stub.SubmitJob(
+                pb.SubmitJobRequest(spec=spec, despite_noise=despite_noise), timeout=CALL_SECONDS
+            )
         return wire.job_id_from_wire(answer)
 
     def jobs(self) -> tuple[JobStatus, ...]:

@@ -268,6 +268,12 @@ class AlreadyAnswered(RefusedError):
     code = "already-answered"
 
 
+class DrownedInNoise(RefusedError):
+    """A job's noise is larger than anything it can learn; the person who submits it may run it all the same."""
+
+    code = "drowned-in-noise"
+
+
 class InvalidJob(RefusedError):
     """A job specification that cannot be run: says which entry and what is allowed."""
 

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from coterie_common.errors import DrownedInNoise
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision, JobEnd, JobReply, Message, Query, Rejection
+from coterie_common.protocol.messages import Decision, JobEnd, JobProposal, JobReply, Message, Query, Rejection
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_party.policy import Policy
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
-from tests.support.small_jobs import statistics_spec, tree_spec, write_play
+from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play
 
 FIVE = PartyId("party-5")
 MARKER = "a-patients-name"
@@ -61,6 +62,21 @@ async def test_job_against_the_policy_of_one_party_goes_on_without_it(
         assert running.party_store(FIVE).ledger("play") == ()
         # The model is delivered all the same.
         assert set(Model.from_bytes(running.model(FIVE, job_id)).lineage.contributors) == {4}
+
+
+@asynchronous
+async def test_job_drowned_in_its_noise_reaches_nobody_until_a_person_wants_it_all_the_same(tmp_path: Path) -> None:
+    federation = make_federation()
+    datasets = write_play(tmp_path, federation.parties)
+    config = {"rounds": 2, "records": 30, "clip_norm": Decimal(1)}
+    spec = make_spec("logistic_regression", config, privacy={"epsilon": Decimal("0.1")})
+    async with InProcessFederation(federation, tmp_path, datasets) as running:
+        with pytest.raises(DrownedInNoise, match="sum over 30 records is at most 30 long"):
+            await running.submit(spec, despite_noise=False)
+        assert await running.aggregator.jobs() == ()
+        assert not any(isinstance(message, JobProposal) for _, message in running.passed)
+        job_id = await running.submit(spec, despite_noise=True)
+        assert [status.job_id for status in await running.aggregator.jobs()] == [job_id]
 
 
 @asynchronous

@@ -19,6 +19,7 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import (
     JobParty,
+    JobRequest,
     JobState,
     JobStatus,
     ModelInfo,
@@ -141,8 +142,8 @@ class RecordingOperatorDesk:
             PartyStatus(party_id=PartyId("beta"), index=2, connected=False, since=None),
         ]
 
-    async def submit(self, spec: bytes, submitter: Identity) -> JobId:
-        self._called("submit", spec, submitter.uri)
+    async def submit(self, request: JobRequest, submitter: Identity) -> JobId:
+        self._called("submit", request.spec, submitter.uri)
         return JobId("nursery-1")
 
     async def jobs(self) -> Sequence[JobStatus]:

@@ -46,7 +46,7 @@ from coterie_common.protocol.messages import (
     PartyMessage,
     Rejection,
 )
-from coterie_common.protocol.progress import JobStatus
+from coterie_common.protocol.progress import JobRequest, JobStatus
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.content import Content, WithContent
@@ -369,9 +369,9 @@ class InProcessFederation:
         await self._links.pop(party_id).close(tell_aggregator=True)
         await self._connect(party_id)
 
-    async def submit(self, spec: JobSpec) -> JobId:
+    async def submit(self, spec: JobSpec, *, despite_noise: bool = True) -> JobId:
         operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)
-        return await self.aggregator.submit(spec.to_bytes(), operator)
+        return await self.aggregator.submit(JobRequest(spec=spec.to_bytes(), despite_noise=despite_noise), operator)
 
     async def cancel(self, job_id: JobId) -> None:
         operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)

@@ -15,7 +15,7 @@ import structlog
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import IdentityMismatch, PermissionDenied
 from coterie_common.identifiers import FederationName, JobId
-from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
+from coterie_common.protocol.progress import JobRequest, JobStatus, ModelInfo, PartyStatus
 from coterie_common.randomness import RandomSource
 from coterie_common.rpc.abort import translated
 from coterie_common.rpc.credentials import peer_of
@@ -48,7 +48,7 @@ class OperatorDesk(Protocol):
         """Return every party of the roster, in its order."""
         ...
 
-    async def submit(self, spec: bytes, submitter: Identity) -> JobId:
+    async def submit(self, request: JobRequest, submitter: Identity) -> JobId:
         """Accept a job specification (canonical bytes, not parsed yet), durably, or refuse it with a reason."""
         ...
 

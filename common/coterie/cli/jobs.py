@@ -30,13 +30,19 @@ def submit(
     aggregator: AggregatorAddress = None,
     credential: CredentialFolder = DEFAULT_CREDENTIAL,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it is over.")] = False,
+    despite_noise: Annotated[
+        bool, typer.Option("--despite-noise", help="Submit although noise drowns what the job asks.")
+    ] = False,
 ) -> None:
-    """Submit a job and print its id. The model file that an evaluation names becomes part of the job."""
+    """Submit a job and print its id. The model file that an evaluation names becomes part of the job.
+
+    A job whose noise is larger than what its records can add up to is not submitted; the numbers are shown.
+    """
     from coterie.job_file import read_job
 
     spec = read_job(file)
     with open_client(aggregator, credential) as client:
-        job_id = client.submit(spec.to_bytes())
+        job_id = client.submit(spec.to_bytes(), despite_noise=despite_noise)
         say(job_id)
         if watch:
             _watch(client, job_id)

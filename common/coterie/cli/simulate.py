@@ -78,7 +78,20 @@ def simulate(
         (row["method"], _noise(row["noise_stddev"]), *(_spread(row, name, seeds) for name in figures)) for row in rows
     ]
     say("".join(f"{sentence}\n" for sentence in parameters.explain()))
+    if warning := _warning(contests):
+        say(f"warning: {warning}\n", err=True)
     return print_table(("method", "noise", *(name.replace("_", " ") for name in figures)), table, empty="Nothing.")
+
+
+def _warning(contests: list[Contest]) -> str:
+    """Return why the noise of the federation drowns what the job asks; empty where it does not."""
+    from coterie_common.learning.noise_warning import noise_warning
+
+    for contest in contests:
+        simulation = contest.simulation
+        if contest.method is Method.DISTRIBUTED and simulation is not None:
+            return noise_warning(simulation.job, simulation.terms, simulation.parameters.parties)
+    return ""
 
 
 def _row(contest: Contest, mean: Scores, stddev: Scores) -> dict[str, Any]:

@@ -31,6 +31,19 @@ class JobState(StrEnum):
         return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What a person submits.
+
+    Attributes:
+        spec: canonical bytes of the job specification, not parsed yet.
+        despite_noise: whether the person knows that the job's noise may drown what it asks.
+    """
+
+    spec: bytes
+    despite_noise: bool = False
+
+
 class RoundPhase(StrEnum):
     """Where a round stands."""
 

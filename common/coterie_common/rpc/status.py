@@ -38,6 +38,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.QuorumTooSmall: _Status.FAILED_PRECONDITION,
     errors.NoiseInsufficient: _Status.FAILED_PRECONDITION,
     errors.CapacityExceeded: _Status.FAILED_PRECONDITION,
+    errors.DrownedInNoise: _Status.FAILED_PRECONDITION,
     errors.ConsentDenied: _Status.FAILED_PRECONDITION,
     errors.AlreadyAnswered: _Status.FAILED_PRECONDITION,
     errors.AlreadyDecided: _Status.FAILED_PRECONDITION,

@@ -10,6 +10,7 @@ from coterie_common.identifiers import JobId
 from coterie_common.limits import JOB_SPEC_BYTES, MODEL_BYTES, PARTIES_MOST, ROUNDS_MOST
 from coterie_common.protocol.progress import (
     JobParty,
+    JobRequest,
     JobState,
     JobStatus,
     ModelInfo,
@@ -135,10 +136,11 @@ def model_info_from_wire(message: pb.ModelInfo) -> ModelInfo:
     )
 
 
-def submission_from_wire(message: pb.SubmitJobRequest) -> bytes:
-    """Return the bytes of a submitted job specification, not parsed yet; raises ``MalformedMessage``."""
+def submission_from_wire(message: pb.SubmitJobRequest) -> JobRequest:
+    """Check and convert; the specification is not parsed yet; raises ``MalformedMessage``."""
     strict.check_known(message, "the request")
-    return strict.octets(message.spec, "spec", least=1, most=JOB_SPEC_BYTES)
+    spec = strict.octets(message.spec, "spec", least=1, most=JOB_SPEC_BYTES)
+    return JobRequest(spec=spec, despite_noise=message.despite_noise)
 
 
 def job_id_from_wire(

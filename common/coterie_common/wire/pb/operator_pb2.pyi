@@ -52,10 +52,12 @@ class ListModelsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class SubmitJobRequest(_message.Message):
-    __slots__ = ("spec",)
+    __slots__ = ("spec", "despite_noise")
     SPEC_FIELD_NUMBER: _ClassVar[int]
+    DESPITE_NOISE_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
-    def __init__(self, spec: _Optional[bytes] = ...) -> None: ...
+    despite_noise: bool
+    def __init__(self, spec: _Optional[bytes] = ..., despite_noise: _Optional[bool] = ...) -> None: ...
 
 class SubmitJobResponse(_message.Message):
     __slots__ = ("job_id",)

@@ -59,6 +59,35 @@ def test_simulate_what_predicts_nothing_shows_its_noise(tmp_path, capsys):
     assert rows["none"]["mean"] == {}
 
 
+def test_simulate_warns_where_noise_drowns_what_the_job_asks(tmp_path, capsys):
+    job, few = tmp_path / "job.toml", tmp_path / "few.csv"
+    few.write_text("x,y\n" + "".join(f"{n / 40},{'ab'[n % 2]}\n" for n in range(40)))
+    job.write_text(
+        """
+name = "few"
+algorithm = "logistic_regression"
+dataset = "few"
+[config]
+rounds = 3
+records = 32
+clip_norm = 1
+[privacy]
+epsilon = 0.5
+delta = 0.001
+[schema]
+label = "y"
+max_records = 100
+columns = [{ name = "x", lower = 0, upper = 1 }, { name = "y", levels = ["a", "b"] }]
+"""
+    )
+    assert run(job, "--data", few, "--parties", 3, "--seeds", 1) == 0
+    output = capsys.readouterr()
+    assert output.err.startswith("warning: noise drowns 3 of 3 rounds")
+    assert "too few records" in output.out  # 8 are left to test with
+    assert run(TREE, "--data", DATA, "--parties", 4, "--seeds", 1) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("options", "words", "status"),
     [
