@@ -35,7 +35,7 @@ def init(
 ) -> None:
     """Make the aggregator's own keys and its configuration, and a request for the founder to admit."""
     from coterie_aggregator.home import AggregatorHome
-    from coterie_common.fingerprint import parse_fingerprint
+    from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.identifiers import parse_party_id
     from coterie_common.randomness import OsRandom
 
@@ -48,7 +48,8 @@ def init(
     else:
         request = folder.create(checked_id, name, pinned, random=OsRandom())
         say(f"{home} is the folder of the aggregator; see {folder.config_path} for its configuration.")
-    say(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {request.fingerprint}")
+    shown = printed_fingerprint(request.fingerprint)
+    say(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {shown}")
     say("Next: import the bundle that comes back with 'coterie-aggregator keys import BUNDLE'.")
 
 
@@ -95,11 +96,13 @@ def import_(
     from coterie_aggregator.home import AggregatorHome
     from coterie_aggregator.joining import import_bundle
     from coterie_common.clock import SystemClock
+    from coterie_common.fingerprint import printed_fingerprint
 
     joined = import_bundle(AggregatorHome(home), bundle, now=SystemClock().now())
     roster = joined.roster
     state = "is imported and checked" if joined.is_new else "was imported before; nothing changed"
     say(f"The roster of {roster.federation}, serial {roster.serial}, epoch {roster.key_epoch}, {state}.")
     if not joined.was_pinned:
-        say(f"It trusts the founder {joined.founder} from now on; compare that fingerprint with the founder.")
+        founder = printed_fingerprint(joined.founder)
+        say(f"It trusts the founder {founder} from now on; compare that fingerprint with the founder.")
     say("Next: run 'coterie-aggregator serve'.")

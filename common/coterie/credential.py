@@ -12,6 +12,7 @@ from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
 from coterie_common.errors import IdentityMismatch
 from coterie_common.fields import Fields
+from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.membership import CERTIFICATE_LONGEST
 from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
@@ -59,8 +60,12 @@ class IssuedCredential:
             IdentityMismatch: another founder did.
             InvalidSignature: it was altered.
         """
-        if founder_fingerprint(self.founder_key) != founder:
-            raise IdentityMismatch("the credential is another founder's than the pinned one")
+        signed_by = founder_fingerprint(self.founder_key)
+        if signed_by != founder:
+            raise IdentityMismatch(
+                f"the credential is another founder's than the pinned one: its founder's fingerprint is "
+                f"{printed_fingerprint(signed_by)}, pinned here is {printed_fingerprint(founder)}"
+            )
         roster_bytes = self.signed_roster.to_bytes() if self.signed_roster else b""
         self.founder_key.verify(self.signature, Label.CREDENTIAL, self.certificate, self.authority, roster_bytes)
         if self.signed_roster:

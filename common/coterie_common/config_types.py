@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 
 from coterie_common.address import Address
 from coterie_common.errors import ConfigurationError
-from coterie_common.fingerprint import parse_fingerprint
+from coterie_common.fingerprint import read_fingerprint
 from coterie_common.identifiers import PartyId, parse_party_id
 
 T = TypeVar("T")
@@ -39,6 +39,6 @@ def _path(text: str) -> Path:
 
 
 MemberIdEntry: TypeAlias = Annotated[PartyId, from_text(parse_party_id)]
-FingerprintEntry: TypeAlias = Annotated[str, from_text(parse_fingerprint)]
+FingerprintEntry: TypeAlias = Annotated[str, from_text(read_fingerprint)]
 PathEntry: TypeAlias = Annotated[Path, from_text(_path)]
 AddressEntry: TypeAlias = Annotated[Address, from_text(Address.parse)]

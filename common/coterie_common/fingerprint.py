@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Fingerprints that people compare: 160 bits as eight groups of four base-32 characters.
+"""Fingerprints that people compare: 160 bits as eight groups of four base-32 characters, and a check character.
 
-Invariant: a fingerprint in a variable is canonical (lower case, hyphens); what a person types goes through
-``parse_fingerprint`` first, so that comparing two is comparing text.
+What people see and type ends in the check character: ``abcd-…-wxyz-c``. It finds every single mistyped character and
+every pair of neighbours in the wrong order; of other mistakes, 31 in 32.
+
+Invariant: a fingerprint in a variable is canonical (lower case, hyphens, without the check), so that comparing two is
+comparing text. Signed records and databases hold that form. What is shown goes through ``printed_fingerprint``, and
+what a person types through ``parse_fingerprint`` first.
 """
 
 from __future__ import annotations
@@ -20,27 +24,68 @@ _BYTES: Final = 20
 
 _GROUP: Final = 4
 _CHARACTERS: Final = _BYTES * 8 // 5
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_POLYNOMIAL: Final = 0b100101
+"""x^5 + x^2 + 1 is primitive: the powers of x run through all 31 non-zero elements of GF(32)."""
 
 
 def readable_fingerprint(label: Label, *items: Item) -> str:
-    """Return the fingerprint of a tuple, such as ``"abcd-efgh-…"`` (39 characters)."""
+    """Return the canonical fingerprint of a tuple, such as ``"abcd-efgh-…"`` (39 characters)."""
     text = base64.b32encode(tuple_hash(label, *items, digest_bytes=_BYTES)).decode("ascii").lower()
     return _grouped(text)
+
+
+def printed_fingerprint(fingerprint: str) -> str:
+    """Return what people are shown of a canonical fingerprint: the same with its check character."""
+    return f"{fingerprint}-{_check_character(fingerprint.replace('-', ''))}"
 
 
 def parse_fingerprint(text: str) -> str:
     """Return the canonical form of a fingerprint that a person typed, forgiving capitals, spaces and missing hyphens.
 
     Raises:
-        ConfigurationError: not 32 base-32 characters.
+        ConfigurationError: another form, or the check character finds it mistyped.
     """
+    return _parsed(text, lengths=(_CHARACTERS + 1,))
+
+
+def read_fingerprint(text: str) -> str:
+    """Return the canonical form of a fingerprint in a file; those of earlier versions have no check character.
+
+    Raises:
+        ConfigurationError: another form, or the check character finds it mistyped.
+    """
+    return _parsed(text, lengths=(_CHARACTERS, _CHARACTERS + 1))
+
+
+def _parsed(text: str, lengths: tuple[int, ...]) -> str:
     bare = re.sub(r"[\s-]", "", text).lower()
-    if not re.fullmatch(rf"[a-z2-7]{{{_CHARACTERS}}}", bare):
+    if len(bare) not in lengths or not re.fullmatch(r"[a-z2-7]+", bare):
         raise ConfigurationError(
-            f"a fingerprint has {_CHARACTERS // _GROUP} groups of {_GROUP} letters and digits 2 to 7, "
-            f"as 'coterie found' prints it"
+            f"a fingerprint has {_CHARACTERS // _GROUP} groups of {_GROUP} letters and digits 2 to 7, and one more "
+            "that checks them, as 'coterie found' prints it"
         )
-    return _grouped(bare)
+    characters, check = bare[:_CHARACTERS], bare[_CHARACTERS:]
+    if check and check != _check_character(characters):
+        raise ConfigurationError(
+            f"the fingerprint {_grouped(characters)}-{check} is mistyped: its last character does not fit the others; "
+            "compare it with the original, character by character"
+        )
+    return _grouped(characters)
+
+
+def _check_character(characters: str) -> str:
+    """Return the check: Σ c_i · x^(n−i) over GF(32), for characters c_0 … c_(n−1).
+
+    No weight is zero, so one wrong character changes the sum; neighbours, the check itself with weight 1 included, have
+    different weights, so exchanging two that differ changes it, too.
+    """
+    total = 0
+    for character in characters:
+        total = (total ^ _ALPHABET.index(character)) << 1
+        if total >= len(_ALPHABET):
+            total ^= _POLYNOMIAL
+    return _ALPHABET[total]
 
 
 def _grouped(text: str) -> str:

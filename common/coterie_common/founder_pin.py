@@ -9,7 +9,7 @@ from typing import Final
 
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import read_bytes, write_atomically
-from coterie_common.fingerprint import parse_fingerprint
+from coterie_common.fingerprint import printed_fingerprint, read_fingerprint
 
 _NAME: Final = "founder"
 _BYTES_MOST: Final = 256
@@ -17,7 +17,7 @@ _BYTES_MOST: Final = 256
 
 def pin_founder(folder: Path, fingerprint: str) -> None:
     """Pin a founder's fingerprint, canonical; raises ``StorageError``."""
-    write_atomically(folder / _NAME, f"{fingerprint}\n".encode("ascii"))
+    write_atomically(folder / _NAME, f"{printed_fingerprint(fingerprint)}\n".encode("ascii"))
 
 
 def pinned_founder(folder: Path) -> str | None:
@@ -29,7 +29,7 @@ def pinned_founder(folder: Path) -> str | None:
     path = folder / _NAME
     if not path.is_file():
         return None
-    return parse_fingerprint(read_bytes(path, "the pinned founder", most=_BYTES_MOST).decode("utf-8", "replace"))
+    return read_fingerprint(read_bytes(path, "the pinned founder", most=_BYTES_MOST).decode("utf-8", "replace"))
 
 
 def check_pin(folder: Path, founder: str | None) -> None:

@@ -13,7 +13,7 @@ parties=$*
 coterie found "$federation" --parties $# --key-bits "$KEY_BITS" --password-file /etc/coterie/password
 publish operator/founder
 
-# Here a person compares the fingerprints of the requests with what each applicant reads out.
+# Here a person compares the fingerprints of the requests with what each applicant reads out; --yes says that it was done.
 requests=""
 for party in $parties; do
     await "$party.csr" "join-$party"
@@ -22,8 +22,8 @@ done
 await aggregator.csr join-aggregator
 await operator-1.csr join-operator
 # shellcheck disable=SC2086  # one word per request
-coterie admit $requests --role party --password-file /etc/coterie/password
-coterie admit /exchange/aggregator.csr --role aggregator --password-file /etc/coterie/password
-coterie admit /exchange/operator-1.csr --role operator --password-file /etc/coterie/password
+coterie admit $requests --role party --yes --password-file /etc/coterie/password
+coterie admit /exchange/aggregator.csr --role aggregator --yes --password-file /etc/coterie/password
+coterie admit /exchange/operator-1.csr --role operator --yes --password-file /etc/coterie/password
 coterie keys deal --password-file /etc/coterie/password
 publish bundles/*.bundle credentials/operator-1.credential

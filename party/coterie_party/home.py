@@ -29,6 +29,7 @@ from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
 from coterie_common.fields import Fields
 from coterie_common.files import PRIVATE, make_private_folder, read_bytes, write_atomically
+from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.identifiers import PartyId
 from coterie_common.key_files import read_tls_key, write_tls_key
 from coterie_common.limits import KEY_FILE_BYTES
@@ -163,7 +164,7 @@ class PartyHome:
         seeds = {"signing_key": keys.signing_key.seed().hex(), "sealing_key": keys.sealing_key.seed().hex()}
         locked = lock(document.encode(seeds), password, kind=_KEYS_KIND, random=random)
         line = f'aggregator = "{aggregator}"' if aggregator else f'# aggregator = "aggregator.example:{DEFAULT_PORT}"'
-        config = TEMPLATE.format(id=party_id, founder=founder, aggregator=line)
+        config = TEMPLATE.format(id=party_id, founder=printed_fingerprint(founder), aggregator=line)
         require_no_membership(self.root, self.config_path)
         make_private_folder(self.root)
         write_tls_key(self.tls_key_path, tls_key)
@@ -182,7 +183,8 @@ class PartyHome:
         config = self.config()
         if (config.id, config.founder) != (party_id, founder):
             raise ConfigurationError(
-                f"{self.root} is already the folder of the party {config.id}, and pins the founder {config.founder}; "
+                f"{self.root} is already the folder of the party {config.id}, and pins the founder "
+                f"{printed_fingerprint(config.founder)}; "
                 "take another folder with --home"
             )
         return read_request(self.request_path(party_id))

@@ -109,8 +109,8 @@ class Federation:
         ]
         mine = self._carry(self._aggregator / "home/aggregator.csr", self._founder)
         password = ("--password-file", "password")
-        command("coterie", "admit", *requests, "--role", "party", *password, folder=self._founder)
-        command("coterie", "admit", mine, "--role", "aggregator", *password, folder=self._founder)
+        command("coterie", "admit", *requests, "--role", "party", "--yes", *password, folder=self._founder)
+        command("coterie", "admit", mine, "--role", "aggregator", "--yes", *password, folder=self._founder)
         command("coterie", "keys", "deal", *password, folder=self._founder)
         calls = []
         for party in self.parties:

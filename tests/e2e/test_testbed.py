@@ -15,6 +15,7 @@ import pytest
 from containers.checks import DAEMONS, PARTIES, check
 from containers.docker import IMAGE, Project, run
 from containers.testbed import PROJECT, ContainerTestbed
+from coterie_common.fingerprint import printed_fingerprint
 from tests.support.engine import container_engine
 from tests.support.repository import ROOT
 
@@ -122,7 +123,7 @@ def test_join_without_the_founder_or_its_bundle_says_what_is_missing() -> None:
     assert status == 1
     assert "error: founder is not in the exchange after 1 s; it comes from founding: see what its log says" in said
 
-    fingerprint = "-".join(["abcd"] * 8)
+    fingerprint = printed_fingerprint("-".join(["abcd"] * 8))
     announced = f"echo {fingerprint} > /exchange/founder; {joining}"
     status, said = in_container("sh", "-c", announced, mounts=mounts, environment=environment)
     assert status == 1
@@ -135,7 +136,7 @@ def test_party_started_before_its_bundle_says_which_step_is_missing() -> None:
     assert "first run 'coterie-party init ID --founder FINGERPRINT' [wrong-order]" in said
     initialised = (
         "umask 077; echo secret > /etc/coterie/password; export P=--password-file=/etc/coterie/password; "
-        f"coterie-party init party-9 --founder {'abcd' * 8} $P && coterie-party run $P"
+        f"coterie-party init party-9 --founder {printed_fingerprint('-'.join(['abcd'] * 8))} $P && coterie-party run $P"
     )
     status, said = in_container("sh", "-c", initialised)
     assert status == CONFIGURATION

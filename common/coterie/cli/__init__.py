@@ -8,6 +8,7 @@ from coterie.cli import audit, credential, jobs, keys, models
 from coterie.cli.admit import admit
 from coterie.cli.budget import budget
 from coterie.cli.found import found
+from coterie.cli.members import expel, members
 from coterie.cli.parties import parties
 from coterie.cli.predict import predict
 from coterie.cli.simulate import simulate
@@ -16,6 +17,8 @@ from coterie_common.console import Program
 main = Program("coterie", "Found a federation, admit its members, deal its keys, submit and watch jobs.")
 main.app.command("found")(found)
 main.app.command("admit")(admit)
+main.app.command("members")(members)
+main.app.command("expel")(expel)
 main.app.add_typer(keys.app, name="keys")
 main.app.add_typer(credential.app, name="credential")
 main.app.command("parties")(parties)

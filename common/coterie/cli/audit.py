@@ -62,13 +62,14 @@ def _verified(files: list[Path], founder: str | None) -> list[Export]:
     """Read and verify the records; ends the program if one is not whole."""
     from coterie_common.audit.page import read_record
     from coterie_common.files import read_bytes
-    from coterie_common.fingerprint import parse_fingerprint
+    from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.limits import AUDIT_EXPORT_BYTES
 
     exports = [read_record(read_bytes(path, "the record", most=AUDIT_EXPORT_BYTES)) for path in files]
     pinned = parse_fingerprint(founder) if founder is not None else exports[0].owner.founder
     if founder is None:
-        say(f"The records name the founder {pinned}: compare it with the fingerprint that you pinned.", err=True)
+        shown = printed_fingerprint(pinned)
+        say(f"The records name the founder {shown}: compare it with the fingerprint that you pinned.", err=True)
     failed = False
     for path, export in zip(files, exports, strict=True):
         for finding in export.verify(pinned):

@@ -28,7 +28,7 @@ def init(
     """Make an own key and a request for the founder to admit."""
     from coterie.credential_folder import PEOPLE, create_credential_request
     from coterie_common.errors import ConfigurationError
-    from coterie_common.fingerprint import parse_fingerprint
+    from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.identifiers import parse_party_id
 
     wanted = next((entry for entry in PEOPLE if entry.value == role), None)
@@ -37,7 +37,8 @@ def init(
     person_id = parse_party_id(person)
     pinned = parse_fingerprint(founder) if founder is not None else None
     request = create_credential_request(home, person_id, wanted, pinned)
-    say(f"Send {home / f'{person_id}.csr'} to the founder; its fingerprint is {request.fingerprint}")
+    shown = printed_fingerprint(request.fingerprint)
+    say(f"Send {home / f'{person_id}.csr'} to the founder; its fingerprint is {shown}")
     say("Next: import the file that comes back with 'coterie credential import FILE'.")
 
 
@@ -49,6 +50,7 @@ def import_(
     """Verify and keep what the founder issued."""
     from coterie.credential_folder import import_credential
     from coterie_common.clock import SystemClock
+    from coterie_common.fingerprint import printed_fingerprint
     from coterie_common.founder_pin import pinned_founder
 
     was_pinned = pinned_founder(home) is not None
@@ -56,4 +58,5 @@ def import_(
     identity = credential.identity
     say(f"{home} is the credential of the {identity.role.value} {identity.id} of {identity.federation}.")
     if not was_pinned:
-        say(f"It trusts the founder {credential.founder} from now on; compare that fingerprint with the founder.")
+        founder = printed_fingerprint(credential.founder)
+        say(f"It trusts the founder {founder} from now on; compare that fingerprint with the founder.")

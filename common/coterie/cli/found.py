@@ -42,6 +42,7 @@ def found(
     from coterie.founding.home import FederationHome
     from coterie_common.clock import SystemClock
     from coterie_common.errors import ConfigurationError
+    from coterie_common.fingerprint import printed_fingerprint
     from coterie_common.identifiers import parse_federation_name
     from coterie_common.passwords import read_password
     from coterie_common.protocol.parameters import AggregatorTrust, choose_parameters
@@ -75,6 +76,6 @@ def found(
     say(f"The federation {federation} {state}, in {home}.")
     for sentence in parameters.explain():
         say(f"  {sentence}")
-    say(f"Founder's fingerprint, which every party pins: {founded.record.fingerprint}")
+    say(f"Founder's fingerprint, which every party pins: {printed_fingerprint(founded.record.fingerprint)}")
     say(f"Operator's credential: {folder.operator}")
     say("Next: every member makes its keys (coterie-aggregator init, coterie-party init) and sends its request.")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from coterie_common.console import say
+
 if TYPE_CHECKING:
     from coterie.client import Client
     from coterie_common.learning.file_format import FileFormat
@@ -48,8 +50,33 @@ Missing: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(metavar="TEXT", help="Stands for a missing value besides an empty cell; may be repeated."),
 ]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 DEFAULT_CREDENTIAL = Path("credential")
+
+
+def confirm(question: str, *, yes: bool, otherwise: str = "--yes answers") -> None:
+    """Ask on the terminal; ends the program with status 1 unless the answer is yes.
+
+    Args:
+        question: to be answered with yes or no.
+        yes: it is answered already.
+        otherwise: what to do where there is no terminal.
+
+    Raises:
+        ConfigurationError: there is no terminal to ask on.
+    """
+    import sys
+
+    from coterie_common.errors import ConfigurationError
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"{question[:-1]}: this is asked on a terminal, and there is none; {otherwise}")
+    if not typer.confirm(question):
+        say("Nothing was done.", err=True)
+        raise typer.Exit(1)
 
 
 @contextmanager

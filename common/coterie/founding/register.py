@@ -8,7 +8,7 @@ Invariant: ids are unique across all roles, and no two entries share a key.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from coterie.founding.home import FederationHome
@@ -69,6 +69,21 @@ class Register:
     def put(self, admission: Admission) -> None:
         """Add an admission, or replace the one of the same id."""
         self._entries[admission.id] = admission
+
+    def remove(self, member_id: str) -> Admission:
+        """Take an admission out; the parties after it move up, so that indices stay 1 to k.
+
+        Raises:
+            KeyError: nobody of that id is admitted.
+        """
+        removed = self._entries.pop(member_id)
+        for index, party in enumerate(self.with_role(Role.PARTY), 1):
+            self._entries[party.id] = replace(party, index=index)
+        return removed
+
+    def everybody(self) -> tuple[Admission, ...]:
+        """Return all admissions, in their order."""
+        return tuple(self._entries.values())
 
     def key_owner(self, request: EnrolmentRequest) -> str | None:
         """Return the other id, if any, under which one of a request's keys was admitted."""

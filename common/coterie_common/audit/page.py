@@ -18,6 +18,7 @@ from coterie_common.audit.entry import Entry
 from coterie_common.audit.export import Export
 from coterie_common.audit.words import sentence
 from coterie_common.errors import MalformedMessage
+from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.limits import AUDIT_EXPORT_BYTES, AUDIT_EXPORT_PARTS
 from coterie_common.shown import shown, shown_json
 
@@ -47,7 +48,7 @@ def render(export: Export) -> bytes:
     facts = {
         "Party": export.party_id,
         "Federation": f"{roster.federation}, roster {roster.serial}, key epoch {roster.key_epoch}",
-        "Founder's fingerprint": export.owner.founder,
+        "Founder's fingerprint": printed_fingerprint(export.owner.founder),
         "Entries": f"{len(entries):,}",
         "From": entries[0].time if entries else "-",
         "To": entries[-1].time if entries else "-",

@@ -21,7 +21,7 @@ from coterie_common.crypto.hashing import DIGEST_BYTES, Label, tuple_hash
 from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
 from coterie_common.errors import ConfigurationError, IdentityMismatch, MalformedMessage, NotInCohort
 from coterie_common.fields import Fields
-from coterie_common.fingerprint import readable_fingerprint
+from coterie_common.fingerprint import printed_fingerprint, readable_fingerprint
 from coterie_common.identifiers import FederationName, PartyId, parse_federation_name, parse_party_id
 from coterie_common.limits import HOST_NAMES_MOST, KEY_FILE_BYTES, PARTIES_MOST
 from coterie_common.protocol.parameters import FederationParameters
@@ -264,8 +264,12 @@ class SignedRoster:
             IdentityMismatch: another founder's roster.
             InvalidSignature: not signed by the key that it names.
         """
-        if founder_fingerprint(self.founder_key) != fingerprint:
-            raise IdentityMismatch("the roster is another founder's than the pinned one")
+        signed_by = founder_fingerprint(self.founder_key)
+        if signed_by != fingerprint:
+            raise IdentityMismatch(
+                f"the roster is another founder's than the pinned one: its founder's fingerprint is "
+                f"{printed_fingerprint(signed_by)}, pinned here is {printed_fingerprint(fingerprint)}"
+            )
         self.founder_key.verify(self.signature, Label.ROSTER_SIGNATURE, self.roster.digest())
         return self.roster
 

@@ -22,7 +22,7 @@ def init(
 ) -> None:
     """Make this party's own keys and its configuration, and a request for the founder to admit."""
     from coterie_common.address import Address
-    from coterie_common.fingerprint import parse_fingerprint
+    from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.identifiers import parse_party_id
     from coterie_common.passwords import read_password
     from coterie_common.randomness import OsRandom
@@ -38,5 +38,6 @@ def init(
         password = read_password(password_file, what=f"the keys of {checked_id}", is_new=True)
         request = folder.create(checked_id, pinned, address, password=password, random=OsRandom())
         say(f"{home} is the folder of the party {checked_id}; see {folder.config_path} for its configuration.")
-    say(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {request.fingerprint}")
+    shown = printed_fingerprint(request.fingerprint)
+    say(f"Send {folder.request_path(checked_id)} to the founder; its fingerprint is {shown}")
     say("Next: import the bundle that comes back with 'coterie-party keys import BUNDLE'.")

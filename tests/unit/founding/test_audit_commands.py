@@ -20,6 +20,7 @@ from coterie_common.audit.export import Export
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.hashing import Label
 from coterie_common.database import open_database
+from coterie_common.fingerprint import printed_fingerprint
 from coterie_party.store import MIGRATIONS, AuditLog, Recorder
 from tests.support.audit_records import EVENTS, make_export
 from tests.support.ceremony import PASSWORD, Ceremony
@@ -28,6 +29,8 @@ from tests.support.hostile import HOSTILE, assert_harmless
 
 FEDERATION = make_federation()
 ONE, TWO = FEDERATION.parties[:2]
+
+PINNED = printed_fingerprint(FOUNDER)
 
 
 def model_of(digest: bytes) -> Event:
@@ -153,7 +156,14 @@ def test_export_of_another_federation_is_not_believed(run, home, tmp_path):
     (tmp_path / "other.json").write_bytes(make_export(FEDERATION, ONE).to_bytes())
     refused = run("coterie-party", "audit", "verify", "--home", home, "--file", tmp_path / "other.json")
     assert (refused.status, "[identity-mismatch]" in refused.err) == (1, True)
-    with_founder = ("--file", tmp_path / "other.json", "--founder", FOUNDER, "--home", tmp_path / "nowhere")
+    with_founder = (
+        "--file",
+        tmp_path / "other.json",
+        "--founder",
+        PINNED,
+        "--home",
+        tmp_path / "nowhere",
+    )
     assert run("coterie-party", "audit", "verify", *with_founder).status == 0
 
 
@@ -184,11 +194,11 @@ def files(tmp_path):
 def test_compare_says_that_records_agree(run, files):
     model = model_of(digest_of("model"))
     paths = files(*(make_export(FEDERATION, party_id, [*EVENTS, model]) for party_id in (ONE, TWO)))
-    compared = run("coterie", "audit", "compare", *paths, "--founder", FOUNDER)
+    compared = run("coterie", "audit", "compare", *paths, "--founder", PINNED)
     assert (compared.status, compared.err) == (0, "")
     assert compared.out == "2 parties, 1 jobs and 1 rounds compared: no difference\n"
     # Without a pinned founder it says which one was believed.
-    assert FOUNDER in run("coterie", "audit", "compare", *paths).err
+    assert PINNED in run("coterie", "audit", "compare", *paths).err
 
 
 def test_compare_names_job_thing_and_parties(run, files):
@@ -196,7 +206,7 @@ def test_compare_names_job_thing_and_parties(run, files):
     paths = files(
         *(make_export(FEDERATION, p, [*EVENTS, model_of(d)]) for p, d in zip((ONE, TWO), digests, strict=True))
     )
-    compared = run("coterie", "audit", "compare", *paths, "--founder", FOUNDER)
+    compared = run("coterie", "audit", "compare", *paths, "--founder", PINNED)
     assert compared.status == 1
     assert compared.out.splitlines() == [
         "job job-1: model differs",
@@ -205,7 +215,7 @@ def test_compare_names_job_thing_and_parties(run, files):
         "  proven: the aggregator signed two of them",
         "2 parties, 1 jobs and 1 rounds compared: 1 differences",
     ]
-    (difference,) = json.loads(run("coterie", "audit", "compare", *paths, "--founder", FOUNDER, "--json").out)
+    (difference,) = json.loads(run("coterie", "audit", "compare", *paths, "--founder", PINNED, "--json").out)
     assert [version["parties"] for version in difference["versions"]] == [["party-1"], ["party-2"]]
 
 
@@ -213,7 +223,7 @@ def test_compare_takes_no_record_that_is_not_whole(run, files):
     whole, altered = make_export(FEDERATION, ONE), make_export(FEDERATION, TWO)
     entries = (*altered.entries[:2], replace(altered.entries[2], job_id="job-2"), *altered.entries[3:])
     paths = files(whole, Export(party_id=TWO, signed_roster=altered.signed_roster, entries=entries))
-    compared = run("coterie", "audit", "compare", *paths, "--founder", FOUNDER)
+    compared = run("coterie", "audit", "compare", *paths, "--founder", PINNED)
     assert (compared.status, compared.out) == (1, "")
     assert "record of party-2: entry 3: altered" in compared.err
 

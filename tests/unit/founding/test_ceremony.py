@@ -12,6 +12,7 @@ from coterie_common.crypto.certificates import Role, identity_of
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import combine, partial_decrypt
 from coterie_common.errors import ConfigurationError, KeyFileError, WrongOrderError
+from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.secret import Password
 from coterie_party.home import load_party_home
 from tests.support.ceremony import NOW, PARTIES, PASSWORD, AskPassword, Ceremony
@@ -112,7 +113,9 @@ def test_load_party_with_another_partys_membership_raises(joined):
 
 def test_load_party_with_another_founder_in_its_configuration_raises(joined):
     path = joined.party(1).config_path
-    path.write_text(path.read_text().replace(joined.federation.record().fingerprint, "-".join(["aaaa"] * 8)))
+    path.write_text(
+        path.read_text().replace(printed_fingerprint(joined.federation.record().fingerprint), "-".join(["aaaa"] * 8))
+    )
     with pytest.raises(KeyFileError, match="another founder"):
         load_party_home(joined.party(1).root, PASSWORD, now=NOW)
 

@@ -11,6 +11,7 @@ import pytest
 import coterie.cli
 import coterie_aggregator.cli
 import coterie_party.cli
+from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.secret import Password
 from coterie_party.home import PartyHome, load_party_home
 
@@ -71,12 +72,17 @@ def test_commands_from_founding_to_joined_members(run):
     assert_one_line(
         run("coterie-party keys import federation/bundles/p1.bundle --home p1"), 78, "does not exist", "[configuration]"
     )
-    admitted = run("coterie admit p1/p1.csr p2/p2.csr p3/p3.csr --role party --password-file password")
+    requests = "p1/p1.csr p2/p2.csr p3/p3.csr"
+    assert_one_line(run(f"coterie admit {requests} --role party --password-file password"), 78, "--expect", "--yes")
+    shown = re.findall(r"request (\S+)", run(f"coterie admit --show {requests}").out)
+    assert_one_line(run("coterie keys deal"), 78, "3 of 3 parties")
+    expected = " ".join(f"--expect {each}" for each in shown)
+    admitted = run(f"coterie admit {requests} --role party --password-file password {expected}")
     assert admitted.status == 0
     assert "p3 is admitted as party with index 3" in admitted.out
     request = re.search(r"its fingerprint is (\S+)", made.out)[1]
     assert request in admitted.out
-    assert run("coterie admit aggregator/aggregator.csr --role aggregator --password-file password").status == 0
+    assert run("coterie admit aggregator/aggregator.csr --role aggregator --yes --password-file password").status == 0
     again = run("coterie admit p2/p2.csr --role party")
     assert (again.status, "was admitted before" in again.out) == (0, True)
 
@@ -102,14 +108,14 @@ def test_commands_for_a_further_scientist(run):
     assert run("coterie found test --parties 3 --password-file password").status == 0
     made = run("coterie credential init anna")
     assert (made.status, "credential/anna.csr" in made.out) == (0, True)
-    assert run("coterie admit credential/anna.csr --role scientist --password-file password").status == 0
+    assert run("coterie admit credential/anna.csr --role scientist --yes --password-file password").status == 0
     imported = run("coterie credential import federation/credentials/anna.credential")
     assert (imported.status, "scientist anna of test" in imported.out) == (0, True)
 
 
 @pytest.mark.slow  # three passwords of 0.4 s
 def test_party_commands_take_the_password_from_the_configuration(run):
-    pinned = "-".join(["aaaa"] * 8)
+    pinned = printed_fingerprint("-".join(["aaaa"] * 8))
     assert run(f"coterie-party init p1 --founder {pinned} --password-file password").status == 0
     config = Path("party/party.toml")
     config.write_text(config.read_text().replace('# password_file = "password"', 'password_file = "../password"'))
@@ -135,7 +141,15 @@ def test_party_commands_take_the_password_from_the_configuration(run):
         ("coterie keys deal", "coterie found"),
         ("coterie credential init anna --role party", "operator or scientist"),
         ("coterie credential import file", "coterie credential init"),
+        ("coterie admit", "name the request files"),
+        ("coterie admit p1.csr --undo p1", "no request files"),
+        ("coterie admit --undo p1", "coterie found"),
+        ("coterie members", "coterie found"),
+        ("coterie expel p1", "coterie found"),
         ("coterie-party init p1 --founder short", "a fingerprint has 8 groups"),
+        ("coterie-party init p1 --founder e5pu-zugb-pj5z-cl7u-mcvg-bw3j-ipq7-n34t-k", "is mistyped"),
+        ("coterie-aggregator init --name hub --founder e5pu-zugb-pj5z-cl7u-mcvg-bw3j-ipq7-n34t-k", "is mistyped"),
+        ("coterie credential init anna --founder e5pu-zugb-pj5z-cl7u-mcvg-bw3j-ipq7-n34t-k", "is mistyped"),
         ("coterie-party init P1 --founder aaaa", "id 'P1'"),
         ("coterie-party keys import p1.bundle", "coterie-party init"),
         ("coterie-aggregator init --name no_host", "neither a host name nor an IP address"),

@@ -22,6 +22,7 @@ from coterie_common.errors import (
     Unauthenticated,
     WrongOrderError,
 )
+from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.secret import Password
 from tests.support.ceremony import NOW, PASSWORD, AskPassword, Ceremony
@@ -101,7 +102,9 @@ def test_import_of_somebody_elses_bundle_raises(dealt, name):
 
 def test_import_under_another_pinned_fingerprint_raises(dealt):
     path = dealt.party(1).config_path
-    path.write_text(path.read_text().replace(dealt.federation.record().fingerprint, "-".join(["aaaa"] * 8)))
+    path.write_text(
+        path.read_text().replace(printed_fingerprint(dealt.federation.record().fingerprint), "-".join(["aaaa"] * 8))
+    )
     with pytest.raises(IdentityMismatch, match="another founder"):
         dealt.join(1)
     assert_nothing_imported(dealt)

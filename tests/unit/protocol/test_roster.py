@@ -8,7 +8,7 @@ import pytest
 from coterie_common import document
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import IdentityMismatch, InvalidSignature, MalformedMessage, NotInCohort
-from coterie_common.fingerprint import parse_fingerprint
+from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.roster import Roster, SignedRoster, founder_fingerprint
 from tests.support.federation import make_federation
@@ -201,4 +201,5 @@ def test_signed_roster_with_another_roster_raises(roster, founder):
 def test_founder_fingerprint_is_what_parse_fingerprint_returns(founder):
     fingerprint = founder_fingerprint(founder.verify_key)
     assert len(fingerprint) == 39
-    assert parse_fingerprint(f" {fingerprint.upper().replace('-', ' ')}\n") == fingerprint
+    printed = printed_fingerprint(fingerprint)
+    assert parse_fingerprint(f" {printed.upper().replace('-', ' ')}\n") == fingerprint
