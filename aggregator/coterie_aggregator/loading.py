@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -61,7 +62,7 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
             return await _load_shown(context, stored, ended_at)
         except (StorageError, MalformedMessage):
             return None
-    state = await _folded(context, stored.job_id, initial_state(submission.planned.spec, context.roster))
+    state = await _folded(context, stored.job_id, submission.planned.spec)
     live = LiveJob(context, submission, state, changed)
     live.finished_at = ended_at
     live.delivering_since = await context.write(context.store.model_stored_at, stored.job_id)
@@ -73,7 +74,7 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
 async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -> ShownJob:
     proposal: JobProposal = stored_proposal(stored)
     spec = JobSpec.from_bytes(proposal.spec)
-    state = await _folded(context, stored.job_id, initial_state(spec, context.roster))
+    state = await _folded(context, stored.job_id, spec)
     return ShownJob(
         job_id=stored.job_id,
         spec=spec,
@@ -86,8 +87,14 @@ async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -
     )
 
 
-async def _folded(context: Context, job_id: JobId, state: job_machine.AggregatorJob) -> job_machine.AggregatorJob:
-    for event in await context.write(context.store.job_events, job_id):
+async def _folded(context: Context, job_id: JobId, spec: JobSpec) -> job_machine.AggregatorJob:
+    events = await context.write(context.store.job_events, job_id)
+    state = initial_state(spec, context.roster)
+    # Whoever answered was a member when the job ran; the roster may have another epoch by now.
+    answered = (event.party_id for event in events if isinstance(event, job_machine.PartyReplied))
+    members = tuple(dict.fromkeys((*state.parameters.members, *answered)))
+    state = replace(state, parameters=replace(state.parameters, members=members))
+    for event in events:
         state = job_machine.step(state, event)
     return state
 
