@@ -19,13 +19,38 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from coterie_common.errors import ConfigurationError, CoterieError
+from coterie_common.errors import (
+    ConfigurationError,
+    CoterieError,
+    IdentityMismatch,
+    NotFound,
+    RefusedError,
+)
 from coterie_common.shown import shown, shown_json, shown_lines
 
 CONFIGURATION_STATUS: Final = 78
 """``EX_CONFIG`` of sysexits.h: service managers do not restart a daemon that ends with it."""
 
 FAILURE_STATUS: Final = 1
+
+INTERRUPTED_STATUS: Final = 130
+"""What shells report for a program ended by Ctrl-C."""
+
+EXIT_STATUSES: Final = {
+    0: "done; of `jobs watch` and `submit --watch`: the job completed",
+    FAILURE_STATUS: "failed; the last line says why, or a comparison or a watched job did not end well",
+    2: "the command line cannot be used; nothing was done",
+    CONFIGURATION_STATUS: "a person has to correct something first; service managers do not restart a daemon",
+    INTERRUPTED_STATUS: "ended by Ctrl-C",
+}
+"""What the programs exit with."""
+
+_FOR_A_PERSON: Final = (ConfigurationError, RefusedError, IdentityMismatch, NotFound)
+
+
+def exit_status(kind: type[CoterieError]) -> int:
+    """Return the exit status of a command that ends with this error: 78 where trying again cannot help."""
+    return CONFIGURATION_STATUS if issubclass(kind, _FOR_A_PERSON) else FAILURE_STATUS
 
 
 def say(text: object, *, err: bool = False) -> None:
@@ -80,7 +105,7 @@ class Program:
         self._debug = debug
 
     def __call__(self, arguments: Sequence[str] | None = None) -> NoReturn:
-        """Run and exit: 0, 78 for what an operator has to correct, 2 for a wrong command line, else 1.
+        """Run and exit with one of ``EXIT_STATUSES``.
 
         Args:
             arguments: without the program's name; the process's own by default.
@@ -95,7 +120,7 @@ class Program:
             if self._debug:
                 _say_traceback()
             say(shown(f"error: {error}"), err=True)
-            sys.exit(CONFIGURATION_STATUS if isinstance(error, ConfigurationError) else FAILURE_STATUS)
+            sys.exit(exit_status(type(error)))
         except Exception as error:  # noqa: BLE001  # the supervisor of a command: above it there is only a traceback
             say(self._incident(error), err=True)
             sys.exit(FAILURE_STATUS)

@@ -32,8 +32,8 @@ class Hours(StrictModel):
 
     Attributes:
         days: on which it begins; all by default.
-        start: minute of the day, included; ``from`` in the file.
-        until: minute of the day, excluded; if not after ``start``, of the following day.
+        start: minute of the day, included; in the file ``from``, a time such as ``"20:00"``.
+        until: minute of the day, excluded, such as ``"06:00"``; if not after ``from``, of the following day.
     """
 
     days: tuple[str, ...] = WEEK

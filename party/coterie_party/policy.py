@@ -73,14 +73,23 @@ _Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class Budget(StrictModel):
-    """Most privacy that some jobs on a data set may cost together: ε at this δ."""
+    """Most privacy that some jobs on a data set may cost together.
+
+    Attributes:
+        epsilon: at most this ε.
+        delta: at this δ.
+    """
 
     epsilon: Epsilon
     delta: Delta
 
 
 class Period(Budget):
-    """A budget for any so many days in a row."""
+    """A budget for any number of days in a row.
+
+    Attributes:
+        days: how many.
+    """
 
     days: Annotated[int, Field(ge=1, le=PERIOD_DAYS_MOST)]
 
@@ -89,7 +98,14 @@ _Periods = Annotated[tuple[Period, ...], BeforeValidator(_as_tuple)]
 
 
 class DatasetRules(StrictModel):
-    """What holds for one data set instead of what holds for all; ``None``: nothing else."""
+    """What holds for one data set instead of what holds for all.
+
+    Attributes:
+        epsilon, delta: its own lifetime budget, both or neither.
+        automatic: its own, instead of the one for all.
+        algorithms: its own, instead of those for all.
+        periods: its own, instead of those for all.
+    """
 
     epsilon: Epsilon | None = None
     delta: Delta | None = None
@@ -123,7 +139,25 @@ class Limit:
 
 
 class Policy(StrictModel):
-    """What the steward agrees to; ``DEFAULT_POLICY_TOML`` says what each entry means."""
+    """What the steward agrees to.
+
+    Attributes:
+        automatic: whether jobs that fit are accepted; otherwise they are held until the steward decides.
+        algorithms: which may be run; the code of others is never loaded.
+        allowed_datasets: data sets that jobs may use; without it every one that is bound.
+        networks: networks that may be trained.
+        confinement: whether jobs that need a training process are refused where the system does not confine it.
+        placements: who may add how much of the noise.
+        jobs_without_noise: digests of job specifications that may run without any noise.
+        epsilon_per_job, delta_per_job: most that one job may promise.
+        rounds_per_job: most rounds of one job.
+        minimum_cohort: fewest parties that are asked in a round.
+        minimum_quorum: fewest parties whose replies a sum holds.
+        lifetime: most that all jobs on a data set may cost together; never renewed.
+        periods: most within any number of days in a row, besides.
+        hours: when jobs start and rounds are answered, in local time; always where there are none.
+        datasets: rules of one data set, by its name.
+    """
 
     automatic: bool
     algorithms: _Names

@@ -182,7 +182,7 @@ def test_cancel_reaches_the_desk(run):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("jobs", "watch", "other"), 1, "error: there is no job other [not-found]"),
+        (("jobs", "watch", "other"), 78, "error: there is no job other [not-found]"),
         (("jobs", "watch", "Not An Id"), 78, "[configuration]"),
         (("jobs", "submit", "/nowhere/job.toml"), 78, "does not exist [configuration]"),
     ],
@@ -200,14 +200,14 @@ def test_refused_job_is_one_line_with_its_code(run, tmp_path):
     path.write_text(JOB)
     failure = InvalidJob("job specification: there is no algorithm of this name")
     code, _, err, _ = run("jobs", "submit", str(path), prepare=lambda desk: setattr(desk, "failure", failure))
-    assert (code, err) == (1, "error: job specification: there is no algorithm of this name [invalid-job]\n")
+    assert (code, err) == (78, "error: job specification: there is no algorithm of this name [invalid-job]\n")
 
 
 def test_misspelt_key_of_a_job_is_refused_before_anything_is_sent(run, tmp_path):
     path = tmp_path / "job.toml"
     path.write_text(JOB.replace("epsilon", "epsilom"))
     code, _, err, desk = run("jobs", "submit", str(path))
-    assert code == 1
+    assert code == 78
     assert "epsilom is not a known key" in err
     assert desk.calls == []
 

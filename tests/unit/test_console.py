@@ -50,7 +50,7 @@ def test_program_that_succeeds_exits_with_zero(program, capsys):
     [
         ("configuration", 78, "error: wrong password [key-file]\n"),
         ("data", 78, "error: row 3 [data]\n"),
-        ("refused", 1, "error: no such algorithm [invalid-job]\n"),
+        ("refused", 78, "error: no such algorithm [invalid-job]\n"),
     ],
 )
 def test_program_that_fails_says_so_in_one_line(program, capsys, command, status, line):
@@ -69,9 +69,9 @@ def test_program_with_a_defect_says_where_but_not_what(program, capsys):
     assert output.err.endswith("[internal]\n")
 
 
-@pytest.mark.parametrize(("command", "last"), [("defect", "[internal]"), ("refused", "[invalid-job]")])
-def test_program_with_debug_shows_the_traceback_before_the_line(program, capsys, command, last):
-    assert run(program, "--debug", command) == 1
+@pytest.mark.parametrize(("command", "status", "last"), [("defect", 1, "[internal]"), ("refused", 78, "[invalid-job]")])
+def test_program_with_debug_shows_the_traceback_before_the_line(program, capsys, command, status, last):
+    assert run(program, "--debug", command) == status
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[-1].endswith(last)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from coterie_common.console import say
 if TYPE_CHECKING:
     from coterie.client import Client
     from coterie_common.identifiers import JobId
-
-INTERRUPTED_STATUS: Final = 130
-"""What shells report for a program ended by Ctrl-C."""
 
 app = typer.Typer(help="Submit, list, watch and cancel jobs.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -98,6 +95,7 @@ def _watch(client: Client, job_id: JobId) -> None:
     """Follow a job on the terminal and exit with 1 unless it completed."""
     from coterie.cli.job_display import job_display
     from coterie.watching import follow
+    from coterie_common.console import INTERRUPTED_STATUS
     from coterie_common.protocol.progress import JobState
 
     try:

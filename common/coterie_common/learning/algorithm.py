@@ -35,7 +35,7 @@ Config = TypeVar("Config")
 State = TypeVar("State")
 
 GROUP: Final = "coterie.algorithms"
-_BUILT_IN: Final = {
+BUILT_IN_ALGORITHMS: Final = {
     "decision_tree": "coterie_common.learning.decision_tree:DecisionTree",
     "evaluation": "coterie_common.learning.evaluation:Evaluation",
     "federated_averaging": "coterie_common.learning.network.averaging:FederatedAveraging",
@@ -234,7 +234,7 @@ def check_round(ask: Ask, plan: Plan) -> AnyPlannedRound:
 
 def algorithm_names() -> tuple[str, ...]:
     """Return the names of all algorithms that are installed, sorted."""
-    return tuple(sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
+    return tuple(sorted({*BUILT_IN_ALGORITHMS, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
 def get_algorithm(name: str) -> Algorithm[Any, Any]:
@@ -244,8 +244,8 @@ def get_algorithm(name: str) -> Algorithm[Any, Any]:
         InvalidJob: there is none of that name.
         ConfigurationError: it is registered, but cannot be loaded or is no algorithm.
     """
-    if name in _BUILT_IN:
-        entry = EntryPoint(name, _BUILT_IN[name], GROUP)
+    if name in BUILT_IN_ALGORITHMS:
+        entry = EntryPoint(name, BUILT_IN_ALGORITHMS[name], GROUP)
     else:
         found = tuple(entry_points(group=GROUP, name=name))
         if not found:

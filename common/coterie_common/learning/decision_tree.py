@@ -49,7 +49,7 @@ class TreeConfig(StrictModel):
     """Configuration of the job.
 
     Attributes:
-        max_depth: most splits on a path; so many rounds are planned and paid for.
+        max_depth: most splits on a path; as many rounds are planned and paid for.
         max_nodes: most open nodes per level; the largest are kept.
     """
 
@@ -82,6 +82,7 @@ class DecisionTree:
 
     name = "decision_tree"
     records = Records.TRAINING
+    config_type = TreeConfig
 
     def parse_config(self, table: Mapping[str, Any]) -> TreeConfig:
         """See ``Algorithm``."""

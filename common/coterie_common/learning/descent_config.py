@@ -48,9 +48,12 @@ class DescentConfig(StrictModel):
     """What every gradient method has.
 
     Attributes:
-        rounds: of training; so many are planned and paid for.
+        rounds: of training; all of them are planned and paid for.
         clip_norm: L2 norm to which what one unit of privacy gives is clipped.
-        optimiser, learning_rate, momentum, decay: see ``optimiser``.
+        optimiser: rule by which the aggregator makes a step of a gradient.
+        learning_rate: length of a step.
+        momentum: of ``sgd``, or β₁ of ``adam``.
+        decay: whether the learning rate falls to nothing over the rounds.
         l2: strength of the penalty ½·l2·‖weights‖², which the aggregator adds: it costs no privacy.
         held_out: whether the last round asks how well the model does on records that the parties set aside.
     """

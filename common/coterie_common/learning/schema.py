@@ -92,7 +92,16 @@ class Schema(StrictModel):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
-class _SchemaTable(StrictModel):
+class SchemaTable(StrictModel):
+    """The table ``[schema]`` as a person writes it.
+
+    Attributes:
+        label: the column to be predicted.
+        max_records: most records that one party may have.
+        columns: each with ``name`` and either ``levels`` or ``lower`` and ``upper``; one with ``count`` stands for as
+            many columns, whose names end in 1, 2, ….
+    """
+
     label: Name | None = None
     max_records: Annotated[int, Field(ge=1, le=RECORDS_MOST)]
     columns: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=SCHEMA_COLUMNS_MOST)]
@@ -110,7 +119,7 @@ def parse_schema(table: Mapping[str, Any]) -> Schema:
         InvalidJob: names the offending entry and says what is allowed.
     """
     try:
-        outer = parse(_SchemaTable, dict(table), "[schema]")
+        outer = parse(SchemaTable, dict(table), "[schema]")
         # Before anything is made of them: a line of text stands for as many columns as its count says.
         _check_counts(outer.columns)
         entries = [single for entry in outer.columns for single in _single_entries(entry)]

@@ -76,6 +76,7 @@ class Statistics:
 
     name = "statistics"
     records = Records.ALL
+    config_type = StatisticsConfig
 
     def parse_config(self, table: Mapping[str, Any]) -> StatisticsConfig:
         """See ``Algorithm``."""

@@ -110,7 +110,19 @@ class RoundSettings(_Part):
     quorum: Annotated[int, Field(strict=True, ge=1)] | None = None
 
 
-class _Table(_Part):
+class JobTable(_Part):
+    """A job file as a person writes it.
+
+    Attributes:
+        name: 1–48 lower-case letters, digits, hyphens; models are named after it.
+        algorithm: which one, such as ``decision_tree``.
+        dataset: name under which each party binds its own data.
+        config: the algorithm's parameters.
+        privacy: what is promised.
+        rounds: deadlines and quorum.
+        schema_: public description of the columns.
+    """
+
     name: Annotated[str, Field(pattern=_NAME)]
     algorithm: Annotated[str, Field(pattern=_ALGORITHM)]
     dataset: Annotated[str, Field(pattern=_NAME)]
@@ -153,7 +165,7 @@ class JobSpec:
             InvalidJob: names every offending key and what is expected.
         """
         try:
-            parsed = _Table.model_validate(table)
+            parsed = JobTable.model_validate(table)
             config, schema = _plain(parsed.config, ("config",)), _plain(parsed.schema_, ("schema",))
         except ValidationError as cause:
             problems = "; ".join(describe(error) for error in cause.errors(include_url=False))

@@ -95,7 +95,7 @@ def test_commands_from_founding_to_joined_members(run):
     for party in ("p1", "p2", "p3"):
         line = f"coterie-party keys import federation/bundles/{party}.bundle --home {party} --password-file password"
         assert run(line).status == 0
-    assert_one_line(run("coterie-party keys import federation/bundles/p1.bundle --home p2"), 1, "[identity-mismatch]")
+    assert_one_line(run("coterie-party keys import federation/bundles/p1.bundle --home p2"), 78, "[identity-mismatch]")
     joined = run("coterie-aggregator keys import federation/bundles/aggregator.bundle")
     assert (joined.status, fingerprint in joined.out) == (0, True)
 

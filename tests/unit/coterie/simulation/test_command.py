@@ -94,7 +94,7 @@ columns = [{ name = "x", lower = 0, upper = 1 }, { name = "y", levels = ["a", "b
         (("--parties", 2), "a federation has 3 to 200 parties", 78),
         (("--parties", 5, "--corruption-bound", 4), "corruption bound", 78),
         (("--parties", 5, "--quorum", 2), "quorum", 78),
-        (("--parties", 5, "--epsilon", "-1"), "epsilon", 1),
+        (("--parties", 5, "--epsilon", "-1"), "epsilon", 78),
     ],
 )
 def test_simulate_with_impossible_numbers_is_one_line(capsys, options, words, status):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What a person does about each error, in the words of the reference page, which is written from this table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coterie_common import errors
+from coterie_common.errors import CoterieError
+
+_OURS: Final = "a defect of Coterie: report it with the log line of the incident"
+_LOOK: Final = "the log names who sent it; the round goes on without it"
+
+ADVICE: Final[dict[type[CoterieError], str]] = {
+    errors.ConfigurationError: "correct the entry that the line names; it says what is allowed",
+    errors.DataError: "correct the file, or the schema: `coterie-party data check` shows file, row and column",
+    errors.KeyFileError: "check the password; import the newest bundle again",
+    errors.WrongOrderError: "run the command that the line names first",
+    errors.TrainingFailed: "the party's log says why; check its network, its libraries and `[training]`",
+    errors.TrainingTimeout: "raise `seconds` in `[training]`, or train on smaller batches",
+    errors.TrainingDied: "raise `memory_mib` in `[training]`; the party's log has the last words of the process",
+    errors.VectorsNotFinite: "lower the learning rate, or mend the network: its gradients overflow",
+    errors.WrongVectorShape: "install the same version of the network at every party",
+    errors.StateError: _OURS,
+    errors.InternalError: _OURS,
+    errors.MalformedMessage: "run the same version of Coterie on both sides; otherwise look into the sender",
+    errors.UnexpectedMessage: "nothing, if it happens once: messages cross; otherwise look into the sender",
+    errors.StaleRound: "nothing: the round is over",
+    errors.UnknownRound: "nothing, after a restart; otherwise look into the sender",
+    errors.NotInCohort: "look into the aggregator: it let in who was not asked",
+    errors.IdentityMismatch: "use the folder or bundle of this member and this founder; compare fingerprints",
+    errors.Unauthenticated: "check the credential folder and the clock; have the member admitted again",
+    errors.Equivocation: "look into the aggregator: it says two things; `coterie audit compare` shows who saw what",
+    errors.ParameterMismatch: "import the newest bundle on both sides",
+    errors.InvalidSignature: _LOOK,
+    errors.InvalidCiphertext: _LOOK,
+    errors.InvalidProof: _LOOK,
+    errors.InvalidPadKey: "see who contributed: `coterie jobs list`; leave out who may have done it",
+    errors.BudgetExhausted: "ask for less ε, wait for the period to pass, or talk to the steward",
+    errors.UnsupportedMechanism: "use another mechanism, unit or sampling; the line says which have a bound",
+    errors.QuorumTooSmall: "have more parties take part, or agree on smaller floors",
+    errors.NoiseInsufficient: "look into the aggregator: it asks with less noise than was agreed",
+    errors.CapacityExceeded: "ask fewer values per round, as the line says",
+    errors.DrownedInNoise: "ask for more ε, fewer rounds or a smaller model; or submit with `--despite-noise`",
+    errors.ConsentDenied: "talk to the steward, or ask for what the policy allows",
+    errors.NotConfined: "run the party where the kernel has Landlock, or change `confinement` in the policy",
+    errors.AlreadyDecided: "have the job submitted again; `coterie-party refuse` stops one that runs",
+    errors.PermissionDenied: "use the credential of a role that may do this",
+    errors.AlreadyAnswered: "look into the aggregator: it asks a second time; nothing was answered twice",
+    errors.InvalidJob: "correct the entry of the job file that the line names",
+    errors.KeyMismatch: _OURS,
+    errors.PlaintextOutOfRange: _OURS,
+    errors.InsufficientShares: "wait for more parties to help to open the sum",
+    errors.Unavailable: "daemons try again by themselves; check address, network and whether the other side runs",
+    errors.Superseded: "run one daemon per party: two with one identity take turns",
+    errors.DeadlineExceeded: "try again; raise the deadlines in `[rounds]` for slow parties",
+    errors.Overloaded: "try again after the time that the line names",
+    errors.StorageError: "free or repair the disk and start the daemon again; nothing unstored was sent",
+    errors.NotFound: "look up the name: `coterie jobs list`, `coterie parties`, `coterie-party jobs`",
+}
+"""Every error with a code of its own."""
