@@ -24,16 +24,17 @@ from coterie_common.heartbeat import Heartbeat
 from coterie_common.protocol.sealings import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
-from coterie_party.bindings import bind_datasets
+from coterie_party.bindings_file import BindingsFile
 from coterie_party.connection import Connection, Endpoint
 from coterie_party.context import Context
 from coterie_party.coordinator import Coordinator
+from coterie_party.data_watch import DataWatch
 from coterie_party.home import PartyMembership
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import POLICY_FILE_NAME
 from coterie_party.policy_file import PolicyFile
 from coterie_party.recording import record_start
-from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder
+from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder, StewardNotes
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits, probe_confinement
 
@@ -63,7 +64,10 @@ async def run(root: Path, membership: PartyMembership, *, make_sealing: SealingM
             config = membership.config
             recorder = Recorder(owner=Owner(config.founder, config.id), key=membership.signing_key, clock=SystemClock())
             store = PartyStore(engine, config.founder, recorder)
-            await _run(root, membership, store, AuditLog(engine, config.founder, recorder), make_sealing)
+            audit = AuditLog(engine, config.founder, recorder)
+            await _run(
+                root, membership, store, audit, StewardNotes(engine, config.founder, SystemClock()), make_sealing
+            )
         finally:
             engine.dispose()
 
@@ -88,7 +92,12 @@ async def _look_again(coordinator: Coordinator) -> None:
 
 
 async def _run(
-    root: Path, membership: PartyMembership, store: PartyStore, audit: AuditLog, make_sealing: SealingMaker
+    root: Path,
+    membership: PartyMembership,
+    store: PartyStore,
+    audit: AuditLog,
+    notes: StewardNotes,
+    make_sealing: SealingMaker,
 ) -> None:
     config, roster = membership.config, membership.signed_roster.roster
     random = OsRandom()
@@ -101,11 +110,12 @@ async def _run(
         make_sealing=make_sealing,
         share=membership.share,
         signing_key=membership.signing_key,
-        datasets=bind_datasets(root, config.datasets),
+        bindings=BindingsFile(root, config.datasets),
         policies=PolicyFile(root / POLICY_FILE_NAME),
         store=store,
         padded=PaddedParts(root / "store" / "padded"),
         audit=audit,
+        notes=notes,
         models=root / "models",
         training=training,
         confinement=await asyncio.to_thread(_confinement, training),
@@ -132,6 +142,7 @@ async def _run(
         asyncio.create_task(heartbeat.run()),
         asyncio.create_task(coordinator.failed()),
         asyncio.create_task(_look_again(coordinator)),
+        asyncio.create_task(DataWatch(context).run()),
     }
     try:
         await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)

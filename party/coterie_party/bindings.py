@@ -13,17 +13,18 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from coterie_common.config import load_toml
-from coterie_common.errors import ConfigurationError, ConsentDenied, InvalidJob
+from coterie_common.errors import ConfigurationError, ConsentDenied, DataError, InvalidJob
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.dataset_file import load_dataset
+from coterie_common.learning.file_format import PLAIN, FileFormat
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import Schema, parse_schema
 from coterie_party.config import DatasetBinding
@@ -38,12 +39,16 @@ class BoundDataset:
         name: under which jobs ask for it.
         path: its file.
         schemas: that the steward accepts.
+        schema_files: their files, for people; as many, or none.
+        form: how the file is written.
         set_aside: expected share of the records that no training sees.
     """
 
     name: str
     path: Path
     schemas: tuple[Schema, ...]
+    schema_files: tuple[str, ...] = ()
+    form: FileFormat = PLAIN
     set_aside: Decimal = Decimal(0)
 
     def accepted(self, asked: Schema) -> Schema:
@@ -67,12 +72,27 @@ class BoundDataset:
             ConsentDenied: the steward does not accept this schema.
             DataError: the data do not fit the schema that the steward does accept.
         """
-        load_dataset(self.path, self.accepted(asked))
+        load_dataset(self.path, self.accepted(asked), self.form)
+
+    def checks(self) -> Iterator[tuple[str, int | DataError]]:
+        """Read the data through each schema: yield its file, and the number of records or what does not fit."""
+        for file, schema in zip(self.schema_files, self.schemas, strict=True):
+            try:
+                yield file, load_dataset(self.path, schema, self.form).rows
+            except DataError as error:
+                yield file, error
+
+    def problem(self) -> DataError | None:
+        """Return the first thing that does not fit, for the steward; ``None`` if everything does."""
+        for file, found in self.checks():
+            if isinstance(found, DataError):
+                return DataError(f"as {file} describes it, {found.message}") if len(self.schemas) > 1 else found
+        return None
 
     def load(self, job: PlannedJob, kinds: Collection[Records], salt: bytes) -> dict[Records, Dataset]:
         """Read the records that a job counts, by kind; raises as ``check``."""
         schema = self.accepted(job.schema)
-        dataset = load_dataset(self.path, schema)
+        dataset = load_dataset(self.path, schema, self.form)
         split = (records_of(dataset, kind, self.set_aside, salt).seen_as(job.schema) for kind in kinds)
         return dict(zip(kinds, split, strict=True))
 
@@ -94,7 +114,14 @@ def bind_datasets(root: Path, bindings: Mapping[str, DatasetBinding]) -> dict[st
                 "and records have only one"
             )
         schemas = tuple(_load_schema(root / file) for file in binding.schemas)
-        bound[name] = BoundDataset(name=name, path=path, schemas=schemas, set_aside=binding.set_aside)
+        bound[name] = BoundDataset(
+            name=name,
+            path=path,
+            schemas=schemas,
+            schema_files=tuple(map(str, binding.schemas)),
+            form=binding.form,
+            set_aside=binding.set_aside,
+        )
     return bound
 
 

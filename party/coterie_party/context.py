@@ -24,10 +24,11 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealings import SealingMaker
 from coterie_common.randomness import RandomSource
 from coterie_party.bindings import BoundDataset
+from coterie_party.bindings_file import BindingSource
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Policy
 from coterie_party.policy_file import PolicySource
-from coterie_party.store import AuditLog, PartyStore
+from coterie_party.store import AuditLog, PartyStore, StewardNotes
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 
@@ -46,11 +47,12 @@ class Context:
         make_sealing: chooses how replies are sealed, from the terms of their round.
         share: own key share.
         signing_key: own.
-        datasets: data sets that the steward bound, by name.
+        bindings: knows the data sets that the steward bound.
         policies: knows what the steward allows.
         store: durable state; called on the ``writer`` thread only.
         padded: padded parts of replies on disk.
         audit: the record of what happened, in the same database; likewise.
+        notes: what only the steward reads; likewise.
         models: folder that delivered models go to.
         training: what a process that computes vectors may use.
         confinement: what the system keeps such a process from.
@@ -67,11 +69,12 @@ class Context:
     make_sealing: SealingMaker
     share: KeyShare
     signing_key: SigningKey
-    datasets: Mapping[str, BoundDataset]
+    bindings: BindingSource
     policies: PolicySource
     store: PartyStore
     padded: PaddedParts
     audit: AuditLog
+    notes: StewardNotes
     models: Path
     training: TrainingLimits
     confinement: Confinement
@@ -79,6 +82,11 @@ class Context:
     clock: Clock
     writer: ThreadPoolExecutor
     workers: ThreadPoolExecutor
+
+    @property
+    def datasets(self) -> Mapping[str, BoundDataset]:
+        """The data sets that are bound now, by name."""
+        return self.bindings.current()
 
     @property
     def policy(self) -> Policy:

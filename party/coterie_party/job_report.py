@@ -24,7 +24,7 @@ from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms
 from coterie_party.budget import cost_of, decimal_text
 from coterie_party.ledger_report import LimitUse, limit_use
 from coterie_party.policy import Policy
-from coterie_party.store import LedgerEntry, PartyJob, ReservationStatus, Ruling
+from coterie_party.store import LedgerEntry, Note, PartyJob, ReservationStatus, Ruling
 
 _VALUE_CHARACTERS = 100
 
@@ -40,6 +40,7 @@ class JobReport:
         ruling: the steward's last word on it.
         budget: for a held job, each limit of the policy as it would stand if the job were accepted now.
         rounds: how many are spent, reserved and given back.
+        notes: what stopped it at this party, in words that never left it.
     """
 
     job: PartyJob
@@ -48,6 +49,7 @@ class JobReport:
     ruling: Ruling | None
     budget: tuple[LimitUse, ...]
     rounds: dict[ReservationStatus, int]
+    notes: tuple[Note, ...] = ()
 
     @property
     def state(self) -> str:
@@ -98,6 +100,9 @@ class JobReport:
         yield "state", self.state
         if self.reason:
             yield "because", self.reason
+        for note in self.notes:
+            where = f"round {note.round_number}: " if note.round_number else ""
+            yield "for you alone", f"{where}{note.detail} [{note.code}]"
         if self.ruling is not None:
             word = "approved" if self.ruling.is_approved else "refused"
             said = f": {self.ruling.reason}" if self.ruling.reason else ""
@@ -143,6 +148,10 @@ class JobReport:
             "rounds": None if self.terms is None else [terms.to_document() for terms in self.terms.rounds],
             "cost": job.cost,
             "budget": [use.to_document() for use in self.budget],
+            "notes": [
+                {"round": note.round_number, "code": note.code, "detail": note.detail, "at": note.noted_at.isoformat()}
+                for note in self.notes
+            ],
         }
 
     def _asked(self, spec: JobSpec) -> Iterator[tuple[str, str]]:
@@ -161,7 +170,12 @@ class JobReport:
 
 
 def describe(
-    job: PartyJob, ruling: Ruling | None, entries: Sequence[LedgerEntry], policy: Policy | None, now: datetime
+    job: PartyJob,
+    ruling: Ruling | None,
+    entries: Sequence[LedgerEntry],
+    policy: Policy | None,
+    now: datetime,
+    notes: tuple[Note, ...] = (),
 ) -> JobReport:
     """Describe a job.
 
@@ -171,6 +185,7 @@ def describe(
         entries: the ledger of its data set.
         policy: in force; ``None`` if it cannot be read.
         now: the current time.
+        notes: on it, for the steward.
     """
     mine = [entry for entry in entries if entry.job_id == job.job_id]
     budget: tuple[LimitUse, ...] = ()
@@ -194,6 +209,7 @@ def describe(
         ruling=ruling,
         budget=budget,
         rounds={status: sum(entry.status is status for entry in mine) for status in ReservationStatus},
+        notes=notes,
     )
 
 

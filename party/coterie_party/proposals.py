@@ -129,7 +129,8 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJo
         verdict = Verdict(Decision.REFUSED, error.code, error.message)
     except ConfigurationError as error:
         log.error("own data or configuration", job=proposal.job_id, code=error.code, why=error.message)
-        verdict = Verdict(Decision.REFUSED, error.code, "the party's own data or configuration; its log says what")
+        await context.write(context.notes.add, proposal.job_id, 0, error)
+        verdict = Verdict(Decision.REFUSED, error.code, "the party's own data or configuration; its steward sees what")
     job = PartyJob(
         job_id=proposal.job_id,
         spec=proposal.spec,

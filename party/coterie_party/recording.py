@@ -12,7 +12,7 @@ from typing import Final
 
 from coterie_common.audit.told import Details, told_briefly
 from coterie_common.document import Document
-from coterie_common.errors import CoterieError, PeerError, RefusedError
+from coterie_common.errors import ConfigurationError, CoterieError, PeerError, RefusedError
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
@@ -74,7 +74,7 @@ async def record_refusal(
 
     Args:
         context: of the party.
-        error: the reason; its words are left out where they may quote the party's own data.
+        error: the reason; its words are left out where they may quote the party's own data, and noted for the steward.
         message: what is refused, if it could be read.
         key: job and round, where they are not the message's.
     """
@@ -86,7 +86,10 @@ async def record_refusal(
         "message": "" if message is None else type(message).__name__,
         "told": dict(told_briefly(message)) if message is not None else {},
     }
-    await context.write(context.audit.record_refusal, *(key or subject(message)), refusal)
+    job_id, round_number = key or subject(message)
+    if job_id and isinstance(error, ConfigurationError):
+        await context.write(context.notes.add, job_id, round_number, error)
+    await context.write(context.audit.record_refusal, job_id, round_number, refusal)
 
 
 def _roster(roster: Roster) -> dict[str, Document]:

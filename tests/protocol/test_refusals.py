@@ -87,7 +87,7 @@ async def test_data_set_that_is_not_bound_is_refused_with_the_code_only(tmp_path
     async with InProcessFederation(federation, tmp_path, datasets) as running:
         declined = part_of(await running.result(await running.submit(statistics_spec())), FIVE)
         assert (declined.decision, declined.code) == (Decision.REFUSED, "data")
-        assert "log says what" in declined.detail
+        assert "its steward sees what" in declined.detail
 
 
 def assert_nothing_says(running: InProcessFederation, marker: str) -> None:
@@ -97,8 +97,8 @@ def assert_nothing_says(running: InProcessFederation, marker: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [f"{MARKER},weak,1,no", f"sunny,weak,{MARKER},no", f"sunny,weak,1,\n{MARKER},weak,1,no", f"{MARKER},weak", ""],
-    ids=["an unknown category", "no number", "an empty cell", "a ragged row", "no row"],
+    [f"{MARKER},weak,1,no", f"sunny,weak,{MARKER},no", f"sunny,weak,1,\n{MARKER},weak,1,no", f"{MARKER},weak"],
+    ids=["an unknown category", "no number", "an empty cell", "a ragged row"],
 )
 @asynchronous
 async def test_unreadable_data_is_refused_without_a_word_of_its_content(tmp_path: Path, content: str) -> None:
@@ -111,8 +111,12 @@ async def test_unreadable_data_is_refused_without_a_word_of_its_content(tmp_path
         assert status.state is JobState.COMPLETED
         declined = part_of(status, FIVE)
         assert (declined.decision, declined.code) == (Decision.REFUSED, "data")
-        assert "log says what" in declined.detail
+        assert "its steward sees what" in declined.detail
         assert_nothing_says(running, MARKER)
+        (note,) = running.party_notes(FIVE).of_job(status.job_id)
+        assert (note.round_number, note.code) == (0, "data")
+        assert f"{datasets[FIVE].name}: row " in note.detail
+        assert MARKER not in repr(running.audit_log(FIVE).entries())
 
 
 @asynchronous
@@ -138,6 +142,9 @@ async def test_data_that_becomes_unreadable_between_proposal_and_round_is_refuse
         assert isinstance(said, Rejection)
         assert (said.code, said.detail, said.round_number) == ("data", "", 1)
         assert_nothing_says(running, MARKER)
+        (note,) = running.party_notes(FIVE).of_job(job_id)
+        assert (note.round_number, note.code) == (1, "data")
+        assert MARKER in note.detail
         # It was asked, so its reservation stays spent although nothing left.
         assert [entry.status for entry in running.party_store(FIVE).ledger("play")] == [ReservationStatus.COMMITTED]
 

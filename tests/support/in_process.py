@@ -65,9 +65,10 @@ from coterie_party.padded_parts import Outgoing, PaddedParts
 from coterie_party.policy import Budget, Policy
 from coterie_party.recording import record_start
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
-from coterie_party.store import AuditLog, PartyStore, Recorder
+from coterie_party.store import AuditLog, PartyStore, Recorder, StewardNotes
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
+from tests.support.bindings import FixedBindings
 from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPartyContext, no_crash
 from tests.support.examples import nursery_schema
 from tests.support.federation import FOUNDER, Federation
@@ -338,11 +339,12 @@ class InProcessFederation:
             make_sealing=make_sealing,
             share=self.shares.get(party_id, self.federation.dealing.shares[member.index - 1]),
             signing_key=self.federation.party_keys[party_id],
-            datasets=datasets,
+            bindings=FixedBindings(datasets),
             policies=_PoliciesOf(self, party_id),
             store=self.party_store(party_id),
             padded=PaddedParts(home / "padded"),
             audit=AuditLog(self._party_database(party_id), FOUNDER, self._recorder(party_id)),
+            notes=StewardNotes(self._party_database(party_id), FOUNDER, self.clock),
             models=home / "models",
             training=TrainingLimits(),
             confinement=self.confinement,
@@ -452,6 +454,10 @@ class InProcessFederation:
     def party_store(self, party_id: PartyId) -> PartyStore:
         """Return a view on a party's durable state."""
         return PartyStore(self._party_database(party_id), FOUNDER, self._recorder(party_id))
+
+    def party_notes(self, party_id: PartyId) -> StewardNotes:
+        """Return what only a party's steward reads."""
+        return StewardNotes(self._party_database(party_id), FOUNDER)
 
     def audit_log(self, party_id: PartyId) -> AuditLog:
         """Return a view on a party's audit record."""

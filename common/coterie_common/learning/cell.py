@@ -25,7 +25,7 @@ _PANDAS_MISSING: Final = frozenset({"NAType", "NaTType"})
 
 def is_missing(value: object) -> bool:
     """Return whether a raw value is an empty cell: empty text, ``None``, NaN, or what pandas and NumPy have for it."""
-    if isinstance(value, str):
+    if isinstance(value, (str, bytes)):
         return not value
     if isinstance(value, (float, np.floating)):
         return math.isnan(value)

@@ -171,7 +171,7 @@ def _only_alike(text: str, level: str) -> str | None:
     if len(text) != len(level) or text.isascii():
         return None
     differing = [(mine, other) for mine, other in zip(text, level, strict=True) if mine != other]
-    if 2 * len(differing) > len(text) + 1 or any(mine.isascii() and other.isascii() for mine, other in differing):
+    if 2 * len(differing) > len(text) or any(mine.isascii() and other.isascii() for mine, other in differing):
         return None
     mine = next((mine for mine, _ in differing if not mine.isascii()), None)
     return None if mine is None else f"U+{ord(mine):04X} {unicodedata.name(mine, 'without a name')}"

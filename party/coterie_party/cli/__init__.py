@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from coterie_common.console import Program
-from coterie_party.cli import audit, keys
+from coterie_party.cli import audit, data, keys
 from coterie_party.cli.health import health
 from coterie_party.cli.init import init
 from coterie_party.cli.jobs import approve, jobs, refuse
@@ -20,5 +20,6 @@ main.app.command("jobs")(jobs)
 main.app.command("approve")(approve)
 main.app.command("refuse")(refuse)
 main.app.command("ledger")(ledger)
+main.app.add_typer(data.app, name="data")
 main.app.add_typer(keys.app, name="keys")
 main.app.add_typer(audit.app, name="audit")

@@ -59,11 +59,17 @@ def show(
     home: PartyFolder = Path("party"),
     job: Annotated[str | None, typer.Option(help="Only entries about this job.")] = None,
 ) -> None:
-    """Show the record as a table, oldest entry first."""
+    """Show the record as a table, oldest entry first; below it what stopped its jobs here, which is in no record."""
     from coterie_party.audit_folder import read_folder
+    from coterie_party.cli.desk import open_desk
 
     entries = [entry for entry in read_folder(home).export.entries if job in (None, entry.job_id)]
     _print(entries)
+    with open_desk(home) as desk:
+        for job_id in dict.fromkeys(entry.job_id for entry in entries if entry.job_id):
+            for note in desk.notes.of_job(job_id):
+                where = f" round {note.round_number}" if note.round_number else ""
+                say(f"For you alone: {job_id}{where}: {note.detail} [{note.code}]")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from coterie_common.console import say
 
 if TYPE_CHECKING:
     from coterie_party.policy import Policy
-    from coterie_party.store import PartyStore
+    from coterie_party.store import PartyStore, StewardNotes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +24,13 @@ class Desk:
 
     Attributes:
         store: what the party decided and spent.
+        notes: why jobs failed on the party's own data, and whether they fit.
         policy: that of the file; ``None`` if it cannot be used, which was said then.
         now: the time of the command.
     """
 
     store: PartyStore
+    notes: StewardNotes
     policy: Policy | None
     now: datetime
 
@@ -45,7 +47,7 @@ def open_desk(home: Path) -> Iterator[Desk]:
     from coterie_common.database import open_database
     from coterie_common.errors import WrongOrderError
     from coterie_party.home import PartyHome
-    from coterie_party.store import MIGRATIONS, PartyStore
+    from coterie_party.store import MIGRATIONS, PartyStore, StewardNotes
 
     config, path = PartyHome(home).config(), home / "store" / "party.db"
     if not path.is_file():
@@ -53,7 +55,12 @@ def open_desk(home: Path) -> Iterator[Desk]:
     policy = read_policy(home)
     engine = open_database(f"sqlite:///{path}", MIGRATIONS)
     try:
-        yield Desk(store=PartyStore(engine, config.founder), policy=policy, now=SystemClock().now())
+        yield Desk(
+            store=PartyStore(engine, config.founder),
+            notes=StewardNotes(engine, config.founder),
+            policy=policy,
+            now=SystemClock().now(),
+        )
     finally:
         engine.dispose()
 

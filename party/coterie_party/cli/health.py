@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from coterie_common.console import say
-from coterie_party.cli.desk import read_policy
+from coterie_party.cli.desk import open_desk
 from coterie_party.cli.options import PartyFolder
 
 
@@ -15,13 +15,16 @@ def health(home: PartyFolder = Path("party")) -> None:
     """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is.
 
     A policy that cannot be used is a warning: the daemon goes on with the one before. So is what the system does not
-    keep the training process from.
+    keep the training process from, and so are data that do not fit their schemas: jobs on them are refused.
     """
     from coterie_common.clock import SystemClock
     from coterie_common.heartbeat import check_heartbeat
 
     remark = check_heartbeat(home, "coterie-party", now=SystemClock().now())
-    read_policy(home)
+    with open_desk(home) as desk:
+        for check in desk.notes.checks():
+            if check.code:
+                say(f"warning: the data set {check.dataset}: {check.detail} [{check.code}]", err=True)
     if remark:
         say(f"warning: {remark}", err=True)
     say("connected to the aggregator")

@@ -102,4 +102,4 @@ def _describe(desk: Desk, job: PartyJob) -> JobReport:
     from coterie_party.job_report import describe
 
     entries = desk.store.ledger(job.dataset) if job.dataset else ()
-    return describe(job, desk.store.ruling(job.job_id), entries, desk.policy, desk.now)
+    return describe(job, desk.store.ruling(job.job_id), entries, desk.policy, desk.now, desk.notes.of_job(job.job_id))

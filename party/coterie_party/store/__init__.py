@@ -4,6 +4,7 @@
 
 from coterie_party.store.audit import Recorder
 from coterie_party.store.audit_log import AuditLog
+from coterie_party.store.notes import DataCheck, Note, StewardNotes
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import (
     LedgerEntry,
@@ -20,7 +21,9 @@ MIGRATIONS = "coterie_party.store.migrations"
 __all__ = [
     "MIGRATIONS",
     "AuditLog",
+    "DataCheck",
     "LedgerEntry",
+    "Note",
     "PartyJob",
     "PartyStore",
     "RecordedTranscript",
@@ -28,4 +31,5 @@ __all__ = [
     "Reservation",
     "ReservationStatus",
     "Ruling",
+    "StewardNotes",
 ]

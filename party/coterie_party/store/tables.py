@@ -153,3 +153,26 @@ AUDIT = Table(
     Column("signature", LargeBinary, nullable=False),
     Index("audit_of_job", "founder", "job_id", "kind"),
 )
+
+# For the steward alone: they quote the party's data.
+NOTES = Table(
+    "notes",
+    METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("founder", String(128), nullable=False),
+    Column("job_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    UniqueConstraint("founder", "job_id", "number"),
+)
+
+DATA_CHECKS = Table(
+    "data_checks",
+    METADATA,
+    Column("dataset", String(64), primary_key=True),
+    Column("code", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("checked_at", Instant, nullable=False),
+)

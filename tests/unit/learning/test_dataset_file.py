@@ -11,7 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from coterie_common.errors import DataError
-from coterie_common.learning.dataset_file import load_dataset
+from coterie_common.learning.dataset_file import load_dataset, load_table
+from coterie_common.learning.file_format import FileFormat
 from coterie_common.learning.schema import parse_schema
 from tests.support.examples import load_nursery, nursery_schema
 
@@ -222,3 +223,171 @@ def test_load_dataset_of_the_example_returns_all_its_records():
 
 def test_nursery_schema_of_the_example_job_has_the_label():
     assert nursery_schema().label == "class"
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        pytest.param(PEOPLE.replace(",\n", "\0").replace(",", ";").replace("\0", ",\n"), FileFormat(), id="semicolons"),
+        pytest.param(PEOPLE.replace(",\n", "\0").replace(",", "\t").replace("\0", ",\n"), FileFormat(), id="tabs"),
+        pytest.param(
+            PEOPLE.replace(",\n", "\0").replace(",", "~").replace("\0", ",\n"), FileFormat(separator="~"), id="~"
+        ),
+        pytest.param(PEOPLE.encode("utf-16"), FileFormat(encoding="utf-16"), id="UTF-16"),
+        pytest.param(PEOPLE.encode("utf-16-le"), FileFormat(encoding="utf-16-le"), id="UTF-16 without a mark"),
+        pytest.param(PEOPLE.encode("latin-1"), FileFormat(encoding="windows-1252"), id="Windows"),
+        pytest.param(PEOPLE.replace("é", "e\u0301"), FileFormat(), id="decomposed letter"),
+        pytest.param(PEOPLE.replace("sex", " sex\t").replace(",f,", ", f ,"), FileFormat(trim=True), id="spaces"),
+        pytest.param(PEOPLE.replace("37", "37,0").replace("120", '"1,2e2"'), FileFormat(decimal=","), id="no rows"),
+        pytest.param(PEOPLE.replace(",0,", ",+0,").replace("37", " 37.0"), FileFormat(), id="numbers in other words"),
+        pytest.param(PEOPLE.replace("\n", "\r"), FileFormat(), id="carriage returns alone"),
+        pytest.param(PEOPLE.replace("name", "sep\ud800").encode("utf-8", "replace"), FileFormat(), id="odd name"),
+    ],
+)
+def test_load_dataset_reads_files_as_their_format_says(write, content, form):
+    if form.decimal == ",":
+        content = content.replace("Ann,f,37,0,", 'Ann,f,"37,0",')
+    assert_is_people(load_dataset(write(content), SCHEMA, form))
+
+
+def test_load_dataset_takes_what_the_format_calls_missing(tmp_path):
+    schema = parse_schema(
+        {
+            "max_records": 9,
+            "columns": [
+                {"name": "dose", "lower": -9, "upper": 9, "missing": 1},
+                {"name": "grade", "levels": ["", "1", "2"]},
+                {"name": "land", "levels": ["NA", "-9"]},
+            ],
+        }
+    )
+    form = FileFormat(missing=("NA", "-9"))
+    path = tmp_path / "t.csv"
+    path.write_text("dose,grade,land\n-9.0,NA,NA\n2,-9,-9\nNA,2,NA\n,1.0,NA\n")
+    parquet.write_table(
+        pa.table({"dose": [-9, 2, None, None], "grade": [None, -9.0, 2, 1], "land": ["NA", "-9", "NA", "NA"]}),
+        tmp_path / "t.parquet",
+    )
+    for file in (path, tmp_path / "t.parquet"):
+        columns = load_dataset(file, schema, form).columns
+        assert columns["dose"].tolist() == [1, 2, 1, 1]
+        assert columns["grade"].tolist() == [0, 0, 2, 1]
+        assert columns["land"].tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("length", [200_000, 3 << 20, 17 << 20])
+def test_load_dataset_reads_long_cells(write, length):
+    letter = "A" * (length - 1) + "é"
+    content = f'name,sex,age,code\n{letter},f,37,1\nBob,m,0,é\n"{letter}",m,120,2\n'
+    assert_is_people(load_dataset(write(content), SCHEMA))
+
+
+def test_load_dataset_reads_rows_of_many_columns(write):
+    genes = [f"gene{number}" for number in range(40_000)]
+    rows = [",".join(["f", "37", "1", *["0.123456789"] * len(genes)]) for _ in range(5)]
+    dataset = load_dataset(write("\n".join([",".join(["sex", "age", "code", *genes]), *rows])), SCHEMA)
+    assert dataset.rows == 5
+
+
+def test_load_dataset_of_many_blocks_is_one_set_of_levels(write):
+    rows = 3 * (16 << 20) // 400
+    schema = parse_schema({"max_records": rows, "columns": [{"name": "c", "levels": ["b", "a", "1"]}]})
+    content = "c,x\n" + "".join(f"{'ab1'[row * 3 // rows]},{'x' * 396}\n" for row in range(rows))
+    assert np.bincount(load_dataset(write(content), schema).columns["c"]).tolist() == [
+        content.count(f"\n{level},") for level in "ba1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("\ufeff", "the file is empty", id="mark alone"),
+        pytest.param(b"PK\x03\x04....", "an Excel workbook", id="xlsx"),
+        pytest.param(b"PAR1....PAR1", "a Parquet file", id="Parquet"),
+        pytest.param(gzip.compress(b"a,b\n"), "must end in .csv.gz", id="gzip"),
+        pytest.param(people("37,f,1").encode("utf-16"), 'or say "utf-16"', id="UTF-16"),
+        pytest.param(people("37,f,1").encode("utf-16-le"), "NUL characters", id="UTF-16 without a mark"),
+        pytest.param(bytes(4096), "NUL characters", id="zeros"),
+        pytest.param(people("37,f\0,1"), "column 'sex': 'f\\x00'", id="NUL"),
+        pytest.param("age,sex,code\n" + "9" * 5000 + ",f,1\n", "column 'age': '99999", id="long number"),
+        pytest.param('age,"sex,code\n37,f,1\n', "no CSV header", id="unclosed quote in the header"),
+        pytest.param(f"age,sex,{'x' * 200_000}\n37,f,1\n", "no CSV header", id="long name"),
+        pytest.param(f"{'x,' * 9}{'x' * 9999}\n1\n", "there are 'x', 'x'", id="long names are cut"),
+        pytest.param(" age,sex,code\n37,f,1\n", "without the spaces around their names: trim = true", id="spaces"),
+        pytest.param(people('"37,5",f,1'), "'37,5' (a decimal comma?", id="decimal comma"),
+        pytest.param(people("NA,f,1"), "'NA' (a missing value? missing = ['NA'])", id="NA"),
+        pytest.param(people("37,f ,1"), "'f ' (allowed without the spaces around it: trim = true)", id="space"),
+        pytest.param("age,sex,code,code\u0301\n", "", id="no clash"),
+        pytest.param("é,e\u0301,age,sex,code\n1,1,37,f,1\n", "", id="clash of columns that nobody needs"),
+    ],
+)
+def test_load_dataset_says_what_is_wrong_with_a_file(write, content, words):
+    path = write(content)
+    if not words:
+        load_dataset(path, SCHEMA)
+        return
+    with pytest.raises(DataError) as caught:
+        load_dataset(path, SCHEMA)
+    assert caught.value.code == "data"
+    assert words in caught.value.message
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 700
+
+
+def test_load_dataset_of_look_alikes_names_the_letter(write):
+    schema = parse_schema({"max_records": 9, "columns": [{"name": "c", "levels": ["Paris", "Rome"]}]})
+    with pytest.raises(DataError, match=r"but for U\+0430 CYRILLIC SMALL LETTER A"):
+        load_dataset(write("c\nP\u0430ris\n"), schema)
+
+
+def test_load_dataset_of_two_columns_of_one_name_in_two_encodings_raises(write):
+    schema = parse_schema({"max_records": 9, "columns": [{"name": "\u00e9", "lower": 0, "upper": 1}]})
+    assert load_dataset(write("e\u0301\n1\n"), schema).rows == 1
+    with pytest.raises(DataError, match="2 columns named 'é'"):
+        load_dataset(write("e\u0301,\u00e9\n1,1\n"), schema)
+
+
+ODD_ARROW = {
+    "far dates": pa.array([10**8], pa.date32()),
+    "bytes that are no text": pa.array([b"\xff"]).cast(pa.binary()).view(pa.string()),
+    "structs": pa.array([{"x": 1}]),
+    "durations": pa.array([5], pa.duration("s")),
+    "moments": pa.array([1], pa.timestamp("ns")),
+    "truth": pa.array([True]),
+    "bytes": pa.array([b"\xff"]),
+    "beyond a float": pa.array([2**64 - 1], pa.uint64()),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ARROW)
+def test_load_dataset_of_odd_parquet_raises_data_error_and_says_the_column(tmp_path, kind):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"a.b": ODD_ARROW[kind], "ok": [1]}), path)
+    for column in ({"name": "a.b", "lower": 0, "upper": 9, "missing": 1}, {"name": "a.b", "levels": ["a", "b", ""]}):
+        with pytest.raises(DataError, match=r"'a\.b'"):
+            load_dataset(path, parse_schema({"max_records": 9, "columns": [column]}))
+    assert load_dataset(
+        path, parse_schema({"max_records": 9, "columns": [{"name": "ok", "lower": 0, "upper": 1}]})
+    ).rows
+    assert load_table(path).column("ok") == ["1"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.nulls(2),
+        pa.array(["", None]),
+        pa.array([None, None], pa.float32()),
+        pa.array([None, None], pa.int64()),
+        pa.array([None, ""]).dictionary_encode(),
+        pa.array([None, b""]),
+        pa.array([None, None], pa.date32()),
+        pa.array([None, None], pa.bool_()),
+    ],
+)
+def test_load_dataset_of_missing_parquet_cells_of_any_type(tmp_path, cells):
+    parquet.write_table(pa.table({"n": cells, "c": cells}), tmp_path / "t.parquet")
+    columns = [{"name": "n", "lower": 0, "upper": 9, "missing": 4}, {"name": "c", "levels": ["a", ""]}]
+    dataset = load_dataset(tmp_path / "t.parquet", parse_schema({"max_records": 9, "columns": columns}))
+    assert dataset.columns["n"].tolist() == [4, 4]
+    assert dataset.columns["c"].tolist() == [1, 1]

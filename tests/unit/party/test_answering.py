@@ -28,6 +28,7 @@ from coterie_party.context import Context
 from coterie_party.job_data import JobData
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
+from tests.support.bindings import FixedBindings
 from tests.support.federation import make_federation
 from tests.support.in_process import generous_policy
 from tests.support.oracle import sealed_vector
@@ -53,10 +54,11 @@ def make_context(random: Any) -> Context:
         make_sealing=make_sealing,
         share=FEDERATION.dealing.shares[0],
         signing_key=FEDERATION.party_keys[PARTY],
-        datasets={},
+        bindings=FixedBindings({}),
         policies=FixedPolicy(generous_policy()),
         store=nothing,
         audit=nothing,
+        notes=nothing,
         padded=nothing,
         models=Path(),
         training=TrainingLimits(),

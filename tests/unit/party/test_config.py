@@ -8,10 +8,12 @@ import pytest
 from coterie_common.address import Address
 from coterie_common.config import load
 from coterie_common.errors import ConfigurationError
+from coterie_common.learning.file_format import FileFormat
 from coterie_party.config import TEMPLATE, PartyConfig
 
 FOUNDER = "-".join(["abcd"] * 8)
 START = f'id = "p1"\nfounder = "{FOUNDER}"\n'
+FORMAT = '[datasets.nursery]\npath = "n.csv"\nschemas = ["n.toml"]\n'
 
 
 def parse(tmp_path, text: str) -> PartyConfig:
@@ -54,13 +56,30 @@ def test_config_template_is_valid_also_with_its_examples(tmp_path):
     assert (plain.id, plain.aggregator, plain.datasets) == ("p1", None, {})
     examples = "".join(
         line[2:]
-        if line.startswith(("# [", "# path", "# schemas =", "# set_aside =", "# password_file =", "# aggregator ="))
+        if line.startswith(
+            (
+                "# [",
+                "# path",
+                "# schemas =",
+                "# set_aside =",
+                "# separator",
+                "# decimal",
+                "# encoding",
+                "# missing",
+                "# trim",
+                "# password_file =",
+                "# aggregator =",
+            )
+        )
         else line
         for line in text.splitlines(keepends=True)
     )
     full = parse(tmp_path, examples)
     assert (str(full.aggregator), full.password_file) == ("aggregator.example:8443", Path("password"))
     assert full.datasets["nursery"].set_aside == Decimal("0.2")
+    assert full.datasets["nursery"].form == FileFormat(
+        separator=";", decimal=",", encoding="windows-1252", missing=("NA", "-9"), trim=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,6 +100,15 @@ def test_config_template_is_valid_also_with_its_examples(tmp_path):
         (START + '[datasets.nursery]\npath = "n.csv"\nschemas = []\n', "datasets.nursery.schemas"),
         (START + '[datasets.nursery]\npath = "n.csv"\nschemas = "n.toml"\n', "datasets.nursery.schemas"),
         (START + '[datasets."a/b"]\npath = "n.csv"\n', "a/b"),
+        (START + FORMAT + 'separator = "ab"\n', "datasets.nursery.separator"),
+        (START + FORMAT + 'separator = "x"\n', "separator: must be one character such as"),
+        (START + FORMAT + "separator = '\"'\n", "separator: must be one character such as"),
+        (START + FORMAT + 'decimal = ";"\n', "datasets.nursery.decimal"),
+        (START + FORMAT + 'encoding = "utf-88"\n', "encoding: must be an encoding of text such as"),
+        (START + FORMAT + 'encoding = "base64"\n', "encoding: must be an encoding of text such as"),
+        (START + FORMAT + 'missing = "NA"\n', "datasets.nursery.missing"),
+        (START + FORMAT + "missing = [9]\n", "datasets.nursery.missing"),
+        (START + FORMAT + 'trim = "yes"\n', "datasets.nursery.trim"),
         (START + "= 1\n", "not valid TOML"),
     ],
 )

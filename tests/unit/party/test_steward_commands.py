@@ -10,8 +10,11 @@ from fractions import Fraction
 
 import pytest
 
+from coterie_common.clock import SystemClock
 from coterie_common.database import open_database
+from coterie_common.errors import DataError
 from coterie_common.files import make_private_folder
+from coterie_common.heartbeat import Heartbeat
 from coterie_common.learning.agreement import plan_job, propose_terms
 from coterie_common.privacy.cost import cost
 from coterie_common.protocol.messages import Decision, JobOutcome
@@ -19,7 +22,7 @@ from coterie_common.secret import Password
 from coterie_party.cli import main
 from coterie_party.home import PartyHome
 from coterie_party.policy import DEFAULT_POLICY_TOML
-from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Reservation
+from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Reservation, StewardNotes
 from tests.support.federation import make_federation
 from tests.support.hostile import HOSTILE, assert_harmless
 from tests.support.recorders import make_recorder
@@ -221,3 +224,69 @@ def test_words_of_others_about_jobs_are_shown_harmlessly(store, coterie_party):
         assert status == 0
         assert_harmless(out)
         assert_harmless(err)
+
+
+@pytest.fixture
+def notes(home, store):
+    engine = open_database(f"sqlite:///{home}/store/party.db", MIGRATIONS)
+    yield StewardNotes(engine, FOUNDER, SystemClock())
+    engine.dispose()
+
+
+def test_job_that_failed_on_the_party_s_own_data_says_file_row_and_column_to_the_steward(coterie_party, store, notes):
+    refused = {"code": "data", "detail": "the party's own data"}
+    propose(store, statistics_spec(), Decision.REFUSED, job_id="play-1", **refused)
+    notes.add("play-1", 0, DataError("play.csv: row 7, column 'wind': 'strnog'"))
+    notes.add("play-1", 3, DataError("play.csv does not exist"))
+    _, output, _ = coterie_party("jobs", "play-1")
+    assert "the party's own data [data]" in output
+    assert "for you alone  play.csv: row 7, column 'wind': 'strnog' [data]" in output
+    assert "for you alone  round 3: play.csv does not exist [data]" in output
+    _, output, _ = coterie_party("jobs", "play-1", "--json")
+    assert [note["round"] for note in json.loads(output)[0]["notes"]] == [0, 3]
+
+
+def test_health_warns_of_data_that_do_not_fit(coterie_party, home, store, notes):
+    Heartbeat(home, lambda: "").beat()
+    notes.record_check("good", None)
+    assert coterie_party("health") == (0, "connected to the aggregator\n", "")
+    notes.record_check("play", DataError("play.csv: row 7, column 'wind': 'strnog'"))
+    status, output, error = coterie_party("health")
+    assert (status, output) == (0, "connected to the aggregator\n")
+    assert error == "warning: the data set play: play.csv: row 7, column 'wind': 'strnog' [data]\n"
+
+
+BINDING = """
+[datasets.{name}]
+path = "{name}.csv"
+schemas = ["schema.toml"]
+"""
+SCHEMA = '[schema]\nmax_records = 9\n[[schema.columns]]\nname = "x"\nlower = 0\nupper = 9\n'
+
+
+def test_data_check_says_what_fits_and_what_does_not_before_any_daemon_ran(coterie_party, home):
+    (home / "schema.toml").write_text(SCHEMA)
+    config = (home / "party.toml").read_text()
+    status, output, _ = coterie_party("data", "check")
+    assert (status, output) == (0, "party.toml binds no data sets yet.\n")
+    (home / "party.toml").write_text(config + BINDING.format(name="good") + BINDING.format(name="bad"))
+    (home / "good.csv").write_text("x\n1\n2.5\n")
+    (home / "bad.csv").write_text("x\n1\n10\n")
+    status, output, error = coterie_party("data", "check")
+    assert status == 78
+    assert "good, schema.toml: 2 records fit\n" in output
+    assert "bad.csv: row 3, column 'x': '10'; 'x' holds a number from 0 to 9 [data]\n" in output
+    assert "1 of 2 descriptions do not fit" in error
+    assert coterie_party("data", "check", "good")[0] == 0
+    status, _, error = coterie_party("data", "check", "wrong")
+    assert status != 0
+    assert "binds no data set wrong, only good, bad [not-found]" in error
+
+
+def test_data_check_reads_a_file_as_its_binding_says(coterie_party, home):
+    (home / "schema.toml").write_text(SCHEMA.replace('name = "x"', 'name = "größe"\nmissing = 0'))
+    lines = 'separator = ";"\ndecimal = ","\nencoding = "windows-1252"\nmissing = ["NA", ""]\ntrim = true\n'
+    with (home / "party.toml").open("a") as stream:
+        stream.write(BINDING.format(name="export") + lines)
+    (home / "export.csv").write_bytes("größe ;ort\n1,5;Köln\nNA;\n;x\n".encode("windows-1252"))
+    assert coterie_party("data", "check")[:2] == (0, "export, schema.toml: 3 records fit\n")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie-party data``: whether the party's own data can be used, before a job asks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coterie_common.console import say
+from coterie_party.cli.options import PartyFolder
+
+app = typer.Typer(
+    help="See whether the party's own data fit the schemas that they are bound to.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def check(
+    dataset: Annotated[str | None, typer.Argument(metavar="DATASET", help="Only this data set.")] = None,
+    home: PartyFolder = Path("party"),
+) -> None:
+    """Read each data set as a job would, and say what does not fit: file, row, column and value.
+
+    Nothing leaves this machine. The daemon does not have to run. The exit status is 0 only if everything fits.
+    """
+    from coterie_common.errors import DataError, NotFound
+    from coterie_party.bindings import bind_datasets
+    from coterie_party.home import PartyHome
+
+    bound = bind_datasets(home, PartyHome(home).config().datasets)
+    if dataset is not None and dataset not in bound:
+        raise NotFound(f"party.toml binds no data set {dataset}" + (f", only {', '.join(bound)}" if bound else ""))
+    chosen = bound if dataset is None else {dataset: bound[dataset]}
+    if not chosen:
+        say("party.toml binds no data sets yet.")
+    failed = 0
+    for name, each in chosen.items():
+        for schema, result in each.checks():
+            if isinstance(result, DataError):
+                failed += 1
+                say(f"{name}, {schema}: {result}")
+            else:
+                say(f"{name}, {schema}: {result:,} records fit")
+    if failed:
+        raise DataError(
+            f"{failed} of {sum(len(each.schemas) for each in chosen.values())} descriptions do not fit the data; "
+            "jobs that use them are refused with this code"
+        )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Checks of the party's data before a job needs them: at the start, and when their binding or their file changes.
+
+Invariants:
+- What is found is logged and noted for the steward; nothing of it, not even that a check was made, leaves the party.
+- A job is decided on by reading the data anew: a check saves no other one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+
+from coterie_party.bindings import BoundDataset
+from coterie_party.context import Context
+
+_log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_SECONDS: Final = 2.0
+"""Soon for a person who edits a file; a few small files are read."""
+
+_Seen: TypeAlias = tuple[BoundDataset, tuple[int, int, int] | None]
+
+
+class DataWatch:
+    """Checks data sets whenever they changed."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._seen: dict[str, _Seen] = {}
+
+    async def run(self) -> None:
+        """Look again and again until cancelled; raises ``StorageError``."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def look(self) -> None:
+        """Check what changed since the last look; raises ``StorageError``."""
+        context = self._context
+        datasets = await context.compute(lambda: dict(context.datasets))
+        if self._seen.keys() != datasets.keys():
+            await context.write(context.notes.keep_checks, set(datasets))
+        self._seen = {name: seen for name, seen in self._seen.items() if name in datasets}
+        for name, dataset in datasets.items():
+            seen = dataset, await context.compute(_version, dataset.path)
+            if self._seen.get(name) == seen:
+                continue
+            error = await context.compute(dataset.problem)
+            await context.write(context.notes.record_check, name, error)
+            self._seen[name] = seen
+            if error is None:
+                _log.info("data fit", dataset=name)
+            else:
+                _log.error(
+                    "data do not fit, jobs on them are refused", dataset=name, code=error.code, why=error.message
+                )
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from coterie_common.clock import SystemClock
+from coterie_common.database import open_database
+from coterie_common.errors import DataError, TrainingFailed
+from coterie_common.identifiers import JobId
+from coterie_party.bindings import BoundDataset
+from coterie_party.context import Context
+from coterie_party.data_watch import DataWatch
+from coterie_party.store import MIGRATIONS, StewardNotes
+from tests.support.asynchronous import asynchronous
+from tests.support.small_jobs import play_schema
+
+HEADER = "outlook,wind,temperature,play\n"
+JOB = JobId("play-1")
+
+
+class Desk:
+    """What a watch needs of a party."""
+
+    def __init__(self, notes: StewardNotes, datasets: dict[str, BoundDataset]) -> None:
+        self.notes = notes
+        self.datasets = datasets
+
+    async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    write = compute
+
+
+@pytest.fixture
+def notes(tmp_path):
+    engine = open_database(f"sqlite:///{tmp_path / 'party.db'}", MIGRATIONS)
+    yield StewardNotes(engine, "founder", SystemClock())
+    engine.dispose()
+
+
+def bound(path: Path, name: str = "play") -> BoundDataset:
+    return BoundDataset(name=name, path=path, schemas=(play_schema(),), schema_files=("play.toml",))
+
+
+@asynchronous
+async def test_watch_checks_at_first_and_whenever_file_or_binding_changes(tmp_path, notes):
+    path = tmp_path / "play.csv"
+    path.write_text(HEADER + "sunny,weak,400,no\n")
+    desk = Desk(notes, {"play": bound(path)})
+    watch = DataWatch(cast(Context, desk))
+    with capture_logs() as logs:
+        await watch.look()
+        await watch.look()
+    assert [(line["log_level"], line["code"]) for line in logs] == [("error", "data")]
+    (check,) = notes.checks()
+    assert (check.dataset, check.code) == ("play", "data")
+    assert "play.csv: row 2, column 'temperature': '400'" in check.detail
+    path.write_text(HEADER + "sunny,weak,4,no\n")
+    with capture_logs() as logs:
+        await watch.look()
+        await watch.look()
+    assert [line["event"] for line in logs] == ["data fit"]
+    assert [(check.code, check.detail) for check in notes.checks()] == [("", "")]
+    path.unlink()
+    await watch.look()
+    assert "does not exist" in notes.checks()[0].detail
+    desk.datasets = {"other": bound(path, "other")}
+    await watch.look()
+    assert [check.dataset for check in notes.checks()] == ["other"]
+    desk.datasets = {}
+    await watch.look()
+    assert notes.checks() == ()
+
+
+@asynchronous
+async def test_watch_sees_a_file_of_the_same_size(tmp_path, notes):
+    path = tmp_path / "play.csv"
+    path.write_text(HEADER + "sunny,weak,4,no\n")
+    watch = DataWatch(cast(Context, Desk(notes, {"play": bound(path)})))
+    await watch.look()
+    path.write_text(HEADER + "sunny,weak,x,no\n")
+    os.utime(path, ns=(1, 1))
+    await watch.look()
+    assert notes.checks()[0].code == "data"
+
+
+def test_notes_keep_the_last_reason_of_each_round_printable_and_cut(notes):
+    notes.add(JOB, 2, DataError("first"))
+    notes.add(JOB, 2, DataError("a\x1b[31m" + "x" * 5000))
+    notes.add(JOB, 0, TrainingFailed("no memory"))
+    notes.add(JobId("other"), 1, DataError("elsewhere"))
+    decided, round_two = notes.of_job(JOB)
+    assert (decided.round_number, decided.code, decided.detail) == (0, "training-failed", "no memory")
+    assert round_two.detail.startswith("a [31mxxx")
+    assert len(round_two.detail) == 2000
+
+
+def test_notes_are_bounded(notes):
+    for number in range(1005):
+        notes.add(JobId("play-1"), number, DataError("x"))
+    assert [note.round_number for note in notes.of_job(JOB)] == list(range(5, 1005))
