@@ -6,7 +6,7 @@ Invariants:
 - The same proposal always gets the same answer: the first decision is stored and repeated.
 - An accepted job has its whole worst-case cost reserved in the ledger, in the same transaction.
 - Nothing is reserved for a job that is held. When its steward or the hour has come, it is decided on anew.
-- What is wrong with the party's own data stays in its own log; the aggregator learns the code only.
+- What is wrong with the party's own data stays in its log and its steward's notes; the aggregator learns the code only.
 """
 
 from __future__ import annotations

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from coterie.simulation.job import Simulation
 from coterie_common.learning.agreement import PlannedJob
+from coterie_common.learning.column import CategoricalColumn
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.raw_values import parse_values
 from coterie_common.randomness import OsRandom
-from demonstration.data import Row
+from demonstration.data import DataProblem, Row
 
 
 def weighted_f1(source: Path | Model, held_out: list[Row], label: str) -> float:
@@ -20,8 +22,13 @@ def weighted_f1(source: Path | Model, held_out: list[Row], label: str) -> float:
     from sklearn.metrics import f1_score
 
     features = [{name: cell for name, cell in row.items() if name != label} for row in held_out]
-    predicted = load_predictor(source).predict(features)
-    return float(f1_score([row[label] for row in held_out], predicted, average="weighted", zero_division=0.0))
+    predictor = load_predictor(source)
+    column = predictor.model.schema.by_name[label]
+    truth, is_bad = parse_values(column, [row[label] for row in held_out])
+    if is_bad.any() or not isinstance(column, CategoricalColumn):
+        raise DataProblem(f"the label {label} holds what its schema does not allow")
+    names = [column.levels[position] for position in truth]
+    return float(f1_score(names, predictor.predict(features), average="weighted", zero_division=0.0))
 
 
 def without_privacy(job: PlannedJob, datasets: Sequence[Dataset]) -> Model:

@@ -5,20 +5,21 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import random  # which rows go where is no secret, and must be the same in every run
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coterie_common.errors import DataError
+from coterie_common.learning.dataset_file import FileTable, load_table
+from coterie_common.learning.schema_draft import BINS, draft_schema
+
 ROOT = Path(__file__).resolve().parents[2]
 NURSERY = ROOT / "examples" / "data" / "nursery.csv.gz"
 NURSERY_JOB = ROOT / "examples" / "jobs" / "nursery-tree.toml"
 HELD_OUT = 0.2
-BINS = 8
-LEVELS_MOST = 100
+CLASSES_MOST = 20
 CELLS_PER_LEVEL = 10_000
 """About 125 ciphertexts a reply at 2048 bits, which takes a few seconds a level."""
 
@@ -38,16 +39,16 @@ class Split:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a CSV file, gzipped or not."""
+    """Read the records of a file as a party would, as text."""
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text), strict=True))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as cause:
-        raise DataProblem(f"cannot read {path}: {cause}") from cause
-    if not rows:
+        table = load_table(path)
+    except DataError as cause:
+        raise DataProblem(cause.message) from cause
+    if not table.rows:
         raise DataProblem(f"{path} has no records")
-    return rows
+    if len(set(table.names)) < len(table.names):
+        raise DataProblem(f"{path} has two columns of one name")
+    return [dict(zip(table.names, row, strict=True)) for row in zip(*table.columns, strict=True)]
 
 
 def split(rows: list[Row], parties: int, seed: int = 1) -> Split:
@@ -63,7 +64,7 @@ def split(rows: list[Row], parties: int, seed: int = 1) -> Split:
 
 def write_rows(path: Path, rows: list[Row]) -> None:
     """Write a CSV file."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.DictWriter(stream, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
@@ -75,44 +76,31 @@ def nursery_table() -> dict[str, Any]:
 
 
 def derived_table(rows: list[Row], label: str, dataset: str) -> dict[str, Any]:
-    """Make a job for any CSV file.
+    """Make a job for any file.
 
-    The schema is read off the data here, which only a demonstration may do: in a real federation it is public
-    knowledge that everybody agrees on beforehand.
+    The schema is drafted from the data, and used as it is, which only a demonstration may do: in a real federation it
+    is public knowledge that everybody agrees on beforehand.
     """
-    if label not in rows[0]:
-        raise DataProblem(f"there is no column {label}; the file has {', '.join(rows[0])}")
-    columns: list[dict[str, Any]] = []
-    for name in rows[0]:
-        cells = [row[name] for row in rows]
-        if None in cells or "" in cells:
-            raise DataProblem(f"column {name} has empty cells")
-        numbers = [_number(cell) for cell in cells]
-        known = [number for number in numbers if number is not None]
-        if name != label and len(known) == len(cells) and len(set(known)) > BINS:
-            lower, upper = min(known), max(known)
-            columns.append({"name": name, "lower": str(lower), "upper": str(upper), "bins": BINS})
-            continue
-        levels = sorted(set(cells))
-        if len(levels) > LEVELS_MOST or len(levels) < 2:
-            raise DataProblem(f"column {name} has {len(levels)} different values; 2 to {LEVELS_MOST} can be used")
-        columns.append({"name": name, "levels": levels})
-    classes = next(len(column["levels"]) for column in columns if column["name"] == label)
-    cells_per_node = (
-        sum(len(column.get("levels", range(BINS))) for column in columns if column["name"] != label) * classes
-    )
+    columns = tuple([row[name] for row in rows] for name in rows[0])
+    try:
+        schema = draft_schema(FileTable(tuple(rows[0]), columns, len(rows)), label=label)
+    except DataError as cause:
+        raise DataProblem(cause.message) from cause
+    for name, why in schema.pop("left_out"):
+        if name == label:
+            raise DataProblem(f"the label {label} cannot be used: {why}")
+    counts = {column["name"]: len(column.get("levels", range(BINS))) for column in schema["columns"]}
+    classes = next(column.get("levels", ()) for column in schema["columns"] if column["name"] == label)
+    if not 2 <= len(classes) <= CLASSES_MOST:
+        raise DataProblem(
+            f"the label {label} has too many values: a tree tells at most {CLASSES_MOST} classes apart here"
+        )
+    cells_per_node = max(1, (sum(counts.values()) - counts[label]) * len(classes))
     return {
         "name": f"{dataset}-tree",
         "algorithm": "decision_tree",
         "dataset": dataset,
         "config": {"max_depth": 3, "max_nodes": max(1, min(64, CELLS_PER_LEVEL // cells_per_node))},
         "privacy": {"epsilon": "1", "delta": "0.00001"},
-        "schema": {"label": label, "max_records": max(1000, len(rows)), "columns": columns},
+        "schema": schema,
     }
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None

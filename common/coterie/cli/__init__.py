@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from coterie.cli import audit, credential, jobs, keys, models
+from coterie.cli import audit, credential, jobs, keys, models, schema
 from coterie.cli.admit import admit
 from coterie.cli.budget import budget
 from coterie.cli.found import found
@@ -27,4 +27,5 @@ main.app.command("budget")(budget)
 main.app.add_typer(models.app, name="models")
 main.app.command("predict")(predict)
 main.app.command("simulate")(simulate)
+main.app.add_typer(schema.app, name="schema")
 main.app.add_typer(audit.app, name="audit")

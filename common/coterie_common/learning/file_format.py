@@ -25,10 +25,10 @@ class FileFormat(StrictModel):
     """How a file is written.
 
     Attributes:
-        separator: between the cells of a CSV file; ``None``: the one of ``SEPARATORS`` that the header shows.
+        separator: between the cells of a CSV file; without it, the comma, semicolon, tab or bar that the header shows.
         decimal: mark before the decimals of a number that is written as text.
         encoding: of a CSV file, by one of the names that Python has for it.
-        trim: whether spaces around names and text are no part of them. Around numbers they never are.
+        trim: leave out spaces around names and text; around numbers they are always left out.
         missing: what stands for a missing value besides an empty cell, such as "NA" or "-9". A number is compared as
             one. In a column that has the same text as a level, it is that level.
     """

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""``coterie schema``: help with describing data. Works offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format
+from coterie_common.console import say, say_data
+
+app = typer.Typer(help="Describe data for jobs.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def schema() -> None:
+    """Describe data for jobs."""
+
+
+@app.command()
+def draft(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Records: CSV, gzipped or not, or Parquet.")],
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to be predicted.")] = None,
+    out: Annotated[Path | None, typer.Option(help="TOML file to write; standard output by default.")] = None,
+    separator: Separator = None,
+    decimal: DecimalMark = ".",
+    encoding: Encoding = "utf-8",
+    trim: Trim = False,
+    missing: Missing = None,
+) -> None:
+    """Draft the schema of a job from a file, for a person to edit: names and kinds of columns, levels and bounds.
+
+    What a schema says is public. Replace whatever comes from the records before it leaves this machine.
+    """
+    from coterie_common.files import write_atomically
+    from coterie_common.learning.dataset_file import load_table
+    from coterie_common.learning.schema_draft import draft_schema, to_toml
+
+    form = file_format(separator, decimal, encoding, trim=trim, missing=missing)
+    table = load_table(data, form, needed=() if label is None else (label,))
+    text = to_toml(draft_schema(table, label=label, form=form), data.name)
+    if out is None:
+        say_data(text.encode("utf-8"))
+    else:
+        write_atomically(out, text.encode("utf-8"))
+        say(f"{out}: edit it before anybody else sees it", err=True)
