@@ -25,7 +25,7 @@ from coterie_aggregator.padded_upload import PaddedContent, receive_padded
 from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.status import job_status, model_info, party_statuses
 from coterie_aggregator.store import StoredJob
-from coterie_aggregator.submission import load_submission, make_proposal, understand
+from coterie_aggregator.submission import check_beginning, load_submission, make_proposal, understand
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import (
     IdentityMismatch,
@@ -248,10 +248,13 @@ class Coordinator:
         Raises:
             DrownedInNoise: its noise leaves nothing to learn, and the person has not asked for it all the same.
             InvalidJob, CapacityExceeded, QuorumTooSmall, UnsupportedMechanism: it cannot be run as written.
+            MissingLibrary: this host lacks what it needs.
             MalformedMessage: no canonical specification.
         """
         # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
         planned = await self._context.compute(understand, request.spec)
+        # Before the parties hear of it: a job that cannot begin here would cost them a round.
+        await self._context.compute(check_beginning, planned)
         parameters, key = self._context.roster.parameters, self._context.key.public_key
         terms = await self._context.compute(propose_terms, planned, parameters, key.plaintext_bits)
         check_capacity(terms, parameters.parties, key)

@@ -194,7 +194,8 @@ class LiveJob:
             await self.take(machine.JobFailed(reason))
             return
         incident = uuid.uuid4().hex[:8]
-        log.error("job incident", job=self.job_id, incident=incident, kind=type(failure).__name__)
+        why = one_line(str(failure))
+        log.error("job incident", job=self.job_id, incident=incident, kind=type(failure).__name__, why=why)
         await self.take(machine.JobFailed(f"internal error, incident {incident} in the aggregator's log"))
 
     async def _run_round(self, number: int) -> None:

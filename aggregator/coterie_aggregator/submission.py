@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from coterie_aggregator.store import StoredJob
 from coterie_common import arrays
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.errors import ConfigurationError, MalformedMessage, RefusedError, StorageError
+from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, RefusedError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import PlannedJob, plan_job
+from coterie_common.learning.algorithm import check_installed
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import STATE_BYTES
 from coterie_common.privacy.noise import Placement
@@ -22,6 +25,8 @@ from coterie_common.protocol.messages import JobProposal, ModelDelivery
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.wire.federation import aggregator_message_from_wire
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,25 @@ def understand(spec: bytes) -> PlannedJob:
         InvalidJob, ConfigurationError: its algorithm is not there, or cannot run it.
     """
     return plan_job(JobSpec.from_bytes(spec))
+
+
+def check_beginning(planned: PlannedJob) -> None:
+    """Begin a job and forget it, to see that this host has all that it needs, such as PyTorch; may take seconds.
+
+    Raises:
+        MissingLibrary: it lacks something.
+        InvalidJob: the algorithm cannot begin, also for reasons that nobody foresaw.
+    """
+    check_installed(planned.algorithm, planned.config)
+    try:
+        planned.algorithm.initial_state(planned.config, planned.schema)
+    except (RefusedError, MalformedMessage):
+        raise
+    except Exception as failure:  # a supervisor: networks and algorithms are other people's code
+        log.exception("job cannot begin", algorithm=planned.spec.algorithm)
+        raise InvalidJob(
+            f"the algorithm {planned.spec.algorithm} cannot begin: {type(failure).__name__}; its log has more"
+        ) from failure
 
 
 def make_proposal(job_id: JobId, roster: Roster, spec: bytes, terms: JobTerms, key: SigningKey) -> JobProposal:

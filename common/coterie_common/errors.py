@@ -244,6 +244,12 @@ class ConsentDenied(RefusedError):
     code = "consent-denied"
 
 
+class MissingLibrary(RefusedError):
+    """This host lacks a library, or a network, that a job or a model needs: says which."""
+
+    code = "missing-library"
+
+
 class NotConfined(RefusedError):
     """The policy demands that the training process is confined, and the party's system does not do it."""
 

@@ -29,6 +29,7 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
+from coterie_common.learning.algorithm import check_installed
 from coterie_common.privacy.cost import Cost, cost
 from coterie_common.privacy.event import Event
 from coterie_common.protocol.capacity import check_capacity
@@ -178,6 +179,7 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     check_algorithms(policy, spec)
     planned = plan_job(spec)
     check_confinement(policy, planned, context.confinement)
+    check_installed(planned.algorithm, planned.config, context.training.code)
     terms, parameters, key = JobTerms.from_bytes(proposal.terms), context.roster.parameters, context.key.public_key
     events = check_terms(planned, terms, parameters, key.plaintext_bits)
     check_capacity(terms, parameters.parties, key)

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from coterie_common.errors import StorageError
+from coterie_common.errors import InvalidJob, MissingLibrary, StorageError
 from coterie_common.identifiers import PartyId
+from coterie_common.learning.agreement import plan_job, propose_terms
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import Decision, Rejection
+from coterie_common.protocol.messages import Decision, JobProposal, JobReply, Rejection
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
+from tests.support.malicious_aggregator import attacking
 from tests.support.plugins import install_algorithm
 from tests.support.small_jobs import make_spec, statistics_spec, write_play
 
@@ -47,7 +49,7 @@ class Theirs(Statistics):
 @pytest.mark.parametrize("method", ["update", "finish", "state_to_document"])
 @asynchronous
 async def test_bug_in_the_aggregators_half_fails_its_job_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
     install_faulty(monkeypatch, tmp_path, method)
     federation = make_federation(3, 3)
@@ -58,6 +60,10 @@ async def test_bug_in_the_aggregators_half_fails_its_job_and_no_other(
         assert status.state is JobState.FAILED
         assert status.reason.startswith("internal error, incident ")
         assert MARKER not in status.reason
+        incident = status.reason.split()[3]
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if f"incident={incident}" in line]
+        assert "kind=ValueError" in line
+        assert MARKER in line
         healthy = await running.submit(statistics_spec())
         assert (await running.result(healthy)).state is JobState.COMPLETED
         await running.restart_aggregator()
@@ -146,3 +152,39 @@ async def test_running_job_whose_algorithm_is_gone_keeps_the_aggregator_down(
             await running.submit(SPEC)
         with pytest.raises(StorageError, match="cannot be understood"):
             await running.restart_aggregator()
+
+
+@asynchronous
+async def test_job_that_cannot_begin_at_the_aggregator_is_the_submitters_error_and_no_party_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install_faulty(monkeypatch, tmp_path, "initial_state")
+    federation = make_federation(3, 3)
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, policy=POLICY) as running:
+        with pytest.raises(InvalidJob, match="cannot begin: ValueError") as caught:
+            await running.submit(SPEC)
+        assert MARKER not in caught.value.message
+        assert not any(isinstance(message, JobProposal) for _, message in running.passed)
+
+
+NETWORK = {"network": "network_of_theirs", "parameters": 9, "rounds": 2, "records": 490}
+
+
+@asynchronous
+async def test_network_that_a_host_lacks_is_refused_at_submission_and_at_proposal(tmp_path: Path) -> None:
+    spec = make_spec("network", NETWORK)
+    policy = generous_policy(algorithms=("network",), networks=("network_of_theirs",))
+    async with attacking(tmp_path, spec=make_spec("statistics", {}), policy=policy) as attacker:
+        federation, planned = attacker.federation, plan_job(spec)
+        plaintext_bits = federation.dealing.key.public_key.plaintext_bits
+        terms = propose_terms(planned, federation.parameters, plaintext_bits)
+        reply = await attacker.tell(attacker.proposal(spec=spec.to_bytes(), terms=terms.to_bytes()))
+        assert isinstance(reply, JobReply)
+        assert (reply.decision, reply.code) == (Decision.REFUSED, "missing-library")
+        # PyTorch, where that is lacking, too.
+        assert reply.detail.startswith("this host lacks ")
+    async with InProcessFederation(make_federation(3, 3), tmp_path / "honest", {}) as running:
+        with pytest.raises(MissingLibrary, match="this host lacks "):
+            await running.submit(spec)
+        assert not any(isinstance(message, JobProposal) for _, message in running.passed)

@@ -10,16 +10,17 @@ policy names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from coterie_common import arrays as containers
-from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
+from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, MissingLibrary
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedVectorRound, Records
 from coterie_common.learning.schema import Schema
@@ -191,6 +192,29 @@ class VectorAlgorithm(Algorithm[Config, State], Protocol[Config, State]):
 
 
 @runtime_checkable
+class NeedsMore(Protocol):
+    """An algorithm, some of whose jobs need more than Coterie itself brings."""
+
+    def check_installed(self, config: Any, folders: Sequence[Path]) -> None:
+        """Check, before anybody spends anything on a job, that this host has what it needs; loads none of it.
+
+        Args:
+            config: of the job.
+            folders: looked into besides where this interpreter finds modules.
+
+        Raises:
+            MissingLibrary: it lacks something; says what.
+        """
+        ...
+
+
+def check_installed(algorithm: Algorithm[Any, Any], config: Any, folders: Sequence[Path] = ()) -> None:
+    """Check that this host has what a job needs besides Coterie; raises ``MissingLibrary``."""
+    if isinstance(algorithm, NeedsMore):
+        algorithm.check_installed(config, folders)
+
+
+@runtime_checkable
 class Classifier(Protocol):
     """What an algorithm offers on top where its models predict a class."""
 
@@ -242,6 +266,7 @@ def get_algorithm(name: str) -> Algorithm[Any, Any]:
 
     Raises:
         InvalidJob: there is none of that name.
+        MissingLibrary: it imports something that is not installed.
         ConfigurationError: it is registered, but cannot be loaded or is no algorithm.
     """
     if name in BUILT_IN_ALGORITHMS:
@@ -253,7 +278,9 @@ def get_algorithm(name: str) -> Algorithm[Any, Any]:
         entry = found[0]
     try:
         algorithm = entry.load()()
-    except (ImportError, AttributeError, TypeError) as cause:
+    except ImportError as cause:
+        raise MissingLibrary(f"this host cannot load the algorithm {name[:80]!r}: {cause}") from cause
+    except (AttributeError, TypeError) as cause:
         raise ConfigurationError(f"algorithm {name!r} cannot be loaded from {entry.value}: {cause}") from cause
     if not isinstance(algorithm, Algorithm):
         raise ConfigurationError(f"algorithm {name!r} ({entry.value}) lacks a method of Algorithm")

@@ -9,7 +9,7 @@ has its own terms and its own entry in every ledger.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessa
 from coterie_common.learning.algorithm import Ask, Int64, Release, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model, classifier_of, load_model
-from coterie_common.learning.network.architectures import BUILT_IN
+from coterie_common.learning.network.architectures import BUILT_IN, check_network
 from coterie_common.learning.noisy_counts import SIGNIFICANT, Float64, has_enough_records, project
 from coterie_common.learning.plan import Plan, PlannedRound, Records
 from coterie_common.learning.schema import Schema
@@ -100,6 +100,12 @@ class Evaluation:
             raise InvalidJob("[schema] must have the label and columns of the model to be evaluated")
         length = len(schema.class_names) ** 2
         return Plan(Unit.RECORD, (PlannedRound(length=length, lower=0, upper=schema.max_records, l0=1, linf=1),))
+
+    def check_installed(self, config: EvaluationConfig, folders: Sequence[Path]) -> None:
+        """See ``NeedsMore``; the model may be a network's."""
+        network = config.model.body.get("network")
+        if isinstance(network, str):
+            check_network(network, folders)
 
     def initial_state(self, config: EvaluationConfig, schema: Schema) -> EvaluationState:
         """See ``Algorithm``."""

@@ -40,6 +40,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.CapacityExceeded: _Status.FAILED_PRECONDITION,
     errors.DrownedInNoise: _Status.FAILED_PRECONDITION,
     errors.ConsentDenied: _Status.FAILED_PRECONDITION,
+    errors.MissingLibrary: _Status.FAILED_PRECONDITION,
     errors.NotConfined: _Status.FAILED_PRECONDITION,
     errors.AlreadyAnswered: _Status.FAILED_PRECONDITION,
     errors.AlreadyDecided: _Status.FAILED_PRECONDITION,

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
+from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, MissingLibrary
 from coterie_common.learning.algorithm import Algorithm, Ask, algorithm_names, check_round, get_algorithm
 from coterie_common.learning.decision_tree import DecisionTree
 from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
@@ -63,11 +63,16 @@ def test_get_algorithm_never_lets_a_registered_one_replace_a_built_in_one(regist
     assert type(get_algorithm("decision_tree")) is DecisionTree
 
 
-@pytest.mark.parametrize(("name", "words"), [("incomplete", "lacks a method"), ("absent", "cannot be loaded")])
-def test_get_algorithm_of_unusable_registration_raises_configuration_error(registered, name, words):
-    with pytest.raises(ConfigurationError, match=words) as caught:
-        get_algorithm(name)
+def test_get_algorithm_of_unusable_registration_raises_configuration_error(registered):
+    with pytest.raises(ConfigurationError, match="lacks a method") as caught:
+        get_algorithm("incomplete")
     assert caught.value.code == "configuration"
+
+
+def test_get_algorithm_that_imports_what_is_missing_raises_missing_library(registered):
+    with pytest.raises(MissingLibrary, match="cannot load the algorithm 'absent': No module named") as caught:
+        get_algorithm("absent")
+    assert caught.value.code == "missing-library"
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"length": "3"}, {"length": True}, {"length": 0}, {"length": 2.0}])

@@ -13,11 +13,14 @@ key, and runs no network there. So the built-in ones have formulas, and jobs sta
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from importlib.metadata import entry_points
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import distributions, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from coterie_common.errors import ConfigurationError, InvalidJob
+from coterie_common.errors import ConfigurationError, InvalidJob, MissingLibrary
+from coterie_common.learning.libraries import check_library, needing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,14 +75,30 @@ def build(name: str, inputs: int, outputs: int) -> nn.Module:
     """Return a new module; loads torch, and a user's own code.
 
     Raises:
-        InvalidJob: there is no network of that name, or it cannot take these inputs.
-        ConfigurationError: torch is not installed, or a registered network cannot be loaded.
+        InvalidJob: it cannot take these inputs.
+        MissingLibrary: there is no network of that name, or what it imports is not installed.
+        ConfigurationError: a registered network cannot be loaded.
     """
-    try:
-        make = _load(name)
-        return make(inputs, outputs)
-    except ImportError as cause:
-        raise ConfigurationError(f"network {name!r} cannot be loaded: {cause}; pip install 'coterie[torch]'") from cause
+    with needing("torch", f"the network {name[:80]!r}"):
+        return _load(name)(inputs, outputs)
+
+
+def check_network(name: str, folders: Sequence[Path]) -> None:
+    """Check that a network is installed; it is not loaded.
+
+    Args:
+        name: of the network.
+        folders: looked into besides where this interpreter finds modules.
+
+    Raises:
+        MissingLibrary: it is not, or torch is not.
+    """
+    check_library("torch", folders)
+    if name in BUILT_IN:
+        return
+    found = (package.entry_points for package in distributions(path=[*sys.path, *map(str, folders)]))
+    if not any(entry.group == GROUP and entry.name == name for entries in found for entry in entries):
+        raise MissingLibrary(f"this host lacks the network {name[:80]!r}: no package that is installed registers it")
 
 
 def _load(name: str) -> Callable[[int, int], nn.Module]:
@@ -90,7 +109,7 @@ def _load(name: str) -> Callable[[int, int], nn.Module]:
         return built_in.cnn if name == "cnn" else built_in.mlp
     found = tuple(entry_points(group=GROUP, name=name))
     if not found:
-        raise InvalidJob(f"there is no network {name[:80]!r}; installed are {', '.join(network_names())}")
+        raise MissingLibrary(f"there is no network {name[:80]!r}; installed are {', '.join(network_names())}")
     try:
         make: Callable[[int, int], nn.Module] = found[0].load()
     except AttributeError as cause:

@@ -8,7 +8,8 @@ A model's arrays are the network's state dict, so its file opens with ``safetens
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import numpy as np
@@ -22,8 +23,9 @@ from coterie_common.learning.algorithm import Float32, Float64, Values
 from coterie_common.learning.descent_config import DescentConfig
 from coterie_common.learning.features import Scaling, class_labels, numeric_positions, to_inputs, width
 from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels
+from coterie_common.learning.libraries import needing
 from coterie_common.learning.model import Model
-from coterie_common.learning.network.architectures import parameter_count
+from coterie_common.learning.network.architectures import check_network, parameter_count
 from coterie_common.learning.schema import Schema
 
 if TYPE_CHECKING:
@@ -67,6 +69,10 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
         if known is not None and config.parameters not in (None, known):
             raise InvalidJob(f"[config] parameters: the network {config.network!r} has {known}")
         return known or config.parameters or 0
+
+    def check_installed(self, config: Config, folders: Sequence[Path]) -> None:
+        """See ``NeedsMore``."""
+        check_network(config.network, folders)
 
     def initial_parameters(self, config: Config, schema: Schema) -> Float32:
         """See ``GradientDescent``; those that torch gives a new module."""
@@ -157,9 +163,7 @@ def _parameters(named: Mapping[str, arrays.Array]) -> dict[str, arrays.Array]:
 
 
 def _load(name: str, schema: Schema, seed: int) -> FlatNetwork:
-    try:
+    with needing("torch", f"the network {name[:80]!r}"):
         # imported here: torch takes more than a second, and is not needed to plan a job or to check an ask
         from coterie_common.learning.network.flat import load_network
-    except ImportError as cause:
-        raise ConfigurationError("networks need PyTorch: pip install 'coterie[torch]'") from cause
     return load_network(name, width(schema), len(schema.class_names), seed)
