@@ -44,6 +44,7 @@ ADVICE: Final[dict[type[CoterieError], str]] = {
     errors.CapacityExceeded: "ask fewer values per round, as the line says",
     errors.DrownedInNoise: "ask for more ε, fewer rounds or a smaller model; or submit with `--despite-noise`",
     errors.ConsentDenied: "talk to the steward, or ask for what the policy allows",
+    errors.MissingLibrary: "install on that host what the line names; docs/deployment.md says how to install PyTorch",
     errors.NotConfined: "run the party where the kernel has Landlock, or change `confinement` in the policy",
     errors.AlreadyDecided: "have the job submitted again; `coterie-party refuse` stops one that runs",
     errors.PermissionDenied: "use the credential of a role that may do this",
