@@ -76,7 +76,8 @@ class AggregatorHome:
         """
         if not self.is_initialised:
             raise WrongOrderError(
-                f"{self.root} is no aggregator's folder; first run 'coterie-aggregator init --name HOST'"
+                f"{self.root.absolute()} is no aggregator's folder; name yours with --home FOLDER, or, for a new"
+                " aggregator, run 'coterie-aggregator init --name HOST' first"
             )
         return load(AggregatorConfig, self.config_path, "the configuration")
 

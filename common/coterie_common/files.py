@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -232,18 +233,23 @@ def read_bytes(path: Path, what: str, *, most: int) -> bytes:
     """Read a file that a person named.
 
     Args:
-        path: the file.
+        path: the file, or a pipe such as a shell's ``<(…)`` or ``/dev/stdin``.
         what: how to call it in the error, such as ``"the roster"``.
         most: refuse anything larger, in bytes.
 
     Raises:
-        ConfigurationError: missing, unreadable, no regular file or too large.
+        ConfigurationError: missing, unreadable, neither file nor pipe, or too large.
     """
     try:
-        if not path.is_file():
-            raise ConfigurationError(f"{what} {path} does not exist")
-        if path.stat().st_size > most:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise ConfigurationError(f"{what} {path} is {'a folder' if stat.S_ISDIR(mode) else 'no file'}")
+        with path.open("rb") as stream:
+            content = stream.read(most + 1)
+        if len(content) > most:
             raise ConfigurationError(f"{what} {path} is larger than {most} bytes")
-        return path.read_bytes()
+        return content
+    except (FileNotFoundError, NotADirectoryError) as cause:
+        raise ConfigurationError(f"{what} {path} does not exist") from cause
     except OSError as cause:
         raise ConfigurationError(f"cannot read {what} {path}: {cause.strerror}") from cause

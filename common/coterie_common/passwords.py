@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import stat
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +35,10 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
     if file is not None:
         return Password(_from_file(file))
     try:
-        typed = typer.prompt(f"Password for {what}", hide_input=True, confirmation_prompt=is_new, err=True)
+        # Without a terminal, Python's own prompt would warn in words that help nobody, and show what is typed.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", getpass.GetPassWarning)
+            typed = typer.prompt(f"Password for {what}", hide_input=True, confirmation_prompt=is_new, err=True)
     except typer.Abort as cause:
         raise ConfigurationError(f"no password for {what} was typed; give one, or use --password-file") from cause
     return Password(str(typed).encode("utf-8"))
@@ -41,9 +47,9 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
 def _from_file(file: Path) -> bytes:
     lines = read_bytes(file, "the password file", most=_BYTES_MOST).splitlines()
     # As ssh does with private keys: what somebody else owns and lends to this user, such as a secret that root mounted,
-    # has the mode that its owner chose.
+    # has the mode that its owner chose. A pipe is gone once it is read.
     status = file.stat()
-    if status.st_uid == os.getuid() and status.st_mode & OTHERS:
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and status.st_mode & OTHERS:
         raise KeyFileError(f"the password file {file} may be read by others; correct it with: chmod 600 {file}")
     if len(lines) > 1:
         raise ConfigurationError(f"the password file {file} must have one line, not {len(lines)}")

@@ -103,7 +103,8 @@ class PartyHome:
         """
         if not self.is_initialised:
             raise WrongOrderError(
-                f"{self.root} is no party's folder; first run 'coterie-party init ID --founder FINGERPRINT'"
+                f"{self.root.absolute()} is no party's folder; name yours with --home FOLDER, or, for a new party, run"
+                " 'coterie-party init ID --founder FINGERPRINT' first"
             )
         return load(PartyConfig, self.config_path, "the configuration")
 

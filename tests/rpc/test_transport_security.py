@@ -87,7 +87,10 @@ def test_client_without_certificate_is_named_by_the_probe(federation):
     ("certificate", "words"),
     [
         (lambda c: c.issue_expired(Role.AGGREGATOR, "hub"), "has expired"),
-        (lambda c: c.issue(Role.AGGREGATOR, "hub", hosts=("elsewhere.example",)), "is not for the name localhost"),
+        (
+            lambda c: c.issue(Role.AGGREGATOR, "hub", hosts=("elsewhere.example",)),
+            "is not for the name localhost, but for elsewhere.example: use",
+        ),
     ],
     ids=["expired", "other host"],
 )

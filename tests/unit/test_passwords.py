@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -30,6 +36,31 @@ def test_password_file_with_another_content_raises(tmp_path, content, words):
 def test_password_file_that_is_missing_raises(tmp_path):
     with pytest.raises(ConfigurationError, match="does not exist"):
         read_password(tmp_path / "none", what="the keys")
+
+
+def test_password_comes_from_a_pipe_too(tmp_path):
+    # as bash opens one for --password-file <(pass show coterie)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(b"secret\n",))
+    writer.start()
+    assert read_password(path, what="the keys").reveal() == b"secret"
+    writer.join()
+
+
+def test_password_file_that_is_a_folder_or_device_raises(tmp_path):
+    for path, words in ((tmp_path, "is a folder"), (Path("/dev/null"), "is no file")):
+        with pytest.raises(ConfigurationError, match=words):
+            read_password(path, what="the keys")
+
+
+def test_prompt_without_a_terminal_is_one_line(tmp_path):
+    code = "from coterie_common.passwords import read_password; read_password(None, what='the keys')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True
+    )
+    assert "GetPassWarning" not in done.stderr
+    assert "use --password-file" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o602])

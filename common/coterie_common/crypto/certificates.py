@@ -127,7 +127,10 @@ def check_issued(certificate: bytes, authority: bytes, *, now: datetime) -> None
         raise Unauthenticated("the certificate was not issued by the federation's authority") from cause
     for what, checked in (("certificate", leaf), ("authority's certificate", root)):
         if now < checked.not_valid_before_utc:
-            raise Unauthenticated(f"the {what} is not valid before {checked.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
+            raise Unauthenticated(
+                f"the {what} is not valid before {checked.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, and this machine's"
+                f" clock says {now:%Y-%m-%d %H:%M}: is it right?"
+            )
         if now > checked.not_valid_after_utc:
             raise Unauthenticated(f"the {what} expired on {checked.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
 

@@ -14,7 +14,7 @@ import socket
 import ssl
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives import serialization
 
@@ -71,13 +71,15 @@ def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> Cote
         ):
             return None if _is_served(secured) else _refused(target, tls)
     except ssl.SSLCertVerificationError as error:
-        return _theirs(target, host, error)
+        if error.verify_code in _WRONG_NAME:
+            return Unauthenticated(_named_otherwise(address, tls, random))
+        return _theirs(target, error)
     except ssl.SSLError as error:
         return _alert(target, error)
     except socket.gaierror:
         return Unavailable(f"the host name {host} cannot be resolved")
     except TimeoutError:
-        return Unavailable(f"{target} does not answer within {_SECONDS:g} seconds")
+        return Unavailable(f"{target} does not answer")
     except OSError as error:  # of the temporary file, too: then nothing is known, which is no worse than before
         return Unavailable(f"{target} cannot be reached: {error.strerror or type(error).__name__}")
 
@@ -103,9 +105,24 @@ def _context(tls: TlsCredentials | None, random: RandomSource) -> ssl.SSLContext
     return context
 
 
-def _theirs(target: str, host: str, error: ssl.SSLCertVerificationError) -> Unauthenticated:
-    if error.verify_code in _WRONG_NAME:
-        return Unauthenticated(f"the certificate of {target} is not for the name {host}")
+def _named_otherwise(address: Address, tls: TlsCredentials | None, random: RandomSource) -> str:
+    """Say for which names the certificate is; one more handshake shows them, for a name that is not compared."""
+    context = _context(tls, random)
+    context.check_hostname = False
+    try:
+        with (
+            socket.create_connection((address.host, address.port), timeout=_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=address.host) as secured,
+        ):
+            entries: Any = (secured.getpeercert() or {}).get("subjectAltName", ())
+    except OSError:
+        entries = ()
+    names = ", ".join(name for kind, name in entries if kind in ("DNS", "IP Address"))
+    others = f", but for {names}: use one of these, or have the certificate made again" if names else ""
+    return f"the certificate of {address} is not for the name {address.host}{others}"
+
+
+def _theirs(target: str, error: ssl.SSLCertVerificationError) -> Unauthenticated:
     if error.verify_code == _EXPIRED:
         return Unauthenticated(f"the certificate of {target} has expired, or this machine's clock is wrong")
     if error.verify_code == _NOT_YET_VALID:
