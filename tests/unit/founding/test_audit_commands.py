@@ -113,12 +113,12 @@ def test_hostile_record_is_shown_compared_and_exported_harmlessly(run, files, tm
     ]
     mine = [replace(event, details={**event.details, "spec_digest": "1", "session_id": "2"}) for event in told]
     exports = make_export(FEDERATION, ONE, told), make_export(FEDERATION, TWO, mine)
-    compared = run("coterie", "audit", "compare", *files(*exports), "--founder", FOUNDER)
+    compared = run("coterie", "audit", "compare", *files(*exports), "--founder", PINNED)
     assert compared.status == 1
     assert "differs" in compared.out
     assert_harmless(compared.out)
     assert_harmless(compared.err)
-    assert_harmless(run("coterie", "audit", "compare", *files(*exports), "--founder", FOUNDER, "--json").out, lines=1)
+    assert_harmless(run("coterie", "audit", "compare", *files(*exports), "--founder", PINNED, "--json").out, lines=1)
 
 
 def test_hostile_refusals_in_the_own_record_are_shown_harmlessly(run, home):
@@ -155,7 +155,7 @@ def test_altered_record_is_found(run, home):
 def test_export_of_another_federation_is_not_believed(run, home, tmp_path):
     (tmp_path / "other.json").write_bytes(make_export(FEDERATION, ONE).to_bytes())
     refused = run("coterie-party", "audit", "verify", "--home", home, "--file", tmp_path / "other.json")
-    assert (refused.status, "[identity-mismatch]" in refused.err) == (1, True)
+    assert (refused.status, "[identity-mismatch]" in refused.err) == (78, True)
     with_founder = (
         "--file",
         tmp_path / "other.json",
@@ -233,4 +233,4 @@ def test_compare_wants_two_records_of_one_founder(run, files, home, tmp_path):
     assert run("coterie", "audit", "compare", one).status == 78
     run("coterie-party", "audit", "export", tmp_path / "mine.json", "--home", home)
     mixed = run("coterie", "audit", "compare", one, tmp_path / "mine.json")
-    assert (mixed.status, "[identity-mismatch]" in mixed.err) == (1, True)
+    assert (mixed.status, "[identity-mismatch]" in mixed.err) == (78, True)
