@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from coterie_common.errors import DataError
-from coterie_common.learning.dataset_file import FileTable, load_table
+from coterie_common.learning.dataset_file import load_table
+from coterie_common.learning.file_table import FileTable
 from coterie_common.learning.schema_draft import BINS, draft_schema
 
 ROOT = Path(__file__).resolve().parents[2]

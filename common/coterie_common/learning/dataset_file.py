@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from coterie_common.learning.column import Column, NumericColumn
 from coterie_common.learning.csv_text import CsvText, needed_positions, read_csv_text, refuse_other_encodings
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.file_format import PLAIN, FileFormat
+from coterie_common.learning.file_table import FileTable
 from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
 from coterie_common.learning.schema import Schema
 
@@ -37,26 +37,6 @@ _BLOCK_BYTES: Final = 16 << 20
 _LARGEST_BLOCK_BYTES: Final = (1 << 31) - 1
 
 Checked = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
-
-
-@dataclass(frozen=True, slots=True)
-class FileTable:
-    """A file of records as text.
-
-    Attributes:
-        names: of all columns, in the form in which they are compared.
-        columns: their cells, in the order of ``names``; bytes that are not UTF-8 are surrogates.
-        rows: number of records.
-    """
-
-    names: tuple[str, ...]
-    columns: tuple[list[str], ...]
-    rows: int
-
-    def column(self, name: str) -> list[str] | None:
-        """Return the cells of a column, the first one of that name; ``None`` where there is none."""
-        wanted = normal_text(name)
-        return next((cells for found, cells in zip(self.names, self.columns, strict=True) if found == wanted), None)
 
 
 def load_dataset(path: Path, schema: Schema, form: FileFormat = PLAIN) -> Dataset:

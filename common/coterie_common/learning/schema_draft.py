@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from coterie_common.errors import DataError
 from coterie_common.learning.cell import as_decimal, normal_text, shown
-from coterie_common.learning.dataset_file import FileTable
 from coterie_common.learning.file_format import PLAIN, FileFormat
+from coterie_common.learning.file_table import FileTable
 
 LEVELS_MOST: Final = 100
 """A column with more different values is a name, a number of a record or free text."""

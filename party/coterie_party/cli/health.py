@@ -14,17 +14,22 @@ from coterie_party.cli.options import PartyFolder
 def health(home: PartyFolder = Path("party")) -> None:
     """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is.
 
-    A policy that cannot be used is a warning: the daemon goes on with the one before. So is what the system does not
-    keep the training process from, and so are data that do not fit their schemas: jobs on them are refused.
+    These are warnings: a policy or a party.toml that cannot be used, for the daemon goes on with the one before;
+    what the system does not keep the training process from; data that do not fit their schemas, for jobs on them are
+    refused.
     """
     from coterie_common.clock import SystemClock
+    from coterie_common.errors import ConfigurationError
     from coterie_common.heartbeat import check_heartbeat
 
     remark = check_heartbeat(home, "coterie-party", now=SystemClock().now())
-    with open_desk(home) as desk:
-        for check in desk.notes.checks():
-            if check.code:
-                say(f"warning: the data set {check.dataset}: {check.detail} [{check.code}]", err=True)
+    try:
+        with open_desk(home) as desk:
+            for check in desk.notes.checks():
+                if check.code:
+                    say(f"warning: the data set {check.dataset}: {check.detail} [{check.code}]", err=True)
+    except ConfigurationError as error:
+        say(f"warning: {error}; the daemon goes on with what was in it before", err=True)
     if remark:
         say(f"warning: {remark}", err=True)
     say("connected to the aggregator")

@@ -2,9 +2,13 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import accuracy_score, f1_score, get_scorer
 from sklearn.pipeline import make_pipeline
@@ -13,8 +17,9 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 from coterie_common.errors import DataError
-from coterie_common.learning.model import load_predictor
-from tests.support.models import make_model
+from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.schema import parse_schema
+from tests.support.models import make_lineage, make_model
 
 PREDICTOR = load_predictor(make_model())
 COLUMNS = {"outlook": ["sunny", "sunny", "rain"], "humidity": [30, 70.5, 100]}
@@ -66,8 +71,12 @@ def test_predict_of_every_kind_of_table_returns_class_names(records):
 
 
 def test_predict_of_pandas_frame_returns_class_names():
-    pandas = pytest.importorskip("pandas")
-    assert PREDICTOR.predict(pandas.DataFrame(COLUMNS)).tolist() == EXPECTED
+    frame = pd.DataFrame(COLUMNS)
+    kinds = [frame, frame.convert_dtypes(), frame.astype("string"), frame.astype({"outlook": "category"})]
+    kinds += [frame.astype({"outlook": pd.ArrowDtype(pa.string()), "humidity": pd.ArrowDtype(pa.float64())})]
+    kinds += [frame.astype({"humidity": pd.SparseDtype(float)}), frame.set_index(pd.Index([7, 7, 9]))]
+    for each in kinds:
+        assert PREDICTOR.predict(each).tolist() == EXPECTED
 
 
 def test_predict_proba_returns_shares_of_the_leaf():
@@ -100,6 +109,19 @@ def test_predict_of_no_records_returns_nothing():
         ("rain", "a table, a list"),
         (3, "a table, a list"),
         (Frame({"outlook": ["rain", "rain"], "humidity": [1]}), "different lengths"),
+        (scipy.sparse.csr_matrix([[1, 2]]), "a sparse matrix; give its records as a table"),
+        (scipy.sparse.coo_array([[1, 2]]), "a sparse matrix"),
+        (pd.DataFrame([["rain", 1, 2]], columns=["outlook", "humidity", "humidity"]), "2 columns named 'humidity'"),
+        (pa.table([["rain"], [1], [2]], names=["outlook", "humidity", "humidity"]), "2 columns named 'humidity'"),
+        (pd.DataFrame([["rain", 1]]), "some of which are not names but numbers"),
+        (pd.DataFrame([["rain", 1]], columns=pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")])), "not names"),
+        (pa.table({"outlook": ["rain"], "humidity": pa.array([10**8], pa.date32())}), "values that cannot be read"),
+        (pd.Series(["rain", 5]), "2 values each"),
+        (np.zeros((2, 2, 2)), "2 values each"),
+        (pd.DataFrame({"outlook": ["rain"], "humidity": [pd.NA]}), "row 1, column 'humidity': an empty cell (<NA>)"),
+        (np.ma.masked_array([[1.0, 2.0]], [[False, True]]), "row 1, column 'outlook': 1.0"),
+        (pd.DataFrame({"outlook": ["rain"], "humidity": [True]}), "row 1, column 'humidity': True"),
+        (pd.DataFrame({"outlook": ["rain"], "humidity": [10**5000]}), "row 1, column 'humidity': a number too long"),
     ],
 )
 def test_predict_of_unusable_records_raises_data_error(records, words):
@@ -143,3 +165,32 @@ def test_predictor_is_a_fitted_classifier_that_can_be_cloned():
 )
 def test_predictor_passes_the_estimator_check(check):
     getattr(estimator_checks, check)("FederatedClassifier", clone(PREDICTOR))
+
+
+CODED = {
+    "label": "grade",
+    "max_records": 9,
+    "columns": [
+        {"name": "ward", "levels": ["1.0", "2.0", ""]},
+        {"name": "is_new", "levels": ["true", "false"]},
+        {"name": "Größe", "lower": 0, "upper": 9, "missing": 1},
+        {"name": "grade", "levels": ["0", "1"]},
+    ],
+}
+FILE = "ward,is_new,Gr\u006f\u0308ße,grade\n1,True,3,0\n2.0,FALSE,,1.0\n,true,4,1\n"
+
+
+def test_predict_of_a_frame_takes_codes_and_truth_values_as_pandas_types_them():
+    schema = parse_schema(CODED)
+    body = {"coefficients": np.array([[5.0], [-5], [0], [0], [0], [0]]), "intercepts": np.zeros(1)}
+    model = Model(name="m", algorithm="logistic_regression", schema=schema, body=body, lineage=make_lineage())
+    predictor = load_predictor(model)
+    due = ["1", "0", "0"]
+    for options in ({}, {"dtype": str}, {"dtype": "string"}, {"dtype_backend": "pyarrow"}):
+        frame = pd.read_csv(io.StringIO(FILE), **options)
+        assert predictor.predict(frame).tolist()[:2] == due[:2]
+        # Labels too: 1 of the first two is right for none, the third as its intercept says.
+        assert predictor.score(frame.iloc[:2], frame["grade"].iloc[:2]) == 0
+        assert clone(predictor).score(frame.iloc[:2], [1, 0.0]) == 1
+    with pytest.raises(DataError, match=r"true classes: row 2, column 'grade': 7; 'grade' holds one of '0', '1'"):
+        predictor.score(frame.iloc[:2], [1, 7])

@@ -9,8 +9,9 @@ import pytest
 
 from coterie.cli import main
 from coterie_common.errors import DataError
-from coterie_common.learning.dataset_file import FileTable, load_dataset, load_table
+from coterie_common.learning.dataset_file import load_dataset, load_table
 from coterie_common.learning.file_format import FileFormat
+from coterie_common.learning.file_table import FileTable
 from coterie_common.learning.schema import parse_schema
 from coterie_common.learning.schema_draft import draft_schema, to_toml
 

@@ -254,6 +254,11 @@ def test_health_warns_of_data_that_do_not_fit(coterie_party, home, store, notes)
     status, output, error = coterie_party("health")
     assert (status, output) == (0, "connected to the aggregator\n")
     assert error == "warning: the data set play: play.csv: row 7, column 'wind': 'strnog' [data]\n"
+    # The daemon goes on with what it read before; nobody restarts it for a slip of the pen.
+    (home / "party.toml").write_text("id = ")
+    status, output, error = coterie_party("health")
+    assert (status, output) == (0, "connected to the aggregator\n")
+    assert error.startswith("warning: the configuration")
 
 
 BINDING = """
