@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,30 @@ def test_bad_data_is_refused_by_its_party_with_words_in_its_own_log_only(
     assert "code=data" in logged
     assert all(word in logged for word in words), logged
     assert "unheard-of" not in said
+    shown = running.run("coterie-party", "jobs", "--json", "--home", "home", folder=running.party_folder(VICTIM)).stdout
+    (note,) = json.loads(shown)[-1]["notes"]
+    assert (note["round"], note["code"]) == (0, "data")
+    assert all(word in note["detail"] for word in words), note
+
+
+def test_bad_data_are_said_to_the_steward_before_any_job_and_without_a_restart(running: RunningFederation) -> None:
+    folder = running.party_folder(VICTIM)
+    data = folder / "nursery.csv"
+    good = data.read_text()
+
+    def party_says(command: str = "health", *words: str) -> str:
+        done = running.run("coterie-party", command, *words, "--home", "home", folder=folder)
+        return f"{done.returncode} {done.stdout} {done.stderr}"
+
+    running.wait_until(lambda: party_says() == "0 connected to the aggregator\n ", "a healthy party")
+    try:
+        data.write_text(good.replace("usual", "unusual", 1))
+        running.wait_until(lambda: "'unusual'" in party_says(), "the party to see that its data do not fit")
+        assert party_says().startswith("0 connected to the aggregator")
+        assert party_says("data", "check").startswith("78 nursery, ")
+    finally:
+        data.write_text(good)
+    running.wait_until(lambda: party_says() == "0 connected to the aggregator\n ", "the party to see that they fit")
 
 
 def test_job_over_every_partys_limit_fails_with_the_numbers(running: RunningFederation, tmp_path: Path) -> None:

@@ -184,9 +184,9 @@ def test_rulings_on_what_is_decided_or_unknown_fail_with_a_code(coterie_party, s
     propose(store, tree_spec(), Decision.HELD, job_id="tree-1")
     store.end_job("tree-1", JobOutcome.CANCELLED)
     status, _, error = coterie_party(command, "tree-1")
-    assert (status, error) == (1, "error: job tree-1 is over: cancelled [already-decided]\n")
+    assert (status, error) == (78, "error: job tree-1 is over: cancelled [already-decided]\n")
     status, _, error = coterie_party(command, "other-1")
-    assert (status, error) == (1, "error: no job other-1 was proposed to this party [not-found]\n")
+    assert (status, error) == (78, "error: no job other-1 was proposed to this party [not-found]\n")
     assert coterie_party("jobs", "other-1")[2].endswith("[not-found]\n")
 
 
