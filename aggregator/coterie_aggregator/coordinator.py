@@ -26,11 +26,14 @@ from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.status import job_status, model_info, party_statuses
 from coterie_aggregator.store import StoredJob
 from coterie_aggregator.submission import check_beginning, load_submission, make_proposal, understand
-from coterie_common.crypto.certificates import Identity
+from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import (
+    AlreadySubmitted,
     IdentityMismatch,
     NotFound,
+    OutsideHours,
     PeerError,
+    PermissionDenied,
     StorageError,
     Unavailable,
     UnknownRound,
@@ -39,6 +42,7 @@ from coterie_common.identifiers import JobId, PartyId, parse_job_id
 from coterie_common.learning.agreement import propose_terms
 from coterie_common.learning.noise_warning import check_noise
 from coterie_common.protocol.capacity import check_capacity
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     EncryptedReply,
     Hello,
@@ -234,7 +238,12 @@ class Coordinator:
         )
         live = self._jobs.get(JobId(message.job_id))
         if live and live.round and live.round.query.fields.round_number == message.round_number:
-            await live.round.refused(party_id, message.code)
+            if message.code == OutsideHours.code:
+                # No refusal: it answers when its hours have come, if the round is still there.
+                live.waiting[party_id] = message.detail
+                self._changed()
+            else:
+                await live.round.refused(party_id, message.code)
 
     # What the operator's service needs.
 
@@ -247,12 +256,15 @@ class Coordinator:
 
         Raises:
             DrownedInNoise: its noise leaves nothing to learn, and the person has not asked for it all the same.
+            AlreadySubmitted: a job of the very same specification lives, or has asked a round.
             InvalidJob, CapacityExceeded, QuorumTooSmall, UnsupportedMechanism: it cannot be run as written.
             MissingLibrary: this host lacks what it needs.
             MalformedMessage: no canonical specification.
         """
         # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
         planned = await self._context.compute(understand, request.spec)
+        if not request.again:
+            self._check_new(planned.spec)
         # Before the parties hear of it: a job that cannot begin here would cost them a round.
         await self._context.compute(check_beginning, planned)
         parameters, key = self._context.roster.parameters, self._context.key.public_key
@@ -283,7 +295,7 @@ class Coordinator:
 
     async def jobs(self) -> tuple[JobStatus, ...]:
         """Return every job, in order of submission."""
-        return tuple(job_status(self._shown(job_id)) for job_id in self._known)
+        return tuple(map(self._status, self._known))
 
     async def watch(self, job_id: JobId) -> AsyncIterator[JobStatus]:
         """Yield a job's status now and after every change, until it has ended.
@@ -293,10 +305,10 @@ class Coordinator:
         """
         last: JobStatus | None = None
         while last is None or not last.state.is_final:
-            status = job_status(self._shown(job_id))
+            status = self._status(job_id)
             if status == last:
                 async with self._changes:
-                    if job_status(self._shown(job_id)) == last:
+                    if self._status(job_id) == last:
                         await self._changes.wait()
                 continue
             last = status
@@ -307,8 +319,11 @@ class Coordinator:
 
         Raises:
             NotFound: there is no such job.
+            PermissionDenied: a scientist did not submit it.
         """
-        self._shown(job_id)
+        shown = self._shown(job_id)
+        if by.role is not Role.OPERATOR and by.id != shown.submitter:
+            raise PermissionDenied(f"{by.role.value} {by.id} did not submit job {job_id}, and may not cancel it")
         if live := self._jobs.get(job_id):
             await self._in_order(bind(live.take, job_machine.JobCancelled(f"cancelled by {by.id}")))
 
@@ -328,6 +343,19 @@ class Coordinator:
         if content is None:
             raise NotFound(f"job {job_id} has no model yet")
         return content
+
+    def _status(self, job_id: JobId) -> JobStatus:
+        return job_status(self._shown(job_id), self._context.outboxes)
+
+    def _check_new(self, spec: JobSpec) -> None:
+        for job_id in reversed(self._known):
+            shown = self._shown(job_id)
+            if shown.spec == spec and (shown.finished_at is None or shown.round is not None):
+                state = job_status(shown, ()).state.value
+                raise AlreadySubmitted(
+                    f"job {job_id} has the very same specification and is {state}; a second one costs privacy again: "
+                    "submit it with --again if that is meant"
+                )
 
     def _shown(self, job_id: JobId) -> ShownJob:
         known = self._known.get(job_id)

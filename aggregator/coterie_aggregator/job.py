@@ -7,7 +7,8 @@
 | PROPOSED | every party is asked whether it takes part; starts when all replied, or at the deadline with enough |
 | RUNNING | rounds, one after the other; the cohort was fixed when the first one started |
 | DELIVERING | the model exists; every party gets it |
-| ENDED | completed, failed or cancelled; parties that were away still get the model, or word of the end |
+| ENDED | completed, failed or cancelled; parties that were away still get the model, or word of the end; a job that \
+ended early leaves the model of its last released round |
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class AggregatorJob:
         receipts: who holds the model.
         outcome: how the job ended.
         reason: why it failed or who cancelled it.
+        is_kept: whether a failed or cancelled job left a model of its last released round; ``None``: not known yet.
     """
 
     parameters: JobParameters
@@ -70,6 +72,7 @@ class AggregatorJob:
     receipts: frozenset[PartyId] = frozenset()
     outcome: JobOutcome | None = None
     reason: str = ""
+    is_kept: bool | None = None
 
     def who(self, decision: Decision) -> tuple[PartyId, ...]:
         """Return the parties that decided so, in roster order."""
@@ -80,7 +83,7 @@ class AggregatorJob:
     @property
     def has_model(self) -> bool:
         """Whether the job's model exists."""
-        return self.phase is Phase.DELIVERING or self.outcome is JobOutcome.COMPLETED
+        return self.phase is Phase.DELIVERING or self.outcome is JobOutcome.COMPLETED or bool(self.is_kept)
 
     @property
     def waiting_for(self) -> int:
@@ -143,6 +146,13 @@ class JobCancelled:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedModelKept:
+    """Of a job that ended early: the model of its last released round is stored, or there can be none."""
+
+    is_kept: bool
+
+
 Event = (
     PartyReplied
     | ProposalDeadlinePassed
@@ -152,6 +162,7 @@ Event = (
     | DeliveryPatiencePassed
     | JobFailed
     | JobCancelled
+    | UnfinishedModelKept
 )
 
 
@@ -184,13 +195,18 @@ class SendJobEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepUnfinishedModel:
+    """Make the model of the last released round, and store it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Timer:
     """Deliver this event after the time given by the job; it lapses when no longer outstanding."""
 
     event: ProposalDeadlinePassed | DeliveryPatiencePassed
 
 
-Effect = SendProposal | RunRound | SendModel | SendJobEnd | Timer
+Effect = SendProposal | RunRound | SendModel | SendJobEnd | KeepUnfinishedModel | Timer
 
 
 def step(state: AggregatorJob, event: Event) -> AggregatorJob:
@@ -220,7 +236,21 @@ def outstanding(state: AggregatorJob) -> frozenset[Effect]:
         return frozenset({*map(SendModel, absent), Timer(DeliveryPatiencePassed())})
     if state.outcome is JobOutcome.COMPLETED:
         return frozenset(map(SendModel, absent))
-    return frozenset(map(SendJobEnd, members))
+    told: set[Effect] = set(map(SendJobEnd, members))
+    if state.is_kept:
+        told.update(map(SendModel, absent))
+    elif state.is_kept is None and released_rounds(state):
+        told.add(KeepUnfinishedModel())
+    return frozenset(told)
+
+
+def released_rounds(state: AggregatorJob) -> int:
+    """Return how many rounds were released, of a job that has ended or delivers."""
+    return (
+        state.round_number
+        if state.phase is Phase.DELIVERING or state.outcome is JobOutcome.COMPLETED
+        else max(0, state.round_number - 1)
+    )
 
 
 def _replied(state: AggregatorJob, event: PartyReplied) -> AggregatorJob:
@@ -259,7 +289,7 @@ def _finished(state: AggregatorJob, event: ModelFinished) -> AggregatorJob:
 def _receipt(state: AggregatorJob, event: ReceiptReceived) -> AggregatorJob:
     if event.party_id not in state.parameters.members or event.party_id in state.receipts:
         return state
-    if state.phase is Phase.ENDED and state.outcome is not JobOutcome.COMPLETED:
+    if not state.has_model:
         return state
     received = replace(state, receipts=state.receipts | {event.party_id})
     if state.phase is Phase.DELIVERING and received.receipts == frozenset(state.parameters.members):
@@ -279,6 +309,12 @@ def _cancelled(state: AggregatorJob, event: JobCancelled) -> AggregatorJob:
     return _end(state, JobOutcome.CANCELLED, event.reason)
 
 
+def _kept(state: AggregatorJob, event: UnfinishedModelKept) -> AggregatorJob:
+    if state.outcome is JobOutcome.COMPLETED or state.is_kept is not None or not released_rounds(state):
+        return state
+    return replace(state, is_kept=event.is_kept)
+
+
 def _end(state: AggregatorJob, outcome: JobOutcome, reason: str) -> AggregatorJob:
     return replace(state, phase=Phase.ENDED, outcome=outcome, reason=reason)
 
@@ -295,4 +331,5 @@ _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorJob, Any], Aggregat
     (Phase.DELIVERING, ReceiptReceived): _receipt,
     (Phase.DELIVERING, DeliveryPatiencePassed): _patience,
     (Phase.ENDED, ReceiptReceived): _receipt,
+    (Phase.ENDED, UnfinishedModelKept): _kept,
 }

@@ -20,6 +20,7 @@ from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.shown_job import ShownJob, ShownRound
 from coterie_aggregator.submission import Progress, Submission, make_delivery
 from coterie_aggregator.timing import RoundTimes, remaining_s
+from coterie_aggregator.unfinished import unfinished_model
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageError, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
@@ -57,6 +58,7 @@ class LiveJob:
         self.submission = submission
         self.round: LiveRound | None = None
         self.last_round: ShownRound | None = None
+        self.waiting: dict[PartyId, str] = {}
         self.finished_at: datetime | None = None
         self.delivering_since: datetime | None = None
         self._context = context
@@ -90,6 +92,7 @@ class LiveJob:
             rounds_planned=len(self.submission.terms.rounds),
             state=self.state,
             round=ShownRound(live.query.fields.round_number, live.state) if live else self.last_round,
+            waiting=dict(self.waiting),
             submitter=self.submission.submitter,
             submitted_at=self.submission.submitted_at,
             finished_at=self.finished_at,
@@ -108,7 +111,7 @@ class LiveJob:
     def party_connected(self, party_id: PartyId) -> None:
         """Repeat what this party has not answered yet."""
         self._machine.repeat(
-            [machine.SendProposal(party_id), machine.SendModel(party_id), machine.SendJobEnd(party_id)]
+            [machine.SendProposal(party_id), machine.SendJobEnd(party_id), machine.SendModel(party_id)]
         )
         if self.round:
             self.round.party_connected(party_id)
@@ -160,6 +163,8 @@ class LiveJob:
                 return self._spawn(self._send_model(party_id))
             case machine.SendJobEnd(party_id):
                 self._context.send(party_id, self._job_end())
+            case machine.KeepUnfinishedModel():
+                return self._spawn(self._keep_unfinished())
             case machine.RunRound(number):
                 return self._spawn(self._run_round(number))
             case machine.Timer(event):
@@ -248,6 +253,7 @@ class LiveJob:
                 # Whatever still comes of it is too late, and its files go.
                 self.round.stop()
             self.round = live
+            self.waiting.clear()
             live.resume()
             self._changed()
             if (number := live.query.fields.round_number) > 1:
@@ -298,8 +304,21 @@ class LiveJob:
         log.info("round released", job=self.job_id, round=number, contributors=release.contributors)
         self._context.post(bind(self._take_released, event, finish))
 
+    async def _keep_unfinished(self) -> None:
+        """Store the model of the last released round: it was paid for."""
+        progress = await self._latest_progress()
+        model = await unfinished_model(self._context, self.submission, progress, self.state.outcome)
+        event = machine.UnfinishedModelKept(model is not None)
+
+        def finish(now: datetime) -> None:
+            self._context.store.keep_unfinished(self.job_id, event, model, now)
+
+        self._context.post(bind(self._take_released, event, finish))
+
     async def _take_released(
-        self, event: machine.RoundReleased | machine.ModelFinished, finish: Callable[[datetime], None]
+        self,
+        event: machine.RoundReleased | machine.ModelFinished | machine.UnfinishedModelKept,
+        finish: Callable[[datetime], None],
     ) -> None:
         self._finishing = finish
         try:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from coterie_aggregator.job import AggregatorJob
@@ -31,6 +32,7 @@ class ShownJob:
         rounds_planned: most rounds that it may have.
         state: where it stands.
         round: the current or last round; ``None`` before the first was asked.
+        waiting: why a party does not answer the current round yet, in its own words.
         submitter: id of who submitted it.
         submitted_at: with time zone.
         finished_at: with time zone; ``None`` while it runs.
@@ -41,6 +43,7 @@ class ShownJob:
     rounds_planned: int
     state: AggregatorJob
     round: ShownRound | None
+    waiting: Mapping[PartyId, str] = field(default_factory=dict)
     submitter: PartyId
     submitted_at: datetime
     finished_at: datetime | None

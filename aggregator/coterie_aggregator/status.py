@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from coterie_aggregator.job import Phase
+from coterie_aggregator.job import AggregatorJob, Phase, released_rounds
 from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.store import StoredModel
 from coterie_common.identifiers import PartyId
@@ -48,8 +48,8 @@ def party_statuses(
     )
 
 
-def job_status(shown: ShownJob) -> JobStatus:
-    """Return where a job stands, in the words of the operator's API."""
+def job_status(shown: ShownJob, connected: Collection[PartyId]) -> JobStatus:
+    """Return where a job stands, in the words of the operator's API; ``connected`` are the parties that are there."""
     state, spec = shown.state, shown.spec
     progress = None
     if shown.round:
@@ -66,7 +66,7 @@ def job_status(shown: ShownJob) -> JobStatus:
         name=spec.name,
         algorithm=spec.algorithm,
         dataset=spec.dataset,
-        state=_OUTCOMES[state.outcome] if state.outcome else _STATES[state.phase],
+        state=_state(state),
         reason=state.reason,
         waiting_for=state.waiting_for or in_round,
         rounds_planned=shown.rounds_planned,
@@ -79,6 +79,8 @@ def job_status(shown: ShownJob) -> JobStatus:
                 code=reply.code if reply else "",
                 detail=reply.detail if reply else "",
                 model_received=party_id in state.receipts,
+                connected=party_id in connected,
+                waiting=shown.waiting.get(party_id, "") if state.phase is Phase.RUNNING else "",
             )
             for party_id in state.parameters.members
         ),
@@ -97,10 +99,16 @@ def model_info(shown: ShownJob, stored: StoredModel) -> ModelInfo:
         algorithm=spec.algorithm,
         digest=stored.digest,
         size_bytes=stored.size_bytes,
-        rounds=shown.state.round_number,
+        rounds=released_rounds(shown.state),
+        rounds_planned=shown.rounds_planned,
+        state=_state(shown.state),
         privacy=_privacy(spec),
         finished_at=stored.stored_at,
     )
+
+
+def _state(state: AggregatorJob) -> JobState:
+    return _OUTCOMES[state.outcome] if state.outcome else _STATES[state.phase]
 
 
 def _privacy(spec: JobSpec) -> Privacy:

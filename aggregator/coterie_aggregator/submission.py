@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -72,8 +72,22 @@ class Submission:
         state = self.planned.algorithm.state_from_document(self.planned.config, self.planned.schema, value)
         return Progress(state, tuple(stored.document["contributors"]))
 
-    def model(self, progress: Progress, transcripts: tuple[bytes, ...], roster: Roster) -> Model:
-        """Return the finished model with its lineage; ``transcripts`` are the digests of all released rounds."""
+    def model(
+        self,
+        progress: Progress,
+        transcripts: tuple[bytes, ...],
+        roster: Roster,
+        *,
+        unfinished: Literal["failed", "cancelled"] | None = None,
+    ) -> Model:
+        """Return the model with its lineage.
+
+        Args:
+            progress: after the last released round.
+            transcripts: digests of all released rounds.
+            roster: in force.
+            unfinished: how the job ended, where the algorithm wanted more rounds.
+        """
         goal = self.planned.spec.privacy
         # Without noise nothing is promised, whatever the specification says.
         is_private = goal.placement is not Placement.NONE
@@ -95,6 +109,8 @@ class Submission:
                 mechanism=goal.mechanism.value,
                 placement=goal.placement.value,
                 transcript_digests=tuple(digest.hex() for digest in transcripts),
+                unfinished=unfinished,
+                rounds_planned=len(self.terms.rounds) if unfinished else None,
             ),
         )
 

@@ -74,22 +74,23 @@ class Client:
         """Return every party of the federation, in the roster's order."""
         return self._list(self._stub.ListParties, pb.ListPartiesRequest(), wire.party_status_from_wire)
 
-    def submit(self, spec: bytes, *, despite_noise: bool = False) -> JobId:
+    def submit(self, spec: bytes, *, despite_noise: bool = False, again: bool = False) -> JobId:
         """Submit a job.
 
         Args:
             spec: ``JobSpec.to_bytes()``.
             despite_noise: whether to run it although its noise drowns what it asks.
+            again: whether to run it although a job of the very same specification was submitted before.
 
         Raises:
             DrownedInNoise: its noise leaves nothing to learn; says the numbers.
+            AlreadySubmitted: a job of the very same specification lives, or has asked a round.
             InvalidJob: it cannot be run; says why.
             RefusedError: it cannot keep what it promises; says the numbers.
         """
         with self._named():
-            answer = self._stub.SubmitJob(
-                pb.SubmitJobRequest(spec=spec, despite_noise=despite_noise), timeout=CALL_SECONDS
-            )
+            request = pb.SubmitJobRequest(spec=spec, despite_noise=despite_noise, again=again)
+            answer = self._stub.SubmitJob(request, timeout=CALL_SECONDS)
         return wire.job_id_from_wire(answer)
 
     def jobs(self) -> tuple[JobStatus, ...]:
@@ -111,7 +112,7 @@ class Client:
             call.cancel()
 
     def cancel(self, job_id: JobId) -> None:
-        """Cancel a job; one that is over stays as it is. Operators only.
+        """Cancel a job; one that is over stays as it is. Scientists may cancel their own.
 
         Raises:
             NotFound: there is no such job.

@@ -62,7 +62,29 @@ def _activity(status: JobStatus) -> str:
 
 
 def _waiting(status: JobStatus) -> str:
-    return f", waiting for {status.waiting_for} more" if status.waiting_for else ""
+    """Say how many parties are missing, which ones it may be, and why each of them is."""
+    if not status.waiting_for:
+        return ""
+    named = [f"{party.party_id} {why}" for party in status.parties if (why := _why_missing(party, status))]
+    more = f" and {len(named) - _MANY} others" if len(named) > _MANY else ""
+    of = f": {', '.join(named[:_MANY])}{more}" if named else ""
+    return f", waiting for {status.waiting_for} more{of}"
+
+
+def _why_missing(party: JobParty, status: JobStatus) -> str:
+    """Return why a party that a job waits for is not there yet; empty if it is not waited for."""
+    if status.state is JobState.PROPOSED:
+        if party.decision is Decision.HELD:
+            return party.detail or "holds the job"
+        if party.decision is not None:
+            return ""
+        return "has not answered" if party.connected else "is away"
+    if status.round is None or party.decision is not Decision.ACCEPTED:
+        return ""
+    is_collecting = status.round.phase is RoundPhase.COLLECTING
+    if party.party_id in (status.round.contributed if is_collecting else status.round.decrypted):
+        return ""
+    return (party.waiting or "is working") if party.connected else "is away"
 
 
 def _who(ids: Iterable[str]) -> str:

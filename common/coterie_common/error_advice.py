@@ -46,6 +46,8 @@ ADVICE: Final[dict[type[CoterieError], str]] = {
     errors.ConsentDenied: "talk to the steward, or ask for what the policy allows",
     errors.MissingLibrary: "install on that host what the line names; docs/deployment.md says how to install PyTorch",
     errors.NotConfined: "run the party where the kernel has Landlock, or change `confinement` in the policy",
+    errors.AlreadySubmitted: "`coterie jobs submit --again` if a second one is meant",
+    errors.OutsideHours: "wait for the party's hours, or give the job a longer `timeout_s`",
     errors.AlreadyDecided: "have the job submitted again; `coterie-party refuse` stops one that runs",
     errors.PermissionDenied: "use the credential of a role that may do this",
     errors.AlreadyAnswered: "look into the aggregator: it asks a second time; nothing was answered twice",

@@ -256,6 +256,18 @@ class NotConfined(RefusedError):
     code = "not-confined"
 
 
+class AlreadySubmitted(RefusedError):
+    """A job of the very same specification was submitted before; says which, and how to submit it again."""
+
+    code = "already-submitted"
+
+
+class OutsideHours(RefusedError):
+    """The party does not answer now, but will within the hours of its policy: a round waits for it."""
+
+    code = "outside-hours"
+
+
 class AlreadyDecided(RefusedError):
     """The party's answer to a job was given, and what it says stays said."""
 

@@ -30,6 +30,7 @@ from coterie_party.context import Context
 from coterie_party.coordinator import Coordinator
 from coterie_party.data_watch import DataWatch
 from coterie_party.home import PartyMembership
+from coterie_party.notifying import Notifier
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import POLICY_FILE_NAME
 from coterie_party.policy_file import PolicyFile
@@ -123,6 +124,7 @@ async def _run(
         clock=SystemClock(),
         writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
         workers=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker"),
+        notifier=Notifier(config.notify or (), root),
     )
     await record_start(context, version("coterie"))
     coordinator = Coordinator(context)
@@ -143,6 +145,7 @@ async def _run(
         asyncio.create_task(coordinator.failed()),
         asyncio.create_task(_look_again(coordinator)),
         asyncio.create_task(DataWatch(context).run()),
+        asyncio.create_task(context.notifier.run()),
     }
     try:
         await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)

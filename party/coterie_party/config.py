@@ -74,6 +74,7 @@ class PartyConfig(StrictModel):
         aggregator: where the aggregator listens; by default the first name of its certificate at the usual port.
         password_file: its one line unlocks the keys; without it a person is asked.
         training: limits of the process that computes vectors.
+        notify: program and arguments, run when a job waits for the steward or the hours; nothing without it.
         datasets: data sets by the name under which jobs ask for them.
     """
 
@@ -81,6 +82,7 @@ class PartyConfig(StrictModel):
     founder: FingerprintEntry
     aggregator: AddressEntry | None = None
     password_file: PathEntry | None = None
+    notify: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False, min_length=1)] | None = None
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     datasets: dict[Annotated[str, from_text(parse_party_id)], DatasetBinding] = Field(default_factory=dict)
 
@@ -113,6 +115,11 @@ founder = "{founder}"
 # A file whose one line is the password of this party's keys. Without it the password is asked for at every start.
 # Give it to nobody but the user that runs the party: chmod 600.
 # password_file = "password"
+
+# A command that is run when a job waits for the steward's word or for the hours of the policy: without a shell, in this
+# folder, for 30 seconds at most. It finds the facts in COTERIE_JOB, COTERIE_REASON, COTERIE_ALGORITHM, COTERIE_DATASET,
+# COTERIE_EPSILON and COTERIE_DELTA, and as one JSON object on its standard input.
+# notify = ["./tell-me.sh", "steward@hospital.example"]
 
 # What the process may use that computes gradients of networks and linear models: seconds for one round, memory, and
 # whether jobs are refused where the system does not let it be cut off from the network.

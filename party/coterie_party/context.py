@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial as bind
 from pathlib import Path
@@ -25,6 +25,7 @@ from coterie_common.protocol.sealings import SealingMaker
 from coterie_common.randomness import RandomSource
 from coterie_party.bindings import BoundDataset
 from coterie_party.bindings_file import BindingSource
+from coterie_party.notifying import Notifier
 from coterie_party.padded_parts import PaddedParts
 from coterie_party.policy import Policy
 from coterie_party.policy_file import PolicySource
@@ -54,6 +55,7 @@ class Context:
         audit: the record of what happened, in the same database; likewise.
         notes: what only the steward reads; likewise.
         models: folder that delivered models go to.
+        notifier: tells the steward of jobs that wait.
         training: what a process that computes vectors may use.
         confinement: what the system keeps such a process from.
         random: source of noise and nonces.
@@ -82,6 +84,7 @@ class Context:
     clock: Clock
     writer: ThreadPoolExecutor
     workers: ThreadPoolExecutor
+    notifier: Notifier = field(default_factory=lambda: Notifier((), Path()))
 
     @property
     def datasets(self) -> Mapping[str, BoundDataset]:

@@ -23,6 +23,7 @@ from coterie_common.audit.told import NOTHING_TOLD, Details, told
 from coterie_common.errors import (
     AlreadyAnswered,
     CoterieError,
+    OutsideHours,
     PeerError,
     RefusedError,
     StorageError,
@@ -168,6 +169,11 @@ class Coordinator:
         verify_query(query, self._context.party_id, self._context.roster, accepted)
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
         if not await self._waiting.admits(query, planned, is_new=is_new):
+            words = f"waits for its hours: it answers {self._context.policy.hours_in_words()} only, local time"
+            number = fields.round_number
+            await self._say(
+                Rejection(code=OutsideHours.code, detail=one_line(words), job_id=fields.job_id, round_number=number)
+            )
             return
         await self._context.compute(answering.check_ask, query, planned)
         await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
@@ -177,10 +183,12 @@ class Coordinator:
         job = await self._context.write(self._context.store.job, delivery.job_id)
         spec_digest = job.spec_digest if job else None
         allowed = self._context.policy.all_algorithms
-        path = await self._context.write(keep_model, self._context.models, delivery, spec_digest, allowed)
-        log.info("model received", job=delivery.job_id, path=str(path))
+        kept = await self._context.write(keep_model, self._context.models, delivery, spec_digest, allowed)
+        log.info("model received", job=delivery.job_id, path=str(kept.path), finished=kept.is_finished)
         await self._context.write(self._context.audit.record_model, delivery.job_id, told(delivery))
-        await self._end(delivery.job_id, JobOutcome.COMPLETED)
+        # How a job ended that left an unfinished model, its JobEnd says.
+        if kept.is_finished:
+            await self._end(delivery.job_id, JobOutcome.COMPLETED)
         await self._say(make_receipt(delivery, self._context.party_id, self._context.signing_key))
 
     async def _job_end(self, end: JobEnd) -> None:

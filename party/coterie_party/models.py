@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -19,7 +20,17 @@ from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 log = structlog.get_logger(__name__)
 
 
-def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None, algorithms: Collection[str]) -> Path:
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """Where a model is, and whether its job completed: an unfinished one is that of a job that ended early."""
+
+    path: Path
+    is_finished: bool
+
+
+def keep_model(
+    folder: Path, delivery: ModelDelivery, spec_digest: bytes | None, algorithms: Collection[str]
+) -> KeptModel:
     """Check that a delivered model is what it says and write it to disk, synced.
 
     Args:
@@ -29,11 +40,11 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None,
         algorithms: that the policy names; no code of another is loaded, even if it is installed.
 
     Returns:
-        The model's path.
+        The model's path, and whether its job completed.
 
     Raises:
         MalformedMessage: no model, or one of another job.
-        Equivocation: another model was delivered for this job before.
+        Equivocation: another model was delivered for this job before, finished or not.
     """
     model = _parse(delivery, algorithms)
     if model.lineage.job_id != delivery.job_id:
@@ -41,13 +52,14 @@ def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes | None,
     if spec_digest is not None and model.lineage.job_spec_digest != spec_digest.hex():
         raise MalformedMessage("the delivered model's lineage names another specification than the accepted one")
     path = folder / f"{delivery.job_id}{model.suffix}"
-    if path.exists():
-        if path.read_bytes() != delivery.model:
-            raise Equivocation("another model of the same job was delivered before")
-        return path
-    make_private_folder(folder)
-    write_atomically(path, delivery.model)
-    return path
+    kept = KeptModel(path, is_finished=model.lineage.unfinished is None)
+    # Ids of jobs hold neither dots nor wildcards.
+    if any(other != path or other.read_bytes() != delivery.model for other in folder.glob(f"{delivery.job_id}.*")):
+        raise Equivocation("another model of the same job was delivered before")
+    if not path.exists():
+        make_private_folder(folder)
+        write_atomically(path, delivery.model)
+    return kept
 
 
 def _parse(delivery: ModelDelivery, algorithms: Collection[str]) -> Model:

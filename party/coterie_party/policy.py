@@ -223,9 +223,9 @@ class Policy(StrictModel):
     def reason_to_hold(self, dataset: str, local: datetime, *, is_approved: bool) -> str:
         """Return why a job that fits does not start now, in words for the aggregator; empty: it does."""
         if not is_approved and not self.accepts_by_itself(dataset):
-            return "this party's policy is not to accept jobs automatically: it waits for its steward"
+            return "waits for its steward's word: its policy is not to accept jobs automatically"
         if not self.is_open(local):
-            return f"this party starts jobs {self.hours_in_words()} only, local time; it waits for that"
+            return f"waits for its hours: it starts jobs {self.hours_in_words()} only, local time"
         return ""
 
     def hours_in_words(self) -> str:

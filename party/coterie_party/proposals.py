@@ -110,6 +110,7 @@ def _signed(job: PartyJob, context: Context) -> JobReply:
 async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJob:
     dataset = proposal.dataset if isinstance(proposal, PartyJob) else ""
     price: Cost | None = None
+    priced: _Priced | None = None
     reservations: tuple[Reservation, ...] = ()
     policy, store = context.policy, context.store
     ruling = await context.write(store.ruling, proposal.job_id)
@@ -145,7 +146,13 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJo
         cost=None if price is None else price.to_document(),
     )
     # What the store says stands: a job that was held may have ended in the meantime.
-    return await context.write(context.store.record_job, job, reservations, _told(proposal, ruling))
+    decided = await context.write(context.store.record_job, job, reservations, _told(proposal, ruling))
+    if decided.decision is Decision.HELD and priced is not None:
+        goal = priced.planned.spec.privacy
+        facts = {"algorithm": priced.planned.spec.algorithm, "dataset": dataset, "name": priced.planned.spec.name}
+        facts |= {"epsilon": goal.epsilon_text, "delta": goal.delta_text, "placement": goal.placement.value}
+        context.notifier.job_waits(decided.job_id, decided.detail, facts)
+    return decided
 
 
 def _told(proposal: JobProposal | PartyJob, ruling: Ruling | None) -> Details:

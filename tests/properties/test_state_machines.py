@@ -225,6 +225,7 @@ JOB_EVENTS = tuple(
             "detail": ("",),
             "round_number": (1, 2),
             "reason": ("why",),
+            "is_kept": (False, True),
         },
     )
 )
@@ -257,7 +258,9 @@ def test_every_reachable_job_keeps_its_promises():
                 assert kinds == {job_machine.SendModel}
             case job_machine.Phase.ENDED:
                 completed = state.outcome is JobOutcome.COMPLETED
-                assert kinds <= {job_machine.SendModel if completed else job_machine.SendJobEnd}
+                keeps = job_machine.SendModel if state.is_kept else job_machine.KeepUnfinishedModel
+                assert kinds <= ({job_machine.SendModel} if completed else {job_machine.SendJobEnd, keeps})
+                assert completed or job_machine.SendJobEnd in kinds
                 assert not any(isinstance(effect, job_machine.Timer) for effect in effects)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from coterie.spending import spending
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import EncryptedReply, Message
-from coterie_common.protocol.progress import JobState, RoundPhase
+from coterie_common.protocol.progress import JobState, JobStatus, RoundPhase
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
@@ -21,6 +22,11 @@ from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, writ
 THEIRS = (
     "from coterie_common.learning.statistics import Statistics\n\n\nclass Theirs(Statistics):\n    name = 'theirs'\n"
 )
+
+
+def without_links(status: JobStatus) -> JobStatus:
+    """Leave out who is connected right now."""
+    return replace(status, parties=tuple(replace(party, connected=False) for party in status.parties))
 
 
 @asynchronous
@@ -49,7 +55,7 @@ async def test_ended_jobs_keep_their_rounds_and_the_budget_its_sums(tmp_path: Pa
         assert [status.round and status.round.number for status in after[:3]] == [2, 1, 2]
         assert after[0].round is not None
         assert (after[0].round.phase, after[0].round.contributed) == (RoundPhase.RELEASED, federation.parties)
-        assert after == before
+        assert list(map(without_links, after)) == list(map(without_links, before))
         assert spending(after) == spending(before)
         assert sum(use.completed + use.others for use in spending(after)) >= 3
 
@@ -66,9 +72,9 @@ async def test_ended_job_whose_algorithm_is_gone_still_counts(tmp_path: Path) ->
             assert (await running.result(job_id)).state is JobState.COMPLETED
         before = await running.aggregator.jobs()
         await running.restart_aggregator()
-        assert await running.aggregator.jobs() == before
+        assert list(map(without_links, await running.aggregator.jobs())) == list(map(without_links, before))
         assert [use.completed for use in spending(before)] == [1]
         (model,) = await running.aggregator.models()
         assert len(await running.aggregator.model(job_id)) == model.size_bytes
         await running.cancel(job_id)
-        assert [status async for status in running.aggregator.watch(job_id)] == list(before)
+        assert (await running.result(job_id)).round == before[0].round

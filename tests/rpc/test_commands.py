@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -308,3 +310,36 @@ def test_fetched_model_is_called_as_its_format_says(run, tmp_path, monkeypatch):
     status, out, _, _ = run("models", "fetch", "tennis-1", prepare=lambda desk: setattr(desk, "file", model))
     assert (status, out.partition(":")[0]) == (0, "tennis-1.json")
     assert (tmp_path / "tennis-1.json").read_bytes() == model
+
+
+def test_same_job_again_asks_first_and_needs_a_word_without_a_terminal(run, tmp_path, monkeypatch):
+    path = tmp_path / "job.toml"
+    path.write_text(JOB)
+
+    def submitted(desk):
+        desk.was_submitted = True
+
+    status, _, err, desk = run("jobs", "submit", str(path), prepare=submitted)
+    assert (status, len(desk.calls), "[already-submitted]" in err) == (1, 1, True)
+    status, out, _, _ = run("jobs", "submit", str(path), "--again", prepare=submitted)
+    assert (status, out) == (0, "nursery-1\n")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for answer, outcome in (("n", (1, 1)), ("y", (0, 2))):
+        monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n"))
+        status, _, err, desk = run("jobs", "submit", str(path), prepare=submitted)
+        assert (status, len(desk.calls)) == outcome
+        assert "very same specification" in err
+
+
+def test_unfinished_model_is_marked_in_its_name_and_in_words(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = make_model()
+    lineage = model.lineage.model_copy(update={"unfinished": "cancelled", "rounds_planned": 9})
+    data = replace(model, lineage=lineage).to_bytes()
+    status, out, _, _ = run("models", "fetch", "tennis-1", prepare=lambda desk: setattr(desk, "file", data))
+    assert (status, out.startswith("tennis-1.unfinished.json: ")) == (0, True)
+    assert out.endswith("2 of 9 rounds, cancelled: unfinished\n")

@@ -14,7 +14,7 @@ from coterie_aggregator.service.federation import FederationService
 from coterie_aggregator.service.operator import OperatorService
 from coterie_aggregator.service.server import AggregatorServer, start_server
 from coterie_common.crypto.certificates import Identity
-from coterie_common.errors import CoterieError, NotFound
+from coterie_common.errors import AlreadySubmitted, CoterieError, NotFound
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import (
@@ -102,13 +102,21 @@ def job_status(state: JobState = JobState.RUNNING, **changes: Any) -> JobStatus:
             epsilon="1", delta="0.00001", unit="record", mechanism="discrete-gaussian", placement="distributed"
         ),
         "parties": (
-            JobParty(party_id=PartyId("alpha"), decision=Decision.ACCEPTED, code="", detail="", model_received=False),
+            JobParty(
+                party_id=PartyId("alpha"),
+                decision=Decision.ACCEPTED,
+                code="",
+                detail="",
+                model_received=False,
+                connected=True,
+            ),
             JobParty(
                 party_id=PartyId("gamma"),
                 decision=Decision.REFUSED,
                 code="budget-exhausted",
                 detail="1 asked, 0.5 left",
                 model_received=False,
+                connected=False,
             ),
         ),
         "submitted_by": "olga",
@@ -127,6 +135,7 @@ class RecordingOperatorDesk:
         self.calls: list[tuple[Any, ...]] = []
         self.failure: CoterieError | Exception | None = None
         self.file = MODEL
+        self.was_submitted = False
         self.statuses = [job_status(JobState.PROPOSED), job_status(), job_status(JobState.COMPLETED)]
 
     def _called(self, *call: Any) -> None:
@@ -144,6 +153,8 @@ class RecordingOperatorDesk:
 
     async def submit(self, request: JobRequest, submitter: Identity) -> JobId:
         self._called("submit", request.spec, submitter.uri)
+        if self.was_submitted and not request.again:
+            raise AlreadySubmitted("job nursery-1 has the very same specification and is completed; use --again")
         return JobId("nursery-1")
 
     async def jobs(self) -> Sequence[JobStatus]:
@@ -172,6 +183,8 @@ class RecordingOperatorDesk:
                 digest=bytes(32),
                 size_bytes=len(MODEL),
                 rounds=3,
+                rounds_planned=3,
+                state=JobState.COMPLETED,
                 privacy=job_status().privacy,
                 finished_at=datetime(2026, 5, 1, 12, 1, tzinfo=UTC),
             )

@@ -373,7 +373,9 @@ class InProcessFederation:
 
     async def submit(self, spec: JobSpec, *, despite_noise: bool = True) -> JobId:
         operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)
-        return await self.aggregator.submit(JobRequest(spec=spec.to_bytes(), despite_noise=despite_noise), operator)
+        # Tests submit the same job several times.
+        request = JobRequest(spec=spec.to_bytes(), despite_noise=despite_noise, again=True)
+        return await self.aggregator.submit(request, operator)
 
     async def cancel(self, job_id: JobId) -> None:
         operator = Identity(federation=self.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)

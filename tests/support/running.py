@@ -73,7 +73,7 @@ class RunningFederation(Federation):
     def submit(self, **rounds: int) -> str:
         path = self.folder / "job.toml"
         path.write_text(nursery_toml(max_depth=2, **rounds))
-        done = self.run("coterie", "jobs", "submit", path, *self.operator)
+        done = self.run("coterie", "jobs", "submit", path, "--again", *self.operator)
         assert done.returncode == 0, done.stderr
         return next(word for word in done.stdout.split() if word.startswith("nursery-tree-"))
 

@@ -103,7 +103,12 @@ def test_data_are_exact_in_a_pipe_and_harmless_on_a_terminal(capsys, monkeypatch
 
 def status(words: str) -> JobStatus:
     party = JobParty(
-        party_id=FEDERATION.parties[0], decision=Decision.REFUSED, code="data", detail=words, model_received=False
+        party_id=FEDERATION.parties[0],
+        decision=Decision.REFUSED,
+        code="data",
+        detail=words,
+        model_received=False,
+        connected=True,
     )
     return job_status(JobState.FAILED, reason=words, job_id=words, parties=(party,))
 

@@ -27,18 +27,17 @@ from coterie_common.wire.pb import operator_pb2_grpc
 _log = structlog.get_logger(__name__)
 
 _ANYBODY: Final = frozenset({Role.OPERATOR, Role.SCIENTIST})
-_OPERATORS: Final = frozenset({Role.OPERATOR})
 
 ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "ListParties": _ANYBODY,
     "SubmitJob": _ANYBODY,
     "ListJobs": _ANYBODY,
     "WatchJob": _ANYBODY,
-    "CancelJob": _OPERATORS,
+    "CancelJob": _ANYBODY,
     "ListModels": _ANYBODY,
     "FetchModel": _ANYBODY,
 }
-"""Which roles may make which call; parties none."""
+"""Which roles may make which call; parties none. That scientists cancel their own jobs only, the desk sees to."""
 
 
 class OperatorDesk(Protocol):
@@ -61,7 +60,7 @@ class OperatorDesk(Protocol):
         ...
 
     async def cancel(self, job_id: JobId, by: Identity) -> None:
-        """Cancel a job, durably; a job that is over stays as it is. Raises ``NotFound``."""
+        """Cancel a job, durably; a job that is over stays as it is. Raises ``NotFound`` and ``PermissionDenied``."""
         ...
 
     async def models(self) -> Sequence[ModelInfo]:

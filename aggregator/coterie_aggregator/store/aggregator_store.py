@@ -218,6 +218,20 @@ class AggregatorStore:
                 connection.execute(insert(MODELS).values(job_id=job_id, model=model, digest=digest, stored_at=at))
             self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
 
+    def keep_unfinished(self, job_id: JobId, event: job.UnfinishedModelKept, model: bytes | None, at: datetime) -> None:
+        """Record the model of a job that ended early, or that there can be none, with the event that says so.
+
+        Raises:
+            StateError: event and model do not fit.
+        """
+        if event.is_kept != (model is not None):
+            raise StateError("a model is stored exactly when it is kept")
+        with transaction(self._engine) as connection:
+            if model is not None:
+                digest = long_hash(Label.MODEL, model)
+                connection.execute(insert(MODELS).values(job_id=job_id, model=model, digest=digest, stored_at=at))
+            self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
+
     def latest_state(self, job_id: JobId) -> bytes | None:
         """Return the algorithm's state after the last released round, or the first one's; ``None`` before it."""
         rounds = ROUNDS.c

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, confirm, open_client
 from coterie_common.console import say
 
 if TYPE_CHECKING:
@@ -30,16 +31,27 @@ def submit(
     despite_noise: Annotated[
         bool, typer.Option("--despite-noise", help="Submit although noise drowns what the job asks.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Although a job of the very same specification was submitted before.")
+    ] = False,
 ) -> None:
     """Submit a job and print its id. The model file that an evaluation names becomes part of the job.
 
     A job whose noise is larger than what its records can add up to is not submitted; the numbers are shown.
     """
     from coterie.job_file import read_job
+    from coterie_common.errors import AlreadySubmitted
 
     spec = read_job(file)
     with open_client(aggregator, credential) as client:
-        job_id = client.submit(spec.to_bytes(), despite_noise=despite_noise)
+        try:
+            job_id = client.submit(spec.to_bytes(), despite_noise=despite_noise, again=again)
+        except AlreadySubmitted as earlier:
+            if not sys.stdin.isatty():
+                raise
+            say(earlier.message, err=True)
+            confirm("Submit it again?", yes=False)
+            job_id = client.submit(spec.to_bytes(), despite_noise=despite_noise, again=True)
         say(job_id)
         if watch:
             _watch(client, job_id)
@@ -82,7 +94,11 @@ def watch(job: _Job, aggregator: AggregatorAddress = None, credential: Credentia
 
 @app.command()
 def cancel(job: _Job, aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
-    """Cancel a job; privacy that it has reserved stays spent."""
+    """Cancel a job; scientists their own only.
+
+    What answered rounds cost stays spent at every party; what later rounds reserved is given back. The model of the
+    last released round is kept, marked as unfinished: 'coterie models fetch ID'.
+    """
     from coterie_common.identifiers import parse_job_id
 
     job_id = parse_job_id(job)
@@ -104,5 +120,7 @@ def _watch(client: Client, job_id: JobId) -> None:
     except KeyboardInterrupt:
         say(f"The job goes on; 'coterie jobs watch {job_id}' shows it again.", err=True)
         raise typer.Exit(INTERRUPTED_STATUS) from None
+    if final.state is not JobState.COMPLETED and final.round is not None:
+        say(f"If a round was released, 'coterie models fetch {job_id}' has its model, marked as unfinished.", err=True)
     if final.state is not JobState.COMPLETED:
         raise typer.Exit(1)

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
 from coterie_common.console import say
+
+if TYPE_CHECKING:
+    from coterie_common.protocol.progress import ModelInfo
 
 app = typer.Typer(help="List and fetch finished models.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -30,7 +33,7 @@ def list_(
         (
             info.job_id,
             info.algorithm,
-            str(info.rounds),
+            _rounds(info),
             f"ε = {info.privacy.epsilon}",
             f"{info.size_bytes:,}",
             moment(info.finished_at),
@@ -41,12 +44,25 @@ def list_(
     return print_table(columns, rows, empty="There are no models yet.")
 
 
+def _rounds(info: ModelInfo) -> str:
+    from coterie_common.protocol.progress import JobState
+
+    if info.state in (JobState.FAILED, JobState.CANCELLED):
+        return f"{info.rounds} of {info.rounds_planned}, {info.state.value}: unfinished"
+    return str(info.rounds)
+
+
 @app.command()
 def fetch(
     job: Annotated[str, typer.Argument(metavar="ID", help="The job that made the model.")],
     aggregator: AggregatorAddress = None,
     credential: CredentialFolder = DEFAULT_CREDENTIAL,
-    out: Annotated[Path | None, typer.Option(help="Where to write it; ID.json or ID.safetensors by default.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write it; ID.json or ID.safetensors by default, ID.unfinished.… of an unfinished one."
+        ),
+    ] = None,
 ) -> None:
     """Fetch a model's file; an existing file is replaced only by a complete model."""
     from coterie_common.files import write_atomically
@@ -61,4 +77,4 @@ def fetch(
     # The name under which parties keep it, too.
     path = out or Path(f"{job_id}{model.suffix}")
     write_atomically(path, data)
-    say(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.rounds} rounds")
+    say(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.words}")

@@ -47,6 +47,8 @@ class Lineage(StrictModel):
         epsilon, delta: promised for the job, exact decimals or fractions as text; ``"0"`` is no promise.
         unit, mechanism, placement: whose presence the noise hides, and how the noise is made.
         transcript_digests: one per released round, 64 hexadecimal digits.
+        unfinished: how the job ended if it did not complete; the model is that of the last round that was released.
+        rounds_planned: most rounds that such a job might have had; of a finished model neither is written.
     """
 
     federation: ShortText
@@ -61,12 +63,23 @@ class Lineage(StrictModel):
     mechanism: ShortText
     placement: ShortText
     transcript_digests: Annotated[tuple[Digest, ...], Field(strict=False)]
+    unfinished: Literal["failed", "cancelled"] | None = None
+    rounds_planned: Annotated[int, Field(ge=1, le=ROUNDS_MOST)] | None = None
 
     @model_validator(mode="after")
     def _check_rounds(self) -> Lineage:
         if not len(self.contributors) == len(self.transcript_digests) == self.rounds:
             raise ValueError("contributors and transcript_digests must have one entry per round")
+        if (self.unfinished is None) != (self.rounds_planned is None):
+            raise ValueError("unfinished and rounds_planned are of a model that is not finished")
         return self
+
+    @property
+    def words(self) -> str:
+        """Return the rounds in words, such as ``21 of 40 rounds, cancelled: unfinished``."""
+        if self.unfinished is None:
+            return f"{self.rounds} rounds"
+        return f"{self.rounds} of {self.rounds_planned} rounds, {self.unfinished}: unfinished"
 
 
 class _ModelFile(StrictModel):
@@ -143,7 +156,8 @@ class Model:
     @property
     def suffix(self) -> str:
         """Return how the name of the model's file ends."""
-        return ".safetensors" if arrays.split(self.body).arrays else ".json"
+        mark = ".unfinished" if self.lineage.unfinished else ""
+        return mark + (".safetensors" if arrays.split(self.body).arrays else ".json")
 
     def __eq__(self, other: object) -> bool:
         return self.to_bytes() == other.to_bytes() if isinstance(other, Model) else NotImplemented
@@ -159,7 +173,7 @@ class Model:
             "algorithm": self.algorithm,
             "schema": self.schema.to_document(),
             "body": body.document,
-            "lineage": self.lineage.model_dump(mode="json"),
+            "lineage": self.lineage.model_dump(mode="json", exclude_none=True),
         }
         return arrays.Content(file, body.arrays)
 

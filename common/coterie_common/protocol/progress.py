@@ -38,10 +38,12 @@ class JobRequest:
     Attributes:
         spec: canonical bytes of the job specification, not parsed yet.
         despite_noise: whether the person knows that the job's noise may drown what it asks.
+        again: whether the person knows that a job of the very same specification was submitted before.
     """
 
     spec: bytes
     despite_noise: bool = False
+    again: bool = False
 
 
 class RoundPhase(StrEnum):
@@ -90,7 +92,9 @@ class JobParty:
         decision: its answer to the proposal; ``None`` before it answered.
         code: error code of a refusal, or empty.
         detail: its words for it, or empty.
-        model_received: it confirmed that the model lies on its disk.
+        model_received: it confirmed that the model is on its disk.
+        connected: its stream is open.
+        waiting: why it does not answer the current round yet, in its own words, or empty.
     """
 
     party_id: PartyId
@@ -98,6 +102,8 @@ class JobParty:
     code: str
     detail: str
     model_received: bool
+    connected: bool
+    waiting: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +171,8 @@ class ModelInfo:
         digest: of the model's file, as its delivery was signed.
         size_bytes: of the file.
         rounds: that were released.
+        rounds_planned: most rounds that the job might have had.
+        state: of the job; failed or cancelled: the model is unfinished, that of the last released round.
         privacy: what its job promised.
         finished_at: when it was made, with time zone.
     """
@@ -175,5 +183,7 @@ class ModelInfo:
     digest: bytes
     size_bytes: int
     rounds: int
+    rounds_planned: int
+    state: JobState
     privacy: Privacy
     finished_at: datetime

@@ -44,6 +44,8 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.NotConfined: _Status.FAILED_PRECONDITION,
     errors.AlreadyAnswered: _Status.FAILED_PRECONDITION,
     errors.AlreadyDecided: _Status.FAILED_PRECONDITION,
+    errors.AlreadySubmitted: _Status.ALREADY_EXISTS,
+    errors.OutsideHours: _Status.FAILED_PRECONDITION,
     errors.Equivocation: _Status.ABORTED,
     errors.Superseded: _Status.ABORTED,
     errors.Unauthenticated: _Status.UNAUTHENTICATED,

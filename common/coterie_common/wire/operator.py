@@ -116,6 +116,8 @@ def model_info_to_wire(info: ModelInfo) -> pb.ModelInfo:
         digest=info.digest,
         size_bytes=info.size_bytes,
         rounds=info.rounds,
+        rounds_planned=info.rounds_planned,
+        state=_STATES_TO_WIRE[info.state],
         privacy=_privacy_to_wire(info.privacy),
         finished_us=strict.microseconds(info.finished_at),
     )
@@ -131,6 +133,8 @@ def model_info_from_wire(message: pb.ModelInfo) -> ModelInfo:
         digest=strict.digest(message.digest, "digest"),
         size_bytes=strict.number(message.size_bytes, "size_bytes", least=1, most=MODEL_BYTES),
         rounds=strict.number(message.rounds, "rounds", most=ROUNDS_MOST),
+        rounds_planned=strict.number(message.rounds_planned, "rounds_planned", most=ROUNDS_MOST),
+        state=strict.enum(_STATES, message.state, "state"),
         privacy=_privacy_from_wire(strict.part(message, "privacy")),
         finished_at=strict.instant(message.finished_us, "finished_us"),
     )
@@ -140,7 +144,7 @@ def submission_from_wire(message: pb.SubmitJobRequest) -> JobRequest:
     """Check and convert; the specification is not parsed yet; raises ``MalformedMessage``."""
     strict.check_known(message, "the request")
     spec = strict.octets(message.spec, "spec", least=1, most=JOB_SPEC_BYTES)
-    return JobRequest(spec=spec, despite_noise=message.despite_noise)
+    return JobRequest(spec=spec, despite_noise=message.despite_noise, again=message.again)
 
 
 def job_id_from_wire(
@@ -196,6 +200,8 @@ def _job_party_to_wire(party: JobParty) -> pb.JobParty:
         code=party.code,
         detail=party.detail,
         model_received=party.model_received,
+        connected=party.connected,
+        waiting=party.waiting,
     )
 
 
@@ -207,4 +213,6 @@ def _job_party_from_wire(message: pb.JobParty) -> JobParty:
         code=strict.code(message.code, optional=True),
         detail=strict.reason(message.detail, "detail"),
         model_received=message.model_received,
+        connected=message.connected,
+        waiting=strict.reason(message.waiting, "waiting"),
     )

@@ -14,6 +14,7 @@ from coterie_aggregator.job import (
     JobCancelled,
     JobFailed,
     JobParameters,
+    KeepUnfinishedModel,
     ModelFinished,
     PartyReplied,
     Phase,
@@ -25,6 +26,7 @@ from coterie_aggregator.job import (
     SendModel,
     SendProposal,
     Timer,
+    UnfinishedModelKept,
     outstanding,
     step,
 )
@@ -39,7 +41,7 @@ HANDLED = {
     Phase.PROPOSED: {PartyReplied, ProposalDeadlinePassed, JobFailed, JobCancelled},
     Phase.RUNNING: {RoundReleased, ModelFinished, JobFailed, JobCancelled},
     Phase.DELIVERING: {ReceiptReceived, DeliveryPatiencePassed},
-    Phase.ENDED: {ReceiptReceived},
+    Phase.ENDED: {ReceiptReceived, UnfinishedModelKept},
 }
 
 
@@ -72,6 +74,7 @@ def explored():
         "detail": ("", "more"),
         "round_number": (0, 1, 2),
         "reason": ("why",),
+        "is_kept": (False, True),
     }
     # One party that says something else while it holds the job is enough to see what becomes of it.
     events = [
@@ -228,3 +231,30 @@ def test_ended_job_tells_everybody_why(start, event, outcome):
     assert outstanding(state) == {*map(SendJobEnd, PARTIES)}
     assert state.waiting_for == 0
     assert step(state, ReceiptReceived(A)) is state
+
+
+@pytest.mark.parametrize("event", [JobFailed("why"), JobCancelled("by anna")])
+def test_job_that_ends_after_a_release_keeps_its_model_and_sends_it(event):
+    state = after(RoundReleased(1), event, state=running())
+    assert outstanding(state) == {*map(SendJobEnd, PARTIES), KeepUnfinishedModel()}
+    assert not state.has_model
+    kept = after(UnfinishedModelKept(True), state=state)
+    assert outstanding(kept) == {*map(SendJobEnd, PARTIES), *map(SendModel, PARTIES)}
+    assert kept.has_model
+    received = after(ReceiptReceived(A), state=kept)
+    assert SendModel(A) not in outstanding(received)
+    assert received.outcome is kept.outcome
+    # The first word stays.
+    assert after(UnfinishedModelKept(False), state=kept) is kept
+
+
+def test_job_whose_algorithm_makes_no_model_of_so_few_rounds_is_only_told_to_end():
+    state = after(RoundReleased(1), JobCancelled("by anna"), UnfinishedModelKept(False), state=running())
+    assert outstanding(state) == set(map(SendJobEnd, PARTIES))
+    assert after(ReceiptReceived(A), state=state) is state
+
+
+def test_job_that_ends_in_its_first_round_has_nothing_to_keep():
+    state = after(JobCancelled("by anna"), state=running())
+    assert outstanding(state) == set(map(SendJobEnd, PARTIES))
+    assert after(UnfinishedModelKept(True), state=state) is state

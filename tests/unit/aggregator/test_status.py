@@ -43,7 +43,12 @@ async def test_status_follows_a_job_from_its_proposal_to_its_models(tmp_path: Pa
         # Four take part, and all of them are needed.
         assert status.waiting_for == 4
         accepted = JobParty(
-            party_id=federation.parties[0], decision=Decision.ACCEPTED, code="", detail="", model_received=False
+            party_id=federation.parties[0],
+            decision=Decision.ACCEPTED,
+            code="",
+            detail="",
+            model_received=False,
+            connected=True,
         )
         assert status.parties[0] == accepted
         refused = status.parties[4]

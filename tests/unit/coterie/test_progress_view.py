@@ -12,6 +12,7 @@ from rich.console import Console
 from coterie.cli.job_display import _LiveDisplay
 from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
 from coterie_common.errors import Unavailable
+from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import JobState, RoundPhase
 from tests.support.desks import job_status
 from tests.support.message_strategies import job_statuses
@@ -33,9 +34,9 @@ DECRYPTING = replace(
         ),
         (
             replace(RUNNING, round=replace(RUNNING.round, contributed=tuple(map(str, range(20))))),
-            "running, round 2 of 3: 20 parties replied, waiting for 1 more",
+            "running, round 2 of 3: 20 parties replied, waiting for 1 more: alpha is working",
         ),
-        (DECRYPTING, "running, round 2 of 3: 2 replied, beta helped to decrypt, waiting for 2 more"),
+        (DECRYPTING, "running, round 2 of 3: 2 replied, beta helped to decrypt, waiting for 2 more: alpha is working"),
         (job_status(JobState.DELIVERING), "delivering, model received by 0 of 2 parties"),
         (job_status(JobState.COMPLETED), "completed, round 2 of 3"),
         (job_status(JobState.FAILED, reason="too few parties"), "failed, round 2 of 3, too few parties"),
@@ -90,3 +91,44 @@ def test_live_display_shows_any_status_as_it_is(status):
     # Markup in what the aggregator says is not interpreted.
     assert status.algorithm in shown
     assert "connection lost, next attempt in 2 s: gone [unavailable]" in shown
+
+
+def party(party_id, **changes):
+    return replace(RUNNING.parties[0], party_id=party_id, **changes)
+
+
+def test_state_line_names_whom_a_proposal_waits_for_and_why():
+    parties = (
+        party("a"),
+        party("b", decision=Decision.HELD, detail="waits for its steward's word"),
+        party("c", decision=None),
+        party("d", decision=None, connected=False),
+        party("e", decision=Decision.REFUSED, connected=False),
+        party("f", decision=Decision.HELD, detail="waits for its hours: from 20:00", connected=False),
+    )
+    status = job_status(JobState.PROPOSED, round=None, parties=parties, waiting_for=3)
+    assert state_line(status) == (
+        "proposed, 1 of 6 parties accepted, waiting for 3 more: b waits for its steward's word, c has not answered, "
+        "d is away, f waits for its hours: from 20:00"
+    )
+
+
+def test_state_line_names_whom_a_round_waits_for_and_why():
+    parties = (
+        party("alpha"),
+        party("b", waiting="waits for its hours: it answers from 20:00"),
+        party("c", connected=False, waiting="said before it left"),
+        party("d"),
+        party("e", decision=Decision.REFUSED, connected=False),
+    )
+    status = replace(RUNNING, parties=parties, waiting_for=2)
+    assert state_line(status) == (
+        "running, round 2 of 3: alpha, beta replied, waiting for 2 more: b waits for its hours: it answers from 20:00, "
+        "c is away, d is working"
+    )
+
+
+def test_state_line_of_many_missing_parties_says_how_many_more():
+    parties = tuple(party(f"p{number}", decision=None, connected=False) for number in range(20))
+    line = state_line(job_status(JobState.PROPOSED, round=None, parties=parties, waiting_for=20))
+    assert line.endswith("p11 is away and 8 others")

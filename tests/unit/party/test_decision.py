@@ -96,7 +96,7 @@ def test_decide_without_automatic_holds_what_fits_and_refuses_the_rest():
     policy = policy_of("automatic = false")
     held = verdict(policy)
     assert (held.decision, held.code) == (Decision.HELD, "")
-    assert "not to accept jobs automatically" in held.detail
+    assert "waits for its steward's word" in held.detail
     assert verdict(policy, spec=spec_of(epsilon=Decimal(2))).decision is Decision.REFUSED
 
 

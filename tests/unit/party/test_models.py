@@ -26,7 +26,7 @@ def delivery(model: bytes = MODEL.to_bytes(), job_id: JobId = JOB) -> ModelDeliv
 @pytest.mark.parametrize("spec", [SPEC, None], ids=["accepted job", "job never seen"])
 def test_keep_model_writes_the_very_bytes_into_a_private_folder(tmp_path: Path, spec: bytes | None) -> None:
     folder = tmp_path / "models"
-    path = keep_model(folder, delivery(), spec, ALLOWED)
+    path = keep_model(folder, delivery(), spec, ALLOWED).path
     assert path == folder / "tennis-1.json"
     assert path.read_bytes() == MODEL.to_bytes()
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -34,14 +34,14 @@ def test_keep_model_writes_the_very_bytes_into_a_private_folder(tmp_path: Path, 
 
 
 def test_keep_model_again_changes_nothing(tmp_path: Path) -> None:
-    path = keep_model(tmp_path, delivery(), SPEC, ALLOWED)
+    path = keep_model(tmp_path, delivery(), SPEC, ALLOWED).path
     before = path.stat()
-    assert keep_model(tmp_path, delivery(), SPEC, ALLOWED) == path
+    assert keep_model(tmp_path, delivery(), SPEC, ALLOWED).path == path
     assert path.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_keep_model_of_another_content_raises_and_keeps_the_first(tmp_path: Path) -> None:
-    path = keep_model(tmp_path, delivery(), SPEC, ALLOWED)
+    path = keep_model(tmp_path, delivery(), SPEC, ALLOWED).path
     with pytest.raises(Equivocation) as refusal:
         keep_model(tmp_path, delivery(replace(MODEL, name="golf").to_bytes()), SPEC, ALLOWED)
     assert refusal.value.code == "equivocation"
@@ -65,3 +65,12 @@ def test_keep_model_of_what_does_not_fit_the_job_raises_and_writes_nothing(
         keep_model(tmp_path / "models", message, spec, ALLOWED)
     assert refusal.value.code == "malformed-message"
     assert not (tmp_path / "models").exists()
+
+
+def test_unfinished_model_is_marked_and_no_other_model_takes_its_place(tmp_path: Path) -> None:
+    unfinished = MODEL.lineage.model_copy(update={"unfinished": "cancelled", "rounds_planned": 9})
+    kept = keep_model(tmp_path, delivery(replace(MODEL, lineage=unfinished).to_bytes()), SPEC, ALLOWED)
+    assert (kept.path.name, kept.is_finished) == ("tennis-1.unfinished.json", False)
+    with pytest.raises(Equivocation):
+        keep_model(tmp_path, delivery(), SPEC, ALLOWED)
+    assert [file.name for file in tmp_path.iterdir()] == [kept.path.name]

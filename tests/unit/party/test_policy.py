@@ -57,7 +57,7 @@ def test_policy_of_a_data_set_says_only_what_is_other():
     [
         ("true", False, 21, ""),
         ("true", False, 12, "starts jobs from 20:00 until 06:00 only"),
-        ("false", False, 21, "not to accept jobs automatically"),
+        ("false", False, 21, "waits for its steward's word"),
         ("false", True, 21, ""),
         ("false", True, 12, "starts jobs from 20:00 until 06:00 only"),
     ],

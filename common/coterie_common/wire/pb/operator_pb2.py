@@ -26,17 +26,17 @@ from coterie_common.wire.pb import federation_pb2 as coterie__common_dot_wire_do
 from coterie_common.wire.pb import types_pb2 as coterie__common_dot_wire_dot_pb_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%coterie_common/wire/pb/operator.proto\x12\ncoterie.v1\x1a\'coterie_common/wire/pb/federation.proto\x1a\"coterie_common/wire/pb/types.proto\"\x14\n\x12ListPartiesRequest\"\x11\n\x0fListJobsRequest\"\x13\n\x11ListModelsRequest\"7\n\x10SubmitJobRequest\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\x15\n\rdespite_noise\x18\x03 \x01(\x08\"#\n\x11SubmitJobResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x13\n\x11\x43\x61ncelJobResponse\"#\n\x11\x46\x65tchModelRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"S\n\x0bPartyStatus\x12\x10\n\x08party_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x10\n\x08since_us\x18\x04 \x01(\x04\"\xe7\x02\n\tJobStatus\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.coterie.v1.JobState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x16\n\x0erounds_planned\x18\x07 \x01(\r\x12(\n\x05round\x18\x08 \x01(\x0b\x32\x19.coterie.v1.RoundProgress\x12$\n\x07privacy\x18\t \x01(\x0b\x32\x13.coterie.v1.Privacy\x12%\n\x07parties\x18\n \x03(\x0b\x32\x14.coterie.v1.JobParty\x12\x14\n\x0csubmitted_by\x18\x0b \x01(\t\x12\x14\n\x0csubmitted_us\x18\x0c \x01(\x04\x12\x13\n\x0b\x66inished_us\x18\r \x01(\x04\x12\x13\n\x0bwaiting_for\x18\x0e \x01(\r\"n\n\rRoundProgress\x12\x0e\n\x06number\x18\x01 \x01(\r\x12%\n\x05phase\x18\x02 \x01(\x0e\x32\x16.coterie.v1.RoundPhase\x12\x13\n\x0b\x63ontributed\x18\x03 \x03(\t\x12\x11\n\tdecrypted\x18\x04 \x03(\t\"]\n\x07Privacy\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x11\n\tmechanism\x18\x04 \x01(\t\x12\x11\n\tplacement\x18\x05 \x01(\t\"z\n\x08JobParty\x12\x10\n\x08party_id\x18\x01 \x01(\t\x12&\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32\x14.coterie.v1.Decision\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x16\n\x0emodel_received\x18\x05 \x01(\x08\"\xab\x01\n\tModelInfo\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06rounds\x18\x06 \x01(\r\x12$\n\x07privacy\x18\x07 \x01(\x0b\x32\x13.coterie.v1.Privacy\x12\x13\n\x0b\x66inished_us\x18\x08 \x01(\x04*\xb6\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_STATE_PROPOSED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_DELIVERING\x10\x03\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06*\x94\x01\n\nRoundPhase\x12\x1b\n\x17ROUND_PHASE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROUND_PHASE_COLLECTING\x10\x01\x12\x1a\n\x16ROUND_PHASE_DECRYPTING\x10\x02\x12\x18\n\x14ROUND_PHASE_RELEASED\x10\x03\x12\x17\n\x13ROUND_PHASE_ABORTED\x10\x04\x32\xf4\x03\n\x08Operator\x12H\n\x0bListParties\x12\x1e.coterie.v1.ListPartiesRequest\x1a\x17.coterie.v1.PartyStatus0\x01\x12H\n\tSubmitJob\x12\x1c.coterie.v1.SubmitJobRequest\x1a\x1d.coterie.v1.SubmitJobResponse\x12@\n\x08ListJobs\x12\x1b.coterie.v1.ListJobsRequest\x1a\x15.coterie.v1.JobStatus0\x01\x12@\n\x08WatchJob\x12\x1b.coterie.v1.WatchJobRequest\x1a\x15.coterie.v1.JobStatus0\x01\x12H\n\tCancelJob\x12\x1c.coterie.v1.CancelJobRequest\x1a\x1d.coterie.v1.CancelJobResponse\x12\x44\n\nListModels\x12\x1d.coterie.v1.ListModelsRequest\x1a\x15.coterie.v1.ModelInfo0\x01\x12@\n\nFetchModel\x12\x1d.coterie.v1.FetchModelRequest\x1a\x11.coterie.v1.Frame0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%coterie_common/wire/pb/operator.proto\x12\ncoterie.v1\x1a\'coterie_common/wire/pb/federation.proto\x1a\"coterie_common/wire/pb/types.proto\"\x14\n\x12ListPartiesRequest\"\x11\n\x0fListJobsRequest\"\x13\n\x11ListModelsRequest\"F\n\x10SubmitJobRequest\x12\x0c\n\x04spec\x18\x01 \x01(\x0c\x12\r\n\x05\x61gain\x18\x02 \x01(\x08\x12\x15\n\rdespite_noise\x18\x03 \x01(\x08\"#\n\x11SubmitJobResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x13\n\x11\x43\x61ncelJobResponse\"#\n\x11\x46\x65tchModelRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"S\n\x0bPartyStatus\x12\x10\n\x08party_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x10\n\x08since_us\x18\x04 \x01(\x04\"\xe7\x02\n\tJobStatus\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.coterie.v1.JobState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x16\n\x0erounds_planned\x18\x07 \x01(\r\x12(\n\x05round\x18\x08 \x01(\x0b\x32\x19.coterie.v1.RoundProgress\x12$\n\x07privacy\x18\t \x01(\x0b\x32\x13.coterie.v1.Privacy\x12%\n\x07parties\x18\n \x03(\x0b\x32\x14.coterie.v1.JobParty\x12\x14\n\x0csubmitted_by\x18\x0b \x01(\t\x12\x14\n\x0csubmitted_us\x18\x0c \x01(\x04\x12\x13\n\x0b\x66inished_us\x18\r \x01(\x04\x12\x13\n\x0bwaiting_for\x18\x0e \x01(\r\"n\n\rRoundProgress\x12\x0e\n\x06number\x18\x01 \x01(\r\x12%\n\x05phase\x18\x02 \x01(\x0e\x32\x16.coterie.v1.RoundPhase\x12\x13\n\x0b\x63ontributed\x18\x03 \x03(\t\x12\x11\n\tdecrypted\x18\x04 \x03(\t\"]\n\x07Privacy\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x11\n\tmechanism\x18\x04 \x01(\t\x12\x11\n\tplacement\x18\x05 \x01(\t\"\x9e\x01\n\x08JobParty\x12\x10\n\x08party_id\x18\x01 \x01(\t\x12&\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32\x14.coterie.v1.Decision\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x16\n\x0emodel_received\x18\x05 \x01(\x08\x12\x11\n\tconnected\x18\x06 \x01(\x08\x12\x0f\n\x07waiting\x18\x07 \x01(\t\"\xe8\x01\n\tModelInfo\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06rounds\x18\x06 \x01(\r\x12$\n\x07privacy\x18\x07 \x01(\x0b\x32\x13.coterie.v1.Privacy\x12\x13\n\x0b\x66inished_us\x18\x08 \x01(\x04\x12#\n\x05state\x18\t \x01(\x0e\x32\x14.coterie.v1.JobState\x12\x16\n\x0erounds_planned\x18\n \x01(\r*\xb6\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12JOB_STATE_PROPOSED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_DELIVERING\x10\x03\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06*\x94\x01\n\nRoundPhase\x12\x1b\n\x17ROUND_PHASE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROUND_PHASE_COLLECTING\x10\x01\x12\x1a\n\x16ROUND_PHASE_DECRYPTING\x10\x02\x12\x18\n\x14ROUND_PHASE_RELEASED\x10\x03\x12\x17\n\x13ROUND_PHASE_ABORTED\x10\x04\x32\xf4\x03\n\x08Operator\x12H\n\x0bListParties\x12\x1e.coterie.v1.ListPartiesRequest\x1a\x17.coterie.v1.PartyStatus0\x01\x12H\n\tSubmitJob\x12\x1c.coterie.v1.SubmitJobRequest\x1a\x1d.coterie.v1.SubmitJobResponse\x12@\n\x08ListJobs\x12\x1b.coterie.v1.ListJobsRequest\x1a\x15.coterie.v1.JobStatus0\x01\x12@\n\x08WatchJob\x12\x1b.coterie.v1.WatchJobRequest\x1a\x15.coterie.v1.JobStatus0\x01\x12H\n\tCancelJob\x12\x1c.coterie.v1.CancelJobRequest\x1a\x1d.coterie.v1.CancelJobResponse\x12\x44\n\nListModels\x12\x1d.coterie.v1.ListModelsRequest\x1a\x15.coterie.v1.ModelInfo0\x01\x12@\n\nFetchModel\x12\x1d.coterie.v1.FetchModelRequest\x1a\x11.coterie.v1.Frame0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'coterie_common.wire.pb.operator_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=1368
-  _globals['_JOBSTATE']._serialized_end=1550
-  _globals['_ROUNDPHASE']._serialized_start=1553
-  _globals['_ROUNDPHASE']._serialized_end=1701
+  _globals['_JOBSTATE']._serialized_start=1481
+  _globals['_JOBSTATE']._serialized_end=1663
+  _globals['_ROUNDPHASE']._serialized_start=1666
+  _globals['_ROUNDPHASE']._serialized_end=1814
   _globals['_LISTPARTIESREQUEST']._serialized_start=130
   _globals['_LISTPARTIESREQUEST']._serialized_end=150
   _globals['_LISTJOBSREQUEST']._serialized_start=152
@@ -44,29 +44,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMODELSREQUEST']._serialized_start=171
   _globals['_LISTMODELSREQUEST']._serialized_end=190
   _globals['_SUBMITJOBREQUEST']._serialized_start=192
-  _globals['_SUBMITJOBREQUEST']._serialized_end=247
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=249
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=284
-  _globals['_WATCHJOBREQUEST']._serialized_start=286
-  _globals['_WATCHJOBREQUEST']._serialized_end=319
-  _globals['_CANCELJOBREQUEST']._serialized_start=321
-  _globals['_CANCELJOBREQUEST']._serialized_end=355
-  _globals['_CANCELJOBRESPONSE']._serialized_start=357
-  _globals['_CANCELJOBRESPONSE']._serialized_end=376
-  _globals['_FETCHMODELREQUEST']._serialized_start=378
-  _globals['_FETCHMODELREQUEST']._serialized_end=413
-  _globals['_PARTYSTATUS']._serialized_start=415
-  _globals['_PARTYSTATUS']._serialized_end=498
-  _globals['_JOBSTATUS']._serialized_start=501
-  _globals['_JOBSTATUS']._serialized_end=860
-  _globals['_ROUNDPROGRESS']._serialized_start=862
-  _globals['_ROUNDPROGRESS']._serialized_end=972
-  _globals['_PRIVACY']._serialized_start=974
-  _globals['_PRIVACY']._serialized_end=1067
-  _globals['_JOBPARTY']._serialized_start=1069
-  _globals['_JOBPARTY']._serialized_end=1191
-  _globals['_MODELINFO']._serialized_start=1194
-  _globals['_MODELINFO']._serialized_end=1365
-  _globals['_OPERATOR']._serialized_start=1704
-  _globals['_OPERATOR']._serialized_end=2204
+  _globals['_SUBMITJOBREQUEST']._serialized_end=262
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=264
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=299
+  _globals['_WATCHJOBREQUEST']._serialized_start=301
+  _globals['_WATCHJOBREQUEST']._serialized_end=334
+  _globals['_CANCELJOBREQUEST']._serialized_start=336
+  _globals['_CANCELJOBREQUEST']._serialized_end=370
+  _globals['_CANCELJOBRESPONSE']._serialized_start=372
+  _globals['_CANCELJOBRESPONSE']._serialized_end=391
+  _globals['_FETCHMODELREQUEST']._serialized_start=393
+  _globals['_FETCHMODELREQUEST']._serialized_end=428
+  _globals['_PARTYSTATUS']._serialized_start=430
+  _globals['_PARTYSTATUS']._serialized_end=513
+  _globals['_JOBSTATUS']._serialized_start=516
+  _globals['_JOBSTATUS']._serialized_end=875
+  _globals['_ROUNDPROGRESS']._serialized_start=877
+  _globals['_ROUNDPROGRESS']._serialized_end=987
+  _globals['_PRIVACY']._serialized_start=989
+  _globals['_PRIVACY']._serialized_end=1082
+  _globals['_JOBPARTY']._serialized_start=1085
+  _globals['_JOBPARTY']._serialized_end=1243
+  _globals['_MODELINFO']._serialized_start=1246
+  _globals['_MODELINFO']._serialized_end=1478
+  _globals['_OPERATOR']._serialized_start=1817
+  _globals['_OPERATOR']._serialized_end=2317
 # @@protoc_insertion_point(module_scope)

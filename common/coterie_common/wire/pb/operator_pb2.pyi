@@ -52,12 +52,14 @@ class ListModelsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class SubmitJobRequest(_message.Message):
-    __slots__ = ("spec", "despite_noise")
+    __slots__ = ("spec", "again", "despite_noise")
     SPEC_FIELD_NUMBER: _ClassVar[int]
+    AGAIN_FIELD_NUMBER: _ClassVar[int]
     DESPITE_NOISE_FIELD_NUMBER: _ClassVar[int]
     spec: bytes
+    again: bool
     despite_noise: bool
-    def __init__(self, spec: _Optional[bytes] = ..., despite_noise: _Optional[bool] = ...) -> None: ...
+    def __init__(self, spec: _Optional[bytes] = ..., again: _Optional[bool] = ..., despite_noise: _Optional[bool] = ...) -> None: ...
 
 class SubmitJobResponse(_message.Message):
     __slots__ = ("job_id",)
@@ -158,21 +160,25 @@ class Privacy(_message.Message):
     def __init__(self, epsilon: _Optional[str] = ..., delta: _Optional[str] = ..., unit: _Optional[str] = ..., mechanism: _Optional[str] = ..., placement: _Optional[str] = ...) -> None: ...
 
 class JobParty(_message.Message):
-    __slots__ = ("party_id", "decision", "code", "detail", "model_received")
+    __slots__ = ("party_id", "decision", "code", "detail", "model_received", "connected", "waiting")
     PARTY_ID_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     MODEL_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     party_id: str
     decision: _federation_pb2.Decision
     code: str
     detail: str
     model_received: bool
-    def __init__(self, party_id: _Optional[str] = ..., decision: _Optional[_Union[_federation_pb2.Decision, str]] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., model_received: _Optional[bool] = ...) -> None: ...
+    connected: bool
+    waiting: str
+    def __init__(self, party_id: _Optional[str] = ..., decision: _Optional[_Union[_federation_pb2.Decision, str]] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., model_received: _Optional[bool] = ..., connected: _Optional[bool] = ..., waiting: _Optional[str] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("job_id", "name", "algorithm", "digest", "size_bytes", "rounds", "privacy", "finished_us")
+    __slots__ = ("job_id", "name", "algorithm", "digest", "size_bytes", "rounds", "privacy", "finished_us", "state", "rounds_planned")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +187,8 @@ class ModelInfo(_message.Message):
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
     PRIVACY_FIELD_NUMBER: _ClassVar[int]
     FINISHED_US_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_PLANNED_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     name: str
     algorithm: str
@@ -189,4 +197,6 @@ class ModelInfo(_message.Message):
     rounds: int
     privacy: Privacy
     finished_us: int
-    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., digest: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., finished_us: _Optional[int] = ...) -> None: ...
+    state: JobState
+    rounds_planned: int
+    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., digest: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., finished_us: _Optional[int] = ..., state: _Optional[_Union[JobState, str]] = ..., rounds_planned: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Running the steward's command when a job waits, so that nobody has to look for it.
+
+The command gets the facts as environment variables and as one JSON object on standard input. It is run without a shell,
+one at a time, and stopped when its time is over. Whatever it does or fails to do changes nothing for the job.
+
+Invariant: what others wrote is escaped and cut before the command sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from coterie_common.identifiers import JobId
+from coterie_common.shown import shown
+
+log = structlog.get_logger(__name__)
+
+SECONDS: Final = 30.0
+"""For one run: enough to hand a mail to a server."""
+
+WAITING_MOST: Final = 100
+"""Runs that wait for their turn; an aggregator that proposes more does not fill the memory."""
+
+_REMEMBERED_MOST: Final = 10_000
+
+
+class Notifier:
+    """Tells the steward what waits, once for each job and reason.
+
+    Args:
+        command: program and arguments; none: nothing is run.
+        folder: the party's, in which it is run; a relative program is found there.
+        seconds: limit of one run.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, seconds: float = SECONDS) -> None:
+        self._command = tuple(command)
+        self._folder = folder
+        self._seconds = seconds
+        self._told: dict[tuple[JobId, str], None] = {}
+        self._queue: asyncio.Queue[Mapping[str, str]] = asyncio.Queue(WAITING_MOST)
+
+    def job_waits(self, job_id: JobId, reason: str, facts: Mapping[str, str]) -> None:
+        """Have the command run for a job that waits, unless it was for this reason.
+
+        Args:
+            job_id: the job.
+            reason: why it waits.
+            facts: further values, by name in lower case with underscores.
+        """
+        if not self._command or (job_id, reason) in self._told:
+            return
+        self._told[job_id, reason] = None
+        if len(self._told) > _REMEMBERED_MOST:
+            del self._told[next(iter(self._told))]
+        told = {"event": "job-waits", "job": job_id, "reason": reason, **facts}
+        try:
+            self._queue.put_nowait({name: shown(value) for name, value in told.items()})
+        except asyncio.QueueFull:
+            log.warning("not notified: too many notifications wait", job=job_id)
+
+    async def run(self) -> None:
+        """Run the command for everything that is told, one after the other, until cancelled."""
+        while True:
+            await self._notify(await self._queue.get())
+
+    async def _notify(self, facts: Mapping[str, str]) -> None:
+        variables = {f"COTERIE_{name.upper()}": value for name, value in facts.items()}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                cwd=self._folder,
+                env=os.environ | variables,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as failure:
+            log.error("notify: the command cannot be run", job=facts["job"], why=type(failure).__name__)
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                await process.communicate(json.dumps(dict(facts)).encode() + b"\n")
+        except TimeoutError:
+            log.error("notify: the command took too long", job=facts["job"], seconds=self._seconds)
+        else:
+            if process.returncode:
+                log.error("notify: the command failed", job=facts["job"], status=process.returncode)
+        finally:
+            # With whatever it started; it may have ended by itself.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                await process.wait()
