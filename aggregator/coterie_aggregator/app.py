@@ -16,6 +16,7 @@ from coterie_aggregator.context import Context
 from coterie_aggregator.coordinator import Coordinator
 from coterie_aggregator.home import AggregatorMembership
 from coterie_aggregator.service.federation import FederationService
+from coterie_aggregator.service.gate import Gate
 from coterie_aggregator.service.operator import OperatorService
 from coterie_aggregator.service.server import start_server
 from coterie_aggregator.spool import Spool
@@ -87,8 +88,9 @@ async def _serve(
     server = await start_server(
         str(membership.config.listen),
         membership.tls,
-        FederationService(roster, coordinator, random),
-        OperatorService(roster.federation, coordinator, random, frozenset(membership.config.denied)),
+        Gate(roster, random, frozenset(membership.config.denied)),
+        FederationService(roster, coordinator),
+        OperatorService(coordinator),
     )
     log.info(
         "serving",

@@ -24,10 +24,13 @@ class CoterieError(Exception):
 
     Attributes:
         code: stable identifier, lower case with hyphens.
+        may_be_told: whether the other side may see the words. Those of errors that are ours, in a party's data,
+            configuration or code, stay in the house: they may quote it.
         culprits: ids of the members proven or claimed to be at fault; empty unless a subclass of ``PeerError``.
     """
 
     code: ClassVar[str] = ""
+    may_be_told: ClassVar[bool] = False
 
     def __init__(self, message: str) -> None:
         if not self.code:
@@ -112,6 +115,8 @@ class PeerError(CoterieError):
     Attributes:
         culprits: who is to blame, as far as it is proven.
     """
+
+    may_be_told = True
 
     def __init__(self, message: str, *, culprits: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -206,6 +211,8 @@ class InvalidPadKey(PeerError):
 
 class RefusedError(CoterieError):
     """Privacy or policy says no. Never retried automatically."""
+
+    may_be_told = True
 
 
 class BudgetExhausted(RefusedError):
@@ -323,6 +330,8 @@ class InsufficientShares(CryptoError):
 class TransientError(CoterieError):
     """Nobody's fault; retry with jittered backoff."""
 
+    may_be_told = True
+
 
 class Unavailable(TransientError):
     """The other side cannot be reached now."""
@@ -366,3 +375,4 @@ class NotFound(CoterieError):
     """A person asked for a job, model or party that is not there."""
 
     code = "not-found"
+    may_be_told = True

@@ -2,11 +2,14 @@
 # Copyright The Coterie authors
 """Every limit on what is accepted from outside, each with its reason.
 
-Memory that one peer can make us hold follows from this file. The aggregator holds at most ``PARTY_TRANSFER_BYTES`` per
-stream being assembled and ``QUEUED_MESSAGES`` parsed messages waiting to be sent, which share their model; a party
-holds ``TRANSFER_BYTES`` being assembled and once more while they are parsed. Content (the padded parts of replies) is
-never in memory: of it a stream holds three frames at most, one that gRPC has read ahead, one being hashed, one being
-written; and what may lie on disk is bounded by the round that asked for it.
+Memory that one peer can make us hold follows from this file. The aggregator holds of one party at most
+``PARTY_TRANSFER_BYTES`` being assembled, a few frames for each of ``HELLOS_AT_ONCE`` streams before Hello, what flow
+control lets each of its ``CALLS_MOST`` calls send unread, and ``QUEUED_MESSAGES`` parsed messages waiting to be sent,
+which share their model; of one person a frame for each call, and ``FETCHES_MOST`` models. A party holds
+``TRANSFER_BYTES`` being assembled and once more while they are parsed. What a message's bytes, a JSON text or a schema
+would become is counted before any of it is made: none takes more than a few times its size. Content (the padded parts
+of replies) is never in memory: of it a stream holds three frames at most, one that gRPC has read ahead, one being
+hashed, one being written; and what may lie on disk is bounded by the round that asked for it.
 """
 
 from __future__ import annotations
@@ -81,8 +84,40 @@ KEEPALIVE_TIMEOUT_SECONDS: Final = 15.0
 CALL_SECONDS: Final = 30.0
 """A unary call of the operator API: all of them only read or write the aggregator's database."""
 
-CALLS_MOST: Final = 1000
-"""Concurrent calls at the aggregator: a stream per party, and people who watch."""
+CALLS_MOST: Final = 32
+"""Concurrent calls of one certificate, whichever they are: a party needs its stream, a person watches a few jobs."""
+
+PEOPLE_CALLS_MOST: Final = 400
+"""Concurrent calls of all operators and scientists together; what is beyond is kept for the parties."""
+
+SERVER_CALLS_MOST: Final = PARTIES_MOST * CALLS_MOST + PEOPLE_CALLS_MOST
+"""Concurrent calls at the aggregator, before it is known whose they are: what all members may have together."""
+
+CONNECTION_CALLS_MOST: Final = 2 * CALLS_MOST
+"""Concurrent calls on one connection; more wait at their sender. Twice as many, so that what is too much is refused."""
+
+FETCHES_MOST: Final = 2
+"""Models that one certificate fetches at once: each is held in memory while it is sent."""
+
+SUBMISSIONS_AT_ONCE: Final = 4
+"""Submissions of one certificate at once: to plan a job may take seconds of a processor."""
+
+CALLS_RETRY_SECONDS: Final = 5.0
+"""After so long whoever had too many calls open may try again."""
+
+HELLO_BYTES: Final = 200
+"""The first transfer of a stream: two numbers, an id and a digest take some 90."""
+
+HELLOS_AT_ONCE: Final = 4
+"""Streams of one party that are read before Hello at once; flow control holds up the others. One that is half dead, and
+is waited for until the handshake's time is over, does not hold up the next."""
+
+LINGER_SECONDS: Final = 1.0
+"""A sender whose first transfer is too long is read on for so long after each frame, keeping nothing, so that it reads
+why it is refused before it fails to write; and never longer than the handshake."""
+
+METADATA_BYTES: Final = 8 << 10
+"""Metadata of a call, either way: ours are a code, a number and a line of ``REASON_CHARACTERS``, percent-encoded."""
 
 BACKOFF_FIRST_SECONDS: Final = 0.5
 """Pause before the second attempt to reach the aggregator; doubles from there, with jitter."""

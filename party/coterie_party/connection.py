@@ -43,17 +43,18 @@ from coterie_common.limits import (
     TRANSFER_BYTES,
 )
 from coterie_common.membership import TlsCredentials
-from coterie_common.protocol.messages import AggregatorMessage, Hello, Rejection, Welcome
+from coterie_common.protocol.messages import AggregatorMessage, Hello, Welcome
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import PROTOCOL_VERSION
 from coterie_common.randomness import RandomSource
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.rpc.outbox import Outbox
 from coterie_common.rpc.probe import probe
+from coterie_common.rpc.receiving import receive
 from coterie_common.rpc.status import error_from_rpc
-from coterie_common.rpc.stream import Transfers, read_message, rejection_of, until_first, write_messages
+from coterie_common.rpc.stream import Transfers, connect, read_message, until_first, write_messages
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
-from coterie_common.wire.pb import federation_pb2_grpc
+from coterie_common.wire.types import frame_from_bytes
 from coterie_party.padded_parts import Outgoing
 
 _log = structlog.get_logger(__name__)
@@ -175,7 +176,7 @@ class Connection:
         credentials = channel_credentials(endpoint.tls)
         async with grpc.aio.secure_channel(endpoint.target, credentials, options=CHANNEL_OPTIONS) as channel:
             try:
-                await self._serve(federation_pb2_grpc.FederationStub(channel).Connect())
+                await self._serve(connect(channel))
             except grpc.aio.AioRpcError as failure:
                 raise await self._named(failure) from failure
 
@@ -237,20 +238,22 @@ class Connection:
         data = await anext(transfers, None)
         if data is None:
             return False
-        message: AggregatorMessage | None = None
-        try:
-            message = await read_message(data, aggregator_message_from_wire)
-            del data
-            if isinstance(message, Welcome):
-                raise UnexpectedMessage("Welcome comes only once")
-            await self._handler.message(message)
-        except (PeerError, RefusedError, TransientError) as error:
+        receiving = receive(data, aggregator_message_from_wire, self._handle)
+        del data
+        refused = await receiving
+        if refused is not None:
+            error, message = refused.error, refused.message
             _log.warning("message rejected", code=error.code, detail=error.message)
             if message is None or isinstance(message, Welcome):
                 await self._handler.rejected(error)
-            if not isinstance(message, Rejection):
-                await outbox.send(rejection_of(error, message))
+            if refused.answer is not None:
+                await outbox.send(refused.answer)
         return True
+
+    async def _handle(self, message: AggregatorMessage) -> None:
+        if isinstance(message, Welcome):
+            raise UnexpectedMessage("Welcome comes only once")
+        await self._handler.message(message)
 
 
 def _writer(call: Any) -> Callable[[Any], Awaitable[None]]:
@@ -270,7 +273,8 @@ async def _frames(call: Any) -> AsyncIterator[Any]:
     """Yield what the aggregator sends until it ends the stream."""
     try:
         while (frame := await call.read()) is not grpc.aio.EOF:
-            yield frame
+            # Read here: gRPC would hand over nothing at all where it cannot be read.
+            yield frame_from_bytes(frame)
     except asyncio.CancelledError:
         # gRPC raises this also where the other side sent the status CANCELLED; only our own cancelling is a task's.
         task = asyncio.current_task()

@@ -312,7 +312,7 @@ class Coordinator:
     async def _refuse(self, key: RoundKey, error: CoterieError) -> None:
         log.error("refused", job=key[0], round=key[1], code=error.code, why=error.message, culprits=error.culprits)
         # An error in the party's own data or configuration quotes it; only its code may leave the house.
-        detail = error.message if isinstance(error, (PeerError, RefusedError)) else ""
+        detail = error.message if error.may_be_told else ""
         await self._say(Rejection(code=error.code, detail=one_line(detail), job_id=key[0], round_number=key[1]))
 
     async def _say(self, message: Outgoing) -> None:

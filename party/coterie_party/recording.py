@@ -12,7 +12,7 @@ from typing import Final
 
 from coterie_common.audit.told import Details, told_briefly
 from coterie_common.document import Document
-from coterie_common.errors import ConfigurationError, CoterieError, PeerError, RefusedError
+from coterie_common.errors import ConfigurationError, CoterieError, PeerError
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
@@ -78,10 +78,9 @@ async def record_refusal(
         message: what is refused, if it could be read.
         key: job and round, where they are not the message's.
     """
-    is_told = isinstance(error, (PeerError, RefusedError))
     refusal: Details = {
         "code": error.code,
-        "detail": one_line(error.message) if is_told else "",
+        "detail": one_line(error.message) if error.may_be_told else "",
         "culprits": list(error.culprits[:_IDS_MOST]) if isinstance(error, PeerError) else [],
         "message": "" if message is None else type(message).__name__,
         "told": dict(told_briefly(message)) if message is not None else {},

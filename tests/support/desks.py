@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from coterie_aggregator.service.federation import FederationService
+from coterie_aggregator.service.gate import Gate
 from coterie_aggregator.service.operator import OperatorService
 from coterie_aggregator.service.server import AggregatorServer, start_server
 from coterie_common.crypto.certificates import Identity
@@ -208,8 +209,9 @@ class Aggregator:
         return await start_server(
             f"127.0.0.1:{port}",
             tls or self.federation.aggregator,
-            FederationService(roster, self.desk, OsRandom()),
-            OperatorService(roster.federation, self.operator_desk, OsRandom(), frozenset(denied)),
+            Gate(roster, OsRandom(), frozenset(denied)),
+            FederationService(roster, self.desk),
+            OperatorService(self.operator_desk),
         )
 
     @asynccontextmanager

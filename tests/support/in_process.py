@@ -34,7 +34,7 @@ from coterie_common.clock import Clock, SystemClock
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.crypto.threshold import KeyShare
 from coterie_common.database import open_database
-from coterie_common.errors import CoterieError, PeerError, RefusedError, TransientError
+from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.schema import Schema
 from coterie_common.protocol.job_spec import JobSpec
@@ -44,14 +44,13 @@ from coterie_common.protocol.messages import (
     ModelReceipt,
     PaddedPart,
     PartyMessage,
-    Rejection,
 )
 from coterie_common.protocol.progress import JobRequest, JobStatus
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.content import Content, WithContent
 from coterie_common.rpc.framing import ContentFrames, split_content
-from coterie_common.rpc.stream import rejection_of
+from coterie_common.rpc.receiving import receive
 from coterie_common.wire.federation import (
     aggregator_message_from_wire,
     aggregator_message_to_wire,
@@ -157,31 +156,29 @@ class _Link:
                 queue.task_done()
 
     async def _receive_down(self, data: bytes) -> None:
-        message: AggregatorMessage | None = None
-        try:
-            message = aggregator_message_from_wire(data)
-            await self._party.message(message)
-        except (PeerError, RefusedError, TransientError) as error:
-            self._federation.note_error(self._party_id, error)
-            if message is None:
-                await self._party.rejected(error)
-            if not isinstance(message, Rejection):
-                await self.say(rejection_of(error, message))
+        refused = await receive(data, aggregator_message_from_wire, self._party.message)
+        if refused is not None:
+            self._federation.note_error(self._party_id, refused.error)
+            if refused.message is None:
+                await self._party.rejected(refused.error)
+            if refused.answer is not None:
+                await self.say(refused.answer)
 
     async def _receive_up(self, item: tuple[bytes, WithContent[PartyMessage] | None]) -> None:
         data, with_content = item
-        message: PartyMessage | None = None
-        try:
-            message = party_message_from_wire(data)
+
+        async def handle(message: PartyMessage) -> None:
             if isinstance(message, PaddedPart):
                 assert with_content is not None
                 await self._receive_padded(message, with_content)
             else:
                 await self._aggregator.party_message(self._party_id, message)
-        except (PeerError, RefusedError, TransientError) as error:
-            self._federation.note_error(AGGREGATOR, error)
-            if not isinstance(message, Rejection):
-                await self.send(rejection_of(error, message))
+
+        refused = await receive(data, party_message_from_wire, handle)
+        if refused is not None:
+            self._federation.note_error(AGGREGATOR, refused.error)
+            if refused.answer is not None:
+                await self.send(refused.answer)
 
     async def _receive_padded(self, part: PaddedPart, sent: WithContent[PartyMessage]) -> None:
         stream = sent.open()

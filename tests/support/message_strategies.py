@@ -227,3 +227,52 @@ model_infos = st.builds(
     privacy=privacy,
     finished_at=instants,
 )
+
+
+@st.composite
+def mutated(draw: st.DrawFn, wires: st.SearchStrategy[bytes]) -> bytes:
+    """Bytes of a real message, changed as an attacker would: bits, cuts, records again, floods and nesting."""
+    data = bytearray(draw(wires))
+    for change in draw(st.lists(st.sampled_from(_CHANGES), min_size=1, max_size=3)):
+        start = draw(st.integers(0, len(data)))
+        end = draw(st.integers(start, min(len(data), start + 64)))
+        change(data, start, end, draw(st.integers(1, 255)))
+    return bytes(data)
+
+
+def _flip(data: bytearray, start: int, end: int, value: int) -> None:
+    if start < len(data):
+        data[start] ^= value
+
+
+def _cut(data: bytearray, start: int, end: int, value: int) -> None:
+    del data[start:]
+
+
+def _leave_out(data: bytearray, start: int, end: int, value: int) -> None:
+    del data[start:end]
+
+
+def _repeat(data: bytearray, start: int, end: int, value: int) -> None:
+    data[start:start] = data[start:end] * value
+
+
+def _again(data: bytearray, start: int, end: int, value: int) -> None:
+    data.extend(bytes(data))
+
+
+def _flood(data: bytearray, start: int, end: int, value: int) -> None:
+    data[start:start] = bytes([value & 0x78 | 2, 0]) * 5_000
+
+
+def _nest(data: bytearray, start: int, end: int, value: int) -> None:
+    data[start:start] = (b"[" if value & 1 else b'{"a":') * (5 * value)
+
+
+def _enclose(data: bytearray, start: int, end: int, value: int) -> None:
+    """A message inside a field of itself, its length written in five bytes."""
+    length = len(data)
+    data[0:0] = bytes([value & 0x78 | 2, *(length >> 7 * i & 0x7F | 0x80 for i in range(4)), length >> 28])
+
+
+_CHANGES = (_flip, _flip, _cut, _leave_out, _repeat, _again, _flood, _nest, _enclose)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from hmac import compare_digest
 from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
@@ -24,9 +23,9 @@ import structlog
 
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import (
-    CoterieError,
     DeadlineExceeded,
     IdentityMismatch,
+    MalformedMessage,
     ParameterMismatch,
     PermissionDenied,
     Superseded,
@@ -34,7 +33,7 @@ from coterie_common.errors import (
     UnexpectedMessage,
 )
 from coterie_common.identifiers import PartyId
-from coterie_common.limits import HANDSHAKE_SECONDS, PARTY_TRANSFER_BYTES
+from coterie_common.limits import HANDSHAKE_SECONDS, HELLO_BYTES, HELLOS_AT_ONCE, LINGER_SECONDS, PARTY_TRANSFER_BYTES
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     EncryptedReply,
@@ -43,19 +42,18 @@ from coterie_common.protocol.messages import (
     PaddedPart,
     PartyMessage,
     Query,
-    Rejection,
     Welcome,
 )
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import PROTOCOL_VERSION
-from coterie_common.randomness import RandomSource
-from coterie_common.rpc.abort import is_ours_alone, translated
 from coterie_common.rpc.content import Content
 from coterie_common.rpc.credentials import peer_of
 from coterie_common.rpc.outbox import Outbox
-from coterie_common.rpc.stream import Transfers, read_message, rejection_of, until_first, write_messages
+from coterie_common.rpc.receiving import receive
+from coterie_common.rpc.stream import Transfers, read_message, until_first, write_messages
 from coterie_common.wire.federation import aggregator_message_to_wire, party_message_from_wire
 from coterie_common.wire.pb import federation_pb2_grpc
+from coterie_common.wire.strict import Octets
 
 _log = structlog.get_logger(__name__)
 
@@ -116,32 +114,32 @@ class FederationService(federation_pb2_grpc.FederationServicer):
     Args:
         roster: in force; who is not in it is not spoken to.
         desk: who acts on what the parties say.
-        random: for incident ids.
     """
 
-    def __init__(self, roster: Roster, desk: FederationDesk, random: RandomSource) -> None:
+    def __init__(self, roster: Roster, desk: FederationDesk) -> None:
         self._roster = roster
         self._desk = desk
-        self._random = random
         self._streams: dict[PartyId, _Stream] = {}
+        self._greetings = {member.party_id: asyncio.Semaphore(HELLOS_AT_ONCE) for member in roster.members}
         self._turns = {member.party_id: asyncio.Lock() for member in roster.members}
         self._to_wire: Final = _Converter()
         self._closing = False
 
     async def Connect(self, request_iterator: Any, context: Any) -> None:  # noqa: N802  # gRPC's name
         """Serve one stream until it ends."""
-        async with translated(context, self._random):
-            party_id = self._authenticate(context)
-            transfers = Transfers(request_iterator, most=PARTY_TRANSFER_BYTES)
+        party_id = self._authenticate(context)
+        transfers = Transfers(request_iterator, most=HELLO_BYTES)
+        async with self._greetings[party_id]:
             await self._receive_hello(party_id, transfers)
-            stream = self._register(party_id)
-            try:
-                # The stream before, if any, ends for the desk too before this one begins.
-                async with self._turns[party_id]:
-                    await self._serve(party_id, stream, transfers, context)
-            finally:
-                if self._streams.get(party_id) is stream:
-                    del self._streams[party_id]
+        transfers.allow(PARTY_TRANSFER_BYTES)
+        stream = self._register(party_id)
+        try:
+            # The stream before, if any, ends for the desk too before this one begins.
+            async with self._turns[party_id]:
+                await self._serve(party_id, stream, transfers, context)
+        finally:
+            if self._streams.get(party_id) is stream:
+                del self._streams[party_id]
 
     def close(self) -> None:
         """Begin to shut down: what waits in the outboxes goes out, then every stream ends as unavailable."""
@@ -150,22 +148,16 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             stream.outbox.close()
 
     def _authenticate(self, context: Any) -> PartyId:
-        identity, certificate = peer_of(context)
+        """Return which party calls; that it is one of the roster, with this very certificate, the gate has seen to."""
+        identity, _ = peer_of(context)
         if identity.role is not Role.PARTY:
             raise PermissionDenied(f"the federation stream is for parties, this is the certificate of {identity.uri}")
-        if identity.federation != self._roster.federation:
-            raise IdentityMismatch(f"this is the federation {self._roster.federation}, not {identity.federation}")
-        member = next((member for member in self._roster.members if member.party_id == identity.id), None)
-        if member is None:
-            raise IdentityMismatch(f"the roster has no party {identity.id}")
-        if not compare_digest(member.certificate_fingerprint, certificate):
-            raise IdentityMismatch(f"the roster has another certificate for {identity.id}")
-        return member.party_id
+        return self._roster.member(identity.id).party_id
 
     async def _receive_hello(self, party_id: PartyId, transfers: Transfers) -> None:
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                hello = await read_message(await anext(transfers), party_message_from_wire)
+                hello = await read_message(await self._first(transfers), party_message_from_wire)
         except TimeoutError:
             raise DeadlineExceeded("no Hello came in time") from None
         except StopAsyncIteration:
@@ -182,6 +174,16 @@ class FederationService(federation_pb2_grpc.FederationServicer):
                 if hello.roster_serial != self._roster.serial
                 else "the party has another roster of the same serial"
             )
+
+    @staticmethod
+    async def _first(transfers: Transfers) -> Octets:
+        try:
+            return await anext(transfers)
+        except MalformedMessage as error:
+            # Its traceback would keep the frame for as long as we read on.
+            refused = error.with_traceback(None)
+        await transfers.drop(LINGER_SECONDS)
+        raise refused
 
     def _register(self, party_id: PartyId) -> _Stream:
         """Make a new stream the party's only one, and tell the one before, if any, to end."""
@@ -213,24 +215,24 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             raise Unavailable("the aggregator is shutting down")
 
     async def _read(self, party_id: PartyId, outbox: PartyOutbox, transfers: Transfers) -> None:
+        async def handle(message: PartyMessage) -> None:
+            if isinstance(message, PaddedPart):
+                # Taken up before anything is refused, so that it is skipped if it is.
+                content = await transfers.content(message.size)
+                _check_sender(party_id, message)
+                await self._desk.padded_part(party_id, message, content)
+            else:
+                _check_sender(party_id, message)
+                await self._desk.party_message(party_id, message)
+
         async for data in transfers:
-            message: PartyMessage | None = None
-            try:
-                message = await read_message(data, party_message_from_wire)
-                if isinstance(message, PaddedPart):
-                    # Taken up before anything is refused, so that it is skipped if it is.
-                    content = await transfers.content(message.size)
-                    _check_sender(party_id, message)
-                    await self._desk.padded_part(party_id, message, content)
-                else:
-                    _check_sender(party_id, message)
-                    await self._desk.party_message(party_id, message)
-            except CoterieError as error:
-                if is_ours_alone(error):
-                    raise
-                _log.warning("message rejected", party=party_id, code=error.code, detail=error.message)
-                if not isinstance(message, Rejection):
-                    await outbox.send(rejection_of(error, message))
+            refused = await receive(data, party_message_from_wire, handle)
+            if refused is None:
+                continue
+            error = refused.error
+            _log.warning("message rejected", party=party_id, code=error.code, detail=error.message)
+            if refused.answer is not None:
+                await outbox.send(refused.answer)
 
 
 def _check_sender(party_id: PartyId, message: PartyMessage) -> None:

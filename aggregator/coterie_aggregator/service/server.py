@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The aggregator's gRPC server: both services, health and reflection behind mutual TLS, and an orderly end."""
+"""The aggregator's gRPC server: services, health and reflection behind mutual TLS and the gate, and an orderly end."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 import grpc.aio
@@ -14,9 +17,10 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from coterie_aggregator.service.federation import FederationService
+from coterie_aggregator.service.gate import Gate
 from coterie_aggregator.service.operator import OperatorService
 from coterie_common.errors import ConfigurationError
-from coterie_common.limits import CALLS_MOST, SHUTDOWN_SECONDS
+from coterie_common.limits import SERVER_CALLS_MOST, SHUTDOWN_SECONDS
 from coterie_common.membership import TlsCredentials
 from coterie_common.rpc.credentials import SERVER_OPTIONS, server_credentials
 from coterie_common.wire.pb import federation_pb2, federation_pb2_grpc, operator_pb2, operator_pb2_grpc
@@ -25,6 +29,9 @@ _NAMES = (
     federation_pb2.DESCRIPTOR.services_by_name["Federation"].full_name,
     operator_pb2.DESCRIPTOR.services_by_name["Operator"].full_name,
 )
+
+_NOTICE_SECONDS: Final = 1.0
+"""What the health service gets to tell its watchers that the aggregator stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,9 @@ class AggregatorServer:
 
     async def stop(self, grace_s: float = SHUTDOWN_SECONDS) -> None:
         """Take no new calls, let streams send what waits for at most ``grace_s`` seconds, then end everything."""
-        await self._health.enter_graceful_shutdown()
+        # It waits for whoever watches and does not read; nobody may hold up the end.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._health.enter_graceful_shutdown(), _NOTICE_SECONDS)
         self._federation.close()
         await self._server.stop(grace_s)
 
@@ -52,14 +61,14 @@ class AggregatorServer:
 
 
 async def start_server(
-    address: str, tls: TlsCredentials, federation: FederationService, operator: OperatorService
+    address: str, tls: TlsCredentials, gate: Gate, federation: FederationService, operator: OperatorService
 ) -> AggregatorServer:
     """Listen on ``address`` (``HOST:PORT``, port 0: any free one).
 
     Raises:
         ConfigurationError: the address cannot be bound, or certificate and key do not fit.
     """
-    server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=CALLS_MOST)
+    server = grpc.aio.server(interceptors=(gate,), options=SERVER_OPTIONS, maximum_concurrent_rpcs=SERVER_CALLS_MOST)
     federation_pb2_grpc.add_FederationServicer_to_server(federation, server)
     operator_pb2_grpc.add_OperatorServicer_to_server(operator, server)
     health = health_aio.HealthServicer()

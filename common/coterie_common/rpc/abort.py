@@ -23,7 +23,7 @@ from coterie_common.rpc.status import CODE_KEY, INCIDENT_KEY, RETRY_KEY, STATUS
 
 def is_ours_alone(error: BaseException) -> bool:
     """Tell whether the other side must not see the words of ``error``."""
-    return not isinstance(error, CoterieError) or STATUS.get(type(error), StatusCode.INTERNAL) is StatusCode.INTERNAL
+    return not (isinstance(error, CoterieError) and error.may_be_told)
 
 
 @asynccontextmanager

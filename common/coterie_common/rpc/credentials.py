@@ -18,10 +18,12 @@ import grpc
 from coterie_common.crypto.certificates import Identity, fingerprint, identity_of
 from coterie_common.errors import Unauthenticated
 from coterie_common.limits import (
+    CONNECTION_CALLS_MOST,
     FRAME_MESSAGE_BYTES,
     HANDSHAKE_SECONDS,
     KEEPALIVE_SECONDS,
     KEEPALIVE_TIMEOUT_SECONDS,
+    METADATA_BYTES,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +31,17 @@ if TYPE_CHECKING:
 
 _Option = tuple[str, int]
 
+_IDENTITY_ONLY: Final = 1
+
 _COMMON: Final[tuple[_Option, ...]] = (
     ("grpc.max_receive_message_length", FRAME_MESSAGE_BYTES),
     ("grpc.max_send_message_length", FRAME_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES),
+    # A compressed message is a thousandth of what it becomes, and its limit would be compared with the former.
+    ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
+    ("grpc.per_message_compression", 0),
+    ("grpc.per_message_decompression", 0),
     ("grpc.keepalive_time_ms", int(KEEPALIVE_SECONDS * 1000)),
     ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_SECONDS * 1000)),
     ("grpc.http2.max_pings_without_data", 0),
@@ -48,6 +58,10 @@ CHANNEL_OPTIONS: Final[tuple[_Option, ...]] = (
 
 SERVER_OPTIONS: Final[tuple[_Option, ...]] = (
     *_COMMON,
+    # Windows that grow with the line would hold megabytes of a stream that is not read; without, a line still carries
+    # a frame for each time it takes there and back.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.max_concurrent_streams", CONNECTION_CALLS_MOST),
     ("grpc.keepalive_permit_without_calls", 1),
     # Parties ping as often as we do; twice as often is still no abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 500)),

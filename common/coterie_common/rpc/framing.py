@@ -104,6 +104,10 @@ class Assembler:
         self._data = bytearray()
         self._digest = FrameDigest()
 
+    def allow(self, most: int) -> None:
+        """Accept transfers of up to ``most`` bytes from the next one on, at most ``TRANSFER_BYTES``."""
+        self._most = min(most, TRANSFER_BYTES)
+
     @property
     def is_between_transfers(self) -> bool:
         """True when no transfer has begun, so that the stream may end here."""

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Both ends of the federation stream: messages out as frames, frames in as messages, and what to say to a bad one.
+"""Both ends of the federation stream: messages out as frames, frames in as messages.
 
 Invariants:
-- What breaks the framing raises and ends the stream; a message that is merely wrong is answered with a ``Rejection``.
-- A ``Rejection`` is never answered with another.
+- What breaks the framing raises and ends the stream; what becomes of a message that is merely wrong: ``receiving``.
 - Content that follows a message is held a frame at a time, on the way out as on the way in.
 - Work on more than one frame's bytes runs in a thread, so that one long transfer does not hold up the other streams.
 """
@@ -13,13 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
 
-from coterie_common.errors import CoterieError, MalformedMessage
+from coterie_common.errors import MalformedMessage
 from coterie_common.limits import FRAME_BYTES
-from coterie_common.protocol.messages import DecryptionRequest, Message, Query, Rejection
-from coterie_common.protocol.reason import one_line
 from coterie_common.rpc.content import Content, WithContent
 from coterie_common.rpc.framing import Assembler, ContentFrames, split, split_content
 from coterie_common.rpc.outbox import Outbox
@@ -29,7 +26,15 @@ from coterie_common.wire.types import Frame, frame_from_wire, frame_to_wire
 
 M = TypeVar("M")
 
+_CONNECT: Final = "/coterie.v1.Federation/Connect"
+
 Write = Callable[[pb.Frame], Awaitable[Any]]
+
+
+def connect(channel: Any) -> Any:
+    """Open a party's stream on a ``grpc.aio`` channel; what comes over it are the bytes of frames, not read yet."""
+    open_call = channel.stream_stream(_CONNECT, request_serializer=pb.Frame.SerializeToString)
+    return open_call()
 
 
 async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], write: Write) -> None:
@@ -108,6 +113,17 @@ class Transfers:
             raise MalformedMessage("the stream ended in the middle of a transfer")
         raise StopAsyncIteration
 
+    def allow(self, most: int) -> None:
+        """Accept transfers of up to ``most`` bytes from the next one on."""
+        self._assembler.allow(most)
+
+    async def drop(self, idle_s: float) -> None:
+        """Read on and keep nothing, until no frame comes for ``idle_s`` seconds or the peer ends its half."""
+        with suppress(TimeoutError, StopAsyncIteration):
+            while True:
+                async with asyncio.timeout(idle_s):
+                    await anext(self._frames)
+
     async def content(self, length: int) -> Content:
         """Begin to take the content that the last message announced; it ends where the next message is asked for.
 
@@ -146,17 +162,6 @@ class Transfers:
 async def read_message(data: Octets, from_wire: Callable[[Octets], M]) -> M:
     """Parse one transfer; raises ``MalformedMessage``, which does not harm the stream."""
     return from_wire(data) if len(data) <= FRAME_BYTES else await asyncio.to_thread(from_wire, data)
-
-
-def rejection_of(error: CoterieError, message: Message | None) -> Rejection:
-    """Return what to answer to a message that ``error`` was raised for; ``None``: it could not even be parsed."""
-    about: Any = message.fields if isinstance(message, Query | DecryptionRequest) else message
-    return Rejection(
-        code=error.code,
-        detail=one_line(error.message),
-        job_id=getattr(about, "job_id", ""),
-        round_number=getattr(about, "round_number", 0),
-    )
 
 
 async def until_first(*parts: Coroutine[Any, Any, None]) -> None:

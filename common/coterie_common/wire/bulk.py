@@ -19,6 +19,8 @@ from coterie_common.wire.strict import Octets
 
 _LENGTH_DELIMITED: Final = 2
 _VARINT_BYTES_MOST: Final = 10
+_RECORDS_MOST: Final = 16
+"""Fields of a message that has a long one; where there are more, nothing is kept of them here."""
 
 
 class Taken(NamedTuple):
@@ -70,6 +72,8 @@ def take_out(data: Octets, fields: Mapping[int, int], *, least: int) -> Taken | 
         kept: list[memoryview] = []
         taken: memoryview | None = None
         while start < end:
+            if len(kept) >= _RECORDS_MOST:
+                raise _Unusual
             number, content, following = _record(view, start)
             if number == fields[outer] and following - content >= least:
                 if taken is not None:

@@ -23,6 +23,7 @@ from coterie_common.identifiers import JobId, PartyId, parse_job_id, parse_party
 from coterie_common.limits import PARTIES_MOST
 from coterie_common.protocol.messages import SIGNATURE_BYTES
 from coterie_common.protocol.reason import is_code, is_one_line
+from coterie_common.wire.counting import check_counts
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_MOST: Final = int((datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1))
@@ -39,8 +40,10 @@ def parse(kind: type[AnyMessage], data: Octets, what: str) -> AnyMessage:
     """Parse ``data`` as a ``kind``; ``what`` names it in errors.
 
     Raises:
-        MalformedMessage: no such message, an unknown field, a field set twice, or a number written with needless bytes.
+        MalformedMessage: no such message, an unknown field, a field set twice, too many entries of a list, or a number
+            written with needless bytes.
     """
+    check_counts(kind, data, what)
     message = kind()
     try:
         message.ParseFromString(data)  # type: ignore[arg-type]  # takes a bytearray as well; copying it would double it
@@ -51,6 +54,18 @@ def parse(kind: type[AnyMessage], data: Octets, what: str) -> AnyMessage:
     if message.ByteSize() != len(data):
         raise MalformedMessage(f"{what} has unknown or repeated fields")
     return message
+
+
+def parse_any(parser: Callable[[bytes], T], data: bytes, what: str) -> T:
+    """Parse with a parser of protocol buffers, such as gRPC uses for the messages of one frame.
+
+    Raises:
+        MalformedMessage: no such message.
+    """
+    try:
+        return parser(data)
+    except DecodeError as cause:
+        raise MalformedMessage(f"{what} cannot be parsed") from cause
 
 
 def check_known(message: Message, what: str) -> None:

@@ -62,6 +62,11 @@ def frame_to_wire(frame: Frame) -> pb.Frame:
     return pb.Frame(announcement=announced, chunk=frame.chunk)
 
 
+def frame_from_bytes(data: bytes) -> pb.Frame:
+    """Return the protocol buffer of a frame's bytes; raises ``MalformedMessage``."""
+    return strict.parse_any(pb.Frame.FromString, data, "a frame")
+
+
 def frame_from_wire(message: pb.Frame) -> Frame:
     """Check and convert a frame; raises ``MalformedMessage``."""
     strict.check_known(message, "a frame")

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The gate before every call: who may speak to this aggregator at all, and how much of it at once.
+
+It stands before all services, those for monitoring too, and before a stream has said anything.
+
+Invariants:
+- No handler runs for a certificate that names no member, a person who is denied, or a party that is not in the roster.
+- What is open is counted by the identity of the certificate: no member can take the calls of another.
+- Operators and scientists together leave room for every party, so they cannot shut one out.
+- A request that cannot be parsed is refused like any other malformed message.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from hmac import compare_digest
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+import structlog
+
+from coterie_common.crypto.certificates import Identity, Role
+from coterie_common.errors import IdentityMismatch, Overloaded, PermissionDenied
+from coterie_common.limits import (
+    CALLS_MOST,
+    CALLS_RETRY_SECONDS,
+    FETCHES_MOST,
+    PEOPLE_CALLS_MOST,
+    SUBMISSIONS_AT_ONCE,
+)
+from coterie_common.protocol.roster import Roster
+from coterie_common.randomness import RandomSource
+from coterie_common.rpc.abort import translated
+from coterie_common.rpc.credentials import peer_of
+from coterie_common.wire.strict import parse_any
+
+_log = structlog.get_logger(__name__)
+
+_OF_ONE_KIND: Final = {
+    "/coterie.v1.Operator/SubmitJob": (SUBMISSIONS_AT_ONCE, "submissions"),
+    "/coterie.v1.Operator/FetchModel": (FETCHES_MOST, "models being fetched"),
+}
+"""Calls that cost much while they are open, and how many of them one certificate may have."""
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Stands before every call of the server.
+
+    Args:
+        roster: in force.
+        random: for incident ids.
+        denied: who is not served, certificate or not, as ``ROLE/ID``.
+    """
+
+    def __init__(self, roster: Roster, random: RandomSource, denied: frozenset[str] = frozenset()) -> None:
+        self._roster = roster
+        self._random = random
+        self._denied = denied
+        self._open: Counter[tuple[str, str]] = Counter()
+        self._people = 0
+        self._loud: set[str] = set()
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        """Return the handler of a call behind the gate; ``None`` where there is no such call."""
+        handler = await continuation(details)
+        return None if handler is None else self._guarded(handler, details.method)
+
+    def _guarded(self, handler: Any, method: str) -> Any:
+        parse = handler.request_deserializer
+        behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+        async def serve(raw: Any, context: Any) -> Any:
+            async with translated(context, self._random):
+                with self._passing(context, method):
+                    request = _parsed(raw, parse) if handler.request_streaming else parse_any(parse, raw, "the request")
+                    if not inspect.isasyncgenfunction(behaviour):
+                        return await behaviour(request, context)
+                    async for response in behaviour(request, context):
+                        await context.write(response)
+            return None
+
+        kind = (handler.request_streaming, handler.response_streaming)
+        # Without a deserialiser gRPC hands over the bytes.
+        return _HANDLERS[kind](serve, request_deserializer=None, response_serializer=handler.response_serializer)
+
+    @contextmanager
+    def _passing(self, context: Any, method: str) -> Iterator[None]:
+        """Count a call while it is open; raises what it is refused for."""
+        identity, certificate = peer_of(context)
+        self._check(identity, certificate, method)
+        is_person = identity.role is not Role.PARTY
+        self._check_room(identity, method, is_person=is_person)
+        keys = ((identity.uri, ""), (identity.uri, method))
+        self._open.update(keys)
+        self._people += is_person
+        try:
+            yield
+        finally:
+            self._people -= is_person
+            self._open.subtract(keys)
+            for key in keys:
+                if not self._open[key]:
+                    del self._open[key]
+            self._loud.discard(identity.uri)
+
+    def _check(self, identity: Identity, certificate: bytes, method: str) -> None:
+        if identity.federation != self._roster.federation:
+            raise IdentityMismatch(f"this is the federation {self._roster.federation}, not {identity.federation}")
+        if f"{identity.role.value}/{identity.id}" in self._denied:
+            _log.warning("denied", call=method, by=identity.uri)
+            raise PermissionDenied(f"{identity.role.value} {identity.id} is denied by the aggregator's configuration")
+        if identity.role is not Role.PARTY:
+            return
+        member = next((member for member in self._roster.members if member.party_id == identity.id), None)
+        if member is None:
+            raise IdentityMismatch(f"the roster has no party {identity.id}")
+        if not compare_digest(member.certificate_fingerprint, certificate):
+            raise IdentityMismatch(f"the roster has another certificate for {identity.id}")
+
+    def _check_room(self, identity: Identity, method: str, *, is_person: bool) -> None:
+        who = f"{identity.role.value} {identity.id}"
+        most, what = _OF_ONE_KIND.get(method, (CALLS_MOST, "calls"))
+        if self._open[identity.uri, ""] >= CALLS_MOST:
+            self._refuse(identity, f"{who} has {CALLS_MOST} calls open, the most at once: end some of them first")
+        if self._open[identity.uri, method] >= most:
+            self._refuse(identity, f"{who} has {most} {what} open, the most at once: wait for one to end")
+        if is_person and self._people >= PEOPLE_CALLS_MOST:
+            self._refuse(identity, f"operators and scientists have {PEOPLE_CALLS_MOST} calls open, the most at once")
+
+    def _refuse(self, identity: Identity, why: str) -> None:
+        # Once until one of its calls ends: a flood of calls must not become a flood of lines.
+        if identity.uri not in self._loud:
+            self._loud.add(identity.uri)
+            _log.warning("too many calls", by=identity.uri, code=Overloaded.code, why=why)
+        raise Overloaded(why, retry_after_s=CALLS_RETRY_SECONDS)
+
+
+async def _parsed(raw: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+    async for data in raw:
+        parsed = [parse_any(parse, data, "a frame")]
+        # Nothing of a frame is kept here until the next one comes.
+        del data
+        yield parsed.pop()
+
+
+_HANDLERS: Final[dict[tuple[bool, bool], Callable[..., Any]]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By whether requests and responses are streams."""
