@@ -69,8 +69,25 @@ def plan_job(spec: JobSpec) -> PlannedJob:
         raise InvalidJob(
             f"privacy.unit: {spec.algorithm} protects one {plan.unit.value}, not {spec.privacy.unit.value}"
         )
+    _check_delta(spec, config)
     vector_rounds(plan)
     return PlannedJob(spec, algorithm, config, schema, plan)
+
+
+def _check_delta(spec: JobSpec, config: Any) -> None:
+    """Refuse a δ that would be kept by a mechanism that publishes some of the records as they are.
+
+    Raises:
+        InvalidJob: δ is above one in the records that the job says there are, and it does not allow that in words.
+    """
+    goal, records = spec.privacy, getattr(config, "records", None)
+    is_promised = goal.placement is not Placement.NONE and goal.unit is Unit.RECORD and not goal.allow_large_delta
+    if is_promised and isinstance(records, int) and goal.exact_delta * records > 1:
+        raise InvalidJob(
+            f"privacy.delta: {goal.delta_text} is above one in {records}, the records that the job says there are: "
+            f"{float(goal.exact_delta * records):.3g} of them could be published as they are and the promise be kept. "
+            f"Take 1e-{len(str(records))}, or write allow_large_delta = true below [privacy]"
+        )
 
 
 def round_quorum(spec: JobSpec, parameters: FederationParameters) -> int:

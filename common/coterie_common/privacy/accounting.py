@@ -29,6 +29,7 @@ from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import float_above, short_above, short_below
 from coterie_common.privacy.loss import classes_of, gaussian_epsilon
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.sampling import RATIO_FEWEST
 from coterie_common.privacy.vector_loss import vector_losses_of
 
 __all__ = [
@@ -165,6 +166,8 @@ def calibrate(
     wider = (Fraction(1),) * len(queries) if factors is None else factors
     if mechanism is Mechanism.DISCRETE_LAPLACE:
         whole = epsilon * _MARGIN / sum(1 / factor for factor in wider)
+        for (l0, linf), factor in zip(queries, wider, strict=True):
+            _check_pure(l0, linf, whole / factor, epsilon)
         return tuple(
             scaled_event(l0, linf, whole / (factor * l0 * linf))
             for (l0, linf), factor in zip(queries, wider, strict=True)
@@ -178,6 +181,19 @@ def calibrate(
 
     guess = float(sum(1 / factor**2 for factor in wider)) / _gaussian_multiplier(float(epsilon), float(delta)) ** 2
     return events(least_noise(events, guess, epsilon, delta))
+
+
+def _check_pure(l0: int, linf: int, share: Fraction, epsilon: Fraction) -> None:
+    """Refuse, in words that a person can act on, a round whose Laplace noise would be wider than can be drawn."""
+    # A ratio is rounded down in its last digit.
+    reachable = int(share / RATIO_FEWEST * (1 - Fraction(1, 10 ** (_DIGITS - 1))))
+    if l0 * linf > reachable:
+        coarser = f", for coarser ones (statistics: steps = {reachable // l0} or fewer)" if reachable >= l0 else ""
+        raise UnsupportedMechanism(
+            f"discrete-laplace noise for epsilon = {float(epsilon):.4g} is too wide to be drawn: a record changes the "
+            f"values of a round by {l0 * linf} in all, at most {reachable} is possible. Ask for fewer values{coarser}, "
+            "for more epsilon, or take discrete-gaussian"
+        )
 
 
 def check_goal(epsilon: Fraction, delta: Fraction, mechanism: Mechanism) -> None:

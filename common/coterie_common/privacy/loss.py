@@ -67,6 +67,10 @@ of a distribution (below 1/4 for the noise of one share of standard deviation 4)
 that: n ≤ 2^20."""
 
 
+_LIBRARY_EPSILON_MOST: Final = 600
+"""Up to here dp-accounting inverts δ(ε) within the range of doubles."""
+
+
 class Loss(Protocol):
     """Rounds of one kind, from whose distributions of loss that of a whole job is composed."""
 
@@ -226,7 +230,7 @@ def gaussian_epsilon(classes: Sequence[Loss], delta: float) -> float:
     total = classes[0].distribution(interval)
     for item in classes[1:]:
         total = total.compose(item.distribution(interval))
-    epsilon = float(total.get_epsilon_for_delta(usable))
+    epsilon = _epsilon_at(total, usable)
     if not math.isfinite(epsilon) or epsilon < 0:
         raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}: the noise is too small")
     # Where δ alone covers everything the library says 0; the grid interval is an upper bound as well, and no release
@@ -245,6 +249,23 @@ def _interval(classes: Sequence[Loss]) -> float:
         exponent -= 1
     least = max(item.least_interval for item in classes)
     return max(2.0**exponent, 2.0 ** math.frexp(least)[1] if least else 0.0)
+
+
+def _epsilon_at(total: Any, delta: float) -> float:
+    """Return an upper bound of ε(δ) of a composed distribution; infinite if there is none.
+
+    The library multiplies by e^ε and by e^−ε: from about 700 on these leave the range of doubles, and what it returns
+    is far above ε. δ(ε) itself needs neither, so there ε is looked for by halving: δ(ε) falls, and the upper end is
+    returned.
+    """
+    epsilon = float(total.get_epsilon_for_delta(delta))
+    if not _LIBRARY_EPSILON_MOST < epsilon < math.inf:
+        return epsilon
+    low, high = 0.0, epsilon
+    while high - low > high * _RELATIVE_SLACK:
+        middle = (low + high) / 2
+        low, high = (low, middle) if float(total.get_delta_for_epsilon(middle)) <= delta else (middle, high)
+    return high
 
 
 def renyi_epsilon(orders: Sequence[int], divergences: Sequence[float], delta: float) -> float:

@@ -63,6 +63,7 @@ class PrivacyGoal(_Part):
         mechanism: noise distribution.
         placement: who adds how much of it.
         unit: whose presence is hidden.
+        allow_large_delta: whether δ may be above one in the number of records, where the job says that number.
     """
 
     epsilon: Annotated[Exact, Field(gt=0, le=1000)]
@@ -70,6 +71,7 @@ class PrivacyGoal(_Part):
     mechanism: Mechanism = Mechanism.DISCRETE_GAUSSIAN
     placement: Placement = Placement.DISTRIBUTED
     unit: Unit = Unit.RECORD
+    allow_large_delta: Annotated[bool, Field(strict=True)] = False
 
     @property
     def epsilon_text(self) -> str:
@@ -208,6 +210,8 @@ class JobSpec:
                 "mechanism": self.privacy.mechanism.value,
                 "placement": self.privacy.placement.value,
                 "unit": self.privacy.unit.value,
+                # Only where it is said, so that the digests of all other jobs stay what they were.
+                **({"allow_large_delta": True} if self.privacy.allow_large_delta else {}),
             },
             "rounds": self.rounds.model_dump(),
         }

@@ -67,6 +67,27 @@ SHORT, LONG = job(), job(1900)
 TERMS = propose_terms(SHORT, PARAMETERS, BITS)
 
 
+@pytest.mark.parametrize(("records", "delta"), [(900, "0.0012"), (100_001, "1e-5"), (3_000_000, "0.000000334")])
+def test_delta_above_one_in_the_records_is_refused_unless_the_job_allows_it_in_words(records: int, delta: str) -> None:
+    text = JOB.replace("COUNT", "1").replace("records = 900\nbatch = 300", f"records = {records}")
+
+    def planned(**privacy: Any) -> Any:
+        table = tomllib.loads(text, parse_float=Decimal)
+        return plan_job(JobSpec.from_table({**table, "privacy": {"epsilon": 1, "delta": Decimal(delta), **privacy}}))
+
+    with pytest.raises(InvalidJob, match=f"is above one in {records}, .* or write allow_large_delta = true") as caught:
+        planned()
+    assert caught.value.code == "invalid-job"
+    # What the line says is enough.
+    suggested = caught.value.message.partition("Take ")[2].partition(",")[0]
+    planned(delta=Decimal(suggested))
+    planned(delta=Decimal(1) / (records + 1))
+    allowed = planned(allow_large_delta=True).spec
+    assert JobSpec.from_bytes(allowed.to_bytes()).privacy.allow_large_delta
+    assert planned(placement="none")
+    assert b"allow_large_delta" not in SHORT.spec.to_bytes()
+
+
 def vectors_of(terms: RoundTerms) -> VectorTerms:
     assert isinstance(terms.values, VectorTerms)
     return terms.values

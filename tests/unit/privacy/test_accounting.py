@@ -209,3 +209,43 @@ def test_accounting_does_not_import_heavy_libraries_before_they_are_used():
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"
+
+
+def exact_epsilon(shift, variance, delta):
+    """Least ε at which an integer with discrete Gaussian noise is (ε, δ)-private, summed up over the integers."""
+    reach = math.ceil(12 * math.sqrt(variance))
+    masses = [math.exp(-(x**2) / (2 * variance)) for x in range(-reach, reach + 1)]
+    losses = [(shift**2 - 2 * shift * x) / (2 * variance) for x in range(-reach, reach + 1)]
+    low, high = 0.0, 10_000.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        above = (mass * -math.expm1(middle - loss) for mass, loss in zip(masses, losses, strict=True) if loss > middle)
+        low, high = (middle, high) if sum(above) / sum(masses) > delta else (low, middle)
+    return high
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [(620, DELTA), (709, Fraction(1, 10**7)), (740, DELTA), (990, DELTA)])
+def test_epsilon_beyond_the_range_of_doubles_is_that_of_the_exact_curve(epsilon, delta):
+    events = calibrated([(1, 1)] * 2, Fraction(epsilon), delta, shares=2)
+    reached = epsilon_of(events, delta)
+    assert epsilon * 0.99 <= reached <= epsilon
+    # Two equal values have the loss of one, shifted by twice as much, with noise of twice the variance.
+    (event,) = set(events)
+    exact = exact_epsilon(2 * event.shift, float(2 * event.gaussian_variance), float(delta))
+    assert exact <= reached <= exact * 1.003
+
+
+@pytest.mark.parametrize(
+    ("l0", "linf", "epsilon"), [(3, 4096, Fraction(1, 10)), (40, 255, Fraction(1, 10)), (7, 9, DELTA)]
+)
+def test_laplace_noise_that_is_too_wide_is_refused_with_what_would_do(l0, linf, epsilon):
+    with pytest.raises(UnsupportedMechanism, match="or take discrete-gaussian") as caught:
+        calibrated([(l0, linf)], epsilon, Fraction(0), LAPLACE)
+    steps = caught.value.message.partition("steps = ")[2].partition(" or fewer")[0]
+    assert bool(steps) is (epsilon > DELTA)
+    if steps:
+        assert int(steps) < linf
+        (event,) = calibrated([(l0, int(steps))], epsilon, Fraction(0), LAPLACE)
+        assert 0.99 * epsilon < epsilon_of([event], Fraction(0)) <= epsilon
+        with pytest.raises(UnsupportedMechanism):
+            calibrated([(l0, int(steps) + 2)], epsilon, Fraction(0), LAPLACE)
