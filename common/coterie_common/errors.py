@@ -97,6 +97,12 @@ class WrongVectorShape(TrainingFailed):
     code = "wrong-vector-shape"
 
 
+class RowsNotIndependent(TrainingFailed):
+    """On this machine a record's vector depends on the other records of its batch, so that clipping bounds nothing."""
+
+    code = "rows-not-independent"
+
+
 class StateError(CoterieError):
     """Our own code called something out of order."""
 

@@ -111,7 +111,7 @@ class GradientDescent(ABC, Generic[Config]):
 
     @abstractmethod
     def model_body(self, state: DescentState[Config]) -> Mapping[str, Any]:
-        """Aggregator: return the body of the model without scaling and figures."""
+        """Aggregator: return the body of the model without figures."""
 
     def penalised(self, config: Config, schema: Schema, parameters: Float32) -> Float64:
         """Aggregator: return the parameters, with 0 where the penalty leaves one alone."""
@@ -207,9 +207,8 @@ class GradientDescent(ABC, Generic[Config]):
         """See ``Algorithm``."""
         if self.next_ask(state) is not None:
             raise StateError(f"{self.name} is finished before its last round was released")
-        scaling = state.scaling.to_arrays() if state.scaling else {}
         figures = {} if state.figures is None else {"held_out": dict(state.figures)}
-        return {**self.model_body(state), **scaling, **figures}
+        return {**self.model_body(state), **figures}
 
     def state_to_document(self, state: DescentState[Config]) -> Mapping[str, Any]:
         """See ``Algorithm``."""
@@ -242,6 +241,11 @@ class GradientDescent(ABC, Generic[Config]):
 
 def chunks(rows: int, length: int) -> Iterator[slice]:
     """Cut ``rows`` vectors of ``length`` numbers into parts that are computed at a time."""
-    size = max(1, min(CHUNK, _CHUNK_BYTES // (4 * length)))
+    size = rows_at_once(length)
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
+
+
+def rows_at_once(length: int) -> int:
+    """Return how many vectors of ``length`` numbers are computed at a time; never depends on how many there are."""
+    return max(1, min(CHUNK, _CHUNK_BYTES // (4 * length)))

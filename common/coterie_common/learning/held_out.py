@@ -28,6 +28,7 @@ import numpy.typing as npt
 from coterie_common.learning.algorithm import Float32, Float64, Release
 from coterie_common.learning.column import NumericColumn
 from coterie_common.learning.noisy_counts import has_enough_records, project
+from coterie_common.learning.row_functions import cross_entropy
 
 _ERROR_MOST: Final = 2.0
 """In half ranges: predictions and labels both lie in −1 … 1."""
@@ -135,10 +136,7 @@ def classifier_rows(logits: Float64, classes: npt.NDArray[np.int64]) -> Float32:
         logits: Float64[records, classes].
         classes: Int64[records], the true ones.
     """
-    # Without the greatest, exponentials cannot overflow.
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    taken = np.take_along_axis(shifted, classes[:, np.newaxis], axis=1)[:, 0]
-    losses = np.log(np.exp(shifted).sum(axis=1)) - taken
+    losses = cross_entropy(logits, classes)
     is_right = logits.argmax(axis=1) == classes
     bound = loss_bound(logits.shape[1])
     marks = classes[:, np.newaxis] == np.arange(logits.shape[1])

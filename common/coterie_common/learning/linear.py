@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import softmax
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.learning import held_out
@@ -35,6 +34,7 @@ from coterie_common.learning.features import (
 )
 from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels, chunks
 from coterie_common.learning.linear_losses import Loss, class_logits, derivatives
+from coterie_common.learning.row_functions import linear_outputs, softmax
 from coterie_common.learning.schema import Schema
 
 
@@ -91,11 +91,10 @@ class _LinearModel(GradientDescent[LinearConfig]):
         self, config: LinearConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Iterator[Float32]:
         """See ``GradientDescent``; a record's gradient is its inputs times the derivative of its loss."""
-        loss, outputs = self.loss(config), _outputs(parameters, inputs)
+        slopes = derivatives(self.loss(config), _outputs(parameters, inputs), labels).astype(np.float32)
         with_one = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
         for chunk in chunks(len(inputs), len(parameters)):
-            slopes = derivatives(loss, outputs[chunk], labels[chunk]).astype(np.float32)
-            yield (with_one[chunk, :, np.newaxis] * slopes[:, np.newaxis, :]).reshape(len(slopes), -1)
+            yield (with_one[chunk, :, np.newaxis] * slopes[chunk, np.newaxis, :]).reshape(-1, len(parameters))
 
     def mean_of(self, config: LinearConfig, release: Release) -> Float64:
         """See ``GradientDescent``."""
@@ -110,7 +109,8 @@ class _LinearModel(GradientDescent[LinearConfig]):
     def model_body(self, state: DescentState[LinearConfig]) -> Mapping[str, Any]:
         """See ``GradientDescent``."""
         table = state.parameters.reshape(width(state.schema) + 1, -1)
-        return {"coefficients": table[:-1].copy(), "intercepts": table[-1].copy()}
+        scaling = state.scaling.to_arrays() if state.scaling else {}
+        return {"coefficients": table[:-1].copy(), "intercepts": table[-1].copy(), **scaling}
 
     def check_body(self, schema: Schema, body: Any) -> None:
         """See ``Classifier``, ``Regressor``."""
@@ -133,8 +133,7 @@ class _LinearModel(GradientDescent[LinearConfig]):
         inputs = to_inputs(schema, values, rows)
         if "scale" in body:
             inputs = Scaling(body["centre"], body["scale"]).apply(inputs, numeric_positions(schema))
-        outputs: Float64 = inputs.astype(np.float64) @ body["coefficients"] + body["intercepts"]
-        return outputs
+        return linear_outputs(inputs, body["coefficients"].astype(np.float64), body["intercepts"].astype(np.float64))
 
 
 class _LinearClassifier(_LinearModel):
@@ -161,8 +160,7 @@ class _LinearClassifier(_LinearModel):
 
     def probabilities(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
         """See ``Classifier``; of a support vector machine a monotone function of the margin, not calibrated."""
-        shares: Float64 = softmax(class_logits(self._outputs_of(schema, body, values)), axis=1)
-        return shares
+        return softmax(class_logits(self._outputs_of(schema, body, values)))
 
 
 class LogisticRegression(_LinearClassifier):
@@ -223,5 +221,4 @@ class LinearRegression(_LinearModel):
 
 def _outputs(parameters: Float32, inputs: Float32) -> Float64:
     table = parameters.reshape(inputs.shape[1] + 1, -1).astype(np.float64)
-    outputs: Float64 = inputs.astype(np.float64) @ table[:-1] + table[-1]
-    return outputs
+    return linear_outputs(inputs, table[:-1], table[-1])

@@ -12,9 +12,9 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, softmax
 
 from coterie_common.learning.algorithm import Float64
+from coterie_common.learning.row_functions import sigmoid, softmax
 
 
 class Loss(StrEnum):
@@ -38,7 +38,7 @@ def derivatives(loss: Loss, outputs: Float64, labels: npt.NDArray[np.int64] | Fl
         return outputs - labels[:, np.newaxis]
     is_class = _is_class(labels, outputs.shape[1])
     if loss is Loss.LOGISTIC:
-        likely: Float64 = expit(outputs) if outputs.shape[1] == 1 else softmax(outputs, axis=1)
+        likely = sigmoid(outputs) if outputs.shape[1] == 1 else softmax(outputs)
         return likely - is_class
     signs = 2.0 * is_class - 1
     slack = np.maximum(0, 1 - signs * outputs)

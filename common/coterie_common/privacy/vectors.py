@@ -5,7 +5,8 @@
 A vector x becomes x · min(1, c/‖x‖), c the clipping norm. What doubles round on the way must not make it longer than c,
 so it is scaled down by a little more:
 
-- ‖x‖² is added up in doubles, in an order that does not matter: with u = 2^−53, d squares and d − 1 additions of
+- ‖x‖² is added up in doubles, in an order that follows from d alone (``ordered_sums``): by how much a vector is scaled
+  depends on no other vector. For the bound the order does not matter: with u = 2^−53, d squares and d − 1 additions of
   non-negative numbers are within a factor 1 ± d·u/(1 − d·u) of the true sum, and the root errs by u more.
 - The computed norm s is enlarged to s·(1 + (d + 16)·u), twice what that calls for; the rest covers the rounding of the
   factor c/s (3u) and of its product with each number (u).
@@ -34,6 +35,7 @@ import numpy.typing as npt
 
 from coterie_common.errors import UnsupportedMechanism, VectorsNotFinite, WrongVectorShape
 from coterie_common.privacy.exact import float_below
+from coterie_common.privacy.ordered_sums import sum_rows
 from coterie_common.privacy.strips import Float64Array
 
 Rows: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -82,7 +84,7 @@ def tiles(rows: Rows) -> Iterator[tuple[slice, slice]]:
 
 
 def squared_norms(rows: Rows, first_row: int = 0) -> Float64Array:
-    """Return the squared norm of every row, in doubles, Float64[n].
+    """Return the squared norm of every row, in doubles, Float64[n]; a row's bits do not depend on the other rows.
 
     Raises:
         VectorsNotFinite: a row holds NaN, infinity, or numbers too large to be squared.
@@ -90,8 +92,9 @@ def squared_norms(rows: Rows, first_row: int = 0) -> Float64Array:
     squares = np.zeros(len(rows), dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         for vertical, horizontal in tiles(rows):
-            tile = rows[vertical, horizontal].astype(np.float64, copy=False)
-            squares[vertical] += np.einsum("ij,ij->i", tile, tile)
+            tile = rows[vertical, horizontal].astype(np.float64)
+            np.multiply(tile, tile, out=tile)
+            squares[vertical] += sum_rows(tile)
     bad = np.flatnonzero(~np.isfinite(squares))
     if bad.size:
         raise VectorsNotFinite(

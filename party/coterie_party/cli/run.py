@@ -25,6 +25,9 @@ def run(
     forbid_tracing()
     import asyncio
 
+    from coterie_common.one_thread import keep_to_one_thread
+
+    keep_to_one_thread()  # before anything loads NumPy
     from coterie_common.clock import SystemClock
     from coterie_common.passwords import read_password
     from coterie_common.telemetry import configure_logging, parse_format

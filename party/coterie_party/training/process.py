@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from coterie_common import arrays, document, errors
+from coterie_common import arrays, document, errors, one_thread
 from coterie_common.clock import Clock
 from coterie_common.errors import MalformedMessage, StateError, TrainingDied, TrainingFailed, TrainingTimeout
 from coterie_common.learning.algorithm import Ask, Float32
@@ -45,15 +45,16 @@ from coterie_party.training.worker import ROWS_BYTES, encode_dataset
 log = structlog.get_logger(__name__)
 
 _INHERITED: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ")
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SETTINGS: Final = {
+    **one_thread.SETTINGS,
     "PYTHONDONTWRITEBYTECODE": "1",
     # torch makes sure that it has a folder for compiled code, which nobody asks it for
     "TORCHINDUCTOR_CACHE_DIR": "/",
 }
 _WORDS_BYTES: Final = 64 << 10
 _FAILURES: Final = {
-    kind.code: kind for kind in (errors.TrainingFailed, errors.VectorsNotFinite, errors.WrongVectorShape)
+    kind.code: kind
+    for kind in (errors.TrainingFailed, errors.VectorsNotFinite, errors.WrongVectorShape, errors.RowsNotIndependent)
 }
 """What the process may say of itself; that it died or took too long is seen from outside."""
 
@@ -107,7 +108,8 @@ class TrainingProcess:
             ask: of a round of vectors.
             records: which kind takes part.
             batch: Bool[records of that kind], those that do.
-            expected: vectors that there must be: as many as records in the batch, or 1 where a party is protected.
+            expected: vectors that there must be: as many as records in the batch, or 1 where a party is protected. For
+                none the process is started and asked, too: whether it fails must not say whether there are records.
 
         Yields:
             Float32[n, length of the ask], ``expected`` rows in all. An ask whose vectors were not all taken is given
@@ -125,8 +127,8 @@ class TrainingProcess:
                 self._current.close()
             except ValueError as cause:
                 raise StateError("a training process computes one ask at a time") from cause
-        self._current = self._compute(ask, records, batch, expected) if expected else None
-        return self._current or iter(())
+        self._current = self._compute(ask, records, batch, expected)
+        return self._current
 
     def _compute(
         self, ask: Ask, records: Records, batch: npt.NDArray[np.bool_], expected: int
@@ -251,7 +253,7 @@ class _Failure(Exception):
 
 def _environment() -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**inherited, **dict.fromkeys(_THREADS, "1"), **_SETTINGS}
+    return {**inherited, **_SETTINGS}
 
 
 def _receive_rows(channel: Channel, length: int) -> Float32 | None:

@@ -94,10 +94,16 @@ def test_vectors_of_an_algorithm_are_those_of_the_same_process(start):
     assert np.array_equal(rows, np.concatenate(list(algorithm.vectors(ask, dataset))))
 
 
-def test_empty_batch_needs_no_process(start):
-    process = start()
-    batch = np.zeros(6, np.bool_)
-    assert list(process.vectors(Ask(1, {"length": 3, "do": "leave"}), Records.TRAINING, batch, expected=0)) == []
+@pytest.mark.parametrize("rows", [0, 6])
+def test_empty_batch_is_asked_for_like_any_other(start, rows):
+    process = start(datasets={Records.TRAINING: make_dataset(rows)})
+    batch = np.zeros(rows, np.bool_)
+    assert list(process.vectors(Ask(1, {"length": 3, "do": "rows"}), Records.TRAINING, batch, expected=0)) == []
+    assert process._process is not None
+    # what fails with records fails without them
+    for do, kind in (("raise", TrainingFailed), ("leave", TrainingDied)):
+        with pytest.raises(kind):
+            list(process.vectors(Ask(1, {"length": 3, "do": do}), Records.TRAINING, batch, expected=0))
 
 
 def test_process_serves_all_rounds_of_a_job(start):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from coterie_common.learning.algorithm import Float32, Float64, Release
@@ -40,8 +41,10 @@ class NetworkDescent(NetworkAlgorithm[DescentNetworkConfig]):
     ) -> Iterator[Float32]:
         """See ``GradientDescent``."""
         network = self.load(config, schema, parameters)
-        for chunk in chunks(len(inputs), network.length):
-            yield network.gradients(parameters, inputs[chunk], labels[chunk])
+        frozen = len(parameters) - network.length
+        for rows in network.gradient_blocks(parameters, inputs, labels):
+            for part in chunks(len(rows), len(parameters)):
+                yield np.pad(rows[part], ((0, 0), (0, frozen))) if frozen else rows[part]
 
     def mean_of(self, config: DescentNetworkConfig, release: Release) -> Float64:
         """See ``GradientDescent``."""

@@ -2,7 +2,8 @@
 # Copyright The Coterie authors
 """What all ways to train a network share: the configuration that names it, and the model that it becomes.
 
-A model's arrays are the network's state dict, so its file opens with ``safetensors.torch.load_file``.
+A model's arrays are the network's state dict and nothing else: ``module.load_state_dict`` takes what
+``safetensors.torch.load_file`` reads from its file. How numbers are scaled stands in its JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field
-from scipy.special import softmax
 
 from coterie_common import arrays
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, WrongVectorShape
@@ -26,12 +26,14 @@ from coterie_common.learning.gradient_descent import DescentState, GradientDesce
 from coterie_common.learning.libraries import needing
 from coterie_common.learning.model import Model
 from coterie_common.learning.network.architectures import check_network, parameter_count
+from coterie_common.learning.row_functions import softmax
 from coterie_common.learning.schema import Schema
 
 if TYPE_CHECKING:
     from coterie_common.learning.network.flat import FlatNetwork
 
 PARAMETERS_MOST: Final = 1 << 30
+_SCALING: Final = frozenset({"centre", "scale"})
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_.-]{0,62}$"
 
 
@@ -40,7 +42,8 @@ class NetworkChoice(BaseModel):
 
     Attributes:
         network: its name; a party runs only those that its policy names.
-        parameters: how many it has; may be left out for the built-in ones.
+        parameters: how many are trained; may be left out for the built-in ones. Frozen ones may be counted in: they
+            are sent as zeros.
         seed: public, of the initial parameters.
     """
 
@@ -77,9 +80,14 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
     def initial_parameters(self, config: Config, schema: Schema) -> Float32:
         """See ``GradientDescent``; those that torch gives a new module."""
         network = _load(config.network, schema, config.seed)
-        if network.length != self.parameter_count(config, schema):
-            raise InvalidJob(f"[config] parameters: the network {config.network!r} has {network.length}")
-        return network.initial()
+        count = self.parameter_count(config, schema)
+        if count not in (network.length, network.length_with_frozen):
+            frozen = network.length_with_frozen - network.length
+            raise InvalidJob(
+                f"[config] parameters: the network {config.network!r} trains {network.length}"
+                + (f", besides {frozen} that are frozen" if frozen else "")
+            )
+        return np.concatenate([network.initial(), np.zeros(count - network.length, np.float32)])
 
     def load(self, config: Config, schema: Schema, parameters: Float32) -> FlatNetwork:
         """Return the network.
@@ -88,9 +96,9 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
             WrongVectorShape: what is installed here has another number of parameters than the job says.
         """
         network = _load(config.network, schema, config.seed)
-        if network.length != len(parameters):
+        if len(parameters) not in (network.length, network.length_with_frozen):
             raise WrongVectorShape(
-                f"the network {config.network!r} has {network.length} parameters here, {len(parameters)} in the job"
+                f"the network {config.network!r} trains {network.length} parameters here, {len(parameters)} in the job"
             )
         return network
 
@@ -112,39 +120,41 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
         """See ``GradientDescent``; the name of the network and its state dict."""
         config = state.config
         named = self.load(config, state.schema, state.parameters).named(state.parameters)
-        return {"network": config.network, **named}
+        scaling = state.scaling.to_arrays() if state.scaling else {}
+        return {"network": config.network, **{name: array.tolist() for name, array in scaling.items()}, **named}
 
     def check_body(self, schema: Schema, body: Any) -> None:
-        """See ``Classifier``; whether the shapes fit is seen when the network is built."""
+        """See ``Classifier``; whether names and shapes fit is seen when the network is built."""
         content = arrays.split(body) if isinstance(body, Mapping) else arrays.Content({}, {})
-        if not isinstance(content.document.get("network"), str) or content.document.keys() - {"network", "held_out"}:
+        others = {"network", "held_out", *_SCALING}
+        if not isinstance(content.document.get("network"), str) or content.document.keys() - others:
             raise MalformedMessage("the body of a network's model must name the network")
-        parameters = _parameters(content.arrays)
-        if not parameters or any(array.dtype != np.float32 for array in parameters.values()):
+        state = _state_dict(body)
+        count = sum(array.size for array in state.values())
+        known = parameter_count(content.document["network"], width(schema), len(schema.class_names))
+        # Networks of users may have buffers of other types besides.
+        is_real = [array.dtype == np.float32 for array in state.values()]
+        if not any(is_real) or (known is not None and not all(is_real)):
             raise MalformedMessage("the body of a network's model must hold its parameters, 32-bit reals")
-        count = sum(array.size for array in parameters.values())
-        if parameter_count(content.document["network"], width(schema), len(schema.class_names)) not in (None, count):
+        if known not in (None, count):
             raise MalformedMessage(f"the network {content.document['network'][:80]!r} has another number of parameters")
-        scaling = content.arrays.keys() - parameters.keys()
-        numbers = len(numeric_positions(schema))
-        fits = all(
-            content.arrays[name].shape == (numbers,) and content.arrays[name].dtype == np.float64 for name in scaling
-        )
-        if len(scaling) == 1 or not fits or (scaling and not content.arrays["scale"].min() > 0):
-            raise MalformedMessage("centre and scale of a network's model must fit its numbers, and scale be above 0")
+        if body.keys() & _SCALING:
+            _check_scaling(body, len(numeric_positions(schema)))
 
     def probabilities(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
         """See ``Classifier``."""
         network = _load(body["network"], schema, 0)
-        named = _parameters(arrays.split(body).arrays)
-        if tuple(named[name].shape for name in network.names if name in named) != network.shapes:
-            raise ConfigurationError(f"the network {body['network']!r} that is installed here is not the model's")
-        parameters = np.concatenate([named[name].reshape(-1) for name in network.names])
         inputs = to_inputs(schema, values, len(next(iter(values.values()))))
         if "scale" in body:
-            inputs = Scaling(body["centre"], body["scale"]).apply(inputs, numeric_positions(schema))
-        shares: Float64 = softmax(network.logits(parameters, inputs), axis=1)
-        return shares
+            scaling = Scaling(*(np.array(body[name], np.float64) for name in ("centre", "scale")))
+            inputs = scaling.apply(inputs, numeric_positions(schema))
+        try:
+            logits = network.logits_of(_state_dict(body), inputs)
+        except InvalidJob as cause:
+            raise ConfigurationError(
+                f"the network {body['network']!r} that is installed here is not the model's: {cause.message}"
+            ) from cause
+        return softmax(logits)
 
 
 def export_state_dict(model: Model) -> bytes:
@@ -155,11 +165,22 @@ def export_state_dict(model: Model) -> bytes:
     """
     if not isinstance(model.body.get("network"), str):
         raise ConfigurationError(f"{model.name!r} is a result of {model.algorithm!r}, which trains no network")
-    return arrays.encode({}, _parameters(arrays.split(model.body).arrays))
+    return arrays.encode({}, _state_dict(model.body))
 
 
-def _parameters(named: Mapping[str, arrays.Array]) -> dict[str, arrays.Array]:
-    return {name: array for name, array in named.items() if name not in ("centre", "scale")}
+def _state_dict(body: Mapping[str, Any]) -> dict[str, arrays.Array]:
+    # In files of earlier versions the scaling stands among the arrays.
+    return {name: array for name, array in arrays.split(body).arrays.items() if name not in _SCALING}
+
+
+def _check_scaling(body: Mapping[str, Any], numbers: int) -> None:
+    for name in _SCALING:
+        scaling: Any = body.get(name)
+        if isinstance(scaling, list) and all(type(number) in (int, float) for number in scaling):
+            scaling = np.array(scaling, np.float64)
+        is_array = isinstance(scaling, np.ndarray) and scaling.dtype == np.float64 and scaling.shape == (numbers,)
+        if not is_array or (name == "scale" and numbers and not scaling.min() > 0):
+            raise MalformedMessage("centre and scale of a network's model must fit its numbers, and scale be above 0")
 
 
 def _load(name: str, schema: Schema, seed: int) -> FlatNetwork:

@@ -142,11 +142,54 @@ def test_gradients_that_torch_cannot_compute_per_record_raise_training_failed():
     assert caught.value.code == "training-failed"
 
 
-def test_gradients_with_dropout_are_drawn_apart_for_every_record():
+def test_dropout_is_drawn_once_for_all_records_of_a_round():
     network = FlatNetwork(nn.Sequential(nn.Dropout(0.5), nn.Linear(5, 3)), 5, 3)
-    inputs = np.ones((30, 5), np.float32)
-    rows = network.gradients(network.initial(), inputs, np.zeros(30, np.int64))
-    assert len(np.unique(rows, axis=0)) > 5
+    inputs, classes = make_inputs(300, 5)
+    parameters = network.initial()
+    before = torch.random.get_rng_state()
+    rows = network.gradients(parameters, inputs, classes)
+    # a record's neighbours and place make no difference
+    assert np.array_equal(network.gradients(parameters, inputs[7:], classes[7:]), rows[7:])
+    dropped = {tuple(row[: network.length - 3].reshape(3, 5).any(axis=0).tolist()) for row in rows}
+    assert len(dropped) == 1
+    others = network.gradients(parameters * np.float32(1.5), inputs, classes)
+    again = network.gradients(parameters * np.float32(1.25), inputs, classes)
+    masks = [(each[0] == 0).tobytes() for each in (rows, others, again)]
+    assert len(set(masks)) > 1
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Mixing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(5, 3)
+
+    def forward(self, rows):
+        return self.dense(rows - rows.mean(dim=0))
+
+
+def test_network_that_mixes_records_is_refused():
+    with pytest.raises(InvalidJob, match="mixes records"):
+        FlatNetwork(Mixing(), 5, 3)
+
+
+def test_what_a_call_leaves_in_a_buffer_does_not_reach_the_next():
+    network = FlatNetwork(nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), 5, 3)
+    network._module.append(Adding())
+    inputs, _ = make_inputs(5, 5)
+    first = network.logits(network.initial(), inputs)
+    assert np.array_equal(network.logits(network.initial(), inputs), first)
+    assert network._module[2].added.tolist() == [0, 0, 0]
+
+
+class Adding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("added", torch.zeros(3))
+
+    def forward(self, rows):
+        self.added += 1
+        return rows + self.added
 
 
 def test_torch_has_one_thread():

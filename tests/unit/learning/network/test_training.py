@@ -308,11 +308,11 @@ class TestWithTorch:
 
     def test_network_with_another_number_of_parameters_than_the_job_is_refused_on_both_sides(self, registered):
         network, config = prepare("network", network="theirs", parameters=99)
-        with pytest.raises(InvalidJob, match="has 10"):
+        with pytest.raises(InvalidJob, match="trains 10"):
             network.initial_state(config, SCHEMA)
         ask = self.ask_of(network, config, 99)
         network.check_ask(config, SCHEMA, ask, network.plan(config, SCHEMA))
-        with pytest.raises(WrongVectorShape, match="10 parameters here, 99 in the job") as caught:
+        with pytest.raises(WrongVectorShape, match="trains 10 parameters here, 99 in the job") as caught:
             list(network.vectors(ask, make_dataset(5)))
         assert caught.value.code == "wrong-vector-shape"
 
