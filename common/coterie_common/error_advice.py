@@ -22,6 +22,7 @@ ADVICE: Final[dict[type[CoterieError], str]] = {
     errors.TrainingDied: "raise `memory_mib` in `[training]`; the party's log has the last words of the process",
     errors.VectorsNotFinite: "lower the learning rate, or mend the network: its gradients overflow",
     errors.WrongVectorShape: "install the same version of the network at every party",
+    errors.RowsNotIndependent: "use another build of PyTorch or NumPy at this party, or a network without what differs",
     errors.StateError: _OURS,
     errors.InternalError: _OURS,
     errors.MalformedMessage: "run the same version of Coterie on both sides; otherwise look into the sender",

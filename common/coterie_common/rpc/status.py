@@ -65,6 +65,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.TrainingDied: _Status.INTERNAL,
     errors.VectorsNotFinite: _Status.INTERNAL,
     errors.WrongVectorShape: _Status.INTERNAL,
+    errors.RowsNotIndependent: _Status.INTERNAL,
     errors.StateError: _Status.INTERNAL,
     errors.InternalError: _Status.INTERNAL,
     errors.StorageError: _Status.INTERNAL,
