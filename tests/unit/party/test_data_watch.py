@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import insert
 from structlog.testing import capture_logs
 
 from coterie_common.clock import SystemClock
-from coterie_common.database import open_database
+from coterie_common.database import open_database, transaction
 from coterie_common.errors import DataError, TrainingFailed
 from coterie_common.identifiers import JobId
 from coterie_party.bindings import BoundDataset
 from coterie_party.context import Context
 from coterie_party.data_watch import DataWatch
 from coterie_party.store import MIGRATIONS, StewardNotes
+from coterie_party.store.tables import NOTES
 from tests.support.asynchronous import asynchronous
 from tests.support.small_jobs import play_schema
 
@@ -102,7 +104,12 @@ def test_notes_keep_the_last_reason_of_each_round_printable_and_cut(notes):
     assert len(round_two.detail) == 2000
 
 
-def test_notes_are_bounded(notes):
-    for number in range(1005):
-        notes.add(JobId("play-1"), number, DataError("x"))
-    assert [note.round_number for note in notes.of_job(JOB)] == list(range(5, 1005))
+def test_notes_are_bounded(tmp_path, notes):
+    engine = open_database(f"sqlite:///{tmp_path / 'party.db'}", MIGRATIONS)
+    row = {"founder": "founder", "job_id": JOB, "code": "data", "detail": "x", "noted_at": SystemClock().now()}
+    with transaction(engine) as connection:
+        connection.execute(insert(NOTES), [{**row, "number": number} for number in range(1000)])
+    engine.dispose()
+    for number in range(1000, 1003):
+        notes.add(JOB, number, DataError("x"))
+    assert [note.round_number for note in notes.of_job(JOB)] == list(range(3, 1003))
