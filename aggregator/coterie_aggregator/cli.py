@@ -78,7 +78,9 @@ def health(home: AggregatorFolder = Path("aggregator")) -> None:
     from coterie_common.clock import SystemClock
     from coterie_common.heartbeat import check_heartbeat
 
-    check_heartbeat(home, "coterie-aggregator", now=SystemClock().now())
+    remark = check_heartbeat(home, "coterie-aggregator", now=SystemClock().now())
+    if remark:
+        say(f"warning: {remark}", err=True)
     say("serving")
 
 

@@ -21,6 +21,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.errors import StorageError, TransientError
 from coterie_common.identifiers import PartyId
+from coterie_common.incidents import Incidents, contained
 from coterie_common.protocol.messages import AggregatorMessage
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealings import SealingMaker
@@ -56,6 +57,7 @@ class Context:
         post: hands a piece of work to the coordinator's one task, in order.
         outboxes: connected parties.
         tasks: background work.
+        incidents: failures that nobody foresaw.
     """
 
     roster: Roster
@@ -72,14 +74,17 @@ class Context:
     post: Callable[[Callable[[], Awaitable[None]]], None]
     outboxes: dict[PartyId, Outbox] = field(default_factory=dict)
     tasks: Tasks = field(default_factory=Tasks)
+    incidents: Incidents = field(default_factory=lambda: Incidents("the aggregator's"))
 
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of store or spool on the one writer thread, in the order of the calls."""
-        return await asyncio.get_running_loop().run_in_executor(self.writer, bind(function, *arguments))
+        work = bind(contained, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.writer, work)
 
     async def compute(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run big-integer or learning work on a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.workers, bind(function, *arguments))
+        """Run big-integer or learning work on a worker thread; whatever it raises comes as an ``Exception``."""
+        work = bind(contained, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.workers, work)
 
     def halt(self, error: StorageError) -> None:
         """Stop the daemon: what it knows and what it stored may differ from here on."""

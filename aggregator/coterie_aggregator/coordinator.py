@@ -95,6 +95,11 @@ class Coordinator:
                 live.resume()
         self._loop = asyncio.create_task(self._run())
 
+    @property
+    def news(self) -> str:
+        """One sentence on failures that nobody foresaw; empty if there was none."""
+        return self._context.incidents.note
+
     async def wait(self) -> None:
         """Return, by raising, when the loop cannot go on: durable state failed."""
         if self._loop:
@@ -118,8 +123,8 @@ class Coordinator:
                 raise
             except PeerError as error:
                 log.warning("message rejected", code=error.code, why=error.message, culprits=error.culprits)
-            except Exception:  # a supervisor: one job's trouble must not stop the others
-                log.exception("coordinator failed")
+            except Exception as failure:  # noqa: BLE001  # a supervisor: one job's trouble must not stop the others
+                self._context.incidents.take(failure, "coordinator")
 
     async def _in_order(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` in the coordinator's task and return its result; raises ``Unavailable`` once that has ended."""

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial as bind
 
@@ -19,6 +18,7 @@ from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.shown_job import ShownJob, ShownRound
 from coterie_aggregator.submission import Progress, Submission, make_delivery
+from coterie_aggregator.supervised import Supervised
 from coterie_aggregator.timing import RoundTimes, remaining_s
 from coterie_aggregator.unfinished import unfinished_model
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageError, UnexpectedMessage
@@ -68,6 +68,7 @@ class LiveJob:
         self._loading = asyncio.Lock()
         self._finishing: Callable[[datetime], None] | None = None
         self._persisted_at: datetime | None = None
+        self._work = Supervised(context, self._broken)
         self._machine = Machine(
             state, step=machine.step, outstanding=machine.outstanding, persist=self._persist, start=self._start
         )
@@ -160,13 +161,13 @@ class LiveJob:
             case machine.SendProposal(party_id):
                 self._context.send(party_id, self.submission.proposal)
             case machine.SendModel(party_id):
-                return self._spawn(self._send_model(party_id))
+                return self._work.spawn(self._send_model(party_id))
             case machine.SendJobEnd(party_id):
                 self._context.send(party_id, self._job_end())
             case machine.KeepUnfinishedModel():
-                return self._spawn(self._keep_unfinished())
+                return self._work.spawn(self._keep_unfinished())
             case machine.RunRound(number):
-                return self._spawn(self._run_round(number))
+                return self._work.spawn(self._run_round(number))
             case machine.Timer(event):
                 rounds, now = self.submission.planned.spec.rounds, self._context.clock.now()
                 if isinstance(event, machine.ProposalDeadlinePassed):
@@ -175,20 +176,8 @@ class LiveJob:
                     self.delivering_since = self.delivering_since or now
                     seconds = remaining_s(rounds.patience_s, self.delivering_since, now)
                 loop = asyncio.get_running_loop()
-                return loop.call_later(seconds, self._context.post, bind(self.take, event))
+                return loop.call_later(seconds, self._work.post, bind(self.take, event))
         return None
-
-    def _spawn(self, work: Awaitable[None]) -> Running:
-        return self._context.tasks.spawn(self._supervised(work))
-
-    async def _supervised(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except StorageError as error:
-            self._context.halt(error)
-        except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
-            log.exception("job broken", job=self.job_id)
-            self._context.post(bind(self._broken, failure))
 
     async def _broken(self, failure: BaseException) -> None:
         # Not ours: proofs show that contributors know what they sealed, not that it is in range, or a key of a pad.
@@ -198,10 +187,8 @@ class LiveJob:
             reason = f"the sum of round {self.state.round_number} is no sum of replies: a contributor sealed {words}"
             await self.take(machine.JobFailed(reason))
             return
-        incident = uuid.uuid4().hex[:8]
-        why = one_line(str(failure))
-        log.error("job incident", job=self.job_id, incident=incident, kind=type(failure).__name__, why=why)
-        await self.take(machine.JobFailed(f"internal error, incident {incident} in the aggregator's log"))
+        told = self._context.incidents.take(failure, "job", job=self.job_id, round=self.state.round_number)
+        await self.take(machine.JobFailed(told.message))
 
     async def _run_round(self, number: int) -> None:
         """Load or create the round, then hand it to the coordinator's task."""
@@ -211,7 +198,7 @@ class LiveJob:
             progress = await self._latest_progress()
             query = await self._create_query(number, progress)
             now = self._context.clock.now()
-            data, saved = aggregator_message_to_wire(query), self.submission.encode(progress)
+            data, saved = aggregator_message_to_wire(query), await self._encoded(progress)
             await self._context.write(store.start_round, self.job_id, number, data, saved, now)
             times = RoundTimes(now)
         else:
@@ -219,7 +206,7 @@ class LiveJob:
             loaded = aggregator_message_from_wire(stored.query)
             if not isinstance(loaded, Query):
                 raise StorageError(f"the stored query of job {self.job_id} round {number} is another message")
-            query, progress = loaded, self.submission.decode(stored.state)
+            query, progress = loaded, await self._context.compute(self.submission.decode, stored.state)
         fields = query.fields
         state = round_machine.AggregatorRound(
             parameters=round_machine.RoundParameters(
@@ -245,7 +232,7 @@ class LiveJob:
             broken=self._broken,
             changed=self._changed,
         )
-        self._context.post(bind(self._begin, live))
+        self._work.post(bind(self._begin, live))
 
     async def _begin(self, live: LiveRound) -> None:
         if self.state.phase is machine.Phase.RUNNING:
@@ -292,9 +279,10 @@ class LiveJob:
         event: machine.RoundReleased | machine.ModelFinished = machine.RoundReleased(number)
         if await self._context.compute(algorithm.next_ask, state) is None:
             transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
-            model = self.submission.model(following, (*transcripts, transcript), self._context.roster).to_bytes()
+            digests = (*transcripts, transcript)
+            model = await self._context.compute(self._finished, following, digests)
             event = machine.ModelFinished()
-        saved = self.submission.encode(following)
+        saved = await self._encoded(following)
 
         def finish(now: datetime) -> None:
             self._context.store.finish_round(
@@ -302,7 +290,7 @@ class LiveJob:
             )
 
         log.info("round released", job=self.job_id, round=number, contributors=release.contributors)
-        self._context.post(bind(self._take_released, event, finish))
+        self._work.post(bind(self._take_released, event, finish))
 
     async def _keep_unfinished(self) -> None:
         """Store the model of the last released round: it was paid for."""
@@ -359,8 +347,16 @@ class LiveJob:
     async def _latest_progress(self) -> Progress:
         saved = await self._context.write(self._context.store.latest_state, self.job_id)
         if saved is not None:
-            return self.submission.decode(saved)
+            return await self._context.compute(self.submission.decode, saved)
         planned = self.submission.planned
         return Progress(
             await self._context.compute(planned.algorithm.initial_state, planned.config, planned.schema), ()
         )
+
+    # What the algorithm's own code does runs on a worker, where whatever it raises is contained.
+
+    async def _encoded(self, progress: Progress) -> bytes:
+        return await self._context.compute(self.submission.encode, progress)
+
+    def _finished(self, progress: Progress, transcripts: tuple[bytes, ...]) -> bytes:
+        return self.submission.model(progress, transcripts, self._context.roster).to_bytes()

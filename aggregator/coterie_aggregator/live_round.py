@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial as bind
@@ -19,6 +18,7 @@ from coterie_aggregator import round_events as events
 from coterie_aggregator.context import Context
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.opening import FixedTranscript, RoundArithmetic
+from coterie_aggregator.supervised import Supervised
 from coterie_aggregator.timing import RoundTimes, remaining_s
 from coterie_common.errors import (
     Equivocation,
@@ -28,7 +28,6 @@ from coterie_common.errors import (
     ParameterMismatch,
     PeerError,
     StaleRound,
-    StorageError,
     UnexpectedMessage,
 )
 from coterie_common.files import FileDraft
@@ -79,7 +78,7 @@ class LiveRound:
         self._times = times
         self._released = released
         self._aborted = aborted
-        self._broken = broken
+        self._work = Supervised(context, broken)
         self._changed = changed
         self._job_id = query.fields.job_id
         self._number = query.fields.round_number
@@ -201,18 +200,18 @@ class LiveRound:
             case effects.SendQuery(party_id):
                 self._context.send(party_id, self.query)
             case effects.VerifyContribution(party_id):
-                return self._spawn(self._verify_contribution(party_id))
+                return self._work.spawn(self._verify_contribution(party_id))
             case effects.SendDecryptionRequest(party_id):
-                return self._spawn(self._send_request(party_id))
+                return self._work.spawn(self._send_request(party_id))
             case effects.VerifyPartial(party_id):
-                return self._spawn(self._verify_partial(party_id))
+                return self._work.spawn(self._verify_partial(party_id))
             case effects.OpenSum():
-                return self._spawn(self._open_sum())
+                return self._work.spawn(self._open_sum())
             case effects.EndJob():
-                self._context.post(bind(self._aborted, self.state))
+                self._work.post(bind(self._aborted, self.state))
             case effects.Timer(event):
                 loop = asyncio.get_running_loop()
-                return loop.call_later(self._remaining_s(event), self._context.post, bind(self.take, event))
+                return loop.call_later(self._remaining_s(event), self._work.post, bind(self.take, event))
         return None
 
     def _remaining_s(self, event: events.Event) -> float:
@@ -225,18 +224,6 @@ class LiveRound:
         seconds = settings.deadline_s if isinstance(event, events.DeadlinePassed) else settings.timeout_s
         return remaining_s(seconds, times.started_at, now)
 
-    def _spawn(self, work: Awaitable[None]) -> Running:
-        return self._context.tasks.spawn(self._supervised(work))
-
-    async def _supervised(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except StorageError as error:
-            self._context.halt(error)
-        except Exception as failure:  # a supervisor: whatever our own code raised ends the job, not the daemon
-            log.exception("round failed", job=self._job_id, round=self._number, incident=uuid.uuid4().hex)
-            self._context.post(bind(self._broken, failure))
-
     async def _verify_contribution(self, party_id: PartyId) -> None:
         data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
         padded = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
@@ -244,9 +231,9 @@ class LiveRound:
             await self._context.compute(self._arithmetic.verify_reply, _reply(data), padded)
         except PeerError as error:
             self._blame("contribution rejected", party_id, error)
-            self._context.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
+            self._work.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
         else:
-            self._context.post(bind(self.take, events.ContributionVerified(party_id)))
+            self._work.post(bind(self.take, events.ContributionVerified(party_id)))
 
     async def _send_request(self, party_id: PartyId) -> None:
         self._context.send(party_id, (await self._fixed_transcript()).request)
@@ -258,9 +245,9 @@ class LiveRound:
             await self._context.compute(self._arithmetic.verify_partial, _partial(data), transcript)
         except PeerError as error:
             self._blame("partial decryption rejected", party_id, error)
-            self._context.post(bind(self.take, events.PartialRejected(party_id, error.code)))
+            self._work.post(bind(self.take, events.PartialRejected(party_id, error.code)))
         else:
-            self._context.post(bind(self.take, events.PartialVerified(party_id)))
+            self._work.post(bind(self.take, events.PartialVerified(party_id)))
 
     async def _open_sum(self) -> None:
         partials = {}

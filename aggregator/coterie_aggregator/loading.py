@@ -53,7 +53,7 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
         # A crash may have come between the end of the job and this.
         await context.write(context.spool.delete_job, stored.job_id)
     try:
-        submission = load_submission(stored)
+        submission = await context.compute(load_submission, stored)
     except StorageError as error:
         if ended_at is None:
             raise

@@ -14,6 +14,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
+import structlog
+
+log = structlog.get_logger(__name__)
 S = TypeVar("S")
 E = TypeVar("E")
 F = TypeVar("F")
@@ -94,11 +97,16 @@ class Tasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        """Start ``work``, which handles its own errors."""
+        """Start ``work``, which handles its own errors; what it lets through all the same is logged."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("background work failed", exc_info=failure)
 
     async def cancel(self) -> None:
         """Cancel all and wait until they ended."""

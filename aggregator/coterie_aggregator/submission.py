@@ -181,6 +181,13 @@ def load_submission(stored: StoredJob) -> Submission:
         )
     except (RefusedError, ConfigurationError, MalformedMessage) as cause:
         raise StorageError(f"job {stored.job_id} cannot be understood any more: {cause.message}") from cause
+    except StorageError:
+        raise
+    except Exception as failure:  # a supervisor: an algorithm's own code may raise anything
+        kind = type(failure).__name__
+        raise StorageError(
+            f"job {stored.job_id} cannot be understood any more: its algorithm raised {kind}"
+        ) from failure
 
 
 def stored_proposal(stored: StoredJob) -> JobProposal:

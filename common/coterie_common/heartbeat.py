@@ -38,12 +38,16 @@ class Heartbeat:
         folder: the daemon's home.
         trouble: returns what is wrong right now, one sentence, or ``""``.
         remark: what a person should know although nothing is wrong.
+        news: returns the like of what has happened since, one sentence, or ``""``; it makes nobody restart the daemon.
     """
 
-    def __init__(self, folder: Path, trouble: Callable[[], str], *, remark: str = "") -> None:
+    def __init__(
+        self, folder: Path, trouble: Callable[[], str], *, remark: str = "", news: Callable[[], str] = lambda: ""
+    ) -> None:
         self._path = folder / FILE_NAME
         self._trouble = trouble
-        self._remark = f"\n{remark}" if remark else ""
+        self._remark = remark
+        self._news = news
         self._written: str | None = None
 
     async def run(self) -> None:
@@ -61,12 +65,13 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Give one sign of life; raises ``StorageError``."""
-        trouble = self._trouble()
-        if trouble == self._written and self._path.exists():
+        remarks = "; ".join(filter(None, (self._remark, self._news())))
+        state = f"{self._trouble()}\n{remarks}".removesuffix("\n")
+        if state == self._written and self._path.exists():
             os.utime(self._path)
         else:
-            write_atomically(self._path, (trouble + self._remark).encode("utf-8"))
-            self._written = trouble
+            write_atomically(self._path, state.encode("utf-8"))
+            self._written = state
 
 
 def check_heartbeat(folder: Path, program: str, *, now: datetime) -> str:

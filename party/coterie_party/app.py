@@ -133,11 +133,12 @@ async def _run(
     )
     log.info("running", party=config.id, federation=roster.federation, aggregator=endpoint.target)
     stopping = stop_on_signals()
-    connection = Connection(endpoint, coordinator, random)
+    connection = Connection(endpoint, coordinator, random, incidents=context.incidents)
     heartbeat = Heartbeat(
         root,
         lambda: "" if connection.is_connected else f"not connected to the aggregator {endpoint.target}",
         remark=f"code in the training process can {lacking}" if (lacking := context.confinement.missing) else "",
+        news=lambda: context.incidents.note,
     )
     working = {
         asyncio.create_task(connection.run()),

@@ -17,6 +17,7 @@ import structlog
 
 from coterie_common.errors import CoterieError, InternalError, StorageError
 from coterie_common.identifiers import JobId
+from coterie_common.incidents import Incidents, is_own_cancelling
 from coterie_common.protocol.messages import DecryptionRequest, Query
 
 log = structlog.get_logger(__name__)
@@ -30,9 +31,10 @@ Report: TypeAlias = Callable[[RoundKey, CoterieError, Asked | None], Awaitable[N
 class BackgroundWork:
     """What is being worked on, of all rounds."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, incidents: Incidents | None = None) -> None:
         """Take what tells a round that its work failed, and which message that work was about."""
         self._report = report
+        self._incidents = incidents or Incidents("the party's")
         self._tasks: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -69,9 +71,16 @@ class BackgroundWork:
             await work()
         except StorageError:
             raise
+        except InternalError as failure:
+            await self._unforeseen(key, kind, failure, about)
         except CoterieError as error:
             await self._report(key, error, about)
-        except Exception:  # a supervisor: an algorithm that fails on these data must not stop the other jobs
-            log.exception("unforeseen failure", job=key[0], round=key[1], step=kind)
-            unforeseen = InternalError("an unforeseen failure; the party's log says which")
-            await self._report(key, unforeseen, about)
+        except asyncio.CancelledError as failure:
+            if is_own_cancelling():
+                raise
+            await self._unforeseen(key, kind, failure, about)
+        except Exception as failure:  # noqa: BLE001  # a supervisor: an algorithm that fails on these data must not stop the other jobs
+            await self._unforeseen(key, kind, failure, about)
+
+    async def _unforeseen(self, key: RoundKey, kind: str, failure: BaseException, about: Asked | None) -> None:
+        await self._report(key, self._incidents.take(failure, kind, job=key[0], round=key[1]), about)

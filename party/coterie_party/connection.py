@@ -28,6 +28,7 @@ from coterie_common.errors import (
     PeerError,
     PermissionDenied,
     RefusedError,
+    StorageError,
     Superseded,
     TransientError,
     Unauthenticated,
@@ -35,6 +36,7 @@ from coterie_common.errors import (
     UnexpectedMessage,
 )
 from coterie_common.identifiers import PartyId
+from coterie_common.incidents import Incidents
 from coterie_common.limits import (
     BACKOFF_FIRST_SECONDS,
     BACKOFF_MOST_SECONDS,
@@ -110,6 +112,7 @@ class Connection:
         handler: who acts on what the aggregator says.
         random: for jitter.
         sleep: waits some seconds; ``asyncio.sleep`` except in tests.
+        incidents: takes what nobody foresaw; the connection is made anew then.
     """
 
     def __init__(
@@ -118,7 +121,9 @@ class Connection:
         handler: ConnectionHandler,
         random: RandomSource,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        incidents: Incidents | None = None,
     ) -> None:
+        self._incidents = incidents or Incidents("the party's")
         self._endpoint = endpoint
         self._handler = handler
         self._random = random
@@ -136,7 +141,7 @@ class Connection:
         """Connect, serve, and connect again, until cancelled.
 
         Raises:
-            CoterieError: the handler failed with an error that is ours alone, such as ``StorageError``.
+            StorageError: the handler's durable state failed.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -146,6 +151,10 @@ class Connection:
                 error: CoterieError = Unavailable("the aggregator ended the stream")
             except (PeerError, RefusedError, TransientError) as failure:
                 error = failure
+            except StorageError:
+                raise
+            except Exception as unforeseen:  # noqa: BLE001  # a supervisor: without a connection the party would be silent
+                error = self._incidents.take(unforeseen, "connection")
             # Welcome alone proves nothing: an aggregator that greets and then fails must not be asked twice a second.
             self._failures = 1 if loop.time() - began > BACKOFF_MOST_SECONDS else self._failures + 1
             pause = self._pause(error)

@@ -20,6 +20,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.incidents import Incidents, contained
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealings import SealingMaker
 from coterie_common.randomness import RandomSource
@@ -62,6 +63,7 @@ class Context:
         clock: wall time.
         writer: one thread that owns the database.
         workers: threads for data and big-integer work.
+        incidents: failures that nobody foresaw.
     """
 
     party_id: PartyId
@@ -85,6 +87,7 @@ class Context:
     writer: ThreadPoolExecutor
     workers: ThreadPoolExecutor
     notifier: Notifier = field(default_factory=lambda: Notifier((), Path()))
+    incidents: Incidents = field(default_factory=lambda: Incidents("the party's"))
 
     @property
     def datasets(self) -> Mapping[str, BoundDataset]:
@@ -102,7 +105,8 @@ class Context:
 
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of the store on the one writer thread, in the order of the calls."""
-        return await asyncio.get_running_loop().run_in_executor(self.writer, bind(function, *arguments))
+        work = bind(contained, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.writer, work)
 
     @asynccontextmanager
     async def drafting(self, job_id: JobId, number: int) -> AsyncIterator[FileDraft]:
@@ -116,5 +120,6 @@ class Context:
             draft.discard()
 
     async def compute(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run data or big-integer work on a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.workers, bind(function, *arguments))
+        """Run data or big-integer work on a worker thread; whatever it raises comes as an ``Exception``."""
+        work = bind(contained, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.workers, work)

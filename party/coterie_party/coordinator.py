@@ -23,6 +23,7 @@ from coterie_common.audit.told import NOTHING_TOLD, Details, told
 from coterie_common.errors import (
     AlreadyAnswered,
     CoterieError,
+    InternalError,
     OutsideHours,
     PeerError,
     RefusedError,
@@ -56,7 +57,7 @@ from coterie_party.knowledge import accepted_job, own_knowledge, running_job
 from coterie_party.models import keep_model, make_receipt
 from coterie_party.padded_parts import Outgoing
 from coterie_party.proposals import reply_to
-from coterie_party.recording import cause_of, record_refusal
+from coterie_party.recording import cause_of, record_failure, record_refusal, subject
 from coterie_party.store import PartyJob
 from coterie_party.waiting import Waiting
 
@@ -74,7 +75,7 @@ class Coordinator:
         self._rounds: dict[RoundKey, round_machine.PartyRound] = {}
         self._planned: dict[JobId, PlannedJob] = {}
         self._data: dict[JobId, JobData] = {}
-        self._work = BackgroundWork(self._report)
+        self._work = BackgroundWork(self._report, context.incidents)
         self._send: Send | None = None
         self._waiting = Waiting(context)
 
@@ -117,6 +118,15 @@ class Coordinator:
             except (PeerError, RefusedError) as error:
                 await record_refusal(self._context, error, message)
                 raise
+            except (StorageError, TransientError):
+                raise
+            except Exception as failure:  # noqa: BLE001  # a supervisor: one message must neither end the daemon nor silence it
+                await self._unforeseen(failure, message)
+
+    async def _unforeseen(self, failure: Exception, message: AggregatorMessage) -> None:
+        error, (job_id, number) = await record_failure(self._context, failure, message), subject(message)
+        if not isinstance(message, Rejection):
+            await self._refuse((JobId(job_id), number), error)
 
     async def _handle(self, message: AggregatorMessage) -> None:
         match message:
@@ -154,6 +164,10 @@ class Coordinator:
                 except (PeerError, RefusedError) as error:
                     await record_refusal(self._context, error, query)
                     await self._refuse((query.fields.job_id, query.fields.round_number), error)
+                except (StorageError, TransientError):
+                    raise
+                except Exception as failure:  # noqa: BLE001  # a supervisor: as in ``message``
+                    await self._unforeseen(failure, query)
 
     async def _proposal(self, proposal: JobProposal) -> None:
         verify_proposal(proposal, self._context.roster)
@@ -164,7 +178,7 @@ class Coordinator:
     async def _query(self, query: Query) -> None:
         fields = query.fields
         job = await running_job(self._context, fields.job_id)
-        planned = self._plan(job)
+        planned = await self._plan(job)
         accepted = await accepted_job(self._context, job)
         verify_query(query, self._context.party_id, self._context.roster, accepted)
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
@@ -183,7 +197,11 @@ class Coordinator:
         job = await self._context.write(self._context.store.job, delivery.job_id)
         spec_digest = job.spec_digest if job else None
         allowed = self._context.policy.all_algorithms
-        kept = await self._context.write(keep_model, self._context.models, delivery, spec_digest, allowed)
+        try:
+            kept = await self._context.write(keep_model, self._context.models, delivery, spec_digest, allowed)
+        except StorageError as full:
+            # A model is no promise: without room for it the party goes on, and the aggregator sends it again.
+            raise InternalError("the model cannot be written") from full
         log.info("model received", job=delivery.job_id, path=str(kept.path), finished=kept.is_finished)
         await self._context.write(self._context.audit.record_model, delivery.job_id, told(delivery))
         # How a job ended that left an unfinished model, its JobEnd says.
@@ -284,12 +302,13 @@ class Coordinator:
     async def _job_data(self, job: PartyJob) -> JobData:
         """Load the job's data once, and split it as its rounds ask."""
         if job.job_id not in self._data:
-            self._data[job.job_id] = await load_job_data(self._context, job.dataset, self._plan(job))
+            self._data[job.job_id] = await load_job_data(self._context, job.dataset, await self._plan(job))
         return self._data[job.job_id]
 
-    def _plan(self, job: PartyJob) -> PlannedJob:
+    async def _plan(self, job: PartyJob) -> PlannedJob:
+        # Planning runs the algorithm's own code: on a worker, where whatever it raises is contained.
         if job.job_id not in self._planned:
-            self._planned[job.job_id] = plan_job(JobSpec.from_bytes(job.spec))
+            self._planned[job.job_id] = await self._context.compute(_understand, job.spec)
         return self._planned[job.job_id]
 
     async def _report(self, key: RoundKey, error: CoterieError, about: Asked | None) -> None:
@@ -312,7 +331,8 @@ class Coordinator:
     async def _refuse(self, key: RoundKey, error: CoterieError) -> None:
         log.error("refused", job=key[0], round=key[1], code=error.code, why=error.message, culprits=error.culprits)
         # An error in the party's own data or configuration quotes it; only its code may leave the house.
-        detail = error.message if error.may_be_told else ""
+        told_in_words = error.may_be_told or isinstance(error, InternalError)  # of an incident: its number
+        detail = error.message if told_in_words else ""
         await self._say(Rejection(code=error.code, detail=one_line(detail), job_id=key[0], round_number=key[1]))
 
     async def _say(self, message: Outgoing) -> None:
@@ -323,3 +343,7 @@ class Coordinator:
             await self._send(message)
         except TransientError:
             log.debug("not sent, the stream has ended", kind=type(message).__name__)
+
+
+def _understand(spec: bytes) -> PlannedJob:
+    return plan_job(JobSpec.from_bytes(spec))

@@ -176,8 +176,7 @@ async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
     except (PeerError, RefusedError, ConfigurationError, StorageError, InternalError):
         raise
     except Exception as failure:  # a supervisor: see above
-        log.exception("unforeseen failure")
-        raise InternalError("an unforeseen failure; the party's log says which") from failure
+        raise context.incidents.take(failure, function.__name__.strip("_")) from failure
 
 
 def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -> _Priced:

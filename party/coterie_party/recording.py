@@ -91,5 +91,17 @@ async def record_refusal(
     await context.write(context.audit.record_refusal, job_id, round_number, refusal)
 
 
+async def record_failure(context: Context, failure: Exception, message: AggregatorMessage) -> CoterieError:
+    """Record that a message could not be handled, by the party's own fault or as nobody foresaw; return what to say."""
+    (job_id, number), kind = subject(message), type(message).__name__
+    error: CoterieError = (
+        failure
+        if isinstance(failure, ConfigurationError)
+        else context.incidents.take(failure, kind, job=job_id, round=number)
+    )
+    await record_refusal(context, error, message)
+    return error
+
+
 def _roster(roster: Roster) -> dict[str, Document]:
     return {"roster_digest": roster.digest().hex(), "roster_serial": roster.serial, "key_epoch": roster.key_epoch}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import structlog
 
-from coterie_common.errors import ConsentDenied
+from coterie_common.errors import ConsentDenied, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.protocol.messages import JobReply, Query
@@ -27,6 +27,8 @@ class Waiting:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._queries: dict[JobId, Query] = {}
+        # Jobs whose decision failed as nobody foresaw: not tried again before the next start.
+        self._failed: set[JobId] = set()
 
     async def admits(self, query: Query, job: PlannedJob, *, is_new: bool) -> bool:
         """See whether the steward still agrees to a job; keep a query that has to wait, the last one of each job.
@@ -81,7 +83,15 @@ class Waiting:
         for job, ruling in await self._context.write(self._context.store.held_jobs):
             is_refused = ruling is not None and not ruling.is_approved
             reason = policy.reason_to_hold(job.dataset, local, is_approved=ruling is not None)
-            if is_refused or one_line(reason) != job.detail:
+            if job.job_id in self._failed or not (is_refused or one_line(reason) != job.detail):
+                continue
+            try:
                 reply = await decide_again(job, self._context)
+            except StorageError:
+                raise
+            except Exception as failure:  # noqa: BLE001  # a supervisor: one job's trouble must not keep the others waiting
+                self._failed.add(job.job_id)
+                self._context.incidents.take(failure, "decide again", job=job.job_id)
+            else:
                 replies += [] if reply is None else [reply]
         return tuple(replies)

@@ -145,6 +145,25 @@ def test_failure_of_the_handlers_own_ends_the_connection(federation):
     asyncio.run(scenario())
 
 
+def test_failure_that_nobody_foresaw_makes_the_connection_anew(federation):
+    async def scenario():
+        aggregator = Aggregator(federation)
+        async with aggregator.running() as server, Party(federation, server.port).running() as party:
+            await party.handler.events.next()
+            party.handler.failure = KeyError("what a library raised")
+            await aggregator.desk.events.next()
+            await aggregator.desk.outboxes["alpha"].send(JOB_END)
+            assert await party.handler.events.next() == ("message", JOB_END)
+            assert await party.handler.events.next() == ("disconnected",)
+            party.handler.failure = None
+            await party.sleep.began()
+            party.sleep.end()
+            assert await party.handler.events.next() == ("connected",)
+            assert not party.task.done()
+
+    asyncio.run(scenario())
+
+
 def test_party_reconnects_after_the_aggregator_restarted(federation):
     async def scenario():
         aggregator = Aggregator(federation)

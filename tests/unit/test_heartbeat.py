@@ -63,6 +63,19 @@ def test_check_returns_the_remark_while_nothing_is_wrong_and_raises_without_it(t
     assert refused(tmp_path) == "not connected"
 
 
+def test_beat_tells_news_while_nothing_is_wrong(tmp_path):
+    news = [""]
+    heartbeat = Heartbeat(tmp_path, lambda: "", remark="code can use the network", news=lambda: news[0])
+    for news[0], expected in (
+        ("", "code can use the network"),
+        ("1 unforeseen failure", "code can use the network; 1 unforeseen failure"),
+        ("2 unforeseen failures", "code can use the network; 2 unforeseen failures"),
+    ):
+        heartbeat.beat()
+        os.utime(tmp_path / FILE_NAME, (NOW.timestamp(),) * 2)
+        assert check_heartbeat(tmp_path, "coterie-party", now=NOW) == expected
+
+
 def test_beat_without_news_touches_the_file(tmp_path):
     heartbeat = Heartbeat(tmp_path, lambda: "")
     heartbeat.beat()

@@ -15,8 +15,8 @@ def health(home: PartyFolder = Path("party")) -> None:
     """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is.
 
     These are warnings: a policy or a party.toml that cannot be used, for the daemon goes on with the one before;
-    what the system does not keep the training process from; data that do not fit their schemas, for jobs on them are
-    refused.
+    what the system does not keep the training process from; data that do not fit their schemas, and failures that
+    nobody foresaw, for what these are about is refused.
     """
     from coterie_common.clock import SystemClock
     from coterie_common.errors import ConfigurationError

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Failures that nobody foresaw: contained where foreign code runs, logged under an id, told to others as that id.
+
+Readers, algorithms and libraries raise what they like. A daemon answers with a refusal and goes on: who is told gets
+a code and an incident; whoever reads the log finds the rest under it; ``health`` says that there was one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import uuid
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+import structlog
+
+from coterie_common.errors import InternalError
+
+log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NEVER_DELIVERED: Final = (StopIteration, StopAsyncIteration, concurrent.futures.CancelledError)
+"""Exceptions that mean something else to whoever awaits a thread: they would hang, or be taken for cancelling."""
+
+
+class ForeignFailure(Exception):
+    """Foreign code raised what must not reach an event loop; its cause is what it was."""
+
+
+def contained(function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+    """Run a function that may raise anything, on a worker thread, so that its caller gets an ordinary ``Exception``.
+
+    ``SystemExit`` and ``KeyboardInterrupt`` would end the event loop of whoever awaits the thread, a ``CancelledError``
+    would end its task without a word, and a ``StopIteration`` would never arrive: it would wait for ever.
+
+    Raises:
+        ForeignFailure: one of these.
+    """
+    try:
+        return function(*arguments, **named)
+    except _NEVER_DELIVERED as failure:
+        raise ForeignFailure(f"{type(failure).__name__} left the code that raised it") from failure
+    except Exception:
+        raise
+    except BaseException as failure:  # a supervisor: see above
+        raise ForeignFailure(f"{type(failure).__name__} left the code that raised it") from failure
+
+
+def is_own_cancelling() -> bool:
+    """Return whether the current task was asked to end: else a ``CancelledError`` in it is somebody's failure."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class Incidents:
+    """What a daemon met since it was started. Used by its event loop alone.
+
+    Args:
+        whose: the daemon, for people elsewhere, such as ``"the party's"``.
+    """
+
+    def __init__(self, whose: str) -> None:
+        self._whose = whose
+        self._count = 0
+        self._last = ""
+
+    def take(self, failure: BaseException, doing: str, **where: object) -> InternalError:
+        """Log a failure under a new id, and return what others may be told of it.
+
+        Args:
+            failure: whatever it was; its words may quote data, and go into the log only.
+            doing: what failed, for the log.
+            where: job, round and the like, for the log.
+        """
+        incident = uuid.uuid4().hex[:8]
+        self._count += 1
+        self._last = incident
+        cause = (isinstance(failure, ForeignFailure) and failure.__cause__) or failure
+        kind, why = type(cause).__name__, str(cause)
+        log.error("unforeseen failure", incident=incident, doing=doing, kind=kind, why=why, **where, exc_info=failure)
+        return InternalError(f"internal error, incident {incident} in {self._whose} log")
+
+    @property
+    def note(self) -> str:
+        """One sentence for ``health``; empty if there was none."""
+        if not self._count:
+            return ""
+        failures = "1 unforeseen failure" if self._count == 1 else f"{self._count:,} unforeseen failures"
+        return f"{failures} since the daemon was started; the log says more about the last, incident {self._last}"
