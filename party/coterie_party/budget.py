@@ -7,24 +7,58 @@ in the last so many days, and all that are reserved: they may be spent at any ti
 a row stay within the limit: of the jobs that spend in them, the one that was accepted last was checked together with
 all others.
 
-Invariants: whatever cannot be bounded is refused; a refusal says the numbers.
+Records to train with and records that are set aside are counted apart, because they are disjoint: on which side a
+record is, was decided by a coin of its own that nothing else depends on, so what is asked of the one side says nothing
+about a record of the other. A line that was written while records were divided otherwise counts on both sides.
+
+Invariants: whatever cannot be bounded is refused; a refusal says the numbers; a job whose whole plan does not fit a
+limit by itself is charged as a whole once anything of it was asked (see ``coterie_common.privacy.cost``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
 from operator import add
+from typing import Final
 
 from coterie_common.errors import BudgetExhausted, MalformedMessage, StorageError, UnsupportedMechanism
-from coterie_common.privacy.cost import Cost
+from coterie_common.learning.plan import Records
+from coterie_common.privacy.cost import Charge, Cost, joined
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_party.policy import Limit
 from coterie_party.store.records import LedgerEntry, ReservationStatus
+
+SIDES: Final = (Records.TRAINING, Records.SET_ASIDE)
+"""The kinds of records that every record is one of."""
+
+_WORDS: Final = {Records.TRAINING: "to train with", Records.SET_ASIDE: "set aside"}
+
+
+@dataclass(frozen=True, slots=True)
+class JobCharge:
+    """What one job takes of a limit.
+
+    Attributes:
+        founder, job_id: which job.
+        spent: what was asked of it; ``None`` if nothing.
+        reserved: what it may ask besides; ``None`` if nothing.
+    """
+
+    founder: str
+    job_id: str
+    spent: Charge | None
+    reserved: Charge | None
+
+    @property
+    def total(self) -> Charge:
+        """Both."""
+        return reduce(add, [charge for charge in (self.spent, self.reserved) if charge is not None])
 
 
 def cost_of(entry: LedgerEntry) -> Cost:
@@ -35,15 +69,59 @@ def cost_of(entry: LedgerEntry) -> Cost:
         raise StorageError(f"the privacy ledger cannot be read: {cause.message}") from cause
 
 
-def spent_cost(entries: Iterable[LedgerEntry]) -> Cost | None:
-    """Add up what a data set's ledger holds, reserved or committed; ``None`` if nothing.
+def division_now(entries: Sequence[LedgerEntry]) -> str:
+    """Return how records are divided: as when a job was accepted last."""
+    dated = [entry for entry in entries if entry.reserved_at is not None]
+    return max(dated, key=lambda entry: (entry.reserved_at, entry.division)).division if dated else ""
+
+
+def on_side(entries: Iterable[LedgerEntry], side: Records, division: str) -> list[LedgerEntry]:
+    """Return the lines that count for the records of one side, as they are divided now."""
+    return [entry for entry in entries if entry.records == side.value or _on_both(entry, division)]
+
+
+def _on_both(entry: LedgerEntry, division: str) -> bool:
+    return entry.records not in {side.value for side in SIDES} or entry.division != division
+
+
+def charges(entries: Iterable[LedgerEntry], limit: Limit, now: datetime) -> tuple[JobCharge, ...]:
+    """Return what each job takes of a limit, of those that take anything.
+
+    Args:
+        entries: of one data set, one side and one unit of privacy, those that were given back too.
+        limit: of the policy.
+        now: the current time.
 
     Raises:
         StorageError: a line cannot be read.
-        UnsupportedMechanism: the lines protect different units of privacy.
     """
-    costs = [cost_of(entry) for entry in entries if entry.status is not ReservationStatus.RELEASED]
-    return reduce(add, costs) if costs else None
+    epsilon, delta = Fraction(limit.budget.epsilon), Fraction(limit.budget.delta)
+    jobs: dict[tuple[str, str, datetime | None], list[LedgerEntry]] = {}
+    for entry in entries:
+        jobs.setdefault((entry.founder, entry.job_id, entry.reserved_at), []).append(entry)
+    found = []
+    for (founder, job_id, _), lines in jobs.items():
+        costs = {id(entry): cost_of(entry) for entry in lines}
+        by_status: dict[ReservationStatus, list[Cost]] = {status: [] for status in ReservationStatus}
+        for entry in within(lines, limit.days, now):
+            by_status[entry.status].append(costs[id(entry)])
+        spent, reserved = by_status[ReservationStatus.COMMITTED], by_status[ReservationStatus.RESERVED]
+        if not spent and not reserved:
+            continue
+        whole = joined(costs.values()).under(epsilon, delta)
+        if not whole.fits(epsilon, delta):
+            found.append(JobCharge(founder, job_id, whole if spent else None, None if spent else whole))
+            continue
+        asked = joined(spent).under(epsilon, delta) if spent else None
+        # What is charged together is spent as soon as any of it is.
+        both = joined([*spent, *reserved]).under(epsilon, delta)
+        found.append(JobCharge(founder, job_id, asked, both - asked if asked and reserved else None if asked else both))
+    return tuple(found)
+
+
+def total(found: Sequence[JobCharge]) -> Charge | None:
+    """Add up what jobs take of a limit; ``None`` if nothing. Raises ``UnsupportedMechanism`` for different units."""
+    return reduce(add, [charge.total for charge in found]) if found else None
 
 
 def within(entries: Iterable[LedgerEntry], days: int | None, now: datetime) -> list[LedgerEntry]:
@@ -65,41 +143,79 @@ def within(entries: Iterable[LedgerEntry], days: int | None, now: datetime) -> l
 
 
 def check_budget(
-    limits: Iterable[Limit], spec: JobSpec, job_cost: Cost, entries: Sequence[LedgerEntry], now: datetime
+    limits: Iterable[Limit],
+    spec: JobSpec,
+    planned: Sequence[LedgerEntry],
+    entries: Sequence[LedgerEntry],
+    now: datetime,
+    exact: Callable[[Fraction], float],
 ) -> None:
     """Check that a job fits all limits on its data set.
 
     Args:
         limits: of the policy.
         spec: the job.
-        job_cost: of all its rounds, by the party's own accountant.
+        planned: its lines, as they would be reserved.
         entries: the ledger of its data set, without this job.
         now: the current time.
+        exact: ε of the whole job at a given δ, by the accountant of jobs.
 
     Raises:
         BudgetExhausted: it does not; says the numbers.
         UnsupportedMechanism: it costs nothing, or protects another unit of privacy than earlier jobs.
         StorageError: the ledger cannot be read.
     """
-    if not (any(job_cost.divergences) or job_cost.pure_epsilon or job_cost.unprotected):
+    if not planned or any(cost_of(entry).is_nothing for entry in planned):
         raise UnsupportedMechanism("the accountant found no cost, and every release has one")
+    division = division_now(planned)
     for limit in limits:
-        spent = spent_cost(within(entries, limit.days, now))
-        total = job_cost if spent is None else spent + job_cost
-        budget = limit.budget
-        epsilon, delta = Fraction(budget.epsilon), Fraction(budget.delta)
-        if total.fits(epsilon, delta):
-            continue
-        # What adds up over jobs is measured at one order for all, which is coarse for few sampled rounds.
-        coarser = ""
-        if epsilon_at(total, delta) <= epsilon:
-            coarser = f"; counted as jobs add up, that is {100 * total.used(epsilon, delta):.0f} % of it"
-        so_far = "nothing" if spent is None else f"ε = {epsilon_text(spent, delta)}"
-        raise BudgetExhausted(
-            f"asks ε = {decimal_text(spec.privacy.epsilon)}, and {spec.dataset} has spent {so_far}: together "
-            f"ε = {epsilon_text(total, delta)} at δ = {decimal_text(budget.delta)}, "
-            f"this party's limit for {limit.words} is {decimal_text(budget.epsilon)}{coarser}"
-        )
+        for side in SIDES:
+            mine = on_side(planned, side, division)
+            if mine:
+                _check_side(limit, side, spec, mine, on_side(entries, side, division), now, exact)
+
+
+def _check_side(
+    limit: Limit,
+    side: Records,
+    spec: JobSpec,
+    mine: Sequence[LedgerEntry],
+    entries: Sequence[LedgerEntry],
+    now: datetime,
+    exact: Callable[[Fraction], float],
+) -> None:
+    budget = limit.budget
+    epsilon, delta = Fraction(budget.epsilon), Fraction(budget.delta)
+    before = total(charges(entries, limit, now))
+    job = joined(map(cost_of, mine)).under(epsilon, delta)
+    together = job if before is None else before + job
+    if together.fits(epsilon, delta):
+        return
+    alone = exact_or_infinite(exact, delta)
+    if before is None and alone <= epsilon:
+        # The first job of all within this limit: see ``coterie_common.privacy.cost``.
+        return
+    so_far = "nothing" if before is None else f"ε = {epsilon_text(before, delta)}"
+    reached = _number(alone) if before is None else epsilon_text(together, delta)
+    # The part of a filter's limits and the ε that comes of it are not the same where sampled rounds are few.
+    coarser = ""
+    if before is not None and together.epsilon(delta) <= epsilon:
+        coarser = f"; counted as jobs add up, that is {100 * together.used(epsilon, delta):.1f} % of it"
+    of = "" if all(entry.records == Records.ALL.value for entry in mine) else f" of the records {_WORDS[side]}"
+    raise BudgetExhausted(
+        f"asks ε = {decimal_text(spec.privacy.epsilon)}, and {spec.dataset} has spent {so_far}{of}: together "
+        f"ε = {reached} at δ = {decimal_text(budget.delta)}, "
+        f"this party's limit for {limit.words} is {decimal_text(budget.epsilon)}{coarser}"
+    )
+
+
+def exact_or_infinite(exact: Callable[[Fraction], float], delta: Fraction) -> float:
+    """Return a job's own ε(δ); infinite where there is none."""
+    try:
+        return exact(delta)
+    except UnsupportedMechanism:
+        # Gaussian noise at δ = 0, or a δ too small for the accountant.
+        return math.inf
 
 
 def decimal_text(number: Decimal) -> str:
@@ -109,16 +225,10 @@ def decimal_text(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def epsilon_text(cost: Cost, delta: Fraction) -> str:
+def epsilon_text(charge: Charge, delta: Fraction) -> str:
     """Return ε(δ) to four digits, or ``∞``."""
-    epsilon = epsilon_at(cost, delta)
+    return _number(charge.epsilon(delta))
+
+
+def _number(epsilon: float) -> str:
     return "∞" if math.isinf(epsilon) else f"{epsilon:.4g}"
-
-
-def epsilon_at(cost: Cost, delta: Fraction) -> float:
-    """Return ε(δ); infinite where there is none."""
-    try:
-        return cost.epsilon(delta)
-    except UnsupportedMechanism:
-        # Gaussian noise at δ = 0.
-        return math.inf

@@ -48,3 +48,8 @@ def set_aside_split(dataset: Dataset, fraction: Fraction, salt: bytes) -> tuple[
     bound = int(fraction * 2**64)
     mask = np.ones(dataset.rows, np.bool_) if bound == 2**64 else coins < np.uint64(bound)
     return dataset.select(~mask), dataset.select(mask)
+
+
+def division_of(set_aside: Decimal, salt: bytes) -> str:
+    """Return what names a way to divide records, and tells nothing of the salt; another fraction has another name."""
+    return tuple_hash(Label.SET_ASIDE, salt, str(Fraction(set_aside)).encode("ascii")).hex()[:32]

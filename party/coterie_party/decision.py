@@ -10,16 +10,16 @@ Invariants: whatever is not allowed in words is refused; a refusal says the numb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 
 from coterie_common.errors import BudgetExhausted, ConsentDenied, NotConfined, QuorumTooSmall, RefusedError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import VectorAlgorithm
 from coterie_common.learning.model import Model
-from coterie_common.privacy.cost import Cost
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision
@@ -46,8 +46,8 @@ def decide(
     spec: JobSpec,
     parameters: FederationParameters,
     round_quorum: int,
-    rounds: int,
-    job_cost: Cost,
+    planned: Sequence[LedgerEntry],
+    exact: Callable[[Fraction], float],
     entries: Sequence[LedgerEntry],
     local: datetime,
     is_approved: bool = False,
@@ -60,8 +60,8 @@ def decide(
         spec: the job.
         parameters: of the roster in force.
         round_quorum: fewest contributors of the job's releases.
-        rounds: most rounds that the plan has.
-        job_cost: of all rounds of the plan, by the party's own accountant.
+        planned: a line of the ledger for every round of the plan, priced by the party's own accountant.
+        exact: ε of the whole plan at a given δ.
         entries: the ledger of ``spec.dataset``, without this job.
         local: the current time, in the zone of the machine.
         is_approved: the steward approved this very job.
@@ -74,12 +74,12 @@ def decide(
     try:
         check_consent(policy, spec)
         _check_run_before(spec, run_before)
-        if rounds > policy.rounds_per_job:
-            raise ConsentDenied(f"plans {rounds} rounds, this party's limit per job is {policy.rounds_per_job}")
+        if len(planned) > policy.rounds_per_job:
+            raise ConsentDenied(f"plans {len(planned)} rounds, this party's limit per job is {policy.rounds_per_job}")
         check_floors(policy, cohort=parameters.parties, round_quorum=round_quorum)
         if spec.privacy.placement is not Placement.NONE:
             _check_limits_per_job(policy, spec)
-            check_budget(policy.limits(spec.dataset), spec, job_cost, entries, local)
+            check_budget(policy.limits(spec.dataset), spec, planned, entries, local, exact)
     except RefusedError as refusal:
         return Verdict(Decision.REFUSED, refusal.code, refusal.message)
     reason = policy.reason_to_hold(spec.dataset, local, is_approved=is_approved)

@@ -12,17 +12,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 from coterie_common.errors import CoterieError
-from coterie_common.privacy.cost import Cost
+from coterie_common.privacy.accounting import epsilon_of
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms
+from coterie_party.booking import planned_entries
 from coterie_party.budget import cost_of, decimal_text
-from coterie_party.ledger_report import LimitUse, limit_use
+from coterie_party.ledger_report import LimitUse, limit_uses
 from coterie_party.policy import Policy
 from coterie_party.store import LedgerEntry, Note, PartyJob, ReservationStatus, Ruling
 
@@ -90,8 +92,8 @@ class JobReport:
             return "-"
         closest = min(self.budget, key=lambda use: use.left)
         if not _fits(closest):
-            return f"nothing: over the limit for {closest.limit.words}"
-        return f"{100 * closest.left:.1f} % of the limit for {closest.limit.words}"
+            return f"nothing: over the limit for {closest.words}"
+        return f"{100 * closest.left:.1f} % of the limit for {closest.words}"
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield everything about the job as name and value."""
@@ -123,7 +125,7 @@ class JobReport:
             budget = use.limit.budget
             after = "∞" if math.isinf(use.epsilon) else f"{use.epsilon:.4g}"
             yield (
-                f"budget for {use.limit.words}",
+                f"budget for {use.words}",
                 f"with this job ε = {after} of {decimal_text(budget.epsilon)} at δ = {decimal_text(budget.delta)}: "
                 + (f"{100 * use.left:.1f} % would be left" if _fits(use) else "it does not fit"),
             )
@@ -188,11 +190,6 @@ def describe(
         notes: on it, for the steward.
     """
     mine = [entry for entry in entries if entry.job_id == job.job_id]
-    budget: tuple[LimitUse, ...] = ()
-    if job.decision is Decision.HELD and job.outcome is None and job.cost is not None and policy is not None:
-        price = Cost.from_document(job.cost)
-        alike = [entry for entry in entries if cost_of(entry).unit is price.unit]
-        budget = tuple(limit_use(limit, alike, now, more=price) for limit in policy.limits(job.dataset))
     try:
         spec: JobSpec | None = JobSpec.from_bytes(job.spec)
     except CoterieError:
@@ -202,6 +199,17 @@ def describe(
         terms: JobTerms | None = JobTerms.from_bytes(job.terms)
     except CoterieError:
         terms = None
+    budget: tuple[LimitUse, ...] = ()
+    if job.decision is Decision.HELD and job.outcome is None and job.cost is not None and policy is not None:
+        planned = planned_entries(job.cost)
+        unit = cost_of(planned[0]).unit
+        alike = [entry for entry in entries if cost_of(entry).unit is unit]
+        exact = None if terms is None else partial(epsilon_of, [each.event for each in terms.rounds])
+        budget = tuple(
+            use
+            for limit in policy.limits(job.dataset)
+            for use in limit_uses(limit, alike, now, more=planned, exact=exact)
+        )
     return JobReport(
         job=job,
         spec=spec,

@@ -64,7 +64,7 @@ def _limit(use: LimitUse) -> str:
     frame = f'<rect class="all" x="{_LEFT}" y="3" width="{_BAR}" height="16"/>'
     return (
         f"<title>{_text(title)}</title>"
-        f'<text x="10" y="16">{_text(use.limit.words)}</text>{bars}{frame}'
+        f'<text x="10" y="16">{_text(use.words)}</text>{bars}{frame}'
         f'<text x="{_LEFT + _BAR + 10}" y="16">{_text(numbers)}</text>'
     )
 

@@ -12,12 +12,14 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
 from coterie_common.audit.told import NOTHING_TOLD, Details, told
+from coterie_common.document import Document
 from coterie_common.errors import (
     ConfigurationError,
     ConsentDenied,
@@ -30,14 +32,16 @@ from coterie_common.errors import (
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
 from coterie_common.learning.algorithm import check_installed
-from coterie_common.privacy.cost import Cost, cost
+from coterie_common.privacy.accounting import epsilon_of
 from coterie_common.privacy.event import Event
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
+from coterie_party.booking import as_entry, book, per_side
 from coterie_party.context import Context
+from coterie_party.datasets import division_of
 from coterie_party.decision import Verdict, check_algorithms, check_confinement, decide
 from coterie_party.policy import Policy
 from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus, Ruling
@@ -48,11 +52,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Priced:
-    """A proposal that could be understood: what it asks, what each of its rounds costs, and what all together."""
+    """A proposal that could be understood: what it asks, what each of its rounds releases, and what that costs."""
 
     planned: PlannedJob
     events: tuple[Event, ...]
-    cost: Cost
+    lines: tuple[Reservation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def _signed(job: PartyJob, context: Context) -> JobReply:
 
 async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJob:
     dataset = proposal.dataset if isinstance(proposal, PartyJob) else ""
-    price: Cost | None = None
+    price: Document = None
     priced: _Priced | None = None
     reservations: tuple[Reservation, ...] = ()
     policy, store = context.policy, context.store
@@ -118,15 +122,17 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJo
         if ruling is not None and not ruling.is_approved:
             raise ConsentDenied(f"this party's steward refused the job{': ' if ruling.reason else ''}{ruling.reason}")
         priced = await _reckoned(_price, proposal, policy, context)
-        dataset, price = priced.planned.spec.dataset, priced.cost
+        dataset = priced.planned.spec.dataset
+        division = await _division(dataset, context)
+        lines = tuple(replace(line, division=division) for line in priced.lines)
+        price = per_side(lines)
         entries = await context.write(store.ledger, dataset)
         same = await context.write(store.jobs_of, proposal.spec_digest)
-        verdict = await _reckoned(_judge, priced, _Circumstances(policy, entries, same, ruling), context)
+        verdict = await _reckoned(
+            _judge, replace(priced, lines=lines), _Circumstances(policy, entries, same, ruling), context
+        )
         if verdict.decision is Decision.ACCEPTED:
-            reservations = tuple(
-                Reservation(number, cost([event]).to_document(), event.to_document())
-                for number, event in enumerate(priced.events, 1)
-            )
+            reservations = lines
     except (PeerError, RefusedError, InternalError) as error:
         verdict = Verdict(Decision.REFUSED, error.code, error.message)
     except ConfigurationError as error:
@@ -143,7 +149,7 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJo
         code=verdict.code,
         detail=one_line(verdict.detail),
         dataset=dataset,
-        cost=None if price is None else price.to_document(),
+        cost=price,
     )
     # What the store says stands: a job that was held may have ended in the meantime.
     decided = await context.write(context.store.record_job, job, reservations, _told(proposal, ruling))
@@ -179,6 +185,14 @@ async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
         raise context.incidents.take(failure, function.__name__.strip("_")) from failure
 
 
+async def _division(dataset: str, context: Context) -> str:
+    """Return how the party divides the records of a data set into those to train with and those set aside."""
+    bound = context.datasets.get(dataset)
+    if bound is None:
+        return ""
+    return division_of(bound.set_aside, await context.write(context.store.salt, dataset, context.random))
+
+
 def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -> _Priced:
     """Understand a proposal and check everything public about it; what the policy does not name is never loaded."""
     spec = JobSpec.from_bytes(proposal.spec)
@@ -189,7 +203,7 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     terms, parameters, key = JobTerms.from_bytes(proposal.terms), context.roster.parameters, context.key.public_key
     events = check_terms(planned, terms, parameters, key.plaintext_bits)
     check_capacity(terms, parameters.parties, key)
-    return _Priced(planned, events, cost(events))
+    return _Priced(planned, events, book(planned.plan, planned.algorithm.records, events))
 
 
 def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:
@@ -204,8 +218,8 @@ def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:
         spec=spec,
         parameters=context.roster.parameters,
         round_quorum=round_quorum(spec, context.roster.parameters),
-        rounds=len(priced.events),
-        job_cost=priced.cost,
+        planned=[as_entry(line) for line in priced.lines],
+        exact=partial(epsilon_of, priced.events),
         entries=now.entries,
         local=context.local_time(),
         is_approved=now.ruling is not None,

@@ -2,14 +2,15 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coterie_common.privacy.accounting import calibrate, cost, epsilon_of
-from coterie_common.privacy.cost import ORDERS, Cost
+from coterie_common.privacy.accounting import calibrate, epsilon_of
+from coterie_common.privacy.cost import Charge, Cost, cost
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.exact import (
     float_above,
@@ -106,24 +107,30 @@ def test_discrete_gaussian_of_a_prefix_is_not_changed_by_its_length(variance, co
     assert np.array_equal(sample, gaussian.sample(count, SeededRandom("prefix")))
 
 
+small = st.fractions(min_value=0, max_value=10, max_denominator=10**6)
 costs = st.builds(
     Cost,
     unit=st.just(Unit.RECORD),
-    divergences=st.tuples(*[st.floats(0, 100)] * len(ORDERS)),
-    pure_epsilon=st.floats(0, 10),
+    squared_distance=small,
+    slack=st.fractions(min_value=0, max_value=Fraction(1, 1000), max_denominator=10**9),
+    pure_epsilon=st.none() | small,
     unprotected=st.integers(0, 2),
 )
 
 
 @given(costs, costs)
 @settings(max_examples=30)
-def test_costs_add_commutatively_and_never_shrink(one, other):
-    total = one + other
-    assert total == other + one
-    for added, left, right in zip(total.divergences, one.divergences, other.divergences, strict=True):
-        assert Fraction(added) >= Fraction(left) + Fraction(right)
-    assert total.epsilon(Fraction(1, 10**5)) >= one.epsilon(Fraction(1, 10**5))
-    assert Cost.from_document(total.to_document()) == total
+def test_charges_add_commutatively_and_never_shrink(one, other):
+    limit = Fraction(3), Fraction(1, 10**5)
+    left, right = one.under(*limit), other.under(*limit)
+    total = left + right
+    assert total == right + left
+    assert total - right == (left if right.pure_epsilon is not None else replace(left, pure_epsilon=None))
+    assert total.squared_distance == one.squared_distance + other.squared_distance
+    assert total.epsilon(limit[1]) >= left.epsilon(limit[1])
+    assert total.used(*limit) >= left.used(*limit)
+    assert isinstance(total, Charge)
+    assert Cost.from_document((one | other).to_document()) == one | other
 
 
 @given(
@@ -144,5 +151,5 @@ def test_calibrated_noise_costs_what_was_asked_and_the_ledger_charges_no_less(qu
     )
     spent = epsilon_of(events, delta)
     assert epsilon * Fraction(98, 100) <= spent <= epsilon
-    # The ledger's Rényi bound is looser than the exact loss.
-    assert cost(events).epsilon(delta) >= spent * 0.999
+    # The ledger's pairs dominate the exact loss.
+    assert cost(events).under(epsilon, delta).epsilon(delta) >= spent * 0.999

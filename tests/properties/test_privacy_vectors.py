@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from coterie_common.errors import CapacityExceeded, VectorsNotFinite
-from coterie_common.privacy.accounting import cost, epsilon_of
+from coterie_common.privacy.accounting import epsilon_of
 from coterie_common.privacy.conditional_rounding import conditional_bound, round_blocks, round_rows
 from coterie_common.privacy.event import VectorEvent
 from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from coterie_common.privacy.renyi import renyi_bound
 from coterie_common.privacy.rounding import round_stochastically
 from coterie_common.privacy.vector_calibration import VectorQuery, calibrate_vectors
 from coterie_common.privacy.vectors import clip, clip_and_sum, summation_error
@@ -156,10 +157,10 @@ vector_events = st.builds(
 @pytest.mark.slow  # some thirty distributions of loss, a tenth of a second each
 @given(vector_events, st.integers(1, 200))
 @settings(max_examples=15, deadline=None)
-def test_epsilon_of_vectors_is_positive_rises_with_rounds_and_is_no_more_than_the_ledgers(event, rounds):
+def test_epsilon_of_vectors_is_positive_rises_with_rounds_and_is_no_more_than_that_of_divergences(event, rounds):
     delta = Fraction(1, 10**5)
     spent = epsilon_of([event] * rounds, delta)
-    assert 0 < spent <= cost([event] * rounds).epsilon(delta)
+    assert 0 < spent <= renyi_bound([event] * rounds, delta)
     # Another grid may be finer: 1 in 1000 is its error.
     assert spent <= epsilon_of([event] * (rounds + 1), delta) * 1.002
     assert math.isfinite(spent)

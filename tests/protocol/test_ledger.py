@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.privacy.cost import Cost
+from coterie_common.privacy.cost import Charge
 from coterie_common.protocol.messages import (
     Decision,
     EncryptedReply,
@@ -20,8 +20,8 @@ from coterie_common.protocol.messages import (
     Query,
 )
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
-from coterie_party.budget import spent_cost
-from coterie_party.policy import Budget
+from coterie_party.budget import charges, total
+from coterie_party.policy import Budget, Limit
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
@@ -37,10 +37,11 @@ def statuses(running: InProcessFederation, job_id: JobId, party_id: PartyId = PA
     return [entry.status for entry in running.party_store(party_id).ledger("play") if entry.job_id == job_id]
 
 
-def spent(running: InProcessFederation) -> Cost:
-    cost = spent_cost(running.party_store(PARTY).ledger("play"))
-    assert cost is not None
-    return cost
+def spent(running: InProcessFederation) -> Charge:
+    limit = Limit(Budget(epsilon=Decimal(9), delta=Decimal("1e-4")), None)
+    charge = total(charges(running.party_store(PARTY).ledger("play"), limit, running.clock.now()))
+    assert charge is not None
+    return charge
 
 
 def first_refusal(status: JobStatus) -> JobParty:

@@ -6,8 +6,8 @@ The aggregator calibrates, every party checks with the same ``epsilon_of``; nobo
 
 - Discrete Gaussian noise on counts: the exact discrete privacy loss, composed over all planned rounds (see ``loss``).
 - Discrete Gaussian noise on vectors, with or without sampled batches: the privacy loss of the Gaussian that it is
-  post-processing of (see ``vector_loss``), or what the ledger would charge if that is less, as where δ is too small for
-  the former. Composed with that of counts.
+  post-processing of (see ``vector_loss``), or a bound by Rényi divergences if that is less, as where δ is too small for
+  the former (see ``renyi``). Composed with that of counts.
 - Discrete Laplace noise: pure ε, added up exactly; it also holds for every δ > 0.
 - No noise: ε is infinite, and said to be.
 
@@ -23,24 +23,21 @@ from fractions import Fraction
 from typing import Final
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.cost import ORDERS, Cost, cost
 from coterie_common.privacy.encoding import SCALE_BITS_MOST
 from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import float_above, short_above, short_below
 from coterie_common.privacy.loss import classes_of, gaussian_epsilon
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.renyi import renyi_bound
 from coterie_common.privacy.sampling import RATIO_FEWEST
 from coterie_common.privacy.vector_loss import vector_losses_of
 
 __all__ = [
-    "ORDERS",
-    "Cost",
     "CountEvent",
     "Event",
     "VectorEvent",
     "calibrate",
     "check_goal",
-    "cost",
     "epsilon_of",
     "least_noise",
 ]
@@ -91,7 +88,7 @@ def epsilon_of(events: Sequence[Event], delta: Fraction) -> float:
         raise UnsupportedMechanism("discrete Gaussian noise has no finite epsilon at delta = 0")
     if not any(isinstance(event, VectorEvent) for event in events):
         return float_above(pure + Fraction(gaussian_epsilon(classes_of(events), float(delta))))
-    bound = cost(events).epsilon(delta)
+    bound = renyi_bound(events, delta)
     vectors = vector_losses_of(events)
     if vectors is not None:
         # What it refuses, such as a δ too small for doubles, the other bound may still allow; both are sound.

@@ -1,225 +1,338 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What releases cost a lifetime budget: additive, durable, over jobs that were not planned together.
+"""What releases cost a lifetime budget: a filter for Gaussian differential privacy, over jobs chosen one after another.
 
-Privacy loss distributions compose rounds whose noise was fixed beforehand. Across jobs a party chooses the next job
-after it saw the last, so the ledger adds what adds under adaptive composition: Rényi divergences at ``ORDERS``, which
-never change, and pure ε. A discrete Gaussian of parameter σ² shifted by Δ has Rényi divergence ≤ αΔ²/2σ² at every
-order α, so N values have
+**What is charged.** Every release without sampling is dominated by a Gaussian pair (μ, δ′), and so are all sampled
+rounds of one job together (see ``dominating``). A *charge* is M = Σμ² and D = Σδ′ over all that was asked. A limit
+(ε, δ) has two numbers of its own, fixed for ever: D* = δ/6, and M*, the greatest with D* + (1 − D*)·δ_√M*(ε) ≤ δ (see
+``gaussian_dp``). Another job fits as long as M ≤ M* and D ≤ D* with it. (That D* is fixed matters: if a budget
+allowed more M to whoever used less D, the choice between them, made after results were seen, would gain by itself.)
 
-    RDP(α) = α·N·Δ²/2σ² + (2α−1)/(α−1)·N·τ(h, σ²/h)
+**Why that is sound,** although jobs are chosen after earlier results were seen, rounds of several jobs mix, and a job
+stops when it likes. Fix two neighbouring data sets; b = 0 or 1 says which is real. Let W(t) be a Brownian motion plus
+b·t, and E an exponential variable with mean 1, independent. While jobs run, keep a time t and a sum s, at first 0:
 
-where the second term pays for the sum of h shares not being exactly a discrete Gaussian (see ``loss``). Vectors, with
-and without sampled batches, have divergences of their own (see ``vector_renyi``).
+1. When a release without sampling is asked that (μ, δ′) dominates, or the *first* sampled round of a job whose sampled
+   rounds (μ, δ′) dominates together, take the increment of W from t to t + μ². Divided by μ it is N(bμ, 1), whatever
+   was before: t and μ are known from the past. And raise s by −ln(1 − δ′): with probability δ′ it passes E, if it has
+   not before. Then tell b.
+2. From N(bμ, 1), unless b is told, draw what ``dominating`` says: the pair that the answer is post-processing of, or
+   the independent worst-case pairs' Y_i of *all* sampled rounds of the job. A sampled round that is asked, then or
+   later, in whatever order and with whatever question, is post-processing of its own Y_i: the question depends on the
+   past, the pair does not. Each round is answered once (``coterie_party.store``).
+3. So all that is ever seen is post-processing of W up to time M* and of whether s passed E. t ≤ M* by the filter, and
+   s ≤ −ln(1 − D*), because Π(1 − δ′) ≥ 1 − Σδ′. W(M*) holds all that W tells of b: it is N(bM*, M*), the pair of
+   μ = √M*. That is D* + (1 − D*)·δ_√M*(ε) ≤ δ.
 
-Invariants: every sum is rounded up; an unprotected release makes ε infinite and is never forgotten; costs for different
-units of privacy are never added.
+**What is given back.** Only what was asked is in the simulation. A job reserves its whole plan, because any of it may
+be asked from now on. Releases without sampling that were never asked are given back one by one, sampled rounds all
+together if none of them was asked. Where one was, nothing of them is given back: step 2 drew all Y_i. (A part of the
+price is no price of a part: the pair that dominates half of the rounds is wider than half the square.)
 
-Source: Feldman and Zrnic, "Individual Privacy Accounting via a Rényi Filter", 2021, for a budget under adaptive
-choice. Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy", 2020, for the divergence and
-the conversion to (ε, δ) that dp-accounting uses.
+**Pure ε.** As long as all that was asked has pure ε, Σε ≤ ε allows another such job, too. Both rules together spend δ
+once: let A be the outcomes with pure releases only, whose probabilities differ by e^ε at most, and B the others. For
+these the filter's condition holds in the end, and thus all the time: stopping where it does not hold changes nothing
+about B. P(S) − e^ε·P′(S) ≤ 0 on A, and ≤ δ on B.
+
+**The first job.** Where nothing was asked before, what the data hold has not decided which job is first. So the job's
+own exact ε(δ) may decide: its charge alone is then all of the limit, and nothing else is ever asked within it. For
+this, a job whose whole plan does not fit M* and D* by itself is charged as a whole once any of its releases was asked,
+and nothing of it is given back (``coterie_party.budget``).
+
+Invariants: every sum is exact or rounded up; an unprotected release makes ε infinite and is never forgotten; costs for
+different units of privacy are never added.
+
+Source: Smith and Thakurta, "Fully Adaptive Composition for Gaussian Differential Privacy", 2022. Vadhan and Zhang,
+"Concurrent Composition Theorems for Differential Privacy", 2023, for rounds of several jobs that mix.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, Final
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
 from coterie_common.fields import Fields
+from coterie_common.privacy.dominating import Curve, Domination, curve_of, dominates_alone
 from coterie_common.privacy.event import Event
-from coterie_common.privacy.exact import float_above
-from coterie_common.privacy.loss import classes_of, renyi_epsilon
+from coterie_common.privacy.exact import float_above, fraction_from_text, fraction_to_text, short_above
+from coterie_common.privacy.gaussian_dp import epsilon_at, most_squared_distance
 from coterie_common.privacy.noise import Unit
-from coterie_common.privacy.vector_renyi import vector_divergences
-
-ORDERS: Final = (*range(2, 65), *range(68, 129, 4), *range(136, 257, 8))
-"""Rényi orders of every ledger: integers, because bounds for sampled batches exist only there; up to 256, the best
-order for ε ≈ 0.1."""
 
 _RELEASES_MOST: Final = 1 << 53
+_SLACK_SHARE: Final = Fraction(1, 6)
+"""D*/δ. M* is 2 to 3 % smaller for it than without any D*, near ε = 1 … 8, δ = 10^−5."""
+
+_PURE_DIGITS: Final = 18
+"""Of a pure ε; a decimal one with fewer digits stays exact."""
 
 
-def _add(left: float, right: float) -> float:
-    """Add, rounded up; exact where one is 0."""
-    return max(left, right) if min(left, right) == 0 else math.nextafter(left + right, math.inf)
+@lru_cache(maxsize=256)
+def most(epsilon: Fraction, delta: Fraction) -> Domination:
+    """Return (D*, M*) of a limit.
 
-
-def _allowed_divergence(order: int, epsilon: float, delta: float) -> float:
-    """Return the Rényi divergence that implies (ε, δ): the inverse of the conversion in ``loss.renyi_epsilon``."""
-    return epsilon - math.log1p(-1 / order) + math.log(delta * order) / (order - 1)
+    Raises:
+        UnsupportedMechanism: it is not ε > 0 and 0 ≤ δ < 1.
+    """
+    if not epsilon > 0 or not 0 <= delta < 1:
+        raise UnsupportedMechanism("a budget needs epsilon above 0, and delta at least 0 and below 1")
+    slack = delta * _SLACK_SHARE
+    return Domination(slack, most_squared_distance(epsilon, (delta - slack) / (1 - slack)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a ledger holds for one data set and unit, or what one job would add to it.
+class Charge:
+    """What releases of any number of jobs take of one limit.
 
     Attributes:
         unit: unit of privacy.
-        divergences: Rényi divergences at ``ORDERS``, rounded up.
-        pure_epsilon: sum of the ε of pure releases, rounded up.
+        squared_distance: M.
+        slack: D.
+        pure_epsilon: Σε; ``None`` once anything has no pure ε.
         unprotected: releases without any noise.
-
-    Raises:
-        UnsupportedMechanism: a number is negative or not finite.
     """
 
     unit: Unit
-    divergences: tuple[float, ...] = (0.0,) * len(ORDERS)
-    pure_epsilon: float = 0.0
+    squared_distance: Fraction = Fraction(0)
+    slack: Fraction = Fraction(0)
+    pure_epsilon: Fraction | None = Fraction(0)
     unprotected: int = 0
 
-    def __post_init__(self) -> None:
-        numbers = (*self.divergences, self.pure_epsilon)
-        if len(self.divergences) != len(ORDERS) or self.unprotected < 0:
-            raise UnsupportedMechanism("a privacy cost has one divergence per order and no negative count")
-        if not all(math.isfinite(number) and number >= 0 for number in numbers):
-            raise UnsupportedMechanism("a privacy cost is negative or not finite")
-
-    def __add__(self, other: Cost) -> Cost:
+    def __add__(self, other: Charge) -> Charge:
         """Compose adaptively; raises ``UnsupportedMechanism`` for different units."""
-        if self.unit is not other.unit:
-            raise UnsupportedMechanism(f"costs per {self.unit} and per {other.unit} do not add up")
-        return Cost(
+        _check_units(self.unit, other.unit)
+        return Charge(
             unit=self.unit,
-            divergences=tuple(map(_add, self.divergences, other.divergences)),
-            pure_epsilon=_add(self.pure_epsilon, other.pure_epsilon),
+            squared_distance=self.squared_distance + other.squared_distance,
+            slack=self.slack + other.slack,
+            pure_epsilon=_both(self.pure_epsilon, other.pure_epsilon),
             unprotected=self.unprotected + other.unprotected,
         )
 
-    def epsilon(self, delta: Fraction) -> float:
-        """Return an upper bound of ε(δ); 0 only if nothing was released, infinite if anything was unprotected.
+    def __sub__(self, part: Charge) -> Charge:
+        """Return what is left where ``part`` is a part of this."""
+        pure = None if self.pure_epsilon is None or part.pure_epsilon is None else self.pure_epsilon - part.pure_epsilon
+        return Charge(
+            unit=self.unit,
+            squared_distance=self.squared_distance - part.squared_distance,
+            slack=self.slack - part.slack,
+            pure_epsilon=pure,
+            unprotected=self.unprotected - part.unprotected,
+        )
 
-        For reports, and for plans fixed beforehand: the best order is chosen with hindsight. See ``fits``.
+    def epsilon(self, delta: Fraction) -> float:
+        """Return an upper bound of ε(δ) for reports; 0 only if nothing was released.
+
+        Infinite if anything was unprotected, or δ does not suffice.
 
         Raises:
-            UnsupportedMechanism: δ is not in [0, 1), or is 0 although Gaussian noise was used.
+            UnsupportedMechanism: δ is not in [0, 1).
         """
         if not 0 <= delta < 1:
             raise UnsupportedMechanism(f"delta must be at least 0 and below 1, not {float(delta):.6g}")
         if self.unprotected:
             return math.inf
-        if not any(self.divergences):
-            return self.pure_epsilon
-        if delta == 0:
-            raise UnsupportedMechanism("discrete Gaussian noise has no finite epsilon at delta = 0")
-        return _add(self.pure_epsilon, renyi_epsilon(ORDERS, self.divergences, float(delta)))
+        pure = math.inf if self.pure_epsilon is None else float_above(self.pure_epsilon)
+        # δ alone may cover very little; no release is free.
+        least = math.sqrt(self.squared_distance) * 2.0**-10
+        return min(pure, max(epsilon_at(self.squared_distance, self.slack, delta), least)) if self._is_any else 0.0
 
     def fits(self, epsilon: Fraction, delta: Fraction) -> bool:
-        """Return whether all that was added so far stays within a lifetime budget of (ε, δ).
-
-        This, not ``epsilon``, is what may gate the next job: jobs are chosen after earlier results were seen, so the
-        order must not depend on what was spent. It is the one at which the budget allows most Gaussian noise, so
-        nothing is lost by it as long as all releases have Gaussian noise. A ledger of pure releases only is compared
-        with ε itself, at δ = 0: together the two cases spend δ once.
+        """Return whether all this stays within a limit of (ε, δ): the filter, or the rule for pure ε.
 
         Raises:
-            UnsupportedMechanism: the budget is not ε > 0 and 0 ≤ δ < 1.
+            UnsupportedMechanism: the limit is not ε > 0 and 0 ≤ δ < 1.
         """
         return self.used(epsilon, delta) <= 1
 
-    def used(self, epsilon: Fraction, delta: Fraction, *, beside: Cost | None = None) -> float:
-        """Return which part of a lifetime budget of (ε, δ) this takes: at most 1 exactly if it ``fits``.
+    def used(self, epsilon: Fraction, delta: Fraction, *, beside: Charge | None = None) -> float:
+        """Return which part of a limit this takes: at most 1 exactly if it ``fits``. Infinite if unprotected.
 
-        Parts add up, because the order at which they are measured depends on the budget only: the part of a job is
-        what the next one finds gone. Rounded up; infinite for an unprotected release.
+        A limit is measured in M, in D or in pure ε: in what is closest to the limit for ``beside``. So the parts of
+        jobs add up to that of all.
 
         Args:
-            epsilon: of the budget.
-            delta: of the budget.
-            beside: all that the ledger holds, where this is a part of it: releases of pure ε are measured otherwise
-                as soon as there is Gaussian noise beside them.
+            epsilon: of the limit.
+            delta: of the limit.
+            beside: all that is charged, where this is a part of it.
 
         Raises:
-            UnsupportedMechanism: the budget is not ε > 0 and 0 ≤ δ < 1.
+            UnsupportedMechanism: the limit is not ε > 0 and 0 ≤ δ < 1.
         """
-        if not epsilon > 0 or not 0 <= delta < 1:
-            raise UnsupportedMechanism("a budget needs epsilon above 0, and delta at least 0 and below 1")
-        if self.unprotected:
+        limit = most(epsilon, delta)
+        if self.unprotected or (beside is not None and beside.unprotected):
+            return math.inf if self.unprotected else self.used(epsilon, delta)
+        part = self._parts(epsilon, limit)[(beside or self)._measure(epsilon, limit)]
+        # Compared exactly: what is on the limit fits.
+        if not isinstance(part, Fraction):
             return math.inf
-        if not any(self.divergences) and (beside is None or not any(beside.divergences)):
-            # Compared exactly: what is on the limit fits.
-            part = Fraction(self.pure_epsilon) / epsilon
-            return float(part) if part <= 1 else max(float(part), 1 + 2.0**-52)
-        if delta == 0:
-            return math.inf
-        allowed = [_allowed_divergence(order, float(epsilon), float(delta)) for order in ORDERS]
-        best = max(range(len(ORDERS)), key=lambda i: allowed[i] / ORDERS[i])
-        if allowed[best] <= 0:
-            return math.inf
-        return _add(self.divergences[best], self.pure_epsilon) / (allowed[best] * (1 - 2.0**-40))
+        return min(float_above(part), 1.0) if part <= 1 else max(float(part), 1 + 2.0**-52)
+
+    @property
+    def _is_any(self) -> bool:
+        return bool(self.squared_distance or self.slack or self.pure_epsilon or self.unprotected)
+
+    def _parts(self, epsilon: Fraction, limit: Domination) -> tuple[Fraction | float | None, ...]:
+        """Return the parts in M, in D and in pure ε; ``None`` where there is none."""
+        return (
+            _ratio(self.squared_distance, limit.squared_distance),
+            _ratio(self.slack, limit.slack),
+            None if self.pure_epsilon is None else self.pure_epsilon / epsilon,
+        )
+
+    def _measure(self, epsilon: Fraction, limit: Domination) -> int:
+        distance, slack, pure = self._parts(epsilon, limit)
+        greater = 0 if (distance or 0) >= (slack or 0) else 1
+        filtered = (distance, slack)[greater]
+        return 2 if pure is not None and filtered is not None and pure <= filtered else greater
+
+
+def _ratio(spent: Fraction, allowed: Fraction) -> Fraction | float:
+    if not spent:
+        return Fraction(0)
+    return spent / allowed if allowed else math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What releases of one job cost, whatever the limit.
+
+    Attributes:
+        unit: unit of privacy.
+        squared_distance, slack, pure_epsilon, unprotected: as of ``Charge``, of releases that are charged one by one.
+        together: pairs that dominate the releases which are charged together; several where lines of different jobs
+            were put together.
+    """
+
+    unit: Unit
+    squared_distance: Fraction = Fraction(0)
+    slack: Fraction = Fraction(0)
+    pure_epsilon: Fraction | None = Fraction(0)
+    unprotected: int = 0
+    together: tuple[Curve, ...] = ()
+
+    def __or__(self, other: Cost) -> Cost:
+        """Put lines of one job together; what is charged together counts once."""
+        _check_units(self.unit, other.unit)
+        return Cost(
+            unit=self.unit,
+            squared_distance=self.squared_distance + other.squared_distance,
+            slack=self.slack + other.slack,
+            pure_epsilon=_both(self.pure_epsilon, other.pure_epsilon),
+            unprotected=self.unprotected + other.unprotected,
+            together=(*self.together, *(curve for curve in other.together if curve not in self.together)),
+        )
+
+    def times(self, count: int) -> Cost:
+        """Return what so many such lines of one job cost."""
+        if count == 1:
+            return self
+        return replace(
+            self,
+            squared_distance=count * self.squared_distance,
+            slack=count * self.slack,
+            pure_epsilon=None if self.pure_epsilon is None else count * self.pure_epsilon,
+            unprotected=count * self.unprotected,
+        )
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing at all is released."""
+        return not (self.squared_distance or self.slack or self.pure_epsilon or self.unprotected or self.together)
+
+    def under(self, epsilon: Fraction, delta: Fraction) -> Charge:
+        """Return what this takes of a limit of (ε, δ); depends on nothing else that was spent."""
+        limit = most(epsilon, delta)
+        pairs = [curve.within(limit) for curve in self.together]
+        return Charge(
+            unit=self.unit,
+            squared_distance=self.squared_distance + sum(pair.squared_distance for pair in pairs),
+            slack=self.slack + sum(pair.slack for pair in pairs),
+            pure_epsilon=None if pairs else self.pure_epsilon,
+            unprotected=self.unprotected,
+        )
 
     def to_document(self) -> dict[str, Any]:
-        """Return JSON values; doubles survive exactly."""
+        """Return JSON values; fractions are text."""
         return {
             "unit": self.unit.value,
-            "orders": list(ORDERS),
-            "divergences": list(self.divergences),
-            "pure_epsilon": self.pure_epsilon,
+            "squared_distance": fraction_to_text(self.squared_distance),
+            "slack": fraction_to_text(self.slack),
+            "pure_epsilon": None if self.pure_epsilon is None else fraction_to_text(self.pure_epsilon),
             "unprotected": self.unprotected,
+            "together": [curve.to_document() for curve in self.together],
         }
 
     @classmethod
     def from_document(cls, value: Any) -> Cost:
-        """Read what ``to_document`` wrote.
-
-        Raises:
-            MalformedMessage: not such a document, or made for other orders.
-            UnsupportedMechanism: a number is negative or not finite.
-        """
-        fields = Fields(value, "a privacy cost", ("unit", "orders", "divergences", "pure_epsilon", "unprotected"))
-        if fields.value("orders") != list(ORDERS):
-            raise MalformedMessage("a privacy cost was made for other Rényi orders than this version's")
+        """Read what ``to_document`` wrote; raises ``MalformedMessage``."""
+        names = ("unit", "squared_distance", "slack", "pure_epsilon", "unprotected", "together")
+        fields = Fields(value, "a privacy cost", names)
         try:
             unit = Unit(fields.text("unit", longest=32))
         except ValueError as cause:
             raise MalformedMessage("a privacy cost names an unknown unit of privacy") from cause
-        divergences, pure_epsilon = fields.value("divergences"), fields.value("pure_epsilon")
-        numbers = [*divergences, pure_epsilon] if isinstance(divergences, list) else [None]
-        if not all(type(number) in (int, float) for number in numbers):
-            raise MalformedMessage("a privacy cost must consist of numbers")
+        pure = fields.value("pure_epsilon")
         return cls(
             unit=unit,
-            divergences=tuple(map(float, divergences)),
-            pure_epsilon=float(pure_epsilon),
+            squared_distance=fraction_from_text(fields.value("squared_distance"), "a cost's squared distance"),
+            slack=fraction_from_text(fields.value("slack"), "a cost's slack"),
+            pure_epsilon=None if pure is None else fraction_from_text(pure, "a cost's pure ε"),
             unprotected=fields.integer("unprotected", least=0, most=_RELEASES_MOST),
+            together=tuple(map(Curve.from_document, fields.items("together", most=64))),
         )
 
 
-def cost(events: Sequence[Event]) -> Cost:
-    """Return what these releases add to a ledger.
+def _both(left: Fraction | None, right: Fraction | None) -> Fraction | None:
+    return None if left is None or right is None else left + right
+
+
+def _check_units(left: Unit, right: Unit) -> None:
+    if left is not right:
+        raise UnsupportedMechanism(f"costs per {left} and per {right} do not add up")
+
+
+def costs(events: Sequence[Event]) -> tuple[Cost, ...]:
+    """Return what each release of one job costs; what is charged together is on each of its lines.
 
     Args:
-        events: at least one, all for one unit of privacy.
+        events: all releases of the job, planned beforehand; at least one, all for one unit of privacy.
 
     Raises:
-        UnsupportedMechanism: no event, different units, or too little noise in a share for a proven bound.
+        UnsupportedMechanism: no event, different units, or too little noise for a proven bound.
     """
     if not events or len({event.unit for event in events}) != 1:
         raise UnsupportedMechanism("the cost of events needs at least one, all for one unit of privacy")
-    return _cost_of_one(events[0]) if len(events) == 1 else _cost(events)
+    unit = events[0].unit
+    # A plan repeats one release thousands of times.
+    alone = {event: _cost_alone(event) for event in dict.fromkeys(events)}
+    coupled = [event for event in events if alone[event] is None]
+    shared = Cost(unit=unit, pure_epsilon=None, together=(curve_of(coupled),)) if coupled else Cost(unit=unit)
+    return tuple(alone[event] or shared for event in events)
+
+
+def cost(events: Sequence[Event]) -> Cost:
+    """Return what all releases of one job cost; see ``costs``."""
+    return joined(costs(events))
+
+
+def joined(lines: Iterable[Cost]) -> Cost:
+    """Put lines of one job together; at least one."""
+    # Thousands of lines are alike.
+    return reduce(lambda left, right: left | right, (line.times(count) for line, count in Counter(lines).items()))
 
 
 @lru_cache(maxsize=256)
-def _cost_of_one(event: Event) -> Cost:
-    """Cached: a ledger reserves a job's thousands of equal rounds one by one."""
-    return _cost([event])
-
-
-def _cost(events: Sequence[Event]) -> Cost:
-    classes = classes_of(events)
-    rho = sum((item.squared_multiplier for item in classes), Fraction(0)) / 2
-    divergence = Fraction(sum(item.share_divergence for item in classes))
-    return Cost(
-        unit=events[0].unit,
-        divergences=tuple(
-            float_above(order * rho + Fraction(2 * order - 1, order - 1) * divergence + vectors)
-            for order, vectors in zip(ORDERS, vector_divergences(events, ORDERS), strict=True)
-        ),
-        pure_epsilon=float_above(sum((event.pure_epsilon for event in events), Fraction(0))),
-        unprotected=sum(not event.is_protected for event in events),
-    )
+def _cost_alone(event: Event) -> Cost | None:
+    if not event.is_protected:
+        return Cost(unit=event.unit, unprotected=1, pure_epsilon=None)
+    pair = dominates_alone(event)
+    if pair is None:
+        return None
+    pure = short_above(event.pure_epsilon, _PURE_DIGITS) if event.pure_epsilon else None
+    return Cost(unit=event.unit, squared_distance=pair.squared_distance, slack=pair.slack, pure_epsilon=pure)

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from coterie_common.errors import UnsupportedMechanism
+from coterie_common.errors import MalformedMessage, UnsupportedMechanism
+from coterie_common.fields import Fields
 from coterie_common.privacy.encoding import SCALE_BITS_MOST
-from coterie_common.privacy.exact import fraction_to_text
+from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
 
 TOUCHED_MOST: Final = 1 << 31
@@ -169,6 +170,43 @@ class VectorEvent(_Noised):
 
 
 Event = CountEvent | VectorEvent
+
+
+def event_from_document(value: Any) -> Event:
+    """Read what an event's ``to_document`` wrote.
+
+    Raises:
+        MalformedMessage: not such a document.
+        UnsupportedMechanism: a number is out of range.
+    """
+    is_vectors = isinstance(value, dict) and value.get("kind") == "vectors"
+    names = ("length", "squared_sensitivity", "sampling_rate") if is_vectors else ("l0", "linf", "scale_bits")
+    fields = Fields(value, "an event", ("kind", "noise", "unit", *names))
+    fields.constant("kind", "vectors" if is_vectors else "counts")
+    noise, unit = NoiseTerms.from_document(fields.value("noise")), _unit(fields.text("unit", longest=32))
+    if not is_vectors:
+        return CountEvent(
+            l0=fields.integer("l0", least=1, most=TOUCHED_MOST),
+            linf=fields.integer("linf", least=1, most=CHANGE_MOST),
+            scale_bits=fields.integer("scale_bits", least=0, most=SCALE_BITS_MOST),
+            noise=noise,
+            unit=unit,
+        )
+    rate = fields.value("sampling_rate")
+    return VectorEvent(
+        length=fields.integer("length", least=1, most=LENGTH_MOST),
+        squared_sensitivity=fields.integer("squared_sensitivity", least=1, most=SQUARED_NORM_MOST),
+        noise=noise,
+        unit=unit,
+        sampling_rate=None if rate is None else fraction_from_text(rate, "an event's sampling rate"),
+    )
+
+
+def _unit(name: str) -> Unit:
+    try:
+        return Unit(name)
+    except ValueError as cause:
+        raise MalformedMessage("an event names an unknown unit of privacy") from cause
 
 
 def protected_vectors(events: Iterable[Event]) -> dict[VectorEvent, int]:

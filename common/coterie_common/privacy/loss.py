@@ -214,6 +214,43 @@ def gaussian_epsilon(classes: Sequence[Loss], delta: float) -> float:
         UnsupportedMechanism: δ is too small for double precision, the noise too small, or dp-accounting gives no
             usable number.
     """
+    lost, divergence = _losses_apart(classes)
+    reduced = delta * math.exp(-divergence)
+    usable = reduced * (1 - _RELATIVE_SLACK) - lost
+    if usable < reduced / 2:
+        raise UnsupportedMechanism(f"delta = {delta:.3g} is too small to account for {len(classes)} kinds of rounds")
+    total, _, _ = composed(classes)
+    epsilon = _epsilon_at(total, usable)
+    if not math.isfinite(epsilon) or epsilon < 0:
+        raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}: the noise is too small")
+    # Where δ alone covers everything the library says 0; the grid interval is an upper bound as well, and no release
+    # is free.
+    return max(epsilon, _interval(classes)) * (1 + 2.0**-40) + 2 * divergence
+
+
+def composed(classes: Sequence[Loss]) -> tuple[Any, float, float]:
+    """Compose the losses of all classes, in both directions.
+
+    Args:
+        classes: at least one.
+
+    Returns:
+        dp-accounting's distribution, pessimistic; what doubles may have taken off its δ(ε), besides 2^−30 of it; T, by
+        which the true probabilities may differ from those that it is for.
+
+    Raises:
+        UnsupportedMechanism: too many classes, or the noise too small.
+    """
+    lost, divergence = _losses_apart(classes)
+    interval = _interval(classes)
+    total = classes[0].distribution(interval)
+    for item in classes[1:]:
+        total = total.compose(item.distribution(interval))
+    return total, lost, divergence
+
+
+def _losses_apart(classes: Sequence[Loss]) -> tuple[float, float]:
+    """Return what doubles may lose, and T; raises ``UnsupportedMechanism``."""
     if len(classes) > _CLASSES_MOST:
         raise UnsupportedMechanism(f"{len(classes)} kinds of rounds that differ in noise: at most {_CLASSES_MOST}")
     divergence = sum(item.divergence for item in classes)
@@ -221,21 +258,7 @@ def gaussian_epsilon(classes: Sequence[Loss], delta: float) -> float:
         raise UnsupportedMechanism(
             f"the sum of noise shares is too far from a discrete Gaussian (τ = {divergence:.3g}): scale the values"
         )
-    reduced = delta * math.exp(-divergence)
-    usable = reduced * (1 - _RELATIVE_SLACK) - _SUM_SLACK - _FFT_SLACK * (len(classes) - 1)
-    usable -= sum(item.slack for item in classes)
-    if usable < reduced / 2:
-        raise UnsupportedMechanism(f"delta = {delta:.3g} is too small to account for {len(classes)} kinds of rounds")
-    interval = _interval(classes)
-    total = classes[0].distribution(interval)
-    for item in classes[1:]:
-        total = total.compose(item.distribution(interval))
-    epsilon = _epsilon_at(total, usable)
-    if not math.isfinite(epsilon) or epsilon < 0:
-        raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}: the noise is too small")
-    # Where δ alone covers everything the library says 0; the grid interval is an upper bound as well, and no release
-    # is free.
-    return max(epsilon, interval) * (1 + 2.0**-40) + 2 * divergence
+    return _SUM_SLACK + _FFT_SLACK * (len(classes) - 1) + sum(item.slack for item in classes), divergence
 
 
 def _interval(classes: Sequence[Loss]) -> float:

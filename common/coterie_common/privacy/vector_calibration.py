@@ -24,11 +24,11 @@ from typing import Final
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting import check_goal, epsilon_of, least_noise
-from coterie_common.privacy.cost import cost
 from coterie_common.privacy.event import Event, VectorEvent
 from coterie_common.privacy.exact import short_above
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.privacy.real_encoding import REAL_SCALE_BITS_FEWEST, RealEncoding, Rounding
+from coterie_common.privacy.renyi import renyi_bound
 from coterie_common.privacy.vectors import check_clip_norm
 
 _INFLATION_MOST: Final = {Rounding.EACH: 0.0025, Rounding.SUM: 0.01}
@@ -204,10 +204,7 @@ def calibrate_vectors(
     def events(square: float) -> Sequence[Event]:
         return [*besides, *(chosen.event for chosen in all_terms(square))]
 
-    def ledger(candidates: Sequence[Event], at: Fraction) -> float:
-        return cost(candidates).epsilon(at)
-
-    guess = _FIRST_GUESS * least_noise(events, float(len(queries)), epsilon, delta, ledger)
+    guess = _FIRST_GUESS * least_noise(events, float(len(queries)), epsilon, delta, renyi_bound)
     return all_terms(least_noise(events, guess, epsilon, delta))
 
 

@@ -40,10 +40,11 @@ from coterie_common.privacy.exact import float_above, short_above
 from coterie_common.privacy.loss import sum_divergence
 from coterie_common.privacy.noise import Unit
 
-_SMOOTHING_VARIANCE: Final = 3
+SMOOTHING_VARIANCE: Final = 3
 """s²."""
 
-_SMOOTHING_DIVERGENCE: Final = 5 * math.exp(-2 * math.pi**2 * _SMOOTHING_VARIANCE) * (1 + 2.0**-40)
+SMOOTHING_DIVERGENCE: Final = 5 * math.exp(-2 * math.pi**2 * SMOOTHING_VARIANCE) * (1 + 2.0**-40)
+"""By how much the rounded Gaussian differs, per value."""
 
 _DIGITS: Final = 12
 """Of μ², rounded up: sums of thousands of different fractions stay short."""
@@ -142,10 +143,10 @@ def vector_losses_of(events: Iterable[Event]) -> tuple[VectorLoss, ...] | None:
     losses: list[VectorLoss] = []
     for event, rounds in protected_vectors(events).items():
         variance = event.gaussian_variance or Fraction(0)
-        if variance < 2 * _SMOOTHING_VARIANCE:
+        if variance < 2 * SMOOTHING_VARIANCE:
             return None
-        square = short_above(event.squared_sensitivity / (variance - _SMOOTHING_VARIANCE), _DIGITS)
-        apart = rounds * (share_divergence(event) + event.length * _SMOOTHING_DIVERGENCE)
+        square = short_above(event.squared_sensitivity / (variance - SMOOTHING_VARIANCE), _DIGITS)
+        apart = rounds * (share_divergence(event) + event.length * SMOOTHING_DIVERGENCE)
         if event.rate == 1:
             rounds, square = 1, rounds * square
         losses.append(VectorLoss(rounds, square, event.rate, event.unit, apart))

@@ -50,7 +50,7 @@ def _show(found: LedgerReport) -> None:
     say(f"{found.dataset}, per {found.unit}")
     limits = [
         (
-            use.limit.words,
+            use.words,
             f"ε = {decimal_text(use.limit.budget.epsilon)} at δ = {decimal_text(use.limit.budget.delta)}",
             _epsilon(use.epsilon),
             _percent(use.spent),

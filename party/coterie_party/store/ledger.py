@@ -45,6 +45,8 @@ def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
                 cost=document.decode(row.cost, "a cost in the ledger", most=COST_BYTES),
                 status=ReservationStatus(row.status),
                 event=None if row.event is None else document.decode(row.event, "an event", most=COST_BYTES),
+                records=row.records,
+                division=row.division,
                 reserved_at=row.reserved_at,
                 settled_at=row.settled_at,
             )
@@ -85,6 +87,8 @@ def reserve(
                 "cost": document.encode(reservation.cost),
                 "status": ReservationStatus.RESERVED.value,
                 "event": None if reservation.event is None else document.encode(reservation.event),
+                "records": reservation.records,
+                "division": reservation.division,
                 "reserved_at": now,
             }
             for reservation in reservations

@@ -28,7 +28,8 @@ class PartyJob:
         detail: its words, or empty.
         dataset: the local data set that is charged.
         outcome: how the job ended; ``None`` while it may go on.
-        cost: of all its rounds, as the accountant writes it; ``None`` if that could not be found out.
+        cost: of all its rounds, for each kind of records, as the accountant writes it; ``None`` if that could not be
+            found out.
         proposed_at: when it was proposed first; ``None`` for jobs of older versions.
         decided_at: when the party said what it says now.
     """
@@ -79,11 +80,15 @@ class Reservation:
         round_number: 1-based.
         cost: as the accountant writes it; the store does not look inside.
         event: what would be released, from which the cost follows.
+        records: which of the data set's records are counted: ``all``, ``training`` or ``set-aside``.
+        division: says how they were divided into the two; under another division a line counts for all records.
     """
 
     round_number: int
     cost: Document
     event: Document = None
+    records: str = "all"
+    division: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,8 @@ class LedgerEntry:
         cost: as the accountant writes it.
         status: what became of it.
         event: what was released; ``None`` in lines of older versions.
+        records: which of the data set's records were counted; all in lines of older versions.
+        division: how they were divided then; see ``Reservation``.
         reserved_at: when it was set aside; ``None`` in lines of older versions.
         settled_at: when it was committed or given back; ``None`` while reserved.
     """
@@ -107,6 +114,8 @@ class LedgerEntry:
     cost: Document
     status: ReservationStatus
     event: Document = None
+    records: str = "all"
+    division: str = ""
     reserved_at: datetime | None = field(default=None, compare=False)
     settled_at: datetime | None = field(default=None, compare=False)
 

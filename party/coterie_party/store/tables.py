@@ -74,8 +74,29 @@ LEDGER = Table(
     Column("reserved_at", Instant),
     # When it was committed or given back.
     Column("settled_at", Instant),
+    # Which records were counted, and how they were divided then.
+    Column("records", String(16), nullable=False, server_default="all"),
+    Column("division", String(64), nullable=False, server_default=""),
     ForeignKeyConstraint(_JOB, ["jobs.founder", "jobs.job_id"]),
     Index("ledger_of_dataset", "dataset"),
+)
+
+# Lines of other ledgers over the same records, such as that of a machine that was lost; never changed.
+CARRIED = Table(
+    "carried",
+    METADATA,
+    *_key(),
+    # Tells a job from one of the same name that was accepted at another time; empty where that is not known.
+    Column("accepted", String(40), primary_key=True),
+    Column("dataset", String(64), nullable=False),
+    Column("cost", LargeBinary, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("event", LargeBinary),
+    Column("reserved_at", Instant),
+    Column("settled_at", Instant),
+    Column("records", String(16), nullable=False),
+    Column("division", String(64), nullable=False),
+    Index("carried_of_dataset", "dataset"),
 )
 
 # What the steward said of single jobs; the last word counts.

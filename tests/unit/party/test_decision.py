@@ -2,18 +2,21 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coterie_common.errors import QuorumTooSmall
-from coterie_common.privacy.cost import ORDERS, Cost
+from coterie_common.privacy.cost import Cost
+from coterie_common.privacy.gaussian_dp import epsilon_at, squared_distance_of_pure
 from coterie_common.privacy.noise import Unit
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision
@@ -29,14 +32,15 @@ NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
 
 def pure(epsilon):
-    return Cost(unit=Unit.RECORD, pure_epsilon=epsilon)
+    epsilon = Fraction(str(epsilon))
+    return Cost(unit=Unit.RECORD, squared_distance=squared_distance_of_pure(epsilon), pure_epsilon=epsilon)
 
 
-def gaussian(rho):
-    return Cost(unit=Unit.RECORD, divergences=tuple(order * rho for order in ORDERS))
+def gaussian(square):
+    return Cost(unit=Unit.RECORD, squared_distance=Fraction(str(square)), pure_epsilon=None)
 
 
-EXACT = Cost(unit=Unit.RECORD, unprotected=1)
+EXACT = Cost(unit=Unit.RECORD, unprotected=1, pure_epsilon=None)
 
 
 def spec_of(algorithm="decision_tree", config=None, **privacy):
@@ -57,8 +61,9 @@ def verdict(
     spec=None,
     parameters=FIVE,
     round_quorum=4,
-    rounds=3,
     job_cost=None,
+    planned=None,
+    exact=math.inf,
     spent=None,
     entries=None,
     local=NOW,
@@ -70,8 +75,8 @@ def verdict(
         spec=spec or spec_of(),
         parameters=parameters,
         round_quorum=round_quorum,
-        rounds=rounds,
-        job_cost=job_cost or gaussian(0.02),
+        planned=planned or [entry(job_cost or gaussian(0.04), job_id="asked")],
+        exact=lambda delta: exact,
         entries=entries if entries is not None else [] if spent is None else [entry(spent)],
         local=local,
         is_approved=is_approved,
@@ -83,13 +88,24 @@ def refused(code, detail):
     return Verdict(Decision.REFUSED, code, detail)
 
 
-def entry(cost, status=ReservationStatus.RESERVED):
-    return LedgerEntry(founder="f", job_id="job-1", round_number=1, cost=cost.to_document(), status=status)
+_NUMBERS = count()
+
+
+def entry(cost, status=ReservationStatus.RESERVED, *, job_id=None, number=1, **changes):
+    """A line of a job of its own, unless told otherwise."""
+    return LedgerEntry(
+        founder="f",
+        job_id=job_id or f"job-{next(_NUMBERS)}",
+        round_number=number,
+        cost=cost.to_document(),
+        status=status,
+        **changes,
+    )
 
 
 def test_decide_within_all_limits_accepts():
     assert verdict() == ACCEPTED
-    assert verdict(spent=gaussian(0.02)) == ACCEPTED
+    assert verdict(spent=gaussian(0.04)) == ACCEPTED
 
 
 def test_decide_without_automatic_holds_what_fits_and_refuses_the_rest():
@@ -154,11 +170,11 @@ def test_decide_lifetime_too_small_for_the_first_job_refuses():
 
 
 def test_decide_over_a_limit_that_the_reported_epsilon_keeps_says_which_part_the_job_takes():
-    # cheap at the order at which it is reported, dear at that of the budget
-    coarse = Cost(unit=Unit.RECORD, divergences=tuple(0.01 if order == 3 else 40.0 for order in ORDERS))
-    found = verdict(policy_of("[lifetime]\nepsilon = 6\ndelta = 1e-5"), job_cost=coarse)
+    # little of the squared distance, and more of δ than the filter gives away
+    coarse = replace(gaussian(0.01), slack=Fraction(3, 10**6))
+    found = verdict(policy_of("[lifetime]\nepsilon = 6\ndelta = 1e-5"), job_cost=coarse, spent=gaussian(0.01))
     assert found.code == "budget-exhausted"
-    assert re.search(r"limit for all jobs is 6; counted as jobs add up, that is \d{3,} % of it$", found.detail)
+    assert re.search(r"limit for all jobs is 6; counted as jobs add up, that is 180.0 % of it$", found.detail)
 
 
 def test_decide_gaussian_noise_against_a_budget_without_delta_refuses():
@@ -172,15 +188,56 @@ def test_decide_uses_the_budget_of_the_data_set_of_the_job():
     assert verdict(policy) == ACCEPTED
 
 
-@pytest.mark.slow  # imports dp-accounting, and converts a cost per example
-@given(st.integers(0, 60))
-def test_decide_never_accepts_beyond_the_lifetime_budget(jobs):
-    policy, spent = policy_of("[lifetime]\nepsilon = 3\ndelta = 1e-4"), None
-    for _ in range(jobs):
-        if verdict(policy, spent=spent, job_cost=gaussian(0.02)).decision is not Decision.ACCEPTED:
-            break
-        spent = gaussian(0.02) if spent is None else spent + gaussian(0.02)
-    assert spent is None or spent.epsilon(Fraction(1, 10_000)) <= 3
+@given(st.lists(st.sampled_from([0.01, 0.03, 0.2]), max_size=60))
+def test_decide_never_accepts_beyond_the_lifetime_budget(squares):
+    policy, entries = policy_of("[lifetime]\nepsilon = 3\ndelta = 1e-4"), []
+    for square in squares:
+        if verdict(policy, entries=entries, job_cost=gaussian(square)) == ACCEPTED:
+            entries.append(entry(gaussian(square)))
+    spent = sum(Cost.from_document(line.cost).squared_distance for line in entries)
+    assert epsilon_at(spent, Fraction(0), Fraction(1, 10_000)) <= 3
+
+
+def test_decide_first_job_by_its_own_epsilon_and_nothing_after_it():
+    policy = policy_of("[lifetime]\nepsilon = 1\ndelta = 1e-5")
+    wide = gaussian(0.0719)  # a little more than the filter allows
+    assert verdict(policy, job_cost=wide, exact=0.9999) == ACCEPTED
+    assert verdict(policy, job_cost=wide, exact=1.0001).code == "budget-exhausted"
+    assert verdict(policy, job_cost=wide, exact=0.9999, spent=gaussian(1e-9)).code == "budget-exhausted"
+    # Accepted so, it takes all, also if most of it is never asked: who stops has seen why.
+    lines = [entry(gaussian(0.0719 / 4), job_id="first", number=number) for number in range(1, 5)]
+    ended = [replace(line, status=ReservationStatus.RELEASED) for line in lines[1:]]
+    asked = replace(lines[0], status=ReservationStatus.COMMITTED, settled_at=NOW)
+    assert verdict(policy, job_cost=gaussian(1e-6), entries=[asked, *ended], exact=0.1).code == "budget-exhausted"
+    # Nothing of it was asked: nothing was seen.
+    unasked = [replace(line, status=ReservationStatus.RELEASED) for line in lines]
+    assert verdict(policy, job_cost=wide, entries=unasked, exact=0.9999) == ACCEPTED
+
+
+def side(kind, square, *, division="d", **changes):
+    return entry(gaussian(square), records=kind, division=division, reserved_at=NOW, **changes)
+
+
+def test_decide_counts_training_and_set_aside_records_apart():
+    policy = policy_of("[lifetime]\nepsilon = 1\ndelta = 1e-5")
+    trained, evaluated = [[side(kind, 0.05)] for kind in ("training", "set-aside")]
+    assert verdict(policy, planned=evaluated, entries=trained) == ACCEPTED
+    assert verdict(policy, planned=trained, entries=evaluated) == ACCEPTED
+    assert verdict(policy, planned=trained, entries=trained).code == "budget-exhausted"
+    found = verdict(policy, planned=evaluated, entries=[*trained, *evaluated])
+    assert "of the records set aside" in found.detail
+    # What counts all records counts on both sides.
+    everything = [side("all", 0.05)]
+    for kind in (trained, evaluated):
+        assert verdict(policy, planned=everything, entries=kind).code == "budget-exhausted"
+        assert verdict(policy, planned=kind, entries=everything).code == "budget-exhausted"
+
+
+def test_decide_counts_lines_of_another_division_on_both_sides():
+    # Another fraction or salt: a record that was trained with may be set aside now.
+    policy = policy_of("[lifetime]\nepsilon = 1\ndelta = 1e-5")
+    before = [side("training", 0.05, division="another")]
+    assert verdict(policy, planned=[side("set-aside", 0.05)], entries=before).code == "budget-exhausted"
 
 
 def test_decide_job_that_costs_nothing_refuses():
@@ -188,7 +245,7 @@ def test_decide_job_that_costs_nothing_refuses():
 
 
 def test_decide_costs_of_different_units_refuse():
-    assert verdict(spent=Cost(unit=Unit.PARTY, pure_epsilon=1.0)).code == "unsupported-mechanism"
+    assert verdict(spent=Cost(unit=Unit.PARTY, pure_epsilon=Fraction(1))).code == "unsupported-mechanism"
 
 
 def test_decide_after_a_release_without_noise_refuses_every_other_job():
@@ -227,8 +284,9 @@ def test_decide_placement_that_is_not_allowed_refuses():
 
 
 def test_decide_more_rounds_than_allowed_refuses():
-    assert verdict(rounds=100) == ACCEPTED
-    assert verdict(rounds=101) == refused("consent-denied", "plans 101 rounds, this party's limit per job is 100")
+    plan = [entry(gaussian(0.0001), job_id="asked", number=number) for number in range(1, 102)]
+    assert verdict(planned=plan[:100]) == ACCEPTED
+    assert verdict(planned=plan) == refused("consent-denied", "plans 101 rounds, this party's limit per job is 100")
 
 
 def test_decide_below_the_floors_refuses():

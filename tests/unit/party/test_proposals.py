@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import pytest
 
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.agreement import check_terms
-from coterie_common.privacy.cost import cost
+from coterie_common.privacy.cost import cost, joined
 from coterie_common.protocol.messages import Decision, JobReply
 from coterie_common.protocol.verification.party_messages import verify_job_reply
-from coterie_party.budget import spent_cost
+from coterie_party.budget import cost_of
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
@@ -65,9 +64,9 @@ async def test_accepted_job_has_the_cost_of_every_planned_round_reserved(tmp_pat
             aggregator.federation.parameters,
             aggregator.federation.dealing.key.public_key.plaintext_bits,
         )
-        reserved, delta = spent_cost(entries), Fraction(1, 100_000)
-        assert reserved is not None
-        assert reserved.epsilon(delta) == pytest.approx(cost(events).epsilon(delta), rel=1e-12)
+        assert joined(map(cost_of, entries)) == cost(events)
+        assert [entry.records for entry in entries] == ["training"] * 2
+        assert len({entry.division for entry in entries}) == 1
         job = store.job(JOB)
         assert job is not None
         assert (job.spec, job.terms, job.dataset) == (proposal.spec, proposal.terms, "play")

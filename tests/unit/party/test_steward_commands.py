@@ -16,13 +16,13 @@ from coterie_common.errors import DataError
 from coterie_common.files import make_private_folder
 from coterie_common.heartbeat import Heartbeat
 from coterie_common.learning.agreement import plan_job, propose_terms
-from coterie_common.privacy.cost import cost
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.secret import Password
+from coterie_party.booking import book, per_side
 from coterie_party.cli import main
 from coterie_party.home import PartyHome
 from coterie_party.policy import DEFAULT_POLICY_TOML
-from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Reservation, StewardNotes
+from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, StewardNotes
 from tests.support.federation import make_federation
 from tests.support.hostile import HOSTILE, assert_harmless
 from tests.support.recorders import make_recorder
@@ -65,7 +65,8 @@ def propose(store, asked, decision, *, job_id, **changes):
     federation = make_federation()
     parameters = federation.parameters
     terms = propose_terms(plan_job(asked), parameters, federation.dealing.key.public_key.plaintext_bits)
-    events = [round_terms.event for round_terms in terms.rounds]
+    planned = plan_job(asked)
+    reservations = book(planned.plan, planned.algorithm.records, [round_terms.event for round_terms in terms.rounds])
     job = PartyJob(
         job_id=job_id,
         spec=asked.to_bytes(),
@@ -76,11 +77,8 @@ def propose(store, asked, decision, *, job_id, **changes):
         code="",
         detail="",
         dataset="play",
-        cost=cost(events).to_document(),
+        cost=per_side(reservations),
     )
-    reservations = [
-        Reservation(number, cost([event]).to_document(), event.to_document()) for number, event in enumerate(events, 1)
-    ]
     store.record_job(replace(job, **changes), reservations if decision is Decision.ACCEPTED else ())
 
 

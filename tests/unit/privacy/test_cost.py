@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
-from coterie_common.privacy.cost import ORDERS, Cost, cost
-from coterie_common.privacy.event import CountEvent
+from coterie_common.privacy.accounting import calibrate
+from coterie_common.privacy.cost import Charge, Cost, cost, costs, joined, most
+from coterie_common.privacy.event import CountEvent, VectorEvent
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
-from tests.support.distributions import gaussian_pmf
+from tests.support.independent_accountant import distance_for, epsilon, profile
 
 DELTA = Fraction(1, 10**5)
+LIMIT = Fraction(2), DELTA
 
 
 def gaussian_event(variance=Fraction(300), unit=Unit.RECORD, l0=8, shares=3):
@@ -33,151 +35,163 @@ def unprotected_event():
     return CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)
 
 
-@pytest.mark.parametrize("variance", [Fraction(3, 2), Fraction(6), Fraction(48)], ids=str)
-def test_cost_bounds_the_renyi_divergences_of_the_summed_shares(variance):
-    noise = gaussian_pmf(float(variance) / 3, reach=18).times(3)
-    here, there = noise.probabilities[1:], noise.probabilities[:-1]
-    common = (here > 1e-300) & (there > 1e-300)
-    here, there = here[common], there[common]
-    stated = cost([gaussian_event(variance, l0=1)])
-    for order, bound in zip(ORDERS[:16], stated.divergences[:16], strict=True):
-        true = float(np.log((here * (here / there) ** (order - 1)).sum()) / (order - 1))
-        assert true <= bound * (1 + 1e-9)
-        assert bound <= true * 1.001 or variance < 6  # the sum of narrow shares pays for what it is not
+def sampled_event(rate, distance, square=1 << 24):
+    noise = NoiseTerms(
+        mechanism=Mechanism.DISCRETE_GAUSSIAN,
+        placement=Placement.DISTRIBUTED,
+        variance=Fraction(int(square / distance**2) + 4),
+        shares=3,
+    )
+    return VectorEvent(
+        length=1000, squared_sensitivity=square, noise=noise, unit=Unit.RECORD, sampling_rate=Fraction(rate)
+    )
 
 
-def test_cost_of_one_gaussian_release_is_alpha_times_rho():
-    stated = cost([gaussian_event()])
-    assert stated.divergences == pytest.approx([order * 8 / 600 for order in ORDERS])
-    assert stated.pure_epsilon == 0
-    assert stated.unprotected == 0
+@pytest.mark.slow  # two accountants compose thousands of rounds, some seconds each
+@pytest.mark.parametrize(
+    ("rate", "rounds", "taken"),
+    [
+        pytest.param("0.0128", 270, 0.33, id="small batches"),
+        pytest.param("0.0128", 1000, 0.27, id="many small batches"),
+        pytest.param("0.1", 40, 0.27, id="tenths"),
+        pytest.param("0.001", 1000, 0.80, id="tiny batches"),
+    ],
+)
+def test_job_of_which_four_fit_exactly_takes_little_more_than_a_quarter(rate, rounds, taken):
+    distance = distance_for(float(Fraction(rate)), 4 * rounds, 2.0, 1e-5)
+    job = cost([sampled_event(rate, distance)] * rounds).under(*LIMIT)
+    assert 0.25 <= job.used(*LIMIT) <= taken
+    # By the tests' own accountant what fits the filter is private enough: as many jobs as it lets in.
+    fitting = math.floor(1 / job.used(*LIMIT))
+    assert epsilon(float(Fraction(rate)), distance, fitting * rounds, 1e-5) <= 2
 
 
-def test_cost_epsilon_is_that_of_concentrated_differential_privacy_or_better():
-    rho = 8 / 600
-    epsilon = cost([gaussian_event()]).epsilon(DELTA)
-    assert rho < epsilon < rho + 2 * math.sqrt(rho * math.log(1e5))
+@pytest.mark.slow  # imports dp-accounting
+def test_job_without_sampling_takes_the_share_of_its_squared_distance():
+    events = calibrate(
+        [(8, 1), (7, 1), (6, 1)],
+        epsilon=Fraction(1),
+        delta=DELTA,
+        mechanism=Mechanism.DISCRETE_GAUSSIAN,
+        placement=Placement.DISTRIBUTED,
+        shares=3,
+    )
+    job = cost(events).under(*LIMIT)
+    assert 0.28 < job.used(*LIMIT) <= 0.30
+    assert job.epsilon(DELTA) == pytest.approx(1, rel=3e-3)
 
 
-def test_costs_add_up_release_by_release():
-    one, other = gaussian_event(), gaussian_event(Fraction(500))
-    total = cost([one]) + cost([other]) + cost([laplace_event()])
-    together = cost([one, other, laplace_event()])
-    assert total.divergences == pytest.approx(together.divergences)
-    assert all(added >= joint for added, joint in zip(total.divergences, together.divergences, strict=True))
-    assert total.pure_epsilon == pytest.approx(0.1)
-    assert total.epsilon(DELTA) > cost([one, other]).epsilon(DELTA) + 0.0999
+@pytest.mark.slow  # the tests' own accountant composes some thousand rounds
+def test_jobs_that_the_filter_lets_in_are_private_together():
+    kinds = [("0.0128", 0.6, 250), ("0.1", 0.3, 40), ("0.05", 0.35, 100)]
+    jobs = {kind: cost([sampled_event(kind[0], kind[1])] * kind[2]).under(*LIMIT) for kind in kinds}
+    spent, chosen = Charge(unit=Unit.RECORD), []
+    for kind in kinds * 4:
+        if (spent + jobs[kind]).fits(*LIMIT):
+            spent, chosen = spent + jobs[kind], [*chosen, kind]
+    assert len(chosen) > 2
+    epsilons = np.array([2.0])
+    for kind in set(chosen):
+        assert profile(float(kind[0]), kind[1], kind[2] * chosen.count(kind), epsilons)[0] <= 1e-5
 
 
-def test_nothing_costs_nothing_and_adds_nothing():
-    nothing = Cost(unit=Unit.RECORD)
-    assert nothing.epsilon(DELTA) == 0
-    assert nothing + cost([gaussian_event(), laplace_event()]) == cost([gaussian_event(), laplace_event()])
+def test_limits_two_numbers_spend_its_delta_exactly():
+    from tests.unit.privacy.test_gaussian_dp import true_delta
+
+    for epsilon_, delta in (
+        (Fraction(1), DELTA),
+        (Fraction(8), Fraction(1, 10**7)),
+        (Fraction(1, 5), Fraction(1, 100)),
+    ):
+        limit = most(epsilon_, delta)
+        spent = float(limit.slack) + (1 - float(limit.slack)) * float(
+            true_delta(float(limit.squared_distance), float(epsilon_))
+        )
+        assert float(delta) * (1 - 1e-6) <= spent <= float(delta)
 
 
-def test_pure_cost_holds_at_any_delta():
+def test_more_of_one_number_is_not_bought_with_less_of_the_other():
+    # Who may choose between them after seeing results gains by the choice.
+    limit = most(*LIMIT)
+    over = Fraction(1001, 1000)
+    assert Charge(unit=Unit.RECORD, squared_distance=limit.squared_distance, pure_epsilon=None).fits(*LIMIT)
+    assert not Charge(unit=Unit.RECORD, squared_distance=limit.squared_distance * over, pure_epsilon=None).fits(*LIMIT)
+    assert Charge(unit=Unit.RECORD, slack=limit.slack, pure_epsilon=None).fits(*LIMIT)
+    assert not Charge(unit=Unit.RECORD, slack=limit.slack * over, pure_epsilon=None).fits(*LIMIT)
+
+
+def test_many_tiny_jobs_cost_as_much_as_one():
+    tiny, one = cost([gaussian_event(Fraction(300_000))]), cost([gaussian_event(Fraction(300_000))] * 1000)
+    total = tiny.under(*LIMIT)
+    for _ in range(999):
+        total = total + tiny.under(*LIMIT)
+    assert total == one.under(*LIMIT)
+
+
+def test_rounds_that_are_charged_together_count_once_and_wholly():
+    lines = costs([sampled_event("0.1", 0.3)] * 5 + [gaussian_event()])
+    assert len(set(lines[:5])) == 1
+    assert lines[0].together
+    assert not lines[5].together
+    assert joined(lines[:1]).under(*LIMIT) == joined(lines[:5]).under(*LIMIT)
+    assert joined(lines).under(*LIMIT).squared_distance > joined(lines[:5]).under(*LIMIT).squared_distance
+
+
+def test_pure_releases_by_themselves_are_compared_with_epsilon_itself():
     pure = cost([laplace_event(), laplace_event()])
-    assert pure.epsilon(Fraction(0)) == pytest.approx(0.2)
-    assert pure.epsilon(Fraction(0)) >= Fraction(1, 5)
-    assert pure.epsilon(DELTA) == pure.epsilon(Fraction(0))
+    assert pure.under(Fraction(1, 5), Fraction(0)).used(Fraction(1, 5), Fraction(0)) == 1
+    assert pure.under(Fraction(1, 5), DELTA).fits(Fraction(1, 5), DELTA)
+    assert not pure.under(Fraction(199, 1000), Fraction(0)).fits(Fraction(199, 1000), Fraction(0))
+    assert pure.under(*LIMIT).epsilon(Fraction(0)) == pytest.approx(0.2)
 
 
-def test_gaussian_cost_at_delta_zero_raises_and_does_not_fit():
-    with pytest.raises(UnsupportedMechanism, match="delta = 0"):
-        cost([gaussian_event()]).epsilon(Fraction(0))
-    assert not cost([gaussian_event()]).fits(Fraction(100), Fraction(0))
+def test_pure_releases_beside_gaussian_ones_cost_a_squared_distance():
+    both = cost([laplace_event(), gaussian_event()]).under(*LIMIT)
+    assert both.pure_epsilon is None
+    assert both.squared_distance > cost([gaussian_event()]).squared_distance
+    assert both.epsilon(Fraction(0)) == math.inf
+    assert not both.fits(Fraction(100), Fraction(0))
 
 
-def test_unprotected_release_costs_infinity_for_ever():
-    total = cost([unprotected_event(), gaussian_event()]) + cost([laplace_event()])
+def test_parts_add_up_to_that_of_all():
+    pure, gaussian = cost([laplace_event()]).under(*LIMIT), cost([gaussian_event()]).under(*LIMIT)
+    total = pure + gaussian
+    parts = [charge.used(*LIMIT, beside=total) for charge in (pure, gaussian)]
+    assert sum(parts) == pytest.approx(total.used(*LIMIT), rel=1e-12)
+
+
+def test_unprotected_release_is_infinite_for_ever():
+    total = cost([unprotected_event(), gaussian_event()]).under(*LIMIT) + cost([laplace_event()]).under(*LIMIT)
     assert total.unprotected == 1
-    assert total.epsilon(DELTA) == math.inf
-    assert not total.fits(Fraction(10**6), DELTA)
+    assert total.epsilon(DELTA) == total.used(*LIMIT) == math.inf
+    assert cost([gaussian_event()]).under(*LIMIT).used(*LIMIT, beside=total) < 1
 
 
-def test_epsilon_of_a_tiny_cost_is_not_zero():
-    assert cost([gaussian_event(Fraction(10**12))]).epsilon(Fraction(1, 100)) > 0
+def test_no_release_is_free():
+    assert cost([gaussian_event(Fraction(10**12))]).under(*LIMIT).epsilon(Fraction(1, 100)) > 0
+    assert Charge(unit=Unit.RECORD).epsilon(DELTA) == 0
+    assert Cost(unit=Unit.RECORD).is_nothing
+    assert not cost([gaussian_event(Fraction(10**12))]).is_nothing
 
 
-@pytest.mark.parametrize("budget", [Fraction(1, 2), Fraction(1), Fraction(5), Fraction(20)], ids=str)
-def test_fits_until_epsilon_reaches_the_budget(budget):
-    one = cost([gaussian_event(Fraction(30_000))])
-    total, releases = one, 1
-    while total.fits(budget, DELTA) and releases < 50_000:
-        total, releases = total + total, 2 * releases
-    # Half of the total fitted, the total does not, and the reported ε agrees.
-    assert total.epsilon(DELTA) > budget
-    scaled = Cost(unit=one.unit, divergences=tuple(d * releases / 2 for d in one.divergences))
-    assert scaled.fits(budget, DELTA)
-    assert scaled.epsilon(DELTA) <= budget
-
-
-def test_fits_compares_a_pure_ledger_with_epsilon_itself():
-    pure = cost([laplace_event(Fraction(1, 64))])
-    assert pure.pure_epsilon == 0.125
-    assert pure.fits(Fraction(1, 8), Fraction(0))
-    assert not pure.fits(Fraction(124, 1000), DELTA)
-
-
-def test_fits_counts_pure_and_gaussian_releases_together():
-    both = cost([gaussian_event(), laplace_event()])
-    limit = Fraction(both.epsilon(DELTA))
-    assert both.fits(limit * Fraction(11, 10), DELTA)
-    assert not both.fits(limit * Fraction(9, 10), DELTA)
-
-
-def test_used_is_at_most_one_exactly_where_the_budget_fits_and_parts_add_up():
-    one, whole = cost([gaussian_event()]), cost([gaussian_event(), laplace_event()])
-    budget = Fraction(3)
-    part, pure = one.used(budget, DELTA), cost([laplace_event()]).used(budget, DELTA, beside=whole)
-    assert whole.used(budget, DELTA) == pytest.approx(part + pure)
-    assert 0 < part < 1
-    total, releases = one, 1
-    while total.fits(budget, DELTA):
-        assert total.used(budget, DELTA) == pytest.approx(releases * part)
-        total, releases = total + one, releases + 1
-    assert releases > 2
-    assert total.used(budget, DELTA) > 1
-
-
-def test_used_by_pure_releases_alone_is_measured_in_epsilon():
-    pure = cost([laplace_event(Fraction(1, 64))])
-    assert pure.used(Fraction(1, 2), Fraction(0)) == 0.25
-    assert pure.used(Fraction(1, 8), DELTA) == 1
-    assert pure.used(Fraction(1, 8) - Fraction(1, 10**30), DELTA) > 1
-
-
-def test_used_of_what_no_budget_allows_is_infinite():
-    assert unprotected_cost().used(Fraction(1000), DELTA) == math.inf
-    assert cost([gaussian_event()]).used(Fraction(1000), Fraction(0)) == math.inf
-
-
-def unprotected_cost():
-    return cost([unprotected_event()])
-
-
-@pytest.mark.parametrize(("epsilon", "delta"), [(0, DELTA), (-1, DELTA), (1, Fraction(-1)), (1, Fraction(1))])
-def test_budget_that_is_none_raises(epsilon, delta):
-    with pytest.raises(UnsupportedMechanism):
-        Cost(unit=Unit.RECORD).fits(Fraction(epsilon), delta)
-
-
-@pytest.mark.parametrize("delta", [Fraction(-1, 10), Fraction(1), Fraction(2)])
-def test_epsilon_at_an_impossible_delta_raises(delta):
-    with pytest.raises(UnsupportedMechanism):
-        cost([gaussian_event()]).epsilon(delta)
+@pytest.mark.parametrize(("epsilon_", "delta"), [(0, DELTA), (-1, DELTA), (1, Fraction(1)), (1, Fraction(-1))])
+def test_limit_that_is_none_raises(epsilon_, delta):
+    with pytest.raises(UnsupportedMechanism, match="a budget needs"):
+        most(Fraction(epsilon_), delta)
 
 
 def test_costs_for_different_units_do_not_add_up():
+    record, party = (cost([gaussian_event(unit=unit)]) for unit in Unit)
     with pytest.raises(UnsupportedMechanism, match="do not add up"):
-        cost([gaussian_event()]) + cost([gaussian_event(unit=Unit.PARTY)])
-    with pytest.raises(UnsupportedMechanism, match="one unit"):
-        cost([gaussian_event(), gaussian_event(unit=Unit.PARTY)])
-    with pytest.raises(UnsupportedMechanism, match="at least one"):
-        cost([])
+        record | party
+    with pytest.raises(UnsupportedMechanism, match="do not add up"):
+        record.under(*LIMIT) + party.under(*LIMIT)
+    for events in ([], [gaussian_event(), gaussian_event(unit=Unit.PARTY)]):
+        with pytest.raises(UnsupportedMechanism, match="at least one, all for one unit"):
+            cost(events)
 
 
-def test_cost_from_its_document_is_equal_to_the_last_bit():
+def test_cost_survives_json():
     stated = cost([gaussian_event(Fraction(1001, 7)), laplace_event(Fraction(1, 7)), unprotected_event()])
     assert Cost.from_document(json.loads(json.dumps(stated.to_document()))) == stated
 
@@ -186,33 +200,17 @@ def test_cost_from_its_document_is_equal_to_the_last_bit():
     "change",
     [
         {"unit": "person"},
-        {"unit": 1},
-        {"orders": [2, 3]},
-        {"divergences": "none"},
-        {"divergences": [True] * len(ORDERS)},
-        {"pure_epsilon": "0"},
+        {"squared_distance": "-1/2"},
+        {"squared_distance": 0.5},
+        {"slack": "1/0"},
+        {"pure_epsilon": "2/4"},
         {"unprotected": -1},
-        {"unprotected": 1.0},
-        {"more": 0},
+        {"together": [[]]},
+        {"together": {}},
+        {"more": 1},
     ],
+    ids=str,
 )
-def test_malformed_document_raises(change):
-    with pytest.raises(MalformedMessage) as raised:
+def test_cost_that_cannot_be_read_raises(change):
+    with pytest.raises(MalformedMessage):
         Cost.from_document({**cost([gaussian_event()]).to_document(), **change})
-    assert raised.value.code == "malformed-message"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"divergences": [0.0]},
-        {"divergences": [-1.0] * len(ORDERS)},
-        {"divergences": [math.inf] * len(ORDERS)},
-        {"pure_epsilon": math.nan},
-        {"pure_epsilon": -0.5},
-    ],
-)
-def test_document_with_impossible_numbers_raises_unsupported(change):
-    with pytest.raises(UnsupportedMechanism) as raised:
-        Cost.from_document({**cost([gaussian_event()]).to_document(), **change})
-    assert raised.value.code == "unsupported-mechanism"

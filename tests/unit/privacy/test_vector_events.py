@@ -11,10 +11,11 @@ import pytest
 from scipy import special
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.accounting import calibrate, cost, epsilon_of
-from coterie_common.privacy.cost import ORDERS, Cost
+from coterie_common.privacy.accounting import calibrate, epsilon_of
+from coterie_common.privacy.cost import cost
 from coterie_common.privacy.event import LENGTH_MOST, SQUARED_NORM_MOST, CountEvent, VectorEvent, protected_vectors
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.renyi import ORDERS, divergences_of, renyi_bound
 from tests.support.distributions import gaussian_pmf
 
 DELTA = Fraction(1, 10**5)
@@ -130,15 +131,15 @@ def test_epsilon_of_sampled_rounds_agrees_with_the_library(rate, rounds):
     assert expected * 0.9999 <= epsilon_of([item] * rounds, DELTA) <= expected * 1.001
 
 
-def test_epsilon_of_a_delta_too_small_for_the_loss_is_the_ledgers():
+def test_epsilon_of_a_delta_too_small_for_the_loss_is_that_of_divergences():
     delta = Fraction(1, 10**11)
-    assert epsilon_of([SAMPLED] * 100, delta) == cost([SAMPLED] * 100).epsilon(delta)
-    assert epsilon_of([SAMPLED] * 100, DELTA) < cost([SAMPLED] * 100).epsilon(DELTA)
+    assert epsilon_of([SAMPLED] * 100, delta) == renyi_bound([SAMPLED] * 100, delta)
+    assert epsilon_of([SAMPLED] * 100, DELTA) < renyi_bound([SAMPLED] * 100, DELTA)
 
 
-def test_epsilon_of_noise_too_narrow_for_the_loss_is_the_ledgers():
+def test_epsilon_of_noise_too_narrow_for_the_loss_is_that_of_divergences():
     narrow = event(Fraction(5), shares=1, length=1, squared_sensitivity=4)
-    assert epsilon_of([narrow], DELTA) == cost([narrow]).epsilon(DELTA)
+    assert epsilon_of([narrow], DELTA) == renyi_bound([narrow], DELTA)
 
 
 def test_epsilon_of_narrow_shares_pays_for_their_sum():
@@ -162,7 +163,7 @@ def test_epsilon_of_vectors_and_counts_is_less_than_the_sum_and_more_than_either
     alone, others = epsilon_of(vectors, DELTA), epsilon_of(counts, DELTA)
     together = epsilon_of([*counts, *vectors], DELTA)
     assert max(alone, others) < together < alone + others
-    assert together < cost([*counts, *vectors]).epsilon(DELTA)
+    assert together < renyi_bound([*counts, *vectors], DELTA)
 
 
 def test_epsilon_of_vectors_and_pure_counts_adds_up():
@@ -221,46 +222,37 @@ def test_cost_of_vectors_bounds_the_true_divergences_in_both_directions(rate):
     common = (there > 1e-280) & (mixture > 1e-280) & (here > 1e-280)
     there, mixture = np.log(there[common]), np.log(mixture[common])
     item = event(variance, length=1, squared_sensitivity=shift**2, sampling_rate=rate)
-    stated = cost([item]).divergences
+    stated = divergences_of([item])
     for order, bound in zip(ORDERS[:8], stated, strict=False):
         forward = special.logsumexp(order * mixture + (1 - order) * there) / (order - 1)
         backward = special.logsumexp(order * there + (1 - order) * mixture) / (order - 1)
         assert max(forward, backward) <= bound <= forward * 1.0001 + 1e-9
 
 
-def test_cost_of_a_round_that_samples_less_is_less():
-    whole, half, little = (cost([event(sampling_rate=rate)]) for rate in (None, Fraction(1, 2), Fraction(1, 100)))
-    for a, b, c in zip(whole.divergences, half.divergences, little.divergences, strict=True):
-        assert a > b > c > 0
-    assert cost([event(sampling_rate=Fraction(1))]).divergences == whole.divergences
+def test_divergences_of_a_round_that_samples_less_are_less():
+    whole, half, little = (
+        divergences_of([event(sampling_rate=rate)]) for rate in (None, Fraction(1, 2), Fraction(1, 100))
+    )
+    assert all(a > b > c > 0 for a, b, c in zip(whole, half, little, strict=True))
+    assert divergences_of([event(sampling_rate=Fraction(1))]) == whole
 
 
-def test_costs_of_vectors_add_up_round_by_round():
-    rounds = [SAMPLED] * 7 + [event()] * 2
-    total = Cost(unit=Unit.RECORD)
-    for item in rounds:
-        total = total + cost([item])
-    together = cost(rounds)
-    assert total.divergences == pytest.approx(together.divergences, rel=1e-12)
-    assert all(one >= all_ for one, all_ in zip(total.divergences, together.divergences, strict=True))
-
-
-def test_cost_of_vectors_and_counts_is_their_sum():
+def test_divergences_of_vectors_and_counts_are_their_sum():
     noise = NoiseTerms(mechanism=GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=3)
     counts = CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)
-    assert cost([SAMPLED, counts]).divergences == pytest.approx((cost([SAMPLED]) + cost([counts])).divergences)
+    added = [a + b for a, b in zip(divergences_of([SAMPLED]), divergences_of([counts]), strict=True)]
+    assert divergences_of([SAMPLED, counts]) == pytest.approx(added)
 
 
 def test_cost_of_vectors_without_noise_is_counted():
-    bare = cost([event(placement=Placement.NONE), SAMPLED])
+    bare = cost([event(placement=Placement.NONE), event()])
     assert bare.unprotected == 1
-    assert bare.epsilon(DELTA) == math.inf
-    assert bare.divergences == cost([SAMPLED]).divergences
+    assert bare.under(Fraction(1), DELTA).epsilon(DELTA) == math.inf
 
 
 def test_cost_of_one_party_is_for_parties_only():
     with pytest.raises(UnsupportedMechanism, match="do not add up"):
-        cost([event(unit=Unit.PARTY)]) + cost([SAMPLED])
+        cost([event(unit=Unit.PARTY)]) | cost([event()])
 
 
 def test_protected_vectors_counts_equal_events_that_are_different_objects():
