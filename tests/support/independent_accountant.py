@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """δ(ε) of sampled Gaussian rounds, by an accountant of the tests' own: losses on a grid, composed by Fourier transform.
 
-It shares nothing with the product nor with dp-accounting. Losses are rounded to the nearest grid point, and their mean is
-kept: its numbers are estimates, within 10^−3 of the truth for the cases that are tested; they bound nothing.
+It shares nothing with the product nor with dp-accounting. Losses are rounded to the nearest grid point, and their mean
+is kept: its numbers are estimates, within 10^−3 of the truth for the cases that are tested; they bound nothing.
 """
 
 from __future__ import annotations
