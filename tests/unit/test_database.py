@@ -29,7 +29,7 @@ STORES = pytest.mark.parametrize(
     ],
 )
 NOTES = Table(
-    "notes",
+    "a_table_of_the_test",
     MetaData(),
     Column("number", Integer, primary_key=True),
     Column("at", Instant),
