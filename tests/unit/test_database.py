@@ -101,10 +101,10 @@ def test_open_database_brings_an_older_schema_up_to_date_once(url, tmp_path, mon
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(package.parent)
     script = "from alembic import op\nrevision = {!r}\ndown_revision = {!r}\ndef upgrade():\n    op.execute({!r})\n"
-    (package / "r1.py").write_text(script.format("1", None, "CREATE TABLE notes (number INTEGER)"))
+    (package / "r1.py").write_text(script.format("1", None, "CREATE TABLE a_table_of_the_test (number INTEGER)"))
     open_database(url, "chain_of_revisions").dispose()
-    (package / "r2.py").write_text(script.format("2", "1", "INSERT INTO notes VALUES (2)"))
-    (package / "r3.py").write_text(script.format("3", "2", "INSERT INTO notes VALUES (3)"))
+    (package / "r2.py").write_text(script.format("2", "1", "INSERT INTO a_table_of_the_test VALUES (2)"))
+    (package / "r3.py").write_text(script.format("3", "2", "INSERT INTO a_table_of_the_test VALUES (3)"))
     for _ in range(2):
         engine = open_database(url, "chain_of_revisions")
         assert numbers(engine) == [2, 3]
@@ -118,7 +118,7 @@ def test_open_database_with_failing_revision_changes_nothing(url, tmp_path, monk
     monkeypatch.syspath_prepend(package.parent)
     (package / "r1.py").write_text(
         "from alembic import op\nrevision = '1'\ndown_revision = None\n"
-        "def upgrade():\n    op.execute('CREATE TABLE notes (number INTEGER)')\n    op.execute('no SQL')\n"
+        "def upgrade():\n    op.execute('CREATE TABLE a_table_of_the_test (number INTEGER)')\n    op.execute('no SQL')\n"
     )
     with pytest.raises(StorageError):
         open_database(url, "failing_revisions")
