@@ -118,7 +118,8 @@ def test_open_database_with_failing_revision_changes_nothing(url, tmp_path, monk
     monkeypatch.syspath_prepend(package.parent)
     (package / "r1.py").write_text(
         "from alembic import op\nrevision = '1'\ndown_revision = None\n"
-        "def upgrade():\n    op.execute('CREATE TABLE a_table_of_the_test (number INTEGER)')\n    op.execute('no SQL')\n"
+        "def upgrade():\n    op.execute('CREATE TABLE a_table_of_the_test (number INTEGER)')\n"
+        "    op.execute('no SQL')\n"
     )
     with pytest.raises(StorageError):
         open_database(url, "failing_revisions")

@@ -64,6 +64,7 @@ _BISECTIONS: Final = 26
 _SQUARE_LEAST: Final = 1e-24
 _SQUARE_MOST: Final = 1e8
 _REACH_MOST: Final = 1e5
+_LIBRARY_REACH_MOST: Final = 600
 
 _UNIT: Final = 1 << 80
 """δ′ in closed form is rounded up to a multiple of 2^−80: 10^−24 for each round."""
@@ -190,7 +191,9 @@ def _curve_of_losses(losses: tuple[Loss, ...]) -> Curve:
 
     lefts = {slack: float(slack) * (1 - 2.0**-50) - lost - divergence for slack in _SLACKS}
     reaches = (float(distribution.get_epsilon_for_delta(left)) for left in sorted(lefts.values()) if left > 0)
-    return _curve(profile, lefts, next(filter(math.isfinite, reaches), math.inf))
+    reach = next(filter(math.isfinite, reaches), math.inf)
+    # Beyond, the library's e^ε leaves the range of doubles.
+    return _curve(profile, lefts, reach if reach < _LIBRARY_REACH_MOST else math.inf)
 
 
 @lru_cache(maxsize=64)
