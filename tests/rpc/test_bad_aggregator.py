@@ -20,7 +20,12 @@ from coterie_common.rpc.framing import Assembler, split
 from coterie_common.wire.federation import aggregator_message_to_wire, party_message_from_wire
 from coterie_common.wire.pb import federation_pb2_grpc
 from coterie_common.wire.types import Announcement, Frame, frame_from_wire, frame_to_wire
+from coterie_common.wire.types import frame_from_bytes as federation_frame
 from tests.rpc.test_connection import JOB_END, Party
+
+
+class NoFrame(bytes):
+    """Sent as one message of gRPC's, as it is."""
 
 
 class BadAggregator(federation_pb2_grpc.FederationServicer):
@@ -39,8 +44,11 @@ class BadAggregator(federation_pb2_grpc.FederationServicer):
                 return
             if isinstance(step, grpc.StatusCode):
                 await context.abort(step, "by script")
+            if isinstance(step, NoFrame):
+                await context.write(bytes(step))
+                continue
             for frame in split(step) if isinstance(step, bytes) else [step]:
-                await context.write(frame_to_wire(frame))
+                await context.write(frame_to_wire(frame).SerializeToString())
         async for frame in frames:
             data = assembler.add(frame_from_wire(frame))
             if data is not None:
@@ -51,7 +59,9 @@ class BadAggregator(federation_pb2_grpc.FederationServicer):
 async def talking_to(federation, *script):
     service = BadAggregator(script)
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    federation_pb2_grpc.add_FederationServicer_to_server(service, server)
+    connect = grpc.stream_stream_rpc_method_handler(service.Connect, request_deserializer=federation_frame)
+    handlers = {"Connect": connect}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("coterie.v1.Federation", handlers),))
     port = server.add_secure_port("127.0.0.1:0", server_credentials(federation.aggregator))
     await server.start()
     try:
@@ -73,6 +83,10 @@ def welcome(roster, **changes):
         (lambda r: [welcome(r, protocol_version=9)], "parameter-mismatch", False),
         (lambda r: [welcome(r, roster_digest=bytes(32))], "parameter-mismatch", False),
         (lambda r: [b"garbage"], "malformed-message", False),
+        (lambda r: [NoFrame(b"\xff")], "malformed-message", False),
+        (lambda r: [NoFrame(b"")], "malformed-message", False),
+        (lambda r: [welcome(r), NoFrame(b"\x0a\xff\xff\xff\xff\x0f")], "malformed-message", True),
+        (lambda r: [welcome(r), NoFrame(b"\x12\x01a\x7a\x00")], "malformed-message", True),
         (lambda r: [grpc.StatusCode.OK], "unexpected-message", False),
         (lambda r: [welcome(r), grpc.StatusCode.OK], "unavailable", True),
         (lambda r: [grpc.StatusCode.CANCELLED], "unavailable", False),
@@ -90,6 +104,10 @@ def welcome(roster, **changes):
         "other version",
         "other roster",
         "garbage",
+        "no frame",
+        "empty frame",
+        "no frame later",
+        "unknown field later",
         "ended at once",
         "ended",
         "cancelled",
