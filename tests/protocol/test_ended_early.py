@@ -14,7 +14,7 @@ from coterie_common.errors import AlreadySubmitted, NotFound, PermissionDenied
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model, load_predictor
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import EncryptedReply, JobReply, Message, ModelReceipt
+from coterie_common.protocol.messages import EncryptedReply, JobReply, Message, ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobRequest, JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
@@ -31,9 +31,10 @@ def request(spec: JobSpec) -> JobRequest:
 
 
 class Stopping:
-    """A federation of three whose replies to the second round never arrive."""
+    """A federation of three whose replies to the second round never arrive, or are refusals."""
 
-    def __init__(self, folder: Path, **options: object) -> None:
+    def __init__(self, folder: Path, *, refuse: bool = False) -> None:
+        self._refuse = refuse
         federation = make_federation(3, 3)
         self.folder = folder
         self.running = InProcessFederation(
@@ -41,12 +42,13 @@ class Stopping:
             folder,
             write_play(folder, federation.parties),
             intercept=self._intercept,
-            **options,  # type: ignore[arg-type]
         )
 
-    @staticmethod
-    def _intercept(party_id: PartyId, message: Message) -> Message | None:
-        return None if isinstance(message, EncryptedReply) and message.round_number == 2 else message
+    def _intercept(self, party_id: PartyId, message: Message) -> Message | None:
+        if not isinstance(message, EncryptedReply) or message.round_number != 2:
+            return message
+        refusal = Rejection(code="data", detail="", job_id=message.job_id, round_number=2)
+        return refusal if self._refuse else None
 
     async def second_round(self) -> JobId:
         job_id = await self.running.submit(tree_spec())
@@ -96,9 +98,9 @@ async def test_cancelled_job_leaves_the_model_of_its_last_released_round_to_ever
 
 @asynchronous
 async def test_failed_job_leaves_a_model_too(tmp_path: Path) -> None:
-    stopping = Stopping(tmp_path)
+    stopping = Stopping(tmp_path, refuse=True)
     async with stopping.running as running:
-        job_id = await running.submit(tree_spec(deadline_s=1, timeout_s=2))
+        job_id = await running.submit(tree_spec())
         assert (await running.result(job_id)).state is JobState.FAILED
         assert (await model_of(running, job_id)).lineage.unfinished == "failed"
 

@@ -45,6 +45,10 @@ async def test_ended_jobs_keep_their_rounds_and_the_budget_its_sums(tmp_path: Pa
         cancelled = await running.submit(tree_spec(quorum=3))
         await running.status(cancelled, lambda s: s.round is not None and s.round.number == 2)
         await running.cancel(cancelled)
+        # What its first round released is delivered, before the parties' receipts are counted.
+        for party_id in federation.parties:
+            await running.delivered(party_id, cancelled)
+        await running.settled()
         # Nothing was asked of it: it costs nothing and shows no round.
         early = await running.submit(statistics_spec(proposal_deadline_s=600))
         await running.cancel(early)
