@@ -301,7 +301,7 @@ class LiveJob:
         def finish(now: datetime) -> None:
             self._context.store.keep_unfinished(self.job_id, event, model, now)
 
-        self._context.post(bind(self._take_released, event, finish))
+        self._work.post(bind(self._take_released, event, finish))
 
     async def _take_released(
         self,
