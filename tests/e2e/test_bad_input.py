@@ -19,7 +19,7 @@ VICTIM = "party-4"
 def submit(running: RunningFederation, text: str, folder: Path) -> tuple[int, str]:
     path = folder / "job.toml"
     path.write_text(text)
-    done = running.run("coterie", "jobs", "submit", path, "--watch", *running.operator)
+    done = running.run("coterie", "jobs", "submit", path, "--watch", "--again", *running.operator)
     assert "Traceback" not in done.stderr + done.stdout
     return done.returncode, done.stderr + done.stdout
 
