@@ -208,6 +208,7 @@ job_statuses = st.builds(
             decision=st.one_of(st.none(), st.sampled_from(m.Decision)),
             code=st.one_of(st.just(""), codes),
             detail=words,
+            waiting=words,
             model_received=st.booleans(),
         ),
         max_size=3,
@@ -224,6 +225,7 @@ model_infos = st.builds(
     digest=digests,
     size_bytes=st.integers(1, 128 << 20),
     rounds=st.integers(0, 10_000),
+    rounds_planned=st.integers(0, 10_000),
     privacy=privacy,
     finished_at=instants,
 )
