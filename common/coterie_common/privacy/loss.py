@@ -71,6 +71,10 @@ _LIBRARY_EPSILON_MOST: Final = 600
 """Up to here dp-accounting inverts δ(ε) within the range of doubles."""
 
 
+_EPSILON_MOST: Final = 1 << 16
+"""Beyond, it is called infinite: far above what any job may ask."""
+
+
 class Loss(Protocol):
     """Rounds of one kind, from whose distributions of loss that of a whole job is composed."""
 
@@ -278,13 +282,17 @@ def _epsilon_at(total: Any, delta: float) -> float:
     """Return an upper bound of ε(δ) of a composed distribution; infinite if there is none.
 
     The library multiplies by e^ε and by e^−ε: from about 700 on these leave the range of doubles, and what it returns
-    is far above ε. δ(ε) itself needs neither, so there ε is looked for by halving: δ(ε) falls, and the upper end is
-    returned.
+    is far above ε, or infinite. δ(ε) itself needs neither, so there ε is looked for by halving: δ(ε) falls, and the
+    upper end is returned.
     """
     epsilon = float(total.get_epsilon_for_delta(delta))
-    if not _LIBRARY_EPSILON_MOST < epsilon < math.inf:
+    if not epsilon > _LIBRARY_EPSILON_MOST:
         return epsilon
-    low, high = 0.0, epsilon
+    low, high = 0.0, float(_LIBRARY_EPSILON_MOST)
+    while float(total.get_delta_for_epsilon(high)) > delta:
+        low, high = high, 2 * high
+        if high > _EPSILON_MOST:
+            return math.inf
     while high - low > high * _RELATIVE_SLACK:
         middle = (low + high) / 2
         low, high = (low, middle) if float(total.get_delta_for_epsilon(middle)) <= delta else (middle, high)
