@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial as bind
 from typing import Protocol, TypeVar
 
+from coterie_aggregator.deliveries import Deliveries
 from coterie_aggregator.machine import Tasks
 from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import AggregatorStore
@@ -56,6 +57,7 @@ class Context:
         workers: threads for big-integer work.
         post: hands a piece of work to the coordinator's one task, in order.
         outboxes: connected parties.
+        deliveries: models on their way to parties.
         tasks: background work.
         incidents: failures that nobody foresaw.
     """
@@ -73,6 +75,7 @@ class Context:
     workers: ThreadPoolExecutor
     post: Callable[[Callable[[], Awaitable[None]]], None]
     outboxes: dict[PartyId, Outbox] = field(default_factory=dict)
+    deliveries: Deliveries = field(default_factory=Deliveries)
     tasks: Tasks = field(default_factory=Tasks)
     incidents: Incidents = field(default_factory=lambda: Incidents("the aggregator's"))
 

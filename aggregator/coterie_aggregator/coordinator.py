@@ -22,10 +22,11 @@ from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.loading import initial_state, load_job
 from coterie_aggregator.padded_upload import PaddedContent, receive_padded
+from coterie_aggregator.quota import check_quota
 from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.status import job_status, model_info, party_statuses
 from coterie_aggregator.store import StoredJob
-from coterie_aggregator.submission import check_beginning, load_submission, make_proposal, understand
+from coterie_aggregator.submission import check_beginning, check_left_out, load_submission, make_proposal, understand
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import (
     AlreadySubmitted,
@@ -168,6 +169,7 @@ class Coordinator:
         async def connect() -> None:
             self._context.outboxes[party_id] = outbox
             self._seen[party_id] = self._context.clock.now()
+            self._context.deliveries.connected(party_id)
             for live in self._jobs.values():
                 live.party_connected(party_id)
 
@@ -180,6 +182,7 @@ class Coordinator:
         async def disconnect() -> None:
             if self._context.outboxes.get(party_id) is outbox:
                 del self._context.outboxes[party_id]
+                self._context.deliveries.disconnected(party_id)
                 self._seen[party_id] = self._context.clock.now()
 
         await self._in_order(disconnect)
@@ -249,6 +252,9 @@ class Coordinator:
                 self._changed()
             else:
                 await live.round.refused(party_id, message.code)
+        elif live and message.round_number == 0:
+            # A model that the party does not keep is sent again when it connects, not before the models of other jobs.
+            self._context.deliveries.settled(party_id, live.job_id)
 
     # What the operator's service needs.
 
@@ -260,12 +266,14 @@ class Coordinator:
         """Check a specification, price it, store it and propose it to all parties.
 
         Raises:
+            QuotaExceeded: the person, or all together, have too many jobs already.
             DrownedInNoise: its noise leaves nothing to learn, and the person has not asked for it all the same.
             AlreadySubmitted: a job of the very same specification lives, or has asked a round.
             InvalidJob, CapacityExceeded, QuorumTooSmall, UnsupportedMechanism: it cannot be run as written.
             MissingLibrary: this host lacks what it needs.
             MalformedMessage: no canonical specification.
         """
+        check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
         # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
         planned = await self._context.compute(understand, request.spec)
         if not request.again:
@@ -273,6 +281,7 @@ class Coordinator:
         # Before the parties hear of it: a job that cannot begin here would cost them a round.
         await self._context.compute(check_beginning, planned)
         parameters, key = self._context.roster.parameters, self._context.key.public_key
+        check_left_out(planned.spec, self._context.roster)
         terms = await self._context.compute(propose_terms, planned, parameters, key.plaintext_bits)
         check_capacity(terms, parameters.parties, key)
         if not request.despite_noise:
@@ -287,6 +296,8 @@ class Coordinator:
         )
 
         async def begin() -> None:
+            # Others may have been submitted while this one was being planned.
+            check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
             await self._context.write(self._context.store.add_job, stored)
             submission = load_submission(stored)
             state = initial_state(submission.planned.spec, self._context.roster)

@@ -4,11 +4,13 @@
 
 | phase | what happens |
 |---|---|
-| PROPOSED | every party is asked whether it takes part; starts when all replied, or at the deadline with enough |
+| PROPOSED | every party is asked whether it takes part; starts when all replied, or past the deadline with enough |
 | RUNNING | rounds, one after the other; the cohort was fixed when the first one started |
-| DELIVERING | the model exists; every party gets it |
+| DELIVERING | the model exists; every party of the cohort gets it: the others did not accept the job |
 | ENDED | completed, failed or cancelled; parties that were away still get the model, or word of the end; a job that \
 ended early leaves the model of its last released round |
+
+A proposed job that too few parties accept ends at its timeout.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class JobParameters:
     """What is fixed when the job is submitted.
 
     Attributes:
-        members: all parties of the roster, in its order.
+        members: the parties that are asked whether they take part, in the roster's order.
         round_quorum: fewest contributors per release, so fewest parties that must accept.
     """
 
@@ -109,6 +111,11 @@ class ProposalDeadlinePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposalTimedOut:
+    """The job has waited long enough for parties to accept it."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoundReleased:
     """The round's sum is open and the algorithm's state updated; another round follows."""
 
@@ -156,6 +163,7 @@ class UnfinishedModelKept:
 Event = (
     PartyReplied
     | ProposalDeadlinePassed
+    | ProposalTimedOut
     | RoundReleased
     | ModelFinished
     | ReceiptReceived
@@ -203,7 +211,7 @@ class KeepUnfinishedModel:
 class Timer:
     """Deliver this event after the time given by the job; it lapses when no longer outstanding."""
 
-    event: ProposalDeadlinePassed | DeliveryPatiencePassed
+    event: ProposalDeadlinePassed | ProposalTimedOut | DeliveryPatiencePassed
 
 
 Effect = SendProposal | RunRound | SendModel | SendJobEnd | KeepUnfinishedModel | Timer
@@ -226,16 +234,18 @@ def outstanding(state: AggregatorJob) -> frozenset[Effect]:
         # A held proposal is sent again on reconnection: the party repeats what its steward has decided by then.
         final = {*state.who(Decision.ACCEPTED), *state.who(Decision.REFUSED)}
         effects: set[Effect] = {SendProposal(p) for p in members if p not in final}
+        effects.add(Timer(ProposalTimedOut()))
         if not state.deadline_passed:
             effects.add(Timer(ProposalDeadlinePassed()))
         return frozenset(effects)
     if state.phase is Phase.RUNNING:
         return frozenset({RunRound(state.round_number)})
-    absent = [p for p in members if p not in state.receipts]
+    absent = [p for p in state.cohort if p not in state.receipts]
     if state.phase is Phase.DELIVERING:
         return frozenset({*map(SendModel, absent), Timer(DeliveryPatiencePassed())})
     if state.outcome is JobOutcome.COMPLETED:
-        return frozenset(map(SendModel, absent))
+        # With the model a party learns that the job has ended; who did not accept the job keeps no model of it.
+        return frozenset({*map(SendModel, absent), *(SendJobEnd(p) for p in members if p not in state.cohort)})
     told: set[Effect] = set(map(SendJobEnd, members))
     if state.is_kept:
         told.update(map(SendModel, absent))
@@ -271,6 +281,23 @@ def _deadline(state: AggregatorJob, event: ProposalDeadlinePassed) -> Aggregator
     return _start_if_ready(replace(state, deadline_passed=True))
 
 
+def _timed_out(state: AggregatorJob, event: ProposalTimedOut) -> AggregatorJob:
+    started = _start_if_ready(replace(state, deadline_passed=True))
+    if started.phase is not Phase.PROPOSED:
+        return started
+    silent = [p for p in state.parameters.members if p not in state.replies]
+    words = (
+        f"too few parties accepted in time: {len(state.who(Decision.ACCEPTED))}, {state.waiting_for} more are needed"
+    )
+    for what, who in (
+        ("no answer from", silent),
+        ("held by", state.who(Decision.HELD)),
+        ("refused by", state.who(Decision.REFUSED)),
+    ):
+        words += f"; {what}: {', '.join(who)}" if who else ""
+    return _end(started, JobOutcome.FAILED, one_line(words))
+
+
 def _start_if_ready(state: AggregatorJob) -> AggregatorJob:
     undecided = len(state.replies) < len(state.parameters.members) or state.who(Decision.HELD)
     if state.waiting_for or (undecided and not state.deadline_passed):
@@ -287,12 +314,12 @@ def _finished(state: AggregatorJob, event: ModelFinished) -> AggregatorJob:
 
 
 def _receipt(state: AggregatorJob, event: ReceiptReceived) -> AggregatorJob:
-    if event.party_id not in state.parameters.members or event.party_id in state.receipts:
+    if event.party_id not in state.cohort or event.party_id in state.receipts:
         return state
     if not state.has_model:
         return state
     received = replace(state, receipts=state.receipts | {event.party_id})
-    if state.phase is Phase.DELIVERING and received.receipts == frozenset(state.parameters.members):
+    if state.phase is Phase.DELIVERING and received.receipts == frozenset(state.cohort):
         return _end(received, JobOutcome.COMPLETED, "")
     return received
 
@@ -322,6 +349,7 @@ def _end(state: AggregatorJob, outcome: JobOutcome, reason: str) -> AggregatorJo
 _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorJob, Any], AggregatorJob]] = {
     (Phase.PROPOSED, PartyReplied): _replied,
     (Phase.PROPOSED, ProposalDeadlinePassed): _deadline,
+    (Phase.PROPOSED, ProposalTimedOut): _timed_out,
     (Phase.PROPOSED, JobFailed): _failed,
     (Phase.PROPOSED, JobCancelled): _cancelled,
     (Phase.RUNNING, RoundReleased): _released,

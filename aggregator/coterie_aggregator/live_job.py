@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial as bind
@@ -16,6 +17,7 @@ from coterie_aggregator import round as round_machine
 from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
+from coterie_aggregator.reasons import aborted, unusable
 from coterie_aggregator.shown_job import ShownJob, ShownRound
 from coterie_aggregator.submission import Progress, Submission, make_delivery
 from coterie_aggregator.supervised import Supervised
@@ -25,8 +27,9 @@ from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageErr
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.learning.algorithm import Ask, Release
-from coterie_common.limits import QUERY_BODY_BYTES
+from coterie_common.limits import HELD_REPLIES_MOST, QUERY_BODY_BYTES
 from coterie_common.protocol.messages import (
+    Decision,
     JobEnd,
     JobOutcome,
     JobReply,
@@ -34,7 +37,6 @@ from coterie_common.protocol.messages import (
     ModelReceipt,
     Query,
 )
-from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
 from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
@@ -63,6 +65,7 @@ class LiveJob:
         self.delivering_since: datetime | None = None
         self._context = context
         self._changed = changed
+        self._held: Counter[PartyId] = Counter()
         self._delivery: ModelDelivery | None = None
         self._model_digest = b""
         self._loading = asyncio.Lock()
@@ -133,6 +136,10 @@ class LiveJob:
 
     async def reply_received(self, reply: JobReply) -> None:
         """Take a party's answer to the proposal; raises ``PeerError``."""
+        if reply.decision is Decision.HELD:
+            self._held[reply.party_id] += 1
+            if self._held[reply.party_id] > HELD_REPLIES_MOST:
+                raise UnexpectedMessage("too many replies that hold the same job", culprits=(reply.party_id,))
         verify_job_reply(reply, self.submission.proposal, self._context.roster)
         log.info("party decided", job=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
         await self.take(machine.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
@@ -145,6 +152,7 @@ class LiveJob:
         if not self._model_digest:
             await self._model_delivery()
         verify_receipt(receipt, self._model_digest, self._context.roster)
+        self._context.deliveries.settled(receipt.party_id, self.job_id)
         await self.take(machine.ReceiptReceived(receipt.party_id))
 
     async def _persist(self, event: machine.Event) -> None:
@@ -161,7 +169,9 @@ class LiveJob:
             case machine.SendProposal(party_id):
                 self._context.send(party_id, self.submission.proposal)
             case machine.SendModel(party_id):
-                return self._work.spawn(self._send_model(party_id))
+                self._context.deliveries.want(
+                    party_id, self.job_id, lambda: self._work.spawn(self._send_model(party_id))
+                )
             case machine.SendJobEnd(party_id):
                 self._context.send(party_id, self._job_end())
             case machine.KeepUnfinishedModel():
@@ -172,6 +182,9 @@ class LiveJob:
                 rounds, now = self.submission.planned.spec.rounds, self._context.clock.now()
                 if isinstance(event, machine.ProposalDeadlinePassed):
                     seconds = remaining_s(rounds.proposal_deadline_s, self.submission.submitted_at, now)
+                elif isinstance(event, machine.ProposalTimedOut):
+                    longest = max(rounds.proposal_deadline_s, rounds.timeout_s)
+                    seconds = remaining_s(longest, self.submission.submitted_at, now)
                 else:
                     self.delivering_since = self.delivering_since or now
                     seconds = remaining_s(rounds.patience_s, self.delivering_since, now)
@@ -184,8 +197,9 @@ class LiveJob:
         if isinstance(failure, PlaintextOutOfRange | InvalidPadKey):
             out_of_range = isinstance(failure, PlaintextOutOfRange)
             words = "values outside the agreed range" if out_of_range else f"no key of a pad ({failure.code})"
-            reason = f"the sum of round {self.state.round_number} is no sum of replies: a contributor sealed {words}"
-            await self.take(machine.JobFailed(reason))
+            number, suspects = self.state.round_number, self.round.state.contributors if self.round else ()
+            log.error("no sum of replies", job=self.job_id, round=number, code=failure.code, contributors=suspects)
+            await self.take(machine.JobFailed(unusable(number, words, suspects)))
             return
         told = self._context.incidents.take(failure, "job", job=self.job_id, round=self.state.round_number)
         await self.take(machine.JobFailed(told.message))
@@ -210,7 +224,8 @@ class LiveJob:
         fields = query.fields
         state = round_machine.AggregatorRound(
             parameters=round_machine.RoundParameters(
-                members=self.state.parameters.members,
+                # Whoever is not asked for replies can still help to open the sum.
+                members=tuple(member.party_id for member in self._context.roster.members),
                 cohort=tuple(p for p in self.state.parameters.members if p in fields.cohort),
                 round_quorum=fields.round_quorum,
                 decryption_threshold=self._context.roster.parameters.decryption_threshold,
@@ -315,14 +330,7 @@ class LiveJob:
             self._finishing = None
 
     async def _aborted(self, state: round_machine.AggregatorRound) -> None:
-        reason = state.reason.value if state.reason else "unknown"
-        words = f"round {self.state.round_number} was aborted: {reason}"
-        for who, why in (
-            ("blamed", state.culprits),
-            ("refused", tuple(f"{p} ({c})" for p, c in state.refusals.items())),
-        ):
-            words += f"; {who}: {', '.join(why)}" if why else ""
-        await self.take(machine.JobFailed(one_line(words)))
+        await self.take(machine.JobFailed(aborted(self.state.round_number, state)))
 
     async def _send_model(self, party_id: PartyId) -> None:
         self._context.send(party_id, await self._model_delivery())
@@ -335,7 +343,11 @@ class LiveJob:
                 if model is None:
                     raise StorageError(f"the model of job {self.job_id} is not stored")
                 made = await self._context.compute(make_delivery, self.job_id, model, self._context.signing_key)
-                self._delivery, self._model_digest = made
+                delivery, self._model_digest = made
+                if self.state.phase is not machine.Phase.DELIVERING:
+                    # To a party that comes late. A party that withholds its receipts must not keep it in memory.
+                    return delivery
+                self._delivery = delivery
             return self._delivery
 
     def _job_end(self) -> JobEnd:

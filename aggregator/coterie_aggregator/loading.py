@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 
 import structlog
 
@@ -16,8 +17,8 @@ from coterie_aggregator.context import Context
 from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.shown_job import ShownJob, ShownRound
 from coterie_aggregator.store import StoredJob
-from coterie_aggregator.submission import load_submission, stored_proposal
-from coterie_common.errors import MalformedMessage, StorageError
+from coterie_aggregator.submission import load_submission, members_asked, stored_proposal
+from coterie_common.errors import MalformedMessage, QuorumTooSmall, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.protocol.job_spec import JobSpec
@@ -28,12 +29,22 @@ from coterie_common.protocol.terms import JobTerms
 log = structlog.get_logger(__name__)
 
 
-def initial_state(spec: JobSpec, roster: Roster) -> job_machine.AggregatorJob:
-    """Return the state of a job that nobody answered yet."""
+def initial_state(spec: JobSpec, roster: Roster, *, is_new: bool = True) -> job_machine.AggregatorJob:
+    """Return the state of a job that nobody answered yet.
+
+    Args:
+        spec: of the job.
+        roster: in force.
+        is_new: under the rules of this version; else of those that released sums without noise of fewer than all.
+
+    Raises:
+        QuorumTooSmall: its quorum is not possible; not of a job that was submitted before, unless the roster changed.
+    """
+    earlier = roster.parameters.quorum if spec.rounds.quorum is None else spec.rounds.quorum
     return job_machine.AggregatorJob(
         parameters=job_machine.JobParameters(
-            members=tuple(member.party_id for member in roster.members),
-            round_quorum=round_quorum(spec, roster.parameters),
+            members=members_asked(spec, roster),
+            round_quorum=round_quorum(spec, roster.parameters) if is_new else earlier,
         )
     )
 
@@ -62,7 +73,7 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
             return await _load_shown(context, stored, ended_at)
         except (StorageError, MalformedMessage):
             return None
-    state = await _folded(context, stored.job_id, submission.planned.spec)
+    state = await _folded(context, stored.job_id, submission.planned.spec, has_ended=ended_at is not None)
     live = LiveJob(context, submission, state, changed)
     live.finished_at = ended_at
     live.delivering_since = await context.write(context.store.model_stored_at, stored.job_id)
@@ -74,7 +85,7 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
 async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -> ShownJob:
     proposal: JobProposal = stored_proposal(stored)
     spec = JobSpec.from_bytes(proposal.spec)
-    state = await _folded(context, stored.job_id, spec)
+    state = await _folded(context, stored.job_id, spec, has_ended=True)
     return ShownJob(
         job_id=stored.job_id,
         spec=spec,
@@ -87,16 +98,23 @@ async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -
     )
 
 
-async def _folded(context: Context, job_id: JobId, spec: JobSpec) -> job_machine.AggregatorJob:
+async def _folded(context: Context, job_id: JobId, spec: JobSpec, *, has_ended: bool) -> job_machine.AggregatorJob:
     events = await context.write(context.store.job_events, job_id)
-    state = initial_state(spec, context.roster)
     # Whoever answered was a member when the job ran; the roster may have another epoch by now.
-    answered = (event.party_id for event in events if isinstance(event, job_machine.PartyReplied))
-    members = tuple(dict.fromkeys((*state.parameters.members, *answered)))
-    state = replace(state, parameters=replace(state.parameters, members=members))
-    for event in events:
-        state = job_machine.step(state, event)
-    return state
+    answered = tuple(event.party_id for event in events if isinstance(event, job_machine.PartyReplied))
+
+    def folded(state: job_machine.AggregatorJob) -> job_machine.AggregatorJob:
+        members = tuple(dict.fromkeys((*state.parameters.members, *answered)))
+        return reduce(job_machine.step, events, replace(state, parameters=replace(state.parameters, members=members)))
+
+    try:
+        state = folded(initial_state(spec, context.roster))
+        if state.phase is job_machine.Phase.ENDED or not has_ended:
+            return state
+    except QuorumTooSmall as error:
+        log.warning("a job is read by the rules of an earlier version", job=job_id, why=error.message)
+    # It was agreed upon, and may have ended, under those. Its parties hold it to theirs.
+    return folded(initial_state(spec, context.roster, is_new=False))
 
 
 async def _last_round(context: Context, job_id: JobId, state: job_machine.AggregatorJob) -> ShownRound | None:
@@ -106,7 +124,7 @@ async def _last_round(context: Context, job_id: JobId, state: job_machine.Aggreg
         return None
     folded = round_machine.AggregatorRound(
         parameters=round_machine.RoundParameters(
-            members=state.parameters.members,
+            members=tuple(member.party_id for member in context.roster.members),
             cohort=state.cohort,
             round_quorum=state.parameters.round_quorum,
             decryption_threshold=context.roster.parameters.decryption_threshold,

@@ -270,7 +270,8 @@ def _refused(state: AggregatorRound, event: ReplyRefused | DecryptionRefused) ->
     collecting = state.phase is Phase.COLLECTING
     answered = state.contributions if collecting else state.partials
     could_answer = state.parameters.cohort if collecting else state.asked
-    if event.party_id not in could_answer or event.party_id in answered:
+    # The first refusal stays: every other one would be an event to store.
+    if event.party_id not in could_answer or event.party_id in answered or event.party_id in state.refusals:
         return state
     return replace(state, refusals=MappingProxyType({**state.refusals, event.party_id: event.code}))
 

@@ -13,9 +13,16 @@ import structlog
 from coterie_aggregator.store import StoredJob
 from coterie_common import arrays
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, RefusedError, StorageError
+from coterie_common.errors import (
+    ConfigurationError,
+    InvalidJob,
+    MalformedMessage,
+    QuorumTooSmall,
+    RefusedError,
+    StorageError,
+)
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.learning.agreement import PlannedJob, plan_job
+from coterie_common.learning.agreement import PlannedJob, plan_job, round_quorum
 from coterie_common.learning.algorithm import check_installed
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import STATE_BYTES
@@ -142,6 +149,26 @@ def check_beginning(planned: PlannedJob) -> None:
         raise InvalidJob(
             f"the algorithm {planned.spec.algorithm} cannot begin: {type(failure).__name__}; its log has more"
         ) from failure
+
+
+def members_asked(spec: JobSpec, roster: Roster) -> tuple[PartyId, ...]:
+    """Return the parties that a job is proposed to, in the roster's order: all that it does not leave out."""
+    return tuple(member.party_id for member in roster.members if member.party_id not in spec.rounds.without)
+
+
+def check_left_out(spec: JobSpec, roster: Roster) -> None:
+    """Check that a job leaves out members only, and enough of them in.
+
+    Raises:
+        InvalidJob: it names somebody who is no member.
+        QuorumTooSmall: fewer parties are left than the quorum of its rounds.
+    """
+    strangers = set(spec.rounds.without) - {member.party_id for member in roster.members}
+    if strangers:
+        raise InvalidJob(f"rounds.without: {', '.join(sorted(strangers))} is no party of this federation")
+    left, quorum = len(members_asked(spec, roster)), round_quorum(spec, roster.parameters)
+    if left < quorum:
+        raise QuorumTooSmall(f"rounds.without leaves {left} parties, and a sum needs the replies of {quorum}")
 
 
 def make_proposal(job_id: JobId, roster: Roster, spec: bytes, terms: JobTerms, key: SigningKey) -> JobProposal:

@@ -281,6 +281,12 @@ class OutsideHours(RefusedError):
     code = "outside-hours"
 
 
+class QuotaExceeded(RefusedError):
+    """Too many jobs at once, or in a day: says the limit, and what makes room."""
+
+    code = "quota-exceeded"
+
+
 class AlreadyDecided(RefusedError):
     """The party's answer to a job was given, and what it says stays said."""
 

@@ -198,3 +198,40 @@ AUDIT_REFUSALS_LISTED: Final = 200
 AUDIT_REFUSAL_SECONDS: Final = 10.0
 """After so long another refusal is listed: 9,000 entries in a day of flooding, some 10 MB, 150 MB where they quote as
 much as they may."""
+
+PARTY_OPEN_JOBS_MOST: Final = 200
+"""Jobs that a party holds, or takes part in, at a time, twice what an aggregator runs: each keeps a specification and
+terms of up to 9 MiB on its disk, 1.8 GiB in all."""
+
+PARTY_UNASKED_JOBS_MOST: Final = 200
+"""Jobs of one day that ended before they asked this party anything. They cost no budget, so nothing else limits how
+often an aggregator can have one accepted and end it; each leaves digests, an entry in the record, and its lines in
+the ledger."""
+
+REFUSED_JOBS_MOST: Final = 1000
+"""Refused jobs whose digests a party remembers, some 2 KB each; the oldest are forgotten first."""
+
+WORK_MOST: Final = 64
+"""Pieces of work on rounds that a party has begun at a time: more than an honest aggregator's jobs have rounds."""
+
+WORK_BYTES: Final = 2 * TRANSFER_BYTES
+"""Messages that a party is working on, in all: the largest query and the largest decryption request, or many small
+ones."""
+
+QUERIES_WAITING_BYTES: Final = TRANSFER_BYTES
+"""Queries that wait in memory for a party's hours: one of the largest, or many small ones."""
+
+OPEN_JOBS_MOST: Final = 100
+"""Jobs of an aggregator that have not ended, of all people together: each has a state of its algorithm in memory, and
+every party is asked about it."""
+
+OPEN_JOBS_PER_PERSON: Final = 25
+"""The same of one person, so that four are needed to take everybody's place."""
+
+SUBMISSIONS_PER_PERSON: Final = 200
+"""Jobs that one person may submit in any 24 hours, ended or not: their specifications and terms stay in the
+aggregator's database, 9 MiB each at most."""
+
+HELD_REPLIES_MOST: Final = 100
+"""Different words with which one party may hold one job, per start of the aggregator: each is an event that is
+stored."""

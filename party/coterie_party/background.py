@@ -3,7 +3,7 @@
 """A round's long work beside the coordinator's loop: reading data, encrypting, checking.
 
 Invariants:
-- One piece of work per round and kind at a time.
+- One piece of work per round and kind at a time; so many in all, and messages of so many bytes.
 - Work either ends well, or its failure is reported to its round, or the daemon stops: nothing fails unseen.
 """
 
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
-from coterie_common.errors import CoterieError, InternalError, StorageError
+from coterie_common.errors import CoterieError, InternalError, Overloaded, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.incidents import Incidents, is_own_cancelling
+from coterie_common.limits import WORK_BYTES, WORK_MOST
 from coterie_common.protocol.messages import DecryptionRequest, Query
 
 log = structlog.get_logger(__name__)
@@ -28,28 +29,57 @@ Work: TypeAlias = Callable[[], Awaitable[None]]
 Report: TypeAlias = Callable[[RoundKey, CoterieError, Asked | None], Awaitable[None]]
 
 
+_RETRY_SECONDS: Final = 5.0
+
+
 class BackgroundWork:
     """What is being worked on, of all rounds."""
 
-    def __init__(self, report: Report, incidents: Incidents | None = None) -> None:
+    def __init__(
+        self,
+        report: Report,
+        incidents: Incidents | None = None,
+        *,
+        most: int = WORK_MOST,
+        most_bytes: int = WORK_BYTES,
+    ) -> None:
         """Take what tells a round that its work failed, and which message that work was about."""
+        self._most = most
+        self._most_bytes = most_bytes
         self._report = report
         self._incidents = incidents or Incidents("the party's")
         self._tasks: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
+        self._sizes: dict[tuple[RoundKey, str], int] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def failed(self) -> None:
         """Return, by raising, when work could be neither done nor refused."""
         await asyncio.shield(self._failed)
 
+    def check_room(self, message: Asked) -> None:
+        """Check that work on a message may begin: an aggregator that invents rounds must not fill the memory.
+
+        Raises:
+            Overloaded: too much is being worked on; nothing is known of the message, which may come again.
+        """
+        if len(self._tasks) >= self._most or sum(self._sizes.values(), _size(message)) > self._most_bytes:
+            raise Overloaded(
+                f"{len(self._tasks)} rounds are being worked on, or their messages are too long together",
+                retry_after_s=_RETRY_SECONDS,
+            )
+
     def start(self, key: RoundKey, kind: str, work: Work, about: Asked | None = None) -> None:
         """Run one piece of work per round and kind at a time; an identical request meanwhile adds nothing."""
         if (key, kind) not in self._tasks:
+            self._sizes[key, kind] = 0 if about is None else _size(about)
             self._tasks[key, kind] = asyncio.create_task(self._supervised(key, kind, work, about))
 
     async def cancel(self, job_id: JobId | None = None) -> None:
         """Cancel the work of a job, or all; whatever it had not persisted is done again when it is asked for."""
-        useless = [self._tasks.pop(work) for work in list(self._tasks) if job_id in (None, work[0][0])]
+        gone = [work for work in self._tasks if job_id in (None, work[0][0])]
+        useless = [self._tasks.pop(work) for work in gone]
+        for work in gone:
+            del self._sizes[work]
         for task in useless:
             task.cancel()
         await asyncio.gather(*useless, return_exceptions=True)
@@ -63,7 +93,7 @@ class BackgroundWork:
                 self._failed.set_exception(failure)
         finally:
             if self._tasks.get((key, kind)) is asyncio.current_task():
-                del self._tasks[key, kind]
+                del self._tasks[key, kind], self._sizes[key, kind]
 
     async def _reporting(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
         """Do a piece of work; what it raises is reported, but for storage that fails."""
@@ -84,3 +114,11 @@ class BackgroundWork:
 
     async def _unforeseen(self, key: RoundKey, kind: str, failure: BaseException, about: Asked | None) -> None:
         await self._report(key, self._incidents.take(failure, kind, job=key[0], round=key[1]), about)
+
+
+def _size(message: Asked) -> int:
+    """Return about how much memory a message takes."""
+    if isinstance(message, Query):
+        return len(message.body)
+    parts = (contribution.key_part for contribution in message.contributions)
+    return sum(sum(map(len, part.ciphertexts)) + len(part.proof) for part in parts)

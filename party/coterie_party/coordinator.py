@@ -53,7 +53,7 @@ from coterie_party import round as round_machine
 from coterie_party.background import Asked, BackgroundWork, RoundKey
 from coterie_party.context import Context
 from coterie_party.job_data import JobData, load_job_data
-from coterie_party.knowledge import accepted_job, own_knowledge, running_job
+from coterie_party.knowledge import accepted_job, delivered_job, own_knowledge, running_job
 from coterie_party.models import keep_model, make_receipt
 from coterie_party.padded_parts import Outgoing
 from coterie_party.proposals import reply_to
@@ -72,7 +72,6 @@ class Coordinator:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._lock = asyncio.Lock()
-        self._rounds: dict[RoundKey, round_machine.PartyRound] = {}
         self._planned: dict[JobId, PlannedJob] = {}
         self._data: dict[JobId, JobData] = {}
         self._work = BackgroundWork(self._report, context.incidents)
@@ -133,8 +132,10 @@ class Coordinator:
             case JobProposal():
                 await self._proposal(message)
             case Query():
+                self._work.check_room(message)
                 await self._query(message)
             case DecryptionRequest():
+                self._work.check_room(message)
                 key = message.fields.job_id, message.fields.round_number
                 answering.check_memory(self._context, message, await self._state(key))
                 await self._take(key, round_machine.RequestReceived(message))
@@ -194,11 +195,10 @@ class Coordinator:
 
     async def _delivery(self, delivery: ModelDelivery) -> None:
         verify_delivery(delivery, self._context.roster)
-        job = await self._context.write(self._context.store.job, delivery.job_id)
-        spec_digest = job.spec_digest if job else None
+        job = await delivered_job(self._context, delivery.job_id)
         allowed = self._context.policy.all_algorithms
         try:
-            kept = await self._context.write(keep_model, self._context.models, delivery, spec_digest, allowed)
+            kept = await self._context.write(keep_model, self._context.models, delivery, job.spec_digest, allowed)
         except StorageError as full:
             # A model is no promise: without room for it the party goes on, and the aggregator sends it again.
             raise InternalError("the model cannot be written") from full
@@ -225,23 +225,22 @@ class Coordinator:
         self._planned.pop(job_id, None)
         if data := self._data.pop(job_id, None):
             await self._context.compute(data.close)
-        for key in [key for key in self._rounds if key[0] == job_id]:
-            del self._rounds[key]
 
     # One round.
 
     async def _take(self, key: RoundKey, event: round_machine.Event) -> None:
-        """Step a round's machine: persist, then let the state change, then do the rest."""
+        """Step a round's machine: persist, which changes the state, then do the rest.
+
+        The state is what the store says: no round that somebody invents takes any memory.
+        """
         transition = round_machine.step(await self._state(key), event)
         for effect in transition.effects:
             await self._persist(key, effect, event)
-        self._rounds[key] = transition.state
         for effect in transition.effects:
             await self._carry_out(key, effect)
 
     async def _state(self, key: RoundKey) -> round_machine.PartyRound:
-        known = self._rounds.get(key)
-        return known if known is not None else await self._context.write(self._context.store.round, *key)
+        return await self._context.write(self._context.store.round, *key)
 
     async def _persist(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> None:
         store, write = self._context.store, self._context.write
@@ -286,7 +285,7 @@ class Coordinator:
             await self._context.write(self._context.padded.delete_before, *key)
 
     async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
-        own = await own_knowledge(self._context, request, self._rounds[key])
+        own = await own_knowledge(self._context, request, await self._state(key))
         verified = await self._context.compute(answering.verify, self._context, request, own)
         await self._post(key, round_machine.RequestVerified(request, verified))
 

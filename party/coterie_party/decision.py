@@ -52,6 +52,7 @@ def decide(
     local: datetime,
     is_approved: bool = False,
     run_before: JobId | None = None,
+    asked_others: JobId | None = None,
 ) -> Verdict:
     """Decide on a job whose terms were checked against its specification.
 
@@ -66,17 +67,19 @@ def decide(
         local: the current time, in the zone of the machine.
         is_approved: the steward approved this very job.
         run_before: a job with the same specification that the ledger was charged for.
+        asked_others: a job without noise on the same data that was asked of other parties than this one would be.
 
     Privacy: a cost of nothing refuses, and so does whatever the accountant cannot bound; an approval changes nothing
-    about that. A job without noise is accepted only when the policy names its digest, whatever was spent, and only
-    once: the sums of two that differ in one contributor differ by its exact reply. After it no other job fits.
+    about that. A job without noise is accepted only when the policy names its digest, whatever was spent, only once,
+    and only if all of them on the same data have the same contributors: the sums of two that differ in one contributor
+    differ by its exact reply. After it no other job fits.
     """
     try:
         check_consent(policy, spec)
-        _check_run_before(spec, run_before)
+        _check_earlier_runs(spec, run_before, asked_others)
         if len(planned) > policy.rounds_per_job:
             raise ConsentDenied(f"plans {len(planned)} rounds, this party's limit per job is {policy.rounds_per_job}")
-        check_floors(policy, cohort=parameters.parties, round_quorum=round_quorum)
+        check_floors(policy, cohort=parameters.parties - len(spec.rounds.without), round_quorum=round_quorum)
         if spec.privacy.placement is not Placement.NONE:
             _check_limits_per_job(policy, spec)
             check_budget(policy.limits(spec.dataset), spec, planned, entries, local, exact)
@@ -155,8 +158,15 @@ def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:
         )
 
 
-def _check_run_before(spec: JobSpec, run_before: JobId | None) -> None:
-    if spec.privacy.placement is Placement.NONE and run_before is not None:
+def _check_earlier_runs(spec: JobSpec, run_before: JobId | None, asked_others: JobId | None) -> None:
+    if spec.privacy.placement is not Placement.NONE:
+        return
+    if asked_others is not None:
+        raise ConsentDenied(
+            f"the job adds no noise, and job {asked_others}, without noise on the same data, was asked of other "
+            "parties: the two sums would differ by exact replies"
+        )
+    if run_before is not None:
         raise ConsentDenied(
             f"the job adds no noise, and this party's consent to it was used by job {run_before}; to ask again, "
             "change its name"

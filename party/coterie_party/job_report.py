@@ -37,8 +37,8 @@ class JobReport:
 
     Attributes:
         job: as it is stored.
-        spec: parsed; ``None`` if it cannot be.
-        terms: parsed; ``None`` if they cannot be.
+        spec: parsed; ``None`` if it cannot be, or is not kept.
+        terms: parsed; ``None`` if they cannot be, or are not kept.
         ruling: the steward's last word on it.
         budget: for a held job, each limit of the policy as it would stand if the job were accepted now.
         rounds: how many are spent, reserved and given back.
@@ -67,6 +67,8 @@ class JobReport:
     @property
     def asks(self) -> str:
         """Algorithm and data."""
+        if not self.job.spec:
+            return f"not kept, on {self.job.dataset}" if self.job.dataset else "not kept"
         return "cannot be read" if self.spec is None else f"{self.spec.algorithm} on {self.spec.dataset}"
 
     @property
@@ -193,7 +195,7 @@ def describe(
     try:
         spec: JobSpec | None = JobSpec.from_bytes(job.spec)
     except CoterieError:
-        # It was refused for that.
+        # It was refused, for that or for something else.
         spec = None
     try:
         terms: JobTerms | None = JobTerms.from_bytes(job.terms)

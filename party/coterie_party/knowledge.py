@@ -35,6 +35,21 @@ async def running_job(context: Context, job_id: JobId) -> PartyJob:
     return job
 
 
+async def delivered_job(context: Context, job_id: JobId) -> PartyJob:
+    """Return a job whose model this party keeps; it may have ended.
+
+    Raises:
+        UnknownRound: it was never proposed to this party.
+        ConsentDenied: this party did not accept it.
+    """
+    job = await context.write(context.store.job, job_id)
+    if job is None:
+        raise UnknownRound("this party was never asked about this job")
+    if job.decision is not Decision.ACCEPTED:
+        raise ConsentDenied("this party did not accept the job, and keeps no model of it")
+    return job
+
+
 async def accepted_job(context: Context, job: PartyJob) -> AcceptedJob:
     """Return what this party accepted for a job, and what it saw of its rounds so far."""
     return AcceptedJob(
@@ -47,8 +62,14 @@ async def accepted_job(context: Context, job: PartyJob) -> AcceptedJob:
 
 
 async def own_knowledge(context: Context, request: DecryptionRequest, state: PartyRound) -> OwnKnowledge:
-    """Return what this party knows of the round that it is asked to open, and of its job."""
+    """Return what this party knows of the round that it is asked to open, and of its job.
+
+    Raises:
+        StaleRound: the job has ended and asked this party nothing: its terms, to hold the round against, are gone.
+    """
     job = await context.write(context.store.job, request.fields.job_id)
+    if job is not None and job.decision is Decision.ACCEPTED and not job.terms:
+        raise StaleRound("the job has ended")
     return OwnKnowledge(
         party_id=context.party_id,
         roster=context.roster,

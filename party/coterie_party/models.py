@@ -28,15 +28,14 @@ class KeptModel:
     is_finished: bool
 
 
-def keep_model(
-    folder: Path, delivery: ModelDelivery, spec_digest: bytes | None, algorithms: Collection[str]
-) -> KeptModel:
+def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes, algorithms: Collection[str]) -> KeptModel:
     """Check that a delivered model is what it says and write it to disk, synced.
 
     Args:
         folder: of the party's models.
         delivery: whose signature was verified.
-        spec_digest: of the job that this party accepted; ``None`` if it never saw the job.
+        spec_digest: of the job, which this party accepted: models of others are not kept, or whoever signs them could
+            fill its disk.
         algorithms: that the policy names; no code of another is loaded, even if it is installed.
 
     Returns:
@@ -49,7 +48,7 @@ def keep_model(
     model = _parse(delivery, algorithms)
     if model.lineage.job_id != delivery.job_id:
         raise MalformedMessage("the delivered model's lineage names another job")
-    if spec_digest is not None and model.lineage.job_spec_digest != spec_digest.hex():
+    if model.lineage.job_spec_digest != spec_digest.hex():
         raise MalformedMessage("the delivered model's lineage names another specification than the accepted one")
     path = folder / f"{delivery.job_id}{model.suffix}"
     kept = KeptModel(path, is_finished=model.lineage.unfinished is None)

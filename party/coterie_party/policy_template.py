@@ -34,8 +34,8 @@ confinement = "required"
 placements = ["distributed"]
 
 # Jobs without any noise, each by the digest of its specification, which the refusal of such a job names; it runs
-# once. Their results are exact: nothing is promised to the people in the data any more, and after such a job no other
-# fits the budget of its data set.
+# once, with all parties of the federation. Their results are exact: nothing is promised to the people in the data any
+# more, and after such a job no other fits the budget of its data set.
 jobs_without_noise = []
 
 # Most privacy that one job may cost, and most rounds that it may have.

@@ -5,6 +5,7 @@
 Invariants:
 - The same proposal always gets the same answer: the first decision is stored and repeated.
 - An accepted job has its whole worst-case cost reserved in the ledger, in the same transaction.
+- Of a job that is refused nothing is kept but digests; there is room for some open jobs at a time.
 - Nothing is reserved for a job that is held. When its steward or the hour has come, it is decided on anew.
 - What is wrong with the party's own data stays in its log and its steward's notes; the aggregator learns the code only.
 """
@@ -34,6 +35,7 @@ from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job,
 from coterie_common.learning.algorithm import check_installed
 from coterie_common.privacy.accounting import epsilon_of
 from coterie_common.privacy.event import Event
+from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply
@@ -67,12 +69,15 @@ class _Circumstances:
         policy: in force, the same for the whole decision.
         entries: the ledger of the job's data set.
         same: all jobs with the same specification.
+        asked_others: a job without noise on the same data that other parties were asked for than this one's, which adds
+            none either.
         ruling: the steward's word on this very job.
     """
 
     policy: Policy
     entries: tuple[LedgerEntry, ...]
     same: tuple[JobId, ...]
+    asked_others: JobId | None
     ruling: Ruling | None
 
 
@@ -85,7 +90,7 @@ async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
     job = await context.write(context.store.job, proposal.job_id)
     digests = (proposal.spec_digest, proposal.terms_digest)
     if job is None or job.decision is Decision.HELD or (job.spec_digest, job.terms_digest) != digests:
-        job = await _decide(proposal, context)
+        job = await _decide(proposal, context, is_new=job is None)
     return _signed(job, context)
 
 
@@ -111,7 +116,7 @@ def _signed(job: PartyJob, context: Context) -> JobReply:
     )
 
 
-async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJob:
+async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new: bool = False) -> PartyJob:
     dataset = proposal.dataset if isinstance(proposal, PartyJob) else ""
     price: Document = None
     priced: _Priced | None = None
@@ -121,6 +126,8 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJo
     try:
         if ruling is not None and not ruling.is_approved:
             raise ConsentDenied(f"this party's steward refused the job{': ' if ruling.reason else ''}{ruling.reason}")
+        if is_new:
+            await context.write(store.check_room)
         priced = await _reckoned(_price, proposal, policy, context)
         dataset = priced.planned.spec.dataset
         division = await _division(dataset, context)
@@ -128,8 +135,9 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context) -> PartyJo
         price = per_side(lines)
         entries = await context.write(store.ledger, dataset)
         same = await context.write(store.jobs_of, proposal.spec_digest)
+        others = await _asked_others(priced, context)
         verdict = await _reckoned(
-            _judge, replace(priced, lines=lines), _Circumstances(policy, entries, same, ruling), context
+            _judge, replace(priced, lines=lines), _Circumstances(policy, entries, same, others, ruling), context
         )
         if verdict.decision is Decision.ACCEPTED:
             reservations = lines
@@ -206,6 +214,21 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     return _Priced(planned, events, book(planned.plan, planned.algorithm.records, events))
 
 
+async def _asked_others(priced: _Priced, context: Context) -> JobId | None:
+    """Return an earlier job without noise on the same data that is not of exactly the parties that this one asks."""
+    spec = priced.planned.spec
+    if spec.privacy.placement is not Placement.NONE:
+        return None
+    everybody = {member.party_id for member in context.roster.members}
+    for job in await context.write(context.store.asked_jobs, spec.dataset):
+        # Ids name persons within one federation only.
+        if job.is_own and set(job.cohort) == everybody:
+            continue
+        if JobSpec.from_bytes(job.spec).privacy.placement is Placement.NONE:
+            return job.job_id
+    return None
+
+
 def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:
     """Ask the policy, then see whether the job describes the data as the steward does, and whether they can be read."""
     spec = priced.planned.spec
@@ -224,6 +247,7 @@ def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:
         local=context.local_time(),
         is_approved=now.ruling is not None,
         run_before=next((job_id for job_id in now.same if job_id in charged), None),
+        asked_others=now.asked_others,
     )
     if verdict.decision is not Decision.REFUSED:
         dataset.check(priced.planned.schema)

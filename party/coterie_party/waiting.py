@@ -12,6 +12,7 @@ import structlog
 from coterie_common.errors import ConsentDenied, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
+from coterie_common.limits import QUERIES_WAITING_BYTES
 from coterie_common.protocol.messages import JobReply, Query
 from coterie_common.protocol.reason import one_line
 from coterie_party.context import Context
@@ -22,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Waiting:
-    """Held jobs lie in the store; queries are repeated by the aggregator, so memory is enough for them."""
+    """Held jobs lie in the store; queries are repeated by the aggregator, so some memory is enough for them."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -53,7 +54,12 @@ class Waiting:
         if not is_new or policy.is_open(self._context.local_time()):
             return True
         _log.info("waiting for the hours of the policy", job=fields.job_id, round=fields.round_number)
-        self._queries[fields.job_id] = query
+        self._queries.pop(fields.job_id, None)
+        if sum((len(other.body) for other in self._queries.values()), len(query.body)) > QUERIES_WAITING_BYTES:
+            # Not refused: the aggregator repeats it when this party connects again.
+            _log.warning("too many queries wait for the hours, one is dropped", job=fields.job_id)
+        else:
+            self._queries[fields.job_id] = query
         return False
 
     def forget(self, job_id: JobId) -> None:

@@ -18,6 +18,7 @@ from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, KeyPart
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import JobTerms
@@ -225,6 +226,25 @@ def lowered_quorum(federation: Federation) -> Attempt:
     )
 
 
+def without_noise_and_one_reply(federation: Federation) -> Attempt:
+    """A sum without noise that lacks the victim: beside one of all it shows the victim's exact reply.
+
+    The other decryptors never saw a query of the round. To them the aggregator says that four replies are enough.
+    """
+    terms = federation.terms()
+    exact = replace(terms, noise=replace(terms.noise, placement=Placement.NONE, variance=None))
+    fields = federation.fields(terms=exact)
+    return opened_by_who_did_not_answer(federation, fields)
+
+
+def without_noise_of_everybody_but_one(federation: Federation) -> Attempt:
+    """The same, from a query that did not even ask the victim."""
+    terms = federation.terms()
+    exact = replace(terms, noise=replace(terms.noise, placement=Placement.NONE, variance=None))
+    fields = federation.fields(terms=exact, cohort=tuple(sorted(federation.parties[1:])))
+    return opened_by_who_did_not_answer(federation, fields)
+
+
 def swapped_own_contribution(federation: Federation) -> Attempt:
     """Under the victim's id stands something that the victim's key signed, but that it did not send in this round."""
     request, own = honest(federation)
@@ -333,13 +353,15 @@ ATTACKS = (
     Attack(6, "outside the cohort", "not-in-cohort", (), outside_cohort),
     Attack(7, "a single reply", "quorum-too-small", (), single_reply),
     Attack(7, "a lowered quorum", "quorum-too-small", (), lowered_quorum),
-    Attack(8, "swapped own contribution", "equivocation", (), swapped_own_contribution),
-    Attack(8, "own contribution that was never sent", "equivocation", (), never_sent),
-    Attack(9, "forged members", "invalid-signature", (), forged_members),
-    Attack(9, "replies to another query", "invalid-signature", (), replies_to_another_query),
-    Attack(10, "too many ciphertexts", "malformed-message", ("party-2",), too_many_ciphertexts),
-    Attack(11, "an inverted copy", "invalid-proof", ("party-2",), inverted_copy),
-    Attack(11, "a shifted copy", "invalid-proof", ("party-2",), shifted_copy),
+    Attack(8, "without noise and one reply", "quorum-too-small", (), without_noise_and_one_reply),
+    Attack(8, "without noise, of all but one", "quorum-too-small", (), without_noise_of_everybody_but_one),
+    Attack(9, "swapped own contribution", "equivocation", (), swapped_own_contribution),
+    Attack(9, "own contribution that was never sent", "equivocation", (), never_sent),
+    Attack(10, "forged members", "invalid-signature", (), forged_members),
+    Attack(10, "replies to another query", "invalid-signature", (), replies_to_another_query),
+    Attack(11, "too many ciphertexts", "malformed-message", ("party-2",), too_many_ciphertexts),
+    Attack(12, "an inverted copy", "invalid-proof", ("party-2",), inverted_copy),
+    Attack(12, "a shifted copy", "invalid-proof", ("party-2",), shifted_copy),
 )
 
 
@@ -353,9 +375,9 @@ def take_as_they_are(v: RequestReceived) -> None:
 
 
 def checks_without(number: int) -> tuple[Check[RequestReceived], ...]:
-    if number == 10:
-        lenient = Check(10, "taken as they are", take_as_they_are)
-        return tuple(lenient if check.number == 10 else check for check in REQUEST_CHECKS)
+    if number == 11:
+        lenient = Check(11, "taken as they are", take_as_they_are)
+        return tuple(lenient if check.number == 11 else check for check in REQUEST_CHECKS)
     return tuple(check for check in REQUEST_CHECKS if check.number != number)
 
 
@@ -430,7 +452,7 @@ def test_attack_is_refused_with_code_and_culprit(attack: Attack) -> None:
     assert refusal.value.culprits == tuple(map(PartyId, attack.culprits))
 
 
-@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.check != 10], ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.check != 11], ids=lambda attack: attack.name)
 def test_attack_without_its_check_succeeds(attack: Attack) -> None:
     federation = make_federation()
     attempt = attack.make(federation)
@@ -443,4 +465,4 @@ def test_contribution_of_another_form_would_stop_the_round_with_nobody_to_blame(
     attempt = too_many_ciphertexts(federation)
     # Its proof is right, for more than was asked: nothing else names the culprit.
     with pytest.raises(ValueError, match="zip"):
-        verify_request(attempt.request, attempt.own, federation.sealing(), checks_without(10))
+        verify_request(attempt.request, attempt.own, federation.sealing(), checks_without(11))

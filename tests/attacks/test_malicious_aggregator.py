@@ -170,7 +170,7 @@ NO_JOB = {
     "an unsigned proposal": Attack("invalid-signature", lambda a: a.proposal(signature=UNSIGNED)),
     "a query for a job that was never proposed": Attack("unknown-round", lambda a: a.query()),
     "an unsigned model": Attack("invalid-signature", lambda a: replace(a.delivery(b"{}"), signature=UNSIGNED)),
-    "a model that is none": Attack("malformed-message", lambda a: a.delivery(b"{}")),
+    "a model of a job that was never proposed": Attack("unknown-round", lambda a: a.delivery(b"{}")),
     "an unsigned end": Attack("invalid-signature", lambda a: replace(a.end(), signature=UNSIGNED)),
     "garbage": Attack("malformed-message", lambda a: b"\xff" * 100),
     "nothing": Attack("malformed-message", lambda a: b""),

@@ -259,8 +259,14 @@ def test_every_reachable_job_keeps_its_promises():
             case job_machine.Phase.ENDED:
                 completed = state.outcome is JobOutcome.COMPLETED
                 keeps = job_machine.SendModel if state.is_kept else job_machine.KeepUnfinishedModel
-                assert kinds <= ({job_machine.SendModel} if completed else {job_machine.SendJobEnd, keeps})
+                assert kinds <= {job_machine.SendJobEnd, job_machine.SendModel if completed else keeps}
                 assert completed or job_machine.SendJobEnd in kinds
+                for effect in effects:
+                    # The model goes to those who accepted the job, and to nobody else.
+                    if isinstance(effect, job_machine.SendModel):
+                        assert effect.party_id in state.cohort
+                    if completed and isinstance(effect, job_machine.SendJobEnd):
+                        assert effect.party_id not in state.cohort
                 assert not any(isinstance(effect, job_machine.Timer) for effect in effects)
 
 

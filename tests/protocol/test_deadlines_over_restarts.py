@@ -15,8 +15,16 @@ from pathlib import Path
 
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import EncryptedReply, Message, ModelReceipt, PartialDecryption
+from coterie_common.protocol.messages import (
+    EncryptedReply,
+    JobEnd,
+    JobProposal,
+    Message,
+    ModelReceipt,
+    PartialDecryption,
+)
 from coterie_common.protocol.progress import JobState
+from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, Intercept
@@ -104,6 +112,34 @@ async def test_round_times_out_by_when_it_began(tmp_path: Path) -> None:
         await restart_after(running, 3001)
         status = await running.result(job_id)
         assert (status.state, status.reason) == (JobState.FAILED, "round 1 was aborted: timeout")
+
+
+@asynchronous
+async def test_job_that_too_few_accept_ends_by_when_it_was_submitted_and_says_whom_it_waited_for(
+    tmp_path: Path,
+) -> None:
+    four = PartyId("party-4")
+    async with five(tmp_path, intercept=lambda _, message: message, absent=(four, AWAY)) as running:
+        job_id = await running.submit(SPEC)
+        await running.status(job_id, lambda status: sum(p.decision is not None for p in status.parties) == 3)
+        # Past its proposal deadline the job waits on, also after a restart.
+        await restart_after(running, 2000)
+        (waiting,) = await running.aggregator.jobs()
+        assert (waiting.state, waiting.waiting_for) == (JobState.PROPOSED, 1)
+        await restart_after(running, 3001)
+        status = await running.result(job_id)
+        assert status.state is JobState.FAILED
+        assert status.reason == (
+            "too few parties accepted in time: 3, 1 more are needed; no answer from: party-4, party-5"
+        )
+        # Who accepted gets its reservation back; who was away is not asked about it any more.
+        await running.wrote("end_job", by=PartyId("party-1"))
+        assert {e.status for e in running.party_store(PartyId("party-1")).ledger("play")} == {
+            ReservationStatus.RELEASED
+        }
+        await running.start_party(four)
+        await running.saw(lambda party_id, message: party_id == four and isinstance(message, JobEnd))
+        assert not [m for p, m in running.passed if p == four and isinstance(m, JobProposal)]
 
 
 @asynchronous

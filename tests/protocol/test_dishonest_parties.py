@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from coterie_aggregator.round_events import ContributionRejected, PartialRejected, RoundTimedOut
+from coterie_common.audit.entry import Kind
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
@@ -18,14 +19,17 @@ from coterie_common.protocol.messages import (
     Decision,
     DecryptionRequest,
     EncryptedReply,
+    JobProposal,
     JobReply,
     Message,
     ModelReceipt,
     PartialDecryption,
+    Query,
     Rejection,
 )
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
+from tests.support.crashes import Crash
 from tests.support.deadlines import pass_deadline
 from tests.support.dishonest import doubled_partial, keyless_reply, mauled_reply, overflowing_reply
 from tests.support.federation import Federation, digest_of, make_federation
@@ -178,7 +182,9 @@ async def test_sum_with_values_out_of_range_fails_the_job_and_says_so(tmp_path: 
         status = await running.result(await running.submit(SPEC))
         assert status.state is JobState.FAILED
         assert status.reason == (
-            "the sum of round 1 is no sum of replies: a contributor sealed values outside the agreed range"
+            "the sum of round 1 is no sum of replies: one of its contributors sealed values outside the agreed "
+            "range, and nothing shows which: party-1, party-2, party-3, party-4, party-5; leave some out of the next "
+            "job (rounds.without)"
         )
         # The culprit's own honest half finds its signature on what it never sent, and stops.
         assert isinstance(await running.failed(), StorageError)
@@ -201,12 +207,80 @@ async def test_key_part_that_is_no_key_of_a_pad_fails_the_job_and_says_so(tmp_pa
         status = await running.result(await running.submit(spec))
         assert status.state is JobState.FAILED
         assert status.reason == (
-            "the sum of round 1 is no sum of replies: a contributor sealed no key of a pad (invalid-pad-key)"
+            "the sum of round 1 is no sum of replies: one of its contributors sealed no key of a pad "
+            "(invalid-pad-key), and nothing shows which: party-1, party-2, party-3, party-4, party-5; leave some out "
+            "of the next job (rounds.without)"
         )
         # Nobody can say who it was: no proof shows that a plaintext is in range.
         assert events(running, ContributionRejected) == []
         # The culprit's own honest half finds its signature on what it never sent, and stops.
         assert isinstance(await running.failed(), StorageError)
+        # The suspects are in every party's record, which a restart of the aggregator does not change.
+        other = running.federation.parties[0]
+        await running.wrote("end_job", by=other)
+        (end,) = [entry for entry in running.audit_log(other).entries() if entry.kind is Kind.JOB_END]
+        assert status.reason in repr(end.facts)
+        (opened,) = [entry for entry in running.audit_log(other).entries() if entry.kind is Kind.DECRYPTION]
+        assert opened.job_id == status.job_id
+
+
+@asynchronous
+async def test_job_after_a_spoilt_one_leaves_out_the_suspects(tmp_path: Path) -> None:
+    """The culprit spoils each sum that it is in; what it is left out of succeeds, so that two jobs name it."""
+    federation = make_federation()
+
+    def no_key(party_id: PartyId, message: Message) -> Message | None:
+        if party_id == CULPRIT and isinstance(message, EncryptedReply):
+            return overflowing_reply(federation, message)
+        # Its honest half would stop at what it never sent.
+        return None if party_id == CULPRIT and isinstance(message, DecryptionRequest) else message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=no_key) as running:
+        for suspect in (federation.parties[2], CULPRIT):
+            spec = make_spec("statistics", {"histograms": ["play"]}, without=[suspect], patience_s=1)
+            job_id = await running.submit(spec)
+            status = await running.result(job_id)
+            assert suspect not in [party.party_id for party in status.parties]
+            asked = {p for p, m in running.passed if isinstance(m, JobProposal | Query) and _job_of(m) == job_id}
+            assert asked == set(federation.parties) - {suspect}
+            if suspect == CULPRIT:
+                assert status.state is JobState.COMPLETED
+                model = Model.from_bytes(await running.aggregator.model(job_id))
+                assert model.lineage.contributors == (4,)
+            else:
+                assert status.state is JobState.FAILED
+                assert "party-1, party-2, party-4, party-5; leave some out" in status.reason
+
+
+def _job_of(message: JobProposal | Query) -> str:
+    return message.fields.job_id if isinstance(message, Query) else message.job_id
+
+
+@asynchronous
+async def test_spoilt_round_is_not_asked_again_by_an_aggregator_that_died_before_it_could_say_so(
+    tmp_path: Path,
+) -> None:
+    federation = make_federation()
+
+    def overflow(party_id: PartyId, message: Message) -> Message | None:
+        if party_id == CULPRIT and isinstance(message, EncryptedReply):
+            return overflowing_reply(federation, message)
+        return None if party_id == CULPRIT and isinstance(message, DecryptionRequest) else message
+
+    datasets = write_play(tmp_path, federation.parties)
+    # Five parties accept; the sixth event of the job would be its failure.
+    crash = Crash("append_job_event", nth=6)
+    running = InProcessFederation(federation, tmp_path, datasets, intercept=overflow, aggregator_crash=crash)
+    async with running:
+        job_id = await running.submit(make_spec("statistics", {"histograms": ["play"]}, patience_s=1))
+        await crash.reached.wait()
+        await running.restart_aggregator()
+        status = await running.result(job_id)
+        assert status.state is JobState.FAILED
+        assert "party-1, party-2, party-3, party-4, party-5; leave some out" in status.reason
+        assert len({m.fields.session_id for _, m in running.passed if isinstance(m, Query)}) == 1
+        assert len({m.contribution.digest for _, m in running.passed if isinstance(m, EncryptedReply)}) == 5
 
 
 @asynchronous
@@ -361,4 +435,4 @@ async def test_job_reply_that_was_altered_counts_for_nothing(tmp_path: Path, cha
         status = await running.result(job_id)
         assert status.state is JobState.COMPLETED
         assert [p.decision for p in status.parties if p.party_id == CULPRIT] == [None]
-        assert Model.from_bytes(running.model(CULPRIT, job_id)).lineage.contributors == (4,)
+        assert Model.from_bytes(await running.aggregator.model(job_id)).lineage.contributors == (4,)

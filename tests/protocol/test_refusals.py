@@ -13,7 +13,16 @@ from coterie_common.errors import DrownedInNoise
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision, JobEnd, JobProposal, JobReply, Message, Query, Rejection
+from coterie_common.protocol.messages import (
+    Decision,
+    JobEnd,
+    JobProposal,
+    JobReply,
+    Message,
+    ModelDelivery,
+    Query,
+    Rejection,
+)
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_party.policy import Policy
 from coterie_party.store import ReservationStatus
@@ -40,16 +49,15 @@ def part_of(status: JobStatus, party_id: PartyId) -> JobParty:
         (generous_policy(minimum_cohort=6), statistics_spec(), "quorum-too-small", ("5", "6")),
         (generous_policy(minimum_quorum=5), statistics_spec(), "quorum-too-small", ("4", "5")),
         (generous_policy(), statistics_spec(privacy={"placement": "local"}), "consent-denied", ("local",)),
-        (generous_policy(), statistics_spec(privacy={"placement": "none"}), "consent-denied", ("digest",)),
     ],
-    ids=["ε", "δ", "algorithm", "rounds", "cohort", "quorum", "local noise", "no noise"],
+    ids=["ε", "δ", "algorithm", "rounds", "cohort", "quorum", "local noise"],
 )
 @asynchronous
 async def test_job_against_the_policy_of_one_party_goes_on_without_it(
     tmp_path: Path, policy: Policy, spec: JobSpec, code: str, words: tuple[str, ...]
 ) -> None:
     federation = make_federation()
-    others = generous_policy(placements=["distributed", "local"], jobs_without_noise=(spec.digest.hex(),))
+    others = generous_policy(placements=["distributed", "local"])
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, policy=others, policies={FIVE: policy}) as running:
         job_id = await running.submit(spec)
@@ -60,8 +68,10 @@ async def test_job_against_the_policy_of_one_party_goes_on_without_it(
         assert all(word in declined.detail for word in words)
         assert not [party_id for party_id, m in running.passed if party_id == FIVE and isinstance(m, Query)]
         assert running.party_store(FIVE).ledger("play") == ()
-        # The model is delivered all the same.
-        assert set(Model.from_bytes(running.model(FIVE, job_id)).lineage.contributors) == {4}
+        # It keeps no model of it, but learns of the end.
+        assert set(Model.from_bytes(await running.aggregator.model(job_id)).lineage.contributors) == {4}
+        await running.saw(lambda party_id, m: party_id == FIVE and isinstance(m, JobEnd))
+        assert not [m for party_id, m in running.passed if party_id == FIVE and isinstance(m, ModelDelivery)]
 
 
 @asynchronous
@@ -77,6 +87,21 @@ async def test_job_drowned_in_its_noise_reaches_nobody_until_a_person_wants_it_a
         assert not any(isinstance(message, JobProposal) for _, message in running.passed)
         job_id = await running.submit(spec, despite_noise=True)
         assert [status.job_id for status in await running.aggregator.jobs()] == [job_id]
+
+
+@asynchronous
+async def test_job_without_noise_is_not_run_without_a_party_that_refuses_it(tmp_path: Path) -> None:
+    # The sum of the others, beside a later one of all, would show that party's exact reply.
+    federation = make_federation()
+    spec = statistics_spec(privacy={"placement": "none"})
+    others = generous_policy(jobs_without_noise=(spec.digest.hex(),))
+    datasets, own = write_play(tmp_path, federation.parties), {FIVE: generous_policy()}
+    async with InProcessFederation(federation, tmp_path, datasets, policy=others, policies=own) as running:
+        status = await running.result(await running.submit(spec))
+        assert status.state is JobState.FAILED
+        assert part_of(status, FIVE).code == "consent-denied"
+        assert "fewer than 5 parties can take part" in status.reason
+        assert not [m for _, m in running.passed if isinstance(m, Query)]
 
 
 @asynchronous

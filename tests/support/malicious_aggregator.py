@@ -127,6 +127,7 @@ class MaliciousAggregator:
     def fields(self, round_number: int = 1, *, body: bytes | None = None, **changes: Any) -> SessionFields:
         asked = self.body if body is None else body
         length = arrays.decode(asked, "the body", most=1 << 20).document["length"]
+        cohort = changes.get("cohort", tuple(sorted(self.federation.parties)))
         fields = SessionFields(
             roster_digest=self.federation.roster.digest(),
             key_epoch=self.federation.roster.key_epoch,
@@ -134,8 +135,9 @@ class MaliciousAggregator:
             spec_digest=self.spec.digest,
             round_number=round_number,
             body_digest=body_digest(asked),
-            cohort=tuple(sorted(self.federation.parties)),
-            round_quorum=round_quorum(self.spec, self.federation.parameters),
+            cohort=cohort,
+            # Of a cohort that an attack makes smaller, no more can be demanded.
+            round_quorum=min(round_quorum(self.spec, self.federation.parameters), len(cohort)),
             terms=self.terms.rounds[round_number - 1].shortened(length),
             previous_transcript=b"" if round_number == 1 else digest_of("round before"),
         )

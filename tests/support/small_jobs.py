@@ -106,7 +106,7 @@ def make_spec(
     privacy: dict[str, Any] | None = None,
     name: str = "play",
     dataset: str = "play",
-    **rounds: int,
+    **rounds: int | list[PartyId],
 ) -> JobSpec:
     goal = {"epsilon": Decimal(8), "delta": Decimal("1e-5"), **(privacy or {})}
     return JobSpec.from_table(

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
-from coterie_common.errors import InvalidJob, NoiseInsufficient, ParameterMismatch, UnsupportedMechanism
+from coterie_common.errors import (
+    InvalidJob,
+    NoiseInsufficient,
+    ParameterMismatch,
+    QuorumTooSmall,
+    UnsupportedMechanism,
+)
 from coterie_common.learning.algorithm import Algorithm, get_algorithm
 from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedRound, PlannedVectorRound
 from coterie_common.learning.schema import Schema, parse_schema
@@ -91,11 +97,22 @@ def _check_delta(spec: JobSpec, config: Any) -> None:
 
 
 def round_quorum(spec: JobSpec, parameters: FederationParameters) -> int:
-    """Return the round quorum of a job: its own, or the federation's.
+    """Return the round quorum of a job: its own, or the federation's; without noise all parties.
 
     Raises:
-        QuorumTooSmall: not between the federation's quorum and the number of parties.
+        QuorumTooSmall: not between the federation's quorum and the number of parties; or the job adds no noise and
+            names fewer than all parties.
+
+    Privacy: exact sums over different parties differ by somebody's exact reply, so without noise every release of
+        every job is of the one set that nobody can choose: all members.
     """
+    if spec.privacy.placement is Placement.NONE:
+        if spec.rounds.quorum not in (None, parameters.parties):
+            raise QuorumTooSmall(
+                f"a job without noise is released with the replies of all {parameters.parties} parties only, not of "
+                f"{spec.rounds.quorum}: leave out rounds.quorum"
+            )
+        return parameters.parties
     quorum = parameters.quorum if spec.rounds.quorum is None else spec.rounds.quorum
     parameters.honest_shares(quorum)
     return quorum

@@ -17,8 +17,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from coterie_common import document
 from coterie_common.crypto.hashing import Label, tuple_hash
-from coterie_common.errors import InvalidJob, MalformedMessage
-from coterie_common.limits import JOB_SPEC_BYTES
+from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
+from coterie_common.identifiers import PartyId, parse_party_id
+from coterie_common.limits import JOB_SPEC_BYTES, PARTIES_MOST
 from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.strict_model import describe
 
@@ -45,6 +46,18 @@ def _exact(value: object) -> object:
         except ArithmeticError as cause:
             raise ValueError("must be a decimal number") from cause
     raise ValueError("must be a decimal number")
+
+
+def _parties(value: object) -> object:
+    """Accept a list of different ids."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
+        raise ValueError('must be a list of ids of parties, such as ["party-3"]')
+    if len(set(value)) != len(value) or len(value) > PARTIES_MOST:
+        raise ValueError("must name each party once")
+    try:
+        return tuple(map(parse_party_id, value))
+    except ConfigurationError as cause:
+        raise ValueError(cause.message) from cause
 
 
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
@@ -101,8 +114,10 @@ class RoundSettings(_Part):
         proposal_deadline_s: after this long the job starts with those who accepted, if they are enough.
         deadline_s: after this long a round goes on with those who replied, if they are enough.
         patience_s: parties asked to help to open a sum, or to take the model, have this long before others are asked.
-        timeout_s: a round that is not released after this long is aborted.
+        timeout_s: a round that is not released after this long is aborted, and a job that too few parties accepted
+            after this long (and after ``proposal_deadline_s``) ends.
         quorum: fewest contributors per release; the federation's own quorum where not given.
+        without: ids of parties that are not asked, such as those that may have spoilt an earlier job.
     """
 
     proposal_deadline_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 60
@@ -110,6 +125,13 @@ class RoundSettings(_Part):
     patience_s: Annotated[int, Field(strict=True, ge=1, le=86400)] = 10
     timeout_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 3600
     quorum: Annotated[int, Field(strict=True, ge=1)] | None = None
+    without: Annotated[tuple[PartyId, ...], BeforeValidator(_parties)] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """Return JSON values; ``without`` only where somebody is left out, as before there was such an entry."""
+        table = self.model_dump()
+        without = table.pop("without")
+        return table | ({"without": list(without)} if without else {})
 
 
 class JobTable(_Part):
@@ -213,7 +235,7 @@ class JobSpec:
                 # Only where it is said, so that the digests of all other jobs stay what they were.
                 **({"allow_large_delta": True} if self.privacy.allow_large_delta else {}),
             },
-            "rounds": self.rounds.model_dump(),
+            "rounds": self.rounds.to_document(),
         }
 
     @classmethod

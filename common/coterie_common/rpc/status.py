@@ -42,6 +42,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.ConsentDenied: _Status.FAILED_PRECONDITION,
     errors.MissingLibrary: _Status.FAILED_PRECONDITION,
     errors.NotConfined: _Status.FAILED_PRECONDITION,
+    errors.QuotaExceeded: _Status.FAILED_PRECONDITION,
     errors.AlreadyAnswered: _Status.FAILED_PRECONDITION,
     errors.AlreadyDecided: _Status.FAILED_PRECONDITION,
     errors.AlreadySubmitted: _Status.ALREADY_EXISTS,

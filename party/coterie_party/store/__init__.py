@@ -7,6 +7,7 @@ from coterie_party.store.audit_log import AuditLog
 from coterie_party.store.notes import DataCheck, Note, StewardNotes
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import (
+    AskedJob,
     LedgerEntry,
     PartyJob,
     RecordedTranscript,
@@ -20,6 +21,7 @@ MIGRATIONS = "coterie_party.store.migrations"
 
 __all__ = [
     "MIGRATIONS",
+    "AskedJob",
     "AuditLog",
     "DataCheck",
     "LedgerEntry",

@@ -11,7 +11,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -51,6 +51,15 @@ class Recorder:
         values = {name: getattr(entry, name) for name in _COPIED}
         values |= {"founder": self.owner.founder, "kind": entry.kind.value, "number": entry.round_number}
         connection.execute(insert(AUDIT).values(**values))
+
+    def refused_job(self, connection: Connection, event: Event) -> bool:
+        """Append the decision to refuse a job, and return whether it was: not if there are too many refusals."""
+        unlisted = self._limit.take()
+        if unlisted is None:
+            return False
+        before = {"not_listed_before": unlisted} if unlisted else {}
+        self.append(connection, replace(event, details={**event.details, **before}))
+        return True
 
     def refusal(self, connection: Connection, job_id: str, number: int, details: Details) -> None:
         """Append a refusal, or count it if there are too many."""

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, insert, update
 
 from coterie_common import document
 from coterie_common.errors import MalformedMessage, StorageError
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.store.ledger import COST_BYTES
 from coterie_party.store.records import PartyJob
+from coterie_party.store.tables import JOBS
 
 JOB_VALUES: Final = ("job_id", "spec", "terms", "spec_digest", "terms_digest", "code", "detail", "dataset")
 
@@ -25,6 +26,24 @@ def job_of(row: Row[Any]) -> PartyJob:
         decision=Decision(row.decision),
         outcome=None if row.outcome is None else JobOutcome(row.outcome),
     )
+
+
+def insert_job(connection: Connection, founder: str, job: PartyJob) -> None:
+    """Add the row of a job that was not proposed before."""
+    values = {name: getattr(job, name) for name in JOB_VALUES} | {"proposed_at": job.proposed_at}
+    connection.execute(insert(JOBS).values(founder=founder, **values, **_decision_of(job)))
+
+
+def update_job(connection: Connection, founder: str, job: PartyJob) -> None:
+    """Decide on a job that was held."""
+    values = {name: getattr(job, name) for name in ("spec", "terms", "code", "detail", "dataset")}
+    held = update(JOBS).where(JOBS.c.founder == founder, JOBS.c.job_id == job.job_id)
+    connection.execute(held.values(**values, **_decision_of(job)))
+
+
+def _decision_of(job: PartyJob) -> dict[str, Any]:
+    cost = None if job.cost is None else document.encode(job.cost)
+    return {"decision": job.decision.value, "cost": cost, "decided_at": job.decided_at}
 
 
 def _cost_of(row: Row[Any]) -> document.Document:

@@ -4,8 +4,8 @@
 
 Invariants:
 - A method that writes returns once everything is durable; one call is one transaction.
-- A job id is bound to the first specification and terms seen under it; a round to one query, one reply, one
-  transcript. Anything else is refused, also after a restart.
+- A job id is bound to the first specification and terms seen under it, of a refused job for as long as ``job_quota``
+  says; a round for ever to one query, one reply, one transcript. Anything else is refused, also after a restart.
 - No query is accepted whose cost is not in the ledger.
 - Whatever it takes down for good is in the audit record too, in the same transaction.
 - Only one thread at a time, and only one process, writes to a store, but for the steward's word on single jobs.
@@ -19,32 +19,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select, update
 
-from coterie_common import document
 from coterie_common.audit.entry import Details, Event, Kind
 from coterie_common.audit.told import NOTHING_TOLD
 from coterie_common.database import transaction
 from coterie_common.errors import (
     Equivocation,
-    MalformedMessage,
     NotFound,
     StaleRound,
     StateError,
-    StorageError,
 )
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
-from coterie_party.store import ledger, ledger_record, promises, rulings, salts
+from coterie_party.store import job_quota, ledger, ledger_record, promises, rulings, salts
 from coterie_party.store.audit import Recorder
-from coterie_party.store.job_rows import JOB_VALUES, job_of, may_still_decide
-from coterie_party.store.records import LedgerEntry, PartyJob, RecordedTranscript, Reservation, Ruling
-from coterie_party.store.rounds import COHORT_BYTES, RoundRecord
+from coterie_party.store.job_rows import insert_job, job_of, may_still_decide, update_job
+from coterie_party.store.records import AskedJob, LedgerEntry, PartyJob, RecordedTranscript, Reservation, Ruling
+from coterie_party.store.rounds import RoundRecord, asked_jobs, cohort_of
 from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, TRANSCRIPTS
 
 _READ_ONLY: Final = "this store was opened for reading: nothing may be written without an audit record"
@@ -116,7 +113,8 @@ class PartyStore:
         """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
 
         The first decision stays, except that a held job may be accepted or refused later, until it has ended. The
-        caller reads the ledger, decides and records one job at a time.
+        caller reads the ledger, decides and records one job at a time. Of a job that is refused digests are kept, and
+        nothing at all in a flood of such jobs: see ``job_quota``.
 
         Args:
             job: with the decision.
@@ -130,26 +128,27 @@ class PartyStore:
         accepts = job.decision is Decision.ACCEPTED
         if reservations and not accepts:
             raise StateError(f"job {job.job_id} is {job.decision.value}, but has a cost")
-        now = self._now()
-        price = None if job.cost is None else document.encode(job.cost)
+        if job.decision is Decision.REFUSED:
+            job = replace(job, spec=b"", terms=b"", cost=None)
+        now, recorder = self._now(), self._recording()
         with transaction(self._engine) as connection:
             known = self._job(connection, job.job_id)
             if known is None:
                 decided = replace(job, outcome=None, proposed_at=now, decided_at=now)
-                values = {name: getattr(job, name) for name in JOB_VALUES}
-                values |= {"cost": price, "proposed_at": now, "decided_at": now}
-                connection.execute(insert(JOBS).values(founder=self._founder, decision=job.decision.value, **values))
+                if job.decision is Decision.REFUSED:
+                    refusal = self._event(Kind.DECISION, job.job_id, 0, promises.decision(decided), told)
+                    if recorder.refused_job(connection, refusal):
+                        insert_job(connection, self._founder, decided)
+                        job_quota.forget_refused(connection, self._founder)
+                    return decided
+                insert_job(connection, self._founder, decided)
             elif (known.spec_digest, known.terms_digest) != (job.spec_digest, job.terms_digest):
                 raise Equivocation(f"job {job.job_id} was proposed before with another specification or other terms")
             elif not may_still_decide(known) or (job.decision, job.detail) == (Decision.HELD, known.detail):
                 return known
             else:
-                changes = {name: getattr(job, name) for name in ("decision", "code", "detail", "dataset", "cost")}
-                decided = replace(known, decided_at=now, **changes)
-                values = {"code": job.code, "detail": job.detail, "dataset": job.dataset}
-                values |= {"cost": price, "decided_at": now}
-                mine = update(JOBS).where(self._is(JOBS, job.job_id))
-                connection.execute(mine.values(decision=job.decision.value, **values))
+                decided = replace(job, outcome=None, proposed_at=known.proposed_at, decided_at=now)
+                update_job(connection, self._founder, decided)
             own = promises.decision(decided)
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations, now)
@@ -159,16 +158,24 @@ class PartyStore:
                 self._note(connection, Kind.LEDGER, job.job_id, 0, line)
         return decided
 
+    def check_room(self) -> None:
+        """Check that there is room for another job; raises ``QuotaExceeded``."""
+        with transaction(self._engine) as connection:
+            job_quota.check_room(connection, self._founder, self._now() - timedelta(days=1))
+
     def end_job(self, job_id: JobId, outcome: JobOutcome, told: Details = NOTHING_TOLD) -> None:
         """Record how a job ended: what it did not spend is given back, reply bytes go, digests stay.
 
-        The first outcome stays. A job that was never proposed to this party ends without a record.
+        The first outcome stays. A job that was never proposed to this party ends without a record; of one that asked
+        this party nothing specification and terms go, too.
         """
         with transaction(self._engine) as connection:
             running = self._is(JOBS, job_id) & JOBS.c.outcome.is_(None)
             ended = connection.execute(update(JOBS).where(running).values(outcome=outcome.value))
             if ended.rowcount:
                 self._note(connection, Kind.JOB_END, job_id, 0, promises.job_end(outcome), told)
+                unasked = update(JOBS).where(self._is(JOBS, job_id), ~job_quota.is_asked())
+                connection.execute(unasked.values(spec=b"", terms=b""))
             ledger.release_unspent(connection, self._founder, job_id, self._now())
             connection.execute(update(REPLIES).where(self._is(REPLIES, job_id)).values(data=None))
 
@@ -291,12 +298,12 @@ class PartyStore:
         with transaction(self._engine) as connection:
             smallest = accepted.order_by(func.length(ACCEPTANCES.c.cohort)).limit(1)
             cohort = connection.execute(smallest).scalar_one_or_none()
-        if cohort is None:
-            return None
-        try:
-            return tuple(document.decode(cohort, "a recorded cohort", most=COHORT_BYTES))
-        except MalformedMessage as cause:
-            raise StorageError(f"the cohort of job {job_id} cannot be read: {cause}") from cause
+        return None if cohort is None else cohort_of(cohort, job_id)
+
+    def asked_jobs(self, dataset: str) -> tuple[AskedJob, ...]:
+        """Return the jobs of all founders that asked a data set at least one round."""
+        with transaction(self._engine) as connection:
+            return asked_jobs(connection, self._founder, dataset)
 
     def transcripts(self, job_id: JobId) -> dict[int, bytes]:
         """Return round number → digest of the transcripts that this party helps to open."""
@@ -323,17 +330,22 @@ class PartyStore:
             return salts.salt(connection, dataset, random)
 
     def _now(self) -> datetime:
+        return self._recording().clock.now()
+
+    def _recording(self) -> Recorder:
         if self._recorder is None:
             raise StateError(_READ_ONLY)
-        return self._recorder.clock.now()
+        return self._recorder
 
     def _note(
         self, connection: Connection, kind: Kind, job_id: JobId, number: int, own: Details, told: Details = NOTHING_TOLD
     ) -> None:
         """Append to the record what the aggregator said and what this party makes of it."""
-        if self._recorder is None:
-            raise StateError(_READ_ONLY)
-        self._recorder.append(connection, Event(kind=kind, job_id=job_id, round_number=number, details={**told, **own}))
+        self._recording().append(connection, self._event(kind, job_id, number, own, told))
+
+    @staticmethod
+    def _event(kind: Kind, job_id: JobId, number: int, own: Details, told: Details) -> Event:
+        return Event(kind=kind, job_id=job_id, round_number=number, details={**told, **own})
 
     @contextmanager
     def _record(self, job_id: JobId, number: int) -> Iterator[RoundRecord]:

@@ -22,7 +22,7 @@ from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.document import Document
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import JobOutcome
+from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.store.records import PartyJob
 from coterie_party.store.rounds import COHORT_BYTES
 from coterie_party.store.tables import ACCEPTANCES, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
@@ -119,10 +119,18 @@ def gaps(entries: Iterable[Entry], promises: Iterable[Promise]) -> tuple[Finding
             findings.append(Finding(0, f"missing, or cut off: {promise} is kept, but not in the record"))
         elif not _says(found, promise.facts):
             findings.append(Finding(found.sequence, f"{promise} is kept otherwise than the record says"))
-    for entry in recorded.values():
+    refused = {job_id for (kind, job_id, _), entry in recorded.items() if kind is Kind.DECISION and _is_refusal(entry)}
+    for (kind, job_id, _), entry in recorded.items():
+        if kind in (Kind.DECISION, Kind.JOB_END) and job_id in refused:
+            # Refused jobs are forgotten in the end; nothing was promised by it.
+            continue
         gone = Promise(entry.kind, entry.job_id, entry.round_number, {})
         findings.append(Finding(entry.sequence, f"{gone} is in the record, but not kept any more"))
     return tuple(findings)
+
+
+def _is_refusal(entry: Entry) -> bool:
+    return _says(entry, {"decision": Decision.REFUSED.value})
 
 
 def _says(entry: Entry, facts: Details) -> bool:

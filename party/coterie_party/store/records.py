@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from coterie_common.document import Document
-from coterie_common.identifiers import JobId
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 
 
@@ -19,8 +19,8 @@ class PartyJob:
 
     Attributes:
         job_id: the job.
-        spec: canonical bytes of its specification.
-        terms: canonical bytes of its terms.
+        spec: canonical bytes of its specification; empty of a job that was refused, or that ended and asked nothing.
+        terms: canonical bytes of its terms; empty as above.
         spec_digest: of the specification.
         terms_digest: of the terms.
         decision: accepted, held or refused.
@@ -62,6 +62,23 @@ class Ruling:
     is_approved: bool
     reason: str
     said_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedJob:
+    """A job that asked this party at least one round.
+
+    Attributes:
+        job_id: the job.
+        spec: canonical bytes of its specification.
+        cohort: the parties that its first accepted query asked.
+        is_own: of the founder that this store is opened for.
+    """
+
+    job_id: JobId
+    spec: bytes
+    cohort: tuple[PartyId, ...]
+    is_own: bool
 
 
 class ReservationStatus(StrEnum):

@@ -11,18 +11,47 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy import Connection, Row, Table, func, insert, select
 
 from coterie_common import document
-from coterie_common.errors import AlreadyAnswered, StateError
+from coterie_common.errors import AlreadyAnswered, MalformedMessage, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_party.round import PartyRound, Phase
 from coterie_party.store import ledger
-from coterie_party.store.records import RecordedTranscript
-from coterie_party.store.tables import ACCEPTANCES, PARTIALS, REPLIES, TRANSCRIPTS
+from coterie_party.store.records import AskedJob, RecordedTranscript
+from coterie_party.store.tables import ACCEPTANCES, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
 
 COHORT_BYTES: Final = 1 << 16
 """Ids of the most parties that a federation may have."""
+
+
+def asked_jobs(connection: Connection, founder: str, dataset: str) -> tuple[AskedJob, ...]:
+    """Return the jobs of all founders that asked a data set at least one round; raises ``StorageError``."""
+    first = select(ACCEPTANCES.c.founder, ACCEPTANCES.c.job_id, func.min(ACCEPTANCES.c.number).label("number"))
+    firsts = first.group_by(ACCEPTANCES.c.founder, ACCEPTANCES.c.job_id).subquery()
+    asked = select(JOBS.c.founder, JOBS.c.job_id, JOBS.c.spec, ACCEPTANCES.c.cohort).where(
+        JOBS.c.dataset == dataset,
+        *(table.c.founder == firsts.c.founder for table in (JOBS, ACCEPTANCES)),
+        *(table.c.job_id == firsts.c.job_id for table in (JOBS, ACCEPTANCES)),
+        ACCEPTANCES.c.number == firsts.c.number,
+    )
+    return tuple(
+        AskedJob(
+            job_id=JobId(row.job_id),
+            spec=row.spec,
+            cohort=cohort_of(row.cohort, row.job_id),
+            is_own=row.founder == founder,
+        )
+        for row in connection.execute(asked.order_by(JOBS.c.sequence))
+    )
+
+
+def cohort_of(data: bytes, job_id: str) -> tuple[PartyId, ...]:
+    """Read a recorded cohort; raises ``StorageError``."""
+    try:
+        return tuple(document.decode(data, "a recorded cohort", most=COHORT_BYTES))
+    except MalformedMessage as cause:
+        raise StorageError(f"the cohort of job {job_id} cannot be read: {cause}") from cause
 
 
 class RoundRecord:

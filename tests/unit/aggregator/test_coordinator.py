@@ -50,11 +50,25 @@ def is_reply(party_id: PartyId, message: Message) -> bool:
         (make_spec("statistics", {"histograms": ["wind speed"]}), "invalid-job", "wind speed"),
         (statistics_spec(quorum=2), "quorum-too-small", "2"),
         (statistics_spec(quorum=4), "quorum-too-small", "4"),
+        (statistics_spec(without=["party-9"]), "invalid-job", "party-9"),
+        (statistics_spec(without=["party-2"]), "quorum-too-small", "leaves 2 parties"),
+        (statistics_spec(privacy={"placement": "none"}, quorum=2), "quorum-too-small", "all 3 parties"),
         (statistics_spec(privacy={"unit": "party"}), "invalid-job", "privacy.unit"),
         (statistics_spec(privacy={"epsilon": Decimal("1e-35")}), "unsupported-mechanism", ""),
         (make_spec("statistics", {"means": ["temperature"], "steps": 1 << 20}), "", ""),
     ],
-    ids=["algorithm", "config", "low quorum", "high quorum", "unit", "ε", "none"],
+    ids=[
+        "algorithm",
+        "config",
+        "low quorum",
+        "high quorum",
+        "stranger",
+        "too few left",
+        "no noise",
+        "unit",
+        "ε",
+        "none",
+    ],
 )
 @asynchronous
 async def test_job_that_cannot_run_is_refused_before_it_is_stored(

@@ -19,6 +19,7 @@ from coterie_aggregator.job import (
     PartyReplied,
     Phase,
     ProposalDeadlinePassed,
+    ProposalTimedOut,
     ReceiptReceived,
     RoundReleased,
     RunRound,
@@ -38,7 +39,7 @@ STRANGER = "zeno"
 ACCEPTED, HELD, REFUSED = Decision
 
 HANDLED = {
-    Phase.PROPOSED: {PartyReplied, ProposalDeadlinePassed, JobFailed, JobCancelled},
+    Phase.PROPOSED: {PartyReplied, ProposalDeadlinePassed, ProposalTimedOut, JobFailed, JobCancelled},
     Phase.RUNNING: {RoundReleased, ModelFinished, JobFailed, JobCancelled},
     Phase.DELIVERING: {ReceiptReceived, DeliveryPatiencePassed},
     Phase.ENDED: {ReceiptReceived, UnfinishedModelKept},
@@ -106,7 +107,8 @@ def test_step_leaves_the_very_same_state_for_strangers(phase):
 
 
 def test_new_job_is_proposed_to_everybody():
-    assert outstanding(new_job()) == {*map(SendProposal, PARTIES), Timer(ProposalDeadlinePassed())}
+    timers = Timer(ProposalDeadlinePassed()), Timer(ProposalTimedOut())
+    assert outstanding(new_job()) == {*map(SendProposal, PARTIES), *timers}
     assert new_job().waiting_for == 4
 
 
@@ -127,9 +129,31 @@ def test_job_starts_at_the_deadline_with_enough():
 def test_job_waits_past_the_deadline_until_there_are_enough():
     state = after(*replied(ACCEPTED, A, B), ProposalDeadlinePassed(), *replied(HELD, C))
     assert (state.phase, state.waiting_for) == (Phase.PROPOSED, 2)
-    assert outstanding(state) == {*map(SendProposal, (C, D, E))}
+    assert outstanding(state) == {*map(SendProposal, (C, D, E)), Timer(ProposalTimedOut())}
     state = after(*replied(ACCEPTED, C, E), state=state)
     assert (state.phase, state.cohort) == (Phase.RUNNING, (A, B, C, E))
+
+
+def test_job_that_too_few_accepted_in_time_ends_and_says_whom_it_waited_for():
+    state = after(*replied(ACCEPTED, A, B), ProposalDeadlinePassed(), *replied(HELD, C), ProposalTimedOut())
+    assert (state.phase, state.outcome) == (Phase.ENDED, JobOutcome.FAILED)
+    assert (
+        state.reason
+        == "too few parties accepted in time: 2, 2 more are needed; no answer from: dora, emil; held by: cleo"
+    )
+    assert outstanding(state) == {*map(SendJobEnd, PARTIES)}
+    refused = after(*replied(ACCEPTED, A, B, C), *replied(REFUSED, D), ProposalTimedOut())
+    assert (
+        refused.reason
+        == "too few parties accepted in time: 3, 1 more are needed; no answer from: emil; refused by: dora"
+    )
+
+
+def test_job_that_times_out_with_enough_starts():
+    # Both timers fire at the same moment, in whichever order.
+    state = after(*replied(ACCEPTED, A, B, C, D), ProposalTimedOut())
+    assert (state.phase, state.cohort) == (Phase.RUNNING, (A, B, C, D))
+    assert step(state, ProposalTimedOut()) is state
 
 
 def test_job_waits_for_held_replies_until_the_deadline():
@@ -203,6 +227,16 @@ def test_model_is_kept_for_parties_that_are_away_when_patience_has_passed():
     state = after(*map(ReceiptReceived, (B, C, D, E)), state=state)
     assert (state.phase, state.outcome) == (Phase.ENDED, JobOutcome.COMPLETED)
     assert outstanding(state) == set()
+
+
+def test_model_goes_to_the_cohort_only_and_the_others_learn_of_the_end():
+    running = after(*replied(ACCEPTED, A, B, C, D), *replied(REFUSED, E, code="data"))
+    state = after(RoundReleased(1), ModelFinished(), state=running)
+    assert outstanding(state) == {*map(SendModel, (A, B, C, D)), Timer(DeliveryPatiencePassed())}
+    assert step(state, ReceiptReceived(E)) is state
+    state = after(*map(ReceiptReceived, (A, B, C, D)), state=state)
+    assert (state.phase, state.outcome) == (Phase.ENDED, JobOutcome.COMPLETED)
+    assert outstanding(state) == {SendJobEnd(E)}
 
 
 def test_receipt_again_changes_nothing():

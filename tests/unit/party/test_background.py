@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from coterie_common.errors import DataError, InternalError, StorageError
+from coterie_common.errors import DataError, InternalError, Overloaded, StorageError
 from coterie_common.identifiers import JobId
 from coterie_party.background import BackgroundWork
 from tests.support.asynchronous import asynchronous
+from tests.support.federation import make_federation
 
 JOB, OTHER = JobId("tree-0000000a"), JobId("tree-0000000b")
 KEY = JOB, 1
@@ -87,6 +89,37 @@ async def test_report_that_fails_stops_the_daemon():
     background.start(KEY, "reply", raising(DataError("column age")))
     with pytest.raises(StorageError, match="disk full"):
         await background.failed()
+
+
+@asynchronous
+async def test_work_has_room_for_so_many_messages_and_so_many_bytes_and_again_when_it_is_done():
+    running = BackgroundWork(Reports(), most=2, most_bytes=100)
+    release = asyncio.Event()
+
+    async def work():
+        await release.wait()
+
+    def asked(size):
+        return replace(make_federation().query(), body=bytes(size))
+
+    running.check_room(asked(100))
+    with pytest.raises(Overloaded) as refusal:
+        running.check_room(asked(101))
+    assert refusal.value.code == "overloaded"
+    running.start(("job-1", 1), "reply", work, asked(60))
+    running.check_room(asked(40))
+    with pytest.raises(Overloaded):
+        running.check_room(asked(41))
+    running.start(("job-2", 1), "reply", work, asked(1))
+    with pytest.raises(Overloaded):
+        running.check_room(asked(0))
+    await running.cancel("job-2")
+    running.check_room(asked(40))
+    release.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.check_room(asked(100))
+    await running.cancel()
 
 
 @asynchronous

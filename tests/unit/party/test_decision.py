@@ -69,6 +69,7 @@ def verdict(
     local=NOW,
     is_approved=False,
     run_before=None,
+    asked_others=None,
 ):
     return decide(
         policy or policy_of(),
@@ -81,6 +82,7 @@ def verdict(
         local=local,
         is_approved=is_approved,
         run_before=run_before,
+        asked_others=asked_others,
     )
 
 
@@ -274,6 +276,18 @@ def test_decide_job_without_noise_is_accepted_once():
     assert found.code == "consent-denied"
     assert "used by job play-1" in found.detail
     assert verdict(run_before="play-1") == ACCEPTED
+
+
+def test_decide_job_without_noise_after_one_of_other_parties_refuses():
+    exact = spec_of(placement="none")
+    policy = policy_of(f'jobs_without_noise = ["{exact.digest.hex()}"]')
+    assert verdict(policy, spec=exact, job_cost=EXACT) == ACCEPTED
+    again = verdict(policy, spec=exact, job_cost=EXACT, asked_others="exact-1")
+    assert again.decision is Decision.REFUSED
+    assert again.code == "consent-denied"
+    assert "exact-1" in again.detail
+    # With noise of its own, a sum may have any contributors.
+    assert verdict(asked_others="exact-1") == ACCEPTED
 
 
 def test_decide_placement_that_is_not_allowed_refuses():

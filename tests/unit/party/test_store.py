@@ -20,24 +20,29 @@ from coterie_common.errors import (
     BudgetExhausted,
     Equivocation,
     NotFound,
+    QuotaExceeded,
     StaleRound,
     StateError,
     StorageError,
 )
+from coterie_common.limits import AUDIT_REFUSALS_LISTED
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.round import PartyRound, Phase
 from coterie_party.store import (
     MIGRATIONS,
+    AskedJob,
+    AuditLog,
     LedgerEntry,
     PartyJob,
     PartyStore,
     RecordedTranscript,
     Reservation,
     ReservationStatus,
+    job_quota,
 )
 from coterie_party.store.tables import ACCEPTANCES, LEDGER
 from tests.support.databases import KINDS, database
-from tests.support.recorders import make_recorder
+from tests.support.recorders import ManualClock, make_recorder
 from tests.support.seeded_random import SeededRandom
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -58,7 +63,9 @@ JOB = PartyJob(
     dataset="nursery",
 )
 HELD = replace(JOB, decision=Decision.HELD, detail="the steward decides")
-REFUSED = replace(JOB, decision=Decision.REFUSED, code="budget-exhausted", detail="asks ε = 2, the limit is 1")
+DIGESTS = replace(JOB, spec=b"", terms=b"")
+"""What is kept of a job that was refused."""
+REFUSED = replace(DIGESTS, decision=Decision.REFUSED, code="budget-exhausted", detail="asks ε = 2, the limit is 1")
 COSTS = tuple(Reservation(number, {"epsilon": "1/3", "unit": "record"}) for number in (1, 2, 3))
 
 
@@ -175,6 +182,111 @@ def test_record_job_with_another_digest_raises_for_ever(store, job, costs, diges
         with pytest.raises(Equivocation, match="another specification or other terms"):
             store.record_job(replace(JOB, **{digest: bytes(32)}), COSTS)
         assert store.job("job-1") == before
+
+
+def test_record_job_refused_keeps_digests_only_and_stays_bound(store):
+    refused = store.record_job(replace(REFUSED, spec=JOB.spec, terms=JOB.terms))
+    assert (refused.spec, refused.terms) == (b"", b"")
+    assert store.job("job-1") == REFUSED
+    with pytest.raises(Equivocation):
+        store.record_job(replace(REFUSED, spec_digest=OTHER_DIGEST))
+    assert store.record_job(JOB, COSTS).decision is Decision.REFUSED
+    assert store.ledger("nursery") == ()
+
+
+def test_record_job_that_was_held_and_is_refused_now_drops_what_it_asked(store):
+    store.record_job(HELD)
+    assert store.job("job-1").spec == HELD.spec
+    store.record_job(replace(REFUSED, spec=JOB.spec, terms=JOB.terms))
+    assert store.job("job-1") == REFUSED
+
+
+def test_record_job_keeps_nothing_of_a_flood_of_refused_jobs(tmp_path):
+    clock = ManualClock()
+    engine = open_database(f"sqlite:///{tmp_path / 'party.db'}", MIGRATIONS)
+    store = PartyStore(engine, FOUNDER, make_recorder(FOUNDER, clock=clock))
+    for number in range(AUDIT_REFUSALS_LISTED + 20):
+        decided = store.record_job(replace(REFUSED, job_id=f"job-{number}"))
+        # It is answered all the same.
+        assert decided.decision is Decision.REFUSED
+    assert len(store.jobs()) == AUDIT_REFUSALS_LISTED
+    # What was not kept can be decided on; what is accepted or held is never dropped.
+    assert store.record_job(replace(HELD, job_id="job-219")).decision is Decision.HELD
+    clock.pass_seconds(10)
+    store.record_job(replace(REFUSED, job_id="later"))
+    assert store.job("later") is not None
+    log = AuditLog(engine, FOUNDER)
+    assert log.entries()[-1].facts["not_listed_before"] == 20
+    assert log.gaps() == ()
+    engine.dispose()
+
+
+def test_forgotten_refused_jobs_are_the_oldest_but_for_those_that_the_steward_spoke_of(opened):
+    store = Reopened(opened, FOUNDER)
+    store.record_job(HELD)
+    store.rule("job-1", is_approved=False, now=NOW)
+    store.record_job(REFUSED)
+    for number in range(2, 7):
+        store.record_job(replace(REFUSED, job_id=f"job-{number}"))
+    store.record_job(replace(JOB, job_id="accepted"), COSTS)
+    store.record_job(replace(HELD, job_id="held"))
+    engine = opened(MIGRATIONS)
+    with transaction(engine) as connection:
+        job_quota.forget_refused(connection, FOUNDER, most=2)
+    assert [job.job_id for job in store.jobs()] == ["job-1", "job-5", "job-6", "accepted", "held"]
+    # Nothing is missed in the record: by a job that it refused a party has promised nothing.
+    assert AuditLog(engine, FOUNDER).gaps() == ()
+    # What was forgotten is decided on as any other job; the steward's refusal still stands.
+    assert store.record_job(replace(JOB, job_id="job-2", spec_digest=OTHER_DIGEST), COSTS).decision is Decision.ACCEPTED
+    assert store.ruling("job-1").is_approved is False
+
+
+def test_check_room_counts_jobs_that_are_open_and_neither_ended_nor_withdrawn(opened):
+    store = Reopened(opened, FOUNDER)
+    store.record_job(HELD)
+    store.record_job(replace(JOB, job_id="accepted"), COSTS)
+    store.record_job(replace(REFUSED, job_id="refused"))
+    Reopened(opened, OTHER_FOUNDER).record_job(HELD)
+
+    def check(most_open):
+        with transaction(opened(MIGRATIONS)) as connection:
+            job_quota.check_room(connection, FOUNDER, NOW, most_open=most_open)
+
+    check(3)
+    with pytest.raises(QuotaExceeded, match="2 jobs are open") as refusal:
+        check(2)
+    assert refusal.value.code == "quota-exceeded"
+    # The steward can make room: that job may never end.
+    store.rule("accepted", is_approved=False, now=NOW)
+    check(2)
+    store.rule("accepted", is_approved=True, now=NOW)
+    with pytest.raises(QuotaExceeded):
+        check(2)
+    store.end_job("accepted", JobOutcome.FAILED)
+    check(2)
+    store.check_room()
+
+
+def test_check_room_counts_jobs_of_a_day_that_ended_without_asking_anything(opened):
+    store = Reopened(opened, FOUNDER)
+    for number in (1, 2):
+        store.record_job(replace(JOB, job_id=f"job-{number}"), COSTS)
+        store.end_job(f"job-{number}", JobOutcome.CANCELLED)
+    store.record_job(replace(JOB, job_id="asked"), COSTS)
+    store.accept_query("asked", 1, SESSION, COHORT)
+    store.end_job("asked", JobOutcome.FAILED)
+
+    def check(since):
+        with transaction(opened(MIGRATIONS)) as connection:
+            job_quota.check_room(connection, FOUNDER, since, most_unasked=2)
+
+    decided_at = store.job("job-2").decided_at
+    with pytest.raises(QuotaExceeded, match="2 jobs ended within a day"):
+        check(decided_at - timedelta(days=1))
+    check(decided_at + timedelta(seconds=1))
+    # Of those digests are left; of the one that asked something, everything.
+    assert [bool(job.spec) for job in store.jobs()] == [False, False, True]
+    assert [bool(job.terms) for job in store.jobs()] == [False, False, True]
 
 
 @pytest.mark.parametrize(("decided", "costs"), [(JOB, COSTS), (REFUSED, ())], ids=["accepted", "refused"])
@@ -313,7 +425,7 @@ def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_pat
 def test_record_job_held_until_it_ended_stays_held(store):
     store.record_job(HELD)
     store.end_job("job-1", JobOutcome.CANCELLED)
-    assert store.record_job(JOB, COSTS) == replace(HELD, outcome=JobOutcome.CANCELLED)
+    assert store.record_job(JOB, COSTS) == replace(HELD, spec=b"", terms=b"", outcome=JobOutcome.CANCELLED)
     assert store.ledger("nursery") == ()
 
 
@@ -387,6 +499,19 @@ def test_previous_cohort_is_the_smallest_also_if_a_later_round_was_asked_before(
     answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2])
     assert answering.previous_cohort("job-1") == COHORT[:2]
     assert answering.previous_cohort("job-2") is None
+
+
+def test_asked_jobs_are_those_of_all_founders_that_asked_the_data_set_once_with_their_first_cohort(answering, opened):
+    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2])
+    answering.record_job(replace(JOB, job_id="never-asked"), COSTS)
+    answering.record_job(replace(JOB, job_id="elsewhere", dataset="other"), COSTS)
+    answering.accept_query("elsewhere", 1, SESSION, COHORT)
+    theirs = Reopened(opened, OTHER_FOUNDER)
+    theirs.record_job(replace(JOB, spec=b"{}"), COSTS)
+    theirs.accept_query("job-1", 3, SESSION, ("delta",))
+    ours, foreign = answering.asked_jobs("nursery")
+    assert ours == AskedJob(job_id="job-1", spec=JOB.spec, cohort=COHORT, is_own=True)
+    assert foreign == AskedJob(job_id="job-1", spec=b"{}", cohort=("delta",), is_own=False)
 
 
 def test_previous_cohort_that_cannot_be_read_raises(answering, opened):

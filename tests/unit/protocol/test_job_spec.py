@@ -139,6 +139,20 @@ def test_specification_with_several_bad_entries_names_each() -> None:
         JobSpec.from_table(bad)
 
 
+def test_specification_that_leaves_nobody_out_has_the_bytes_that_it_had_before_there_was_such_an_entry() -> None:
+    assert b"without" not in JobSpec.from_table(table()).to_bytes()
+    left_out = JobSpec.from_table(table() | {"rounds": {"without": ["party-3", "party-1"]}})
+    assert left_out.rounds.without == ("party-3", "party-1")
+    assert JobSpec.from_bytes(left_out.to_bytes()) == left_out
+    assert left_out.digest != JobSpec.from_table(table() | {"rounds": {"without": ["party-3"]}}).digest
+
+
+@pytest.mark.parametrize("without", ["party-3", ["party-3", "party-3"], ["Party 3"], [3], [[]], {}])
+def test_specification_that_leaves_out_what_is_no_list_of_ids_raises(without: Any) -> None:
+    with pytest.raises(InvalidJob, match=r"rounds\.without"):
+        JobSpec.from_table(table() | {"rounds": {"without": without}})
+
+
 def test_specification_with_laplace_noise_must_have_no_delta() -> None:
     laplace = table("privacy.mechanism", "discrete-laplace")
     with pytest.raises(InvalidJob, match=r"privacy\.delta must be 0"):

@@ -17,6 +17,7 @@ from coterie_common.errors import (
     NoiseInsufficient,
     NotInCohort,
     ParameterMismatch,
+    QuorumTooSmall,
     UnknownRound,
 )
 from coterie_common.identifiers import PartyId
@@ -202,6 +203,37 @@ def _continuation(v: Asked) -> None:
         raise Equivocation("the query continues from another release than the one that this party helped to open")
 
 
+def _everybody(v: Asked) -> None:
+    check_everybody(v.fields, v.roster)
+
+
+def check_everybody(fields: SessionFields, roster: Roster) -> None:
+    """Check that a round without noise asks all members, and is released only with the replies of all.
+
+    Raises:
+        QuorumTooSmall: fewer are asked, or would be enough.
+
+    Privacy: two exact sums of different parties differ by exact replies. All members are the one set that neither
+        an aggregator nor who stays away can choose, in any round of any job.
+    """
+    if fields.terms.noise.placement is not Placement.NONE:
+        return
+    everybody = {member.party_id for member in roster.members}
+    if set(fields.cohort) != everybody or fields.round_quorum != len(everybody):
+        raise QuorumTooSmall(
+            f"a round without noise needs the replies of all {len(everybody)} parties, this one asks "
+            f"{len(fields.cohort)} and would be released with {fields.round_quorum}"
+        )
+
+
+def _same_parties(v: Asked) -> None:
+    if v.fields.terms.noise.placement is not Placement.NONE or v.job.previous_cohort is None:
+        return
+    # All members of a new roster are others than those of the one before.
+    if set(v.fields.cohort) != set(v.job.previous_cohort):
+        raise NotInCohort("a round without noise asks other parties than an earlier round of the job")
+
+
 def _agreed_terms(v: Asked) -> RoundTerms:
     # A round beyond the plan is refused by its own check; what is not planned has no terms to compare with.
     return v.job.terms.rounds[min(v.fields.round_number, len(v.job.terms.rounds)) - 1]
@@ -216,6 +248,8 @@ _FIELD_CHECKS: Final[tuple[Check[Asked], ...]] = (
     Check(10, "the quorum is the job's, at least the federation's, at most the cohort", _quorum),
     Check(11, "the noise is sized by the honest shares that quorum and roster guarantee", _noise),
     Check(12, "continues from the release that this party helped to open, if it did", _continuation),
+    Check(13, "without noise: all members are asked, and the replies of all are needed", _everybody),
+    Check(14, "without noise: the same parties are asked as in earlier rounds of the job", _same_parties),
 )
 
 QUERY_CHECKS: Final[tuple[Check[QueryReceived], ...]] = (

@@ -16,13 +16,14 @@ from typing import Final
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import Equivocation, NotInCohort, ParameterMismatch, PeerError, QuorumTooSmall
 from coterie_common.identifiers import PartyId
+from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import check_form, verify_knowledge_together, verify_signature
-from coterie_common.protocol.verification.query import AcceptedJob, verify_fields
+from coterie_common.protocol.verification.query import AcceptedJob, check_everybody, verify_fields
 from coterie_common.randomness import RandomSource
 
 
@@ -192,6 +193,18 @@ def _quorum(v: RequestReceived) -> None:
         )
 
 
+def _everybody(v: RequestReceived) -> None:
+    # From the terms under which the replies were sealed: whoever decrypts need not know the job.
+    check_everybody(v.request.fields, v.own.roster)
+    if v.request.fields.terms.noise.placement is Placement.NONE and len(v.request.contributions) != len(
+        v.own.roster.members
+    ):
+        raise QuorumTooSmall(
+            f"a sum without noise holds the replies of all {len(v.own.roster.members)} parties or is not opened, "
+            f"this one holds {len(v.request.contributions)}"
+        )
+
+
 def _own_contribution(v: RequestReceived) -> None:
     for contribution in v.request.contributions:
         if contribution.party_id == v.own.party_id and contribution.digest != v.own.contribution_digest:
@@ -219,8 +232,9 @@ REQUEST_CHECKS: Final[tuple[Check[RequestReceived], ...]] = (
     Check(5, "contributors are distinct members of the roster, in its order", _distinct_members),
     Check(6, "cohort and contributors are members; contributors are in the cohort", _cohort),
     Check(7, "at least the round's quorum, which is at least the federation's", _quorum),
-    Check(8, "under its own id exactly what this party sent, or nothing", _own_contribution),
-    Check(9, "every contribution signed by its party for this session", _signatures),
-    Check(10, "every key part has the exact number of ciphertexts, each in range and a unit", _forms),
-    Check(11, "every contributor knows what it encrypted", _knowledge),
+    Check(8, "without noise: the contributors are all members of the roster", _everybody),
+    Check(9, "under its own id exactly what this party sent, or nothing", _own_contribution),
+    Check(10, "every contribution signed by its party for this session", _signatures),
+    Check(11, "every key part has the exact number of ciphertexts, each in range and a unit", _forms),
+    Check(12, "every contributor knows what it encrypted", _knowledge),
 )

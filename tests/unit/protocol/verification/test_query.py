@@ -73,6 +73,15 @@ class Bad:
     job: AcceptedJob = ACCEPTED
 
 
+EXACT = replace(
+    FEDERATION.terms(),
+    noise=NoiseTerms(
+        mechanism=FEDERATION.terms().noise.mechanism,
+        placement=Placement.NONE,
+        variance=None,
+        shares=FEDERATION.terms().noise.shares,
+    ),
+)
 FOUR_SHARES = replace(FEDERATION.terms(), noise=replace(FEDERATION.terms().noise, shares=4))
 COHORT = tuple(sorted(FEDERATION.parties))
 STRANGER = PartyId("stranger")
@@ -121,6 +130,33 @@ BAD = [
         lambda f: second(previous_transcript=digest_of("another release")),
         accepted(transcripts={1: ROUND_1}),
     ),
+    Bad(
+        13,
+        "no noise and one party less",
+        "quorum-too-small",
+        lambda f: f.query(terms=EXACT, cohort=COHORT[:4]),
+        # what an earlier version would have accepted
+        accepted(terms=JobTerms((EXACT,))),
+    ),
+    Bad(
+        13,
+        "no noise and a sum that could do without one party",
+        "quorum-too-small",
+        lambda f: f.query(terms=EXACT),
+        accepted(terms=JobTerms((EXACT,))),
+    ),
+    Bad(
+        14,
+        "no noise and all members of another roster than before",
+        "not-in-cohort",
+        lambda f: second(terms=EXACT, round_quorum=5),
+        accepted(
+            terms=JobTerms((EXACT, EXACT)),
+            round_quorum=5,
+            previous_cohort=(*COHORT, PartyId("party-6")),
+            transcripts={1: ROUND_1},
+        ),
+    ),
 ]
 
 
@@ -158,8 +194,23 @@ def test_query_with_one_thing_wrong_passes_without_its_check(bad: Bad) -> None:
         # this party did not help to open the round before
         (second(), accepted(previous_cohort=COHORT)),
         (FEDERATION.query(round_quorum=5), accepted(round_quorum=5)),
+        (FEDERATION.query(terms=EXACT, round_quorum=5), accepted(terms=JobTerms((EXACT,)), round_quorum=5)),
+        (
+            second(terms=EXACT, round_quorum=5),
+            accepted(terms=JobTerms((EXACT, EXACT)), round_quorum=5, previous_cohort=COHORT),
+        ),
     ],
-    ids=["first", "shortened", "again", "second", "smaller cohort", "not seen before", "higher quorum"],
+    ids=[
+        "first",
+        "shortened",
+        "again",
+        "second",
+        "smaller cohort",
+        "not seen before",
+        "higher quorum",
+        "everybody without noise",
+        "everybody again without noise",
+    ],
 )
 def test_query_that_keeps_to_the_job_is_accepted(query: Query, job: AcceptedJob) -> None:
     verify_query(query, OWN, FEDERATION.roster, job)
@@ -168,12 +219,13 @@ def test_query_that_keeps_to_the_job_is_accepted(query: Query, job: AcceptedJob)
 @pytest.mark.parametrize("placement", [Placement.LOCAL, Placement.NONE])
 def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(placement: Placement) -> None:
     noise = FEDERATION.terms().noise
-    variance = noise.variance if placement is Placement.LOCAL else None
+    variance, quorum = (noise.variance, 4) if placement is Placement.LOCAL else (None, 5)
     terms = replace(
         FEDERATION.terms(),
         noise=NoiseTerms(mechanism=noise.mechanism, placement=placement, variance=variance, shares=5),
     )
-    verify_query(FEDERATION.query(terms=terms), OWN, FEDERATION.roster, accepted(terms=JobTerms((terms,))))
+    job = accepted(terms=JobTerms((terms,)), round_quorum=quorum)
+    verify_query(FEDERATION.query(terms=terms, round_quorum=quorum), OWN, FEDERATION.roster, job)
 
 
 # The other things that an aggregator signs.
