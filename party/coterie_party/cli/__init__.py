@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 from coterie_common.console import Program
-from coterie_party.cli import audit, data, keys
+from coterie_party.cli import audit, data, keys, ledger
 from coterie_party.cli.health import health
 from coterie_party.cli.init import init
 from coterie_party.cli.jobs import approve, jobs, refuse
-from coterie_party.cli.ledger import ledger
 from coterie_party.cli.run import run
 
 main = Program("coterie-party", "Take part in a federation: make own keys, import the bundle, run the party.")
@@ -19,7 +18,7 @@ main.app.command("health")(health)
 main.app.command("jobs")(jobs)
 main.app.command("approve")(approve)
 main.app.command("refuse")(refuse)
-main.app.command("ledger")(ledger)
+main.app.add_typer(ledger.app, name="ledger")
 main.app.add_typer(data.app, name="data")
 main.app.add_typer(keys.app, name="keys")
 main.app.add_typer(audit.app, name="audit")

@@ -16,6 +16,7 @@ from coterie_common.console import say
 if TYPE_CHECKING:
     from coterie_party.policy import Policy
     from coterie_party.store import PartyStore, StewardNotes
+    from coterie_party.store.carried import CarriedLines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,29 @@ def open_desk(home: Path) -> Iterator[Desk]:
             policy=policy,
             now=SystemClock().now(),
         )
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def open_lines(home: Path) -> Iterator[CarriedLines]:
+    """Open the ledger of a party's folder to take it elsewhere, or to add to it; no daemon need have run there.
+
+    Raises:
+        WrongOrderError: the folder was not made.
+        StorageError: the store cannot be read.
+    """
+    from coterie_common.database import open_database
+    from coterie_common.files import make_private_folder
+    from coterie_party.home import PartyHome
+    from coterie_party.store import MIGRATIONS
+    from coterie_party.store.carried import CarriedLines
+
+    PartyHome(home).config()
+    make_private_folder(home / "store")
+    engine = open_database(f"sqlite:///{home}/store/party.db", MIGRATIONS)
+    try:
+        yield CarriedLines(engine)
     finally:
         engine.dispose()
 

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coterie_common.console import say
 from coterie_party.cli.options import PartyFolder, PasswordFile
+
+if TYPE_CHECKING:
+    from coterie_party.home import PartyHome
 
 app = typer.Typer(help="Import the bundle from the founder.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -25,6 +28,12 @@ def import_(
     bundle: Annotated[Path, typer.Argument(help="The file that the founder returned, ID.bundle.")],
     home: PartyFolder = Path("party"),
     password_file: PasswordFile = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="The exported ledger of the machine that this one replaces.")
+    ] = None,
+    empty_ledger: Annotated[
+        bool, typer.Option("--empty-ledger", help="Nothing was ever spent of the data that will be bound here.")
+    ] = False,
 ) -> None:
     """Verify the bundle against the pinned founder, check the key share, and keep it locked."""
     from coterie_common.clock import SystemClock
@@ -34,6 +43,7 @@ def import_(
     from coterie_party.joining import import_bundle
 
     folder = PartyHome(home)
+    _check_ledger(folder, bundle, ledger, empty_ledger)
     joined = import_bundle(
         folder,
         bundle,
@@ -50,3 +60,39 @@ def import_(
     for sentence in roster.parameters.explain() if joined.is_new else ():
         say(f"  {sentence}")
     say(f"Next: bind your data sets in {folder.config_path}, then run 'coterie-party run'.")
+
+
+def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_ledger: bool) -> None:
+    """Import a ledger; where a folder without one takes over from another, insist on a word about it.
+
+    Raises:
+        WrongOrderError: nobody said what became of the ledger.
+    """
+    import sys
+
+    from coterie_common.bundle import read_bundle
+    from coterie_common.errors import WrongOrderError
+    from coterie_party.cli.desk import open_lines
+    from coterie_party.cli.ledger import import_ledger
+
+    if ledger is not None:
+        say(import_ledger(folder.root, ledger))
+        return
+    epoch = read_bundle(bundle).membership.roster.key_epoch
+    is_new_here = not any(folder.shares.glob("*.key"))
+    if empty_ledger or epoch == 1 or not is_new_here:
+        return
+    if (folder.root / "store" / "party.db").is_file():
+        with open_lines(folder.root) as lines:
+            if not lines.is_empty():
+                return
+    why = (
+        f"WARNING: this bundle is of epoch {epoch}, and the privacy ledger in {folder.root} is empty. If this machine "
+        "replaces another one, what that spent of the same records is forgotten, and would be spent again. Give its "
+        "exported ledger with --ledger FILE, or say --empty-ledger if nothing was ever spent of these data"
+    )
+    if not sys.stdin.isatty():
+        raise WrongOrderError(why)
+    say(why + ".", err=True)
+    if not typer.confirm("Go on with an empty ledger?", default=False, err=True):
+        raise WrongOrderError("nothing was imported: first find the ledger of the machine that this one replaces")

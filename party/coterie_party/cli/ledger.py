@@ -6,19 +6,75 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from coterie_common.console import say, say_json
-from coterie_party.cli.desk import open_desk
+from coterie_party.cli.desk import open_desk, open_lines
 from coterie_party.cli.options import AsJson, PartyFolder
 
 if TYPE_CHECKING:
     from coterie_party.ledger_report import LedgerReport
 
 
-def ledger(
+class _ShowsByDefault(TyperGroup):
+    """A group whose command ``show`` need not be written."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click."""
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ShowsByDefault,
+    help="Show what is spent, reserved and left of each data set's privacy budget, or take the ledger elsewhere.",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write it.")],
+    home: PartyFolder = Path("party"),
+) -> None:
+    """Write all lines of the ledger into a file, for another machine or another federation's folder."""
+    from coterie_party.ledger_file import LedgerFile
+
+    with open_lines(home) as lines:
+        found = LedgerFile(*lines.everything())
+    found.write(file)
+    count = sum(map(len, found.entries.values()))
+    say(f"{file} holds {count:,} lines, and the secret that sets records aside: keep it as private as {home}.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What 'coterie-party ledger export' wrote.")],
+    home: PartyFolder = Path("party"),
+) -> None:
+    """Add the lines of an exported ledger to this folder's. What is spent here is never lowered."""
+    say(import_ledger(home, file))
+
+
+def import_ledger(home: Path, file: Path) -> str:
+    """Add an exported ledger to a folder's, and return what to tell; see the command."""
+    from coterie_common.clock import SystemClock
+    from coterie_party.ledger_file import LedgerFile
+
+    found = LedgerFile.read(file)
+    with open_lines(home) as lines:
+        added = lines.add(found.entries, found.salts, SystemClock().now())
+    if not added:
+        return f"All of {file} was in this folder's ledger before: that changes nothing."
+    return f"{added:,} lines of {file} are in this folder's ledger now; 'coterie-party ledger' shows what is left."
+
+
+@app.command()
+def show(
     dataset: Annotated[str | None, typer.Argument(metavar="DATASET", help="Of this data set only.")] = None,
     home: PartyFolder = Path("party"),
     as_json: AsJson = False,

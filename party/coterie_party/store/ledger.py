@@ -6,7 +6,8 @@ A line exists once per (founder, job, round) and is never removed. It counts as 
 given back only if the job ended before the round's query was accepted. What the lines add up to is the accountant's
 business.
 
-Invariant: a data set's ledger spans all founders. Another federation asking the same records is no new budget.
+Invariant: a data set's ledger spans all founders, and lines that were carried here from other ledgers (``carried``).
+Another federation asking the same records is no new budget.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from coterie_common import document
 from coterie_common.errors import BudgetExhausted, MalformedMessage, StateError, StorageError
 from coterie_common.identifiers import JobId
 from coterie_party.store.records import LedgerEntry, Reservation, ReservationStatus
-from coterie_party.store.tables import LEDGER
+from coterie_party.store.tables import CARRIED, LEDGER
 
 COST_BYTES: Final = 1 << 20
 """A cost holds some numbers per order of the accountant, an event some dozen."""
@@ -29,13 +30,21 @@ COST_BYTES: Final = 1 << 20
 
 def datasets(connection: Connection) -> tuple[str, ...]:
     """Return the data sets that have lines."""
-    return tuple(connection.execute(select(LEDGER.c.dataset).distinct().order_by(LEDGER.c.dataset)).scalars())
+    names = [connection.execute(select(table.c.dataset).distinct()).scalars().all() for table in (LEDGER, CARRIED)]
+    return tuple(sorted({name for each in names for name in each}))
 
 
 def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
     """Return the lines of a data set, those that were given back too."""
-    columns = LEDGER.c
-    ordered = select(LEDGER).where(columns.dataset == dataset).order_by(columns.founder, columns.job_id, columns.number)
+    rows = [
+        row
+        for table in (LEDGER, CARRIED)
+        for row in connection.execute(
+            select(table)
+            .where(table.c.dataset == dataset)
+            .order_by(table.c.founder, table.c.job_id, table.c.number, table.c.reserved_at)
+        )
+    ]
     try:
         return tuple(
             LedgerEntry(
@@ -50,7 +59,7 @@ def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
                 reserved_at=row.reserved_at,
                 settled_at=row.settled_at,
             )
-            for row in connection.execute(ordered)
+            for row in rows
         )
     except (MalformedMessage, ValueError) as cause:
         raise StorageError(f"the ledger of {dataset} cannot be read: {cause}") from cause
