@@ -78,6 +78,11 @@ def render(export: Export) -> bytes:
     return "".join(parts).encode("utf-8")
 
 
+def is_record(data: bytes) -> bool:
+    """Return whether this looks like an exported record, damaged ones included, rather than another file."""
+    return data.startswith(_START.encode("ascii")) or b'"format":"coterie-audit-record"' in data
+
+
 def read_record(data: bytes) -> Export:
     """Read an exported record, as JSON or as a page, without verifying it.
 

@@ -16,6 +16,7 @@ from coterie_party.cli.desk import open_desk, open_lines
 from coterie_party.cli.options import AsJson, PartyFolder
 
 if TYPE_CHECKING:
+    from coterie_party.ledger_file import LedgerFile
     from coterie_party.ledger_report import LedgerReport
 
 
@@ -53,24 +54,45 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="What 'coterie-party ledger export' wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="What 'coterie-party ledger export' or 'coterie-party audit export' wrote.")
+    ],
     home: PartyFolder = Path("party"),
 ) -> None:
-    """Add the lines of an exported ledger to this folder's. What is spent here is never lowered."""
+    """Add the lines of an exported ledger, or of this party's own record. What is spent here is never lowered."""
     say(import_ledger(home, file))
 
 
 def import_ledger(home: Path, file: Path) -> str:
     """Add an exported ledger to a folder's, and return what to tell; see the command."""
     from coterie_common.clock import SystemClock
-    from coterie_party.ledger_file import LedgerFile
 
-    found = LedgerFile.read(file)
+    found, limits = _read(home, file)
     with open_lines(home) as lines:
         added = lines.add(found.entries, found.salts, SystemClock().now())
     if not added:
         return f"All of {file} was in this folder's ledger before: that changes nothing."
-    return f"{added:,} lines of {file} are in this folder's ledger now; 'coterie-party ledger' shows what is left."
+    return (
+        f"{added:,} lines of {file} are in this folder's ledger now; 'coterie-party ledger' shows what is left.{limits}"
+    )
+
+
+def _read(home: Path, file: Path) -> tuple[LedgerFile, str]:
+    """Read an exported ledger, or the one that follows from an exported record, and what to add about it."""
+    from coterie_common.audit.entry import Owner
+    from coterie_common.audit.page import is_record
+    from coterie_common.files import read_bytes
+    from coterie_common.limits import AUDIT_EXPORT_BYTES
+    from coterie_party.home import PartyHome
+    from coterie_party.ledger_file import LedgerFile
+    from coterie_party.ledger_of_record import ledger_of_record
+
+    config = PartyHome(home).config()
+    data = read_bytes(file, "the ledger", most=AUDIT_EXPORT_BYTES)
+    if not is_record(data):
+        return LedgerFile.read(file), ""
+    limits = " What was asked after the record was exported is not among them."
+    return ledger_of_record(file, data, Owner(config.founder, config.id)), limits
 
 
 @app.command()

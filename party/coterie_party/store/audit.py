@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select
@@ -45,9 +45,10 @@ class Recorder:
     def __post_init__(self) -> None:
         self._limit = _RefusalLimit(self.clock)
 
-    def append(self, connection: Connection, event: Event) -> None:
-        """Append an entry."""
-        entry = next_entry(event, head(connection, self.owner.founder), self.owner, self.key, now=self.clock.now())
+    def append(self, connection: Connection, event: Event, now: datetime | None = None) -> None:
+        """Append an entry, dated ``now`` where what it records has that time elsewhere."""
+        now = now or self.clock.now()
+        entry = next_entry(event, head(connection, self.owner.founder), self.owner, self.key, now=now)
         values = {name: getattr(entry, name) for name in _COPIED}
         values |= {"founder": self.owner.founder, "kind": entry.kind.value, "number": entry.round_number}
         connection.execute(insert(AUDIT).values(**values))

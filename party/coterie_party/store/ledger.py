@@ -12,11 +12,11 @@ Another federation asking the same records is no new budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 
 from coterie_common import document
 from coterie_common.errors import BudgetExhausted, MalformedMessage, StateError, StorageError
@@ -36,9 +36,21 @@ def datasets(connection: Connection) -> tuple[str, ...]:
 
 def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
     """Return the lines of a data set, those that were given back too."""
+    return _entries(connection, dataset, (LEDGER, CARRIED))
+
+
+def own_entries(connection: Connection, founder: str) -> Iterator[tuple[str, LedgerEntry]]:
+    """Yield the lines that were reserved in this store for a founder's jobs, each with its data set."""
+    for dataset in datasets(connection):
+        for entry in _entries(connection, dataset, (LEDGER,)):
+            if entry.founder == founder:
+                yield dataset, entry
+
+
+def _entries(connection: Connection, dataset: str, tables: Sequence[Table]) -> tuple[LedgerEntry, ...]:
     rows = [
         row
-        for table in (LEDGER, CARRIED)
+        for table in tables
         for row in connection.execute(
             select(table)
             .where(table.c.dataset == dataset)
@@ -70,7 +82,7 @@ def reserved(connection: Connection, founder: str, job_id: str) -> tuple[str, tu
     columns = LEDGER.c
     mine = select(columns.dataset).where(columns.founder == founder, columns.job_id == job_id).limit(1)
     dataset: str = connection.execute(mine).scalar_one()
-    lines = [line for line in entries(connection, dataset) if (line.founder, line.job_id) == (founder, job_id)]
+    lines = [line for _, line in own_entries(connection, founder) if line.job_id == job_id]
     return dataset, tuple(Reservation(line.round_number, line.cost, line.event) for line in lines)
 
 

@@ -46,14 +46,15 @@ def append_older(connection: Connection, recorder: Recorder) -> None:
 
 
 def kept(connection: Connection, founder: str) -> dict[tuple[str, int], RecordedLine]:
-    """Return the ledger as the database has it: job and round → line."""
+    """Return the ledger as the database has it: job and round → line.
+
+    Without lines that were carried here: those are in the record of the machine that reserved them.
+    """
     return {
         (entry.job_id, entry.round_number): RecordedLine(
             dataset, Line(entry.round_number, entry.cost, entry.event), Status(entry.status.value)
         )
-        for dataset in ledger.datasets(connection)
-        for entry in ledger.entries(connection, dataset)
-        if entry.founder == founder
+        for dataset, entry in ledger.own_entries(connection, founder)
     }
 
 

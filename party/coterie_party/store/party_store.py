@@ -153,7 +153,7 @@ class PartyStore:
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations, now)
                 own["ledger"] = ledger_record.digest(job.dataset, reservations)
-            self._note(connection, Kind.DECISION, job.job_id, 0, own, told)
+            recorder.append(connection, self._event(Kind.DECISION, job.job_id, 0, own, told), now)
             for line in ledger_record.details(job.dataset, reservations):
                 self._note(connection, Kind.LEDGER, job.job_id, 0, line)
         return decided
