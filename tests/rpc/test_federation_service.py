@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from grpc import StatusCode
+from structlog.testing import capture_logs
 
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import Overloaded, StaleRound, StorageError, Unavailable
@@ -117,7 +118,11 @@ def test_stream_with_wrong_hello_is_refused(federation, first, status, code):
             assert await party.failure() == (status, code)
             assert aggregator.desk.events.is_empty
 
-    asyncio.run(scenario())
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+    # The operator, who sees a party that is away, finds in the log why.
+    turned_away = [(log["party"], log["code"]) for log in logs if log["event"] == "party turned away"]
+    assert turned_away == ([("alpha", code)] if code != "unexpected-message" else [])
 
 
 def test_stream_that_ends_before_hello_is_refused(federation):

@@ -130,7 +130,12 @@ class FederationService(federation_pb2_grpc.FederationServicer):
         party_id = self._authenticate(context)
         transfers = Transfers(request_iterator, most=HELLO_BYTES)
         async with self._greetings[party_id]:
-            await self._receive_hello(party_id, transfers)
+            try:
+                await self._receive_hello(party_id, transfers)
+            except (ParameterMismatch, IdentityMismatch) as error:
+                # Otherwise the operator sees a party that is away, and nobody knows why.
+                _log.warning("party turned away", party=party_id, code=error.code, detail=error.message)
+                raise
         transfers.allow(PARTY_TRANSFER_BYTES)
         stream = self._register(party_id)
         try:
