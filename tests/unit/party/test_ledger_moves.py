@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -20,7 +21,8 @@ from coterie_party.cli import main
 from coterie_party.home import PartyHome
 from coterie_party.ledger_file import LedgerFile
 from coterie_party.policy import Budget, Limit
-from coterie_party.store import MIGRATIONS, PartyStore
+from coterie_party.store import MIGRATIONS, PartyStore, ReservationStatus
+from coterie_party.store.carried import CarriedLines
 from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
 from tests.support.small_jobs import tree_spec
@@ -78,7 +80,8 @@ def test_ledger_that_is_imported_costs_what_it_cost_and_again_changes_nothing(tm
     assert spent(new) == spent(old) > 0
     assert "changes nothing" in command("ledger", "import", file, "--home", new)[1]
     assert spent(new) == spent(old)
-    # Its own lines, come back, are its own.
+    # Its own lines, come back, are its own: nothing counts twice. What was reserved may have been answered elsewhere.
+    assert "1 lines" in command("ledger", "import", file, "--home", old)[1]
     assert "changes nothing" in command("ledger", "import", file, "--home", old)[1]
     assert spent(new) == spent(old)
 
@@ -99,6 +102,35 @@ def test_import_never_lowers_what_is_spent(tmp_path, command, old):
     assert spent(other) == spent(old)
     command("ledger", "import", early, "--home", other)
     assert spent(other) == before
+
+
+@pytest.mark.parametrize("exported_as", [ReservationStatus.COMMITTED, ReservationStatus.RESERVED])
+def test_folder_from_a_backup_does_not_give_back_what_the_lost_machine_may_have_spent(old, exported_as):
+    store = opened(old)
+    engine = open_database(f"sqlite:///{old}/store/party.db", MIGRATIONS)
+    lines, later = CarriedLines(engine), NOW + timedelta(days=1)
+    (reserved,) = [line for line in store.ledger("play") if line.status is ReservationStatus.RESERVED]
+    lost = replace(reserved, status=exported_as, settled_at=later)
+    before = spent(old)
+    assert lines.add({"play": (lost,)}, {}, NOW) == 1
+    assert lines.add({"play": (lost, replace(lost, status=ReservationStatus.RELEASED))}, {}, NOW) == 0
+    assert spent(old) == before
+    store.end_job("tree-1", JobOutcome.CANCELLED)
+    assert spent(old) == before
+    (line,) = [line for line in store.ledger("play") if (line.job_id, line.round_number) == ("tree-1", 2)]
+    assert line.status is ReservationStatus.COMMITTED
+    assert line.settled_at == (later if exported_as is ReservationStatus.COMMITTED else NOW)
+    engine.dispose()
+
+
+def test_round_that_was_imported_as_spent_can_still_be_answered_and_costs_once(old):
+    store = opened(old)
+    engine = open_database(f"sqlite:///{old}/store/party.db", MIGRATIONS)
+    before = spent(old)
+    CarriedLines(engine).add({"play": store.ledger("play")}, {}, NOW)
+    store.accept_query("tree-1", 2, b"s" * 32, ["party-1", "party-2"])
+    assert spent(old) == before
+    engine.dispose()
 
 
 def test_jobs_of_two_ledgers_with_one_name_count_both(tmp_path, command, old):
