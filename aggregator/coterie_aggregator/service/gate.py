@@ -2,17 +2,20 @@
 # Copyright The Coterie authors
 """The gate before every call: who may speak to this aggregator at all, and how much of it at once.
 
-It stands before all services, those for monitoring too, and before a stream has said anything.
+It stands before all services, those for monitoring too, and before a call has said anything.
 
 Invariants:
 - No handler runs for a certificate that names no member, a person who is denied, or a party that is not in the roster.
-- What is open is counted by the identity of the certificate: no member can take the calls of another.
+- What is open is counted by the identity of the certificate, from its headers to its last response: no member can take
+  the calls of another.
+- A call of one request has ``CALL_SECONDS`` to send it.
 - Operators and scientists together leave room for every party, so they cannot shut one out.
 - A request that cannot be parsed is refused like any other malformed message.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,8 +28,9 @@ import grpc.aio
 import structlog
 
 from coterie_common.crypto.certificates import Identity, Role
-from coterie_common.errors import IdentityMismatch, Overloaded, PermissionDenied
+from coterie_common.errors import DeadlineExceeded, IdentityMismatch, MalformedMessage, Overloaded, PermissionDenied
 from coterie_common.limits import (
+    CALL_SECONDS,
     CALLS_MOST,
     CALLS_RETRY_SECONDS,
     FETCHES_MOST,
@@ -74,19 +78,24 @@ class Gate(grpc.aio.ServerInterceptor):
         parse = handler.request_deserializer
         behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
-        async def serve(raw: Any, context: Any) -> Any:
+        async def serve(raw: Any, context: Any) -> None:
             async with translated(context, self._random):
                 with self._passing(context, method):
-                    request = _parsed(raw, parse) if handler.request_streaming else parse_any(parse, raw, "the request")
-                    if not inspect.isasyncgenfunction(behaviour):
-                        return await behaviour(request, context)
-                    async for response in behaviour(request, context):
-                        await context.write(response)
-            return None
+                    request = _parsed(raw, parse) if handler.request_streaming else await _only(context, parse)
+                    if inspect.isasyncgenfunction(behaviour):
+                        async for response in behaviour(request, context):
+                            await context.write(response)
+                    elif handler.response_streaming:
+                        await behaviour(request, context)
+                    else:
+                        await context.write(await behaviour(request, context))
 
-        kind = (handler.request_streaming, handler.response_streaming)
-        # Without a deserialiser gRPC hands over the bytes.
-        return _HANDLERS[kind](serve, request_deserializer=None, response_serializer=handler.response_serializer)
+        # Of a call with one request gRPC would wait for it, without end, before it asks this gate, and would send the
+        # one response, which a caller need not take, after it. A stream, which is the same on the wire, begins and ends
+        # here. Without a deserialiser gRPC hands over the bytes.
+        return grpc.stream_stream_rpc_method_handler(
+            serve, request_deserializer=None, response_serializer=handler.response_serializer
+        )
 
     @contextmanager
     def _passing(self, context: Any, method: str) -> Iterator[None]:
@@ -140,18 +149,26 @@ class Gate(grpc.aio.ServerInterceptor):
         raise Overloaded(why, retry_after_s=CALLS_RETRY_SECONDS)
 
 
+async def _only(context: Any, parse: Callable[[bytes], Any]) -> Any:
+    """Return the request of a call that has one.
+
+    Raises:
+        DeadlineExceeded: it did not come in time.
+        MalformedMessage: there is none, or it cannot be parsed.
+    """
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            data = await context.read()
+    except TimeoutError:
+        raise DeadlineExceeded(f"no request came within {CALL_SECONDS:g} s") from None
+    if data is grpc.aio.EOF:
+        raise MalformedMessage("the call has no request")
+    return parse_any(parse, data, "the request")
+
+
 async def _parsed(raw: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator[Any]:
     async for data in raw:
         parsed = [parse_any(parse, data, "a frame")]
         # Nothing of a frame is kept here until the next one comes.
         del data
         yield parsed.pop()
-
-
-_HANDLERS: Final[dict[tuple[bool, bool], Callable[..., Any]]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-"""By whether requests and responses are streams."""
