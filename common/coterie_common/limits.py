@@ -90,6 +90,9 @@ CALLS_MOST: Final = 32
 PEOPLE_CALLS_MOST: Final = 400
 """Concurrent calls of all operators and scientists together; what is beyond is kept for the parties."""
 
+SCIENTISTS_CALLS_MOST: Final = PEOPLE_CALLS_MOST - 2 * CALLS_MOST
+"""Concurrent calls of all scientists together; what is beyond is kept for the operators, who must be able to act."""
+
 SERVER_CALLS_MOST: Final = PARTIES_MOST * CALLS_MOST + PEOPLE_CALLS_MOST
 """Concurrent calls at the aggregator, before it is known whose they are: what all members may have together."""
 

@@ -23,6 +23,8 @@ from coterie_common.limits import (
     FRAME_BYTES,
     HELLO_BYTES,
     PARTY_TRANSFER_BYTES,
+    PEOPLE_CALLS_MOST,
+    SCIENTISTS_CALLS_MOST,
     SUBMISSIONS_AT_ONCE,
 )
 from coterie_common.membership import TlsCredentials
@@ -117,6 +119,30 @@ async def test_thousand_calls_of_one_person_shut_nobody_out(federation: Federati
         async with RawParty(server.port, federation.parties["beta"]) as party:
             await party.greet("beta", federation.roster)
         for one in channels:
+            await one.close()
+
+
+@asynchronous
+async def test_scientists_together_leave_room_for_an_operator_and_people_together_for_a_party(
+    federation: Federation,
+) -> None:
+    names = [f"sam-{number}" for number in range(-(-SCIENTISTS_CALLS_MOST // CALLS_MOST) + 1)]
+    people = [federation.certificates.issue(Role.SCIENTIST, name) for name in names]
+    operators = [federation.certificates.issue(Role.OPERATOR, name) for name in ("olga", "oscar", "odile")]
+    async with running_job(federation).running() as server:
+        channels = [channel(server.port, person) for person in people]
+        calls = [watch(one) for one in channels for _ in range(CALLS_MOST)]
+        assert await outcomes(*calls) == {
+            "served": SCIENTISTS_CALLS_MOST,
+            "RESOURCE_EXHAUSTED overloaded": len(calls) - SCIENTISTS_CALLS_MOST,
+        }
+        theirs = [channel(server.port, operator) for operator in operators]
+        more = [watch(one) for one in theirs for _ in range(CALLS_MOST)]
+        kept = PEOPLE_CALLS_MOST - SCIENTISTS_CALLS_MOST
+        assert await outcomes(*more) == {"served": kept, "RESOURCE_EXHAUSTED overloaded": len(more) - kept}
+        async with RawParty(server.port, federation.parties["beta"]) as party:
+            await party.greet("beta", federation.roster)
+        for one in (*channels, *theirs):
             await one.close()
 
 

@@ -9,7 +9,7 @@ Invariants:
 - What is open is counted by the identity of the certificate, from its headers to its last response: no member can take
   the calls of another.
 - A call of one request has ``CALL_SECONDS`` to send it.
-- Operators and scientists together leave room for every party, so they cannot shut one out.
+- Scientists together leave room for operators, and both for every party, so they cannot shut one out.
 - A request that cannot be parsed is refused like any other malformed message.
 """
 
@@ -35,6 +35,7 @@ from coterie_common.limits import (
     CALLS_RETRY_SECONDS,
     FETCHES_MOST,
     PEOPLE_CALLS_MOST,
+    SCIENTISTS_CALLS_MOST,
     SUBMISSIONS_AT_ONCE,
 )
 from coterie_common.protocol.roster import Roster
@@ -66,7 +67,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._random = random
         self._denied = denied
         self._open: Counter[tuple[str, str]] = Counter()
-        self._people = 0
+        self._open_by_role: Counter[Role] = Counter()
         self._loud: set[str] = set()
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
@@ -102,15 +103,14 @@ class Gate(grpc.aio.ServerInterceptor):
         """Count a call while it is open; raises what it is refused for."""
         identity, certificate = peer_of(context)
         self._check(identity, certificate, method)
-        is_person = identity.role is not Role.PARTY
-        self._check_room(identity, method, is_person=is_person)
+        self._check_room(identity, method)
         keys = ((identity.uri, ""), (identity.uri, method))
         self._open.update(keys)
-        self._people += is_person
+        self._open_by_role[identity.role] += 1
         try:
             yield
         finally:
-            self._people -= is_person
+            self._open_by_role[identity.role] -= 1
             self._open.subtract(keys)
             for key in keys:
                 if not self._open[key]:
@@ -131,14 +131,17 @@ class Gate(grpc.aio.ServerInterceptor):
         if not compare_digest(member.certificate_fingerprint, certificate):
             raise IdentityMismatch(f"the roster has another certificate for {identity.id}")
 
-    def _check_room(self, identity: Identity, method: str, *, is_person: bool) -> None:
+    def _check_room(self, identity: Identity, method: str) -> None:
         who = f"{identity.role.value} {identity.id}"
         most, what = _OF_ONE_KIND.get(method, (CALLS_MOST, "calls"))
         if self._open[identity.uri, ""] >= CALLS_MOST:
             self._refuse(identity, f"{who} has {CALLS_MOST} calls open, the most at once: end some of them first")
         if self._open[identity.uri, method] >= most:
             self._refuse(identity, f"{who} has {most} {what} open, the most at once: wait for one to end")
-        if is_person and self._people >= PEOPLE_CALLS_MOST:
+        if identity.role is Role.SCIENTIST and self._open_by_role[Role.SCIENTIST] >= SCIENTISTS_CALLS_MOST:
+            self._refuse(identity, f"scientists have {SCIENTISTS_CALLS_MOST} calls open, the most at once")
+        people = self._open_by_role[Role.OPERATOR] + self._open_by_role[Role.SCIENTIST]
+        if identity.role is not Role.PARTY and people >= PEOPLE_CALLS_MOST:
             self._refuse(identity, f"operators and scientists have {PEOPLE_CALLS_MOST} calls open, the most at once")
 
     def _refuse(self, identity: Identity, why: str) -> None:
