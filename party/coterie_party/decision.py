@@ -158,14 +158,25 @@ def check_floors(policy: Policy, *, cohort: int, round_quorum: int) -> None:
         )
 
 
-def _check_earlier_runs(spec: JobSpec, run_before: JobId | None, asked_others: JobId | None) -> None:
-    if spec.privacy.placement is not Placement.NONE:
-        return
+def check_asked_others(asked_others: JobId | None) -> None:
+    """Check that no job without noise on the same data asked others, when the job at hand adds none either.
+
+    It counts when the job is accepted, and again whenever it asks: the roster, or another job, may have come between.
+
+    Raises:
+        ConsentDenied: there is one.
+    """
     if asked_others is not None:
         raise ConsentDenied(
             f"the job adds no noise, and job {asked_others}, without noise on the same data, was asked of other "
             "parties: the two sums would differ by exact replies"
         )
+
+
+def _check_earlier_runs(spec: JobSpec, run_before: JobId | None, asked_others: JobId | None) -> None:
+    if spec.privacy.placement is not Placement.NONE:
+        return
+    check_asked_others(asked_others)
     if run_before is not None:
         raise ConsentDenied(
             f"the job adds no noise, and this party's consent to it was used by job {run_before}; to ask again, "

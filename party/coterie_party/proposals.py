@@ -12,7 +12,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from coterie_common.errors import (
     RefusedError,
     StorageError,
 )
-from coterie_common.identifiers import JobId
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import PlannedJob, check_terms, plan_job, round_quorum
 from coterie_common.learning.algorithm import check_installed
 from coterie_common.privacy.accounting import epsilon_of
@@ -135,7 +135,9 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
         price = per_side(lines)
         entries = await context.write(store.ledger, dataset)
         same = await context.write(store.jobs_of, proposal.spec_digest)
-        others = await _asked_others(priced, context)
+        spec = priced.planned.spec
+        everybody = [member.party_id for member in context.roster.members]
+        others = await asked_others(spec, everybody, context)
         verdict = await _reckoned(
             _judge, replace(priced, lines=lines), _Circumstances(policy, entries, same, others, ruling), context
         )
@@ -214,15 +216,13 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     return _Priced(planned, events, book(planned.plan, planned.algorithm.records, events))
 
 
-async def _asked_others(priced: _Priced, context: Context) -> JobId | None:
-    """Return an earlier job without noise on the same data that is not of exactly the parties that this one asks."""
-    spec = priced.planned.spec
+async def asked_others(spec: JobSpec, parties: Sequence[PartyId], context: Context) -> JobId | None:
+    """Return a job without noise on the same data that asked others than ``parties``, if ``spec`` adds none either."""
     if spec.privacy.placement is not Placement.NONE:
         return None
-    everybody = {member.party_id for member in context.roster.members}
     for job in await context.write(context.store.asked_jobs, spec.dataset):
         # Ids name persons within one federation only.
-        if job.is_own and set(job.cohort) == everybody:
+        if job.is_own and set(job.cohort) == set(parties):
             continue
         if JobSpec.from_bytes(job.spec).privacy.placement is Placement.NONE:
             return job.job_id

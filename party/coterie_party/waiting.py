@@ -16,8 +16,8 @@ from coterie_common.limits import QUERIES_WAITING_BYTES
 from coterie_common.protocol.messages import JobReply, Query
 from coterie_common.protocol.reason import one_line
 from coterie_party.context import Context
-from coterie_party.decision import check_confinement, check_consent, check_floors
-from coterie_party.proposals import decide_again
+from coterie_party.decision import check_asked_others, check_confinement, check_consent, check_floors
+from coterie_party.proposals import asked_others, decide_again
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +40,8 @@ class Waiting:
             is_new: whether nothing was done for it yet; what was begun is finished at any time of day.
 
         Raises:
-            ConsentDenied: the policy does not allow it any more, or the steward withdrew.
+            ConsentDenied: the policy does not allow it any more, the steward withdrew, or its sums without noise could
+                be subtracted from another job's.
             NotConfined: the policy now demands what the system does not do.
             QuorumTooSmall: below the floors of the policy.
         """
@@ -51,6 +52,9 @@ class Waiting:
         check_consent(policy, job.spec)
         check_confinement(policy, job, self._context.confinement)
         check_floors(policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
+        if is_new:
+            # Jobs that were accepted before any of them asked could not see each other.
+            check_asked_others(await asked_others(job.spec, fields.cohort, self._context))
         if not is_new or policy.is_open(self._context.local_time()):
             return True
         _log.info("waiting for the hours of the policy", job=fields.job_id, round=fields.round_number)

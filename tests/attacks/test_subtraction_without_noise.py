@@ -44,6 +44,14 @@ async def assert_refused(attacker: MaliciousAggregator, message: object, code: s
     assert memory(store) == before
 
 
+async def sixth_member_has_left(attacker: MaliciousAggregator) -> None:
+    """Have the victim's store say that there was another member whenever it was asked so far."""
+    await attacker.running.kill(VICTIM)
+    cohort = document.encode([*PARTIES, "party-6"]).hex()
+    attacker.running.execute(VICTIM, f"UPDATE acceptances SET cohort = x'{cohort}'")  # noqa: S608
+    await attacker.running.start_party(VICTIM)
+
+
 @pytest.mark.parametrize("spec", [TREE, STATISTICS], ids=["tree", "statistics"])
 @asynchronous
 async def test_query_without_noise_of_fewer_than_all_is_refused(tmp_path: Path, spec: JobSpec) -> None:
@@ -104,17 +112,40 @@ async def test_job_without_noise_of_other_members_than_an_earlier_one_is_refused
         await attacker.accepted()
         await attacker.answered()
         second = MaliciousAggregator(attacker.federation, attacker.running, other, VICTIM, attacker._answers)
-        # The first job was asked when there was a sixth member, as far as this party's store knows.
         store = attacker.running.party_store(VICTIM)
-        await attacker.running.kill(VICTIM)
-        cohort = document.encode([*PARTIES, "party-6"]).hex()
-        attacker.running.execute(VICTIM, f"UPDATE acceptances SET cohort = x'{cohort}'")  # noqa: S608
-        await attacker.running.start_party(VICTIM)
+        await sixth_member_has_left(attacker)
         reply = await second.tell(second.proposal(job_id=JobId("job-2")))
         assert isinstance(reply, JobReply)
         assert (reply.decision, reply.code) == (Decision.REFUSED, "consent-denied")
         assert "job-1" in reply.detail
         assert [entry.job_id for entry in store.ledger("play")] == ["job-1"]
+
+
+@pytest.mark.parametrize("first", ["job-1", "job-2"])
+@asynchronous
+async def test_jobs_without_noise_accepted_before_either_asks_are_not_asked_of_different_members(
+    tmp_path: Path, first: str
+) -> None:
+    """When the second was accepted, nobody had been asked; a member leaves between the queries."""
+    other = replace(STATISTICS, name="other")
+    async with attacking(tmp_path, spec=STATISTICS, policy=allowing(STATISTICS, other)) as attacker:
+        second = MaliciousAggregator(attacker.federation, attacker.running, other, VICTIM, attacker._answers)
+        jobs = {"job-1": attacker, "job-2": second}
+
+        def turn_of(name: str) -> MaliciousAggregator:
+            # Both talk to one victim, whose answers are counted.
+            attacker._answers = second._answers = max(attacker._answers, second._answers)
+            return jobs[name]
+
+        for name in jobs:
+            reply = await turn_of(name).tell(jobs[name].proposal(job_id=JobId(name)))
+            assert isinstance(reply, JobReply)
+            assert reply.decision is Decision.ACCEPTED
+        queries = {name: job.query(job.fields(job_id=JobId(name))) for name, job in jobs.items()}
+        late = next(name for name in jobs if name != first)
+        assert isinstance(await turn_of(first).tell(queries[first]), EncryptedReply)
+        await sixth_member_has_left(attacker)
+        await assert_refused(turn_of(late), queries[late], "consent-denied")
 
 
 @asynchronous
@@ -127,6 +158,9 @@ async def test_second_job_without_noise_of_the_same_members_is_allowed(tmp_path:
         reply = await second.tell(second.proposal(job_id=JobId("job-2")))
         assert isinstance(reply, JobReply)
         assert reply.decision is Decision.ACCEPTED
+        query = second.query(second.fields(job_id=JobId("job-2")))
+        assert await second.tell(query) == await second.tell(query)
+        assert isinstance(await second.tell(query), EncryptedReply)
 
 
 @asynchronous
