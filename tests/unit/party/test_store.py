@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text, update
 
 import coterie_party.store
+from coterie_common import document
 from coterie_common.clock import SystemClock
 from coterie_common.database import open_database, transaction
 from coterie_common.errors import (
@@ -26,6 +27,7 @@ from coterie_common.errors import (
     StorageError,
 )
 from coterie_common.limits import AUDIT_REFUSALS_LISTED
+from coterie_common.privacy.renyi import ORDERS
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.round import PartyRound, Phase
 from coterie_party.store import (
@@ -399,6 +401,8 @@ def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_pat
     monkeypatch.syspath_prepend(package.parent)
     url = f"sqlite:///{tmp_path}/store.db"
     engine = open_database(url, "first_version")
+    divergences = [0.01 * order for order in ORDERS]
+    former = {"unit": "record", "orders": list(ORDERS), "divergences": divergences, "pure_epsilon": 0, "unprotected": 0}
     with transaction(engine) as connection:
         connection.execute(
             text(
@@ -408,9 +412,10 @@ def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_pat
         )
         connection.execute(
             text(
-                "INSERT INTO ledger VALUES ('abcd-ef01', 'job-1', 1, 'nursery', x'7b7d', 'committed'), "
-                "('abcd-ef01', 'job-1', 2, 'nursery', x'7b7d', 'reserved')"
-            )
+                "INSERT INTO ledger VALUES ('abcd-ef01', 'job-1', 1, 'nursery', :cost, 'committed'), "
+                "('abcd-ef01', 'job-1', 2, 'nursery', :cost, 'reserved')"
+            ),
+            {"cost": document.encode(former)},
         )
     engine.dispose()
     before = SystemClock().now() - timedelta(seconds=1)
