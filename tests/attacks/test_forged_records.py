@@ -267,6 +267,90 @@ def test_forgery_is_stopped_by_its_check_and_by_no_other(forgery: Forgery) -> No
     assert is_proven(claim, tuple(check for check in EVIDENCE_CHECKS if check.number != forgery.check))
 
 
+def capitals(text: str) -> str:
+    return text.upper()
+
+
+def spaced(text: str) -> str:
+    return f"{text[:2]} {text[2:]}"
+
+
+def of_everything(change: Callable[[str], str], *names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda facts: facts | {name: change(facts[name]) for name in names}
+
+
+SESSION_DIGESTS = ("session_id", "roster_digest", "spec_digest", "body_digest")
+OTHERWISE: dict[str, tuple[Kind, int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    **{
+        f"{name} of a {kind} in {change.__name__}": (kind, number, of_everything(change, name))
+        for change in (capitals, spaced)
+        for kind, number, names in (
+            (Kind.DECISION, 0, ("spec_digest", "terms_digest", "roster_digest", "aggregator_signature")),
+            (Kind.QUERY, 2, (*SESSION_DIGESTS, "previous_transcript", "aggregator_signature")),
+            (Kind.DECRYPTION, 2, (*SESSION_DIGESTS, "previous_transcript", "transcript_digest")),
+            (Kind.MODEL, 0, ("model_digest",)),
+        )
+        for name in names
+    },
+    "no transcript as null": (Kind.QUERY, 1, lambda f: f | {"previous_transcript": None}),
+    "no transcript as false": (Kind.QUERY, 1, lambda f: f | {"previous_transcript": False}),
+    "no transcript as zero": (Kind.QUERY, 1, lambda f: f | {"previous_transcript": 0}),
+    "no transcript as a list": (Kind.DECRYPTION, 1, lambda f: f | {"previous_transcript": []}),
+    "no transcript as a space": (Kind.QUERY, 1, lambda f: f | {"previous_transcript": " "}),
+    "epoch as a float": (Kind.QUERY, 1, lambda f: f | {"key_epoch": float(f["key_epoch"])}),
+    "epoch as true": (Kind.QUERY, 1, lambda f: f | {"key_epoch": bool(f["key_epoch"])}),
+    "epoch as text": (Kind.DECRYPTION, 1, lambda f: f | {"key_epoch": str(f["key_epoch"])}),
+    "quorum as a float": (Kind.QUERY, 2, lambda f: f | {"round_quorum": float(f["round_quorum"])}),
+    "cohort in another order": (Kind.QUERY, 1, lambda f: f | {"cohort": f["cohort"][::-1]}),
+    "cohort in one text": (Kind.QUERY, 1, lambda f: f | {"cohort": [", ".join(f["cohort"])]}),
+    "cohort as text": (Kind.QUERY, 1, lambda f: f | {"cohort": ", ".join(f["cohort"])}),
+    "a member twice": (Kind.QUERY, 1, lambda f: f | {"cohort": [*f["cohort"], f["cohort"][-1]]}),
+    "a name in another form": (Kind.QUERY, 1, lambda f: f | {"cohort": [f["cohort"][0] + "\u0301", *f["cohort"][1:]]}),
+    "terms as text": (Kind.QUERY, 1, lambda f: f | {"terms": str(f["terms"])}),
+    "terms with another member": (Kind.QUERY, 1, lambda f: f | {"terms": f["terms"] | {"more": 1}}),
+    "contributions in another order": (
+        Kind.DECRYPTION,
+        1,
+        lambda f: f | {name: f[name][::-1] for name in ("contributors", "contributions")},
+    ),
+    "contributions in capitals": (
+        Kind.DECRYPTION,
+        1,
+        lambda f: f | {"contributions": [capitals(text) for text in f["contributions"]]},
+    ),
+    # Of earlier versions: nothing that this version signs covers it.
+    "another digest beside the terms": (Kind.QUERY, 1, lambda f: f | {"round_terms_digest": "00" * 32}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_was_said_once_and_is_written_in_another_form_is_not_said_twice(name: str) -> None:
+    kind, number, change = OTHERWISE[name]
+    forged = record(LIAR, at(kind, change, JOBS[0], number))
+    assert {each.proven_against for each in found(record(HONEST), forged, record(OTHER))} <= {""}
+    # Nor by the liar alone, which writes down the same message twice.
+    twice = [*events(LIAR), *(e for e in map(at(kind, change, JOBS[0], number), events(LIAR)) if e)]
+    assert {each.proven_against for each in found(make_export(FEDERATION, LIAR, twice))} <= {""}
+
+
+def test_two_forgers_cannot_frame_the_aggregator_with_what_its_signature_does_not_cover() -> None:
+    first, second = (
+        at(Kind.QUERY, lambda f, text=text: f | {"round_terms_digest": text * 32}) for text in ("00", "11")
+    )
+    (difference,) = found(record(LIAR, first), record(OTHER, second))
+    assert (difference.what, difference.proven_against) == ("digest of the terms of the round", "")
+
+
+@pytest.mark.parametrize("contributors", [5, "party-1", None, {"a": 1}, [[1], {}]])
+def test_contributors_that_are_no_list_end_no_comparison(contributors: object) -> None:
+    def change(facts: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in facts.items() if name != "contributions"} | {
+            "contributors": contributors
+        }
+
+    assert {each.proven_against for each in found(record(HONEST), record(LIAR, at(Kind.DECRYPTION, change)))} == {""}
+
+
 def test_checks_are_numbered_in_order_and_each_has_a_forgery() -> None:
     numbers = [check.number for check in EVIDENCE_CHECKS]
     assert numbers == list(range(1, len(EVIDENCE_CHECKS) + 1))

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from coterie_common import document
 from coterie_common.audit.entry import Kind
-from coterie_common.audit.evidence import Signers, claim_of, is_proven
+from coterie_common.audit.evidence import Signers, claim_of, proven_facts
 from coterie_common.audit.export import Export
 from coterie_common.audit.replies import denied_contributions
 
@@ -47,7 +47,7 @@ _COMPARED: Final[Mapping[Kind, Mapping[str, str]]] = {
     Kind.MODEL: {"model_digest": "model"},
     Kind.JOB_END: {"outcome": "end of the job"},
 }
-"""Per kind of entry, what all parties must have been told in the same words. A proof covers each of them."""
+"""Per kind of entry, what all parties must have been told in the same words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +147,15 @@ def _heard(export: Export, signers: Signers) -> Iterator[tuple[_Subject, _Heard]
     for entry in export.entries:
         claim, is_refused = claim_of(entry, signers), entry.kind is Kind.REFUSAL
         compared = _COMPARED.get(claim.kind, {})
-        is_signed = bool(compared) and is_proven(claim)
-        if is_refused and not is_signed:
+        proven = proven_facts(claim) if compared else {}
+        if is_refused and not proven:
             continue
         for name, what in compared.items():
             if name in claim.facts:
-                yield (
-                    (entry.job_id, entry.round_number, what),
-                    _Heard(export.party_id, _text(claim.facts[name]), is_refused, is_signed),
-                )
+                is_signed = name in proven
+                value = _text(proven[name] if is_signed else claim.facts[name])
+                subject = entry.job_id, entry.round_number, what
+                yield subject, _Heard(export.party_id, value, is_refused, is_signed)
 
 
 def _versions(things: Iterable[_Heard]) -> tuple[Version, ...]:

@@ -21,6 +21,7 @@ from coterie_common import document
 from coterie_common.audit.entry import Entry, Kind
 from coterie_common.crypto.hashing import DIGEST_BYTES, Item, Label
 from coterie_common.crypto.identity import SIGNATURE_BYTES, VerifyKey
+from coterie_common.document import Document
 from coterie_common.errors import InvalidSignature, MalformedMessage, NotInCohort, ParameterMismatch, PeerError
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, Query
 from coterie_common.protocol.roster import Roster
@@ -29,6 +30,14 @@ from coterie_common.protocol.transcript import transcript_digest_of
 from coterie_common.protocol.verification.check import Check, run_checks
 
 _ROUNDS: Final = (Kind.QUERY, Kind.DECRYPTION)
+_OF_SESSION: Final = ("session_id", "roster_digest", "spec_digest", "body_digest")
+_DIGESTS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.DECISION: ("roster_digest", "spec_digest", "terms_digest"),
+    Kind.QUERY: _OF_SESSION,
+    Kind.DECRYPTION: (*_OF_SESSION, "transcript_digest"),
+    Kind.MODEL: ("model_digest",),
+}
+"""Per kind, the digests that its signature covers."""
 
 
 class Signers:
@@ -74,14 +83,8 @@ class Claim:
     signers: Signers
 
     def octets(self, name: str, length: int = DIGEST_BYTES) -> bytes:
-        """Return bytes written in hexadecimal; raises ``MalformedMessage``."""
-        try:
-            value = bytes.fromhex(self.facts[name])
-        except (KeyError, TypeError, ValueError) as cause:
-            raise MalformedMessage(f"the entry has no {name}") from cause
-        if len(value) != length:
-            raise MalformedMessage(f"{name} of the entry has a wrong length")
-        return value
+        """Return bytes written in lower-case hexadecimal; raises ``MalformedMessage``."""
+        return _octets(self.facts.get(name), name, length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,29 @@ def is_proven(claim: Claim, checks: tuple[Check[Claim], ...] | None = None) -> b
     return True
 
 
+def proven_facts(claim: Claim) -> Mapping[str, Document]:
+    """Return what the aggregator signed of an entry, each thing in the one form that it has; nothing if it did not.
+
+    A party chooses how it writes its entries. What it wrote in another form, or added, is not among this.
+    """
+    return _covered(claim) if is_proven(claim) else {}
+
+
+def _covered(claim: Claim) -> dict[str, Document]:
+    """Return the facts that the checks recompute."""
+    facts = claim.facts
+    said: dict[str, Document] = {name: claim.octets(name).hex() for name in _DIGESTS.get(claim.kind, ())}
+    if claim.kind is Kind.JOB_END:
+        said["outcome"] = str(facts["outcome"])
+    if claim.kind in _ROUNDS:
+        said |= {"key_epoch": int(facts["key_epoch"]), "round_quorum": int(facts["round_quorum"])}
+        said |= {"cohort": list(facts["cohort"]), "terms": dict(facts["terms"])}
+        said["previous_transcript"] = _previous_transcript(claim).hex()
+    if claim.kind is Kind.DECRYPTION:
+        said["contributors"] = [each.party_id for each in contributions(claim)]
+    return said
+
+
 def is_of_its_session(claim: Claim) -> bool:
     """Return whether the session id of an entry is that of its other fields, whoever signed it or not."""
     return is_proven(claim, EVIDENCE_CHECKS[:1])
@@ -154,14 +180,27 @@ def contributions(claim: Claim) -> Iterator[SeenContribution]:
     if not isinstance(ids, list) or not isinstance(seen, list) or len(ids) != len(seen):
         raise MalformedMessage("the entry does not show its contributions")
     for party_id, text in zip(ids, seen, strict=True):
-        try:
-            data = bytes.fromhex(text)
-        except (TypeError, ValueError) as cause:
-            raise MalformedMessage("a contribution of the entry is not hexadecimal") from cause
-        if len(data) != 2 * DIGEST_BYTES + SIGNATURE_BYTES or not isinstance(party_id, str):
-            raise MalformedMessage("a contribution of the entry has a wrong length")
+        if not isinstance(party_id, str):
+            raise MalformedMessage("a contributor of the entry has no name")
+        data = _octets(text, "a contribution", 2 * DIGEST_BYTES + SIGNATURE_BYTES)
         first, second = data[:DIGEST_BYTES], data[DIGEST_BYTES : 2 * DIGEST_BYTES]
         yield SeenContribution(party_id, first, second, data[2 * DIGEST_BYTES :])
+
+
+def _octets(text: object, name: str, length: int) -> bytes:
+    try:
+        value = bytes.fromhex(text) if isinstance(text, str) else None
+    except ValueError:
+        value = None
+    # fromhex also takes capitals and spaces; were they taken, one thing that was said would look like two.
+    if value is None or len(value) != length or value.hex() != text:
+        raise MalformedMessage(f"the entry has no {name} of {length} bytes in lower-case hexadecimal")
+    return value
+
+
+def _previous_transcript(claim: Claim) -> bytes:
+    # The first round of a job has the empty text, and nothing else that is empty.
+    return b"" if claim.facts.get("previous_transcript") == "" else claim.octets("previous_transcript")
 
 
 _REFUSED: Final = {
@@ -176,7 +215,7 @@ _REFUSED: Final = {
 def _first_version(claim: Claim) -> bytes:
     """Return the session id of a round of protocol version 1."""
     facts = claim.facts
-    cohort, terms, previous = facts.get("cohort"), facts.get("terms"), facts.get("previous_transcript")
+    cohort, terms = facts.get("cohort"), facts.get("terms")
     epoch, quorum = facts.get("key_epoch"), facts.get("round_quorum")
     if not isinstance(cohort, list) or not all(isinstance(party_id, str) for party_id in cohort):
         raise MalformedMessage("the entry has no cohort")
@@ -193,7 +232,7 @@ def _first_version(claim: Claim) -> bytes:
         cohort=cohort,
         round_quorum=quorum,
         terms=(document.encode(terms),),
-        previous_transcript=claim.octets("previous_transcript") if previous else b"",
+        previous_transcript=_previous_transcript(claim),
     )
 
 

@@ -59,7 +59,7 @@ class Denial:
 def denied_contributions(exports: Sequence[Export], signers: Signers) -> Iterator[Denial]:
     """Yield, in order, what is seen otherwise than by its own party, or seen in two ways."""
     seen = _seen(exports, signers)
-    own = _own(exports)
+    own = _own(exports, signers)
     for (job_id, number, party_id), by_digest in sorted(seen.items()):
         records = [export for export in exports if export.party_id == party_id and _reaches(export, job_id, number)]
         replied = own.get((job_id, number, party_id), b"")
@@ -91,7 +91,8 @@ def _seen(exports: Sequence[Export], signers: Signers) -> dict[_Place, dict[byte
 def _contributors(entry: Entry, signers: Signers) -> Iterator[tuple[str, bytes, bool]]:
     claim = claim_of(entry, signers)
     if "contributions" not in claim.facts:
-        for party_id in claim.facts.get("contributors") or ():
+        named = claim.facts.get("contributors")
+        for party_id in named if isinstance(named, list) else ():
             yield str(party_id), b"", False
         return
     is_sound = is_of_its_session(claim)
@@ -102,12 +103,12 @@ def _contributors(entry: Entry, signers: Signers) -> Iterator[tuple[str, bytes, 
         return
 
 
-def _own(exports: Sequence[Export]) -> dict[_Place, bytes]:
+def _own(exports: Sequence[Export], signers: Signers) -> dict[_Place, bytes]:
     replies: dict[_Place, bytes] = {}
     for export in exports:
         for entry in _of(export, Kind.REPLY):
-            with suppress(ValueError):  # else it says nothing that others could have seen
-                digest = bytes.fromhex(str(entry.facts.get("contribution_digest")))
+            with suppress(MalformedMessage):  # else it says nothing that others could have seen
+                digest = claim_of(entry, signers).octets("contribution_digest")
                 replies[entry.job_id, entry.round_number, export.party_id] = digest
     return replies
 
