@@ -12,7 +12,7 @@ from coterie_common.files import read_bytes, write_atomically
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.membership import Membership
 
-_NAME: Final = "membership.json"
+MEMBERSHIP_NAME: Final = "membership.json"
 
 
 def read_membership(home: Path) -> Membership | None:
@@ -21,7 +21,7 @@ def read_membership(home: Path) -> Membership | None:
     Raises:
         KeyFileError: it is damaged.
     """
-    path = home / _NAME
+    path = home / MEMBERSHIP_NAME
     if not path.is_file():
         return None
     data = read_bytes(path, "the membership", most=KEY_FILE_BYTES)
@@ -54,7 +54,7 @@ def require_no_membership(home: Path, configuration: Path) -> None:
     Raises:
         ConfigurationError: the folder is a member's, only its configuration is missing.
     """
-    if (home / _NAME).exists():
+    if (home / MEMBERSHIP_NAME).exists():
         raise ConfigurationError(
             f"{home} is a member's folder whose {configuration.name} is missing: restore that file; "
             "making new keys would destroy the ones that were admitted"
@@ -63,7 +63,7 @@ def require_no_membership(home: Path, configuration: Path) -> None:
 
 def write_membership(home: Path, membership: Membership) -> None:
     """Keep a verified membership; raises ``StorageError``."""
-    write_atomically(home / _NAME, membership.to_bytes())
+    write_atomically(home / MEMBERSHIP_NAME, membership.to_bytes())
 
 
 def is_successor(current: Membership | None, offered: Membership) -> bool:

@@ -7,7 +7,7 @@
 . /ceremony/steps.sh
 
 id=$1
-if [ ! -e membership.json ]; then
+if [ ! -e membership.json ] && ! ls federations/*/membership.json >/dev/null 2>&1; then
     make_password
     await founder founding
     coterie-party init "$id" --founder "$(fingerprint)" --aggregator "$COTERIE_AGGREGATOR" \

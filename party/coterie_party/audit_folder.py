@@ -11,7 +11,6 @@ from coterie_common.audit.chain import Finding
 from coterie_common.audit.export import Export
 from coterie_common.database import open_database
 from coterie_common.errors import WrongOrderError
-from coterie_common.membership_file import require_membership
 from coterie_party.home import PartyHome
 from coterie_party.store import MIGRATIONS, AuditLog
 
@@ -39,8 +38,8 @@ def read_folder(root: Path) -> FolderRecord:
         WrongOrderError: the folder was not made, no bundle was imported, or the daemon never ran.
         StorageError: the database cannot be read.
     """
-    config = PartyHome(root).config()
-    membership = require_membership(root, "coterie-party keys import BUNDLE")
+    home = PartyHome(root)
+    config, membership = home.config(), home.federation().require_membership()
     database = root / "store" / "party.db"
     if not database.is_file():
         raise WrongOrderError(f"{root} holds no record yet; it begins when 'coterie-party run' is started")

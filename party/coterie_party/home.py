@@ -7,8 +7,9 @@
 - ``ID.csr``: the enrolment request, for the founder.
 - ``policy.toml``: what the steward agrees to, with the cautious defaults that it was made with until edited.
 - ``party.toml``: configuration, written last when the folder is made.
-- ``membership.json``: certificate, roster and threshold key, after the import of a bundle.
-- ``shares/EPOCH.key``: the key share of an epoch, locked under the party's password.
+- ``federations/FOUNDER/``: certificate, roster, threshold key and key shares, after the import of a bundle
+  (``federation_folder``).
+- ``store/``: what was promised and spent, of all founders, so that one folder counts what all of them ask of its data.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ from coterie_common.identifiers import PartyId
 from coterie_common.key_files import read_tls_key, write_tls_key
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.membership import OwnKeys, TlsCredentials
-from coterie_common.membership_file import require_membership, require_no_membership
+from coterie_common.membership_file import require_no_membership
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
 from coterie_party.config import FILE_NAME, TEMPLATE, PartyConfig
+from coterie_party.federation_folder import FEDERATIONS, FederationFolder
 from coterie_party.policy import DEFAULT_POLICY_TOML, POLICY_FILE_NAME
 
 _KEYS_KIND: Final = "party-keys"
-_SHARE_KIND: Final = "key-share"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,6 @@ class PartyHome:
         self.config_path = root / FILE_NAME
         self.tls_key_path = root / "tls.key"
         self.keys_path = root / "member.key"
-        self.shares = root / "shares"
 
     @property
     def is_initialised(self) -> bool:
@@ -117,22 +117,9 @@ class PartyHome:
         """Where the enrolment request lies."""
         return self.root / f"{party_id}.csr"
 
-    def share_path(self, epoch: int) -> Path:
-        """Where the key share of an epoch lies."""
-        return self.shares / f"{epoch}.key"
-
-    def check_not_older(self, epoch: int) -> None:
-        """Check that no share of a later epoch lies here: a party never goes back, whatever became of its membership.
-
-        Raises:
-            KeyFileError: one does.
-        """
-        newest = max((int(path.stem) for path in self.shares.glob("*.key") if path.stem.isdecimal()), default=epoch)
-        if newest > epoch:
-            raise KeyFileError(
-                f"the membership is of epoch {epoch}, but {self.root} holds the share of epoch {newest}: a party never "
-                "goes back to an older roster; import the newest bundle again"
-            )
+    def federation(self) -> FederationFolder:
+        """What is kept of the pinned founder's federation; raises as ``config``."""
+        return FederationFolder(self.root, self.config().founder)
 
     def create(
         self,
@@ -166,7 +153,8 @@ class PartyHome:
         locked = lock(document.encode(seeds), password, kind=_KEYS_KIND, random=random)
         line = f'aggregator = "{aggregator}"' if aggregator else f'# aggregator = "aggregator.example:{DEFAULT_PORT}"'
         config = TEMPLATE.format(id=party_id, founder=printed_fingerprint(founder), aggregator=line)
-        require_no_membership(self.root, self.config_path)
+        for place in (self.root, *(self.root / FEDERATIONS).glob("*")):
+            require_no_membership(place, self.config_path)
         make_private_folder(self.root)
         write_tls_key(self.tls_key_path, tls_key)
         write_atomically(self.keys_path, locked, mode=PRIVATE)
@@ -186,7 +174,8 @@ class PartyHome:
             raise ConfigurationError(
                 f"{self.root} is already the folder of the party {config.id}, and pins the founder "
                 f"{printed_fingerprint(config.founder)}; "
-                "take another folder with --home"
+                "take another folder with --home; to take part in another federation with the same data and ledger, "
+                f"send its founder {self.request_path(config.id)}, and pin that founder in {self.config_path}"
             )
         return read_request(self.request_path(party_id))
 
@@ -213,28 +202,6 @@ class PartyHome:
             sealing_key=keys.sealing_key.public,
         )
 
-    def write_share(
-        self, share: KeyShare, key: ThresholdPublicKey, epoch: int, *, password: Password, random: RandomSource
-    ) -> None:
-        """Lock the share of an epoch into its file."""
-        make_private_folder(self.shares)
-        content = key.digest() + share.to_bytes(key)
-        write_atomically(self.share_path(epoch), lock(content, password, kind=_SHARE_KIND, random=random), mode=PRIVATE)
-
-    def unlock_share(self, key: ThresholdPublicKey, epoch: int, password: Password) -> KeyShare:
-        """Read the share of an epoch and check it.
-
-        Raises:
-            ConfigurationError: there is none.
-            KeyFileError: wrong password, damaged, or no share of this key.
-        """
-        path = self.share_path(epoch)
-        content = unlock(read_bytes(path, "the key share", most=KEY_FILE_BYTES), password, kind=_SHARE_KIND)
-        digest = key.digest()
-        if content[: len(digest)] != digest:
-            raise KeyFileError(f"{path} is the share of another key than the roster's")
-        return KeyShare.from_bytes(key, content[len(digest) :])
-
 
 def load_party_home(root: Path, password: Password, *, now: datetime) -> PartyMembership:
     """Load everything with which a party takes part, and check that it belongs together.
@@ -251,15 +218,16 @@ def load_party_home(root: Path, password: Password, *, now: datetime) -> PartyMe
     """
     home = PartyHome(root)
     config = home.config()
-    membership = require_membership(root, "coterie-party keys import BUNDLE")
+    folder = home.federation()
+    membership = folder.require_membership()
     keys, tls_key = home.unlock_keys(password), read_tls_key(home.tls_key_path)
     try:
         membership.verify(config.founder)
         membership.check_owner(home.own_keys(config, keys, tls_key), now=now)
     except PeerError as cause:
         raise KeyFileError(f"the membership in {root} cannot be used: {cause.message}") from cause
-    home.check_not_older(membership.roster.key_epoch)
-    share = home.unlock_share(membership.key, membership.roster.key_epoch, password)
+    folder.check_not_older(membership.roster.key_epoch)
+    share = folder.unlock_share(membership.key, membership.roster.key_epoch, password)
     if share.index != membership.roster.member(config.id).index:
         raise KeyFileError(f"the key share in {root} has another index than the roster says")
     return PartyMembership(

@@ -3,7 +3,7 @@
 """Joining a federation: a party imports the bundle that its founder made for it.
 
 Invariant: nothing is written before everything in the bundle is verified; the share is there before the membership that
-needs it.
+needs it. Serials and epochs are compared with those of the same founder only.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 from coterie_common.bundle import read_bundle
 from coterie_common.crypto.certificates import Role
 from coterie_common.key_files import read_tls_key
-from coterie_common.membership_file import is_successor, read_membership, write_membership
+from coterie_common.membership_file import is_successor
 from coterie_common.protocol.roster import Roster
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
+from coterie_party.federation_folder import move_former
 from coterie_party.home import PartyHome
 
 
@@ -61,15 +62,17 @@ def import_bundle(
     membership = bundle.membership
     membership.check_addressee(Role.PARTY, config.id)
     tls_key = read_tls_key(home.tls_key_path)
-    is_new = is_successor(read_membership(home.root), membership)
+    folder = home.federation()
+    is_new = is_successor(folder.membership(), membership)
     member = membership.roster.member(config.id)
     epoch = membership.roster.key_epoch
-    home.check_not_older(epoch)
-    if is_new or not home.share_path(epoch).is_file():
+    folder.check_not_older(epoch)
+    if is_new or not folder.share_path(epoch).is_file():
         password = ask_password()
         keys = home.unlock_keys(password)
         membership.check_owner(home.own_keys(config, keys, tls_key), now=now)
         share = bundle.open_share(member, keys.sealing_key)
-        home.write_share(share, membership.key, epoch, password=password, random=random)
-        write_membership(home.root, membership)
+        move_former(home.root, config.founder)
+        folder.write_share(share, membership.key, epoch, password=password, random=random)
+        folder.write_membership(membership)
     return Joined(roster=membership.roster, index=member.index, is_new=is_new)

@@ -53,14 +53,13 @@ def locked_shares(folder: Path) -> list[str]:
 
 def share_of(volumes: Path, party: str) -> int:
     """The value of a party's key share, opened with its own password."""
-    from coterie_common.membership_file import require_membership
     from coterie_common.passwords import read_password
     from coterie_party.home import PartyHome
 
-    home = volumes / party
-    membership = require_membership(home, "keys import")
+    folder = PartyHome(volumes / party).federation()
+    membership = folder.require_membership()
     password = read_password(volumes / f"{party}-password" / "password", what=party)
-    return PartyHome(home).unlock_share(membership.key, membership.roster.key_epoch, password).value.reveal()
+    return folder.unlock_share(membership.key, membership.roster.key_epoch, password).value.reveal()
 
 
 def main() -> None:

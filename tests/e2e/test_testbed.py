@@ -196,7 +196,9 @@ def test_check_with_a_share_in_the_exchange_or_a_foreign_mount_names_it(project:
 def test_testbed_stopped_and_started_goes_on_with_the_same_federation(project: Project, tmp_path: Path) -> None:
     def federation() -> dict[str, str]:
         return {
-            party: project.execute(party, "sh", "-c", "cat membership.json shares/*.key | sha256sum")
+            party: project.execute(
+                party, "sh", "-c", "cat federations/*/membership.json federations/*/shares/*.key | sha256sum"
+            )
             for party in PARTIES
         }
 

@@ -63,7 +63,9 @@ def import_(
 
 
 def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_ledger: bool) -> None:
-    """Import a ledger; where a folder without one takes over from another, insist on a word about it.
+    """Import a ledger; where a share of a later epoch meets an empty one, insist on a word about it.
+
+    Not where the bundle was imported before.
 
     Raises:
         WrongOrderError: nobody said what became of the ledger.
@@ -78,9 +80,9 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
     if ledger is not None:
         say(import_ledger(folder.root, ledger))
         return
-    epoch = read_bundle(bundle).membership.roster.key_epoch
-    is_new_here = not any(folder.shares.glob("*.key"))
-    if empty_ledger or epoch == 1 or not is_new_here:
+    roster, current = read_bundle(bundle).membership.roster, folder.federation().membership()
+    epoch = roster.key_epoch
+    if empty_ledger or epoch == 1 or (current is not None and current.roster.serial >= roster.serial):
         return
     if (folder.root / "store" / "party.db").is_file():
         with open_lines(folder.root) as lines:

@@ -98,15 +98,15 @@ def test_load_aggregator_with_an_expired_certificate_raises(joined):
 
 
 def test_load_party_with_another_partys_share_raises(joined):
-    share = joined.party(2).share_path(1).read_bytes()
-    joined.party(1).share_path(1).write_bytes(share)
+    share = joined.party(2).federation().share_path(1).read_bytes()
+    joined.party(1).federation().share_path(1).write_bytes(share)
     with pytest.raises(KeyFileError, match="another index"):
         load_party_home(joined.party(1).root, PASSWORD, now=NOW)
 
 
 def test_load_party_with_another_partys_membership_raises(joined):
-    membership = (joined.party(2).root / "membership.json").read_bytes()
-    (joined.party(1).root / "membership.json").write_bytes(membership)
+    membership = (joined.party(2).federation().root / "membership.json").read_bytes()
+    (joined.party(1).federation().root / "membership.json").write_bytes(membership)
     with pytest.raises(KeyFileError, match="cannot be used"):
         load_party_home(joined.party(1).root, PASSWORD, now=NOW)
 
@@ -116,12 +116,17 @@ def test_load_party_with_another_founder_in_its_configuration_raises(joined):
     path.write_text(
         path.read_text().replace(printed_fingerprint(joined.federation.record().fingerprint), "-".join(["aaaa"] * 8))
     )
+    with pytest.raises(WrongOrderError, match="no membership of the founder that"):
+        load_party_home(joined.party(1).root, PASSWORD, now=NOW)
+    # Nor is a membership believed because of where it lies.
+    folder = joined.party(1).federation()
+    joined.party(1).root.joinpath("federations", joined.federation.record().fingerprint).rename(folder.root)
     with pytest.raises(KeyFileError, match="another founder"):
         load_party_home(joined.party(1).root, PASSWORD, now=NOW)
 
 
 def test_load_with_a_damaged_membership_raises(joined):
-    for root in (joined.party(1).root, joined.aggregator.root):
+    for root in (joined.party(1).federation().root, joined.aggregator.root):
         path = root / "membership.json"
         path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(KeyFileError, match="damaged"):

@@ -129,7 +129,7 @@ def test_new_epoch_replaces_the_old_at_a_party_and_never_goes_back(joined):
 @pytest.mark.slow  # locks a share at the full cost of a password
 def test_party_whose_old_membership_was_put_back_neither_starts_nor_imports_an_old_bundle(joined):
     home, old = joined.party(1), joined.root / "old.bundle"
-    membership = home.root / "membership.json"
+    membership = home.federation().root / "membership.json"
     shutil.copy(joined.bundle("p1"), old)
     before = membership.read_bytes()
     joined.deal(new_epoch=True)

@@ -32,16 +32,16 @@ from tests.support.seeded_random import SeededRandom
 @pytest.fixture
 def dealt(joined) -> Ceremony:
     """Keys were dealt; p1 and the aggregator are as if they had not imported anything."""
-    (joined.party(1).root / "membership.json").unlink()
-    shutil.rmtree(joined.party(1).shares)
+    (joined.party(1).federation().root / "membership.json").unlink()
+    shutil.rmtree(joined.party(1).federation().shares)
     (joined.aggregator.root / "membership.json").unlink()
     (joined.aggregator.root / "founder").unlink()
     return joined
 
 
 def assert_nothing_imported(ceremony: Ceremony) -> None:
-    assert not (ceremony.party(1).root / "membership.json").exists()
-    assert not ceremony.party(1).shares.exists()
+    assert not (ceremony.party(1).federation().root / "membership.json").exists()
+    assert not ceremony.party(1).federation().shares.exists()
 
 
 def founder_keys(ceremony: Ceremony):
@@ -73,9 +73,9 @@ def test_import_again_changes_nothing_and_asks_nothing(joined):
 
 
 def test_import_again_restores_a_lost_share(joined):
-    joined.party(1).share_path(1).unlink()
+    joined.party(1).federation().share_path(1).unlink()
     joined.join(1)
-    assert joined.party(1).share_path(1).is_file()
+    assert joined.party(1).federation().share_path(1).is_file()
 
 
 def test_import_before_making_the_folder_raises(dealt):
