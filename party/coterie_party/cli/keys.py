@@ -80,7 +80,8 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
     if ledger is not None:
         say(import_ledger(folder.root, ledger))
         return
-    roster, current = read_bundle(bundle).membership.roster, folder.federation().membership()
+    current = folder.federation().membership()
+    roster = read_bundle(bundle).membership.roster
     epoch = roster.key_epoch
     if empty_ledger or epoch == 1 or (current is not None and current.roster.serial >= roster.serial):
         return
