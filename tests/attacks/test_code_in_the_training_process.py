@@ -45,6 +45,8 @@ ALWAYS_POSSIBLE = {
     *("delete the database", "make a file", "make a folder", "link to a file"),
     *("signal the daemon", "signal a thread of it", "have it signalled", "limit it"),
     *("open a socket", "open a socket by path", "start a process", "run a program"),
+    *("send a datagram by path", "connect a pair to a socket by path", "make a pair of sockets", "watch files"),
+    *("reach shared memory", "reach semaphores", "reach message queues"),
 }
 """What any process of a user can do; whether it can trace others is up to the system."""
 
@@ -59,9 +61,14 @@ def confinement() -> Confinement:
 def surroundings(tmp_path: Path) -> Iterator[list[str]]:
     """A party's folder, a process, and who listens where, as arguments of ``attempts``."""
     daemon = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as by_path:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as by_path,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams,
+    ):
         by_path.bind(str(tmp_path / "socket"))
         by_path.listen()
+        datagrams.bind(str(tmp_path / "datagrams"))
         home = attempts.make_home(tmp_path)
         yield [str(home), str(daemon.pid), str(tmp_path / "socket"), str(server.getsockname()[1])]
     daemon.communicate(b"\n")

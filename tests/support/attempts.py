@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import platform
@@ -17,10 +18,26 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 _PTRACE_SEIZE = 0x4206
 _CALLS = {"x86_64": {"io_uring_setup": 425, "ptrace": 101}, "aarch64": {"io_uring_setup": 425, "ptrace": 117}}
+
+_SHARED: dict[str, tuple[Callable[[ctypes.CDLL], object], ...]] = {
+    "shared memory": (lambda libc: libc.shmat(-1, None, 0), lambda libc: libc.shmctl(-1, 0, None)),
+    "semaphores": (
+        lambda libc: libc.semop(-1, ctypes.create_string_buffer(6), ctypes.c_size_t(1)),
+        lambda libc: libc.semtimedop(-1, ctypes.create_string_buffer(6), ctypes.c_size_t(1), None),
+        lambda libc: libc.semctl(-1, 0, 0),
+    ),
+    "message queues": (
+        lambda libc: libc.msgsnd(-1, ctypes.create_string_buffer(8), ctypes.c_size_t(0), 0),
+        lambda libc: libc.msgrcv(-1, ctypes.create_string_buffer(8), ctypes.c_size_t(0), ctypes.c_long(0), 0),
+        lambda libc: libc.msgctl(-1, 0, None),
+    ),
+}
+"""Calls on what is shared by number: with a number that nobody has, they fail otherwise where they are not refused."""
 
 
 def make_home(folder: Path) -> Path:
@@ -40,7 +57,7 @@ def reached(home: Path, daemon: int, listening: Path, port: int) -> list[str]:
     Args:
         home: as ``make_home`` makes it; what can be destroyed in it is.
         daemon: id of a process of the same user that must be out of reach; it is not harmed.
-        listening: path of a socket on which somebody listens.
+        listening: path of a socket on which somebody listens; beside it, ``datagrams`` takes datagrams.
         port: on which somebody listens on the loopback interface.
     """
     names = "member.key", "password", "shares/1.key", "store/party.db", "data/records.csv"
@@ -71,6 +88,11 @@ def reached(home: Path, daemon: int, listening: Path, port: int) -> list[str]:
         "see its files": lambda: os.readlink(f"/proc/{daemon}/fd/0"),
         "open a socket": lambda: socket.create_connection(("127.0.0.1", port), timeout=5).close(),
         "open a socket by path": lambda: _connect(listening),
+        "send a datagram by path": lambda: _send(listening.with_name("datagrams")),
+        "connect a pair to a socket by path": lambda: _connect_pair(listening.with_name("datagrams")),
+        "make a pair of sockets": socket.socketpair,
+        **{f"reach {name}": partial(_reach, *calls) for name, calls in _SHARED.items()},
+        "watch files": lambda: os.close(_call(lambda libc: libc.inotify_init1(0))),
         "start a process": lambda: os.waitpid(os.fork() or os._exit(0), 0),
         "run a program": lambda: subprocess.run(["/bin/true"], check=True),
         "take requests around the filter": _io_uring,
@@ -90,6 +112,17 @@ def _call(function: Callable[[ctypes.CDLL], int]) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), "refused")
     return result
+
+
+def _reach(*calls: Callable[[ctypes.CDLL], object]) -> None:
+    """Raise unless the kernel looks at one of these calls."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for call in calls:
+        ctypes.set_errno(0)
+        call(libc)
+        if ctypes.get_errno() != errno.EPERM:
+            return
+    raise PermissionError(errno.EPERM, "refused")
 
 
 def _own_signals_to(daemon: int) -> None:
@@ -115,6 +148,18 @@ def _io_uring() -> None:
 def _connect(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as end:
         end.connect(str(path))
+
+
+def _send(path: Path) -> None:
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, other:
+        one.sendto(b"a record", str(path))
+
+
+def _connect_pair(path: Path) -> None:
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, other:
+        one.connect(str(path))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@
 Source: ``Documentation/userspace-api/seccomp_filter.rst`` of Linux. It refuses with ``EPERM``
 
 - sockets of every kind: a network namespace would leave sockets by path, of a database or a container engine, and many
-  containers forbid namespaces;
-- other processes: signals, tracing, scheduling, limits, shared memory, and new processes;
-- what Landlock leaves open on files: their mode, owner, times and attributes, and ways around paths;
+  containers forbid namespaces. A pair is refused too, since its ends send to sockets by path, and no socket that the
+  process was given can be bound or connected;
+- other processes: signals, tracing, scheduling, limits, and new processes; memory, semaphores and queues that are
+  shared by number, those that exist too: whoever guesses the number needs no ``get``;
+- what Landlock leaves open on files: their mode, owner, times and attributes, ways around paths, and being told when
+  somebody opens or writes them. ``stat`` it leaves open, and no filter sees a path: see the security model;
 - ``io_uring``, whose requests no filter sees.
 
 It is a list of what is refused, not of what is allowed: what libraries call differs from version to version. Landlock,
@@ -35,6 +38,9 @@ _X32: Final = 0x40000000
 # Numbers on x86-64 and aarch64; -1 where there is no such call.
 _REFUSED: Final = {
     "socket": (41, 198),
+    "socketpair": (53, 199),
+    "connect": (42, 203),
+    "bind": (49, 200),
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -60,8 +66,16 @@ _REFUSED: Final = {
     "execve": (59, 221),
     "execveat": (322, 281),
     "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
     "semget": (64, 190),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
+    "semctl": (66, 191),
     "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
     "chmod": (90, -1),
@@ -87,6 +101,11 @@ _REFUSED: Final = {
     "file_setattr": (469, 469),
     "truncate": (76, 45),
     "creat": (85, -1),
+    "inotify_init": (253, -1),
+    "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27),
+    "fanotify_init": (300, 262),
+    "fanotify_mark": (301, 263),
     "open_by_handle_at": (304, 265),
     "setns": (308, 268),
     "unshare": (272, 97),
