@@ -15,6 +15,7 @@ _LOOK: Final = "the log names who sent it; the round goes on without it"
 ADVICE: Final[dict[type[CoterieError], str]] = {
     errors.ConfigurationError: "correct the entry that the line names; it says what is allowed",
     errors.DataError: "correct the file, or the schema: `coterie-party data check` shows file, row and column",
+    errors.RecordsMoved: "have the job submitted again; add rows at the end of the file only, while jobs run",
     errors.KeyFileError: "check the password; import the newest bundle again",
     errors.WrongOrderError: "run the command that the line names first",
     errors.TrainingFailed: "the party's log says why; check its network, its libraries and `[training]`",

@@ -55,6 +55,12 @@ class DataError(ConfigurationError):
     code = "data"
 
 
+class RecordsMoved(DataError):
+    """A data set's rows changed their places since a job's cost was reserved for one side of them."""
+
+    code = "records-moved"
+
+
 class KeyFileError(ConfigurationError):
     """A key file is missing, damaged, of another version, or its password is wrong."""
 

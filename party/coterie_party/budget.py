@@ -70,9 +70,12 @@ def cost_of(entry: LedgerEntry) -> Cost:
 
 
 def division_now(entries: Sequence[LedgerEntry]) -> str:
-    """Return how records are divided: as when a job was accepted last."""
+    """Return how records are divided: as when a job was accepted last, or as in lines that are planned only."""
     dated = [entry for entry in entries if entry.reserved_at is not None]
-    return max(dated, key=lambda entry: (entry.reserved_at, entry.division)).division if dated else ""
+    if not dated:
+        # Lines that older versions reserved have no division, either.
+        return max((entry.division for entry in entries), default="")
+    return max(dated, key=lambda entry: (entry.reserved_at, entry.division)).division
 
 
 def on_side(entries: Iterable[LedgerEntry], side: Records, division: str) -> list[LedgerEntry]:

@@ -301,7 +301,7 @@ class Coordinator:
     async def _job_data(self, job: PartyJob) -> JobData:
         """Load the job's data once, and split it as its rounds ask."""
         if job.job_id not in self._data:
-            self._data[job.job_id] = await load_job_data(self._context, job.dataset, await self._plan(job))
+            self._data[job.job_id] = await load_job_data(self._context, job, await self._plan(job))
         return self._data[job.job_id]
 
     async def _plan(self, job: PartyJob) -> PlannedJob:

@@ -38,8 +38,8 @@ def set_aside_split(dataset: Dataset, fraction: Fraction, salt: bytes) -> tuple[
     Returns:
         Training and set-aside records, in the file's order.
 
-    Privacy: the row number is taken as a part of the record. Where a row in the middle of a file is deleted, the rows
-        after it change sides too; leave the place empty by editing at the end only.
+    Privacy: the row number is taken as a part of the record. Where a row is deleted, or rows are reordered, others
+        change sides too: see ``coterie_party.division``.
     """
     if not 0 <= fraction <= 1 or len(salt) < 16:
         raise ConfigurationError("the fraction to set aside must be 0 to 1, and its salt have at least 16 bytes")
@@ -50,6 +50,16 @@ def set_aside_split(dataset: Dataset, fraction: Fraction, salt: bytes) -> tuple[
     return dataset.select(~mask), dataset.select(mask)
 
 
-def division_of(set_aside: Decimal, salt: bytes) -> str:
-    """Return what names a way to divide records, and tells nothing of the salt; another fraction has another name."""
-    return tuple_hash(Label.SET_ASIDE, salt, str(Fraction(set_aside)).encode("ascii")).hex()[:32]
+def division_of(set_aside: Decimal, salt: bytes, generation: str) -> str:
+    """Return what names a way to divide records, and tells nothing of the salt.
+
+    Args:
+        set_aside: expected share of the records.
+        salt: as of ``set_aside_split``.
+        generation: of rows that kept their numbers; empty where sides do not depend on numbers.
+
+    Returns:
+        Another name for each other argument.
+    """
+    items = salt, str(Fraction(set_aside)).encode("ascii"), generation.encode("ascii")
+    return tuple_hash(Label.SET_ASIDE, *items).hex()[:32]

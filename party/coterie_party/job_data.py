@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from coterie_common.clock import Clock
-from coterie_common.errors import DataError, ParameterMismatch
+from coterie_common.errors import DataError, ParameterMismatch, RecordsMoved
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.dataset import Dataset
@@ -22,7 +22,9 @@ from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
 from coterie_party.context import Context
+from coterie_party.division import division_in_force
 from coterie_party.policy import Confinement
+from coterie_party.store import PartyJob
 from coterie_party.training.contribution import exact_contribution
 from coterie_party.training.process import TrainingLimits, TrainingProcess
 
@@ -102,22 +104,35 @@ class JobData:
         self._process.close()
 
 
-async def load_job_data(context: Context, dataset: str, planned: PlannedJob) -> JobData:
+async def load_job_data(context: Context, job: PartyJob, planned: PlannedJob) -> JobData:
     """Load a job's records, and split them as its rounds ask.
 
     Args:
         context: of the party.
-        dataset: under which name they are bound.
-        planned: the job, accepted.
+        job: accepted; names the data set.
+        planned: the same job.
 
     Raises:
         DataError: they are not bound any more, or do not fit the schema.
+        RecordsMoved: they are divided otherwise than when the job's cost was reserved.
     """
-    binding = context.datasets.get(dataset)
+    binding = context.datasets.get(job.dataset)
     if binding is None:
-        raise DataError(f"the data set {dataset} is not bound any more in party.toml")
-    salt = await context.write(context.store.salt, dataset, context.random)
-    records = await context.compute(binding.load, planned, kinds_of_records(planned), salt)
+        raise DataError(f"the data set {job.dataset} is not bound any more in party.toml")
+    before = await division_in_force(binding, context)
+    records = await context.compute(binding.load, planned, kinds_of_records(planned), before.salt)
+    # Again: the file may have been written while it was read.
+    division = await division_in_force(binding, context)
+    reserved = await context.write(context.store.divisions, job.job_id)
+    if not reserved <= {before.name} & {division.name}:
+        raise RecordsMoved(
+            f"{binding.path} changed otherwise than at its end since job {job.job_id} was accepted, or set_aside of "
+            f"{job.dataset} did: records may have changed sides, and the job's cost is reserved for one side only; "
+            "have the job submitted again"
+        )
+    if division.version is not None and division.version != division.known:
+        # Rows that were added and are counted now have their sides from now on.
+        await context.write(context.store.keep_data_version, job.dataset, division.version)
     is_demanded = context.policy.confinement is Confinement.REQUIRED
     limits = replace(context.training, must_be_confined=is_demanded)
     return JobData(planned, records, limits, context.clock)

@@ -43,8 +43,8 @@ from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.booking import as_entry, book, per_side
 from coterie_party.context import Context
-from coterie_party.datasets import division_of
 from coterie_party.decision import Verdict, check_algorithms, check_confinement, decide
+from coterie_party.division import Division, division_in_force
 from coterie_party.policy import Policy
 from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus, Ruling
 
@@ -121,6 +121,7 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
     price: Document = None
     priced: _Priced | None = None
     reservations: tuple[Reservation, ...] = ()
+    division: Division | None = None
     policy, store = context.policy, context.store
     ruling = await context.write(store.ruling, proposal.job_id)
     try:
@@ -131,7 +132,8 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
         priced = await _reckoned(_price, proposal, policy, context)
         dataset = priced.planned.spec.dataset
         division = await _division(dataset, context)
-        lines = tuple(replace(line, division=division) for line in priced.lines)
+        name = "" if division is None else division.name
+        lines = tuple(replace(line, division=name) for line in priced.lines)
         price = per_side(lines)
         entries = await context.write(store.ledger, dataset)
         same = await context.write(store.jobs_of, proposal.spec_digest)
@@ -162,7 +164,8 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
         cost=price,
     )
     # What the store says stands: a job that was held may have ended in the meantime.
-    decided = await context.write(context.store.record_job, job, reservations, _told(proposal, ruling))
+    version = None if division is None else division.version
+    decided = await context.write(context.store.record_job, job, reservations, _told(proposal, ruling), version)
     if decided.decision is Decision.HELD and priced is not None:
         goal = priced.planned.spec.privacy
         facts = {"algorithm": priced.planned.spec.algorithm, "dataset": dataset, "name": priced.planned.spec.name}
@@ -195,12 +198,10 @@ async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
         raise context.incidents.take(failure, function.__name__.strip("_")) from failure
 
 
-async def _division(dataset: str, context: Context) -> str:
-    """Return how the party divides the records of a data set into those to train with and those set aside."""
+async def _division(dataset: str, context: Context) -> Division | None:
+    """Return how the party divides the records of a data set that is bound."""
     bound = context.datasets.get(dataset)
-    if bound is None:
-        return ""
-    return division_of(bound.set_aside, await context.write(context.store.salt, dataset, context.random))
+    return None if bound is None else await division_in_force(bound, context)
 
 
 def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -> _Priced:

@@ -35,7 +35,7 @@ READS = frozenset(
             "model",
         ),
         *("models", "jobs_of", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
-        *("padded_facts", "ruling", "held_jobs", "datasets", "asked_jobs", "check_room"),
+        *("padded_facts", "ruling", "held_jobs", "datasets", "asked_jobs", "check_room", "data_version", "divisions"),
     }
 )
 """Functions of stores and spool that change nothing (but for the salt, which is drawn once)."""

@@ -59,6 +59,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.Overloaded: _Status.RESOURCE_EXHAUSTED,
     errors.ConfigurationError: _Status.INTERNAL,
     errors.DataError: _Status.INTERNAL,
+    errors.RecordsMoved: _Status.INTERNAL,
     errors.KeyFileError: _Status.INTERNAL,
     errors.WrongOrderError: _Status.INTERNAL,
     errors.TrainingFailed: _Status.INTERNAL,

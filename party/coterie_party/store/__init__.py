@@ -8,6 +8,7 @@ from coterie_party.store.notes import DataCheck, Note, StewardNotes
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import (
     AskedJob,
+    DataVersion,
     LedgerEntry,
     PartyJob,
     RecordedTranscript,
@@ -24,6 +25,7 @@ __all__ = [
     "AskedJob",
     "AuditLog",
     "DataCheck",
+    "DataVersion",
     "LedgerEntry",
     "Note",
     "PartyJob",

@@ -37,10 +37,18 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
-from coterie_party.store import job_quota, ledger, ledger_record, promises, rulings, salts
+from coterie_party.store import data_versions, job_quota, ledger, ledger_record, promises, rulings, salts
 from coterie_party.store.audit import Recorder
 from coterie_party.store.job_rows import insert_job, job_of, may_still_decide, update_job
-from coterie_party.store.records import AskedJob, LedgerEntry, PartyJob, RecordedTranscript, Reservation, Ruling
+from coterie_party.store.records import (
+    AskedJob,
+    DataVersion,
+    LedgerEntry,
+    PartyJob,
+    RecordedTranscript,
+    Reservation,
+    Ruling,
+)
 from coterie_party.store.rounds import RoundRecord, asked_jobs, cohort_of
 from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, TRANSCRIPTS
 
@@ -108,7 +116,11 @@ class PartyStore:
             return tuple(JobId(row.job_id) for row in connection.execute(query))
 
     def record_job(
-        self, job: PartyJob, reservations: Sequence[Reservation] = (), told: Details = NOTHING_TOLD
+        self,
+        job: PartyJob,
+        reservations: Sequence[Reservation] = (),
+        told: Details = NOTHING_TOLD,
+        version: DataVersion | None = None,
     ) -> PartyJob:
         """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
 
@@ -120,6 +132,7 @@ class PartyStore:
             job: with the decision.
             reservations: the cost of every planned round, exactly when the job is accepted.
             told: see the class.
+            version: of the data set's file, kept if the job is accepted; ``None`` where no rows have sides.
 
         Raises:
             Equivocation: another specification or other terms were proposed under this id.
@@ -153,6 +166,8 @@ class PartyStore:
             if accepts:
                 ledger.reserve(connection, self._founder, job.job_id, job.dataset, reservations, now)
                 own["ledger"] = ledger_record.digest(job.dataset, reservations)
+                if version is not None:
+                    data_versions.keep(connection, job.dataset, version)
             recorder.append(connection, self._event(Kind.DECISION, job.job_id, 0, own, told), now)
             for line in ledger_record.details(job.dataset, reservations):
                 self._note(connection, Kind.LEDGER, job.job_id, 0, line)
@@ -328,6 +343,21 @@ class PartyStore:
         """
         with transaction(self._engine) as connection:
             return salts.salt(connection, dataset, random)
+
+    def data_version(self, dataset: str) -> DataVersion | None:
+        """Return the version of a data set's file that was kept last; ``None`` before the first."""
+        with transaction(self._engine) as connection:
+            return data_versions.version(connection, dataset)
+
+    def keep_data_version(self, dataset: str, version: DataVersion) -> None:
+        """Keep the version of a file before anything is computed on it."""
+        with transaction(self._engine) as connection:
+            data_versions.keep(connection, dataset, version)
+
+    def divisions(self, job_id: JobId) -> frozenset[str]:
+        """Return the divisions under which a job's lines count for one side of the records only."""
+        with transaction(self._engine) as connection:
+            return data_versions.divisions(connection, self._founder, job_id)
 
     def _now(self) -> datetime:
         return self._recording().clock.now()

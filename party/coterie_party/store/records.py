@@ -89,6 +89,21 @@ class ReservationStatus(StrEnum):
     RELEASED = "released"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataVersion:
+    """A file of records as it was when a job was accepted on it, or loaded it.
+
+    Attributes:
+        generation: names the rows that have had these numbers since it was drawn; drawn anew when any may have moved.
+        length: in bytes.
+        digest: SHA-256 over how rows are read, and then the file's bytes; empty if it could not be read.
+    """
+
+    generation: str
+    length: int
+    digest: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """The privacy cost of one planned round.

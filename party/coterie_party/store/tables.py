@@ -10,6 +10,7 @@ the bytes of replies may be.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKeyConstraint,
@@ -156,6 +157,16 @@ SALTS = Table(
     METADATA,
     Column("dataset", String(64), primary_key=True),
     Column("salt", LargeBinary, nullable=False),
+)
+
+# Which file the sides of records were drawn for: another one gets another generation.
+DATA_VERSIONS = Table(
+    "data_versions",
+    METADATA,
+    Column("dataset", String(64), primary_key=True),
+    Column("generation", String(64), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
 )
 
 # Appended to only, in the transaction of whatever an entry records.

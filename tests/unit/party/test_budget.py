@@ -101,6 +101,9 @@ def test_sides_are_those_of_the_division_in_force():
     everything = entry(gaussian(1))
     entries = [newer, older, everything]
     assert division_now(entries) == "newer"
+    # Lines that are planned only, and have no time yet, are of the division in force, too.
+    assert division_now([replace(newer, reserved_at=None)]) == "newer"
+    assert division_now([]) == ""
     assert on_side(entries, Records.SET_ASIDE, "newer") == [older, everything]
     assert on_side(entries, Records.TRAINING, "newer") == entries
 
