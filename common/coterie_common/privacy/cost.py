@@ -30,9 +30,11 @@ together if none of them was asked. Where one was, nothing of them is given back
 price is no price of a part: the pair that dominates half of the rounds is wider than half the square.)
 
 **Pure ε.** As long as all that was asked has pure ε, Σε ≤ ε allows another such job, too. Both rules together spend δ
-once: let A be the outcomes with pure releases only, whose probabilities differ by e^ε at most, and B the others. For
-these the filter's condition holds in the end, and thus all the time: stopping where it does not hold changes nothing
-about B. P(S) − e^ε·P′(S) ≤ 0 on A, and ≤ δ on B.
+once: let B be the outcomes whose charge in the end has M ≤ M* and D ≤ D*, and A the others. M and D only grow. So on B
+the filter's condition holds all the time, and stopping where it does not hold changes nothing about B:
+P(S) − e^ε·P′(S) ≤ δ there. On A the job that was accepted last did not pass the filter: with it, all was charged that
+is asked in the end. So it was accepted because all of this has pure ε and Σε ≤ ε: P ≤ e^ε·P′ for each outcome of A, and
+P(S) − e^ε·P′(S) ≤ 0. (Releases with pure ε may be in B, too: the filter admits many small ones with Σε far above ε.)
 
 **The first job.** Where nothing was asked before, what the data hold has not decided which job is first. So the job's
 own exact ε(δ) may decide: its charge alone is then all of the limit, and nothing else is ever asked within it. For

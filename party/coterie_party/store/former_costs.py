@@ -71,7 +71,11 @@ def _costs(former: Sequence[_Former], events: Sequence[Any]) -> tuple[Cost, ...]
             # Too little noise for a pair; it has divergences.
             pass
     sums = tuple(map(sum, zip(*(line.divergences for line in former), strict=True)))
-    together = (curve_of_divergences(sums),) if any(sums) else ()
+    try:
+        together = (curve_of_divergences(sums),) if any(sums) else ()
+    except UnsupportedMechanism:
+        # No pair dominates them: the ledger opens, and counts what has no bound as if it had no noise.
+        return tuple(Cost(unit=line.unit, pure_epsilon=None, unprotected=max(1, line.unprotected)) for line in former)
     return tuple(
         Cost(
             unit=line.unit,

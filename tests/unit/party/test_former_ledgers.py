@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import gzip
+import math
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -14,11 +17,13 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from coterie_common import document
 from coterie_common.database import open_database
 from coterie_common.errors import StorageError
 from coterie_common.privacy.accounting import epsilon_of
 from coterie_common.privacy.event import event_from_document
 from coterie_common.privacy.gaussian_dp import delta_bounds
+from coterie_common.privacy.renyi import ORDERS
 from coterie_party.budget import charges, total
 from coterie_party.policy import Budget, Limit
 from coterie_party.store import MIGRATIONS, PartyStore, ReservationStatus
@@ -33,10 +38,28 @@ LIMIT = Limit(Budget(epsilon=Decimal(8), delta=Decimal("1e-5")), None)
 RESERVED, COMMITTED, RELEASED = ReservationStatus
 
 
+def faint(divergence):
+    """What an older version wrote of releases with hardly any noise."""
+    cost = {"unit": "record", "orders": list(ORDERS), "divergences": [divergence * order for order in ORDERS]}
+    return document.encode({**cost, "pure_epsilon": 0, "unprotected": 0})
+
+
+def add_faint(path):
+    """Add a job of which only divergences are known that no Gaussian pair dominates."""
+    columns = "founder, number, status, reserved_at, settled_at"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            f"INSERT INTO ledger (job_id, dataset, cost, {columns}) "  # noqa: S608  # of the test
+            f"SELECT 'faint-1', 'faint', ?, {columns} FROM ledger WHERE job_id = 'older-1'",
+            (faint(1e6),),
+        )
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("former") / "party.db"
     path.write_bytes(gzip.decompress(STORED.read_bytes()))
+    add_faint(path)
     engine = open_database(f"sqlite:///{path}", MIGRATIONS)
     yield PartyStore(engine, FOUNDER)
     engine.dispose()
@@ -96,9 +119,21 @@ def test_release_without_noise_is_never_forgotten_and_pure_ones_stay_pure(store)
 
 
 @pytest.mark.slow  # imports dp-accounting
+def test_releases_that_no_pair_dominates_count_as_if_they_had_no_noise(store):
+    found = charge(store, "faint-1", "faint")
+    assert (found.unprotected, found.pure_epsilon) == (3, None)
+    assert found.epsilon(DELTA) == math.inf
+    assert not found.fits(Fraction(1000), DELTA)
+    # What has a pair is charged by it.
+    (wide,) = (document.decode(cost, "a cost", most=1 << 20) for cost in renewed([(faint(0.5), None)]))
+    assert wide["unprotected"] == 0
+    assert wide["together"]
+
+
+@pytest.mark.slow  # imports dp-accounting
 def test_migrated_database_is_at_the_newest_schema_once(store):
     with store._engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["party_0005"]
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["party_0006"]
 
 
 @pytest.mark.parametrize("cost", [b"{}", b"not json", b'{"unit":"record"}'])
