@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from coterie_common import document
 from coterie_common.database import transaction
-from coterie_party.store import ledger
+from coterie_party.store import data_versions, ledger
 from coterie_party.store.records import LedgerEntry, ReservationStatus
 from coterie_party.store.tables import CARRIED, LEDGER, SALTS
 
@@ -110,4 +110,12 @@ class CarriedLines:
             known = set(connection.execute(select(SALTS.c.dataset)).scalars())
             for dataset in salts.keys() - known:
                 connection.execute(insert(SALTS).values(dataset=dataset, salt=salts[dataset]))
-            return sum(carry(connection, dataset, lines, now) for dataset, lines in entries.items())
+            count = 0
+            for dataset, lines in entries.items():
+                own = {entry.division for entry in ledger.entries(connection, dataset)} - {""}
+                new = carry(connection, dataset, lines, now)
+                if new and any(entry.division in own for entry in lines):
+                    # A folder with this one's past has gone on elsewhere: it may have added other rows to the file.
+                    data_versions.forget(connection, dataset)
+                count += new
+            return count

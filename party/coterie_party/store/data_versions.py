@@ -31,6 +31,11 @@ def keep(connection: Connection, dataset: str, seen: DataVersion) -> None:
     )
 
 
+def forget(connection: Connection, dataset: str) -> None:
+    """Take any file for another one than before."""
+    connection.execute(delete(DATA_VERSIONS).where(DATA_VERSIONS.c.dataset == dataset))
+
+
 def divisions(connection: Connection, founder: str, job_id: JobId) -> frozenset[str]:
     """Return the divisions under which a job's lines count for one side only."""
     columns = LEDGER.c

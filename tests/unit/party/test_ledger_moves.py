@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
 from coterie_common.database import open_database
 from coterie_common.errors import ConfigurationError
@@ -21,7 +22,7 @@ from coterie_party.cli import main
 from coterie_party.home import PartyHome
 from coterie_party.ledger_file import LedgerFile
 from coterie_party.policy import Budget, Limit
-from coterie_party.store import MIGRATIONS, PartyStore, ReservationStatus
+from coterie_party.store import MIGRATIONS, DataVersion, PartyStore, ReservationStatus
 from coterie_party.store.carried import CarriedLines
 from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
@@ -176,3 +177,24 @@ def test_file_that_was_altered_is_refused_and_nothing_of_it_is_stored(tmp_path, 
     assert status == 78
     assert "[configuration]" in error
     assert spent(new) == 0
+
+
+def test_lines_of_a_folder_with_the_same_past_begin_another_generation(tmp_path):
+    engine = open_database(f"sqlite:///{tmp_path}/party.db", MIGRATIONS)
+    store, carried = PartyStore(engine, FOUNDER, make_recorder(FOUNDER)), CarriedLines(engine)
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    lines = store.ledger("play")
+    version = DataVersion(generation="g", length=3, digest=bytes(32))
+    for changes, is_kept in [({"division": "of another folder"}, True), ({"division": "d"}, False)]:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE ledger SET division = 'd', records = 'training'"))
+        # What is reserved here was taken along, and may have been asked there.
+        carried.add({"play": store.ledger("play")}, {}, NOW)
+        store.keep_data_version("play", version)
+        # The same again says nothing new.
+        assert carried.add({"play": store.ledger("play")}, {}, NOW) == 0
+        assert store.data_version("play") == version
+        elsewhere = replace(lines[0], job_id=f"job {changes['division']}", records="training", **changes)
+        assert carried.add({"play": [elsewhere]}, {}, NOW) == 1
+        assert (store.data_version("play") == version) is is_kept
+    engine.dispose()
