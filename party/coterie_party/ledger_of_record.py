@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """A ledger out of the party's own signed record, for a machine that was lost with its ledger.
 
-A record says what each round of a job costs and what became of it, but not which of the records were counted: its
-lines count for all of them. What was asked after the record was exported is not in it.
+A record says what each round of a job costs and what became of it, but not the secret that divided the data: its lines
+count for all records. What was asked after the record was exported is not in it.
 
 Invariant: nothing of a record is taken unless all of it verifies as this party's own, and all that may have been spent
 has a cost in it.

@@ -125,6 +125,14 @@ class Entry:
         return value
 
     @property
+    def moment(self) -> datetime | None:
+        """The time as a value; ``None`` if it is none."""
+        try:
+            return datetime.strptime(self.time, _TIME).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    @property
     def head(self) -> Head:
         """The head of the record that ends with this entry."""
         return Head(self.sequence, self.hash)

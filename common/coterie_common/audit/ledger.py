@@ -12,7 +12,8 @@ Lines that follow on one another with the same cost and event are written once, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from coterie_common.limits import AUDIT_LEDGER_BYTES, ROUNDS_MOST
 
 ACCEPTED: Final = "accepted"
 """The decision that reserves lines."""
+
+_ALL: Final = "all"
 
 
 class LineStatus(StrEnum):
@@ -44,11 +47,20 @@ class Line:
         number: of the round.
         cost: as the accountant writes it.
         event: what is released; ``None`` in lines of earlier versions.
+        records: which of the data set's records are counted; all in lines of earlier versions.
+        division: says how they were divided then.
     """
 
     number: int
     cost: Document
     event: Document
+    records: str = _ALL
+    division: str = ""
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it counts all records, as every line of earlier versions did."""
+        return (self.records, self.division) == (_ALL, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +71,15 @@ class RecordedLine:
         dataset: that is charged.
         line: what it costs.
         status: what became of it.
+        reserved_at: when its job was accepted; ``None`` if that is not known.
+        settled_at: when its query was accepted, or its job ended; ``None`` before, or if that is not known.
     """
 
     dataset: str
     line: Line
     status: LineStatus
+    reserved_at: datetime | None = field(default=None, compare=False)
+    settled_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +126,13 @@ def recorded_ledger(entries: Iterable[Entry]) -> RecordedLedger:
                 facts = entry.facts
                 if facts.get("decision") == ACCEPTED:
                     job.accepted, job.named = entry.sequence, facts.get("ledger")
-            case Kind.LEDGER:
+                    job.reserved_at = entry.moment
+            case Kind.LEDGER if entry.job_id:  # else it is about lines of other ledgers
                 job.take(entry)
             case Kind.QUERY:
-                job.asked.add(entry.round_number)
+                job.asked.setdefault(entry.round_number, entry.moment)
             case Kind.JOB_END:
-                job.is_over = True
+                job.is_over, job.ended_at = True, entry.moment
     lines = {(job_id, each.line.number): each for job_id, job in jobs.items() for each in job.lines()}
     unrecorded = {job_id for job_id, job in jobs.items() if job.accepted and job.named is None and not job.reserved}
     findings = tuple(finding for job_id, job in jobs.items() for finding in job.findings(job_id))
@@ -131,8 +148,10 @@ class _Job:
         self.dataset = ""
         self.reserved: list[Line] = []
         self.unreadable = 0
-        self.asked: set[int] = set()
+        self.reserved_at: datetime | None = None
+        self.asked: dict[int, datetime | None] = {}
         self.is_over = False
+        self.ended_at: datetime | None = None
 
     def take(self, entry: Entry) -> None:
         try:
@@ -144,8 +163,10 @@ class _Job:
 
     def lines(self) -> Iterator[RecordedLine]:
         for line in self.reserved:
-            left = LineStatus.RELEASED if self.is_over else LineStatus.RESERVED
-            yield RecordedLine(self.dataset, line, LineStatus.COMMITTED if line.number in self.asked else left)
+            status, settled_at = (LineStatus.RELEASED if self.is_over else LineStatus.RESERVED), self.ended_at
+            if line.number in self.asked:
+                status, settled_at = LineStatus.COMMITTED, self.asked[line.number]
+            yield RecordedLine(self.dataset, line, status, self.reserved_at, settled_at)
 
     def findings(self, job_id: str) -> Iterator[Finding]:
         if self.unreadable:
@@ -158,15 +179,16 @@ class _Job:
 
 
 def _runs(lines: Iterable[Line]) -> Iterator[list[Document]]:
-    """Yield [first round, last round, cost, event]."""
+    """Yield [first round, last round, cost, event], and which records and how divided where they are not all."""
     run: list[Any] = []
     for line in lines:
-        if run and run[1] + 1 == line.number and run[2:] == [line.cost, line.event]:
+        what = [line.cost, line.event, *(() if line.is_of_all else (line.records, line.division))]
+        if run and run[1] + 1 == line.number and run[2:] == what:
             run[1] = line.number
             continue
         if run:
             yield run
-        run = [line.number, line.number, line.cost, line.event]
+        run = [line.number, line.number, *what]
     if run:
         yield run
 
@@ -175,10 +197,14 @@ def _expanded(runs: Any) -> list[Line]:
     """Return the lines of runs; raises ``MalformedMessage``."""
     lines: list[Line] = []
     for run in runs if isinstance(runs, list) else [None]:
-        if not isinstance(run, list) or len(run) != 4 or not _are_rounds(run[:2]):
-            raise MalformedMessage("lines of the ledger in the record must be [first, last, cost, event]")
-        first, last, cost, event = run
-        lines += (Line(number, cost, event) for number in range(first, last + 1))
+        if not isinstance(run, list) or len(run) not in (4, 6) or not _are_rounds(run[:2]):
+            raise MalformedMessage(
+                "lines of the ledger in the record must be [first, last, cost, event] or also have records and division"
+            )
+        if not all(isinstance(text, str) for text in run[4:]):
+            raise MalformedMessage("records and division of lines in the record must be text")
+        first, last, *what = run
+        lines += (Line(number, *what) for number in range(first, last + 1))
     return lines
 
 

@@ -56,6 +56,9 @@ def _decision(facts: _Facts) -> str:
 
 
 def _ledger(facts: _Facts) -> str:
+    carried = facts["carried"]
+    if isinstance(carried, list):
+        return f"Took over {len(carried):,} lines of the ledger of another machine or federation."
     lines = facts["lines"] if isinstance(facts["lines"], list) else []
     count = sum(line[1] - line[0] + 1 for line in lines if _is_run(line))
     return f"Set aside in the ledger of the data set {facts['dataset']}: the privacy cost of {count:,} rounds."

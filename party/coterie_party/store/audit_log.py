@@ -13,7 +13,7 @@ from coterie_common.audit.chain import Finding
 from coterie_common.audit.entry import Details, Entry, Event, Kind
 from coterie_common.database import transaction
 from coterie_common.errors import StateError
-from coterie_party.store import audit, ledger_record, promises
+from coterie_party.store import audit, carried_record, ledger_record, promises
 from coterie_party.store.audit import Recorder
 
 
@@ -32,10 +32,11 @@ class AuditLog:
         self._recorder = recorder
 
     def record_start(self, details: Details) -> None:
-        """Record that the daemon starts, and the lines of the ledger that an earlier version did not record."""
+        """Record that the daemon starts, and the lines of the ledger that are not in the record yet."""
         with transaction(self._engine) as connection:
             self._writing().append(connection, Event(kind=Kind.STARTED, details=details))
             ledger_record.append_older(connection, self._writing())
+            carried_record.append_new(connection, self._writing())
 
     def record_model(self, job_id: str, told: Details) -> None:
         """Record that a model was received and lies on the disk; once per job, however often it comes.
@@ -69,6 +70,7 @@ class AuditLog:
             entries = tuple(audit.entries(connection, self._founder))
             kept = tuple(promises.kept(connection, self._founder))
             lines = ledger_record.kept(connection, self._founder)
+            carried = carried_record.kept(connection)
             others = {
                 founder: (tuple(audit.entries(connection, founder)), ledger_record.kept(connection, founder))
                 for founder in ledger_record.founders(connection)
@@ -78,6 +80,7 @@ class AuditLog:
         return (
             *promises.gaps(entries, kept),
             *ledger_record.gaps(entries, lines),
+            *carried_record.gaps(entries, carried),
             *(
                 Finding(0, f"in the federation of founder {founder}: {finding}")
                 for founder, (recorded, charged) in others.items()

@@ -4,8 +4,8 @@
 
 Invariants:
 - Nothing that is spent here is lowered: a line that is known stays, unless what comes in says that more of it is spent.
-- A line that was reserved elsewhere counts as spent: it may have been answered since. So does this folder's own line
-  from then on, where it is still reserved: the end of its job does not give it back.
+- A line that was reserved elsewhere counts as spent: it may have been answered since. So it does where this folder has
+  the line itself and has not spent it: the end of its job does not give it back.
 - The same lines again change nothing.
 """
 
@@ -40,12 +40,7 @@ def _carry(connection: Connection, dataset: str, entry: LedgerEntry, now: dateti
         own.reserved_at.is_(None) if entry.reserved_at is None else own.reserved_at == entry.reserved_at,
     )
     known = connection.execute(select(own.status).where(*mine)).scalar_one_or_none()
-    if known is not None and status is ReservationStatus.RELEASED:
-        return False
-    if known == ReservationStatus.RESERVED.value:
-        connection.execute(update(LEDGER).where(*mine).values(status=status.value, settled_at=settled_at))
-        return True
-    if known == ReservationStatus.COMMITTED.value:
+    if known == ReservationStatus.COMMITTED.value or (known is not None and status is ReservationStatus.RELEASED):
         return False
     accepted = "" if entry.reserved_at is None else entry.reserved_at.isoformat()
     columns = CARRIED.c

@@ -35,8 +35,21 @@ def datasets(connection: Connection) -> tuple[str, ...]:
 
 
 def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
-    """Return the lines of a data set, those that were given back too."""
-    return _entries(connection, dataset, (LEDGER, CARRIED))
+    """Return the lines of a data set, those that were given back too; none twice.
+
+    A line that was carried here, and that this store has as well, stands for it until it is spent here, too.
+    """
+    own, carried = (_entries(connection, dataset, (table,)) for table in (LEDGER, CARRIED))
+    spent = {_key(entry) for entry in own if entry.status is ReservationStatus.COMMITTED}
+    elsewhere = {_key(entry) for entry in carried if entry.status is not ReservationStatus.RELEASED} - spent
+    return (
+        *(entry for entry in own if _key(entry) not in elsewhere),
+        *(entry for entry in carried if _key(entry) not in spent),
+    )
+
+
+def _key(entry: LedgerEntry) -> tuple[str, str, int, datetime | None]:
+    return entry.founder, entry.job_id, entry.round_number, entry.reserved_at
 
 
 def own_entries(connection: Connection, founder: str) -> Iterator[tuple[str, LedgerEntry]]:
@@ -83,7 +96,9 @@ def reserved(connection: Connection, founder: str, job_id: str) -> tuple[str, tu
     mine = select(columns.dataset).where(columns.founder == founder, columns.job_id == job_id).limit(1)
     dataset: str = connection.execute(mine).scalar_one()
     lines = [line for _, line in own_entries(connection, founder) if line.job_id == job_id]
-    return dataset, tuple(Reservation(line.round_number, line.cost, line.event) for line in lines)
+    return dataset, tuple(
+        Reservation(line.round_number, line.cost, line.event, line.records, line.division) for line in lines
+    )
 
 
 def reserve(

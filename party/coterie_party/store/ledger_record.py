@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -17,6 +19,9 @@ from coterie_party.store import audit, ledger
 from coterie_party.store.audit import Recorder
 from coterie_party.store.records import Reservation
 from coterie_party.store.tables import AUDIT, LEDGER
+
+_TRANSACTION: Final = timedelta(minutes=1)
+"""Earlier versions read the clock for the line and once more for its entry."""
 
 
 def digest(dataset: str, reservations: Sequence[Reservation]) -> str:
@@ -52,7 +57,11 @@ def kept(connection: Connection, founder: str) -> dict[tuple[str, int], Recorded
     """
     return {
         (entry.job_id, entry.round_number): RecordedLine(
-            dataset, Line(entry.round_number, entry.cost, entry.event), Status(entry.status.value)
+            dataset,
+            Line(entry.round_number, entry.cost, entry.event, entry.records, entry.division),
+            Status(entry.status.value),
+            entry.reserved_at,
+            entry.settled_at,
         )
         for dataset, entry in ledger.own_entries(connection, founder)
     }
@@ -86,8 +95,9 @@ def gaps(entries: Sequence[Entry], kept: Mapping[tuple[str, int], RecordedLine])
 
 
 def _difference(recorded: RecordedLine | None, kept: RecordedLine | None) -> str:
-    if recorded == kept:
-        return ""
+    if recorded is not None and recorded == kept:
+        times = (recorded.reserved_at, kept.reserved_at), (recorded.settled_at, kept.settled_at)
+        return "" if all(map(_is_one_time, times)) else "is kept with another time than the record says"
     if kept is None:
         return "is in the record, but not kept any more: what was spent would count as left"
     if recorded is None:
@@ -95,6 +105,12 @@ def _difference(recorded: RecordedLine | None, kept: RecordedLine | None) -> str
     if (recorded.dataset, recorded.line) != (kept.dataset, kept.line):
         return "is kept otherwise than the record says"
     return f"is kept as {kept.status.value}, but by the record it is {recorded.status.value}"
+
+
+def _is_one_time(times: tuple[datetime | None, datetime | None]) -> bool:
+    """Return whether a line and an entry are of one transaction; lines of versions that kept no times count always."""
+    recorded, kept = times
+    return recorded is None or kept is None or abs(recorded - kept) <= _TRANSACTION
 
 
 def _more(count: int) -> str:
@@ -110,4 +126,6 @@ def _is_older(decisions: Iterable[Entry]) -> bool:
 
 
 def _line(reservation: Reservation) -> Line:
-    return Line(reservation.round_number, reservation.cost, reservation.event)
+    return Line(
+        reservation.round_number, reservation.cost, reservation.event, reservation.records, reservation.division
+    )

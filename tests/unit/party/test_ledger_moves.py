@@ -81,7 +81,7 @@ def test_ledger_that_is_imported_costs_what_it_cost_and_again_changes_nothing(tm
     assert spent(new) == spent(old) > 0
     assert "changes nothing" in command("ledger", "import", file, "--home", new)[1]
     assert spent(new) == spent(old)
-    # Its own lines, come back, are its own: nothing counts twice. What was reserved may have been answered elsewhere.
+    # Its own lines, come back, count once. What was reserved may have been answered elsewhere.
     assert "1 lines" in command("ledger", "import", file, "--home", old)[1]
     assert "changes nothing" in command("ledger", "import", file, "--home", old)[1]
     assert spent(new) == spent(old)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -16,7 +17,16 @@ from coterie_common.crypto.identity import SigningKey
 from coterie_common.database import transaction
 from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, ROUNDS_MOST
 from coterie_common.protocol.messages import Decision, JobOutcome
-from coterie_party.store import MIGRATIONS, AuditLog, PartyJob, PartyStore, Reservation
+from coterie_party.store import (
+    MIGRATIONS,
+    AuditLog,
+    LedgerEntry,
+    PartyJob,
+    PartyStore,
+    Reservation,
+    ReservationStatus,
+)
+from coterie_party.store.carried import CarriedLines
 from tests.support.audit_records import make_entries
 from tests.support.databases import database
 from tests.support.recorders import make_recorder
@@ -33,8 +43,13 @@ JOB = PartyJob(
     detail="",
     dataset="nursery",
 )
-COSTS = tuple(Reservation(number, {"epsilon": "1/3"}, {"noise": "2"}) for number in (1, 2, 3))
-LINES = tuple(Line(each.round_number, each.cost, each.event) for each in COSTS)
+COSTS = (
+    Reservation(1, {"epsilon": "1/3"}, {"noise": "2"}),
+    Reservation(2, {"epsilon": "1/3"}, {"noise": "2"}, "training", "divided"),
+    Reservation(3, {"epsilon": "1/3"}, {"noise": "2"}, "training", "divided"),
+)
+LINES = tuple(Line(each.round_number, each.cost, each.event, each.records, each.division) for each in COSTS)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Party:
@@ -92,6 +107,21 @@ def test_ledger_that_follows_from_the_record_is_the_one_that_is_kept(party):
         ("UPDATE ledger SET cost = X'7b7d' WHERE job_id = 'job-1'", "is kept otherwise than the record says; so are 2"),
         ("UPDATE ledger SET event = NULL WHERE number = 3", "is kept otherwise than the record says"),
         ("UPDATE ledger SET dataset = 'unused' WHERE number = 3", "is kept otherwise than the record says"),
+        ("UPDATE ledger SET records = 'set-aside' WHERE number = 1", "is kept otherwise than the record says"),
+        ("UPDATE ledger SET records = 'all' WHERE number = 2", "is kept otherwise than the record says"),
+        ("UPDATE ledger SET division = 'other' WHERE number = 2", "is kept otherwise than the record says"),
+        (
+            "UPDATE ledger SET settled_at = '2001-01-01 00:00:00.000000' WHERE status = 'committed'",
+            "round 1 of job job-1 is kept with another time than the record says",
+        ),
+        (
+            "UPDATE ledger SET settled_at = '2026-03-01 11:58:00.000000' WHERE status = 'released'",
+            "round 2 of job job-1 is kept with another time than the record says; so are 1 more",
+        ),
+        (
+            "UPDATE ledger SET reserved_at = '2030-01-01 00:00:00.000000' WHERE number = 3",
+            "round 3 of job job-2 is kept with another time than the record says",
+        ),
         (
             "UPDATE ledger SET number = 8 WHERE number = 3",
             "round 3 of job job-1 is in the record, but not kept any more",
@@ -142,6 +172,87 @@ def test_ledger_of_another_federation_is_held_against_its_own_record(party):
     assert finding.startswith("in the federation of founder 2345-6789: the ledger's line of round 1 of job job-1 is in")
 
 
+def carried(party, status=ReservationStatus.COMMITTED, *, founder=FOUNDER, job_id="old-1"):
+    line = LedgerEntry(
+        founder=founder,
+        job_id=job_id,
+        round_number=1,
+        cost={"epsilon": "9"},
+        status=status,
+        records="training",
+        division="divided",
+        reserved_at=NOW,
+        settled_at=NOW,
+    )
+    return CarriedLines(party.engine).add({"nursery": [line]}, {}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("DELETE FROM carried", "is in the record, but not kept any more"),
+        ("UPDATE carried SET status = 'released'", "is kept otherwise than the record says"),
+        ("UPDATE carried SET settled_at = '2001-01-01 00:00:00.000000'", "is kept otherwise than the record says"),
+        ("UPDATE carried SET settled_at = NULL", "is kept otherwise than the record says"),
+        ("UPDATE carried SET cost = X'7b7d'", "is kept otherwise than the record says"),
+        ("UPDATE carried SET event = X'7b7d'", "is kept otherwise than the record says"),
+        ("UPDATE carried SET dataset = 'unused'", "is kept otherwise than the record says"),
+        ("UPDATE carried SET records = 'set-aside'", "is kept otherwise than the record says"),
+        ("UPDATE carried SET division = 'other'", "is kept otherwise than the record says"),
+        ("UPDATE carried SET founder = 'another'", "is in the record, but not kept any more"),
+        ("UPDATE carried SET accepted = ''", "is in the record, but not kept any more"),
+    ],
+)
+def test_imported_lines_are_in_the_record_from_the_next_start_on(party, statement, expected):
+    assert (carried(party), carried(party, founder=OTHER_FOUNDER, job_id="old-2")) == (1, 1)
+    assert party.findings() == []
+    party.log.record_start({"version": "2"})
+    party.log.record_start({"version": "2"})
+    assert party.findings() == []
+    party.execute(statement)
+    found = party.findings()
+    assert len(found) == 2
+    assert all("imported ledger line of round 1 of job old-" in each and expected in each for each in found), found
+    # A restart mends nothing of it.
+    party.log.record_start({"version": "2"})
+    assert set(found) <= set(party.findings())
+
+
+def test_imported_line_that_turns_out_to_be_spent_is_recorded_as_that(party):
+    carried(party, ReservationStatus.RELEASED)
+    party.log.record_start({"version": "2"})
+    assert carried(party) == 1
+    assert party.findings() == []
+    party.log.record_start({"version": "2"})
+    assert party.findings() == []
+    party.execute("UPDATE carried SET status = 'released'")
+    assert len(party.findings()) == 1
+
+
+def test_line_of_its_own_that_a_lost_machine_spent_is_no_gap(party):
+    lines = party.store.ledger("nursery")
+    assert CarriedLines(party.engine).add({"nursery": lines}, {}, NOW) == 2
+    assert party.findings() == []
+    party.log.record_start({"version": "2"})
+    party.store.accept_query("job-2", 2, b"s" * 32, ("a", "b", "c"))
+    party.store.end_job("job-2", JobOutcome.CANCELLED)
+    assert party.findings() == []
+    mine = [line for line in party.store.ledger("nursery") if line.job_id == "job-2"]
+    assert sorted(line.round_number for line in mine) == [1, 2, 3]
+    assert {line.status for line in mine} == {ReservationStatus.COMMITTED}
+
+
+def test_lines_of_many_machines_take_several_entries(party):
+    for number in range(200):
+        carried(party, job_id=f"old-{number}")
+    party.log.record_start({"version": "2"})
+    held = [entry for entry in party.log.entries() if entry.kind is Kind.LEDGER and not entry.job_id]
+    assert sum(len(entry.facts["carried"]) for entry in held) == 200
+    assert len(held) > 1
+    assert max(len(entry.details) for entry in held) <= AUDIT_LEDGER_BYTES
+    assert party.findings() == []
+
+
 def test_lines_that_an_earlier_version_reserved_go_into_the_record_when_the_daemon_starts(party):
     # As that version left it: acceptances that name no lines, and no entries that hold any.
     events = [
@@ -189,7 +300,19 @@ def _read_back(dataset, lines):
 
 @pytest.mark.parametrize(
     "lines",
-    [None, {}, [3], [[1, 2, {}]], [["1", 2, {}, None]], [[2, 1, {}, None]], [[1, 10**9, {}, None]], [[0, 1, {}, None]]],
+    [
+        [[1, 2, {}, None, "all"]],
+        [[1, 2, {}, None, 1, ""]],
+        [[1, 2, {}, None, "all", "", ""]],
+        None,
+        {},
+        [3],
+        [[1, 2, {}]],
+        [["1", 2, {}, None]],
+        [[2, 1, {}, None]],
+        [[1, 10**9, {}, None]],
+        [[0, 1, {}, None]],
+    ],
 )
 def test_ledger_entry_that_cannot_be_read_is_named(lines):
     event = Event(kind=Kind.LEDGER, job_id="job-1", details={"dataset": "nursery", "lines": lines})
