@@ -168,7 +168,7 @@ async def test_job_without_noise_that_loses_a_party_ends_without_a_sum(tmp_path:
     """Its later rounds need everybody too: round one is released, round two waits for the party until its timeout."""
     federation = make_federation()
     lost = PARTIES[2]
-    spec = make_spec("decision_tree", {"max_depth": 2}, privacy={"placement": "none"}, timeout_s=3, deadline_s=1)
+    spec = make_spec("decision_tree", {"max_depth": 2}, privacy={"placement": "none"}, timeout_s=10, deadline_s=1)
 
     def silent_in_round_two(party_id: str, message: object) -> object:
         dropped = party_id == lost and isinstance(message, Query) and message.fields.round_number == 2

@@ -95,7 +95,10 @@ async def test_delivered_model_of_an_algorithm_outside_the_policy_loads_none_of_
 ) -> None:
     async with attacking(tmp_path) as attacker:
         model = replace(make_model(), algorithm=plugin)
-        theirs = replace(model, lineage=model.lineage.model_copy(update={"job_id": JOB}))
+        lineage = {"job_id": JOB, "job_spec_digest": attacker.spec.digest.hex()}
+        theirs = replace(model, lineage=model.lineage.model_copy(update=lineage))
+        # Of a job that the party accepted, as another's model would not be kept at all.
+        await attacker.accepted()
         answer = await attacker.tell(attacker.delivery(theirs.to_bytes()))
         # As a file it does no harm.
         assert isinstance(answer, ModelReceipt)

@@ -19,7 +19,7 @@ from coterie_common.errors import CoterieError, NotFound, StorageError, Unavaila
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Hello, JobReply, Message, ModelReceipt, Rejection
-from coterie_common.protocol.progress import JobState
+from coterie_common.protocol.progress import JobRequest, JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
 from tests.support.federation import make_federation
@@ -91,7 +91,7 @@ async def test_submitted_bytes_that_are_no_specification_are_malformed(tmp_path:
     async with nobody(tmp_path) as running:
         operator = Identity(federation=running.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)
         with pytest.raises(CoterieError) as refusal:
-            await running.aggregator.submit(b"{}", operator)
+            await running.aggregator.submit(JobRequest(spec=b"{}"), operator)
         assert refusal.value.code == "malformed-message"
 
 
