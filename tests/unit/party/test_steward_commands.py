@@ -143,9 +143,13 @@ def test_jobs_shows_one_in_full_with_what_it_would_leave(coterie_party, store):
 
 
 def test_jobs_of_an_unreadable_specification_is_shown_as_that(coterie_party, store):
-    propose(store, tree_spec(), Decision.REFUSED, job_id="tree-1", spec=b"{}", terms=b"[]", code="malformed-message")
-    assert "cannot be read" in coterie_party("jobs")[1]
-    assert "malformed-message" in coterie_party("jobs", "tree-1")[1]
+    propose(store, tree_spec(), Decision.HELD, job_id="tree-1", spec=b"{}", terms=b"[]")
+    propose(store, tree_spec(), Decision.REFUSED, job_id="tree-2", spec=b"{}", terms=b"[]", code="malformed-message")
+    printed = coterie_party("jobs")[1]
+    # What was refused is not kept, whether it could be read or not.
+    assert "cannot be read" in printed
+    assert "not kept" in printed
+    assert "malformed-message" in coterie_party("jobs", "tree-2")[1]
 
 
 def test_jobs_and_ledger_with_a_policy_that_cannot_be_used_say_so_loudly(coterie_party, store, home):
