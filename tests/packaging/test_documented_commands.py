@@ -3,13 +3,12 @@
 """Every command in README.md and docs/ is one that the programs take as written there, or is accounted for by name.
 
 Nothing is run here: programs, subcommands, options and the number of arguments are those of the command lines.
+tests/e2e/test_documented_commands.py runs them.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ import typer
 import coterie.cli
 import coterie_aggregator.cli
 import coterie_party.cli
-from tests.support.repository import ROOT
+from tests.support.documented import NOT_RUN, documented
 
 PROGRAMS = {
     "coterie": coterie.cli.main,
@@ -26,46 +25,8 @@ PROGRAMS = {
     "coterie-party": coterie_party.cli.main,
 }
 
-OTHERS = {
-    "scripts/demo": "tests/e2e/test_demo.py runs it",
-    "scripts/example": "tests/e2e/test_examples.py runs it; MNIST is not on a test machine",
-    "scripts/testbed": "tests/e2e/test_testbed.py runs it where there is a container engine",
-    "scripts/test": "runs the tests themselves",
-    "scripts/torch": "installs PyTorch: a download",
-    "scripts/bench": "tests/e2e/test_benchmark_rounds.py runs its rounds; the whole takes minutes",
-    "scripts/evaluate": "tests/unit/evaluation runs its parts; the whole takes hours",
-    "docker": "needs a container engine: tests/e2e/test_testbed.py",
-    "python": "looks at an installed package",
-    "python3": "makes a virtual environment",
-    "pip": "installs packages",
-    "useradd": "changes the system's users",
-    "install": "writes into the system's folders",
-    "ln": "writes into the system's folders",
-    "nft": "changes the system's firewall",
-    "systemctl": "needs systemd as the system's first process",
-    "journalctl": "needs systemd as the system's first process",
-    "cp": "copies a file",
-    "cat": "appends a file to another",
-    "export": "sets a variable",
-}
-"""Programs that are not ours, or not parsed here, with the reason or the test that runs them."""
-
-_BLOCK = re.compile(r"^```(?:console|sh|bash)\n(.*?)^```$", re.M | re.S)
-_PROMPT = re.compile(r"^(?:\w+\s*)?\$ ")
-_COMMENT = re.compile(r"(?:^|\s{2,})#.*$")
-
-
-def documented() -> Iterator[tuple[str, str]]:
-    """Yield page and command, with prompts, comments and line breaks taken away."""
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        for block in _BLOCK.findall(page.read_text()):
-            for line in block.replace("\\\n", " ").splitlines():
-                bare = _COMMENT.sub("", _PROMPT.sub("", line)).strip()
-                yield from ((page.name, command.strip()) for command in bare.split(" && ") if command.strip())
-    for job in sorted((ROOT / "examples/jobs").glob("*.toml")):
-        for command in re.findall(r"(?:[Ss]ubmit with|first): (coterie .*)$", job.read_text(), re.M):
-            yield job.name, command
-
+SHELL = {"cp", "cat", "export"}
+"""Programs that are not ours, which tests/e2e/test_documented_commands.py runs."""
 
 COMMANDS = sorted(set(documented()))
 
@@ -75,7 +36,7 @@ def test_documented_command_is_taken_as_written(page: str, command: str) -> None
     program, *arguments = shlex.split(command)
     name = Path(program).name
     if name not in PROGRAMS:
-        assert program in OTHERS or name in OTHERS, f"{page}: {command}: say in OTHERS why it is not checked"
+        assert program in NOT_RUN or program in SHELL, f"{page}: {command}: say in NOT_RUN why it is not checked"
         return
     group = typer.main.get_command(PROGRAMS[name].app)
     with group.make_context(name, list(arguments)) as context:
