@@ -151,7 +151,10 @@ class Algorithm(Protocol[Config, State]):
         ...
 
     def finish(self, state: State) -> Mapping[str, Any]:
-        """Aggregator: return the body of the model, a JSON object whose entries on top may also be arrays."""
+        """Aggregator: return the body of the model, a JSON object whose entries on top may also be arrays.
+
+        A job that is cancelled or fails keeps what its released rounds make; raise ``StateError`` where that is none.
+        """
         ...
 
     def state_to_document(self, state: State) -> Mapping[str, Any]:

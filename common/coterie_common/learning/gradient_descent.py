@@ -204,9 +204,9 @@ class GradientDescent(ABC, Generic[Config]):
         return replace(released, parameters=parameters, optimiser=optimiser)
 
     def finish(self, state: DescentState[Config]) -> Mapping[str, Any]:
-        """See ``Algorithm``."""
-        if self.next_ask(state) is not None:
-            raise StateError(f"{self.name} is finished before its last round was released")
+        """See ``Algorithm``; the parameters as they are, from the first round of training on."""
+        if state.released <= state.config.has_statistics:
+            raise StateError(f"{self.name} is finished before its first round of training was released")
         figures = {} if state.figures is None else {"held_out": dict(state.figures)}
         return {**self.model_body(state), **figures}
 

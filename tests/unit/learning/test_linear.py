@@ -365,7 +365,7 @@ def test_steps_out_of_order_raise_state_error():
     algorithm, config, schema = prepare("logistic_regression")
     state = algorithm.initial_state(config, schema)
     ask = algorithm.next_ask(state)
-    with pytest.raises(StateError, match="before its last round"):
+    with pytest.raises(StateError, match="before its first round of training"):
         algorithm.finish(state)
     with pytest.raises(StateError, match="asks for vectors"):
         algorithm.answer(ask, make_dataset(3, rows=3), SeededRandom("unused"))
@@ -463,3 +463,20 @@ def test_regressor_refuses_records_and_models_as_classifiers_do(tmp_path):
         predictor.predict([{"age": 3, "dose": 0, "ward": "z"}])
     assert predictor.fit(None) is predictor
     assert predictor.n_features_in_ == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scaling", ["bounds", "statistics"])
+def test_job_that_ends_early_leaves_a_model_from_its_first_round_of_training_on(name, scaling):
+    algorithm, config, schema = prepare(name, scaling=scaling, held_out=True, rounds=3)
+    state = algorithm.initial_state(config, schema)
+    for _ in range(1 + (scaling == "statistics")):
+        with pytest.raises(StateError, match="first round of training"):
+            algorithm.finish(state)
+        ask = algorithm.next_ask(state)
+        state = algorithm.update(state, ask, Release(np.arange(1.0, ask.length + 1), 3, 0.0))
+    body = algorithm.finish(state)
+    algorithm.check_body(schema, body)
+    assert "held_out" not in body
+    model = Model(name="early", algorithm=name, schema=schema, body=body, lineage=make_lineage(1))
+    assert len(load_predictor(model).predict(raw(make_dataset(classes_of(name), rows=5)))) == 5
