@@ -84,7 +84,7 @@ class Grid:
     single: tuple[int, ...] = ()
     bounds: tuple[int, ...] = ()
     bound_parties: int = 0
-    methods: tuple[Method, ...] = tuple(Method)
+    methods: tuple[Method, ...] = tuple(method for method in Method if method is not Method.MEAN)
     has_few: bool = True
 
     def points(self, sweep: Sweep) -> Iterator[Point]:

@@ -109,4 +109,4 @@ def test_demo_without_such_a_column_says_so(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert "no column c" in done.stdout + done.stderr
+    assert "no column 'c'" in done.stdout + done.stderr

@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import pytest
 
-from coterie_common.privacy.cost import ORDERS
 from coterie_common.privacy.event import CountEvent, VectorEvent
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.renyi import ORDERS
 from coterie_common.privacy.vector_renyi import sampled_divergence, vector_divergences
 
 
