@@ -139,7 +139,15 @@ def _run(
         f"[bold]Training[/bold] a tree on {sum(map(len, parties))} records at ε = {job.spec.privacy.epsilon_text}, "
         f"δ = {job.spec.privacy.delta_text}; {len(held_out)} more are held out"
     )
-    submit: list[str | Path] = [BIN / "coterie", "jobs", "submit", job_file, "--watch", *federation.operator]
+    submit: list[str | Path] = [
+        BIN / "coterie",
+        "jobs",
+        "submit",
+        job_file,
+        "--watch",
+        "--despite-noise",
+        *federation.operator,
+    ]
     status = subprocess.run(submit, stdout=sys.stderr if options.json else None, check=False).returncode
     if status:
         raise CommandError(f"the job did not complete (status {status}); the logs are in {federation.folder}")

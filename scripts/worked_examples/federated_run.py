@@ -123,7 +123,15 @@ def run_job(
         console.print("[bold]Training[/bold], each party and the aggregator a process of its own")
         started = time.monotonic()
         federation.start()
-        submit: list[str | Path] = [BIN / "coterie", "jobs", "submit", job_file, "--watch", *federation.operator]
+        submit: list[str | Path] = [
+            BIN / "coterie",
+            "jobs",
+            "submit",
+            job_file,
+            "--watch",
+            "--despite-noise",
+            *federation.operator,
+        ]
         status = subprocess.run(submit, stdout=sys.stderr, check=False).returncode
         if status:
             raise CommandError(f"the job did not complete (status {status}); the logs are in {folder}")
