@@ -101,7 +101,7 @@ async def _serve(
     )
     stopping = stop_on_signals()
     # It comes from the loop that serves everybody: there is no trouble to tell besides its absence.
-    heartbeat = Heartbeat(root, lambda: "", news=lambda: coordinator.news)
+    heartbeat = Heartbeat(root, lambda: "", warnings=lambda: (coordinator.news,))
     working = {asyncio.create_task(coordinator.wait()), asyncio.create_task(heartbeat.run())}
     try:
         await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)

@@ -78,9 +78,8 @@ def health(home: AggregatorFolder = Path("aggregator")) -> None:
     from coterie_common.clock import SystemClock
     from coterie_common.heartbeat import check_heartbeat
 
-    remark = check_heartbeat(home, "coterie-aggregator", now=SystemClock().now())
-    if remark:
-        say(f"warning: {remark}", err=True)
+    for warning in check_heartbeat(home, "coterie-aggregator", now=SystemClock().now()):
+        say(f"warning: {warning}", err=True)
     say("serving")
 
 

@@ -7,20 +7,22 @@ opened for that, and no certificate is needed.
 
 Invariants:
 - A daemon that ended, hangs or is stopped looks healthy for at most ``STALE_SECONDS``, however that came about.
-- The file holds nothing but a sentence on what is wrong, or nothing, and after a line break a remark, if there is one.
+- The first line of the file is a sentence on what is wrong, or empty; each further line is a warning.
+- ``health`` reads this file alone: it opens no database, so it is cheap to ask often and works on a busy host.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from coterie_common.errors import Unavailable
 from coterie_common.files import write_atomically
+from coterie_common.shown import shown
 
 FILE_NAME: Final = "heartbeat"
 
@@ -37,17 +39,16 @@ class Heartbeat:
     Args:
         folder: the daemon's home.
         trouble: returns what is wrong right now, one sentence, or ``""``.
-        remark: what a person should know although nothing is wrong.
-        news: returns the like of what has happened since, one sentence, or ``""``; it makes nobody restart the daemon.
+        warnings: returns what a person should know although the daemon needs no restart, a sentence each; empty ones
+            are left out.
     """
 
     def __init__(
-        self, folder: Path, trouble: Callable[[], str], *, remark: str = "", news: Callable[[], str] = lambda: ""
+        self, folder: Path, trouble: Callable[[], str], *, warnings: Callable[[], Iterable[str]] = lambda: ()
     ) -> None:
         self._path = folder / FILE_NAME
         self._trouble = trouble
-        self._remark = remark
-        self._news = news
+        self._warnings = warnings
         self._written: str | None = None
 
     async def run(self) -> None:
@@ -65,8 +66,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Give one sign of life; raises ``StorageError``."""
-        remarks = "; ".join(filter(None, (self._remark, self._news())))
-        state = f"{self._trouble()}\n{remarks}".removesuffix("\n")
+        state = "\n".join(map(shown, (self._trouble(), *filter(None, self._warnings()))))
         if state == self._written and self._path.exists():
             os.utime(self._path)
         else:
@@ -74,7 +74,7 @@ class Heartbeat:
             self._written = state
 
 
-def check_heartbeat(folder: Path, program: str, *, now: datetime) -> str:
+def check_heartbeat(folder: Path, program: str, *, now: datetime) -> tuple[str, ...]:
     """Ask how the daemon of a folder is.
 
     Args:
@@ -83,7 +83,7 @@ def check_heartbeat(folder: Path, program: str, *, now: datetime) -> str:
         now: the current time.
 
     Returns:
-        What a person should know although nothing is wrong; mostly empty.
+        Warnings: what a person should know although the daemon works.
 
     Raises:
         Unavailable: it does not run, hangs, or has trouble; says which.
@@ -91,7 +91,7 @@ def check_heartbeat(folder: Path, program: str, *, now: datetime) -> str:
     path = folder / FILE_NAME
     try:
         age = now.timestamp() - path.stat().st_mtime
-        trouble, _, remark = path.read_text("utf-8").partition("\n")
+        trouble, *warnings = path.read_text("utf-8").split("\n")
     except FileNotFoundError:
         raise Unavailable(f"no {program} runs on the folder {folder}") from None
     except OSError as cause:
@@ -100,4 +100,4 @@ def check_heartbeat(folder: Path, program: str, *, now: datetime) -> str:
         raise Unavailable(f"the {program} on the folder {folder} gave its last sign of life {age:.0f} s ago")
     if trouble:
         raise Unavailable(trouble)
-    return remark
+    return tuple(warnings)

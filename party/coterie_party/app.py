@@ -103,6 +103,7 @@ async def _run(
     config, roster = membership.config, membership.signed_roster.roster
     random = OsRandom()
     training = config.training_limits(root)
+    policies, bindings = PolicyFile(root / POLICY_FILE_NAME), BindingsFile(root, config.datasets)
     context = Context(
         party_id=config.id,
         roster=roster,
@@ -111,8 +112,8 @@ async def _run(
         make_sealing=make_sealing,
         share=membership.share,
         signing_key=membership.signing_key,
-        bindings=BindingsFile(root, config.datasets),
-        policies=PolicyFile(root / POLICY_FILE_NAME),
+        bindings=bindings,
+        policies=policies,
         store=store,
         padded=PaddedParts(root / "store" / "padded"),
         audit=audit,
@@ -134,18 +135,24 @@ async def _run(
     log.info("running", party=config.id, federation=roster.federation, aggregator=endpoint.target)
     stopping = stop_on_signals()
     connection = Connection(endpoint, coordinator, random, incidents=context.incidents)
+    watch = DataWatch(context)
+
+    def warnings() -> tuple[str, ...]:
+        lacking = context.confinement.missing
+        unconfined = f"code in the training process can {lacking}" if lacking else ""
+        return unconfined, policies.warning(), bindings.warning(), *watch.warnings(), context.incidents.note
+
     heartbeat = Heartbeat(
         root,
         lambda: "" if connection.is_connected else f"not connected to the aggregator {endpoint.target}",
-        remark=f"code in the training process can {lacking}" if (lacking := context.confinement.missing) else "",
-        news=lambda: context.incidents.note,
+        warnings=warnings,
     )
     working = {
         asyncio.create_task(connection.run()),
         asyncio.create_task(heartbeat.run()),
         asyncio.create_task(coordinator.failed()),
         asyncio.create_task(_look_again(coordinator)),
-        asyncio.create_task(DataWatch(context).run()),
+        asyncio.create_task(watch.run()),
         asyncio.create_task(context.notifier.run()),
     }
     try:

@@ -54,6 +54,7 @@ class BindingsFile:
         self._schemas = _schema_paths(root, bindings)
         self._contents = self._read()
         self._datasets = bind_datasets(root, bindings)
+        self._warning = ""
 
     def current(self) -> Mapping[str, BoundDataset]:
         """Return the data sets that are bound now."""
@@ -65,6 +66,11 @@ class BindingsFile:
                 self._reload()
             return self._datasets
 
+    def warning(self) -> str:
+        """Return why the files are not what is bound now, one sentence; empty if they are."""
+        self.current()
+        return self._warning
+
     def _reload(self) -> None:
         try:
             config = load(PartyConfig, self._root / FILE_NAME, "the configuration")
@@ -73,7 +79,9 @@ class BindingsFile:
             datasets = bind_datasets(self._root, config.datasets)
         except ConfigurationError as error:
             _log.error("data sets not usable, the ones before stay bound", code=error.code, why=error.message)
+            self._warning = f"{error.message}; the data sets before stay bound"
             return
+        self._warning = ""
         if datasets != self._datasets:
             _log.info("data sets changed", datasets=sorted(datasets))
         self._datasets = datasets

@@ -3,7 +3,7 @@
 """Checks of the party's data before a job needs them: at the start, and when their binding or their file changes.
 
 Invariants:
-- What is found is logged and noted for the steward; nothing of it, not even that a check was made, leaves the party.
+- What is found goes to the log and to ``health``; nothing of it, not even that a check was made, leaves the party.
 - A job is decided on by reading the data anew: a check saves no other one.
 """
 
@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from coterie_common.errors import CoterieError
 from coterie_party.bindings import BoundDataset
 from coterie_party.context import Context
 
@@ -32,30 +33,35 @@ class DataWatch:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._seen: dict[str, _Seen] = {}
+        self._errors: dict[str, CoterieError] = {}
+
+    def warnings(self) -> list[str]:
+        """Return what does not fit, a sentence for each data set that does not."""
+        return [f"the data set {name}: {error.message} [{error.code}]" for name, error in sorted(self._errors.items())]
 
     async def run(self) -> None:
-        """Look again and again until cancelled; raises ``StorageError``."""
+        """Look again and again until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def look(self) -> None:
-        """Check what changed since the last look; raises ``StorageError``."""
+        """Check what changed since the last look."""
         context = self._context
         datasets = await context.compute(lambda: dict(context.datasets))
-        if self._seen.keys() != datasets.keys():
-            await context.write(context.notes.keep_checks, set(datasets))
         self._seen = {name: seen for name, seen in self._seen.items() if name in datasets}
+        self._errors = {name: error for name, error in self._errors.items() if name in datasets}
         for name, dataset in datasets.items():
             seen = dataset, await context.compute(_version, dataset.path)
             if self._seen.get(name) == seen:
                 continue
             error = await context.compute(dataset.problem)
-            await context.write(context.notes.record_check, name, error)
             self._seen[name] = seen
+            self._errors.pop(name, None)
             if error is None:
                 _log.info("data fit", dataset=name)
             else:
+                self._errors[name] = error
                 _log.error(
                     "data do not fit, jobs on them are refused", dataset=name, code=error.code, why=error.message
                 )

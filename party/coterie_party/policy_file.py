@@ -46,6 +46,7 @@ class PolicyFile:
         self._lock = threading.Lock()
         self._content = self._read()
         self._policy = load_policy(path)
+        self._warning = ""
 
     def current(self) -> Policy:
         """Return the policy in force now; reading a few kilobytes is cheaper than to guess from times of change."""
@@ -57,12 +58,19 @@ class PolicyFile:
                 self._reload()
             return self._policy
 
+    def warning(self) -> str:
+        """Return why the file is not what is in force now, one sentence; empty if it is."""
+        self.current()
+        return self._warning
+
     def _reload(self) -> None:
         try:
             policy = load_policy(self._path)
         except ConfigurationError as error:
             _log.error("policy not usable, the one before stays in force", code=error.code, why=error.message)
+            self._warning = f"{error.message}; the policy before stays in force"
             return
+        self._warning = ""
         if policy != self._policy:
             _log.info("policy changed", path=str(self._path))
         else:

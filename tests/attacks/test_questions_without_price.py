@@ -11,7 +11,7 @@ import pytest
 
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision, JobReply
+from coterie_common.protocol.messages import Decision, JobReply, Message
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation
@@ -31,6 +31,10 @@ def question(schema: dict[str, Any]) -> JobSpec:
         "privacy": {"epsilon": "1", "delta": "0.00001"},
     }
     return JobSpec.from_table(table)
+
+
+def is_reply_of_the_victim(party_id: PartyId, message: Message) -> bool:
+    return party_id == VICTIM and isinstance(message, JobReply)
 
 
 def with_column(column: dict[str, Any]) -> dict[str, Any]:
@@ -60,10 +64,12 @@ async def test_party_says_the_same_to_a_schema_that_its_data_fit_and_to_one_that
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
-        for schema in (true, false):
+        for number, schema in enumerate((true, false), start=1):
             job_id = await running.submit(question(schema))
             await running.result(job_id)
-        replies = [m for party_id, m in running.passed if party_id == VICTIM and isinstance(m, JobReply)]
+            # The job ends with the first refusal; the victim's own may come later.
+            await running.saw(is_reply_of_the_victim, count=number)
+        replies = [m for party_id, m in running.passed if isinstance(m, JobReply) and party_id == VICTIM]
         assert [reply.decision for reply in replies] == [Decision.REFUSED] * 2
         assert {(reply.code, reply.detail) for reply in replies} == {(replies[0].code, replies[0].detail)}
         assert replies[0].code == "consent-denied"

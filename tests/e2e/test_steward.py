@@ -92,9 +92,9 @@ def test_policy_that_cannot_be_used_is_said_and_the_party_goes_on(running: Runni
     # at once: a daemon that looks between emptying and writing would find two files that it cannot use
     write_atomically(policy, b"automatik = true\n")
     try:
+        running.wait_until(lambda: "automatik is not a known key" in steward(running, "health").stderr, "a warning")
         done = steward(running, "health")
         assert (done.returncode, done.stdout) == (0, "connected to the aggregator\n")
-        assert "automatik is not a known key" in done.stderr
         job_id = running.submit()
         assert running.finish(job_id)["state"] == "completed"
         assert running.rows(PARTY, "acceptances", job_id) > 0

@@ -133,7 +133,7 @@ def test_join_without_the_founder_or_its_bundle_says_what_is_missing() -> None:
 def test_party_started_before_its_bundle_says_which_step_is_missing() -> None:
     status, said = in_container("coterie-party", "run")
     assert status == CONFIGURATION
-    assert "first run 'coterie-party init ID --founder FINGERPRINT' [wrong-order]" in said
+    assert "run 'coterie-party init ID --founder FINGERPRINT' first [wrong-order]" in said
     initialised = (
         "umask 077; echo secret > /etc/coterie/password; export P=--password-file=/etc/coterie/password; "
         f"coterie-party init party-9 --founder {printed_fingerprint('-'.join(['abcd'] * 8))} $P && coterie-party run $P"

@@ -51,32 +51,33 @@ def test_check_with_trouble_says_which_until_it_is_over(tmp_path):
         trouble.append(trouble.pop(0))
 
 
-def test_check_returns_the_remark_while_nothing_is_wrong_and_raises_without_it(tmp_path):
+def test_check_returns_warnings_while_nothing_is_wrong_and_raises_without_them(tmp_path):
     trouble = ["", "not connected"]
-    heartbeat = Heartbeat(tmp_path, lambda: trouble[0], remark="code can use the network")
+    heartbeat = Heartbeat(tmp_path, lambda: trouble[0], warnings=lambda: ("code can use the network",))
     heartbeat.beat()
     path = tmp_path / FILE_NAME
     os.utime(path, (NOW.timestamp(),) * 2)
-    assert check_heartbeat(tmp_path, "coterie-party", now=NOW) == "code can use the network"
+    assert check_heartbeat(tmp_path, "coterie-party", now=NOW) == ("code can use the network",)
     trouble.pop(0)
     heartbeat.beat()
     assert refused(tmp_path) == "not connected"
 
 
-def test_beat_tells_news_while_nothing_is_wrong(tmp_path):
-    news = [""]
-    heartbeat = Heartbeat(tmp_path, lambda: "", remark="code can use the network", news=lambda: news[0])
-    for news[0], expected in (
-        ("", "code can use the network"),
-        ("1 unforeseen failure", "code can use the network; 1 unforeseen failure"),
-        ("2 unforeseen failures", "code can use the network; 2 unforeseen failures"),
+def test_beat_writes_the_warnings_of_its_time_one_line_each(tmp_path):
+    current = [[]]
+    heartbeat = Heartbeat(tmp_path, lambda: "", warnings=lambda: current[0])
+    for current[0], expected in (
+        ([], ()),
+        (["", "a cell says a\nb"], ("a cell says a\\nb",)),
+        (["1 unforeseen failure", "", "no policy"], ("1 unforeseen failure", "no policy")),
+        ([""], ()),
     ):
         heartbeat.beat()
         os.utime(tmp_path / FILE_NAME, (NOW.timestamp(),) * 2)
         assert check_heartbeat(tmp_path, "coterie-party", now=NOW) == expected
 
 
-def test_beat_without_news_touches_the_file(tmp_path):
+def test_beat_that_changes_nothing_touches_the_file(tmp_path):
     heartbeat = Heartbeat(tmp_path, lambda: "")
     heartbeat.beat()
     path = tmp_path / FILE_NAME

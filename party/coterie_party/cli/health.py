@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from coterie_common.console import say
-from coterie_party.cli.desk import open_desk
 from coterie_party.cli.options import PartyFolder
 
 
@@ -19,17 +18,8 @@ def health(home: PartyFolder = Path("party")) -> None:
     nobody foresaw, for what these are about is refused.
     """
     from coterie_common.clock import SystemClock
-    from coterie_common.errors import ConfigurationError
     from coterie_common.heartbeat import check_heartbeat
 
-    remark = check_heartbeat(home, "coterie-party", now=SystemClock().now())
-    try:
-        with open_desk(home) as desk:
-            for check in desk.notes.checks():
-                if check.code:
-                    say(f"warning: the data set {check.dataset}: {check.detail} [{check.code}]", err=True)
-    except ConfigurationError as error:
-        say(f"warning: {error}; the daemon goes on with what was in it before", err=True)
-    if remark:
-        say(f"warning: {remark}", err=True)
+    for warning in check_heartbeat(home, "coterie-party", now=SystemClock().now()):
+        say(f"warning: {warning}", err=True)
     say("connected to the aggregator")

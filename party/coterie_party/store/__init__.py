@@ -4,7 +4,7 @@
 
 from coterie_party.store.audit import Recorder
 from coterie_party.store.audit_log import AuditLog
-from coterie_party.store.notes import DataCheck, Note, StewardNotes
+from coterie_party.store.notes import Note, StewardNotes
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import (
     AskedJob,
@@ -24,7 +24,6 @@ __all__ = [
     "MIGRATIONS",
     "AskedJob",
     "AuditLog",
-    "DataCheck",
     "DataVersion",
     "LedgerEntry",
     "Note",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What only the steward may read: why the party's own data or configuration stopped a job, and whether data fit.
+"""What only the steward may read: why the party's own data or configuration stopped a job.
 
 It quotes cells. It is in no message and in no audit record, both of which others read.
 """
@@ -17,7 +17,7 @@ from coterie_common.clock import Clock
 from coterie_common.database import transaction
 from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId
-from coterie_party.store.tables import DATA_CHECKS, NOTES
+from coterie_party.store.tables import NOTES
 
 _NOTES_MOST: Final = 1000
 _CHARACTERS: Final = 2000
@@ -38,22 +38,6 @@ class Note:
     code: str
     detail: str
     noted_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataCheck:
-    """Whether a data set fitted its schemas when it was read last.
-
-    Attributes:
-        dataset: its name.
-        code, detail: of what is wrong; empty if nothing is.
-        checked_at: when.
-    """
-
-    dataset: str
-    code: str
-    detail: str
-    checked_at: datetime
 
 
 class StewardNotes:
@@ -88,28 +72,6 @@ class StewardNotes:
             rows = connection.execute(select(NOTES).where(mine).order_by(NOTES.c.number)).all()
         return tuple(
             Note(round_number=row.number, code=row.code, detail=row.detail, noted_at=row.noted_at) for row in rows
-        )
-
-    def record_check(self, dataset: str, error: CoterieError | None) -> None:
-        """Note whether a data set fits; the last check of each stays."""
-        values = {"dataset": dataset, "code": "", "detail": "", "checked_at": self._now()}
-        if error is not None:
-            values |= {"code": error.code, "detail": _printable(error.message)}
-        with transaction(self._engine) as connection:
-            connection.execute(delete(DATA_CHECKS).where(DATA_CHECKS.c.dataset == dataset))
-            connection.execute(insert(DATA_CHECKS).values(values))
-
-    def keep_checks(self, datasets: set[str]) -> None:
-        """Forget the checks of data sets that are bound no more."""
-        with transaction(self._engine) as connection:
-            connection.execute(delete(DATA_CHECKS).where(DATA_CHECKS.c.dataset.not_in(sorted(datasets))))
-
-    def checks(self) -> tuple[DataCheck, ...]:
-        """Return the last check of every data set."""
-        with transaction(self._engine) as connection:
-            rows = connection.execute(select(DATA_CHECKS).order_by(DATA_CHECKS.c.dataset)).all()
-        return tuple(
-            DataCheck(dataset=row.dataset, code=row.code, detail=row.detail, checked_at=row.checked_at) for row in rows
         )
 
     def _now(self) -> datetime:

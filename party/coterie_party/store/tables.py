@@ -199,12 +199,3 @@ NOTES = Table(
     Column("noted_at", Instant, nullable=False),
     UniqueConstraint("founder", "job_id", "number"),
 )
-
-DATA_CHECKS = Table(
-    "data_checks",
-    METADATA,
-    Column("dataset", String(64), primary_key=True),
-    Column("code", String(64), nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("checked_at", Instant, nullable=False),
-)

@@ -75,7 +75,9 @@ def test_current_keeps_the_data_sets_before_while_a_file_cannot_be_used_and_says
     with capture_logs() as logs:
         assert bindings.current() == bindings.current() == before
     assert [(line["log_level"], line["code"]) for line in logs] == [("error", "configuration")]
+    assert bindings.warning() == f"{logs[0]['why']}; the data sets before stay bound"
     (folder / name).write_text(text)
+    assert bindings.warning() == ""
     assert bindings.current() == before
 
 

@@ -30,14 +30,11 @@ JOB = JobId("play-1")
 class Desk:
     """What a watch needs of a party."""
 
-    def __init__(self, notes: StewardNotes, datasets: dict[str, BoundDataset]) -> None:
-        self.notes = notes
+    def __init__(self, datasets: dict[str, BoundDataset]) -> None:
         self.datasets = datasets
 
     async def compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
-
-    write = compute
 
 
 @pytest.fixture
@@ -52,45 +49,46 @@ def bound(path: Path, name: str = "play") -> BoundDataset:
 
 
 @asynchronous
-async def test_watch_checks_at_first_and_whenever_file_or_binding_changes(tmp_path, notes):
+async def test_watch_checks_at_first_and_whenever_file_or_binding_changes(tmp_path):
     path = tmp_path / "play.csv"
     path.write_text(HEADER + "sunny,weak,400,no\n")
-    desk = Desk(notes, {"play": bound(path)})
+    desk = Desk({"play": bound(path)})
     watch = DataWatch(cast(Context, desk))
     with capture_logs() as logs:
         await watch.look()
         await watch.look()
     assert [(line["log_level"], line["code"]) for line in logs] == [("error", "data")]
-    (check,) = notes.checks()
-    assert (check.dataset, check.code) == ("play", "data")
-    assert "play.csv: row 2, column 'temperature': '400'" in check.detail
+    (warning,) = watch.warnings()
+    assert warning.startswith("the data set play: ")
+    assert "play.csv: row 2, column 'temperature': '400'" in warning
+    assert warning.endswith(" [data]")
     path.write_text(HEADER + "sunny,weak,4,no\n")
     with capture_logs() as logs:
         await watch.look()
         await watch.look()
     assert [line["event"] for line in logs] == ["data fit"]
-    assert [(check.code, check.detail) for check in notes.checks()] == [("", "")]
+    assert watch.warnings() == []
     path.unlink()
     await watch.look()
-    assert "does not exist" in notes.checks()[0].detail
+    assert "does not exist" in watch.warnings()[0]
     desk.datasets = {"other": bound(path, "other")}
     await watch.look()
-    assert [check.dataset for check in notes.checks()] == ["other"]
+    assert [warning.partition(": ")[0] for warning in watch.warnings()] == ["the data set other"]
     desk.datasets = {}
     await watch.look()
-    assert notes.checks() == ()
+    assert watch.warnings() == []
 
 
 @asynchronous
-async def test_watch_sees_a_file_of_the_same_size(tmp_path, notes):
+async def test_watch_sees_a_file_of_the_same_size(tmp_path):
     path = tmp_path / "play.csv"
     path.write_text(HEADER + "sunny,weak,4,no\n")
-    watch = DataWatch(cast(Context, Desk(notes, {"play": bound(path)})))
+    watch = DataWatch(cast(Context, Desk({"play": bound(path)})))
     await watch.look()
     path.write_text(HEADER + "sunny,weak,x,no\n")
     os.utime(path, ns=(1, 1))
     await watch.look()
-    assert notes.checks()[0].code == "data"
+    assert len(watch.warnings()) == 1
 
 
 def test_notes_keep_the_last_reason_of_each_round_printable_and_cut(notes):

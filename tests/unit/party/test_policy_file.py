@@ -59,7 +59,9 @@ def test_current_keeps_the_policy_before_while_the_file_cannot_be_used_and_says_
         assert policies.current().automatic
     assert [(line["log_level"], line["code"]) for line in logs] == [("error", "configuration")]
     assert "stays in force" in logs[0]["event"]
+    assert policies.warning() == f"{logs[0]['why']}; the policy before stays in force"
     path.write_text(before.replace("automatic = true", "automatic = false"))
+    assert policies.warning() == ""
     assert not policies.current().automatic
 
 

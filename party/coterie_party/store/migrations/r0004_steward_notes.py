@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What only the steward reads: why jobs failed on the party's own data, and whether data sets fit their schemas."""
+"""What only the steward reads: why jobs failed on the party's own data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ down_revision = "party_0003"
 
 
 def upgrade() -> None:
-    """Add two tables; they begin empty."""
+    """Add the table; it begins empty."""
     op.create_table(
         "notes",
         sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
@@ -23,11 +23,4 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
         sa.UniqueConstraint("founder", "job_id", "number"),
-    )
-    op.create_table(
-        "data_checks",
-        sa.Column("dataset", sa.String(64), primary_key=True),
-        sa.Column("code", sa.String(64), nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
-        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),
     )
