@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from coterie_aggregator import job as job_machine
+from coterie_aggregator import job_events
 from coterie_aggregator.context import Context, Outbox
 from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.live_round import LiveRound
@@ -341,7 +342,7 @@ class Coordinator:
         if by.role is not Role.OPERATOR and by.id != shown.submitter:
             raise PermissionDenied(f"{by.role.value} {by.id} did not submit job {job_id}, and may not cancel it")
         if live := self._jobs.get(job_id):
-            await self._in_order(bind(live.take, job_machine.JobCancelled(f"cancelled by {by.id}")))
+            await self._in_order(bind(live.take, job_events.JobCancelled(f"cancelled by {by.id}")))
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return every finished model."""

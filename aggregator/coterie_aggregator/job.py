@@ -21,6 +21,28 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from coterie_aggregator.job_effects import (
+    Effect,
+    KeepUnfinishedModel,
+    RunRound,
+    SendJobEnd,
+    SendModel,
+    SendProposal,
+    Timer,
+)
+from coterie_aggregator.job_events import (
+    DeliveryPatiencePassed,
+    Event,
+    JobCancelled,
+    JobFailed,
+    ModelFinished,
+    PartyReplied,
+    ProposalDeadlinePassed,
+    ProposalTimedOut,
+    ReceiptReceived,
+    RoundReleased,
+    UnfinishedModelKept,
+)
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.protocol.reason import one_line
@@ -93,128 +115,6 @@ class AggregatorJob:
         if self.phase is not Phase.PROPOSED:
             return 0
         return max(0, self.parameters.round_quorum - len(self.who(Decision.ACCEPTED)))
-
-
-@dataclass(frozen=True, slots=True)
-class PartyReplied:
-    """A verified ``JobReply``."""
-
-    party_id: PartyId
-    decision: Decision
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalDeadlinePassed:
-    """Start as soon as enough parties accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalTimedOut:
-    """The job has waited long enough for parties to accept it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundReleased:
-    """The round's sum is open and the algorithm's state updated; another round follows."""
-
-    round_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFinished:
-    """The algorithm is done and its model stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptReceived:
-    """A party holds the model."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryPatiencePassed:
-    """Parties that are away get the model when they come back; the job does not wait for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobFailed:
-    """The job cannot go on."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobCancelled:
-    """A person cancelled it."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class UnfinishedModelKept:
-    """Of a job that ended early: the model of its last released round is stored, or there can be none."""
-
-    is_kept: bool
-
-
-Event = (
-    PartyReplied
-    | ProposalDeadlinePassed
-    | ProposalTimedOut
-    | RoundReleased
-    | ModelFinished
-    | ReceiptReceived
-    | DeliveryPatiencePassed
-    | JobFailed
-    | JobCancelled
-    | UnfinishedModelKept
-)
-
-
-@dataclass(frozen=True, slots=True)
-class SendProposal:
-    """Send the proposal to this party, also again when it connects."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class RunRound:
-    """Run this round with the job's cohort, or resume it."""
-
-    round_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class SendModel:
-    """Send the model to this party, also again when it connects."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class SendJobEnd:
-    """Tell this party that the job is over, also again when it connects."""
-
-    party_id: PartyId
-
-
-@dataclass(frozen=True, slots=True)
-class KeepUnfinishedModel:
-    """Make the model of the last released round, and store it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timer:
-    """Deliver this event after the time given by the job; it lapses when no longer outstanding."""
-
-    event: ProposalDeadlinePassed | ProposalTimedOut | DeliveryPatiencePassed
-
-
-Effect = SendProposal | RunRound | SendModel | SendJobEnd | KeepUnfinishedModel | Timer
 
 
 def step(state: AggregatorJob, event: Event) -> AggregatorJob:

@@ -13,6 +13,8 @@ from functools import partial as bind
 import structlog
 
 from coterie_aggregator import job as machine
+from coterie_aggregator import job_effects as effects
+from coterie_aggregator import job_events as events
 from coterie_aggregator import round as round_machine
 from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
@@ -115,12 +117,12 @@ class LiveJob:
     def party_connected(self, party_id: PartyId) -> None:
         """Repeat what this party has not answered yet."""
         self._machine.repeat(
-            [machine.SendProposal(party_id), machine.SendJobEnd(party_id), machine.SendModel(party_id)]
+            [effects.SendProposal(party_id), effects.SendJobEnd(party_id), effects.SendModel(party_id)]
         )
         if self.round:
             self.round.party_connected(party_id)
 
-    async def take(self, event: machine.Event) -> None:
+    async def take(self, event: events.Event) -> None:
         """Take an event in the coordinator's task."""
         if not await self._machine.take(event):
             return
@@ -142,7 +144,7 @@ class LiveJob:
                 raise UnexpectedMessage("too many replies that hold the same job", culprits=(reply.party_id,))
         verify_job_reply(reply, self.submission.proposal, self._context.roster)
         log.info("party decided", job=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
-        await self.take(machine.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
+        await self.take(events.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
 
     async def receipt_received(self, receipt: ModelReceipt) -> None:
         """Take a party's word that it holds the model; raises ``PeerError``."""
@@ -153,9 +155,9 @@ class LiveJob:
             await self._model_delivery()
         verify_receipt(receipt, self._model_digest, self._context.roster)
         self._context.deliveries.settled(receipt.party_id, self.job_id)
-        await self.take(machine.ReceiptReceived(receipt.party_id))
+        await self.take(events.ReceiptReceived(receipt.party_id))
 
-    async def _persist(self, event: machine.Event) -> None:
+    async def _persist(self, event: events.Event) -> None:
         self._persisted_at = now = self._context.clock.now()
         if self._finishing:
             # The release, the new state and the event that tells of them become durable together.
@@ -164,25 +166,25 @@ class LiveJob:
             ends = machine.step(self.state, event).phase is machine.Phase.ENDED
             await self._context.write(self._context.store.append_job_event, self.job_id, event, now, ends)
 
-    def _start(self, effect: machine.Effect) -> Running | None:
+    def _start(self, effect: effects.Effect) -> Running | None:
         match effect:
-            case machine.SendProposal(party_id):
+            case effects.SendProposal(party_id):
                 self._context.send(party_id, self.submission.proposal)
-            case machine.SendModel(party_id):
+            case effects.SendModel(party_id):
                 self._context.deliveries.want(
                     party_id, self.job_id, lambda: self._work.spawn(self._send_model(party_id))
                 )
-            case machine.SendJobEnd(party_id):
+            case effects.SendJobEnd(party_id):
                 self._context.send(party_id, self._job_end())
-            case machine.KeepUnfinishedModel():
+            case effects.KeepUnfinishedModel():
                 return self._work.spawn(self._keep_unfinished())
-            case machine.RunRound(number):
+            case effects.RunRound(number):
                 return self._work.spawn(self._run_round(number))
-            case machine.Timer(event):
+            case effects.Timer(event):
                 rounds, now = self.submission.planned.spec.rounds, self._context.clock.now()
-                if isinstance(event, machine.ProposalDeadlinePassed):
+                if isinstance(event, events.ProposalDeadlinePassed):
                     seconds = remaining_s(rounds.proposal_deadline_s, self.submission.submitted_at, now)
-                elif isinstance(event, machine.ProposalTimedOut):
+                elif isinstance(event, events.ProposalTimedOut):
                     longest = max(rounds.proposal_deadline_s, rounds.timeout_s)
                     seconds = remaining_s(longest, self.submission.submitted_at, now)
                 else:
@@ -199,10 +201,10 @@ class LiveJob:
             words = "values outside the agreed range" if out_of_range else f"no key of a pad ({failure.code})"
             number, suspects = self.state.round_number, self.round.state.contributors if self.round else ()
             log.error("no sum of replies", job=self.job_id, round=number, code=failure.code, contributors=suspects)
-            await self.take(machine.JobFailed(unusable(number, words, suspects)))
+            await self.take(events.JobFailed(unusable(number, words, suspects)))
             return
         told = self._context.incidents.take(failure, "job", job=self.job_id, round=self.state.round_number)
-        await self.take(machine.JobFailed(told.message))
+        await self.take(events.JobFailed(told.message))
 
     async def _run_round(self, number: int) -> None:
         """Load or create the round, then hand it to the coordinator's task."""
@@ -291,12 +293,12 @@ class LiveJob:
         state = await self._context.compute(algorithm.update, progress.state, ask, release)
         following = Progress(state, (*progress.contributors, release.contributors))
         model: bytes | None = None
-        event: machine.RoundReleased | machine.ModelFinished = machine.RoundReleased(number)
+        event: events.RoundReleased | events.ModelFinished = events.RoundReleased(number)
         if await self._context.compute(algorithm.next_ask, state) is None:
             transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
             digests = (*transcripts, transcript)
             model = await self._context.compute(self._finished, following, digests)
-            event = machine.ModelFinished()
+            event = events.ModelFinished()
         saved = await self._encoded(following)
 
         def finish(now: datetime) -> None:
@@ -311,7 +313,7 @@ class LiveJob:
         """Store the model of the last released round: it was paid for."""
         progress = await self._latest_progress()
         model = await unfinished_model(self._context, self.submission, progress, self.state.outcome)
-        event = machine.UnfinishedModelKept(model is not None)
+        event = events.UnfinishedModelKept(model is not None)
 
         def finish(now: datetime) -> None:
             self._context.store.keep_unfinished(self.job_id, event, model, now)
@@ -320,7 +322,7 @@ class LiveJob:
 
     async def _take_released(
         self,
-        event: machine.RoundReleased | machine.ModelFinished | machine.UnfinishedModelKept,
+        event: events.RoundReleased | events.ModelFinished | events.UnfinishedModelKept,
         finish: Callable[[datetime], None],
     ) -> None:
         self._finishing = finish
@@ -330,7 +332,7 @@ class LiveJob:
             self._finishing = None
 
     async def _aborted(self, state: round_machine.AggregatorRound) -> None:
-        await self.take(machine.JobFailed(aborted(self.state.round_number, state)))
+        await self.take(events.JobFailed(aborted(self.state.round_number, state)))
 
     async def _send_model(self, party_id: PartyId) -> None:
         self._context.send(party_id, await self._model_delivery())

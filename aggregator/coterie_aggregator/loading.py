@@ -12,6 +12,7 @@ from functools import reduce
 import structlog
 
 from coterie_aggregator import job as job_machine
+from coterie_aggregator import job_events
 from coterie_aggregator import round as round_machine
 from coterie_aggregator.context import Context
 from coterie_aggregator.live_job import LiveJob
@@ -101,7 +102,7 @@ async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -
 async def _folded(context: Context, job_id: JobId, spec: JobSpec, *, has_ended: bool) -> job_machine.AggregatorJob:
     events = await context.write(context.store.job_events, job_id)
     # Whoever answered was a member when the job ran; the roster may have another epoch by now.
-    answered = tuple(event.party_id for event in events if isinstance(event, job_machine.PartyReplied))
+    answered = tuple(event.party_id for event in events if isinstance(event, job_events.PartyReplied))
 
     def folded(state: job_machine.AggregatorJob) -> job_machine.AggregatorJob:
         members = tuple(dict.fromkeys((*state.parameters.members, *answered)))

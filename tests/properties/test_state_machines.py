@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from coterie_aggregator import job as job_machine
+from coterie_aggregator import job_effects, job_events
 from coterie_aggregator import round as round_machine
 from coterie_aggregator import round_events as e
 from coterie_aggregator.round import AggregatorRound, Phase, RoundParameters, Standing
@@ -217,7 +218,7 @@ def test_round_folded_from_the_store_is_the_live_one(start, data):
 JOB_START = job_machine.AggregatorJob(parameters=job_machine.JobParameters(members=("a", "b", "c"), round_quorum=2))
 JOB_EVENTS = tuple(
     every_event(
-        job_machine.Event,
+        job_events.Event,
         {
             "party_id": ("a", "b", "c"),
             "decision": Decision,
@@ -248,26 +249,26 @@ def test_every_reachable_job_keeps_its_promises():
         if started:
             assert len(state.cohort) >= state.parameters.round_quorum
             assert state.cohort == state.who(Decision.ACCEPTED)
-        kinds = {type(effect) for effect in effects} - {job_machine.Timer}
+        kinds = {type(effect) for effect in effects} - {job_effects.Timer}
         match state.phase:
             case job_machine.Phase.PROPOSED:
-                assert kinds == {job_machine.SendProposal}
+                assert kinds == {job_effects.SendProposal}
             case job_machine.Phase.RUNNING:
-                assert effects == {job_machine.RunRound(state.round_number)}
+                assert effects == {job_effects.RunRound(state.round_number)}
             case job_machine.Phase.DELIVERING:
-                assert kinds == {job_machine.SendModel}
+                assert kinds == {job_effects.SendModel}
             case job_machine.Phase.ENDED:
                 completed = state.outcome is JobOutcome.COMPLETED
-                keeps = job_machine.SendModel if state.is_kept else job_machine.KeepUnfinishedModel
-                assert kinds <= {job_machine.SendJobEnd, job_machine.SendModel if completed else keeps}
-                assert completed or job_machine.SendJobEnd in kinds
+                keeps = job_effects.SendModel if state.is_kept else job_effects.KeepUnfinishedModel
+                assert kinds <= {job_effects.SendJobEnd, job_effects.SendModel if completed else keeps}
+                assert completed or job_effects.SendJobEnd in kinds
                 for effect in effects:
                     # The model goes to those who accepted the job, and to nobody else.
-                    if isinstance(effect, job_machine.SendModel):
+                    if isinstance(effect, job_effects.SendModel):
                         assert effect.party_id in state.cohort
-                    if completed and isinstance(effect, job_machine.SendJobEnd):
+                    if completed and isinstance(effect, job_effects.SendJobEnd):
                         assert effect.party_id not in state.cohort
-                assert not any(isinstance(effect, job_machine.Timer) for effect in effects)
+                assert not any(isinstance(effect, job_effects.Timer) for effect in effects)
 
 
 def test_job_fixes_its_cohort_and_its_end_for_good():

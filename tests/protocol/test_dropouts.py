@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coterie_aggregator.job import DeliveryPatiencePassed, ProposalDeadlinePassed
+from coterie_aggregator.job_events import DeliveryPatiencePassed, ProposalDeadlinePassed
 from coterie_aggregator.round_events import DeadlinePassed, RoundTimedOut
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coterie_aggregator.job import DeliveryPatiencePassed
+from coterie_aggregator.job_events import DeliveryPatiencePassed
 from coterie_aggregator.round_events import DeadlinePassed
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model

@@ -7,12 +7,12 @@ from __future__ import annotations
 from functools import partial as bind
 from typing import Any
 
-from coterie_aggregator import job, round_events
+from coterie_aggregator import job_events, round_events
 from coterie_common.identifiers import JobId
 from tests.support.in_process import InProcessFederation
 
 
-def pass_deadline(running: InProcessFederation, job_id: JobId, event: job.Event | round_events.Event) -> None:
+def pass_deadline(running: InProcessFederation, job_id: JobId, event: job_events.Event | round_events.Event) -> None:
     """Let a time that the aggregator waits for be over now.
 
     Raises:

@@ -18,7 +18,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, Select, Table, func, insert, select, update
 
-from coterie_aggregator import job, round_events
+from coterie_aggregator import round_events
+from coterie_aggregator.job_events import Event as JobEvent
+from coterie_aggregator.job_events import ModelFinished, RoundReleased, UnfinishedModelKept
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_aggregator.store.tables import JOB_EVENTS, JOBS, MODELS, ROUND_EVENTS, ROUNDS
 from coterie_common.crypto.hashing import Label, long_hash
@@ -26,7 +28,7 @@ from coterie_common.database import transaction
 from coterie_common.errors import StateError
 from coterie_common.identifiers import JobId
 
-_JOB_EVENTS: Final = EventCodec[job.Event](job.Event)
+_JOB_EVENTS: Final = EventCodec[JobEvent](JobEvent)
 _ROUND_EVENTS: Final = EventCodec[round_events.Event](round_events.Event)
 
 
@@ -93,7 +95,7 @@ class AggregatorStore:
         query = select(JOBS.c.job_id, JOBS.c.proposal, JOBS.c.submitter, JOBS.c.submitted_at).order_by(JOBS.c.sequence)
         return tuple(StoredJob(**row._mapping) for row in self._rows(query))
 
-    def append_job_event(self, job_id: JobId, event: job.Event, at: datetime, ends: bool) -> None:
+    def append_job_event(self, job_id: JobId, event: JobEvent, at: datetime, ends: bool) -> None:
         """Record that an event changed a job.
 
         Args:
@@ -108,7 +110,7 @@ class AggregatorStore:
                 unended = update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.ended_at.is_(None))
                 connection.execute(unended.values(ended_at=at))
 
-    def job_events(self, job_id: JobId) -> tuple[job.Event, ...]:
+    def job_events(self, job_id: JobId) -> tuple[JobEvent, ...]:
         """Return the events of a job, in order."""
         events = JOB_EVENTS.c
         query = select(events.kind, events.document).where(events.job_id == job_id).order_by(events.sequence)
@@ -172,7 +174,7 @@ class AggregatorStore:
         *,
         transcript_digest: bytes,
         state: bytes,
-        event: job.RoundReleased | job.ModelFinished,
+        event: RoundReleased | ModelFinished,
         model: bytes | None,
         at: datetime,
     ) -> None:
@@ -192,7 +194,7 @@ class AggregatorStore:
         Raises:
             StateError: the round was not started, was finished differently, or event and model do not fit.
         """
-        if isinstance(event, job.ModelFinished) != (model is not None):
+        if isinstance(event, ModelFinished) != (model is not None):
             raise StateError("a model is stored exactly when it is finished")
         with transaction(self._engine) as connection:
             started = self._round(connection, job_id, number)
@@ -218,7 +220,7 @@ class AggregatorStore:
                 connection.execute(insert(MODELS).values(job_id=job_id, model=model, digest=digest, stored_at=at))
             self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
 
-    def keep_unfinished(self, job_id: JobId, event: job.UnfinishedModelKept, model: bytes | None, at: datetime) -> None:
+    def keep_unfinished(self, job_id: JobId, event: UnfinishedModelKept, model: bytes | None, at: datetime) -> None:
         """Record the model of a job that ended early, or that there can be none, with the event that says so.
 
         Raises:

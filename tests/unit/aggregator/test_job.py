@@ -7,29 +7,20 @@ from typing import get_args
 
 import pytest
 
-from coterie_aggregator.job import (
-    AggregatorJob,
+from coterie_aggregator.job import AggregatorJob, JobParameters, Phase, outstanding, step
+from coterie_aggregator.job_effects import KeepUnfinishedModel, RunRound, SendJobEnd, SendModel, SendProposal, Timer
+from coterie_aggregator.job_events import (
     DeliveryPatiencePassed,
     Event,
     JobCancelled,
     JobFailed,
-    JobParameters,
-    KeepUnfinishedModel,
     ModelFinished,
     PartyReplied,
-    Phase,
     ProposalDeadlinePassed,
     ProposalTimedOut,
     ReceiptReceived,
     RoundReleased,
-    RunRound,
-    SendJobEnd,
-    SendModel,
-    SendProposal,
-    Timer,
     UnfinishedModelKept,
-    outstanding,
-    step,
 )
 from coterie_common.protocol.messages import Decision, JobOutcome
 from tests.support.exploration import every_event, explore

@@ -9,7 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from coterie_aggregator.job import DeliveryPatiencePassed, JobCancelled, ModelFinished, PartyReplied, RoundReleased
+from coterie_aggregator.job_events import (
+    DeliveryPatiencePassed,
+    JobCancelled,
+    ModelFinished,
+    PartyReplied,
+    RoundReleased,
+)
 from coterie_aggregator.round_events import ContributionReceived, ContributionRejected, DeadlinePassed
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore, StoredJob, StoredModel, StoredRound
 from coterie_aggregator.store.tables import JOB_EVENTS

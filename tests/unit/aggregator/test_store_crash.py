@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from coterie_aggregator.job import ModelFinished, RoundReleased
+from coterie_aggregator.job_events import ModelFinished, RoundReleased
 from coterie_aggregator.round_events import ContributionReceived
 from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore
@@ -17,7 +17,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from coterie_aggregator.job import ModelFinished, RoundReleased
+from coterie_aggregator.job_events import ModelFinished, RoundReleased
 from coterie_aggregator.round_events import ContributionReceived
 from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore, StoredJob

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coterie_aggregator import job, round_events
+from coterie_aggregator import job_events, round_events
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_common.errors import StorageError
 from coterie_common.protocol.messages import Decision
 
-MACHINES = {"job": job.Event, "round": round_events.Event}
+MACHINES = {"job": job_events.Event, "round": round_events.Event}
 CODECS = {name: EventCodec(union) for name, union in MACHINES.items()}
 EVENTS = [
     pytest.param(name, event, id=f"{name}-{event.__name__}") for name in MACHINES for event in get_args(MACHINES[name])
 ]
-REPLY = job.PartyReplied("alpha", Decision.HELD, "", "wait")
+REPLY = job_events.PartyReplied("alpha", Decision.HELD, "", "wait")
 
 
 @pytest.mark.parametrize(("machine", "event"), EVENTS)
@@ -77,4 +77,4 @@ def test_codec_of_events_with_other_fields_is_refused():
 
     Weighed.__annotations__["weight"] = float
     with pytest.raises(TypeError, match="float"):
-        EventCodec(Weighed | job.ModelFinished)
+        EventCodec(Weighed | job_events.ModelFinished)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""What can happen to a job at the aggregator: the events that ``job`` folds and the store keeps.
+
+Names and fields are part of the stored format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class PartyReplied:
+    """A verified ``JobReply``."""
+
+    party_id: PartyId
+    decision: Decision
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalDeadlinePassed:
+    """Start as soon as enough parties accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalTimedOut:
+    """The job has waited long enough for parties to accept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReleased:
+    """The round's sum is open and the algorithm's state updated; another round follows."""
+
+    round_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinished:
+    """The algorithm is done and its model stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptReceived:
+    """A party holds the model."""
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPatiencePassed:
+    """Parties that are away get the model when they come back; the job does not wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """The job cannot go on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """A person cancelled it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedModelKept:
+    """Of a job that ended early: the model of its last released round is stored, or there can be none."""
+
+    is_kept: bool
+
+
+Event = (
+    PartyReplied
+    | ProposalDeadlinePassed
+    | ProposalTimedOut
+    | RoundReleased
+    | ModelFinished
+    | ReceiptReceived
+    | DeliveryPatiencePassed
+    | JobFailed
+    | JobCancelled
+    | UnfinishedModelKept
+)
