@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -14,10 +15,12 @@ from coterie_aggregator.config import TEMPLATE as AGGREGATOR_TEMPLATE
 from coterie_aggregator.config import AggregatorConfig
 from coterie_common.address import DEFAULT_PORT, Address
 from coterie_common.config import load, load_toml
+from coterie_common.learning.agreement import plan_job
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_party.config import TEMPLATE as PARTY_TEMPLATE
 from coterie_party.config import PartyConfig
 from coterie_party.policy import DEFAULT_POLICY_TOML, load_policy
+from tests.support.documented import block_after
 from tests.support.repository import ROOT
 
 SAMPLES = ROOT / "examples/config"
@@ -77,6 +80,27 @@ def test_policy_sample_agrees_to_no_more_than_the_default(tmp_path: Path):
     assert sample.lifetime.epsilon <= default.lifetime.epsilon
     assert sample.epsilon_per_job <= default.epsilon_per_job
     assert entries(DEFAULT_POLICY_TOML) <= entries((SAMPLES / "policy.toml").read_text())
+
+
+def test_policy_of_the_operating_page_changes_all_that_the_default_refuses_of_its_job(tmp_path: Path) -> None:
+    spec = JobSpec.from_table(load_toml(JOB.parent / "heart-logistic.toml", "the job", parse_float=Decimal))
+    changed = DEFAULT_POLICY_TOML
+    for line in block_after("docs/operating.md", "#### Example: the logistic regression").splitlines():
+        changed, found = re.subn(rf"(?m)^{line.partition(' = ')[0]} = .*$", line, changed)
+        assert found == 1, line
+    refused = []
+    for text in (DEFAULT_POLICY_TOML, changed):
+        (tmp_path / "policy.toml").write_text(text)
+        policy = load_policy(tmp_path / "policy.toml")
+        allowed = {
+            "algorithm": spec.algorithm in policy.algorithms,
+            "placement": spec.privacy.placement in policy.placements,
+            "epsilon": spec.privacy.epsilon <= min(policy.epsilon_per_job, policy.lifetime.epsilon),
+            "delta": spec.privacy.delta <= min(policy.delta_per_job, policy.lifetime.delta),
+            "rounds": len(plan_job(spec).plan.rounds) == 41 <= policy.rounds_per_job,
+        }
+        refused.append([name for name, is_allowed in allowed.items() if not is_allowed])
+    assert refused == [["algorithm", "epsilon"], []]
 
 
 @pytest.mark.parametrize("name", ["aggregator.toml", "party.toml", "policy.toml"])
