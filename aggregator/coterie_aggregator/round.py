@@ -11,7 +11,7 @@ outstanding, so replay and live run cannot differ; every message is idempotent.
 | COLLECTING | contributions arrive and are verified; below the round quorum it waits, also past the deadline |
 | DECRYPTING | the transcript is fixed for good; verified partial decryptions are collected |
 | RELEASED | enough partial decryptions: the sum can be combined |
-| ABORTED | cancelled, timed out, or too few parties can still answer |
+| ABORTED | timed out, or too few parties can still answer |
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ from coterie_aggregator.round_events import (
     PartialVerified,
     PatiencePassed,
     ReplyRefused,
-    RoundCancelled,
     RoundTimedOut,
 )
 from coterie_common.identifiers import PartyId
@@ -70,7 +69,6 @@ class Standing(StrEnum):
 class AbortReason(StrEnum):
     """Why a round ended without a release."""
 
-    CANCELLED = "cancelled"
     TIMEOUT = "timeout"
     TOO_FEW_PARTIES = "too-few-parties"
 
@@ -308,10 +306,6 @@ def _timeout(state: AggregatorRound, event: RoundTimedOut) -> AggregatorRound:
     return replace(state, phase=Phase.ABORTED, reason=AbortReason.TIMEOUT)
 
 
-def _cancel(state: AggregatorRound, event: RoundCancelled) -> AggregatorRound:
-    return replace(state, phase=Phase.ABORTED, reason=AbortReason.CANCELLED)
-
-
 _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorRound, Any], AggregatorRound]] = {
     (Phase.COLLECTING, ContributionReceived): _contribution_received,
     (Phase.COLLECTING, ContributionVerified): _contribution_verified,
@@ -319,12 +313,10 @@ _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorRound, Any], Aggreg
     (Phase.COLLECTING, ReplyRefused): _refused,
     (Phase.COLLECTING, DeadlinePassed): _deadline,
     (Phase.COLLECTING, RoundTimedOut): _timeout,
-    (Phase.COLLECTING, RoundCancelled): _cancel,
     (Phase.DECRYPTING, PartialReceived): _partial_received,
     (Phase.DECRYPTING, PartialVerified): _partial_verified,
     (Phase.DECRYPTING, PartialRejected): _partial_rejected,
     (Phase.DECRYPTING, DecryptionRefused): _refused,
     (Phase.DECRYPTING, PatiencePassed): _patience,
     (Phase.DECRYPTING, RoundTimedOut): _timeout,
-    (Phase.DECRYPTING, RoundCancelled): _cancel,
 }

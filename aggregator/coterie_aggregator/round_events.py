@@ -87,11 +87,6 @@ class RoundTimedOut:
     """The job's round timeout is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoundCancelled:
-    """The job was cancelled."""
-
-
 Event = (
     ContributionReceived
     | ContributionVerified
@@ -104,5 +99,4 @@ Event = (
     | DecryptionRefused
     | PatiencePassed
     | RoundTimedOut
-    | RoundCancelled
 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from statistics import fmean
 
 from scipy.stats import t
@@ -235,9 +234,3 @@ def write(names: Sequence[str]) -> None:
     draw_figures(names)
     draw_membership(RESULTS)
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text(), tables()))
-
-
-def is_current(document: Path = DOCUMENT) -> bool:
-    """Whether the document's tables are those of the committed numbers."""
-    text = document.read_text()
-    return text == with_tables(text, tables())

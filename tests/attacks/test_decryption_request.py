@@ -35,6 +35,7 @@ from coterie_common.protocol.verification.request import (
 from tests.support.dishonest import proven_key_part
 from tests.support.federation import Federation, digest_of, make_federation
 from tests.support.opening import decrypted, opened
+from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom
 
 SECRET = [93, 4, 71, 17, 58, 26]
@@ -337,7 +338,7 @@ def mauled_copy(federation: Federation, request: DecryptionRequest, factor: int)
     """The victim's ciphertexts to a power, in the second party's name, beside the proof that was for the original."""
     victim, colluder = request.contributions[0], federation.parties[1]
     key = federation.dealing.key.public_key
-    powers = tuple(key.multiply(key.check(c), factor).to_bytes() for c in victim.key_part.ciphertexts)
+    powers = tuple(power(key.check(c), factor).to_bytes() for c in victim.key_part.ciphertexts)
     key_part = KeyPart(ciphertexts=powers, proof=victim.key_part.proof)
     return federation.contribution(colluder, request.fields.session_id, key_part=key_part)
 

@@ -42,6 +42,7 @@ from tests.support.malicious_aggregator import (
     memory,
     open_honestly,
 )
+from tests.support.powers import power
 
 UNSIGNED = bytes(64)
 
@@ -301,7 +302,7 @@ def inverted_copy(attacker: Attacker, reply: Reply) -> AggregatorMessage:
     """A colluder cancels the victim's reply: what remains is the colluder's choice."""
     key = attacker.federation.dealing.key.public_key
     part = reply.contribution.key_part
-    inverted = replace(part, ciphertexts=tuple(key.multiply(key.check(c), -1).to_bytes() for c in part.ciphertexts))
+    inverted = replace(part, ciphertexts=tuple(power(key.check(c), -1).to_bytes() for c in part.ciphertexts))
     mauled = attacker.federation.signed(attacker.others[0], reply.session_id, inverted)
     contributions = all_of(attacker, reply)
     return attacker.request(attacker.fields(), (contributions[0], mauled, *contributions[2:]))

@@ -32,6 +32,7 @@ from coterie_common.protocol.verification.request import OwnKnowledge, verify_re
 from tests.support.dishonest import doubled_partial, proven_key_part, signed_partial
 from tests.support.federation import digest_of, make_federation, with_encoding
 from tests.support.opening import decrypted
+from tests.support.powers import power
 
 FEDERATION = make_federation()
 ROSTER = FEDERATION.roster
@@ -121,7 +122,7 @@ def inverted_copy() -> Reply:
     """Of another party's reply, which the aggregator showed it."""
     session_id, key = FEDERATION.fields().session_id, KEY.public_key
     part = FEDERATION.contribution(HONEST, session_id, VALUES).key_part
-    inverted = tuple(key.multiply(key.check(c), -1).to_bytes() for c in part.ciphertexts)
+    inverted = tuple(power(key.check(c), -1).to_bytes() for c in part.ciphertexts)
     mauled = FEDERATION.signed(CULPRIT, session_id, replace(part, ciphertexts=inverted))
     return directly(mauled, "invalid-proof")
 

@@ -10,6 +10,7 @@ from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, EncryptedReply, KeyPart, PartialDecryption
 from tests.support.federation import Federation
+from tests.support.powers import power
 
 
 def signed_reply(federation: Federation, reply: EncryptedReply, key_part: KeyPart) -> EncryptedReply:
@@ -22,7 +23,7 @@ def mauled_reply(federation: Federation, reply: EncryptedReply) -> EncryptedRepl
     """Ciphertexts that the sender does not know: its own, inverted, beside a proof that was for others."""
     key = federation.dealing.key.public_key
     part = reply.contribution.key_part
-    inverted = tuple(key.multiply(key.check(c), -1).to_bytes() for c in part.ciphertexts)
+    inverted = tuple(power(key.check(c), -1).to_bytes() for c in part.ciphertexts)
     return signed_reply(federation, reply, replace(part, ciphertexts=inverted))
 
 
@@ -82,5 +83,5 @@ def signed_partial(
 def doubled_partial(federation: Federation, partial: PartialDecryption) -> PartialDecryption:
     """Values that are not what the sender's key share makes of the sum."""
     key = federation.dealing.key.public_key
-    values = tuple(key.multiply(key.check(value), 2).to_bytes() for value in partial.values)
+    values = tuple(power(key.check(value), 2).to_bytes() for value in partial.values)
     return signed_partial(federation, partial, values)

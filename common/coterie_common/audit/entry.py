@@ -47,7 +47,6 @@ class Kind(StrEnum):
     REFUSAL = "refusal"
     MODEL = "model"
     JOB_END = "job-end"
-    POLICY = "policy"
 
 
 @dataclass(frozen=True, slots=True)

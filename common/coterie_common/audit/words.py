@@ -111,10 +111,6 @@ def _job_end(facts: _Facts) -> str:
     return f"The job is over, {facts['outcome']}{reason}. What it had not spent is given back."
 
 
-def _policy(facts: _Facts) -> str:
-    return f"The policy in force has the digest {facts.short('policy_digest')}…."
-
-
 _SENTENCES: Final[Mapping[Kind, Callable[[_Facts], str]]] = {
     Kind.STARTED: _started,
     Kind.DECISION: _decision,
@@ -126,5 +122,4 @@ _SENTENCES: Final[Mapping[Kind, Callable[[_Facts], str]]] = {
     Kind.REFUSAL: _refusal,
     Kind.MODEL: _model,
     Kind.JOB_END: _job_end,
-    Kind.POLICY: _policy,
 }

@@ -28,8 +28,6 @@ from coterie_common.secret import Secret
 SEED_BYTES: Final = 32
 PUBLIC_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
-SEAL_OVERHEAD_BYTES: Final = 48
-"""HPKE's encapsulated key and AES-GCM's tag."""
 
 _SMALL_ORDER: Final = 8
 
@@ -154,7 +152,7 @@ def seal_to(public: bytes, plaintext: bytes, *, info: bytes, associated: bytes) 
         associated: the context that is authenticated with the message but not sent.
 
     Returns:
-        ``SEAL_OVERHEAD_BYTES`` more than the plaintext: encapsulated key, ciphertext, tag.
+        48 bytes more than the plaintext: encapsulated key, ciphertext, tag.
 
     Raises:
         KeyFileError: ``public`` is no X25519 key, or one of small order.

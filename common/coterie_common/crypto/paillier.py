@@ -178,17 +178,6 @@ class PublicKey:
             product = product * summand.value % modulus
         return Ciphertext(int(product), self)
 
-    def multiply(self, ciphertext: Ciphertext, scalar: int) -> Ciphertext:
-        """Return a ciphertext of plaintext · scalar modulo N^s; ``scalar`` may be negative.
-
-        Security: the result is a known power of the ciphertext; rerandomise it where the scalar must stay hidden.
-
-        Raises:
-            KeyMismatch: the ciphertext belongs to another key.
-        """
-        self.require_own(ciphertext)
-        return Ciphertext(int(powmod(ciphertext.value, scalar, self.ciphertext_modulus)), self)
-
     def require_own(self, ciphertext: Ciphertext) -> None:
         """Raise ``KeyMismatch`` unless ``ciphertext`` belongs to this key."""
         if ciphertext.key is not self and ciphertext.key != self:
@@ -242,15 +231,6 @@ class Encryptor:
         if not 0 <= plaintext < self.public_key.plaintext_modulus:
             raise PlaintextOutOfRange("a plaintext must be at least 0 and below N^s")
         return Ciphertext(self.masked(plaintext, nonce.reveal()), self.public_key)
-
-    def rerandomise(self, ciphertext: Ciphertext, nonce: Nonce) -> Ciphertext:
-        """Return another ciphertext of the same plaintext, unlinkable to the first without the nonce.
-
-        Raises:
-            KeyMismatch: the ciphertext belongs to another key.
-        """
-        zero = self.encrypt(0, nonce)
-        return self.public_key.add((ciphertext, zero))
 
     def masked(self, plaintext: int, exponent: int) -> int:
         """Return ``(1+N)**plaintext · h_s**exponent``; the exponent may be as long as a proof's response.

@@ -35,7 +35,6 @@ class PlannedRound:
         lower, upper: range of each value of one party's exact reply, both included.
         l0: most values of a reply that one unit of privacy touches.
         linf: most that it changes each of them.
-        sampling_rate: probability with which each record takes part (Poisson), or ``None``: every record does.
         noise_factor: the noise of this round relative to the job's other rounds: Gaussian σ is proportional to
             ``noise_factor`` · √l0 · linf, the share of ε of Laplace noise to its inverse.
     """
@@ -45,7 +44,6 @@ class PlannedRound:
     upper: int
     l0: int
     linf: int
-    sampling_rate: Fraction | None = None
     noise_factor: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
@@ -55,8 +53,6 @@ class PlannedRound:
             raise InvalidJob("a planned round's sensitivity must be at least 1 and at most its length")
         if self.noise_factor <= 0:
             raise InvalidJob("a planned round's noise factor must be above 0")
-        if self.sampling_rate is not None and not 0 < self.sampling_rate <= 1:
-            raise InvalidJob("a sampling rate must be above 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,5 +105,6 @@ class Plan:
     def __post_init__(self) -> None:
         if not 1 <= len(self.rounds) <= ROUNDS_MOST:
             raise InvalidJob(f"a job must plan 1 to {ROUNDS_MOST} rounds, not {len(self.rounds)}")
-        if self.unit is Unit.PARTY and any(planned.sampling_rate is not None for planned in self.rounds):
+        vectors = [planned for planned in self.rounds if isinstance(planned, PlannedVectorRound)]
+        if self.unit is Unit.PARTY and any(planned.sampling_rate is not None for planned in vectors):
             raise InvalidJob("no amplification is claimed from sampling where a whole party is protected")

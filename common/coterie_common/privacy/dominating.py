@@ -40,7 +40,7 @@ from typing import Any, Final
 import numpy as np
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
-from coterie_common.privacy.event import CountEvent, Event, VectorEvent
+from coterie_common.privacy.event import CountEvent, Event
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text, short_above
 from coterie_common.privacy.gaussian_dp import DIGITS, delta_bounds, squared_distance_of_pure
 from coterie_common.privacy.loss import Loss, classes_of, composed
@@ -259,8 +259,3 @@ def _narrowest(wanted: Float64Array, ends: Float64Array) -> float | None:
         if not short.size:
             return high
         at = np.union1d(at, short[:: max(1, short.size // _TRIED)])
-
-
-def is_sampled(event: Event) -> bool:
-    """Return whether a release's batch is drawn, so that it is charged together with the others of its job."""
-    return isinstance(event, VectorEvent) and event.rate != 1

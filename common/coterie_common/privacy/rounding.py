@@ -28,9 +28,6 @@ import numpy as np
 from coterie_common.privacy.strips import Float64Array, Int64Array
 from coterie_common.randomness import RandomSource
 
-MAGNITUDE_MOST: Final = 1 << 53
-"""Doubles from here on are integers already, and 2^8 times them still fit 64 bits."""
-
 _CHUNK: Final = 1 << 15
 """Values at a time: the temporaries stay in the second-level cache."""
 
@@ -42,7 +39,8 @@ def round_stochastically(values: Float64Array, random: RandomSource, out: Int64A
     """Round every value to one of its two neighbouring integers, with its own value as expectation.
 
     Args:
-        values: Float64[count], contiguous, finite, below ``MAGNITUDE_MOST`` in magnitude; not changed.
+        values: Float64[count], contiguous, finite, below 2^53 in magnitude; not changed. Doubles from there on are
+            integers already.
         random: source of 8 bits per value and few more.
         out: Int64[count] to write to, contiguous; a new array if None.
 

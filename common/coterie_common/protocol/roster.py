@@ -181,16 +181,6 @@ class Roster:
                 return member
         raise NotInCohort("the roster has no party with this id")
 
-    def member_at(self, index: int) -> Member:
-        """Return the party with that 1-based index.
-
-        Raises:
-            NotInCohort: there is none.
-        """
-        if not 1 <= index <= len(self.members):
-            raise NotInCohort(f"the roster has no party with index {index}")
-        return self.members[index - 1]
-
     def to_document(self) -> dict[str, Any]:
         """Return a JSON value from which ``from_document`` makes an equal object."""
         return {

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any, ClassVar, TypeAlias
 
 from coterie_common import document
-from coterie_common.crypto.hashing import Item, Label, tuple_hash
+from coterie_common.crypto.hashing import Item
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
 from coterie_common.limits import JOB_TERMS_BYTES, ROUNDS_MOST
@@ -208,8 +208,3 @@ class JobTerms:
         if not isinstance(value, list):
             raise MalformedMessage("the job's terms must be a list of rounds")
         return cls(tuple(RoundTerms.from_document(entry) for entry in value))
-
-    @property
-    def digest(self) -> bytes:
-        """Return the digest of the canonical bytes."""
-        return tuple_hash(Label.JOB_TERMS, self.to_bytes())

@@ -35,7 +35,6 @@ from coterie_aggregator.round_events import (
     PartialVerified,
     PatiencePassed,
     ReplyRefused,
-    RoundCancelled,
     RoundTimedOut,
 )
 from tests.support.exploration import every_event, explore
@@ -51,7 +50,6 @@ HANDLED = {
         ReplyRefused,
         DeadlinePassed,
         RoundTimedOut,
-        RoundCancelled,
     },
     Phase.DECRYPTING: {
         PartialReceived,
@@ -60,7 +58,6 @@ HANDLED = {
         DecryptionRefused,
         PatiencePassed,
         RoundTimedOut,
-        RoundCancelled,
     },
     Phase.RELEASED: set(),
     Phase.ABORTED: set(),
@@ -324,12 +321,9 @@ def test_refusals_of_the_query_do_not_count_as_refusals_to_decrypt():
 
 
 @pytest.mark.parametrize("start", [new_round, decrypting], ids=["collecting", "decrypting"])
-@pytest.mark.parametrize(
-    ("event", "reason"), [(RoundCancelled(), AbortReason.CANCELLED), (RoundTimedOut(), AbortReason.TIMEOUT)]
-)
-def test_round_is_aborted_by_cancel_and_timeout(start, event, reason):
-    state = after(event, state=start())
-    assert (state.phase, state.reason) == (Phase.ABORTED, reason)
+def test_round_is_aborted_by_timeout(start):
+    state = after(RoundTimedOut(), state=start())
+    assert (state.phase, state.reason) == (Phase.ABORTED, AbortReason.TIMEOUT)
     assert outstanding(state) == {EndJob()}
     assert state.waiting_for == 0
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.clock import SystemClock
+from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.database import open_database
 from coterie_common.errors import DataError
 from coterie_common.files import make_private_folder
@@ -72,7 +73,7 @@ def propose(store, asked, decision, *, job_id, **changes):
         spec=asked.to_bytes(),
         terms=terms.to_bytes(),
         spec_digest=asked.digest,
-        terms_digest=terms.digest,
+        terms_digest=tuple_hash(Label.JOB_TERMS, terms.to_bytes()),
         decision=decision,
         code="",
         detail="",

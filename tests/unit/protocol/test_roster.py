@@ -54,16 +54,14 @@ def test_roster_digest_changes_with_every_entry(roster):
     assert len({variant.digest() for variant in variants}) == len(variants)
 
 
-def test_member_is_found_by_id_and_by_index(roster):
+def test_member_is_found_by_id(roster):
     assert roster.member("party-2").index == 2
-    assert roster.member_at(2).party_id == "party-2"
 
 
 def test_member_that_is_not_there_raises(roster):
-    for look_up in (lambda: roster.member("party-9"), lambda: roster.member_at(0), lambda: roster.member_at(6)):
-        with pytest.raises(NotInCohort) as caught:
-            look_up()
-        assert caught.value.code == "not-in-cohort"
+    with pytest.raises(NotInCohort) as caught:
+        roster.member("party-9")
+    assert caught.value.code == "not-in-cohort"
 
 
 def swapped(roster: Roster) -> Roster:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
 from coterie_common.crypto.threshold import KeyShare, partial_decrypt
 from tests.support.cheating_provers import prove_off_by, proven, sealed, with_factors
+from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom
 from tests.vectors.crypto.samples import DEALING, ENCRYPTOR, KEY, PUBLIC, Document, Documents, P, Q, refused, sample
 
@@ -48,7 +49,7 @@ def plaintext_knowledge_vectors() -> Documents:
         "ciphertexts_swapped": (replace(honest, ciphertexts=(second, first, third)), proof, 4),
         "ciphertext_missing": (replace(honest, ciphertexts=(first, second)), proof, 4),
         "ciphertext_repeated": (replace(honest, ciphertexts=(first, second, third, third)), proof, 4),
-        "ciphertext_inverted": (replace(honest, ciphertexts=(first, second, PUBLIC.multiply(third, -1))), proof, 4),
+        "ciphertext_inverted": (replace(honest, ciphertexts=(first, second, power(third, -1))), proof, 4),
         "ciphertext_negated": (
             replace(honest, ciphertexts=(first, second, PUBLIC.check(PUBLIC.ciphertext_modulus - third.value))),
             proof,

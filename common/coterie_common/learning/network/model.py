@@ -24,7 +24,6 @@ from coterie_common.learning.descent_config import DescentConfig
 from coterie_common.learning.features import Scaling, class_labels, numeric_positions, to_inputs, width
 from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels
 from coterie_common.learning.libraries import needing
-from coterie_common.learning.model import Model
 from coterie_common.learning.network.architectures import check_network, parameter_count
 from coterie_common.learning.row_functions import softmax
 from coterie_common.learning.schema import Schema
@@ -155,17 +154,6 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
                 f"the network {body['network']!r} that is installed here is not the model's: {cause.message}"
             ) from cause
         return softmax(logits)
-
-
-def export_state_dict(model: Model) -> bytes:
-    """Return the state dict of a network's model as a safetensors file without anything else.
-
-    Raises:
-        ConfigurationError: the model is no network's.
-    """
-    if not isinstance(model.body.get("network"), str):
-        raise ConfigurationError(f"{model.name!r} is a result of {model.algorithm!r}, which trains no network")
-    return arrays.encode({}, _state_dict(model.body))
 
 
 def _state_dict(body: Mapping[str, Any]) -> dict[str, arrays.Array]:

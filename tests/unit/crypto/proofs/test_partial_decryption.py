@@ -12,6 +12,7 @@ from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, S
 from coterie_common.secret import Secret
 from tests.support.cheating_provers import with_factors
 from tests.support.dealings import load_dealing, load_encryptor, load_primes, make_dealing, other_keys
+from tests.support.powers import power
 from tests.support.recording_random import RecordingRandom
 from tests.support.seeded_random import SeededRandom
 
@@ -110,7 +111,7 @@ def restated(statement):
         {"session_id": b"transcript", "transcript_digest": b"session"},
         {"index": 3},
         {"ciphertexts": (second, first, third)},
-        {"ciphertexts": (first, second, key.multiply(third, 2))},
+        {"ciphertexts": (first, second, power(third, 2))},
         {"ciphertexts": (first, second), "partials": (one, two)},
         {"partials": (two, one, three)},
         {"partials": (one, two, three + 1)},
@@ -208,9 +209,9 @@ def test_verify_with_other_ciphertexts_or_values_fails(statement, proof):
     one, two, three = statement.partials
     for change in (
         {"ciphertexts": (second, first, third)},
-        {"ciphertexts": (first, second, key.multiply(third, 2))},
+        {"ciphertexts": (first, second, power(third, 2))},
         {"partials": (two, one, three)},
-        {"partials": (one, two, key.multiply(key.check(three), -1).value)},
+        {"partials": (one, two, power(key.check(three), -1).value)},
         {"partials": (one, two, key.ciphertext_modulus - three)},
         {"ciphertexts": (first, second), "partials": (one, two)},
     ):

@@ -11,6 +11,7 @@ from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement, W
 from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, StateError
 from coterie_common.limits import CIPHERTEXTS_MOST
 from tests.support.dealings import load_encryptor, load_primes, make_dealing, other_keys
+from tests.support.powers import power
 from tests.support.recording_random import RecordingRandom
 from tests.support.seeded_random import SeededRandom
 
@@ -126,9 +127,9 @@ def test_challenges_absorb_parameters_statement_and_commitment(made):
             for ciphertexts in (
                 (second, first, third),
                 (first, second),
-                (key.multiply(first, 2), second, third),
-                (first, key.multiply(second, 2), third),
-                (first, second, key.multiply(third, 2)),
+                (power(first, 2), second, third),
+                (first, power(second, 2), third),
+                (first, second, power(third, 2)),
             )
         ),
         *(
@@ -168,8 +169,8 @@ def test_verify_with_other_ciphertexts_fails(made, encryptor):
         (second, first, third),
         (first, second),
         (first, second, third, third),
-        (first, second, key.multiply(third, -1)),
-        (first, second, key.multiply(third, 2)),
+        (first, second, power(third, -1)),
+        (first, second, power(third, 2)),
         (first, second, key.check(key.ciphertext_modulus - third.value)),
     ):
         assert refused(replace(statement, ciphertexts=ciphertexts), proof, encryptor) == 4

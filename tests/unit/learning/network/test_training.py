@@ -24,14 +24,13 @@ from coterie_common.learning.algorithm import Ask, Classifier, Release, VectorAl
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.evaluation import Evaluation
 from coterie_common.learning.model import Model, load_predictor
-from coterie_common.learning.network.model import export_state_dict
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import parse_schema
 from coterie_common.privacy.noise import Placement, Unit
 from coterie_common.privacy.vectors import clip_and_sum
 from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement
 from tests.support import attempts
-from tests.support.models import make_lineage, make_model
+from tests.support.models import make_lineage
 from tests.support.repository import ROOT
 from tests.support.seeded_random import SeededRandom
 from tests.support.vector_simulation import Goal, simulate_vector_job
@@ -171,11 +170,6 @@ def test_check_body_of_no_object_raises_malformed_message():
         get_algorithm("network").check_body(SCHEMA, [])
 
 
-def test_export_of_another_model_raises_configuration_error():
-    with pytest.raises(ConfigurationError, match="trains no network"):
-        export_state_dict(make_model())
-
-
 class TestWithTorch:
     """Everything that builds a network."""
 
@@ -277,16 +271,15 @@ class TestWithTorch:
 
         job = train("network", make_dataset(60), rounds=2)
         model = as_model("network", job)
-        for name, content in (("model", model.to_bytes()), ("exported", export_state_dict(model))):
-            (tmp_path / name).write_bytes(content)
-            module = mlp(2, 2)
-            module.load_state_dict(load_file(tmp_path / name))
-            points = np.random.default_rng(1).uniform(-2, 2, (20, 2))
-            with torch.no_grad():
-                logits = module(torch.from_numpy((points / 2).astype(np.float32)))
-            np.testing.assert_allclose(
-                load_predictor(model).predict_proba(points), logits.softmax(1).numpy(), rtol=1e-4, atol=1e-6
-            )
+        (tmp_path / "model").write_bytes(model.to_bytes())
+        module = mlp(2, 2)
+        module.load_state_dict(load_file(tmp_path / "model"))
+        points = np.random.default_rng(1).uniform(-2, 2, (20, 2))
+        with torch.no_grad():
+            logits = module(torch.from_numpy((points / 2).astype(np.float32)))
+        np.testing.assert_allclose(
+            load_predictor(model).predict_proba(points), logits.softmax(1).numpy(), rtol=1e-4, atol=1e-6
+        )
 
     def test_model_trained_with_statistics_predicts_as_the_job_did(self):
         held_out = make_dataset(120, seed=4)

@@ -20,6 +20,7 @@ from coterie_common.protocol.verification.contribution import (
     verify_signature,
 )
 from tests.support.federation import digest_of, make_federation
+from tests.support.powers import power
 
 FEDERATION = make_federation()
 FIELDS = FEDERATION.fields()
@@ -37,7 +38,7 @@ def resealed(key_part: KeyPart, padded: bytes = b"") -> EncryptedReply:
 
 
 def inverted() -> EncryptedReply:
-    copies = tuple(KEY.multiply(KEY.check(c), -1).to_bytes() for c in CONTRIBUTION.key_part.ciphertexts)
+    copies = tuple(power(KEY.check(c), -1).to_bytes() for c in CONTRIBUTION.key_part.ciphertexts)
     return resealed(replace(CONTRIBUTION.key_part, ciphertexts=copies))
 
 

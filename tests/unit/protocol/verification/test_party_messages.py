@@ -20,6 +20,7 @@ from coterie_common.protocol.verification.party_messages import (
     verify_receipt,
 )
 from tests.support.federation import JOB, digest_of, make_federation
+from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -68,7 +69,7 @@ HONEST = partial()
 
 
 def doubled() -> PartialDecryption:
-    values = tuple(KEY.public_key.multiply(KEY.public_key.check(v), 2).to_bytes() for v in HONEST.values)
+    values = tuple(power(KEY.public_key.check(v), 2).to_bytes() for v in HONEST.values)
     return signed(values, HONEST.proof)
 
 
