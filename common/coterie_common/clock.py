@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from typing_extensions import override
+
 
 class Clock(Protocol):
     """Tells wall time for records that people read, and monotonic time for deadlines."""
@@ -21,13 +23,13 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
+class SystemClock(Clock):
     """The machine's clocks."""
 
+    @override
     def now(self) -> datetime:
-        """See ``Clock``."""
         return datetime.now(UTC)
 
+    @override
     def monotonic(self) -> float:
-        """See ``Clock``."""
         return time.monotonic()

@@ -11,6 +11,8 @@ from __future__ import annotations
 import secrets
 from typing import Protocol
 
+from typing_extensions import override
+
 
 class RandomSource(Protocol):
     """A cryptographically secure source of uniform bits. Implementations must be safe to use from several threads."""
@@ -28,17 +30,17 @@ class RandomSource(Protocol):
         ...
 
 
-class OsRandom:
+class OsRandom(RandomSource):
     """The operating system's generator."""
 
+    @override
     def token_bytes(self, count: int) -> bytes:
-        """See ``RandomSource``."""
         return secrets.token_bytes(count)
 
+    @override
     def randbits(self, bits: int) -> int:
-        """See ``RandomSource``."""
         return secrets.randbits(bits) if bits else 0
 
+    @override
     def randbelow(self, bound: int) -> int:
-        """See ``RandomSource``."""
         return secrets.randbelow(bound)

@@ -15,9 +15,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError
-from coterie_common.learning.algorithm import Ask, Float32, Int64, Release, check_round
+from coterie_common.learning.algorithm import Ask, Float32, Int64, Release, VectorAlgorithm, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Plan, PlannedVectorRound, Records
 from coterie_common.learning.schema import Schema
@@ -50,51 +51,51 @@ class VectorsState:
     parameters: Float32
 
 
-class BenchmarkVectors:
+class BenchmarkVectors(VectorAlgorithm[VectorsConfig, VectorsState]):
     """The algorithm ``benchmark_vectors``."""
 
     name = "benchmark_vectors"
     records = Records.ALL
 
+    @override
     def parse_config(self, table: Mapping[str, Any]) -> VectorsConfig:
-        """See ``Algorithm``."""
         try:
             return parse(VectorsConfig, dict(table), "[config]")
         except ConfigurationError as cause:
             raise InvalidJob(cause.message) from cause
 
+    @override
     def plan(self, config: VectorsConfig, schema: Schema) -> Plan:
-        """See ``Algorithm``."""
         planned = PlannedVectorRound(length=config.values, clip_norm=Fraction(config.clip_norm))
         return Plan(Unit.PARTY, (planned,) * config.rounds)
 
+    @override
     def initial_state(self, config: VectorsConfig, schema: Schema) -> VectorsState:
-        """See ``Algorithm``."""
         return VectorsState(config, 0, np.zeros(config.values, np.float32))
 
+    @override
     def next_ask(self, state: VectorsState) -> Ask | None:
-        """See ``Algorithm``."""
         if state.released == state.config.rounds:
             return None
         return Ask(state.released + 1, {"length": state.config.values, "parameters": state.parameters})
 
+    @override
     def check_ask(self, config: VectorsConfig, schema: Schema, ask: Ask, plan: Plan) -> None:
-        """See ``Algorithm``."""
         check_round(ask, plan)
         parameters = ask.arrays.get("parameters")
         if parameters is None or parameters.shape != (ask.length,) or parameters.dtype != np.float32:
             raise MalformedMessage(f"parameters of the ask must be {ask.length} numbers of float32")
 
+    @override
     def answer(self, ask: Ask, dataset: Dataset, random: RandomSource) -> Int64:
-        """See ``Algorithm``."""
         raise StateError("every round asks for vectors")
 
     def vectors(self, ask: Ask, dataset: Dataset) -> Iterator[Float32]:
         """See ``VectorAlgorithm``; one row of norm 1 that costs next to nothing."""
         yield np.full((1, ask.length), ask.length**-0.5, np.float32)
 
+    @override
     def update(self, state: VectorsState, ask: Ask, release: Release) -> VectorsState:
-        """See ``Algorithm``."""
         mean = release.values / release.contributors
         parameters = (state.parameters + mean).astype(np.float32)
         return replace(state, released=ask.round_number, parameters=parameters)
@@ -103,10 +104,10 @@ class BenchmarkVectors:
         """See ``Algorithm``; a model as long as the vector would be measured with the last round."""
         return {"norm": format(float(np.linalg.norm(state.parameters)), ".6g")}
 
+    @override
     def state_to_document(self, state: VectorsState) -> Mapping[str, Any]:
-        """See ``Algorithm``."""
         return {"released": state.released, "parameters": state.parameters}
 
+    @override
     def state_from_document(self, config: VectorsConfig, schema: Schema, value: Any) -> VectorsState:
-        """See ``Algorithm``."""
         return VectorsState(config, value["released"], value["parameters"])

@@ -10,10 +10,14 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from typing_extensions import override
+
+from coterie_common.randomness import RandomSource
+
 _BLOCK_BYTES: Final = 4096
 
 
-class SeededRandom:
+class SeededRandom(RandomSource):
     """A ``RandomSource`` that gives the same bits for the same seed; not for use by several threads."""
 
     def __init__(self, seed: str | int) -> None:
@@ -26,8 +30,8 @@ class SeededRandom:
         self._counter = 0
         self._buffer = b""
 
+    @override
     def token_bytes(self, count: int) -> bytes:
-        """See ``RandomSource``."""
         while len(self._buffer) < count:
             block = hashlib.shake_256(self._seed + b"/" + str(self._counter).encode())
             self._buffer += block.digest(max(_BLOCK_BYTES, count))
@@ -35,13 +39,13 @@ class SeededRandom:
         out, self._buffer = self._buffer[:count], self._buffer[count:]
         return out
 
+    @override
     def randbits(self, bits: int) -> int:
-        """See ``RandomSource``."""
         size = (bits + 7) // 8
         return int.from_bytes(self.token_bytes(size), "big") >> (8 * size - bits)
 
+    @override
     def randbelow(self, bound: int) -> int:
-        """See ``RandomSource``."""
         bits = (bound - 1).bit_length()
         while (value := self.randbits(bits)) >= bound:
             pass

@@ -23,9 +23,10 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Ask, Float64, Int64, Release, Values, check_round
+from coterie_common.learning.algorithm import Algorithm, Ask, Classifier, Float64, Int64, Release, Values, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.noisy_counts import entropy_left, pool, project
 from coterie_common.learning.plan import Plan, PlannedRound, Records
@@ -77,15 +78,15 @@ class TreeState:
     open: tuple[int, ...]
 
 
-class DecisionTree:
+class DecisionTree(Algorithm[TreeConfig, TreeState], Classifier):
     """The algorithm ``decision_tree``."""
 
     name = "decision_tree"
     records = Records.TRAINING
     config_type = TreeConfig
 
+    @override
     def parse_config(self, table: Mapping[str, Any]) -> TreeConfig:
-        """See ``Algorithm``."""
         try:
             return parse(TreeConfig, dict(table), "[config]")
         except ConfigurationError as cause:
@@ -99,13 +100,13 @@ class DecisionTree:
         depths = range(min(config.max_depth, len(cells)))
         return Plan(Unit.RECORD, tuple(_plan_level(config, schema, cells, depth) for depth in depths))
 
+    @override
     def initial_state(self, config: TreeConfig, schema: Schema) -> TreeState:
-        """See ``Algorithm``."""
         nothing = (0.0,) * len(schema.class_names)
         return TreeState(config, schema, Tree([None], schema), (nothing,), (math.inf,), (0,))
 
+    @override
     def next_ask(self, state: TreeState) -> Ask | None:
-        """See ``Algorithm``."""
         if not state.open:
             return None
         length = sum(table.length for table in _layout(state.tree, state.open, state.schema))
@@ -157,8 +158,8 @@ class DecisionTree:
             np.add.at(counts, start[asked] + values[asked] * len(schema.class_names) + classes[asked], 1)
         return counts
 
+    @override
     def update(self, state: TreeState, ask: Ask, release: Release) -> TreeState:
-        """See ``Algorithm``."""
         if release.values.shape != (ask.length,):
             raise StateError(f"a release of {release.values.size} values for an ask of {ask.length}")
         tables: dict[int, dict[str, Float64]] = {node: {} for node in state.open}
@@ -183,8 +184,8 @@ class DecisionTree:
         """See ``Algorithm``; whole, non-negative class counts per node, at least one record each."""
         return {"tree": state.tree.to_document(), "counts": _settled_counts(state)}
 
+    @override
     def state_to_document(self, state: TreeState) -> Mapping[str, Any]:
-        """See ``Algorithm``."""
         return {
             "tree": state.tree.to_document(),
             "counts": [list(row) for row in state.counts],
@@ -192,8 +193,8 @@ class DecisionTree:
             "open": list(state.open),
         }
 
+    @override
     def state_from_document(self, config: TreeConfig, schema: Schema, value: Any) -> TreeState:
-        """See ``Algorithm``."""
         try:
             tree = Tree.from_document(value["tree"], schema)
             counts = tuple(tuple(float(count) for count in row) for row in value["counts"])
@@ -205,8 +206,8 @@ class DecisionTree:
             raise StorageError("the stored state of a decision tree does not fit its tree")
         return TreeState(config, schema, tree, counts, variances, opened)
 
+    @override
     def check_body(self, schema: Schema, body: Any) -> None:
-        """See ``Classifier``."""
         if not isinstance(body, Mapping) or body.keys() != {"tree", "counts"}:
             raise MalformedMessage("a tree's body must have exactly the keys counts and tree")
         nodes = len(Tree.from_document(body["tree"], schema).splits)

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Annotated, Final
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from coterie_common.learning import private_scaling
 from coterie_common.learning.column import Real
@@ -164,8 +165,8 @@ class RecordConfig(DescentConfig):
         return Fraction(self.batch, self.records) if self.batch not in (None, self.records) else None
 
     @property
+    @override
     def has_statistics(self) -> bool:
-        """See ``DescentConfig``."""
         return self.scaling is ScalingKind.STATISTICS
 
     @property

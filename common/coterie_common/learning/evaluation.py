@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Ask, Int64, Release, check_round
+from coterie_common.learning.algorithm import Algorithm, Ask, Int64, Release, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model, classifier_of, load_model
 from coterie_common.learning.network.architectures import BUILT_IN, check_network
@@ -72,14 +73,14 @@ def embed_model(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {**config, "model": load_model(folder / name).to_document()} if isinstance(name, str) else dict(config)
 
 
-class Evaluation:
+class Evaluation(Algorithm[EvaluationConfig, EvaluationState]):
     """The algorithm ``evaluation``."""
 
     name = "evaluation"
     records = Records.SET_ASIDE
 
+    @override
     def parse_config(self, table: Mapping[str, Any]) -> EvaluationConfig:
-        """See ``Algorithm``."""
         if table.keys() != {"model"} or not isinstance(table["model"], dict):
             raise InvalidJob("[config] must have one entry, model: the content of a model file")
         try:
@@ -94,8 +95,8 @@ class Evaluation:
             )
         return EvaluationConfig(model)
 
+    @override
     def plan(self, config: EvaluationConfig, schema: Schema) -> Plan:
-        """See ``Algorithm``."""
         if (schema.label, schema.columns) != (config.model.schema.label, config.model.schema.columns):
             raise InvalidJob("[schema] must have the label and columns of the model to be evaluated")
         length = len(schema.class_names) ** 2
@@ -107,12 +108,12 @@ class Evaluation:
         if isinstance(network, str):
             check_network(network, folders)
 
+    @override
     def initial_state(self, config: EvaluationConfig, schema: Schema) -> EvaluationState:
-        """See ``Algorithm``."""
         return EvaluationState(config, schema)
 
+    @override
     def next_ask(self, state: EvaluationState) -> Ask | None:
-        """See ``Algorithm``."""
         return None if state.values else _ask(state.config, state.schema)
 
     def check_ask(self, config: EvaluationConfig, schema: Schema, ask: Ask, plan: Plan) -> None:
@@ -129,8 +130,8 @@ class Evaluation:
         positions = dataset.cells(schema.label_name).astype(np.int64) * len(schema.class_names) + predicted
         return np.bincount(positions, minlength=ask.length).astype(np.int64)
 
+    @override
     def update(self, state: EvaluationState, ask: Ask, release: Release) -> EvaluationState:
-        """See ``Algorithm``."""
         if release.values.shape != (ask.length,):
             raise StateError(f"a release of {release.values.size} values for an ask of {ask.length}")
         return replace(state, values=tuple(release.values.tolist()), noise_stddev=release.noise_stddev)
@@ -148,12 +149,12 @@ class Evaluation:
             **figures(matrix, state.schema.class_names, state.noise_stddev),
         }
 
+    @override
     def state_to_document(self, state: EvaluationState) -> Mapping[str, Any]:
-        """See ``Algorithm``."""
         return {"values": list(state.values), "noise_stddev": state.noise_stddev}
 
+    @override
     def state_from_document(self, config: EvaluationConfig, schema: Schema, value: Any) -> EvaluationState:
-        """See ``Algorithm``."""
         try:
             values, noise = tuple(float(entry) for entry in value["values"]), float(value["noise_stddev"])
         except (KeyError, TypeError, ValueError) as cause:

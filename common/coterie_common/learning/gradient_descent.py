@@ -20,11 +20,21 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning import private_scaling
-from coterie_common.learning.algorithm import Ask, Float32, Float64, Int64, Release, Values, check_round
+from coterie_common.learning.algorithm import (
+    Ask,
+    Float32,
+    Float64,
+    Int64,
+    Release,
+    Values,
+    VectorAlgorithm,
+    check_round,
+)
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.descent_config import DescentConfig, Phase
 from coterie_common.learning.features import Scaling, numeric_positions, to_inputs, width
@@ -67,8 +77,8 @@ class DescentState(Generic[Config]):
     figures: Mapping[str, Any] | None = None
 
 
-class GradientDescent(ABC, Generic[Config]):
-    """Both halves of a gradient method; see ``VectorAlgorithm``."""
+class GradientDescent(VectorAlgorithm[Config, DescentState[Config]], ABC):
+    """Both halves of a gradient method."""
 
     name: str
     records = Records.TRAINING
@@ -119,15 +129,15 @@ class GradientDescent(ABC, Generic[Config]):
 
     # The interface of an algorithm.
 
+    @override
     def parse_config(self, table: Mapping[str, Any]) -> Config:
-        """See ``Algorithm``."""
         try:
             return parse(self.config_type, dict(table), "[config]")
         except ConfigurationError as cause:
             raise InvalidJob(cause.message) from cause
 
+    @override
     def plan(self, config: Config, schema: Schema) -> Plan:
-        """See ``Algorithm``."""
         width(schema)
         numbers = len(numeric_positions(schema))
         if config.has_statistics and not numbers:
@@ -135,12 +145,12 @@ class GradientDescent(ABC, Generic[Config]):
         length = self.parameter_count(config, schema)
         return Plan(self.unit, config.plan_rounds(length, numbers, self.measure(schema)))
 
+    @override
     def initial_state(self, config: Config, schema: Schema) -> DescentState[Config]:
-        """See ``Algorithm``."""
         return DescentState(config, schema, 0, self.initial_parameters(config, schema), OptimiserState())
 
+    @override
     def next_ask(self, state: DescentState[Config]) -> Ask | None:
-        """See ``Algorithm``."""
         config, number = state.config, state.released + 1
         planned = self.plan(config, state.schema).rounds
         if number > len(planned):
@@ -175,8 +185,8 @@ class GradientDescent(ABC, Generic[Config]):
         """Raise ``StateError``: every round is one of vectors."""
         raise StateError(f"every round of {self.name} asks for vectors")
 
+    @override
     def vectors(self, ask: Ask, dataset: Dataset) -> Iterator[Float32]:
-        """See ``VectorAlgorithm``."""
         schema, config = dataset.schema, self.parse_config(ask.body["config"])
         inputs, positions = to_inputs(schema, dataset.columns, dataset.rows), numeric_positions(schema)
         phase = config.phase(ask.round_number)
@@ -188,8 +198,8 @@ class GradientDescent(ABC, Generic[Config]):
         rows = self.training_rows if phase is Phase.TRAINING else self._held_out
         yield from rows(config, schema, ask.arrays["parameters"], inputs, self.labels(schema, dataset.columns))
 
+    @override
     def update(self, state: DescentState[Config], ask: Ask, release: Release) -> DescentState[Config]:
-        """See ``Algorithm``."""
         if release.values.shape != (ask.length,) or ask.round_number != state.released + 1:
             raise StateError(f"a release of {release.values.size} values for an ask of {ask.length}, out of order")
         config, released = state.config, replace(state, released=ask.round_number)
@@ -210,13 +220,13 @@ class GradientDescent(ABC, Generic[Config]):
         figures = {} if state.figures is None else {"held_out": dict(state.figures)}
         return {**self.model_body(state), **figures}
 
+    @override
     def state_to_document(self, state: DescentState[Config]) -> Mapping[str, Any]:
-        """See ``Algorithm``."""
         value = {"released": state.released, "parameters": state.parameters, "figures": state.figures}
         return {**value, **state.optimiser.to_document(), **(state.scaling.to_arrays() if state.scaling else {})}
 
+    @override
     def state_from_document(self, config: Config, schema: Schema, value: Any) -> DescentState[Config]:
-        """See ``Algorithm``."""
         length, numbers = self.parameter_count(config, schema), len(numeric_positions(schema))
         try:
             released, parameters, figures = value["released"], value["parameters"], value["figures"]

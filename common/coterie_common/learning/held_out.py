@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from coterie_common.learning.algorithm import Float32, Float64, Release
 from coterie_common.learning.column import NumericColumn
@@ -63,8 +64,8 @@ class ClassifierMeasure(Measure):
     classes: int
 
     @property
+    @override
     def length(self) -> int:
-        """See ``Measure``."""
         return 3 + self.classes
 
     @property
@@ -95,8 +96,8 @@ class RegressorMeasure(Measure):
     label: NumericColumn
 
     @property
+    @override
     def length(self) -> int:
-        """See ``Measure``."""
         return 5
 
     @property

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.learning import held_out
@@ -79,8 +80,8 @@ class _LinearModel(GradientDescent[LinearConfig]):
     def loss(self, config: LinearConfig) -> Loss:
         """Return what is minimised."""
 
+    @override
     def parameter_count(self, config: LinearConfig, schema: Schema) -> int:
-        """See ``GradientDescent``."""
         return (width(schema) + 1) * self.outputs(schema)
 
     def initial_parameters(self, config: LinearConfig, schema: Schema) -> Float32:
@@ -96,8 +97,8 @@ class _LinearModel(GradientDescent[LinearConfig]):
         for chunk in chunks(len(inputs), len(parameters)):
             yield (with_one[chunk, :, np.newaxis] * slopes[chunk, np.newaxis, :]).reshape(-1, len(parameters))
 
+    @override
     def mean_of(self, config: LinearConfig, release: Release) -> Float64:
-        """See ``GradientDescent``."""
         return release.values / config.expected_batch
 
     def penalised(self, config: LinearConfig, schema: Schema, parameters: Float32) -> Float64:
@@ -106,8 +107,8 @@ class _LinearModel(GradientDescent[LinearConfig]):
         weights[-self.outputs(schema) :] = 0
         return weights
 
+    @override
     def model_body(self, state: DescentState[LinearConfig]) -> Mapping[str, Any]:
-        """See ``GradientDescent``."""
         table = state.parameters.reshape(width(state.schema) + 1, -1)
         scaling = state.scaling.to_arrays() if state.scaling else {}
         return {"coefficients": table[:-1].copy(), "intercepts": table[-1].copy(), **scaling}
@@ -144,18 +145,18 @@ class _LinearClassifier(_LinearModel):
         classes = len(schema.class_names)
         return 1 if classes == 2 else classes
 
+    @override
     def labels(self, schema: Schema, values: Values) -> Labels:
-        """See ``GradientDescent``."""
         return class_labels(schema, values)
 
+    @override
     def held_out_rows(
         self, config: LinearConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Float32:
-        """See ``GradientDescent``."""
         return held_out.classifier_rows(class_logits(_outputs(parameters, inputs)), labels)
 
+    @override
     def measure(self, schema: Schema) -> held_out.Measure:
-        """See ``GradientDescent``."""
         return held_out.ClassifierMeasure(len(schema.class_names))
 
     def probabilities(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
@@ -199,19 +200,19 @@ class LinearRegression(_LinearModel):
         """Return the squared loss, of labels in half ranges."""
         return Loss.SQUARED
 
+    @override
     def labels(self, schema: Schema, values: Values) -> Labels:
-        """See ``GradientDescent``."""
         label = numeric_label(schema)
         return in_half_ranges(label, values[label.name])
 
+    @override
     def held_out_rows(
         self, config: LinearConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Float32:
-        """See ``GradientDescent``."""
         return held_out.regressor_rows(_outputs(parameters, inputs)[:, 0], labels)
 
+    @override
     def measure(self, schema: Schema) -> held_out.Measure:
-        """See ``GradientDescent``."""
         return held_out.RegressorMeasure(numeric_label(schema))
 
     def predictions(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:

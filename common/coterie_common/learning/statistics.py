@@ -18,10 +18,11 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Ask, Int64, Release, check_round
+from coterie_common.learning.algorithm import Algorithm, Ask, Int64, Release, check_round
 from coterie_common.learning.column import NumericColumn
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Plan, PlannedRound, Records
@@ -71,15 +72,15 @@ class StatisticsState:
     noise_stddev: float = 0.0
 
 
-class Statistics:
+class Statistics(Algorithm[StatisticsConfig, StatisticsState]):
     """The algorithm ``statistics``."""
 
     name = "statistics"
     records = Records.ALL
     config_type = StatisticsConfig
 
+    @override
     def parse_config(self, table: Mapping[str, Any]) -> StatisticsConfig:
-        """See ``Algorithm``."""
         try:
             config = parse(StatisticsConfig, dict(table), "[config]")
         except ConfigurationError as cause:
@@ -104,12 +105,12 @@ class Statistics:
         )
         return Plan(Unit.RECORD, (planned,))
 
+    @override
     def initial_state(self, config: StatisticsConfig, schema: Schema) -> StatisticsState:
-        """See ``Algorithm``."""
         return StatisticsState(config, schema)
 
+    @override
     def next_ask(self, state: StatisticsState) -> Ask | None:
-        """See ``Algorithm``."""
         return None if state.values else _ask(state.config, state.schema)
 
     def check_ask(self, config: StatisticsConfig, schema: Schema, ask: Ask, plan: Plan) -> None:
@@ -134,8 +135,8 @@ class Statistics:
             parts.append(counts.astype(np.int64) * config.unit)
         return np.concatenate(parts)
 
+    @override
     def update(self, state: StatisticsState, ask: Ask, release: Release) -> StatisticsState:
-        """See ``Algorithm``."""
         if release.values.shape != (ask.length,):
             raise StateError(f"a release of {release.values.size} values for an ask of {ask.length}")
         return replace(state, values=tuple(release.values.tolist()), noise_stddev=release.noise_stddev)
@@ -158,12 +159,12 @@ class Statistics:
             start = end
         return {"count": values[0], "means": means, "histograms": histograms, "noise_stddev": noise}
 
+    @override
     def state_to_document(self, state: StatisticsState) -> Mapping[str, Any]:
-        """See ``Algorithm``."""
         return {"values": list(state.values), "noise_stddev": state.noise_stddev}
 
+    @override
     def state_from_document(self, config: StatisticsConfig, schema: Schema, value: Any) -> StatisticsState:
-        """See ``Algorithm``."""
         try:
             values, noise = tuple(float(entry) for entry in value["values"]), float(value["noise_stddev"])
         except (KeyError, TypeError, ValueError) as cause:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from coterie_common.learning.algorithm import Float32, Float64, Release
 from coterie_common.learning.column import Real
@@ -37,8 +38,8 @@ class _PartyMeasure(ClassifierMeasure):
 
     max_records: int
 
+    @override
     def figures(self, release: Release) -> Mapping[str, Any]:
-        """See ``Measure``."""
         sums = replace(
             release,
             values=release.values * self.max_records,
@@ -99,8 +100,8 @@ class FederatedAveraging(NetworkAlgorithm[AveragingConfig]):
         total: Float64 = rows.sum(axis=0, dtype=np.float64, keepdims=True)
         return (total / schema.max_records).astype(np.float32)
 
+    @override
     def measure(self, schema: Schema) -> Measure:
-        """See ``GradientDescent``."""
         return _PartyMeasure(len(schema.class_names), schema.max_records)
 
     def mean_of(self, config: AveragingConfig, release: Release) -> Float64:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from coterie_common.learning.algorithm import Float32, Float64, Release
 from coterie_common.learning.column import Real
@@ -36,16 +37,16 @@ class NetworkDescent(NetworkAlgorithm[DescentNetworkConfig]):
     name = "network"
     config_type = DescentNetworkConfig
 
+    @override
     def training_rows(
         self, config: DescentNetworkConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Iterator[Float32]:
-        """See ``GradientDescent``."""
         network = self.load(config, schema, parameters)
         frozen = len(parameters) - network.length
         for rows in network.gradient_blocks(parameters, inputs, labels):
             for part in chunks(len(rows), len(parameters)):
                 yield np.pad(rows[part], ((0, 0), (0, frozen))) if frozen else rows[part]
 
+    @override
     def mean_of(self, config: DescentNetworkConfig, release: Release) -> Float64:
-        """See ``GradientDescent``."""
         return release.values / config.expected_batch

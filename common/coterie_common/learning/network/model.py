@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field
+from typing_extensions import override
 
 from coterie_common import arrays
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, WrongVectorShape
 from coterie_common.learning import held_out
-from coterie_common.learning.algorithm import Float32, Float64, Values
+from coterie_common.learning.algorithm import Classifier, Float32, Float64, NeedsMore, Values
 from coterie_common.learning.descent_config import DescentConfig
 from coterie_common.learning.features import Scaling, class_labels, numeric_positions, to_inputs, width
 from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels
@@ -58,8 +59,8 @@ class NetworkConfig(DescentConfig, NetworkChoice):
 Config = TypeVar("Config", bound=NetworkConfig)
 
 
-class NetworkAlgorithm(GradientDescent[Config], ABC):
-    """What does not depend on how a network is trained; see ``GradientDescent`` and ``Classifier``."""
+class NetworkAlgorithm(GradientDescent[Config], NeedsMore, Classifier, ABC):
+    """What does not depend on how a network is trained."""
 
     def parameter_count(self, config: Config, schema: Schema) -> int:
         """See ``GradientDescent``; builds no network."""
@@ -72,8 +73,8 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
             raise InvalidJob(f"[config] parameters: the network {config.network!r} has {known}")
         return known or config.parameters or 0
 
+    @override
     def check_installed(self, config: Config, folders: Sequence[Path]) -> None:
-        """See ``NeedsMore``."""
         check_network(config.network, folders)
 
     def initial_parameters(self, config: Config, schema: Schema) -> Float32:
@@ -101,18 +102,18 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
             )
         return network
 
+    @override
     def labels(self, schema: Schema, values: Values) -> Labels:
-        """See ``GradientDescent``."""
         return class_labels(schema, values)
 
+    @override
     def held_out_rows(
         self, config: Config, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Float32:
-        """See ``GradientDescent``."""
         return held_out.classifier_rows(self.load(config, schema, parameters).logits(parameters, inputs), labels)
 
+    @override
     def measure(self, schema: Schema) -> held_out.Measure:
-        """See ``GradientDescent``."""
         return held_out.ClassifierMeasure(len(schema.class_names))
 
     def model_body(self, state: DescentState[Config]) -> Mapping[str, Any]:
@@ -140,8 +141,8 @@ class NetworkAlgorithm(GradientDescent[Config], ABC):
         if body.keys() & _SCALING:
             _check_scaling(body, len(numeric_positions(schema)))
 
+    @override
     def probabilities(self, schema: Schema, body: Mapping[str, Any], values: Values) -> Float64:
-        """See ``Classifier``."""
         network = _load(body["network"], schema, 0)
         inputs = to_inputs(schema, values, len(next(iter(values.values()))))
         if "scale" in body:
