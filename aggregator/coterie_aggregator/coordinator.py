@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from functools import partial as bind
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 import structlog
 
@@ -217,14 +217,14 @@ class Coordinator:
                 await self._job(message.job_id, party_id, message.party_id).reply_received(message)
             case ModelReceipt():
                 await self._job(message.job_id, party_id, message.party_id).receipt_received(message)
-            case EncryptedReply() | PartialDecryption():
-                running = self._round(message.job_id, message.round_number)
-                if isinstance(message, EncryptedReply):
-                    await running.reply_received(party_id, message)
-                else:
-                    await running.partial_received(party_id, message)
+            case EncryptedReply():
+                await self._round(message.job_id, message.round_number).reply_received(party_id, message)
+            case PartialDecryption():
+                await self._round(message.job_id, message.round_number).partial_received(party_id, message)
             case Rejection():
                 await self._party_rejected(party_id, message)
+            case _:
+                assert_never(message)
 
     def _round(self, job_id: JobId, number: int) -> LiveRound:
         live = self._jobs.get(job_id)

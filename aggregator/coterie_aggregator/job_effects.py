@@ -43,11 +43,14 @@ class KeepUnfinishedModel:
     """Make the model of the last released round, and store it."""
 
 
+Timed = ProposalDeadlinePassed | ProposalTimedOut | DeliveryPatiencePassed
+
+
 @dataclass(frozen=True, slots=True)
 class Timer:
     """Deliver this event after the time given by the job; it lapses when no longer outstanding."""
 
-    event: ProposalDeadlinePassed | ProposalTimedOut | DeliveryPatiencePassed
+    event: Timed
 
 
 Effect = SendProposal | RunRound | SendModel | SendJobEnd | KeepUnfinishedModel | Timer

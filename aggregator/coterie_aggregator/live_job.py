@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial as bind
+from typing import assert_never
 
 import structlog
 
@@ -181,18 +182,25 @@ class LiveJob:
             case effects.RunRound(number):
                 return self._work.spawn(self._run_round(number))
             case effects.Timer(event):
-                rounds, now = self.submission.planned.spec.rounds, self._context.clock.now()
-                if isinstance(event, events.ProposalDeadlinePassed):
-                    seconds = remaining_s(rounds.proposal_deadline_s, self.submission.submitted_at, now)
-                elif isinstance(event, events.ProposalTimedOut):
-                    longest = max(rounds.proposal_deadline_s, rounds.timeout_s)
-                    seconds = remaining_s(longest, self.submission.submitted_at, now)
-                else:
-                    self.delivering_since = self.delivering_since or now
-                    seconds = remaining_s(rounds.patience_s, self.delivering_since, now)
                 loop = asyncio.get_running_loop()
-                return loop.call_later(seconds, self._work.post, bind(self.take, event))
+                return loop.call_later(self._remaining_s(event), self._work.post, bind(self.take, event))
+            case _:
+                assert_never(effect)
         return None
+
+    def _remaining_s(self, event: effects.Timed) -> float:
+        rounds, now = self.submission.planned.spec.rounds, self._context.clock.now()
+        match event:
+            case events.ProposalDeadlinePassed():
+                return remaining_s(rounds.proposal_deadline_s, self.submission.submitted_at, now)
+            case events.ProposalTimedOut():
+                longest = max(rounds.proposal_deadline_s, rounds.timeout_s)
+                return remaining_s(longest, self.submission.submitted_at, now)
+            case events.DeliveryPatiencePassed():
+                self.delivering_since = self.delivering_since or now
+                return remaining_s(rounds.patience_s, self.delivering_since, now)
+            case _:
+                assert_never(event)
 
     async def _broken(self, failure: BaseException) -> None:
         # Not ours: proofs show that contributors know what they sealed, not that it is in range, or a key of a pad.

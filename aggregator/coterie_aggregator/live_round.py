@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from functools import partial as bind
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 
@@ -212,17 +212,24 @@ class LiveRound:
             case effects.Timer(event):
                 loop = asyncio.get_running_loop()
                 return loop.call_later(self._remaining_s(event), self._work.post, bind(self.take, event))
+            case _:
+                assert_never(effect)
         return None
 
-    def _remaining_s(self, event: events.Event) -> float:
+    def _remaining_s(self, event: effects.Timed) -> float:
         """How long to wait for a timer's event: from the beginning of what it ends, also after a restart."""
         now, times, settings = self._context.clock.now(), self._times, self._settings
-        if isinstance(event, events.PatiencePassed):
-            # Of a transcript that was fixed in this process, now.
-            times.fixed_at = times.fixed_at or now
-            return remaining_s(settings.patience_s, times.fixed_at, now)
-        seconds = settings.deadline_s if isinstance(event, events.DeadlinePassed) else settings.timeout_s
-        return remaining_s(seconds, times.started_at, now)
+        match event:
+            case events.DeadlinePassed():
+                return remaining_s(settings.deadline_s, times.started_at, now)
+            case events.RoundTimedOut():
+                return remaining_s(settings.timeout_s, times.started_at, now)
+            case events.PatiencePassed():
+                # Of a transcript that was fixed in this process, now.
+                times.fixed_at = times.fixed_at or now
+                return remaining_s(settings.patience_s, times.fixed_at, now)
+            case _:
+                assert_never(event)
 
     async def _verify_contribution(self, party_id: PartyId) -> None:
         data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)

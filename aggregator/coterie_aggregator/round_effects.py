@@ -48,11 +48,14 @@ class EndJob:
     """The round was aborted: its reservation stays spent, and the plan affords no other."""
 
 
+Timed = DeadlinePassed | PatiencePassed | RoundTimedOut
+
+
 @dataclass(frozen=True, slots=True)
 class Timer:
     """Deliver this event after the time that the job gives it; it lapses when no longer outstanding."""
 
-    event: DeadlinePassed | PatiencePassed | RoundTimedOut
+    event: Timed
 
 
 Effect = SendQuery | VerifyContribution | SendDecryptionRequest | VerifyPartial | OpenSum | EndJob | Timer

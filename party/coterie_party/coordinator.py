@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial as bind
+from typing import assert_never
 
 import structlog
 
@@ -148,6 +149,8 @@ class Coordinator:
                 log.warning("rejected by the aggregator", **where, code=message.code, detail=message.detail)
             case Welcome():
                 raise UnexpectedMessage("Welcome comes only once")
+            case _:
+                assert_never(message)
 
     async def look_again(self) -> None:
         """Do what became due without a message: by the steward's word, an edited policy or the time of day.
@@ -257,6 +260,16 @@ class Coordinator:
                 await write(store.store_partial, *key, party_message_to_wire(partial))
             case round_machine.Refuse(error):
                 await record_refusal(self._context, error, cause_of(event), key)
+            case (
+                round_machine.ComputeReply()
+                | round_machine.VerifyRequest()
+                | round_machine.ComputePartial()
+                | round_machine.SendReply()
+                | round_machine.SendPartial()
+            ):
+                pass  # nothing to keep: done again after a restart
+            case _:
+                assert_never(effect)
 
     async def _carry_out(self, key: RoundKey, effect: round_machine.Effect) -> None:
         match effect:
@@ -272,6 +285,15 @@ class Coordinator:
                 await self._send_stored(key, await self._context.write(self._context.store.partial, *key))
             case round_machine.Refuse(error):
                 await self._refuse(key, error)
+            case (
+                round_machine.PersistAcceptance()
+                | round_machine.PersistReply()
+                | round_machine.PersistTranscript()
+                | round_machine.PersistPartial()
+            ):
+                pass  # done before anything is carried out
+            case _:
+                assert_never(effect)
 
     async def _compute_reply(self, key: RoundKey, query: Query) -> None:
         job = await self._context.write(self._context.store.job, key[0])

@@ -8,7 +8,7 @@ sizes. What the aggregator said goes in as ``coterie_common.audit.told`` has it,
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from coterie_common.audit.told import Details, told_briefly
 from coterie_common.document import Document
@@ -20,6 +20,8 @@ from coterie_common.protocol.messages import (
     JobProposal,
     ModelDelivery,
     Query,
+    Rejection,
+    Welcome,
 )
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.roster import Roster
@@ -40,8 +42,10 @@ def cause_of(event: round_machine.Event) -> Query | DecryptionRequest | None:
             return request
         case round_machine.ComputationFailed(_, message):
             return message
-        case _:
+        case round_machine.ReplyComputed() | round_machine.PartialComputed():
             return None
+        case _:
+            assert_never(event)
 
 
 def subject(message: AggregatorMessage | None) -> tuple[str, int]:
@@ -51,8 +55,10 @@ def subject(message: AggregatorMessage | None) -> tuple[str, int]:
             return message.fields.job_id, message.fields.round_number
         case JobProposal() | ModelDelivery() | JobEnd():
             return message.job_id, 0
-        case _:
+        case Welcome() | Rejection() | None:
             return "", 0
+        case _:
+            assert_never(message)
 
 
 async def record_start(context: Context, version: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, assert_never
 
 from coterie_common import document
 from coterie_common.document import Document
@@ -25,6 +25,8 @@ from coterie_common.protocol.messages import (
     JobProposal,
     ModelDelivery,
     Query,
+    Rejection,
+    Welcome,
 )
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.session import PROTOCOL_VERSION, SessionFields
@@ -59,8 +61,10 @@ def told(message: AggregatorMessage) -> Details:
             said = {"model_digest": message.model_digest.hex(), "bytes": len(message.model)}
         case JobEnd():
             said = {"outcome": message.outcome.value, "reason": one_line(message.reason)}
-        case _:
+        case Welcome() | Rejection():
             return NOTHING_TOLD
+        case _:
+            assert_never(message)
     return said | {"aggregator_signature": message.signature.hex()}
 
 
