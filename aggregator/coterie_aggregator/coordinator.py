@@ -355,10 +355,11 @@ class Coordinator:
         Raises:
             NotFound: there is none.
         """
-        self._shown(job_id)
+        shown = self._shown(job_id)
         content = await self._context.write(self._context.store.model, job_id)
         if content is None:
-            raise NotFound(f"job {job_id} has no model yet")
+            is_over = shown.finished_at is not None
+            raise NotFound(f"job {job_id} " + ("ended without a model" if is_over else "has no model yet"))
         return content
 
     def _status(self, job_id: JobId) -> JobStatus:

@@ -99,7 +99,7 @@ def _doing(party: JobParty, status: JobStatus) -> str:
         return "has the model"
     if party.decision is not Decision.ACCEPTED:
         if party.decision is None:
-            return "has not answered"
+            return "did not answer before the end" if status.state.is_final else "has not answered"
         return " ".join(part for part in (party.decision.value, party.detail, party.code and f"[{party.code}]") if part)
     if status.round is None or status.state is not JobState.RUNNING:
         return "accepted"

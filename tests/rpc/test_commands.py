@@ -175,10 +175,11 @@ def test_fetch_of_what_is_no_model_leaves_the_file_as_it_was(run, tmp_path):
     assert "[malformed-message]" in err
 
 
-def test_cancel_reaches_the_desk(run):
-    status, _, _, desk = run("jobs", "cancel", "nursery-1")
+def test_cancel_reaches_the_desk_and_reports_what_became_of_the_job(run):
+    status, out, _, desk = run("jobs", "cancel", "nursery-1")
     assert status == 0
-    assert desk.calls == [("cancel", "nursery-1", "coterie://trees/operator/olga")]
+    assert desk.calls[0] == ("cancel", "nursery-1", "coterie://trees/operator/olga")
+    assert out.startswith("nursery-1 is being cancelled; ")
 
 
 @pytest.mark.parametrize(

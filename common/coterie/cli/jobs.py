@@ -100,11 +100,18 @@ def cancel(job: _Job, aggregator: AggregatorAddress = None, credential: Credenti
     last released round is kept, marked as unfinished: 'coterie models fetch ID'.
     """
     from coterie_common.identifiers import parse_job_id
+    from coterie_common.protocol.progress import JobState
 
     job_id = parse_job_id(job)
     with open_client(aggregator, credential) as client:
         client.cancel(job_id)
-    say(f"{job_id} is cancelled, unless it was over already.")
+        status = next(client.watch(job_id))
+    if status.state is JobState.CANCELLED:
+        say(f"{job_id} is cancelled.")
+    elif status.state.is_final:
+        say(f"{job_id} was over before: {status.state.value}.")
+    else:
+        say(f"{job_id} is being cancelled; 'coterie jobs watch {job_id}' shows when it has ended.")
 
 
 def _watch(client: Client, job_id: JobId) -> None:

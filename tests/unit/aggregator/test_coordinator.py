@@ -120,6 +120,10 @@ async def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
         job_id = await running.submit(statistics_spec())
         with pytest.raises(NotFound, match="no model yet"):
             await running.aggregator.model(job_id)
+        await running.cancel(job_id)
+        await running.result(job_id)
+        with pytest.raises(NotFound, match="ended without a model"):
+            await running.aggregator.model(job_id)
         assert await running.aggregator.models() == ()
 
 

@@ -68,6 +68,7 @@ def test_party_lines_say_what_each_does():
         "has not answered",
         "has the model",
     ]
+    assert party_lines(job_status(JobState.FAILED, parties=(silent,))) == (("beta", "did not answer before the end"),)
 
 
 def test_elapsed_stops_when_the_job_is_over():
