@@ -11,7 +11,8 @@ from coterie.simulation.job import Simulation
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.column import CategoricalColumn
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.learning.raw_values import parse_values
 from coterie_common.randomness import OsRandom
 from demonstration.data import DataProblem, Row

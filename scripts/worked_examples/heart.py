@@ -19,7 +19,8 @@ import numpy.typing as npt
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.dataset_file import load_dataset
 from coterie_common.learning.features import to_inputs
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.learning.schema import parse_schema
 from demonstration.data import ROOT, Row, read_rows, write_rows
 

@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
+from coterie_common.learning.predictor import load_predictor
 from demonstration.data import ROOT, DataProblem
 
 JOB: Final = ROOT / "examples" / "jobs" / "mnist-cnn.toml"

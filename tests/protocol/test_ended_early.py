@@ -12,7 +12,8 @@ import pytest
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import AlreadySubmitted, NotFound, PermissionDenied
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import EncryptedReply, JobReply, Message, ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobRequest, JobState

@@ -14,7 +14,8 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from coterie.simulation.job import Simulation
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -15,7 +15,8 @@ import pytest
 from coterie_common.learning.agreement import plan_job
 from coterie_common.learning.algorithm import Ask, Release
 from coterie_common.learning.dataset_file import load_dataset
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.privacy.vectors import clip
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import PaddedPart, Query

@@ -12,7 +12,7 @@ import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,9 +24,6 @@ from coterie_common.learning.algorithm import Classifier, Regressor, get_algorit
 from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.limits import MODEL_BYTES, ROUNDS_MOST
 from coterie_common.strict_model import StrictModel, parse
-
-if TYPE_CHECKING:
-    from coterie_common.learning.predictor import FederatedClassifier, FederatedRegressor
 
 FORMAT: Final = 1
 _FILE: Final = "safetensors"
@@ -234,25 +231,6 @@ def regressor_of(model: Model) -> Regressor:
     if not isinstance(algorithm, Regressor):
         raise ConfigurationError(f"{model.name!r} is a result of {model.algorithm!r}: it predicts no number")
     return algorithm
-
-
-def load_predictor(source: Path | str | Model) -> FederatedClassifier | FederatedRegressor:
-    """Return a scikit-learn compatible classifier or, where the model predicts a number, regressor.
-
-    Args:
-        source: a model, or the path of a model file.
-
-    Raises:
-        ConfigurationError: no model file, or a model that predicts nothing.
-    """
-    # imported here: scikit-learn takes more than a second, and few who handle models predict
-    from coterie_common.learning.predictor import FederatedClassifier, FederatedRegressor
-
-    model = source if isinstance(source, Model) else load_model(Path(source))
-    if isinstance(get_algorithm(model.algorithm), Regressor):
-        return FederatedRegressor(model)
-    classifier_of(model)
-    return FederatedClassifier(model)
 
 
 def _decode_file(text: Any) -> bytes:

@@ -2,19 +2,20 @@
 # Copyright The Coterie authors
 """A model as a scikit-learn classifier or regressor: for pipelines, metrics and all else that speaks that interface.
 
-The only module that imports scikit-learn; get a predictor through ``model.load_predictor``.
+The only module that imports scikit-learn; it takes more than a second to load, and few who handle models predict.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from coterie_common.learning.algorithm import Float64, Values
-from coterie_common.learning.model import Model, classifier_of, regressor_of
+from coterie_common.learning.algorithm import Float64, Regressor, Values, get_algorithm
+from coterie_common.learning.model import Model, classifier_of, load_model, regressor_of
 from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
 from coterie_common.learning.record_sources import raw_cells, raw_columns
 
@@ -128,3 +129,19 @@ class FederatedRegressor(RegressorMixin, _FederatedPredictor):  # type: ignore[m
             ConfigurationError: the model predicts no number.
         """
         return regressor_of(self.model).predictions(self.model.schema, self.model.body, self._values(x))
+
+
+def load_predictor(source: Path | str | Model) -> FederatedClassifier | FederatedRegressor:
+    """Return a scikit-learn compatible classifier or, where the model predicts a number, regressor.
+
+    Args:
+        source: a model, or the path of a model file.
+
+    Raises:
+        ConfigurationError: no model file, or a model that predicts nothing.
+    """
+    model = source if isinstance(source, Model) else load_model(Path(source))
+    if isinstance(get_algorithm(model.algorithm), Regressor):
+        return FederatedRegressor(model)
+    classifier_of(model)
+    return FederatedClassifier(model)

@@ -12,8 +12,9 @@ from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessa
 from coterie_common.learning.algorithm import Ask, Release
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.evaluation import Evaluation, embed_model
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
 from coterie_common.learning.plan import Records
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.learning.schema import parse_schema
 from tests.support.models import SCHEMA, make_lineage, make_model
 from tests.support.seeded_random import SeededRandom

@@ -17,8 +17,9 @@ from coterie_common.learning.algorithm import Ask, Classifier, Regressor, Releas
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.evaluation import Evaluation, embed_model
 from coterie_common.learning.linear_losses import Loss, derivatives
-from coterie_common.learning.model import Model, load_model, load_predictor
+from coterie_common.learning.model import Model, load_model
 from coterie_common.learning.plan import Records
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.learning.schema import parse_schema
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from coterie_common.errors import ConfigurationError, MalformedMessage
-from coterie_common.learning.model import Model, load_model, load_predictor
+from coterie_common.learning.model import Model, load_model
+from coterie_common.learning.predictor import load_predictor
 from tests.support.models import make_lineage, make_model
 
 MODEL = make_model()

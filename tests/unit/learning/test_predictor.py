@@ -17,7 +17,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 from coterie_common.errors import DataError
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.learning.schema import parse_schema
 from tests.support.models import make_lineage, make_model
 

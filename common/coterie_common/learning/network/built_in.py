@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from coterie_common.learning.network.architectures import (
+from coterie_common.learning.network.shapes import (
     CNN_CHANNELS,
     CNN_HIDDEN,
     MLP_HIDDEN,

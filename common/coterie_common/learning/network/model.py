@@ -25,7 +25,8 @@ from coterie_common.learning.descent_config import DescentConfig
 from coterie_common.learning.features import Scaling, class_labels, numeric_positions, to_inputs, width
 from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels
 from coterie_common.learning.libraries import needing
-from coterie_common.learning.network.architectures import check_network, parameter_count
+from coterie_common.learning.network.architectures import check_network
+from coterie_common.learning.network.shapes import parameter_count
 from coterie_common.learning.row_functions import softmax
 from coterie_common.learning.schema import Schema
 

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MissingLibrary
-from coterie_common.learning.network.architectures import build, image_side, network_names, parameter_count
+from coterie_common.learning.network.architectures import build, network_names
+from coterie_common.learning.network.shapes import image_side, parameter_count
 
 
 def test_built_in_networks_have_as_many_parameters_as_their_layers():

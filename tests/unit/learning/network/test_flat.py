@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from torch import nn  # noqa: E402
 
 from coterie_common.errors import InvalidJob, TrainingFailed  # noqa: E402
-from coterie_common.learning.network.architectures import parameter_count  # noqa: E402
 from coterie_common.learning.network.flat import FlatNetwork, load_network  # noqa: E402
+from coterie_common.learning.network.shapes import parameter_count  # noqa: E402
 
 DRAW = np.random.default_rng(11)
 

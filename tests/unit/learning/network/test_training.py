@@ -23,8 +23,9 @@ from coterie_common.errors import (
 from coterie_common.learning.algorithm import Ask, Classifier, Release, VectorAlgorithm, get_algorithm
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.evaluation import Evaluation
-from coterie_common.learning.model import Model, load_predictor
+from coterie_common.learning.model import Model
 from coterie_common.learning.plan import Records
+from coterie_common.learning.predictor import load_predictor
 from coterie_common.learning.schema import parse_schema
 from coterie_common.privacy.noise import Placement, Unit
 from coterie_common.privacy.vectors import clip_and_sum
