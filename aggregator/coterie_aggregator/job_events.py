@@ -2,12 +2,13 @@
 # Copyright The Coterie authors
 """What can happen to a job at the aggregator: the events that ``job`` folds and the store keeps.
 
-Names and fields are part of the stored format.
+``stored_as`` and the names of the fields are part of the stored format; the names of the classes are not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision
@@ -16,6 +17,8 @@ from coterie_common.protocol.messages import Decision
 @dataclass(frozen=True, slots=True)
 class PartyReplied:
     """A verified ``JobReply``."""
+
+    stored_as: ClassVar[str] = "PartyReplied"
 
     party_id: PartyId
     decision: Decision
@@ -27,15 +30,21 @@ class PartyReplied:
 class ProposalDeadlinePassed:
     """Start as soon as enough parties accepted."""
 
+    stored_as: ClassVar[str] = "ProposalDeadlinePassed"
+
 
 @dataclass(frozen=True, slots=True)
 class ProposalTimedOut:
     """The job has waited long enough for parties to accept it."""
 
+    stored_as: ClassVar[str] = "ProposalTimedOut"
+
 
 @dataclass(frozen=True, slots=True)
 class RoundReleased:
     """The round's sum is open and the algorithm's state updated; another round follows."""
+
+    stored_as: ClassVar[str] = "RoundReleased"
 
     round_number: int
 
@@ -44,10 +53,14 @@ class RoundReleased:
 class ModelFinished:
     """The algorithm is done and its model stored."""
 
+    stored_as: ClassVar[str] = "ModelFinished"
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiptReceived:
     """A party holds the model."""
+
+    stored_as: ClassVar[str] = "ReceiptReceived"
 
     party_id: PartyId
 
@@ -56,10 +69,14 @@ class ReceiptReceived:
 class DeliveryPatiencePassed:
     """Parties that are away get the model when they come back; the job does not wait for them."""
 
+    stored_as: ClassVar[str] = "DeliveryPatiencePassed"
+
 
 @dataclass(frozen=True, slots=True)
 class JobFailed:
     """The job cannot go on."""
+
+    stored_as: ClassVar[str] = "JobFailed"
 
     reason: str
 
@@ -68,12 +85,16 @@ class JobFailed:
 class JobCancelled:
     """A person cancelled it."""
 
+    stored_as: ClassVar[str] = "JobCancelled"
+
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedModelKept:
     """Of a job that ended early: the model of its last released round is stored, or there can be none."""
+
+    stored_as: ClassVar[str] = "UnfinishedModelKept"
 
     is_kept: bool
 

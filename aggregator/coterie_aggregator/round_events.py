@@ -2,12 +2,13 @@
 # Copyright The Coterie authors
 """What can happen in a round at the aggregator: the events that ``round`` folds and the store keeps.
 
-Names and fields are part of the stored format.
+``stored_as`` and the names of the fields are part of the stored format; the names of the classes are not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from coterie_common.identifiers import PartyId
 
@@ -16,6 +17,8 @@ from coterie_common.identifiers import PartyId
 class ContributionReceived:
     """A reply lies in the spool."""
 
+    stored_as: ClassVar[str] = "ContributionReceived"
+
     party_id: PartyId
 
 
@@ -23,12 +26,16 @@ class ContributionReceived:
 class ContributionVerified:
     """It passed ``verify_reply``."""
 
+    stored_as: ClassVar[str] = "ContributionVerified"
+
     party_id: PartyId
 
 
 @dataclass(frozen=True, slots=True)
 class ContributionRejected:
     """It failed; the party is out of this round's sum."""
+
+    stored_as: ClassVar[str] = "ContributionRejected"
 
     party_id: PartyId
     code: str
@@ -38,6 +45,8 @@ class ContributionRejected:
 class ReplyRefused:
     """The party declined to answer the query."""
 
+    stored_as: ClassVar[str] = "ReplyRefused"
+
     party_id: PartyId
     code: str
 
@@ -46,10 +55,14 @@ class ReplyRefused:
 class DeadlinePassed:
     """The time for replies is over: go on as soon as there are enough."""
 
+    stored_as: ClassVar[str] = "DeadlinePassed"
+
 
 @dataclass(frozen=True, slots=True)
 class PartialReceived:
     """A partial decryption lies in the spool."""
+
+    stored_as: ClassVar[str] = "PartialReceived"
 
     party_id: PartyId
 
@@ -58,12 +71,16 @@ class PartialReceived:
 class PartialVerified:
     """It passed ``verify_partial``."""
 
+    stored_as: ClassVar[str] = "PartialVerified"
+
     party_id: PartyId
 
 
 @dataclass(frozen=True, slots=True)
 class PartialRejected:
     """It failed; its sender is named and another party asked."""
+
+    stored_as: ClassVar[str] = "PartialRejected"
 
     party_id: PartyId
     code: str
@@ -73,6 +90,8 @@ class PartialRejected:
 class DecryptionRefused:
     """The party declined to help to open the sum."""
 
+    stored_as: ClassVar[str] = "DecryptionRefused"
+
     party_id: PartyId
     code: str
 
@@ -81,10 +100,14 @@ class DecryptionRefused:
 class PatiencePassed:
     """The parties asked for partial decryptions took too long: ask the rest."""
 
+    stored_as: ClassVar[str] = "PatiencePassed"
+
 
 @dataclass(frozen=True, slots=True)
 class RoundTimedOut:
     """The job's round timeout is over."""
+
+    stored_as: ClassVar[str] = "RoundTimedOut"
 
 
 Event = (

@@ -88,7 +88,7 @@ async def record_refusal(
         "code": error.code,
         "detail": one_line(error.message) if error.may_be_told else "",
         "culprits": list(error.culprits[:_IDS_MOST]) if isinstance(error, PeerError) else [],
-        "message": "" if message is None else type(message).__name__,
+        "message": "" if message is None else message.stored_as,
         "told": dict(told_briefly(message)) if message is not None else {},
     }
     job_id, round_number = key or subject(message)
@@ -99,7 +99,7 @@ async def record_refusal(
 
 async def record_failure(context: Context, failure: Exception, message: AggregatorMessage) -> CoterieError:
     """Record that a message could not be handled, by the party's own fault or as nobody foresaw; return what to say."""
-    (job_id, number), kind = subject(message), type(message).__name__
+    (job_id, number), kind = subject(message), message.stored_as
     error: CoterieError = (
         failure
         if isinstance(failure, ConfigurationError)

@@ -1,49 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Events as they are stored: the name of their class, and their fields as a canonical JSON document.
+"""Events as they are stored: the word that their class states, and their fields as a canonical JSON document.
 
-Invariant: ``decode(*encode(event)) == event``, and whatever is not exactly an event is refused. Renaming a class or a
-field of an event therefore needs a migration.
+Invariant: ``decode(*encode(event)) == event``, and whatever is not exactly an event is refused. Changing ``stored_as``
+or the name of a field therefore needs a migration; a class may be renamed.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
 from enum import Enum
-from typing import Any, Final, Generic, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, get_args, get_type_hints
 
 from coterie_common import document
 from coterie_common.errors import MalformedMessage, StorageError
 
-E = TypeVar("E")
+E = TypeVar("E", bound="StoredEvent")
 
 _DOCUMENT_BYTES: Final = 1 << 20
 """Events hold ids, codes and a line of words."""
+
+
+class StoredEvent(Protocol):
+    """An event that can be stored."""
+
+    stored_as: ClassVar[str]
 
 
 class EventCodec(Generic[E]):
     """Turns the events of one state machine into records and back.
 
     Args:
-        union: the machine's ``Event``: a union of flat dataclasses with fields of text, integers or enumerations.
+        union: the machine's ``Event``: a union of flat dataclasses with fields of text, integers or enumerations. Each
+            has its own ``stored_as``.
+
+    Raises:
+        TypeError: an event states no word of its own, or has a field of another type.
     """
 
     def __init__(self, union: Any) -> None:
         self._types: dict[str, dict[str, type]] = {}
         self._classes: dict[str, type[E]] = {}
         for event in get_args(union):
+            word = vars(event).get("stored_as")
+            if not isinstance(word, str) or word in self._classes:
+                raise TypeError(f"{event.__name__} has no stored_as of its own")
             hints = get_type_hints(event)
-            self._classes[event.__name__] = event
-            self._types[event.__name__] = {f.name: _plain_type(hints[f.name]) for f in fields(event)}
+            self._classes[word] = event
+            self._types[word] = {f.name: _plain_type(hints[f.name]) for f in fields(event)}
 
     @property
     def classes(self) -> tuple[type[E], ...]:
         """All events that can be stored."""
         return tuple(self._classes.values())
 
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """The stored word of each event, and the names of its fields."""
+        return {word: tuple(types) for word, types in self._types.items()}
+
     def encode(self, event: E) -> tuple[str, bytes]:
         """Return kind and document."""
-        kind = type(event).__name__
+        kind = event.stored_as
         values = {name: getattr(event, name) for name in self._types[kind]}
         return kind, document.encode({k: v.value if isinstance(v, Enum) else v for k, v in values.items()})
 

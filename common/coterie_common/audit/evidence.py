@@ -23,7 +23,7 @@ from coterie_common.crypto.hashing import DIGEST_BYTES, Item, Label
 from coterie_common.crypto.identity import SIGNATURE_BYTES, VerifyKey
 from coterie_common.document import Document
 from coterie_common.errors import InvalidSignature, MalformedMessage, NotInCohort, ParameterMismatch, PeerError
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, Query
+from coterie_common.protocol.messages import Contribution, DecryptionRequest, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import session_id_of
 from coterie_common.protocol.transcript import transcript_digest_of
@@ -204,10 +204,10 @@ def _previous_transcript(claim: Claim) -> bytes:
 
 
 _REFUSED: Final = {
-    "JobProposal": Kind.DECISION,
-    "Query": Kind.QUERY,
-    "DecryptionRequest": Kind.DECRYPTION,
-    "ModelDelivery": Kind.MODEL,
+    JobProposal.stored_as: Kind.DECISION,
+    Query.stored_as: Kind.QUERY,
+    DecryptionRequest.stored_as: Kind.DECRYPTION,
+    ModelDelivery.stored_as: Kind.MODEL,
 }
 """Which kind of entry a message would have become, had it not been refused."""
 

@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from coterie_common.audit.entry import Entry, Kind
+from coterie_common.protocol.messages import DecryptionRequest, JobEnd, JobProposal, ModelDelivery, Query
 
 _DIGITS: Final = 12
 """Of a digest, where people compare at a glance; the whole stands in the details."""
 
 _MESSAGES: Final = {
-    "JobProposal": "a proposed job",
-    "Query": "a query",
-    "DecryptionRequest": "a request to decrypt",
-    "ModelDelivery": "a model",
-    "JobEnd": "a notice that a job is over",
+    JobProposal.stored_as: "a proposed job",
+    Query.stored_as: "a query",
+    DecryptionRequest.stored_as: "a request to decrypt",
+    ModelDelivery.stored_as: "a model",
+    JobEnd.stored_as: "a notice that a job is over",
     "": "a message that could not be read",
 }
 

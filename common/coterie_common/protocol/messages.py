@@ -8,12 +8,14 @@ What must hold before anybody acts on a message is in ``verification``.
 Invariants:
 - A signed message knows the label and items that its signature covers (``signed_items``); nobody else spells them out.
 - Everything that a party says in a round is bound to the session id, which covers the whole query.
+- ``stored_as`` is how audit records name a message of the aggregator; it outlives the name of the class.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from coterie_common.crypto.hashing import Item, Label, long_hash, tuple_hash
 from coterie_common.identifiers import JobId, PartyId
@@ -53,6 +55,8 @@ class Hello:
 class Welcome:
     """The aggregator's answer to ``Hello``; from here on messages of jobs may follow."""
 
+    stored_as: ClassVar[str] = "Welcome"
+
     protocol_version: int
     roster_serial: int
     roster_digest: bytes
@@ -66,6 +70,8 @@ class JobProposal:
         spec: canonical bytes of the ``JobSpec``.
         terms: canonical bytes of the ``JobTerms``: encoding and noise of every round that the job may have.
     """
+
+    stored_as: ClassVar[str] = "JobProposal"
 
     job_id: JobId
     roster_digest: bytes
@@ -128,6 +134,8 @@ class Query:
         body: canonical bytes of the ask; ``fields.body_digest`` is its digest.
         signature: the aggregator's, over the session id.
     """
+
+    stored_as: ClassVar[str] = "Query"
 
     fields: SessionFields
     body: bytes
@@ -224,6 +232,8 @@ class DecryptionRequest:
         signature: the aggregator's, over the transcript digest.
     """
 
+    stored_as: ClassVar[str] = "DecryptionRequest"
+
     fields: SessionFields
     contributions: tuple[Contribution, ...]
     signature: bytes
@@ -264,6 +274,8 @@ class PartialDecryption:
 class ModelDelivery:
     """Aggregator → parties: the finished model's file."""
 
+    stored_as: ClassVar[str] = "ModelDelivery"
+
     job_id: JobId
     model: bytes
     signature: bytes
@@ -298,6 +310,8 @@ class ModelReceipt:
 class JobEnd:
     """Aggregator → parties: no further round of this job will come."""
 
+    stored_as: ClassVar[str] = "JobEnd"
+
     job_id: JobId
     outcome: JobOutcome
     reason: str
@@ -312,6 +326,8 @@ class JobEnd:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """Either side: a message was not accepted; ``code`` as in ``errors``, for the job and round named (0: none)."""
+
+    stored_as: ClassVar[str] = "Rejection"
 
     code: str
     detail: str

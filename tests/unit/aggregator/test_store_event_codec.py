@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import pytest
 from hypothesis import given
@@ -40,7 +40,7 @@ def test_codec_knows_every_event_of_the_machine(machine):
     assert CODECS[machine].classes == get_args(MACHINES[machine])
 
 
-def test_encoded_event_is_its_name_and_its_fields():
+def test_encoded_event_is_its_word_and_its_fields():
     assert CODECS["job"].encode(REPLY) == (
         "PartyReplied",
         b'{"code":"","decision":"held","detail":"wait","party_id":"alpha"}',
@@ -70,9 +70,37 @@ def test_decode_of_anything_else_raises(kind, data):
         CODECS["job"].decode(kind, data)
 
 
+def test_encoded_event_of_a_renamed_class_is_the_same():
+    @dataclass(frozen=True, slots=True)
+    class AnsweredByParty:
+        stored_as: ClassVar[str] = job_events.PartyReplied.stored_as
+        party_id: str
+
+    AnsweredByParty.__annotations__["party_id"] = str
+    codec = EventCodec(AnsweredByParty | job_events.ModelFinished)
+    assert codec.encode(AnsweredByParty("alpha")) == ("PartyReplied", b'{"party_id":"alpha"}')
+    assert codec.decode("PartyReplied", b'{"party_id":"alpha"}') == AnsweredByParty("alpha")
+
+
+def test_codec_of_events_without_a_word_of_their_own_is_refused():
+    class Wordless:
+        pass
+
+    class Again:
+        stored_as: ClassVar[str] = job_events.ModelFinished.stored_as
+
+    class Finished(job_events.ModelFinished):
+        """Has its word from its base only."""
+
+    for event in (Wordless, Again, Finished):
+        with pytest.raises(TypeError, match=event.__name__):
+            EventCodec(job_events.ModelFinished | event)
+
+
 def test_codec_of_events_with_other_fields_is_refused():
     @dataclass
     class Weighed:
+        stored_as: ClassVar[str] = "Weighed"
         weight: float
 
     Weighed.__annotations__["weight"] = float
