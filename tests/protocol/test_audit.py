@@ -24,6 +24,7 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.progress import JobState
 from tests.protocol.test_killed_party import WRITES
+from tests.support import stored_words
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
 from tests.support.federation import FOUNDER, make_federation
@@ -34,8 +35,10 @@ VICTIM = PartyId("party-2")
 
 
 def assert_whole(running: InProcessFederation, party_id: PartyId) -> tuple[Entry, ...]:
-    """The chain verifies, and record and promises agree; returns the record."""
+    """The chain verifies, record and promises agree, and details have listed names; returns the record."""
     record = running.record_of(party_id)
+    names = {kind: stored_words.audit_details(kind) for kind in {entry.kind for entry in record.entries}}
+    assert [entry for entry in record.entries if not entry.facts.keys() <= names[entry.kind]] == []
     assert record.verify(FOUNDER) == ()
     assert running.audit_log(party_id).gaps() == ()
     return record.entries

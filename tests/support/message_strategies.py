@@ -161,13 +161,18 @@ decryption_requests = st.builds(
     contributions=st.lists(contributions, min_size=1, max_size=3, unique_by=lambda c: c.party_id).map(tuple),
     signature=signatures,
 )
+proposals = st.builds(
+    m.JobProposal, job_id=job_ids, roster_digest=digests, spec=blobs, terms=blobs, signature=signatures
+)
+deliveries = st.builds(m.ModelDelivery, job_id=job_ids, model=blobs, signature=signatures)
+ends = st.builds(m.JobEnd, job_id=job_ids, outcome=st.sampled_from(m.JobOutcome), reason=words, signature=signatures)
 aggregator_messages = st.one_of(
     st.builds(m.Welcome, protocol_version=uint32, roster_serial=uint32, roster_digest=digests),
-    st.builds(m.JobProposal, job_id=job_ids, roster_digest=digests, spec=blobs, terms=blobs, signature=signatures),
+    proposals,
     queries,
     decryption_requests,
-    st.builds(m.ModelDelivery, job_id=job_ids, model=blobs, signature=signatures),
-    st.builds(m.JobEnd, job_id=job_ids, outcome=st.sampled_from(m.JobOutcome), reason=words, signature=signatures),
+    deliveries,
+    ends,
     rejections,
 )
 

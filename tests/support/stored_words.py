@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Collects every word that the product stores, signs, sends or reads from a file, from the code as it is.
+
+``tests/packaging/stored_words.json`` keeps the list; a test compares the two. After a change that is meant:
+
+    .venv/bin/python -m tests.support.stored_words
+
+The list names no class, function or module, so that renaming or moving one does not change it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum, StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescriptor
+from hypothesis import Phase, find, settings
+from hypothesis.strategies import SearchStrategy
+from pydantic import BaseModel
+from sqlalchemy import MetaData
+
+import coterie.founding.leaving
+import coterie_aggregator.job
+import coterie_aggregator.job_events
+import coterie_aggregator.round
+import coterie_aggregator.round_events
+import coterie_party.round
+from coterie.relay import Direction
+from coterie.simulation.method import Method
+from coterie_aggregator.config import AggregatorConfig
+from coterie_aggregator.store.event_codec import EventCodec
+from coterie_aggregator.store.tables import METADATA as AGGREGATOR_TABLES
+from coterie_common.audit.entry import Kind
+from coterie_common.audit.ledger import LineStatus, ledger_details
+from coterie_common.audit.told import told
+from coterie_common.crypto import keystore
+from coterie_common.crypto.certificates import Role
+from coterie_common.crypto.hashing import Label
+from coterie_common.errors import CoterieError
+from coterie_common.learning import model as model_file
+from coterie_common.learning.algorithm import BUILT_IN_ALGORITHMS, get_algorithm
+from coterie_common.learning.column import CategoricalColumn, NumericColumn
+from coterie_common.learning.descent_config import Phase as DescentPhase
+from coterie_common.learning.descent_config import ScalingKind
+from coterie_common.learning.file_format import FileFormat
+from coterie_common.learning.linear_losses import Loss
+from coterie_common.learning.optimiser import Optimiser
+from coterie_common.learning.plan import Records
+from coterie_common.learning.schema import Schema, SchemaTable
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.privacy.real_encoding import Rounding
+from coterie_common.protocol import messages
+from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
+from coterie_common.protocol.parameters import AggregatorTrust
+from coterie_common.protocol.progress import JobState, RoundPhase
+from coterie_common.protocol.terms import SealingKind
+from coterie_common.telemetry import LogFormat
+from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
+from coterie_party import proposals, recording
+from coterie_party.config import DatasetBinding, PartyConfig, TrainingConfig
+from coterie_party.hours import Hours
+from coterie_party.policy import Budget, Confinement, DatasetRules, Period, Policy
+from coterie_party.store import audit, carried_record, promises
+from coterie_party.store.party_store import PartyStore
+from coterie_party.store.records import ReservationStatus
+from coterie_party.store.tables import METADATA as PARTY_TABLES
+from tests.support import message_strategies
+from tests.support.repository import PACKAGES, ROOT, module_name, sources
+
+FILE: Final = ROOT / "tests/packaging/stored_words.json"
+
+T = TypeVar("T")
+
+
+def _configs() -> Iterator[tuple[str, type[BaseModel]]]:
+    for name in BUILT_IN_ALGORITHMS:
+        algorithm: Any = get_algorithm(name)
+        if kind := getattr(algorithm, "config_type", None):  # evaluation takes a whole model instead
+            yield name, kind
+
+
+_LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
+    "aggregator trust": AggregatorTrust,
+    "audit entries": Kind,
+    "certificate roles": Role,
+    "confinement in policies": Confinement,
+    "decisions": messages.Decision,
+    "descent: phases": DescentPhase,
+    "descent: scaling": ScalingKind,
+    "hashing labels": Label,
+    "job outcomes": messages.JobOutcome,
+    "job states": JobState,
+    "ledger lines in audit records": LineStatus,
+    "log formats": LogFormat,
+    "losses": Loss,
+    "machine of a job at the aggregator: phases": coterie_aggregator.job.Phase,
+    "machine of a round at a party: phases": coterie_party.round.Phase,
+    "machine of a round at the aggregator: phases": coterie_aggregator.round.Phase,
+    "machine of a round at the aggregator: reasons to abort": coterie_aggregator.round.AbortReason,
+    "machine of a round at the aggregator: standings of parties": coterie_aggregator.round.Standing,
+    "mechanisms": Mechanism,
+    "optimisers": Optimiser,
+    "placements of noise": Placement,
+    "privacy units": Unit,
+    "records": Records,
+    "relay: directions": Direction,
+    "reservations": ReservationStatus,
+    "rounding": Rounding,
+    "round phases shown to people": RoundPhase,
+    "sealings": SealingKind,
+    "simulation: methods": Method,
+    "standings of parties that leave": coterie.founding.leaving.Standing,
+}
+_LISTED_MODELS: Final[dict[str, type[BaseModel]]] = {
+    "aggregator.toml": AggregatorConfig,
+    "job": JobTable,
+    "job [privacy]": PrivacyGoal,
+    "job [rounds]": RoundSettings,
+    "key files: header": keystore._Header,
+    "models: content": model_file._ModelFile,
+    "models: lineage": model_file.Lineage,
+    "party.toml": PartyConfig,
+    "party.toml [datasets.NAME]": DatasetBinding,
+    "party.toml [training]": TrainingConfig,
+    "policy.toml": Policy,
+    "policy.toml [[hours]]": Hours,
+    "policy.toml [[periods]]": Period,
+    "policy.toml [datasets.NAME]": DatasetRules,
+    "policy.toml [lifetime]": Budget,
+    "schema": Schema,
+    "schema in a job": SchemaTable,
+    "schema: column of few known texts": CategoricalColumn,
+    "schema: column of numbers": NumericColumn,
+    "schema: file format": FileFormat,
+    **{f"job [config] of {name}": kind for name, kind in _configs()},
+}
+_RECORDED_BY: Final[dict[Kind, tuple[Callable[..., object], ...]]] = {
+    Kind.STARTED: (recording.record_start, recording._roster),
+    Kind.DECISION: (promises.decision, PartyStore.record_job, proposals._told, audit.Recorder.refused_job),
+    Kind.LEDGER: (ledger_details, carried_record.append_new),
+    Kind.QUERY: (promises.query,),
+    Kind.REPLY: (promises.reply, PartyStore.store_reply),
+    Kind.DECRYPTION: (promises.decryption,),
+    Kind.PARTIAL: (promises.partial, PartyStore.store_partial),
+    Kind.REFUSAL: (recording.record_refusal, audit.Recorder.refusal),
+    Kind.MODEL: (),
+    Kind.JOB_END: (promises.job_end,),
+}
+"""Where the details of an entry come from, besides what the aggregator said."""
+_SAID: Final[dict[Kind, SearchStrategy[messages.AggregatorMessage]]] = {
+    Kind.DECISION: message_strategies.proposals,
+    Kind.QUERY: message_strategies.queries,
+    Kind.DECRYPTION: message_strategies.decryption_requests,
+    Kind.MODEL: message_strategies.deliveries,
+    Kind.JOB_END: message_strategies.ends,
+}
+_ANY: Final = settings(database=None, phases=[Phase.generate])
+_MACHINES: Final = {"job": coterie_aggregator.job_events.Event, "round": coterie_aggregator.round_events.Event}
+
+
+def collect() -> dict[str, Any]:
+    """Return the whole list, in a form that JSON keeps."""
+    import_product()
+    spelled = [_Spelled(path) for path in sources()]
+    return {
+        "audit entries": {kind.value: sorted(audit_details(kind)) for kind in Kind},
+        "audit: refused messages": sorted(message.stored_as for message in get_args(messages.AggregatorMessage)),
+        "database tables": {"aggregator": _tables(AGGREGATOR_TABLES), "party": _tables(PARTY_TABLES)},
+        "enumerations": {name: sorted(each.value for each in kind) for name, kind in _LISTED_ENUMERATIONS.items()},
+        "error codes": sorted(kind.code for kind in subclasses(CoterieError) if kind.code),
+        "events": {
+            name: {word: sorted(fields) for word, fields in EventCodec[Any](union).words.items()}
+            for name, union in _MACHINES.items()
+        },
+        "keys read from documents": sorted({word for each in spelled for word in each.read}),
+        "objects written to documents": sorted({word for each in spelled for word in each.objects}),
+        "settings": {name: _settings(model) for name, model in _LISTED_MODELS.items()},
+        "single words": sorted({word for each in spelled for word in each.constants}),
+        "wire": _wire(types_pb2.DESCRIPTOR, federation_pb2.DESCRIPTOR, operator_pb2.DESCRIPTOR),
+    }
+
+
+@cache
+def audit_details(kind: Kind) -> set[str]:
+    """Return the names of the details that entries of a kind may have."""
+    sample = _SAID.get(kind)
+    said = set() if sample is None else set(told(find(sample, lambda _: True, settings=_ANY)))
+    written = ast.parse("\n".join(textwrap.dedent(inspect.getsource(each)) for each in _RECORDED_BY[kind]))
+    keys = {_text(key) for node in ast.walk(written) if isinstance(node, ast.Dict) for key in node.keys}
+    stored = {
+        _text(node.slice)
+        for node in ast.walk(written)
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+    }
+    return (said | keys | stored) - {""}
+
+
+def text(words: dict[str, Any]) -> str:
+    """Return a list as the file has it."""
+    return json.dumps(words, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def unlisted() -> list[str]:
+    """Return the enumerations and models of the product that the list leaves out."""
+    import_product()
+    listed = {*_LISTED_ENUMERATIONS.values(), *_LISTED_MODELS.values()}
+    found = {kind for base in (StrEnum, BaseModel) for kind in subclasses(base)}
+    bases = {base for kind in listed for base in kind.__mro__[1:]}
+    return sorted(f"{kind.__module__}.{kind.__qualname__}" for kind in found - listed - bases)
+
+
+def import_product() -> None:
+    """Import every module of the product, so that all its classes exist."""
+    for path in sources():
+        name = module_name(path)
+        if not name.endswith("__main__") and ".migrations." not in name:
+            importlib.import_module(name)
+
+
+def subclasses(base: type[T]) -> Iterator[type[T]]:
+    """Yield the subclasses that the product has of a class, at any depth; tests have some too."""
+    for kind in base.__subclasses__():
+        if kind.__module__.partition(".")[0] in PACKAGES:
+            yield kind
+        yield from subclasses(kind)
+
+
+def _tables(metadata: MetaData) -> dict[str, list[str]]:
+    return {name: [column.name for column in table.columns] for name, table in metadata.tables.items()}
+
+
+def _settings(model: type[BaseModel]) -> dict[str, list[str]]:
+    """Return the entries of a model, each with the constants that it allows."""
+    entries = ((field.alias or name, field.annotation) for name, field in model.model_fields.items())
+    return {name: sorted(map(str, _constants(annotation))) for name, annotation in entries}
+
+
+def _constants(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif isinstance(annotation, type) and issubclass(annotation, Enum):
+        return  # listed by itself
+    else:
+        for part in get_args(annotation):
+            yield from _constants(part)
+
+
+def _wire(*files: FileDescriptor) -> dict[str, Any]:
+    described: dict[str, Any] = {}
+    for file in files:
+        for message in file.message_types_by_name.values():
+            described |= _message(message)
+        for enumeration in file.enum_types_by_name.values():
+            described |= _enumeration(enumeration)
+        for service in file.services_by_name.values():
+            described[service.full_name] = sorted(method.name for method in service.methods)
+    return described
+
+
+def _message(message: Descriptor) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        message.full_name: {field.name: field.number for field in message.fields},
+    }
+    for nested in message.nested_types:
+        described |= _message(nested)
+    for enumeration in message.enum_types:
+        described |= _enumeration(enumeration)
+    return described
+
+
+def _enumeration(enumeration: EnumDescriptor) -> dict[str, Any]:
+    return {enumeration.full_name: {value.name: value.number for value in enumeration.values}}
+
+
+class _Spelled(ast.NodeVisitor):
+    """What one source file spells out.
+
+    Attributes:
+        objects: of each object that is written down as such, its keys, with the values that are constant texts.
+        read: keys by which objects are read or added to.
+        constants: texts without spaces that have a name in the module, or between which a condition decides.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.objects: set[str] = set()
+        self.read: set[str] = set()
+        self.constants: set[str] = set()
+        tree = ast.parse(path.read_text("utf-8"))
+        if not _is_for_people(path):
+            self.visit(tree)
+        for statement in tree.body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and _is_word(word := _text(statement.value)):
+                self.constants.add(word)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        pairs = [(_text(key), _text(value)) for key, value in zip(node.keys, node.values, strict=True)]
+        entries = [f"{key}={value}" if _is_word(value) else key for key, value in pairs if _is_key(key)]
+        if entries and not any(isinstance(value, ast.Tuple) for value in node.values):  # tables of numbers
+            self.objects.add(", ".join(sorted(entries)))
+        self.generic_visit(node)
+
+    def visit_Tuple(self, node: ast.Tuple) -> None:
+        # Names of entries, such as ``Fields`` takes.
+        words = list(map(_text, node.elts))
+        if words and all(map(_is_word, words)):
+            self.read.update(words)
+        self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        self.constants.update(word for word in (_text(node.body), _text(node.orelse)) if _is_word(word))
+        self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if _is_word(word := _text(node.slice)):
+            self.read.add(word)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        reads = isinstance(node.func, ast.Attribute) and node.func.attr in _READERS
+        if reads and node.args and _is_word(word := _text(node.args[0])):
+            self.read.add(word)
+        self.generic_visit(node)
+
+
+_READERS: Final = {"get", "value", "text", "constant", "integer", "octets", "items", "texts", "pop", "short", "count"}
+
+
+def _is_for_people(path: Path) -> bool:
+    """Return whether a module only talks to people: what a command prints is no stored word."""
+    return "cli" in module_name(path).split(".")
+
+
+def _text(node: ast.AST | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _is_key(text: str) -> bool:
+    # What an audit record says of the training process has spaces.
+    return bool(re.fullmatch(r"[a-z][a-z0-9_' ]*", text))
+
+
+def _is_word(text: str) -> bool:
+    # Neither variables of the environment nor modules and classes.
+    return bool(re.fullmatch(r"[a-z0-9][a-z0-9_.:/-]*", text)) and not text.startswith(tuple(f"{p}." for p in PACKAGES))
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Write the file; with ``--check`` only compare."""
+    expected = text(collect())
+    if "--check" in arguments:
+        return 0 if FILE.read_text("utf-8") == expected else 1
+    FILE.write_text(expected, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
