@@ -31,16 +31,9 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.learning.algorithm import Ask, Release
 from coterie_common.limits import HELD_REPLIES_MOST, QUERY_BODY_BYTES
-from coterie_common.protocol.messages import (
-    Decision,
-    JobEnd,
-    JobOutcome,
-    JobReply,
-    ModelDelivery,
-    ModelReceipt,
-    Query,
-)
+from coterie_common.protocol.messages import Decision, JobEnd, JobOutcome, JobReply, ModelDelivery, ModelReceipt, Query
 from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
 from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
 
@@ -290,8 +283,7 @@ class LiveJob:
             terms=self.submission.terms.rounds[number - 1].shortened(ask.length),
             previous_transcript=transcripts[-1] if transcripts else b"",
         )
-        label, items = Query.signed_items(fields.session_id)
-        return Query(fields=fields, body=body, signature=self._context.signing_key.sign(label, *items))
+        return Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self._context.signing_key)
 
     async def _released(self, query: Query, progress: Progress, transcript: bytes, release: Release) -> None:
         """Update the algorithm's state with a release, then go on or finish."""
@@ -362,9 +354,8 @@ class LiveJob:
 
     def _job_end(self) -> JobEnd:
         outcome = self.state.outcome or JobOutcome.FAILED
-        label, items = JobEnd.signed_items(self.job_id, outcome, self.state.reason)
-        signature = self._context.signing_key.sign(label, *items)
-        return JobEnd(job_id=self.job_id, outcome=outcome, reason=self.state.reason, signature=signature)
+        end = JobEnd(job_id=self.job_id, outcome=outcome, reason=self.state.reason, signature=UNSIGNED)
+        return end.signed_by(self._context.signing_key)
 
     async def _latest_progress(self) -> Progress:
         saved = await self._context.write(self._context.store.latest_state, self.job_id)

@@ -23,7 +23,7 @@ from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedFacts
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.session import SessionFields
-from coterie_common.protocol.transcript import transcript_digest
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial
 
@@ -63,13 +63,11 @@ class RoundArithmetic:
 
     def fix_transcript(self, contributions: Sequence[Contribution], signing_key: SigningKey) -> FixedTranscript:
         """Sum verified contributions, given in roster order, and sign the request to open the sum."""
-        digest = transcript_digest(self._session_id, contributions)
-        label, items = DecryptionRequest.signed_items(digest)
         request = DecryptionRequest(
-            fields=self._fields, contributions=tuple(contributions), signature=signing_key.sign(label, *items)
-        )
+            fields=self._fields, contributions=tuple(contributions), signature=UNSIGNED
+        ).signed_by(signing_key)
         total = self._sealing.add([self._sealing.check_ciphertexts(c.key_part) for c in contributions])
-        return FixedTranscript(request, digest, total)
+        return FixedTranscript(request, request.transcript_digest, total)
 
     def verify_partial(self, partial: PartialDecryption, transcript: FixedTranscript) -> None:
         """Check a partial decryption; raises ``PeerError`` with its sender as culprit."""

@@ -30,6 +30,7 @@ from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal, ModelDelivery
 from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.wire.federation import aggregator_message_from_wire
 
@@ -173,21 +174,15 @@ def check_left_out(spec: JobSpec, roster: Roster) -> None:
 
 def make_proposal(job_id: JobId, roster: Roster, spec: bytes, terms: JobTerms, key: SigningKey) -> JobProposal:
     """Return the signed proposal of a job to all parties."""
-    roster_digest, terms_bytes = roster.digest(), terms.to_bytes()
-    label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms_bytes)
-    return JobProposal(
-        job_id=job_id,
-        roster_digest=roster_digest,
-        spec=spec,
-        terms=terms_bytes,
-        signature=key.sign(label, *items),
+    proposal = JobProposal(
+        job_id=job_id, roster_digest=roster.digest(), spec=spec, terms=terms.to_bytes(), signature=UNSIGNED
     )
+    return proposal.signed_by(key)
 
 
 def make_delivery(job_id: JobId, model: bytes, key: SigningKey) -> tuple[ModelDelivery, bytes]:
     """Return the signed delivery of a model, and its digest; a long one takes seconds."""
-    label, items = ModelDelivery.signed_items(job_id, model)
-    delivery = ModelDelivery(job_id=job_id, model=model, signature=key.sign(label, *items))
+    delivery = ModelDelivery(job_id=job_id, model=model, signature=UNSIGNED).signed_by(key)
     return delivery, delivery.model_digest
 
 

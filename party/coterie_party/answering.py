@@ -20,15 +20,10 @@ from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.limits import QUERY_BODY_BYTES
 from coterie_common.privacy.noise import NoiseTerms
-from coterie_common.protocol.messages import (
-    Contribution,
-    DecryptionRequest,
-    EncryptedReply,
-    PartialDecryption,
-    Query,
-)
+from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption, Query
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.request import (
     OwnKnowledge,
     VerifiedRequest,
@@ -85,18 +80,14 @@ def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes
     key_part, padded_digest = _sealing(context, query.fields).seal_pieces(
         noised, session_id, context.party_id, context.random, write
     )
-    label, items = Contribution.signed_items(session_id, context.party_id, key_part.digest, padded_digest)
     contribution = Contribution(
-        party_id=context.party_id,
-        key_part=key_part,
-        padded_digest=padded_digest,
-        signature=context.signing_key.sign(label, *items),
+        party_id=context.party_id, key_part=key_part, padded_digest=padded_digest, signature=UNSIGNED
     )
     return EncryptedReply(
         job_id=query.fields.job_id,
         round_number=query.fields.round_number,
         session_id=session_id,
-        contribution=contribution,
+        contribution=contribution.signed_by(context.signing_key, session_id),
     )
 
 
@@ -149,10 +140,7 @@ def decrypt_partially(
     )
     proof = partial_decryption.prove(statement, context.share, context.random).to_bytes(key)
     encoded = tuple(Ciphertext(value, key.public_key).to_bytes() for value in values)
-    label, items = PartialDecryption.signed_items(
-        verified.session_id, verified.transcript_digest, context.party_id, encoded, proof
-    )
-    return PartialDecryption(
+    partial = PartialDecryption(
         job_id=job_id,
         round_number=round_number,
         session_id=verified.session_id,
@@ -160,8 +148,9 @@ def decrypt_partially(
         party_id=context.party_id,
         values=encoded,
         proof=proof,
-        signature=context.signing_key.sign(label, *items),
+        signature=UNSIGNED,
     )
+    return partial.signed_by(context.signing_key)
 
 
 def _with_noise(pieces: Iterator[Int64], noise: NoiseTerms, random: RandomSource) -> Iterator[Int64]:

@@ -16,6 +16,7 @@ from coterie_common.files import make_private_folder, write_atomically
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
+from coterie_common.protocol.signed import UNSIGNED
 
 log = structlog.get_logger(__name__)
 
@@ -73,10 +74,7 @@ def _parse(delivery: ModelDelivery, algorithms: Collection[str]) -> Model:
 
 def make_receipt(delivery: ModelDelivery, party_id: PartyId, key: SigningKey) -> ModelReceipt:
     """Return the signed receipt for a model that was kept."""
-    label, items = ModelReceipt.signed_items(delivery.job_id, party_id, delivery.model_digest)
-    return ModelReceipt(
-        job_id=delivery.job_id,
-        party_id=party_id,
-        model_digest=delivery.model_digest,
-        signature=key.sign(label, *items),
+    receipt = ModelReceipt(
+        job_id=delivery.job_id, party_id=party_id, model_digest=delivery.model_digest, signature=UNSIGNED
     )
+    return receipt.signed_by(key)

@@ -40,6 +40,7 @@ from coterie_common.protocol.capacity import check_capacity
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.booking import as_entry, book, per_side
 from coterie_party.context import Context
@@ -102,9 +103,7 @@ async def decide_again(job: PartyJob, context: Context) -> JobReply | None:
 
 
 def _signed(job: PartyJob, context: Context) -> JobReply:
-    digests = (job.spec_digest, job.terms_digest)
-    label, items = JobReply.signed_items(job.job_id, context.party_id, digests, job.decision, (job.code, job.detail))
-    return JobReply(
+    reply = JobReply(
         job_id=job.job_id,
         party_id=context.party_id,
         spec_digest=job.spec_digest,
@@ -112,8 +111,9 @@ def _signed(job: PartyJob, context: Context) -> JobReply:
         decision=job.decision,
         code=job.code,
         detail=job.detail,
-        signature=context.signing_key.sign(label, *items),
+        signature=UNSIGNED,
     )
+    return reply.signed_by(context.signing_key)
 
 
 async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new: bool = False) -> PartyJob:

@@ -30,7 +30,6 @@ from typing import Any
 
 from coterie_common.errors import AlreadyAnswered, CoterieError
 from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, PartialDecryption, Query
-from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.request import VerifiedRequest
 
 
@@ -229,8 +228,7 @@ def _request(state: PartyRound, event: RequestReceived) -> Transition:
 
 
 def _request_again(state: PartyRound, event: RequestReceived) -> Transition:
-    session_id = event.request.fields.session_id
-    if transcript_digest(session_id, event.request.contributions) != state.transcript_digest:
+    if event.request.transcript_digest != state.transcript_digest:
         return _refuse(state, "this party helps to open another transcript of this round, and only that one")
     return Transition(state, (SendPartial(),) if state.phase is Phase.OPENED else (ComputePartial(),))
 

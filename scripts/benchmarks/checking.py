@@ -18,8 +18,8 @@ from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
 from coterie_common.protocol.messages import Contribution, PartialDecryption
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 from coterie_common.protocol.parameters import choose_parameters
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import SealingKind
-from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
@@ -64,7 +64,7 @@ def measure_checking(values: int, parties: int, key_bits: int, yardstick: Yardst
     partials = threshold.partial_decrypt(key, share, total)
     statement = partial_decryption.Statement(
         session_id=session_id,
-        transcript_digest=transcript_digest(session_id, contributions),
+        transcript_digest=request.transcript_digest,
         index=share.index,
         key=key,
         ciphertexts=total,
@@ -126,10 +126,7 @@ def signed_partial(federation: Federation, statement: partial_decryption.Stateme
     """Return the message with which a party sends its partial decryption."""
     party_id, key = federation.parties[statement.index - 1], statement.key
     values = tuple(Ciphertext(value, key.public_key).to_bytes() for value in statement.partials)
-    label, items = PartialDecryption.signed_items(
-        statement.session_id, statement.transcript_digest, party_id, values, proof
-    )
-    return PartialDecryption(
+    partial = PartialDecryption(
         job_id=JOB,
         round_number=1,
         session_id=statement.session_id,
@@ -137,5 +134,6 @@ def signed_partial(federation: Federation, statement: partial_decryption.Stateme
         party_id=party_id,
         values=values,
         proof=proof,
-        signature=federation.party_keys[party_id].sign(label, *items),
+        signature=UNSIGNED,
     )
+    return partial.signed_by(federation.party_keys[party_id])

@@ -22,7 +22,6 @@ from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, KeyPart
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import JobTerms
-from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.check import Check
 from coterie_common.protocol.verification.query import AcceptedJob
 from coterie_common.protocol.verification.request import (
@@ -33,7 +32,7 @@ from coterie_common.protocol.verification.request import (
     verify_request,
 )
 from tests.support.dishonest import proven_key_part
-from tests.support.federation import Federation, digest_of, make_federation
+from tests.support.federation import Federation, digest_of, make_federation, transcript_digest
 from tests.support.opening import decrypted, opened
 from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom

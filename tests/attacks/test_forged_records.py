@@ -35,6 +35,7 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.signed import UNSIGNED
 from tests.support.audit_records import make_export
 from tests.support.federation import FOUNDER, FOUNDER_KEY, digest_of, make_federation
 from tests.support.seeded_random import SeededRandom
@@ -52,8 +53,7 @@ def fields(job_id: JobId, number: int, **changes: object) -> SessionFields:
 
 
 def query(asked: SessionFields) -> Query:
-    label, items = Query.signed_items(asked.session_id)
-    return Query(fields=asked, body=b"", signature=FEDERATION.aggregator_key.sign(label, *items))
+    return Query(fields=asked, body=b"", signature=UNSIGNED).signed_by(FEDERATION.aggregator_key)
 
 
 @cache
@@ -73,22 +73,20 @@ def request(asked: SessionFields, contributors: Iterable[PartyId] = FEDERATION.p
 
 def proposal(job_id: JobId) -> JobProposal:
     content = job_id.encode()
-    label, items = JobProposal.signed_items(job_id, FEDERATION.roster.digest(), content, content)
-    signature = FEDERATION.aggregator_key.sign(label, *items)
-    return JobProposal(
-        job_id=job_id, roster_digest=FEDERATION.roster.digest(), spec=content, terms=content, signature=signature
+    made = JobProposal(
+        job_id=job_id, roster_digest=FEDERATION.roster.digest(), spec=content, terms=content, signature=UNSIGNED
     )
+    return made.signed_by(FEDERATION.aggregator_key)
 
 
 def delivery(job_id: JobId) -> ModelDelivery:
-    label, items = ModelDelivery.signed_items(job_id, job_id.encode())
-    return ModelDelivery(job_id=job_id, model=job_id.encode(), signature=FEDERATION.aggregator_key.sign(label, *items))
+    made = ModelDelivery(job_id=job_id, model=job_id.encode(), signature=UNSIGNED)
+    return made.signed_by(FEDERATION.aggregator_key)
 
 
 def end(job_id: JobId, outcome: JobOutcome, reason: str = "enough") -> JobEnd:
-    label, items = JobEnd.signed_items(job_id, outcome, reason)
-    signature = FEDERATION.aggregator_key.sign(label, *items)
-    return JobEnd(job_id=job_id, outcome=outcome, reason=reason, signature=signature)
+    made = JobEnd(job_id=job_id, outcome=outcome, reason=reason, signature=UNSIGNED)
+    return made.signed_by(FEDERATION.aggregator_key)
 
 
 @cache
@@ -362,8 +360,7 @@ def test_signature_of_an_aggregator_that_the_founder_did_not_certify_counts_for_
 
     def resigned(facts: dict[str, Any]) -> dict[str, Any]:
         asked = fields(JOBS[1], 1, cohort=COALITION)
-        label, items = Query.signed_items(asked.session_id)
-        return dict(told(Query(fields=asked, body=b"", signature=impostor.sign(label, *items))))
+        return dict(told(query(asked).signed_by(impostor)))
 
     forged = record(LIAR, at(Kind.QUERY, resigned))
     roster = replace(
@@ -425,14 +422,13 @@ def test_party_cannot_frame_another_with_a_contribution_that_it_never_signed(
 ) -> None:
     asked = fields(JOBS[1], 1)
     made = contribution(asked, HONEST, "forged")
-    label, items = Contribution.signed_items(asked.session_id, HONEST, made.key_part.digest, made.padded_digest)
     made = replace(
         made,
         signature={
             "none": bytes(64),
             "another round's": contribution(fields(JOBS[1], 2), HONEST).signature,
             "another session's": contribution(fields(JOBS[1], 1, cohort=COALITION), HONEST, "forged").signature,
-            "the liar's": FEDERATION.party_keys[LIAR].sign(label, *items),
+            "the liar's": made.signed_by(FEDERATION.party_keys[LIAR], asked.session_id).signature,
         }[signature],
     )
     forged = record(LIAR, at(Kind.DECRYPTION, with_contribution(made)))

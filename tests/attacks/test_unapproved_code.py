@@ -16,6 +16,7 @@ from coterie_common.identifiers import JobId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_party.decision import check_algorithms
 from coterie_party.policy import DatasetRules
 from tests.support.asynchronous import asynchronous
@@ -49,12 +50,8 @@ async def test_algorithm_outside_the_policy_is_not_even_loaded(tmp_path: Path, p
         party_id = federation.parties[0]
         spec, terms = make_spec(plugin, {}).to_bytes(), federation.job_terms().to_bytes()
         job_id, roster_digest = JobId("job-1"), federation.roster.digest()
-        label, items = JobProposal.signed_items(job_id, roster_digest, spec, terms)
-        signature = federation.aggregator_key.sign(label, *items)
-        running.to_party(
-            party_id,
-            JobProposal(job_id=job_id, roster_digest=roster_digest, spec=spec, terms=terms, signature=signature),
-        )
+        proposal = JobProposal(job_id=job_id, roster_digest=roster_digest, spec=spec, terms=terms, signature=UNSIGNED)
+        running.to_party(party_id, proposal.signed_by(federation.aggregator_key))
         reply = await running.saw(lambda who, message: who == party_id and isinstance(message, JobReply))
         assert isinstance(reply, JobReply)
         assert (reply.decision, reply.code) == (Decision.REFUSED, "consent-denied")

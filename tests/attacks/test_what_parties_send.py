@@ -23,14 +23,14 @@ from coterie_common.protocol.messages import Contribution, EncryptedReply, Parti
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import SealingKind
-from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.check import Check
 from coterie_common.protocol.verification.contribution import REPLY_CHECKS, ReplyReceived, verify_reply
 from coterie_common.protocol.verification.party_messages import PARTIAL_CHECKS, PartialReceived, verify_partial
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
 from tests.support.dishonest import doubled_partial, proven_key_part, signed_partial
-from tests.support.federation import digest_of, make_federation, with_encoding
+from tests.support.federation import digest_of, make_federation, transcript_digest, with_encoding
 from tests.support.opening import decrypted
 from tests.support.powers import power
 
@@ -274,7 +274,7 @@ def partial_of(
         party_id=party_id,
         values=(),
         proof=partial_decryption.prove(statement, share, FEDERATION.random).to_bytes(KEY),
-        signature=b"",
+        signature=UNSIGNED,
     )
     return signed_partial(FEDERATION, partial, tuple(Ciphertext(v, KEY.public_key).to_bytes() for v in values))
 
@@ -301,11 +301,8 @@ def is_bound_to_another_round(values: tuple[int, ...], partial: PartialDecryptio
 
 def nobody_signed(values: tuple[int, ...], partial: PartialDecryption) -> bool:
     """What is kept of it convinces nobody that its sender said it."""
-    label, items = PartialDecryption.signed_items(
-        partial.session_id, partial.transcript_digest, partial.party_id, partial.values, partial.proof
-    )
     with pytest.raises(InvalidSignature):
-        ROSTER.member(partial.party_id).verify_key.verify(partial.signature, label, *items)
+        partial.verify(ROSTER.member(partial.party_id).verify_key)
     return True
 
 

@@ -44,11 +44,7 @@ SPEC = make_spec("statistics", {"histograms": ["outlook", "play"]})
 def wrong_proof(federation: Federation, partial: PartialDecryption) -> PartialDecryption:
     # Another last byte, whichever it was.
     proof = partial.proof[:-1] + bytes([partial.proof[-1] ^ 1])
-    label, items = PartialDecryption.signed_items(
-        partial.session_id, partial.transcript_digest, partial.party_id, partial.values, proof
-    )
-    signature = federation.party_keys[partial.party_id].sign(label, *items)
-    return replace(partial, proof=proof, signature=signature)
+    return replace(partial, proof=proof).signed_by(federation.party_keys[partial.party_id])
 
 
 def events(running: InProcessFederation, kind: type) -> list[object]:

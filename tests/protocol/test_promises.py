@@ -42,8 +42,7 @@ def first(running: InProcessFederation, kind: type[Message]) -> Message:
 def query_with(federation: Federation, query: Query, **changes: object) -> Query:
     """The aggregator asks the same round again, signed by itself, with something else in it."""
     fields = replace(query.fields, **changes)  # type: ignore[arg-type]  # names of its fields
-    label, items = Query.signed_items(fields.session_id)
-    return replace(query, fields=fields, signature=federation.aggregator_key.sign(label, *items))
+    return replace(query, fields=fields).signed_by(federation.aggregator_key)
 
 
 async def until_replied(running: InProcessFederation) -> None:
@@ -194,9 +193,8 @@ async def test_job_id_with_another_specification_is_refused(tmp_path: Path) -> N
             (proposal.spec, proposal.terms.replace(b'"scale_bits":', b'"scale_bits":1')),
         ):
             count = len([m for p, m in running.passed if p == PARTY and isinstance(m, Rejection)])
-            label, items = JobProposal.signed_items(job_id, proposal.roster_digest, spec, terms)
-            signature = federation.aggregator_key.sign(label, *items)
-            running.to_party(PARTY, replace(proposal, spec=spec, terms=terms, signature=signature))
+            other = replace(proposal, spec=spec, terms=terms).signed_by(federation.aggregator_key)
+            running.to_party(PARTY, other)
             said = await running.saw(lambda p, m: p == PARTY and isinstance(m, Rejection), count=count + 1)
             assert isinstance(said, Rejection)
             assert said.code == "equivocation"
@@ -221,9 +219,7 @@ async def test_model_delivered_again_is_received_again_and_another_is_refused(tm
 
         model = Model.from_bytes(kept)
         other = replace(model, name="other").to_bytes()
-        label, items = ModelDelivery.signed_items(job_id, other)
-        signature = federation.aggregator_key.sign(label, *items)
-        running.to_party(PARTY, ModelDelivery(job_id=job_id, model=other, signature=signature))
+        running.to_party(PARTY, replace(delivery, model=other).signed_by(federation.aggregator_key))
         said = await running.saw(lambda p, m: p == PARTY and isinstance(m, Rejection))
         assert isinstance(said, Rejection)
         assert said.code == "equivocation"

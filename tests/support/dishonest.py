@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, EncryptedReply, KeyPart, PartialDecryption
+from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, KeyPart, PartialDecryption
 from tests.support.federation import Federation
 from tests.support.powers import power
 
@@ -64,20 +64,15 @@ def keyless_reply(federation: Federation, reply: EncryptedReply) -> EncryptedRep
     count = len(own.key_part.ciphertexts)
     plaintexts = (federation.dealing.key.public_key.plaintext_modulus // 2,) * count
     part = proven_key_part(federation, reply.session_id, own.party_id, plaintexts, own.padded_digest)
-    label, items = Contribution.signed_items(reply.session_id, own.party_id, part.digest, own.padded_digest)
-    signature = federation.party_keys[own.party_id].sign(label, *items)
-    return replace(reply, contribution=replace(own, key_part=part, signature=signature))
+    signed = replace(own, key_part=part).signed_by(federation.party_keys[own.party_id], reply.session_id)
+    return replace(reply, contribution=signed)
 
 
 def signed_partial(
     federation: Federation, partial: PartialDecryption, values: tuple[bytes, ...], party_id: PartyId | None = None
 ) -> PartialDecryption:
     """A partial decryption with other values beside the same proof, signed by its sender."""
-    sender = party_id or partial.party_id
-    label, items = PartialDecryption.signed_items(
-        partial.session_id, partial.transcript_digest, partial.party_id, values, partial.proof
-    )
-    return replace(partial, values=values, signature=federation.party_keys[sender].sign(label, *items))
+    return replace(partial, values=values).signed_by(federation.party_keys[party_id or partial.party_id])
 
 
 def doubled_partial(federation: Federation, partial: PartialDecryption) -> PartialDecryption:

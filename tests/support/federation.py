@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, cached_property
@@ -30,8 +31,9 @@ from coterie_common.protocol.roster import AggregatorMember, Member, Roster, Sig
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind
-from coterie_common.protocol.transcript import transcript_digest
+from coterie_common.protocol.transcript import transcript_digest_of
 from tests.support.dealings import load_dealing, load_encryptor, make_dealing
 from tests.support.seeded_random import SeededRandom
 
@@ -115,8 +117,7 @@ class Federation:
 
     def query(self, body: bytes = BODY, **changes: object) -> Query:
         fields = self.fields(**{"body_digest": body_digest(body), **changes})
-        label, items = Query.signed_items(fields.session_id)
-        return Query(fields=fields, body=body, signature=self.aggregator_key.sign(label, *items))
+        return Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.aggregator_key)
 
     def sealing(self, terms: RoundTerms | None = None) -> Sealing:
         return make_sealing(terms or self.terms(), self.parameters.parties, self.encryptor)
@@ -130,20 +131,22 @@ class Federation:
         return self.signed(party_id, session_id, key_part)
 
     def signed(self, party_id: PartyId, session_id: bytes, key_part: KeyPart, padded: bytes = b"") -> Contribution:
-        label, items = Contribution.signed_items(session_id, party_id, key_part.digest, padded_digest(padded))
-        signature = self.party_keys[party_id].sign(label, *items)
-        return Contribution(
-            party_id=party_id, key_part=key_part, padded_digest=padded_digest(padded), signature=signature
+        contribution = Contribution(
+            party_id=party_id, key_part=key_part, padded_digest=padded_digest(padded), signature=UNSIGNED
         )
+        return contribution.signed_by(self.party_keys[party_id], session_id)
 
     def reply(self, contribution: Contribution, session_id: bytes) -> EncryptedReply:
         return EncryptedReply(job_id=JOB, round_number=1, session_id=session_id, contribution=contribution)
 
     def request(self, fields: SessionFields, contributions: tuple[Contribution, ...]) -> DecryptionRequest:
-        label, items = DecryptionRequest.signed_items(transcript_digest(fields.session_id, contributions))
-        return DecryptionRequest(
-            fields=fields, contributions=contributions, signature=self.aggregator_key.sign(label, *items)
-        )
+        request = DecryptionRequest(fields=fields, contributions=contributions, signature=UNSIGNED)
+        return request.signed_by(self.aggregator_key)
+
+
+def transcript_digest(session_id: bytes, contributions: Sequence[Contribution]) -> bytes:
+    """The transcript of contributions in a session, also of one that no request can name."""
+    return transcript_digest_of(session_id, [(c.party_id, c.key_part.digest, c.padded_digest) for c in contributions])
 
 
 @cache

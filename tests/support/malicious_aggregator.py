@@ -36,7 +36,7 @@ from coterie_common.protocol.messages import (
     Query,
 )
 from coterie_common.protocol.session import SessionFields, body_digest
-from coterie_common.protocol.transcript import transcript_digest
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_party.store import PartyStore
 from tests.support.crashes import Crash
 from tests.support.federation import Federation, digest_of, make_federation
@@ -120,9 +120,8 @@ class MaliciousAggregator:
             "terms": self.terms.to_bytes(),
         }
         values |= {name: value for name, value in changes.items() if name != "signature"}
-        label, items = JobProposal.signed_items(**values)
-        signature = changes.get("signature", self.federation.aggregator_key.sign(label, *items))
-        return JobProposal(**values, signature=signature)
+        proposal = JobProposal(**values, signature=UNSIGNED).signed_by(self.federation.aggregator_key)
+        return replace(proposal, signature=changes.get("signature", proposal.signature))
 
     def fields(self, round_number: int = 1, *, body: bytes | None = None, **changes: Any) -> SessionFields:
         asked = self.body if body is None else body
@@ -144,10 +143,9 @@ class MaliciousAggregator:
         return replace(fields, **changes)
 
     def query(self, fields: SessionFields | None = None, body: bytes | None = None) -> Query:
-        fields = fields or self.fields()
-        label, items = Query.signed_items(fields.session_id)
-        signature = self.federation.aggregator_key.sign(label, *items)
-        return Query(fields=fields, body=self.body if body is None else body, signature=signature)
+        asked = self.body if body is None else body
+        query = Query(fields=fields or self.fields(), body=asked, signature=UNSIGNED)
+        return query.signed_by(self.federation.aggregator_key)
 
     def contributions(self, fields: SessionFields, parties: Iterable[PartyId]) -> tuple[Contribution, ...]:
         """Return replies of zero in the names of these parties, which signed them."""
@@ -159,19 +157,14 @@ class MaliciousAggregator:
         return self.request_as_given(fields, ordered)
 
     def request_as_given(self, fields: SessionFields, contributions: tuple[Contribution, ...]) -> DecryptionRequest:
-        label, items = DecryptionRequest.signed_items(transcript_digest(fields.session_id, contributions))
-        signature = self.federation.aggregator_key.sign(label, *items)
-        return DecryptionRequest(fields=fields, contributions=contributions, signature=signature)
+        return self.federation.request(fields, contributions)
 
     def delivery(self, model: bytes) -> ModelDelivery:
-        label, items = ModelDelivery.signed_items(JOB, model)
-        signature = self.federation.aggregator_key.sign(label, *items)
-        return ModelDelivery(job_id=JOB, model=model, signature=signature)
+        return ModelDelivery(job_id=JOB, model=model, signature=UNSIGNED).signed_by(self.federation.aggregator_key)
 
     def end(self, outcome: JobOutcome = JobOutcome.CANCELLED) -> JobEnd:
-        label, items = JobEnd.signed_items(JOB, outcome, "")
-        signature = self.federation.aggregator_key.sign(label, *items)
-        return JobEnd(job_id=JOB, outcome=outcome, reason="", signature=signature)
+        end = JobEnd(job_id=JOB, outcome=outcome, reason="", signature=UNSIGNED)
+        return end.signed_by(self.federation.aggregator_key)
 
     def _contribution(self, fields: SessionFields, party_id: PartyId) -> Contribution:
         zeros = np.zeros(fields.terms.encoding.length, np.int64)

@@ -21,7 +21,6 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind
-from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.request import VerifiedRequest
 
 JOB = JobId("job-1")
@@ -77,7 +76,7 @@ def make_request(query: Query, contributions: Sequence[Contribution]) -> Decrypt
 
 
 def digest_of_request(request: DecryptionRequest) -> bytes:
-    return transcript_digest(request.fields.session_id, request.contributions)
+    return request.transcript_digest
 
 
 def make_verified(request: DecryptionRequest) -> VerifiedRequest:

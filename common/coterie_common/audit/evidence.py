@@ -19,13 +19,14 @@ from typing import Any, Final
 
 from coterie_common import document
 from coterie_common.audit.entry import Entry, Kind
-from coterie_common.crypto.hashing import DIGEST_BYTES, Item, Label
+from coterie_common.crypto.hashing import DIGEST_BYTES, Label
 from coterie_common.crypto.identity import SIGNATURE_BYTES, VerifyKey
 from coterie_common.document import Document
 from coterie_common.errors import InvalidSignature, MalformedMessage, NotInCohort, ParameterMismatch, PeerError
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import session_id_of
+from coterie_common.protocol.signed import SignedItems
 from coterie_common.protocol.transcript import transcript_digest_of
 from coterie_common.protocol.verification.check import Check, run_checks
 
@@ -274,22 +275,22 @@ def _signature(claim: Claim) -> None:
     raise InvalidSignature("the aggregator did not sign what the entry quotes")
 
 
-def _end(claim: Claim) -> tuple[Label, tuple[Item, ...]]:
+def _end(claim: Claim) -> SignedItems:
     outcome, reason = claim.facts.get("outcome"), claim.facts.get("reason")
     if not isinstance(outcome, str) or not isinstance(reason, str):
         raise MalformedMessage("the entry does not show the end of its job")
     return Label.JOB_END, (claim.job_id, outcome, reason)
 
 
-_SIGNED: Final[Mapping[Kind, Callable[[Claim], tuple[Label, tuple[Item, ...]]]]] = {
-    # The messages of proposals and models hold the bytes themselves, of which a record has the digests.
+_SIGNED: Final[Mapping[Kind, Callable[[Claim], SignedItems]]] = {
+    # As ``signed_items`` of the messages; these hold contents, of which a record has the digests.
     Kind.DECISION: lambda claim: (
         Label.PROPOSAL,
         (claim.job_id, *(claim.octets(name) for name in ("roster_digest", "spec_digest", "terms_digest"))),
     ),
     Kind.MODEL: lambda claim: (Label.MODEL_DELIVERY, (claim.job_id, claim.octets("model_digest"))),
-    Kind.QUERY: lambda claim: Query.signed_items(claim.octets("session_id")),
-    Kind.DECRYPTION: lambda claim: DecryptionRequest.signed_items(claim.octets("transcript_digest")),
+    Kind.QUERY: lambda claim: (Label.QUERY_SIGNATURE, (claim.octets("session_id"),)),
+    Kind.DECRYPTION: lambda claim: (Label.TRANSCRIPT_SIGNATURE, (claim.octets("transcript_digest"),)),
     Kind.JOB_END: _end,
 }
 

@@ -30,7 +30,6 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.session import PROTOCOL_VERSION, SessionFields
-from coterie_common.protocol.transcript import transcript_digest
 
 Details = Mapping[str, Document]
 NOTHING_TOLD: Final[Details] = MappingProxyType({})
@@ -51,9 +50,8 @@ def told(message: AggregatorMessage) -> Details:
         case Query():
             said = _asked(message.fields)
         case DecryptionRequest():
-            session_id = message.fields.session_id
             said = _asked(message.fields) | {
-                "transcript_digest": transcript_digest(session_id, message.contributions).hex(),
+                "transcript_digest": message.transcript_digest.hex(),
                 "contributors": [contribution.party_id for contribution in message.contributions],
                 "contributions": [_contribution(contribution) for contribution in message.contributions],
             }

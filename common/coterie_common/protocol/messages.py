@@ -6,23 +6,24 @@ These are plain data, already parsed but not yet verified: ciphertexts, proofs a
 What must hold before anybody acts on a message is in ``verification``.
 
 Invariants:
-- A signed message knows the label and items that its signature covers (``signed_items``); nobody else spells them out.
+- A signed message signs itself and checks its own signature; nobody else writes out what the signature covers.
 - Everything that a party says in a round is bound to the session id, which covers the whole query.
 - ``stored_as`` is how audit records name a message of the aggregator; it outlives the name of the class.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
-from coterie_common.crypto.hashing import Item, Label, long_hash, tuple_hash
+from coterie_common.crypto.hashing import Label, long_hash, tuple_hash
+from coterie_common.crypto.identity import SigningKey, VerifyKey
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.padded_part import PaddedDigest
 from coterie_common.protocol.session import SessionFields
-
-SIGNATURE_BYTES = 64
+from coterie_common.protocol.signed import Signed, SignedItems
+from coterie_common.protocol.transcript import transcript_digest_of
 
 
 class Decision(StrEnum):
@@ -63,7 +64,7 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobProposal:
+class JobProposal(Signed):
     """Aggregator → parties: a job before its first round.
 
     Attributes:
@@ -77,7 +78,6 @@ class JobProposal:
     roster_digest: bytes
     spec: bytes
     terms: bytes
-    signature: bytes
 
     @property
     def spec_digest(self) -> bytes:
@@ -89,19 +89,14 @@ class JobProposal:
         """Digest of the terms."""
         return tuple_hash(Label.JOB_TERMS, self.terms)
 
-    @staticmethod
-    def signed_items(job_id: JobId, roster_digest: bytes, spec: bytes, terms: bytes) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the aggregator's signature."""
-        return Label.PROPOSAL, (
-            job_id,
-            roster_digest,
-            tuple_hash(Label.JOB_SPEC, spec),
-            tuple_hash(Label.JOB_TERMS, terms),
-        )
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the aggregator's signature."""
+        return Label.PROPOSAL, (self.job_id, self.roster_digest, self.spec_digest, self.terms_digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobReply:
+class JobReply(Signed):
     """Party → aggregator: accepted, held or refused, with the error code and numbers of a refusal."""
 
     job_id: JobId
@@ -111,40 +106,32 @@ class JobReply:
     decision: Decision
     code: str
     detail: str
-    signature: bytes
 
-    @staticmethod
-    def signed_items(
-        job_id: JobId,
-        party_id: PartyId,
-        digests: tuple[bytes, bytes],
-        decision: Decision,
-        reason: tuple[str, str],
-    ) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the party's signature; ``reason`` is (code, detail)."""
-        return Label.JOB_REPLY, (job_id, party_id, *digests, decision.value, *reason)
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the party's signature."""
+        digests = (self.spec_digest, self.terms_digest)
+        return Label.JOB_REPLY, (self.job_id, self.party_id, *digests, self.decision.value, self.code, self.detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Signed):
     """Aggregator → cohort: what one round asks.
 
     Attributes:
         fields: everything that the session id covers.
         body: canonical bytes of the ask; ``fields.body_digest`` is its digest.
-        signature: the aggregator's, over the session id.
     """
 
     stored_as: ClassVar[str] = "Query"
 
     fields: SessionFields
     body: bytes
-    signature: bytes
 
-    @staticmethod
-    def signed_items(session_id: bytes) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the aggregator's signature."""
-        return Label.QUERY_SIGNATURE, (session_id,)
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the aggregator's signature."""
+        return Label.QUERY_SIGNATURE, (self.fields.session_id,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +160,10 @@ NOTHING_PADDED = padded_digest(b"")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
-    """What everybody must see of one party's reply: its key part, the digest of its padded part, its signature."""
+    """What everybody must see of one party's reply: its key part, the digest of its padded part, its signature.
+
+    The signature covers the id of the session too, which is named once for all contributions of a round.
+    """
 
     party_id: PartyId
     key_part: KeyPart
@@ -193,9 +183,23 @@ class Contribution:
     @staticmethod
     def signed_items(
         session_id: bytes, party_id: str, key_part_digest: bytes, padded_part_digest: bytes
-    ) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the party's signature."""
+    ) -> SignedItems:
+        """Return label and items under the party's signature, of a contribution of which only digests are known."""
         return Label.CONTRIBUTION, (session_id, party_id, key_part_digest, padded_part_digest)
+
+    def signed_by(self, key: SigningKey, session_id: bytes) -> Contribution:
+        """Return the same contribution with this key's signature for a session."""
+        label, items = self.signed_items(session_id, self.party_id, self.key_part.digest, self.padded_digest)
+        return replace(self, signature=key.sign(label, *items))
+
+    def verify(self, key: VerifyKey, session_id: bytes) -> None:
+        """Check the signature.
+
+        Raises:
+            InvalidSignature: not made by this key over exactly this contribution for this session.
+        """
+        label, items = self.signed_items(session_id, self.party_id, self.key_part.digest, self.padded_digest)
+        key.verify(self.signature, label, *items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,29 +227,33 @@ class PaddedPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecryptionRequest:
+class DecryptionRequest(Signed):
     """Aggregator → parties: open the sum of exactly these contributions.
 
     Attributes:
         fields: of the query, so that a party that did not answer can recompute the session id too.
         contributions: in roster order.
-        signature: the aggregator's, over the transcript digest.
     """
 
     stored_as: ClassVar[str] = "DecryptionRequest"
 
     fields: SessionFields
     contributions: tuple[Contribution, ...]
-    signature: bytes
 
-    @staticmethod
-    def signed_items(transcript_digest: bytes) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the aggregator's signature."""
-        return Label.TRANSCRIPT_SIGNATURE, (transcript_digest,)
+    @property
+    def transcript_digest(self) -> bytes:
+        """Digest of the transcript, from the contributions as they are here."""
+        seen = [(each.party_id, each.key_part.digest, each.padded_digest) for each in self.contributions]
+        return transcript_digest_of(self.fields.session_id, seen)
+
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the aggregator's signature."""
+        return Label.TRANSCRIPT_SIGNATURE, (self.transcript_digest,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartialDecryption:
+class PartialDecryption(Signed):
     """Party → aggregator: its share of opening the sum, with the batched proof that it used its key share."""
 
     job_id: JobId
@@ -255,59 +263,50 @@ class PartialDecryption:
     party_id: PartyId
     values: tuple[bytes, ...]
     proof: bytes
-    signature: bytes
 
-    @staticmethod
-    def signed_items(
-        session_id: bytes, transcript_digest: bytes, party_id: PartyId, values: tuple[bytes, ...], proof: bytes
-    ) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the party's signature."""
-        return Label.PARTIAL_DECRYPTION, (
-            session_id,
-            transcript_digest,
-            party_id,
-            tuple_hash(Label.LIST, values, proof),
-        )
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the party's signature."""
+        opened = tuple_hash(Label.LIST, self.values, self.proof)
+        return Label.PARTIAL_DECRYPTION, (self.session_id, self.transcript_digest, self.party_id, opened)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelDelivery:
+class ModelDelivery(Signed):
     """Aggregator → parties: the finished model's file."""
 
     stored_as: ClassVar[str] = "ModelDelivery"
 
     job_id: JobId
     model: bytes
-    signature: bytes
 
     @property
     def model_digest(self) -> bytes:
         """Digest of the model's bytes."""
         return long_hash(Label.MODEL, self.model)
 
-    @staticmethod
-    def signed_items(job_id: JobId, model: bytes) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the aggregator's signature."""
-        return Label.MODEL_DELIVERY, (job_id, long_hash(Label.MODEL, model))
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the aggregator's signature."""
+        return Label.MODEL_DELIVERY, (self.job_id, self.model_digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelReceipt:
+class ModelReceipt(Signed):
     """Party → aggregator: the model lies on my disk."""
 
     job_id: JobId
     party_id: PartyId
     model_digest: bytes
-    signature: bytes
 
-    @staticmethod
-    def signed_items(job_id: JobId, party_id: PartyId, model_digest: bytes) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the party's signature."""
-        return Label.MODEL_RECEIPT, (job_id, party_id, model_digest)
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the party's signature."""
+        return Label.MODEL_RECEIPT, (self.job_id, self.party_id, self.model_digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobEnd:
+class JobEnd(Signed):
     """Aggregator → parties: no further round of this job will come."""
 
     stored_as: ClassVar[str] = "JobEnd"
@@ -315,12 +314,11 @@ class JobEnd:
     job_id: JobId
     outcome: JobOutcome
     reason: str
-    signature: bytes
 
-    @staticmethod
-    def signed_items(job_id: JobId, outcome: JobOutcome, reason: str) -> tuple[Label, tuple[Item, ...]]:
-        """Return label and items under the aggregator's signature."""
-        return Label.JOB_END, (job_id, outcome.value, reason)
+    @property
+    def signed_items(self) -> SignedItems:
+        """Label and items under the aggregator's signature."""
+        return Label.JOB_END, (self.job_id, self.outcome.value, self.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ its signatures and proofs hold is for ``protocol.verification``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final, cast
 
 from coterie_common.errors import MalformedMessage
@@ -130,7 +130,7 @@ def _from_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], d
 
 def _same_names(kind: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return the conversion of a message whose fields are named and typed alike on the wire."""
-    return lambda message: kind(**{name: getattr(message, name) for name in message.__slots__})
+    return lambda message: kind(**{each.name: getattr(message, each.name) for each in fields(message)})
 
 
 def _hello_from_wire(message: pb.Hello) -> Hello:

@@ -18,10 +18,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from coterie_common.crypto.hashing import DIGEST_BYTES
+from coterie_common.crypto.identity import SIGNATURE_BYTES
 from coterie_common.errors import ConfigurationError, MalformedMessage
 from coterie_common.identifiers import JobId, PartyId, parse_job_id, parse_party_id
 from coterie_common.limits import PARTIES_MOST
-from coterie_common.protocol.messages import SIGNATURE_BYTES
 from coterie_common.protocol.reason import is_code, is_one_line
 from coterie_common.wire.counting import check_counts
 

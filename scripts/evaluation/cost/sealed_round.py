@@ -22,6 +22,7 @@ from coterie_common.privacy.strips import Float64Array, Int64Array
 from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption
 from coterie_common.protocol.padded_capacity import is_error_needed
 from coterie_common.protocol.padded_part import PaddedDigest
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import RoundTerms, SealingKind
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
 from coterie_common.randomness import OsRandom
@@ -129,13 +130,9 @@ class _SealedRound:
         """A party seals its vector, proves that it knows it, and signs; returns the padded part too."""
         party_id, session_id = self._federation.parties[number], self._fields.session_id
         sealed = self._sealing.seal(self._vectors[number], session_id, party_id, self._random)
-        label, items = Contribution.signed_items(session_id, party_id, sealed.key_part.digest, sealed.padded_digest)
         contribution = Contribution(
-            party_id=party_id,
-            key_part=sealed.key_part,
-            padded_digest=sealed.padded_digest,
-            signature=self._federation.party_keys[party_id].sign(label, *items),
-        )
+            party_id=party_id, key_part=sealed.key_part, padded_digest=sealed.padded_digest, signature=UNSIGNED
+        ).signed_by(self._federation.party_keys[party_id], session_id)
         return self._federation.reply(contribution, session_id), sealed.padded
 
     def check_reply(self) -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from coterie_aggregator.opening import RoundArithmetic
 from coterie_common.crypto import threshold
+from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InsufficientShares, ParameterMismatch
-from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, DecryptionRequest, PartialDecryption
+from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, PartialDecryption
 from coterie_common.protocol.padded_part import PaddedFacts
-from coterie_common.protocol.transcript import transcript_digest
-from tests.support.federation import JOB, make_federation
+from tests.support.federation import JOB, make_federation, transcript_digest
 
 FEDERATION = make_federation()
 KEY = FEDERATION.dealing.key
@@ -59,8 +59,8 @@ NOTHING_PADDED_PIECES: list[tuple[bytes, ...]] = [()] * len(CONTRIBUTIONS)
 
 def test_fixed_transcript_is_signed_over_what_everybody_recomputes() -> None:
     assert TRANSCRIPT.digest == transcript_digest(FIELDS.session_id, CONTRIBUTIONS)
-    label, items = DecryptionRequest.signed_items(TRANSCRIPT.digest)
-    FEDERATION.aggregator_key.verify_key.verify(TRANSCRIPT.request.signature, label, *items)
+    key = FEDERATION.aggregator_key.verify_key
+    key.verify(TRANSCRIPT.request.signature, Label.TRANSCRIPT_SIGNATURE, TRANSCRIPT.digest)
     assert TRANSCRIPT.request.contributions == tuple(CONTRIBUTIONS)
     assert TRANSCRIPT.request.fields == FIELDS
 

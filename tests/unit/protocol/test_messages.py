@@ -2,61 +2,151 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from coterie_common.crypto.hashing import Item, Label, long_hash, tuple_hash
+from coterie_common.crypto.hashing import Label, long_hash, tuple_hash
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.errors import InvalidSignature
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol import messages as m
-from tests.support.federation import digest_of
+from coterie_common.protocol.signed import UNSIGNED, Signed
+from tests.support.federation import digest_of, make_federation
+from tests.support.seeded_random import SeededRandom
 
 JOB, PARTY = JobId("job"), PartyId("alpha")
 ONE, TWO, THREE = digest_of("one"), digest_of("two"), digest_of("three")
 
-Signed = Callable[..., tuple[Label, tuple[Item, ...]]]
+FIELDS = make_federation().fields()
+KEY_PART = m.KeyPart(ciphertexts=(b"c",), proof=b"p")
+CONTRIBUTION = m.Contribution(party_id=PARTY, key_part=KEY_PART, padded_digest=ONE, signature=UNSIGNED)
+KEY = SigningKey.generate(SeededRandom("signer"))
 
-SIGNED: list[tuple[Signed, tuple[Any, ...], tuple[Any, ...]]] = [
-    # function, arguments, and another value of each
-    (m.JobProposal.signed_items, (JOB, ONE, b"spec", b"terms"), (JobId("other"), TWO, b"spec2", b"terms2")),
+Values = dict[str, Any]
+
+SIGNED: list[tuple[Signed, Values, Values]] = [
+    # message, another value of each field that its signature covers, and what covers the other fields
     (
-        m.JobReply.signed_items,
-        (JOB, PARTY, (ONE, TWO), m.Decision.REFUSED, ("data", "no such file")),
-        (JobId("other"), PartyId("beta"), (TWO, ONE), m.Decision.HELD, ("datano", " such file")),
+        m.JobProposal(job_id=JOB, roster_digest=ONE, spec=b"spec", terms=b"terms", signature=UNSIGNED),
+        {"job_id": JobId("other"), "roster_digest": TWO, "spec": b"spec2", "terms": b"terms2"},
+        {},
     ),
-    (m.Query.signed_items, (ONE,), (TWO,)),
-    (m.Contribution.signed_items, (ONE, PARTY, TWO, THREE), (TWO, PartyId("beta"), THREE, ONE)),
-    (m.DecryptionRequest.signed_items, (ONE,), (TWO,)),
     (
-        m.PartialDecryption.signed_items,
-        (ONE, TWO, PARTY, (b"ab", b"c"), b"proof"),
-        (TWO, ONE, PartyId("beta"), (b"a", b"bc"), b"other"),
+        m.JobReply(
+            job_id=JOB,
+            party_id=PARTY,
+            spec_digest=ONE,
+            terms_digest=TWO,
+            decision=m.Decision.REFUSED,
+            code="data",
+            detail="no such file",
+            signature=UNSIGNED,
+        ),
+        {
+            "job_id": JobId("other"),
+            "party_id": PartyId("beta"),
+            "spec_digest": TWO,
+            "terms_digest": ONE,
+            "decision": m.Decision.HELD,
+            "code": "datano",
+            "detail": " such file",
+        },
+        {},
     ),
-    (m.ModelDelivery.signed_items, (JOB, b"model"), (JobId("other"), b"model2")),
-    (m.ModelReceipt.signed_items, (JOB, PARTY, ONE), (JobId("other"), PartyId("beta"), TWO)),
-    (m.JobEnd.signed_items, (JOB, m.JobOutcome.FAILED, "why"), (JobId("other"), m.JobOutcome.CANCELLED, "because")),
+    (
+        m.Query(fields=FIELDS, body=b"body", signature=UNSIGNED),
+        {"fields": replace(FIELDS, body_digest=TWO)},
+        {"body": "the digest in its fields"},
+    ),
+    (
+        m.DecryptionRequest(fields=FIELDS, contributions=(CONTRIBUTION,), signature=UNSIGNED),
+        {
+            "fields": replace(FIELDS, body_digest=TWO),
+            "contributions": (replace(CONTRIBUTION, padded_digest=TWO),),
+        },
+        {},
+    ),
+    (
+        m.PartialDecryption(
+            job_id=JOB,
+            round_number=1,
+            session_id=ONE,
+            transcript_digest=TWO,
+            party_id=PARTY,
+            values=(b"ab", b"c"),
+            proof=b"proof",
+            signature=UNSIGNED,
+        ),
+        {
+            "session_id": TWO,
+            "transcript_digest": ONE,
+            "party_id": PartyId("beta"),
+            "values": (b"a", b"bc"),
+            "proof": b"other",
+        },
+        {"job_id": "the session id", "round_number": "the session id"},
+    ),
+    (
+        m.ModelDelivery(job_id=JOB, model=b"model", signature=UNSIGNED),
+        {"job_id": JobId("other"), "model": b"model2"},
+        {},
+    ),
+    (
+        m.ModelReceipt(job_id=JOB, party_id=PARTY, model_digest=ONE, signature=UNSIGNED),
+        {"job_id": JobId("other"), "party_id": PartyId("beta"), "model_digest": TWO},
+        {},
+    ),
+    (
+        m.JobEnd(job_id=JOB, outcome=m.JobOutcome.FAILED, reason="why", signature=UNSIGNED),
+        {"job_id": JobId("other"), "outcome": m.JobOutcome.CANCELLED, "reason": "because"},
+        {},
+    ),
 ]
 
 
-def hashed(signed: Signed, arguments: tuple[Any, ...]) -> bytes:
-    label, items = signed(*arguments)
-    return tuple_hash(label, *items)
-
-
 @pytest.mark.parametrize(
-    ("signed", "arguments", "others"), SIGNED, ids=lambda value: getattr(value, "__qualname__", "")
+    ("message", "others", "elsewhere"),
+    SIGNED,
+    ids=[f"{type(message).__name__}.signed_items--" for message, _, _ in SIGNED],
 )
-def test_signature_covers_every_field(signed: Signed, arguments: tuple[Any, ...], others: tuple[Any, ...]) -> None:
-    plain = hashed(signed, arguments)
-    for position, other in enumerate(others):
-        changed = (*arguments[:position], other, *arguments[position + 1 :])
-        assert hashed(signed, changed) != plain, position
+def test_signature_covers_every_field(message: Signed, others: Values, elsewhere: Values) -> None:
+    assert {each.name for each in fields(message)} == {*others, *elsewhere, "signature"}
+    signed = message.signed_by(KEY)
+    assert signed == replace(message, signature=signed.signature)
+    signed.verify(KEY.verify_key)
+    for name, other in others.items():
+        with pytest.raises(InvalidSignature):
+            replace(signed, **{name: other}).verify(KEY.verify_key)
+
+
+def test_signature_of_a_contribution_covers_every_field_and_the_session() -> None:
+    signed = CONTRIBUTION.signed_by(KEY, TWO)
+    assert signed == replace(CONTRIBUTION, signature=signed.signature)
+    signed.verify(KEY.verify_key, TWO)
+    others: Values = {"party_id": PartyId("beta"), "key_part": replace(KEY_PART, proof=b"q"), "padded_digest": TWO}
+    assert {each.name for each in fields(CONTRIBUTION)} == {*others, "signature"}
+    for name, other in others.items():
+        with pytest.raises(InvalidSignature):
+            replace(signed, **{name: other}).verify(KEY.verify_key, TWO)
+    with pytest.raises(InvalidSignature) as refusal:
+        signed.verify(KEY.verify_key, ONE)
+    assert refusal.value.code == "invalid-signature"
+
+
+def test_message_that_nobody_signed_does_not_verify() -> None:
+    for message, _, _ in SIGNED:
+        with pytest.raises(InvalidSignature):
+            message.verify(KEY.verify_key)
+    with pytest.raises(InvalidSignature):
+        CONTRIBUTION.verify(KEY.verify_key, TWO)
 
 
 def test_every_kind_of_signature_has_a_label_of_its_own() -> None:
-    labels = [signed(*arguments)[0] for signed, arguments, _ in SIGNED]
-    assert len(set(labels)) == len(SIGNED)
+    labels = [message.signed_items[0] for message, _, _ in SIGNED]
+    labels.append(CONTRIBUTION.signed_items(ONE, PARTY, TWO, THREE)[0])
+    assert len(set(labels)) == len(SIGNED) + 1 == len({kind.__name__ for kind in Signed.__subclasses__()}) + 1
 
 
 def test_proposal_names_the_digests_that_a_reply_repeats() -> None:

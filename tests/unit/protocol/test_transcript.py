@@ -7,17 +7,24 @@ from dataclasses import replace
 import pytest
 
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Contribution, KeyPart
-from coterie_common.protocol.transcript import transcript_digest
-from tests.support.federation import digest_of
+from coterie_common.protocol.messages import Contribution, DecryptionRequest, KeyPart
+from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.signed import UNSIGNED
+from tests.support.federation import digest_of, make_federation
 
-SESSION = digest_of("session")
+FIELDS = make_federation().fields()
 KEY_PART = KeyPart(ciphertexts=(b"one", b"two"), proof=b"proof")
 CONTRIBUTIONS = tuple(
     Contribution(party_id=PartyId(name), key_part=KEY_PART, padded_digest=digest_of(name), signature=bytes(64))
     for name in ("alpha", "beta", "gamma")
 )
-DIGEST = transcript_digest(SESSION, CONTRIBUTIONS)
+
+
+def transcript_digest(fields: SessionFields, contributions: tuple[Contribution, ...]) -> bytes:
+    return DecryptionRequest(fields=fields, contributions=contributions, signature=UNSIGNED).transcript_digest
+
+
+DIGEST = transcript_digest(FIELDS, CONTRIBUTIONS)
 
 
 def with_first(contribution: Contribution) -> tuple[Contribution, ...]:
@@ -44,14 +51,14 @@ FIRST = CONTRIBUTIONS[0]
     ],
 )
 def test_transcript_with_other_contributions_differs(contributions: tuple[Contribution, ...]) -> None:
-    assert transcript_digest(SESSION, contributions) != DIGEST
+    assert transcript_digest(FIELDS, contributions) != DIGEST
 
 
 def test_transcript_of_another_session_differs() -> None:
-    assert transcript_digest(digest_of("another session"), CONTRIBUTIONS) != DIGEST
+    assert transcript_digest(replace(FIELDS, body_digest=digest_of("another body")), CONTRIBUTIONS) != DIGEST
 
 
 def test_transcript_does_not_hang_on_the_signatures() -> None:
     # Two valid signatures of one party on the same reply make no second sum, so no second transcript either.
     resigned = tuple(replace(contribution, signature=b"x" * 64) for contribution in CONTRIBUTIONS)
-    assert transcript_digest(SESSION, resigned) == DIGEST
+    assert transcript_digest(FIELDS, resigned) == DIGEST

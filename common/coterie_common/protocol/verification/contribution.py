@@ -86,11 +86,7 @@ def verify_signature(contribution: Contribution, session_id: bytes, roster: Rost
     """
     if len(contribution.padded_digest) != DIGEST_BYTES:
         raise MalformedMessage("the digest of the padded part has a wrong length")
-    member = roster.member(contribution.party_id)
-    label, items = Contribution.signed_items(
-        session_id, member.party_id, contribution.key_part.digest, contribution.padded_digest
-    )
-    member.verify_key.verify(contribution.signature, label, *items)
+    contribution.verify(roster.member(contribution.party_id).verify_key, session_id)
 
 
 def check_form(contribution: Contribution, sealing: Sealing) -> tuple[Ciphertext, ...]:

@@ -28,10 +28,7 @@ def verify_job_reply(reply: JobReply, proposal: JobProposal, roster: Roster) -> 
     digests = (reply.spec_digest, reply.terms_digest)
     if digests != (proposal.spec_digest, proposal.terms_digest):
         raise ParameterMismatch("the reply is to another specification or other terms", culprits=(reply.party_id,))
-    label, items = JobReply.signed_items(
-        reply.job_id, reply.party_id, digests, reply.decision, (reply.code, reply.detail)
-    )
-    roster.member(reply.party_id).verify_key.verify(reply.signature, label, *items)
+    reply.verify(roster.member(reply.party_id).verify_key)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,8 +99,7 @@ def verify_receipt(receipt: ModelReceipt, model_digest: bytes, roster: Roster) -
     """
     if receipt.model_digest != model_digest:
         raise ParameterMismatch("the receipt is for another model", culprits=(receipt.party_id,))
-    label, items = ModelReceipt.signed_items(receipt.job_id, receipt.party_id, receipt.model_digest)
-    roster.member(receipt.party_id).verify_key.verify(receipt.signature, label, *items)
+    receipt.verify(roster.member(receipt.party_id).verify_key)
 
 
 def _transcript(v: PartialReceived) -> None:
@@ -112,11 +108,7 @@ def _transcript(v: PartialReceived) -> None:
 
 
 def _signature(v: PartialReceived) -> None:
-    member = v.roster.member(v.partial.party_id)
-    label, items = PartialDecryption.signed_items(
-        v.partial.session_id, v.partial.transcript_digest, member.party_id, v.partial.values, v.partial.proof
-    )
-    member.verify_key.verify(v.partial.signature, label, *items)
+    v.partial.verify(v.roster.member(v.partial.party_id).verify_key)
 
 
 def _form(v: PartialReceived) -> None:

@@ -57,20 +57,17 @@ def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
     """
     if proposal.roster_digest != roster.digest():
         raise ParameterMismatch("the job is proposed under another roster")
-    label, items = JobProposal.signed_items(proposal.job_id, proposal.roster_digest, proposal.spec, proposal.terms)
-    roster.aggregator.verify_key.verify(proposal.signature, label, *items)
+    proposal.verify(roster.aggregator.verify_key)
 
 
 def verify_delivery(delivery: ModelDelivery, roster: Roster) -> None:
     """Check that the aggregator signed this model; raises ``InvalidSignature``."""
-    label, items = ModelDelivery.signed_items(delivery.job_id, delivery.model)
-    roster.aggregator.verify_key.verify(delivery.signature, label, *items)
+    delivery.verify(roster.aggregator.verify_key)
 
 
 def verify_job_end(end: JobEnd, roster: Roster) -> None:
     """Check that the aggregator ended this job; raises ``InvalidSignature``."""
-    label, items = JobEnd.signed_items(end.job_id, end.outcome, end.reason)
-    roster.aggregator.verify_key.verify(end.signature, label, *items)
+    end.verify(roster.aggregator.verify_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +135,7 @@ def _roster(v: QueryReceived) -> None:
 
 def _signature(v: QueryReceived) -> None:
     # The session id covers everything that is checked below.
-    label, items = Query.signed_items(v.fields.session_id)
-    v.roster.aggregator.verify_key.verify(v.query.signature, label, *items)
+    v.query.verify(v.roster.aggregator.verify_key)
 
 
 def _body(v: QueryReceived) -> None:

@@ -20,7 +20,6 @@ from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import Sealing
-from coterie_common.protocol.transcript import transcript_digest
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import check_form, verify_knowledge_together, verify_signature
 from coterie_common.protocol.verification.query import AcceptedJob, check_everybody, verify_fields
@@ -71,7 +70,7 @@ class RequestReceived:
     @cached_property
     def transcript_digest(self) -> bytes:
         """Recomputed from the contributions as they came."""
-        return transcript_digest(self.session_id, self.request.contributions)
+        return self.request.transcript_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +165,7 @@ def _job(v: RequestReceived) -> None:
 
 
 def _aggregator_signature(v: RequestReceived) -> None:
-    label, items = DecryptionRequest.signed_items(v.transcript_digest)
-    v.own.roster.aggregator.verify_key.verify(v.request.signature, label, *items)
+    v.request.verify(v.own.roster.aggregator.verify_key)
 
 
 def _distinct_members(v: RequestReceived) -> None:

@@ -13,6 +13,7 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import CoterieError
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt, PartialDecryption
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.party_messages import (
     PARTIAL_CHECKS,
     verify_job_reply,
@@ -36,8 +37,7 @@ RANDOM = SeededRandom("partial decryptions")
 
 
 def signed(values: tuple[bytes, ...], proof: bytes, session_id: bytes = SESSION) -> PartialDecryption:
-    label, items = PartialDecryption.signed_items(session_id, TRANSCRIPT, SENDER, values, proof)
-    return PartialDecryption(
+    partial = PartialDecryption(
         job_id=JOB,
         round_number=1,
         session_id=session_id,
@@ -45,8 +45,9 @@ def signed(values: tuple[bytes, ...], proof: bytes, session_id: bytes = SESSION)
         party_id=SENDER,
         values=values,
         proof=proof,
-        signature=FEDERATION.party_keys[SENDER].sign(label, *items),
+        signature=UNSIGNED,
     )
+    return partial.signed_by(FEDERATION.party_keys[SENDER])
 
 
 def partial(*, index: int = 2, total: tuple[Ciphertext, ...] = TOTAL, session_id: bytes = SESSION) -> PartialDecryption:
@@ -134,8 +135,7 @@ DIGESTS = (PROPOSAL.spec_digest, PROPOSAL.terms_digest)
 
 
 def job_reply(decision: Decision = Decision.ACCEPTED, digests: tuple[bytes, bytes] = DIGESTS) -> JobReply:
-    label, items = JobReply.signed_items(JOB, SENDER, digests, decision, ("data", "why"))
-    return JobReply(
+    reply = JobReply(
         job_id=JOB,
         party_id=SENDER,
         spec_digest=digests[0],
@@ -143,8 +143,9 @@ def job_reply(decision: Decision = Decision.ACCEPTED, digests: tuple[bytes, byte
         decision=decision,
         code="data",
         detail="why",
-        signature=FEDERATION.party_keys[SENDER].sign(label, *items),
+        signature=UNSIGNED,
     )
+    return reply.signed_by(FEDERATION.party_keys[SENDER])
 
 
 @pytest.mark.parametrize("decision", Decision)
@@ -183,9 +184,8 @@ MODEL = digest_of("model")
 
 
 def receipt() -> ModelReceipt:
-    label, items = ModelReceipt.signed_items(JOB, SENDER, MODEL)
-    signature = FEDERATION.party_keys[SENDER].sign(label, *items)
-    return ModelReceipt(job_id=JOB, party_id=SENDER, model_digest=MODEL, signature=signature)
+    made = ModelReceipt(job_id=JOB, party_id=SENDER, model_digest=MODEL, signature=UNSIGNED)
+    return made.signed_by(FEDERATION.party_keys[SENDER])
 
 
 def test_receipt_for_the_model_is_accepted() -> None:

@@ -14,6 +14,7 @@ from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.noise import NoiseTerms, Placement
 from coterie_common.protocol.messages import JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
+from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.query import (
     QUERY_CHECKS,
@@ -54,9 +55,7 @@ def other_noise(federation: Federation) -> Query:
 
 
 def signed_by_an_outsider(federation: Federation) -> Query:
-    query = federation.query()
-    label, items = Query.signed_items(query.fields.session_id)
-    return replace(query, signature=OUTSIDER.sign(label, *items))
+    return federation.query().signed_by(OUTSIDER)
 
 
 def other_scale(federation: Federation) -> Query:
@@ -233,19 +232,16 @@ def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(plac
 
 def proposal(**changes: Any) -> JobProposal:
     values = {"job_id": JOB, "roster_digest": FEDERATION.roster.digest(), "spec": b"spec", "terms": b"terms"}
-    label, items = JobProposal.signed_items(**(values | changes))
-    return JobProposal(**(values | changes), signature=FEDERATION.aggregator_key.sign(label, *items))
+    return JobProposal(**(values | changes), signature=UNSIGNED).signed_by(FEDERATION.aggregator_key)
 
 
 def delivery() -> ModelDelivery:
-    label, items = ModelDelivery.signed_items(JOB, b"model")
-    return ModelDelivery(job_id=JOB, model=b"model", signature=FEDERATION.aggregator_key.sign(label, *items))
+    return ModelDelivery(job_id=JOB, model=b"model", signature=UNSIGNED).signed_by(FEDERATION.aggregator_key)
 
 
 def job_end() -> JobEnd:
-    label, items = JobEnd.signed_items(JOB, JobOutcome.CANCELLED, "why")
-    signature = FEDERATION.aggregator_key.sign(label, *items)
-    return JobEnd(job_id=JOB, outcome=JobOutcome.CANCELLED, reason="why", signature=signature)
+    end = JobEnd(job_id=JOB, outcome=JobOutcome.CANCELLED, reason="why", signature=UNSIGNED)
+    return end.signed_by(FEDERATION.aggregator_key)
 
 
 def test_what_the_aggregator_signed_is_accepted() -> None:
