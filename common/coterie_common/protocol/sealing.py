@@ -25,7 +25,7 @@ from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.errors import MalformedMessage, StateError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.capacity import packing_for
-from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart
+from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
 from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedSum
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
@@ -43,23 +43,6 @@ class SealedVector:
 
     key_part: KeyPart
     padded: bytes
-    padded_digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class KnowledgeClaim:
-    """What a party claims to know the plaintexts of.
-
-    Attributes:
-        party_id: who claims.
-        ciphertexts: of its key part.
-        proof: of its key part.
-        padded_digest: of the padded part that its contribution names.
-    """
-
-    party_id: PartyId
-    ciphertexts: tuple[Ciphertext, ...]
-    proof: bytes
     padded_digest: bytes
 
 
@@ -146,30 +129,34 @@ class Sealing(ABC):
             raise MalformedMessage(f"a padded part has {size} bytes instead of {VALUE_BYTES * self._padded_length}")
 
     def verify_knowledge(
-        self,
-        ciphertexts: tuple[Ciphertext, ...],
-        proof: bytes,
-        session_id: bytes,
-        party_id: PartyId,
-        padded_part_digest: bytes,
+        self, contribution: Contribution, ciphertexts: tuple[Ciphertext, ...], session_id: bytes
     ) -> None:
-        """Check the proof of plaintext knowledge.
-
-        Raises:
-            MalformedMessage: the proof has not the one possible length.
-            InvalidProof: it does not verify for these ciphertexts, session, party and padded part.
-        """
-        parsed = plaintext_knowledge.Proof.from_bytes(self._key, proof)
-        statement = self._statement(session_id, party_id, ciphertexts, padded_part_digest)
-        plaintext_knowledge.verify(statement, parsed, self._encryptor)
-
-    def verify_knowledge_together(
-        self, claims: Sequence[KnowledgeClaim], session_id: bytes, random: RandomSource
-    ) -> None:
-        """Check the proofs of many key parts of one session at the price of a few.
+        """Check the proof of plaintext knowledge of a contribution.
 
         Args:
-            claims: one of each party.
+            contribution: as it came.
+            ciphertexts: of its key part, checked.
+            session_id: of the round.
+
+        Raises:
+            MalformedMessage: the proof has not the one possible length; its party is the culprit.
+            InvalidProof: it does not verify for these ciphertexts, session, party and padded part; likewise.
+        """
+        statement, proof = self._claim(contribution, ciphertexts, session_id)
+        plaintext_knowledge.verify(statement, proof, self._encryptor)
+
+    def verify_knowledge_together(
+        self,
+        contributions: Sequence[Contribution],
+        ciphertexts: Sequence[tuple[Ciphertext, ...]],
+        session_id: bytes,
+        random: RandomSource,
+    ) -> None:
+        """Check the proofs of many contributions to one session at the price of a few.
+
+        Args:
+            contributions: one of each party.
+            ciphertexts: of the key part of each, checked.
             session_id: of the round.
             random: source of this verifier's weights; see ``plaintext_knowledge.verify_together``.
 
@@ -177,16 +164,8 @@ class Sealing(ABC):
             MalformedMessage, InvalidProof: one of them is not what ``verify_knowledge`` accepts; its party is the
                 culprit.
         """
-        pairs = []
-        for claim in claims:
-            try:
-                proof = plaintext_knowledge.Proof.from_bytes(self._key, claim.proof)
-            except MalformedMessage as error:
-                error.culprits = (claim.party_id,)
-                raise
-            statement = self._statement(session_id, claim.party_id, claim.ciphertexts, claim.padded_digest)
-            pairs.append((statement, proof))
-        plaintext_knowledge.verify_together(pairs, self._encryptor, random)
+        claims = [self._claim(*each, session_id) for each in zip(contributions, ciphertexts, strict=True)]
+        plaintext_knowledge.verify_together(claims, self._encryptor, random)
 
     def add(self, contributions: Sequence[tuple[Ciphertext, ...]]) -> tuple[Ciphertext, ...]:
         """Return the ciphertexts of the sum of at least one contribution."""
@@ -240,6 +219,17 @@ class Sealing(ABC):
             random,
         )
         return KeyPart(ciphertexts=tuple(c.to_bytes() for c in ciphertexts), proof=proof.to_bytes(self._key))
+
+    def _claim(
+        self, contribution: Contribution, ciphertexts: tuple[Ciphertext, ...], session_id: bytes
+    ) -> tuple[plaintext_knowledge.Statement, plaintext_knowledge.Proof]:
+        party_id = contribution.party_id
+        try:
+            proof = plaintext_knowledge.Proof.from_bytes(self._key, contribution.key_part.proof)
+        except MalformedMessage as error:
+            error.culprits = (party_id,)
+            raise
+        return self._statement(session_id, party_id, ciphertexts, contribution.padded_digest), proof
 
     def _statement(
         self, session_id: bytes, party_id: PartyId, ciphertexts: tuple[Ciphertext, ...], padded_part_digest: bytes

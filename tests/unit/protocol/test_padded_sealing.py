@@ -24,10 +24,11 @@ from coterie_common.errors import (
     StateError,
 )
 from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
-from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart, padded_digest
+from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart, padded_digest
 from coterie_common.protocol.padded_part import PaddedSum
 from coterie_common.protocol.padded_sealing import PaddedSealing
 from coterie_common.protocol.sealing import DirectSealing, SealedVector, Sealing
+from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_encoding
 from tests.support.seeded_random import SeededRandom
 
@@ -157,10 +158,11 @@ def test_padded_part_of_another_session_does_not_open() -> None:
 
 def test_knowledge_holds_for_its_session_party_and_padded_part_only() -> None:
     sealed = seal(vector(1))
-    ciphertexts, proof = SEALING.check_ciphertexts(sealed.key_part), sealed.key_part.proof
+    ciphertexts = SEALING.check_ciphertexts(sealed.key_part)
     padded = sealed.padded_digest
     assert padded == padded_digest(sealed.padded)
-    SEALING.verify_knowledge(ciphertexts, proof, SESSION, PARTY, padded)
+    made = Contribution(party_id=PARTY, key_part=sealed.key_part, padded_digest=padded, signature=UNSIGNED)
+    SEALING.verify_knowledge(made, ciphertexts, SESSION)
     for session_id, party_id, digest in (
         (digest_of("another session"), PARTY, padded),
         (SESSION, FEDERATION.parties[1], padded),
@@ -168,7 +170,7 @@ def test_knowledge_holds_for_its_session_party_and_padded_part_only() -> None:
         (SESSION, PARTY, padded_digest(sealed.padded[:-1] + b"\0")),
     ):
         with pytest.raises(InvalidProof) as refusal:
-            SEALING.verify_knowledge(ciphertexts, proof, session_id, party_id, digest)
+            SEALING.verify_knowledge(replace(made, party_id=party_id, padded_digest=digest), ciphertexts, session_id)
         assert refusal.value.code == "invalid-proof"
 
 

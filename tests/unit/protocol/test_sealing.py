@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InvalidCiphertext, InvalidProof, MalformedMessage, PlaintextOutOfRange
-from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart
-from coterie_common.protocol.sealing import KnowledgeClaim, Sealing
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
+from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_values
 from tests.support.seeded_random import SeededRandom
 
@@ -100,70 +102,83 @@ def test_key_part_with_a_number_that_is_no_ciphertext_is_invalid(value: int) -> 
     assert refusal.value.code == "invalid-ciphertext"
 
 
+def contribution(party_id: PartyId = PARTY) -> Contribution:
+    key_part = SEALING.seal(np.array([1] * 6), SESSION, party_id, SeededRandom(party_id)).key_part
+    return Contribution(party_id=party_id, key_part=key_part, padded_digest=NOTHING_PADDED, signature=UNSIGNED)
+
+
+def with_proof(made: Contribution, proof: bytes) -> Contribution:
+    return replace(made, key_part=replace(made.key_part, proof=proof))
+
+
 def test_knowledge_holds_for_its_session_party_and_padded_part_only() -> None:
-    key_part = seal([1] * 6)
-    ciphertexts = SEALING.check_ciphertexts(key_part)
-    SEALING.verify_knowledge(ciphertexts, key_part.proof, SESSION, PARTY, NOTHING_PADDED)
+    made = contribution()
+    ciphertexts = SEALING.check_ciphertexts(made.key_part)
+    SEALING.verify_knowledge(made, ciphertexts, SESSION)
     for session_id, party_id, padded in (
         (digest_of("another session"), PARTY, NOTHING_PADDED),
         (SESSION, FEDERATION.parties[1], NOTHING_PADDED),
         (SESSION, PARTY, digest_of("something padded")),
     ):
         with pytest.raises(InvalidProof) as refusal:
-            SEALING.verify_knowledge(ciphertexts, key_part.proof, session_id, party_id, padded)
-        assert refusal.value.code == "invalid-proof"
+            SEALING.verify_knowledge(replace(made, party_id=party_id, padded_digest=padded), ciphertexts, session_id)
+        assert (refusal.value.code, refusal.value.culprits) == ("invalid-proof", (party_id,))
 
 
 def test_knowledge_of_other_ciphertexts_raises() -> None:
-    key_part = seal([1] * 6)
-    others = tuple(KEY.public_key.add([c, c]) for c in SEALING.check_ciphertexts(key_part))
+    made = contribution()
+    others = tuple(KEY.public_key.add([c, c]) for c in SEALING.check_ciphertexts(made.key_part))
     with pytest.raises(InvalidProof):
-        SEALING.verify_knowledge(others, key_part.proof, SESSION, PARTY, NOTHING_PADDED)
+        SEALING.verify_knowledge(made, others, SESSION)
 
 
 @pytest.mark.parametrize("wrong", [b"", b"\0"])
 def test_knowledge_with_a_proof_of_another_length_is_malformed(wrong: bytes) -> None:
-    key_part = seal([1] * 6)
-    ciphertexts = SEALING.check_ciphertexts(key_part)
-    with pytest.raises(MalformedMessage):
-        SEALING.verify_knowledge(ciphertexts, key_part.proof[:-1] + wrong * 2, SESSION, PARTY, NOTHING_PADDED)
+    made = contribution()
+    ciphertexts = SEALING.check_ciphertexts(made.key_part)
+    with pytest.raises(MalformedMessage) as refusal:
+        SEALING.verify_knowledge(with_proof(made, made.key_part.proof[:-1] + wrong * 2), ciphertexts, SESSION)
+    assert refusal.value.culprits == (PARTY,)
 
 
-def claims() -> list[KnowledgeClaim]:
-    made = []
-    for party_id in FEDERATION.parties:
-        key_part = SEALING.seal(np.array([1] * 6), SESSION, party_id, SeededRandom(party_id)).key_part
-        ciphertexts = SEALING.check_ciphertexts(key_part)
-        made.append(KnowledgeClaim(party_id, ciphertexts, key_part.proof, NOTHING_PADDED))
-    return made
+def verify_together(
+    made: list[Contribution], session_id: bytes = SESSION, ciphertexts: list[tuple[Ciphertext, ...]] | None = None
+) -> None:
+    own = ciphertexts or [SEALING.check_ciphertexts(each.key_part) for each in made]
+    SEALING.verify_knowledge_together(made, own, session_id, SeededRandom("weights"))
+
+
+def contributions() -> list[Contribution]:
+    return [contribution(party_id) for party_id in FEDERATION.parties]
 
 
 def test_knowledge_of_all_parties_holds_together() -> None:
-    SEALING.verify_knowledge_together(claims(), SESSION, SeededRandom("weights"))
+    verify_together(contributions())
 
 
 def test_knowledge_together_holds_for_its_session_parties_and_padded_parts_only() -> None:
     with pytest.raises(InvalidProof) as refusal:
-        SEALING.verify_knowledge_together(claims(), digest_of("another session"), SeededRandom("weights"))
+        verify_together(contributions(), digest_of("another session"))
     assert refusal.value.culprits == (PARTY,)
     for position, party_id in enumerate(FEDERATION.parties):
-        made = claims()
+        made = contributions()
         made[position] = replace(made[position], padded_digest=digest_of("something padded"))
         with pytest.raises(InvalidProof) as refusal:
-            SEALING.verify_knowledge_together(made, SESSION, SeededRandom("weights"))
+            verify_together(made)
         assert refusal.value.culprits == (party_id,)
-        made = claims()
-        made[position] = replace(made[position], ciphertexts=made[position - 1].ciphertexts)
+        made = contributions()
+        ciphertexts = [SEALING.check_ciphertexts(each.key_part) for each in made]
+        ciphertexts[position] = ciphertexts[position - 1]
         with pytest.raises(InvalidProof) as refusal:
-            SEALING.verify_knowledge_together(made, SESSION, SeededRandom("weights"))
+            verify_together(made, ciphertexts=ciphertexts)
         assert refusal.value.culprits == (party_id,)
 
 
 def test_knowledge_together_with_a_proof_of_another_length_names_its_sender() -> None:
-    made = claims()
-    made[2] = replace(made[2], proof=made[2].proof[:-1])
+    made = contributions()
+    made[2] = with_proof(made[2], made[2].key_part.proof[:-1])
     with pytest.raises(MalformedMessage) as refusal:
-        SEALING.verify_knowledge_together(made, SESSION, SeededRandom("weights"))
+        verify_together(made)
     assert refusal.value.culprits == (FEDERATION.parties[2],)
 
 

@@ -8,7 +8,7 @@ fails, provably from check 5 on: what the later ones look at bears its signature
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -20,10 +20,9 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Contribution, EncryptedReply
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing import KnowledgeClaim, Sealing
+from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.check import Check, run_checks
-from coterie_common.randomness import RandomSource
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,40 +100,6 @@ def check_form(contribution: Contribution, sealing: Sealing) -> tuple[Ciphertext
         return sealing.check_ciphertexts(contribution.key_part)
 
 
-def verify_knowledge(
-    contribution: Contribution, ciphertexts: tuple[Ciphertext, ...], session_id: bytes, sealing: Sealing
-) -> None:
-    """Check the proof of plaintext knowledge of a contribution whose form was checked.
-
-    Raises:
-        MalformedMessage: the proof has not the one possible length.
-        InvalidProof: the party does not know what it encrypted.
-    """
-    with blaming(contribution.party_id):
-        sealing.verify_knowledge(
-            ciphertexts,
-            contribution.key_part.proof,
-            session_id,
-            contribution.party_id,
-            contribution.padded_digest,
-        )
-
-
-def verify_knowledge_together(
-    contributions: Sequence[Contribution],
-    ciphertexts: Sequence[tuple[Ciphertext, ...]],
-    session_id: bytes,
-    sealing: Sealing,
-    random: RandomSource,
-) -> None:
-    """Check the proofs of many contributions at the price of a few; raises as ``verify_knowledge`` for one of them."""
-    claims = [
-        KnowledgeClaim(contribution.party_id, own, contribution.key_part.proof, contribution.padded_digest)
-        for contribution, own in zip(contributions, ciphertexts, strict=True)
-    ]
-    sealing.verify_knowledge_together(claims, session_id, random)
-
-
 @contextmanager
 def blaming(party_id: PartyId) -> Iterator[None]:
     """Name the sender of what is checked inside as the culprit of every error of a peer."""
@@ -173,7 +138,7 @@ def _form(v: ReplyReceived) -> None:
 
 
 def _knowledge(v: ReplyReceived) -> None:
-    verify_knowledge(v.reply.contribution, v.ciphertexts, v.reply.session_id, v.sealing)
+    v.sealing.verify_knowledge(v.reply.contribution, v.ciphertexts, v.reply.session_id)
 
 
 REPLY_CHECKS: Final[tuple[Check[ReplyReceived], ...]] = (

@@ -21,7 +21,7 @@ from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.verification.check import Check, run_checks
-from coterie_common.protocol.verification.contribution import check_form, verify_knowledge_together, verify_signature
+from coterie_common.protocol.verification.contribution import check_form, verify_signature
 from coterie_common.protocol.verification.query import AcceptedJob, check_everybody, verify_fields
 from coterie_common.randomness import RandomSource
 
@@ -219,7 +219,7 @@ def _forms(v: RequestReceived) -> None:
 
 
 def _knowledge(v: RequestReceived) -> None:
-    verify_knowledge_together(v.request.contributions, v.ciphertexts, v.session_id, v.sealing, v.own.random)
+    v.sealing.verify_knowledge_together(v.request.contributions, v.ciphertexts, v.session_id, v.own.random)
 
 
 REQUEST_CHECKS: Final[tuple[Check[RequestReceived], ...]] = (

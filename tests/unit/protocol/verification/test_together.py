@@ -11,7 +11,7 @@ import pytest
 from coterie_common.crypto.proofs.plaintext_knowledge import Statement, Witness
 from coterie_common.errors import InvalidProof
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
-from coterie_common.protocol.verification.contribution import check_form, verify_knowledge
+from coterie_common.protocol.verification.contribution import check_form
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
 from tests.support.cheating_provers import prove_off_by, roots_of_one
 from tests.support.dealings import load_primes
@@ -38,7 +38,7 @@ def contribution_off_by(factor: int) -> Contribution:
 
 def check_at_aggregator(contribution: Contribution) -> None:
     sealing = FEDERATION.sealing()
-    verify_knowledge(contribution, check_form(contribution, sealing), FIELDS.session_id, sealing)
+    sealing.verify_knowledge(contribution, check_form(contribution, sealing), FIELDS.session_id)
 
 
 def check_at_party(contribution: Contribution, seed: int) -> None:
