@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -43,7 +44,12 @@ def markdown(results: Results, machine: str, peers: Sequence[PeerFigures], missi
         parts += _peers(peers)
     for name, reason in missing:
         parts.append(f"Not compared with {name}: {reason}.")
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part if part.startswith("|") else _wrapped(part) for part in parts) + "\n"
+
+
+def _wrapped(paragraph: str) -> str:
+    # docs/benchmarks.md has these paragraphs as they are, and keeps to the width of a line.
+    return textwrap.fill(paragraph, width=120, break_long_words=False, break_on_hyphens=False)
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
