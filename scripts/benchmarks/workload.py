@@ -20,7 +20,7 @@ import numpy as np
 from coterie_common.crypto.dealer import Dealing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.identifiers import PartyId
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import DiscreteGaussianNoise, NoiseTerms, Placement, Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.privacy.strips import Float64Array, Int64Array
 from coterie_common.protocol.capacity import choose_sealing
@@ -38,7 +38,7 @@ SCALE_BITS: Final = 17
 """Times 2^17, an update of norm 1 has a norm of 131 roundings at 10^6 values: rounding costs next to no privacy."""
 
 _BOUND: Final = 1 << SCALE_BITS
-NO_NOISE: Final = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
+NO_NOISE: Final = DiscreteGaussianNoise(placement=Placement.NONE, shares=1)
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class Workload:
     def noise(self) -> NoiseTerms:
         """A noise multiplier of 1 in honest shares: each has a standard deviation of some 2^16 units."""
         parameters = choose_parameters(self.parties)
-        return NoiseTerms(
-            mechanism=Mechanism.DISCRETE_GAUSSIAN,
+        return DiscreteGaussianNoise(
             placement=Placement.DISTRIBUTED,
             variance=Fraction(_BOUND) ** 2,
             shares=parameters.honest_shares(parameters.quorum),

@@ -201,10 +201,11 @@ def predicted(setting: Setting, shares: int) -> float:
 def _sigma(simulation: Simulation) -> float:
     """Return the standard deviation of the guaranteed noise, from its parameter alone, in the values' own unit."""
     terms = simulation.terms.rounds[0]
-    if terms.noise.variance is not None:
-        sigma: float = math.sqrt(terms.noise.variance)
+    variance = terms.noise.gaussian_variance
+    if variance is not None:
+        sigma: float = math.sqrt(variance)
     else:
-        ratio = float(terms.noise.ratio or 0)
+        ratio = float(terms.noise.size or 0)
         sigma = math.sqrt(2 * math.exp(-ratio)) / -math.expm1(-ratio)
     result: float = sigma / 2**terms.encoding.scale_bits
     return result

@@ -63,17 +63,17 @@ class Fineness:
 def finenesses(model: str, parties: int, epsilon: str) -> Iterator[Fineness]:
     """Yield a job's scales, with the default corruption bound; none at which a vector cannot be encoded."""
     terms = Simulation(workload(model, None).spec_at(epsilon), choose_parameters(parties)).terms.rounds[0]
-    encoding, event = terms.encoding, terms.event
-    if not isinstance(encoding, RealEncoding) or not isinstance(event, VectorEvent) or terms.noise.variance is None:
+    encoding, event, guaranteed = terms.encoding, terms.event, terms.noise.gaussian_variance
+    if not isinstance(encoding, RealEncoding) or not isinstance(event, VectorEvent) or guaranteed is None:
         raise TypeError(f"the first round of {model} is not one of vectors with Gaussian noise")
-    multiplier = terms.noise.variance / encoding.squared_sensitivity
+    multiplier = guaranteed / encoding.squared_sensitivity
     for offset in OFFSETS:
         try:
             tried = at_scale(encoding, encoding.scale_bits + offset)
         except CapacityExceeded:
             continue
         variance = short_above(multiplier * tried.squared_sensitivity, _DIGITS)
-        noise = replace(terms.noise, variance=variance)
+        noise = terms.noise.of(variance, placement=terms.noise.placement, shares=terms.noise.shares)
         rounding = tried.rounding_variance(event.sampling_rate or Fraction(1))
         yield Fineness(
             model=model,

@@ -19,29 +19,30 @@ from coterie_common.privacy.exact import (
     short_above,
     short_below,
 )
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit, noise_from_document
 from coterie_common.privacy.sampling import DiscreteGaussian
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
 positive = st.fractions(min_value=Fraction(1, 10**9), max_value=10**12, max_denominator=10**9)
 variances = st.fractions(min_value=Fraction(1, 100), max_value=10**9, max_denominator=1000)
 terms = st.one_of(
     st.builds(
-        NoiseTerms,
+        noise_terms,
         mechanism=st.just(Mechanism.DISCRETE_GAUSSIAN),
         placement=st.sampled_from([Placement.DISTRIBUTED, Placement.LOCAL]),
         variance=variances,
         shares=st.integers(1, 200),
     ),
     st.builds(
-        NoiseTerms,
+        noise_terms,
         mechanism=st.just(Mechanism.DISCRETE_LAPLACE),
         placement=st.sampled_from([Placement.DISTRIBUTED, Placement.LOCAL]),
         ratio=st.fractions(min_value=Fraction(1, 100), max_value=10, max_denominator=1000),
         shares=st.integers(1, 200),
     ),
     st.builds(
-        NoiseTerms,
+        noise_terms,
         mechanism=st.sampled_from(Mechanism),
         placement=st.just(Placement.NONE),
         shares=st.integers(1, 200),
@@ -71,7 +72,7 @@ def test_float_above_is_the_least_double_not_below(value):
 @given(terms)
 @settings(max_examples=40)
 def test_noise_terms_round_trip_and_their_share_has_the_declared_spread(noise):
-    assert NoiseTerms.from_document(noise.to_document()) == noise
+    assert noise_from_document(noise.to_document()) == noise
     share = noise.draw_share(64, SeededRandom("spread"))
     assert np.abs(share).max() <= noise.share_tail()
     assert (noise.share_variance == 0) == (noise.placement is Placement.NONE)

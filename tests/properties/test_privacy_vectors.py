@@ -16,12 +16,13 @@ from coterie_common.privacy.accounting import epsilon_of
 from coterie_common.privacy.conditional_rounding import conditional_bound, round_blocks, round_rows
 from coterie_common.privacy.event import VectorEvent
 from coterie_common.privacy.headroom import check_headroom
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.privacy.renyi import renyi_bound
 from coterie_common.privacy.rounding import round_stochastically
 from coterie_common.privacy.vector_calibration import VectorQuery, calibrate_vectors
 from coterie_common.privacy.vectors import clip, clip_and_sum, summation_error
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
 norms = st.fractions(min_value=Fraction(1, 1 << 20), max_value=1 << 20, max_denominator=1 << 20)
@@ -128,7 +129,7 @@ def test_encoding_round_trips_and_its_sums_are_in_range(encoding, seed, count, s
 @given(encodings, st.integers(1, 200), st.integers(0, 96))
 @settings(max_examples=60)
 def test_headroom_is_granted_exactly_where_the_sum_fits(encoding, contributors, error):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.LOCAL, variance=Fraction(10**4), shares=1
     )
     greatest = contributors * (max(-encoding.lower, encoding.upper) + error) + noise.sum_tail(contributors)
@@ -139,7 +140,7 @@ def test_headroom_is_granted_exactly_where_the_sum_fits(encoding, contributors, 
 
 
 def vector_event(square, variance, rate, shares):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )
     return VectorEvent(length=1000, squared_sensitivity=square, noise=noise, unit=Unit.RECORD, sampling_rate=rate)
@@ -187,6 +188,7 @@ def test_calibrated_vectors_cost_what_was_asked(query, rounds, epsilon, shares):
         [query] * rounds,
         epsilon=epsilon,
         delta=delta,
+        mechanism=Mechanism.DISCRETE_GAUSSIAN,
         placement=Placement.DISTRIBUTED,
         shares=shares,
         unit=Unit.RECORD,

@@ -24,6 +24,7 @@ from tests.support.distributions import (
     negated,
     negative_binomial_pmf,
 )
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
 ALPHA = 1e-4 / 20
@@ -34,11 +35,11 @@ COUNT = 200_000
 
 
 def gaussian_terms(variance: Fraction, placement: Placement = Placement.DISTRIBUTED) -> NoiseTerms:
-    return NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=placement, variance=variance, shares=GUARANTEED)
+    return noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=placement, variance=variance, shares=GUARANTEED)
 
 
 def laplace_terms(ratio: Fraction, placement: Placement = Placement.DISTRIBUTED) -> NoiseTerms:
-    return NoiseTerms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=placement, ratio=ratio, shares=GUARANTEED)
+    return noise_terms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=placement, ratio=ratio, shares=GUARANTEED)
 
 
 def sum_of_shares(terms: NoiseTerms, contributors: int, seed: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from coterie_common.crypto.identity import SealingKey, SigningKey
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.identifiers import FederationName, JobId, PartyId
 from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.protocol.messages import (
     Contribution,
     DecryptionRequest,
@@ -35,6 +35,7 @@ from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind
 from coterie_common.protocol.transcript import transcript_digest_of
 from tests.support.dealings import load_dealing, load_encryptor, make_dealing
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
 FOUNDER_KEY = SigningKey.generate(SeededRandom("founder"))
@@ -88,7 +89,7 @@ class Federation:
                 l0=2,
                 linf=1,
             ),
-            noise=NoiseTerms(
+            noise=noise_terms(
                 mechanism=Mechanism.DISCRETE_GAUSSIAN,
                 placement=Placement.DISTRIBUTED,
                 variance=Fraction(300),

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import PADDED_PART_BYTES, REASON_CHARACTERS
 from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.protocol import messages as m
 from coterie_common.protocol import progress as p
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
+from tests.support.noise import noise_terms
 
 digests = st.binary(min_size=32, max_size=32)
 signatures = st.binary(min_size=64, max_size=64)
@@ -33,14 +34,14 @@ id_lists = st.lists(ids, unique=True, max_size=5).map(tuple)
 
 noise = st.one_of(
     st.builds(
-        NoiseTerms,
+        noise_terms,
         mechanism=st.just(Mechanism.DISCRETE_GAUSSIAN),
         placement=st.sampled_from([Placement.DISTRIBUTED, Placement.LOCAL]),
         variance=st.fractions(min_value=Fraction(200), max_value=Fraction(10**6), max_denominator=1000),
         shares=st.integers(2, 10),
     ),
     st.builds(
-        NoiseTerms,
+        noise_terms,
         mechanism=st.just(Mechanism.DISCRETE_LAPLACE),
         placement=st.just(Placement.DISTRIBUTED),
         ratio=st.fractions(min_value=Fraction(1, 1000), max_value=Fraction(2), max_denominator=1000),

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.protocol.messages import (
     NOTHING_PADDED,
     Contribution,
@@ -22,6 +22,7 @@ from coterie_common.protocol.messages import (
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind
 from coterie_common.protocol.verification.request import VerifiedRequest
+from tests.support.noise import noise_terms
 
 JOB = JobId("job-1")
 COHORT = (PartyId("alpha"), PartyId("beta"), PartyId("gamma"))
@@ -40,7 +41,7 @@ def make_query(body: bytes) -> Query:
         terms=RoundTerms(
             sealing=SealingKind.DIRECT,
             values=CountTerms(encoding=Encoding(length=6, scale_bits=2, lower=0, upper=100), l0=2, linf=1),
-            noise=NoiseTerms(
+            noise=noise_terms(
                 mechanism=Mechanism.DISCRETE_GAUSSIAN,
                 placement=Placement.DISTRIBUTED,
                 variance=Fraction(300),

@@ -225,16 +225,17 @@ def _propose_counts(job: PlannedJob, shares: int, min_share_stddev: int) -> list
 
 def _propose_vectors(job: PlannedJob, vectors: Sequence[PlannedVectorRound], shares: int) -> list[_Chosen]:
     goal = job.spec.privacy
-    if goal.mechanism is not Mechanism.DISCRETE_GAUSSIAN:
+    if not goal.mechanism.terms.has_norm_bound:
+        others = " or ".join(f'"{each.value}"' for each in Mechanism if each.terms.has_norm_bound)
         raise UnsupportedMechanism(
-            f"privacy.mechanism: {goal.mechanism.value} noise has no bound for vectors of real numbers; use "
-            f'"{Mechanism.DISCRETE_GAUSSIAN.value}"'
+            f"privacy.mechanism: {goal.mechanism.value} noise has no bound for vectors of real numbers; use {others}"
         )
     # Wide enough for a pad whether the vector is short or long: sealed directly that costs 4 bits a value.
     choices = calibrate_vectors(
         [_query_of(job, planned) for planned in vectors],
         epsilon=goal.exact_epsilon * _CALIBRATION_MARGIN,
         delta=goal.exact_delta,
+        mechanism=goal.mechanism,
         placement=goal.placement,
         shares=shares,
         unit=job.plan.unit,

@@ -25,11 +25,10 @@ from typing import Final
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.encoding import SCALE_BITS_MOST
 from coterie_common.privacy.event import CountEvent, Event, VectorEvent
-from coterie_common.privacy.exact import float_above, short_above, short_below
+from coterie_common.privacy.exact import float_above
 from coterie_common.privacy.loss import classes_of, gaussian_epsilon
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.renyi import renyi_bound
-from coterie_common.privacy.sampling import RATIO_FEWEST
 from coterie_common.privacy.vector_loss import vector_losses_of
 
 __all__ = [
@@ -47,12 +46,6 @@ _TIGHTNESS: Final = 0.002
 
 _RESOLUTION: Final = 1.0002
 """or at a variance within this factor of one that is too small (where ε falls steeply)."""
-
-_MARGIN: Final = 1 - Fraction(1, 10**6)
-"""Left of a pure ε, so that it stays below the limit also as a double."""
-
-_DIGITS: Final = 5
-"""Significant digits of a calibrated parameter: a document stays readable, and 10^−4 of the noise is lost at most."""
 
 _EPSILON_MOST: Final = 1000
 """Beyond, nothing is private; placement ``none`` says so honestly."""
@@ -118,7 +111,7 @@ def calibrate(
     Args:
         queries: (l0, linf) of every planned round.
         epsilon: ε > 0 of all rounds together.
-        delta: 0 < δ < 1 for Gaussian noise; Laplace noise ignores it.
+        delta: 0 < δ < 1 where the mechanism needs one; ignored otherwise.
         mechanism: distribution of the noise.
         placement: who draws it; ``NONE`` gives events without noise, whatever ε is.
         shares: h, honest shares that are guaranteed.
@@ -136,69 +129,36 @@ def calibrate(
         raise UnsupportedMechanism(
             "noise is chosen for one or more queries that change one or more values by 1 or more"
         )
+    kind = mechanism.terms
     if placement is Placement.NONE:
-        noise = NoiseTerms(mechanism=mechanism, placement=placement, shares=shares)
-        return tuple(CountEvent(l0=l0, linf=linf, scale_bits=0, noise=noise, unit=unit) for l0, linf in queries)
+        none = kind.of(None, placement=placement, shares=shares)
+        return tuple(CountEvent(l0=l0, linf=linf, scale_bits=0, noise=none, unit=unit) for l0, linf in queries)
     check_goal(epsilon, delta, mechanism)
 
-    def event(l0: int, linf: int, scale_bits: int, size: Fraction) -> CountEvent:
-        gaussian = mechanism is Mechanism.DISCRETE_GAUSSIAN
-        noise = NoiseTerms(
-            mechanism=mechanism,
-            placement=placement,
-            variance=short_above(size * 4**scale_bits, _DIGITS) if gaussian else None,
-            ratio=None if gaussian else short_below(size / 2**scale_bits, _DIGITS),
-            shares=shares,
-        )
-        return CountEvent(l0=l0, linf=linf, scale_bits=scale_bits, noise=noise, unit=unit)
-
     def scaled_event(l0: int, linf: int, size: Fraction) -> CountEvent:
-        """Scale by the least power of two that makes a share wide enough. ``size``: unscaled variance or ratio."""
+        """Scale by the least power of two that makes a share wide enough. ``size``: of the noise, unscaled."""
         for scale_bits in range(SCALE_BITS_MOST + 1):
-            scaled = event(l0, linf, scale_bits, size)
-            if scaled.noise.share_variance >= min_share_stddev**2:
-                return scaled
+            noise = kind.chosen(size, scale_bits, placement=placement, shares=shares)
+            if noise.share_variance >= min_share_stddev**2:
+                return CountEvent(l0=l0, linf=linf, scale_bits=scale_bits, noise=noise, unit=unit)
         raise UnsupportedMechanism(f"no scale makes a noise share's standard deviation {min_share_stddev}")
 
+    def events(sizes: Sequence[Fraction]) -> tuple[CountEvent, ...]:
+        return tuple(scaled_event(l0, linf, size) for (l0, linf), size in zip(queries, sizes, strict=True))
+
+    def search(sizes_at: Callable[[float], Sequence[Fraction]], guess: float) -> float:
+        return least_noise(lambda square: events(sizes_at(square)), guess, epsilon, delta)
+
     wider = (Fraction(1),) * len(queries) if factors is None else factors
-    if mechanism is Mechanism.DISCRETE_LAPLACE:
-        whole = epsilon * _MARGIN / sum(1 / factor for factor in wider)
-        for (l0, linf), factor in zip(queries, wider, strict=True):
-            _check_pure(l0, linf, whole / factor, epsilon)
-        return tuple(
-            scaled_event(l0, linf, whole / (factor * l0 * linf))
-            for (l0, linf), factor in zip(queries, wider, strict=True)
-        )
-
-    def events(square: float) -> tuple[CountEvent, ...]:
-        return tuple(
-            scaled_event(l0, linf, Fraction(square) * factor**2 * l0 * linf**2)
-            for (l0, linf), factor in zip(queries, wider, strict=True)
-        )
-
-    guess = float(sum(1 / factor**2 for factor in wider)) / _gaussian_multiplier(float(epsilon), float(delta)) ** 2
-    return events(least_noise(events, guess, epsilon, delta))
-
-
-def _check_pure(l0: int, linf: int, share: Fraction, epsilon: Fraction) -> None:
-    """Refuse, in words that a person can act on, a round whose Laplace noise would be wider than can be drawn."""
-    # A ratio is rounded down in its last digit.
-    reachable = int(share / RATIO_FEWEST * (1 - Fraction(1, 10 ** (_DIGITS - 1))))
-    if l0 * linf > reachable:
-        coarser = f", for coarser ones (statistics: steps = {reachable // l0} or fewer)" if reachable >= l0 else ""
-        raise UnsupportedMechanism(
-            f"discrete-laplace noise for epsilon = {float(epsilon):.4g} is too wide to be drawn: a record changes the "
-            f"values of a round by {l0 * linf} in all, at most {reachable} is possible. Ask for fewer values{coarser}, "
-            "for more epsilon, or take discrete-gaussian"
-        )
+    return events(kind.sizes(queries, wider, epsilon, delta, search))
 
 
 def check_goal(epsilon: Fraction, delta: Fraction, mechanism: Mechanism) -> None:
     """Raise ``UnsupportedMechanism`` where no noise of this kind can be chosen for (ε, δ)."""
     if not 0 < epsilon <= _EPSILON_MOST:
         raise UnsupportedMechanism(f"epsilon must be above 0 and at most {_EPSILON_MOST}, not {float(epsilon):.6g}")
-    if mechanism is Mechanism.DISCRETE_GAUSSIAN and not 0 < delta < 1:
-        raise UnsupportedMechanism("discrete Gaussian noise needs a delta between 0 and 1")
+    if mechanism.terms.needs_delta and not 0 < delta < 1:
+        raise UnsupportedMechanism(f"{mechanism} noise needs a delta between 0 and 1")
 
 
 def least_noise(
@@ -240,18 +200,3 @@ def least_noise(
             # ε falls with the standard deviation to a power between 1 and 2: this converges for both.
             square *= min(4.0, max(0.25, (reached / float(epsilon) / (1 - _TIGHTNESS / 2)) ** 1.5))
     raise UnsupportedMechanism(f"no noise found for epsilon = {float(epsilon):.6g}, delta = {float(delta):.6g}")
-
-
-def _gaussian_multiplier(epsilon: float, delta: float) -> float:
-    """Return μ, the distance in standard deviations at which the continuous Gaussian mechanism is (ε, δ)-private.
-
-    Source: Balle and Wang, "Improving the Gaussian Mechanism for Differential Privacy", 2018. Only a first guess here.
-    """
-    from scipy.special import log_ndtr
-
-    low, high = 1e-12, 1e6
-    for _ in range(100):
-        mu = math.sqrt(low * high)
-        reached = math.exp(log_ndtr(mu / 2 - epsilon / mu)) - math.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu))
-        low, high = (mu, high) if reached <= delta else (low, mu)
-    return low

@@ -24,7 +24,7 @@ from coterie_common.errors import MalformedMessage, UnsupportedMechanism
 from coterie_common.fields import Fields
 from coterie_common.privacy.encoding import SCALE_BITS_MOST
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import NoiseTerms, Placement, Unit, noise_from_document
 
 TOUCHED_MOST: Final = 1 << 31
 CHANGE_MOST: Final = 1 << 62
@@ -55,7 +55,7 @@ class _Noised:
     @property
     def gaussian_variance(self) -> Fraction | None:
         """σ² of the guaranteed noise of one value; None if it is not Gaussian."""
-        return self.noise.variance if self.noise.mechanism is Mechanism.DISCRETE_GAUSSIAN else None
+        return self.noise.gaussian_variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,8 @@ class CountEvent(_Noised):
 
     @property
     def pure_epsilon(self) -> Fraction:
-        """ε = l0·Δ·r of discrete Laplace noise, 0 for other noise.
-
-        P(x) ∝ e^(−r|x|) changes by at most e^(rΔ) per value, and values have independent noise.
-        """
-        return self.l0 * self.shift * self.noise.ratio if self.noise.ratio is not None else Fraction(0)
+        """ε by the noise's own pure bound for a change of l0·Δ; 0 where it has none."""
+        return self.noise.pure_epsilon(self.l0 * self.shift)
 
     def to_document(self) -> dict[str, Any]:
         """Return JSON values from which anybody can compute the cost again; fractions are text."""
@@ -117,7 +114,7 @@ class VectorEvent(_Noised):
     Attributes:
         length: number of values, ≥ 1.
         squared_sensitivity: most that the squared Euclidean norm of a unit's change can be, after scaling and rounding.
-        noise: in scaled units, discrete Gaussian or none.
+        noise: in scaled units, of a mechanism with a bound for a change given by its norm.
         unit: whose presence the noise hides.
         sampling_rate: probability with which each record takes part, independently of all others and known to its
             party only; None: every record does. A party's reply is never sampled: which parties take part is seen by
@@ -138,7 +135,7 @@ class VectorEvent(_Noised):
             raise UnsupportedMechanism(
                 f"no event in which one unit changes {self.length} values by a norm of √{self.squared_sensitivity}"
             )
-        if self.noise.mechanism is not Mechanism.DISCRETE_GAUSSIAN:
+        if not self.noise.has_norm_bound:
             raise UnsupportedMechanism(f"{self.noise.mechanism} noise has no bound for a change given by its norm")
         if self.sampling_rate is None:
             return
@@ -154,7 +151,7 @@ class VectorEvent(_Noised):
 
     @property
     def pure_epsilon(self) -> Fraction:
-        """0: Gaussian noise has no pure ε."""
+        """0: no pure ε is known for a change given by its norm."""
         return Fraction(0)
 
     def to_document(self) -> dict[str, Any]:
@@ -183,7 +180,7 @@ def event_from_document(value: Any) -> Event:
     names = ("length", "squared_sensitivity", "sampling_rate") if is_vectors else ("l0", "linf", "scale_bits")
     fields = Fields(value, "an event", ("kind", "noise", "unit", *names))
     fields.constant("kind", "vectors" if is_vectors else "counts")
-    noise, unit = NoiseTerms.from_document(fields.value("noise")), _unit(fields.text("unit", longest=32))
+    noise, unit = noise_from_document(fields.value("noise")), _unit(fields.text("unit", longest=32))
     if not is_vectors:
         return CountEvent(
             l0=fields.integer("l0", least=1, most=TOUCHED_MOST),

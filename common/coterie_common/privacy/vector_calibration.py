@@ -25,8 +25,7 @@ from typing import Final
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting import check_goal, epsilon_of, least_noise
 from coterie_common.privacy.event import Event, VectorEvent
-from coterie_common.privacy.exact import short_above
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.real_encoding import REAL_SCALE_BITS_FEWEST, RealEncoding, Rounding
 from coterie_common.privacy.renyi import renyi_bound
 from coterie_common.privacy.vectors import check_clip_norm
@@ -42,9 +41,6 @@ _WITHOUT_NOISE: Final = 1 << 10
 
 _FACTOR_FEWEST: Final = Fraction(1, 1 << 20)
 """Of a round's noise factor; the greatest is its inverse."""
-
-_DIGITS: Final = 5
-"""Significant digits of a variance, as for counts."""
 
 _FIRST_GUESS: Final = 0.85
 """The variance that is enough, of that which the Rényi bound asks for: a first guess from the cheaper bound."""
@@ -137,6 +133,7 @@ def calibrate_vectors(
     *,
     epsilon: Fraction,
     delta: Fraction,
+    mechanism: Mechanism,
     placement: Placement,
     shares: int,
     unit: Unit,
@@ -149,6 +146,7 @@ def calibrate_vectors(
         queries: every planned round of vectors, at least one.
         epsilon: ε > 0 of all rounds together.
         delta: 0 < δ < 1.
+        mechanism: distribution of the noise, with a bound for a change given by its norm.
         placement: who draws the noise; ``NONE`` gives events without noise, whatever ε is.
         shares: h, honest shares that are guaranteed.
         unit: unit of privacy.
@@ -167,13 +165,13 @@ def calibrate_vectors(
     if not queries:
         raise UnsupportedMechanism("noise is chosen for one or more rounds of vectors")
     if placement is Placement.NONE:
-        noise = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=placement, shares=shares)
+        noise = mechanism.terms.of(None, placement=placement, shares=shares)
         encodings = (query.encoding(_least_scale_bits(_WITHOUT_NOISE**2 * query.length, query)) for query in queries)
         return tuple(
             VectorChoice(encoding, encoding.event(noise, unit, query.sampling_rate))
             for encoding, query in zip(encodings, queries, strict=True)
         )
-    check_goal(epsilon, delta, Mechanism.DISCRETE_GAUSSIAN)
+    check_goal(epsilon, delta, mechanism)
     if besides and not epsilon_of(besides, delta) < epsilon:
         raise UnsupportedMechanism(
             f"the job's other rounds leave nothing of epsilon = {float(epsilon):.6g} for vectors"
@@ -186,12 +184,7 @@ def calibrate_vectors(
             # Ends with CapacityExceeded where the norm does not fit any more.
             encoding = query.encoding(scale_bits)
             size = Fraction(square) * query.noise_factor**2 * encoding.squared_sensitivity
-            noise = NoiseTerms(
-                mechanism=Mechanism.DISCRETE_GAUSSIAN,
-                placement=placement,
-                variance=short_above(size, _DIGITS),
-                shares=shares,
-            )
+            noise = mechanism.terms.chosen(size, 0, placement=placement, shares=shares)
             rounding = encoding.rounding_variance(query.batch / query.units)
             if noise.share_variance >= max(min_share_stddev**2, float(rounding / _ROUNDING_SHARE)):
                 return VectorChoice(encoding, encoding.event(noise, unit, query.sampling_rate))

@@ -72,7 +72,7 @@ class PrivacyGoal(_Part):
 
     Attributes:
         epsilon: greater than 0; says nothing where the placement is ``none``.
-        delta: 0 (discrete Laplace only) or at most 0.01.
+        delta: 0 where the mechanism needs no δ, otherwise at most 0.01.
         mechanism: noise distribution.
         placement: who adds how much of it.
         unit: whose presence is hidden.
@@ -263,10 +263,11 @@ class JobSpec:
 
 
 def _check_privacy(goal: PrivacyGoal) -> None:
-    if goal.mechanism is Mechanism.DISCRETE_GAUSSIAN and goal.delta == 0 and goal.placement is not Placement.NONE:
-        raise InvalidJob("job specification: privacy.delta must be above 0 with discrete-gaussian noise, such as 1e-5")
-    if goal.mechanism is Mechanism.DISCRETE_LAPLACE and goal.delta != 0:
-        raise InvalidJob("job specification: privacy.delta must be 0 with discrete-laplace noise")
+    needs_delta, noise = goal.mechanism.terms.needs_delta, f"{goal.mechanism.value} noise"
+    if needs_delta and goal.delta == 0 and goal.placement is not Placement.NONE:
+        raise InvalidJob(f"job specification: privacy.delta must be above 0 with {noise}, such as 1e-5")
+    if not needs_delta and goal.delta != 0:
+        raise InvalidJob(f"job specification: privacy.delta must be 0 with {noise}")
     for name, value in (("epsilon", goal.epsilon), ("delta", goal.delta)):
         _decimal_text(value, ("privacy", name))
 

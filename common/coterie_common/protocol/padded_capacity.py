@@ -8,17 +8,14 @@ from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.pad import ERROR_BOUND, ERROR_FREE_VARIANCE, key_packing
 from coterie_common.crypto.paillier import PublicKey
 from coterie_common.privacy.headroom import PAD_MODULUS_BITS, check_headroom
-from coterie_common.privacy.noise import Mechanism, NoiseTerms
+from coterie_common.privacy.noise import NoiseTerms
 from coterie_common.protocol.terms import RoundTerms
 
 
 def is_error_needed(noise: NoiseTerms) -> bool:
     """Tell whether the pad must draw errors, or every party's noise share is one already."""
-    return (
-        noise.variance is None
-        or noise.mechanism is not Mechanism.DISCRETE_GAUSSIAN
-        or noise.share_variance < ERROR_FREE_VARIANCE
-    )
+    # The pad is proven with errors that are discrete Gaussians.
+    return noise.gaussian_variance is None or noise.share_variance < ERROR_FREE_VARIANCE
 
 
 def is_pad_cheaper(length: int, value_range: tuple[int, int], parties: int, plaintext_bits: int) -> bool:

@@ -22,7 +22,7 @@ from coterie_common.limits import JOB_TERMS_BYTES, ROUNDS_MOST
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
-from coterie_common.privacy.noise import NoiseTerms, Unit
+from coterie_common.privacy.noise import NoiseTerms, Unit, noise_from_document
 from coterie_common.privacy.real_encoding import RealEncoding
 
 
@@ -173,7 +173,7 @@ class RoundTerms:
         return cls(
             sealing=sealing,
             values=_values_from_document(fields.value("values")),
-            noise=NoiseTerms.from_document(fields.value("noise")),
+            noise=noise_from_document(fields.value("noise")),
             unit=unit,
         )
 

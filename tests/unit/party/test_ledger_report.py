@@ -14,11 +14,12 @@ import pytest
 
 from coterie_common.privacy.cost import cost, costs
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_party.budget import cost_of
 from coterie_party.ledger_plot import draw
 from coterie_party.ledger_report import limit_uses, report
 from coterie_party.store import LedgerEntry, ReservationStatus
+from tests.support.noise import noise_terms
 from tests.support.policies import policy_of
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -28,7 +29,7 @@ POLICY = policy_of("[[periods]]\ndays = 30\nepsilon = 8\ndelta = 1e-5")
 
 
 def noise(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, **size):
-    return NoiseTerms(mechanism=mechanism, placement=placement, shares=3, **size)
+    return noise_terms(mechanism=mechanism, placement=placement, shares=3, **size)
 
 
 COUNTS = CountEvent(l0=8, linf=3, scale_bits=2, noise=noise(variance=Fraction(60_000)))

@@ -10,7 +10,8 @@ import pytest
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting import CountEvent, calibrate, epsilon_of
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from tests.support.noise import noise_terms
 
 GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
 DELTA = Fraction(1, 10**5)
@@ -197,7 +198,7 @@ def test_epsilon_of_different_units_raises():
 
 
 def test_epsilon_of_shares_without_a_proven_sum_raises():
-    noise = NoiseTerms(mechanism=GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(1, 2), shares=3)
+    noise = noise_terms(mechanism=GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(1, 2), shares=3)
     with pytest.raises(UnsupportedMechanism):
         epsilon_of([CountEvent(l0=1, linf=1, scale_bits=0, noise=noise)], DELTA)
 

@@ -11,32 +11,33 @@ from coterie_common.errors import MalformedMessage, UnsupportedMechanism
 from coterie_common.privacy.accounting import calibrate
 from coterie_common.privacy.cost import Charge, Cost, cost, costs, joined, most
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from tests.support.independent_accountant import profile
+from tests.support.noise import noise_terms
 
 DELTA = Fraction(1, 10**5)
 LIMIT = Fraction(2), DELTA
 
 
 def gaussian_event(variance=Fraction(300), unit=Unit.RECORD, l0=8, shares=3):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )
     return CountEvent(l0=l0, linf=1, scale_bits=0, noise=noise, unit=unit)
 
 
 def laplace_event(ratio=Fraction(1, 80)):
-    noise = NoiseTerms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=Placement.DISTRIBUTED, ratio=ratio, shares=3)
+    noise = noise_terms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=Placement.DISTRIBUTED, ratio=ratio, shares=3)
     return CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)
 
 
 def unprotected_event():
-    noise = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=3)
+    noise = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=3)
     return CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)
 
 
 def sampled_event(rate, distance, square=1 << 24):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN,
         placement=Placement.DISTRIBUTED,
         variance=Fraction(int(square / distance**2) + 4),

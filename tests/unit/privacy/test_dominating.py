@@ -19,17 +19,18 @@ from coterie_common.privacy.dominating import (
     dominates_alone,
 )
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.renyi import ORDERS, divergences_of
 from tests.support.distributions import gaussian_pmf
 from tests.support.independent_accountant import profile
+from tests.support.noise import noise_terms
 
 GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
 
 
 def noise(shares=3, **size):
     mechanism = GAUSSIAN if "variance" in size else LAPLACE
-    return NoiseTerms(mechanism=mechanism, placement=Placement.DISTRIBUTED, shares=shares, **size)
+    return noise_terms(mechanism=mechanism, placement=Placement.DISTRIBUTED, shares=shares, **size)
 
 
 def sampled(rate, multiplier, square=1 << 24):

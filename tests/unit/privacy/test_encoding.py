@@ -7,10 +7,11 @@ import pytest
 
 from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextOutOfRange
 from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.noise import Mechanism, Placement
+from tests.support.noise import noise_terms
 
 ENCODING = Encoding(length=4, scale_bits=3, lower=-5, upper=100)
-NOISE = NoiseTerms(
+NOISE = noise_terms(
     mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(48), shares=3
 )
 

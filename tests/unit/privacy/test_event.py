@@ -6,11 +6,12 @@ import pytest
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.event import CountEvent
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.noise import Mechanism, Placement
+from tests.support.noise import noise_terms
 
 
 def event(placement=Placement.DISTRIBUTED, **change):
-    noise = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=placement, variance=Fraction(300), shares=3)
+    noise = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=placement, variance=Fraction(300), shares=3)
     return CountEvent(**{"l0": 8, "linf": 5, "scale_bits": 2, "noise": noise, **change})
 
 
@@ -24,7 +25,7 @@ def test_event_counts_the_guaranteed_shares_only():
 
 
 def test_event_with_laplace_noise_costs_the_l1_distance_times_the_ratio():
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_LAPLACE, placement=Placement.DISTRIBUTED, ratio=Fraction(1, 100), shares=3
     )
     laplace = event(noise=noise)

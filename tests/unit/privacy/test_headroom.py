@@ -7,14 +7,15 @@ import pytest
 from coterie_common.errors import CapacityExceeded
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.headroom import check_headroom
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.noise import Mechanism, Placement
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from tests.support.noise import noise_terms
 
-NONE = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=3)
-NOISE = NoiseTerms(
+NONE = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=3)
+NOISE = noise_terms(
     mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(3 * 64**2), shares=3
 )
-WIDE = NoiseTerms(
+WIDE = noise_terms(
     mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.LOCAL, variance=Fraction(1 << 56), shares=3
 )
 

@@ -8,22 +8,25 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.accounting import calibrate
+from coterie_common.privacy.noise import Mechanism, Placement, noise_from_document
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
+DELTA = Fraction(1, 10**5)
 GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
 
 
 def gaussian(variance, shares=3, placement=Placement.DISTRIBUTED):
-    return NoiseTerms(mechanism=GAUSSIAN, placement=placement, variance=Fraction(variance), shares=shares)
+    return noise_terms(mechanism=GAUSSIAN, placement=placement, variance=Fraction(variance), shares=shares)
 
 
 def laplace(ratio, shares=3, placement=Placement.DISTRIBUTED):
-    return NoiseTerms(mechanism=LAPLACE, placement=placement, ratio=Fraction(ratio), shares=shares)
+    return noise_terms(mechanism=LAPLACE, placement=placement, ratio=Fraction(ratio), shares=shares)
 
 
 def no_noise(mechanism=GAUSSIAN):
-    return NoiseTerms(mechanism=mechanism, placement=Placement.NONE, shares=3)
+    return noise_terms(mechanism=mechanism, placement=Placement.NONE, shares=3)
 
 
 def test_share_variance_is_a_share_of_the_guaranteed_noise_when_distributed():
@@ -105,7 +108,7 @@ def test_draw_share_without_noise_is_zero_and_takes_no_randomness():
     ids=str,
 )
 def test_terms_from_their_document_are_equal(terms):
-    assert NoiseTerms.from_document(terms.to_document()) == terms
+    assert noise_from_document(terms.to_document()) == terms
 
 
 @pytest.mark.parametrize(
@@ -123,14 +126,14 @@ def test_terms_from_their_document_are_equal(terms):
 )
 def test_terms_that_do_not_fit_together_raise_unsupported(change):
     with pytest.raises(UnsupportedMechanism) as raised:
-        NoiseTerms.from_document({**gaussian(5).to_document(), **change})
+        noise_from_document({**gaussian(5).to_document(), **change})
     assert raised.value.code == "unsupported-mechanism"
 
 
 @pytest.mark.parametrize("ratio", ["0/1", "1/100000", "1000/1"])
 def test_laplace_terms_of_impossible_ratio_raise_unsupported(ratio):
     with pytest.raises(UnsupportedMechanism):
-        NoiseTerms.from_document({**laplace(1).to_document(), "ratio": ratio})
+        noise_from_document({**laplace(1).to_document(), "ratio": ratio})
 
 
 @pytest.mark.parametrize("shares", [0, -1, 201])
@@ -157,13 +160,64 @@ def test_terms_with_impossible_shares_raise_unsupported(shares):
 )
 def test_malformed_document_raises(change):
     with pytest.raises(MalformedMessage) as raised:
-        NoiseTerms.from_document({**gaussian(5).to_document(), **change})
+        noise_from_document({**gaussian(5).to_document(), **change})
     assert raised.value.code == "malformed-message"
 
 
 def test_document_that_is_no_object_raises():
     with pytest.raises(MalformedMessage):
-        NoiseTerms.from_document(["discrete-gaussian"])
+        noise_from_document(["discrete-gaussian"])
+
+
+# What every mechanism must satisfy.
+
+
+def chosen(mechanism, placement=Placement.DISTRIBUTED):
+    events = calibrate(
+        [(2, 1), (1, 3)],
+        epsilon=Fraction(1),
+        delta=DELTA if mechanism.terms.needs_delta else Fraction(0),
+        mechanism=mechanism,
+        placement=placement,
+        shares=3,
+    )
+    return [event.noise for event in events]
+
+
+@pytest.mark.parametrize("mechanism", Mechanism)
+def test_mechanism_chosen_for_a_goal_is_its_own_class_and_survives_its_document(mechanism):
+    for noise in (*chosen(mechanism), *chosen(mechanism, Placement.LOCAL), *chosen(mechanism, Placement.NONE)):
+        assert type(noise) is mechanism.terms
+        assert noise.mechanism == mechanism.value
+        assert noise.to_document().keys() == {"mechanism", "placement", "variance", "ratio", "shares"}
+        assert noise_from_document(noise.to_document()) == noise
+        assert noise.of(noise.size, placement=noise.placement, shares=noise.shares) == noise
+
+
+@pytest.mark.parametrize("mechanism", Mechanism)
+def test_mechanism_is_known_to_the_accountant_in_exactly_one_way(mechanism):
+    for noise in chosen(mechanism):
+        assert (noise.pure_epsilon(1) > 0) is (noise.gaussian_variance is None)
+        assert noise.pure_epsilon(6) == 6 * noise.pure_epsilon(1)
+        assert noise.needs_delta is (noise.gaussian_variance is not None)
+
+
+@pytest.mark.parametrize("mechanism", Mechanism)
+def test_mechanism_draws_shares_of_the_variance_and_within_the_tails_that_it_states(mechanism):
+    for noise in (*chosen(mechanism), *chosen(mechanism, Placement.LOCAL)):
+        share = noise.draw_share(20_000, SeededRandom(mechanism.value))
+        assert np.abs(share).max() <= noise.share_tail() <= noise.sum_tail(2)
+        # A third of a Laplace has an excess kurtosis of 9: the variance of 20,000 draws has a standard error of 2.4 %.
+        assert np.var(share) == pytest.approx(noise.share_variance, rel=0.12)
+        assert abs(np.mean(share)) <= 5 * math.sqrt(noise.share_variance / 20_000)
+
+
+@pytest.mark.parametrize("mechanism", Mechanism)
+def test_mechanism_without_noise_draws_none_and_bounds_nothing(mechanism):
+    (none, _) = chosen(mechanism, Placement.NONE)
+    assert (none.size, none.share_variance, none.share_tail(), none.sum_tail(5)) == (None, 0.0, 0, 0)
+    assert (none.gaussian_variance, none.pure_epsilon(1)) == (None, 0)
+    assert not none.draw_share(3, NoRandom()).any()
 
 
 class NoRandom:

@@ -18,13 +18,14 @@ from coterie_common.errors import (
     WrongVectorShape,
 )
 from coterie_common.privacy.conditional_rounding import conditional_bound
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.privacy.vectors import TILE, clip, summation_error
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
 NORM = Fraction(1, 10)
-NOISE = NoiseTerms(
+NOISE = noise_terms(
     mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=3
 )
 

@@ -9,15 +9,16 @@ import pytest
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.event import CountEvent
 from coterie_common.privacy.loss import renyi_epsilon
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.noise import Mechanism, Placement
 from coterie_common.privacy.renyi import ORDERS, divergences_of, renyi_bound, renyi_profile
 from tests.support.distributions import gaussian_pmf
+from tests.support.noise import noise_terms
 
 DELTA = Fraction(1, 10**5)
 
 
 def gaussian_event(variance=Fraction(300), l0=8, shares=3, placement=Placement.DISTRIBUTED):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN,
         placement=placement,
         variance=None if placement is Placement.NONE else variance,

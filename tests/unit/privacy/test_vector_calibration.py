@@ -28,7 +28,8 @@ HEART = VectorQuery(length=20, clip_norm=Fraction(1), units=300, rounding=Roundi
 
 def calibrated(queries, epsilon=Fraction(2), delta=DELTA, **change):
     terms = {"placement": Placement.DISTRIBUTED, "shares": 4, "unit": Unit.RECORD, "min_share_stddev": 64}
-    return calibrate_vectors(queries, epsilon=epsilon, delta=delta, **{**terms, **change})
+    gaussian = Mechanism.DISCRETE_GAUSSIAN
+    return calibrate_vectors(queries, epsilon=epsilon, delta=delta, mechanism=gaussian, **{**terms, **change})
 
 
 def multiplier(terms):

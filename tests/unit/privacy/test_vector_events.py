@@ -14,16 +14,17 @@ from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting import calibrate, epsilon_of
 from coterie_common.privacy.cost import cost
 from coterie_common.privacy.event import LENGTH_MOST, SQUARED_NORM_MOST, CountEvent, VectorEvent, protected_vectors
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.renyi import ORDERS, divergences_of, renyi_bound
 from tests.support.distributions import gaussian_pmf
+from tests.support.noise import noise_terms
 
 DELTA = Fraction(1, 10**5)
 GAUSSIAN = Mechanism.DISCRETE_GAUSSIAN
 
 
 def event(variance=Fraction(10**6), placement=Placement.DISTRIBUTED, shares=3, **change):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=GAUSSIAN,
         placement=placement,
         variance=None if placement is Placement.NONE else variance,
@@ -238,7 +239,7 @@ def test_divergences_of_a_round_that_samples_less_are_less():
 
 
 def test_divergences_of_vectors_and_counts_are_their_sum():
-    noise = NoiseTerms(mechanism=GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=3)
+    noise = noise_terms(mechanism=GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=3)
     counts = CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)
     added = [a + b for a, b in zip(divergences_of([SAMPLED]), divergences_of([counts]), strict=True)]
     assert divergences_of([SAMPLED, counts]) == pytest.approx(added)
@@ -295,7 +296,7 @@ def test_event_of_vectors_that_cannot_be_raises(change):
 @pytest.mark.parametrize("placement", Placement)
 def test_event_of_vectors_with_laplace_noise_raises(placement):
     ratio = None if placement is Placement.NONE else Fraction(1, 10)
-    noise = NoiseTerms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=placement, ratio=ratio, shares=3)
+    noise = noise_terms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=placement, ratio=ratio, shares=3)
     with pytest.raises(UnsupportedMechanism, match="its norm"):
         event(noise=noise)
 

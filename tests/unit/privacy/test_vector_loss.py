@@ -12,15 +12,16 @@ from scipy import fft, integrate, special
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.event import VectorEvent
 from coterie_common.privacy.loss import gaussian_epsilon
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_loss import VectorLoss, share_divergence, vector_losses_of
 from tests.support.distributions import gaussian_pmf
+from tests.support.noise import noise_terms
 
 RATE = Fraction(2048, 60000)
 
 
 def event(variance=Fraction(10**6), shares=3, **change):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )
     terms = {"length": 1000, "squared_sensitivity": 10**6, "noise": noise, "unit": Unit.RECORD}

@@ -6,13 +6,14 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise import Mechanism, Placement, Unit
 from coterie_common.privacy.renyi import ORDERS
 from coterie_common.privacy.vector_renyi import sampled_divergence, vector_divergences
+from tests.support.noise import noise_terms
 
 
 def event(variance=Fraction(10**6), shares=3, **change):
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )
     terms = {"length": 1000, "squared_sensitivity": 10**6, "noise": noise, "unit": Unit.RECORD}
@@ -67,7 +68,7 @@ def test_divergences_where_the_library_loses_everything_are_still_positive():
 
 
 def test_divergences_of_vectors_add_up_over_rounds_and_leave_counts_out():
-    noise = NoiseTerms(
+    noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=3
     )
     counts = CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)

@@ -14,13 +14,14 @@ from coterie_common.protocol.padded_capacity import is_error_needed, is_pad_chea
 from coterie_common.protocol.terms import RoundTerms
 from tests.support.dealings import load_encryptor
 from tests.support.federation import make_federation, with_encoding
+from tests.support.noise import noise_terms
 
 FEDERATION = make_federation()
 KEY = FEDERATION.dealing.key.public_key
 TERMS = FEDERATION.terms()
 NARROW = TERMS.noise
 WIDE = replace(NARROW, variance=Fraction(4096) * NARROW.shares)
-NO_NOISE = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
+NO_NOISE = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
 
 
 def terms_with(noise: NoiseTerms, **encoding: int) -> RoundTerms:
@@ -55,9 +56,9 @@ def test_sums_of_values_noise_and_errors_fit_32_bits_up_to_the_last_unit(
         (replace(WIDE, placement=Placement.LOCAL, variance=Fraction(4096)), False),
         (replace(WIDE, placement=Placement.LOCAL, variance=Fraction(4095)), True),
         (NO_NOISE, True),
-        (replace(NO_NOISE, mechanism=Mechanism.DISCRETE_LAPLACE), True),
+        (noise_terms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=Placement.NONE, shares=1), True),
         (
-            NoiseTerms(
+            noise_terms(
                 mechanism=Mechanism.DISCRETE_LAPLACE,
                 placement=Placement.DISTRIBUTED,
                 ratio=Fraction(1, 10_000),

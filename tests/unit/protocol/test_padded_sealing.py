@@ -30,6 +30,7 @@ from coterie_common.protocol.padded_sealing import PaddedSealing
 from coterie_common.protocol.sealing import DirectSealing, SealedVector, Sealing
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_encoding
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -45,7 +46,7 @@ NARROW = TERMS.noise
 """Shares of a standard deviation of 12: errors are drawn."""
 WIDE = replace(NARROW, variance=Fraction(4096) * NARROW.shares)
 """Shares of a standard deviation of 64: they are the errors."""
-NO_NOISE = NoiseTerms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
+NO_NOISE = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
 
 
 def make_sealing(length: int = LENGTH, noise: NoiseTerms = NARROW, **encoding: int) -> PaddedSealing:

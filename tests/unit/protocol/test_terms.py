@@ -24,6 +24,7 @@ def test_terms_survive_the_round_trip(rounds: list[RoundTerms]) -> None:
     job = JobTerms(tuple(rounds))
     again = JobTerms.from_bytes(job.to_bytes())
     assert again == job
+    assert again.to_bytes() == job.to_bytes()
 
 
 @given(terms, terms)

@@ -12,7 +12,7 @@ import pytest
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.privacy.noise import NoiseTerms, Placement
+from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.messages import JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
@@ -25,6 +25,7 @@ from coterie_common.protocol.verification.query import (
     verify_query,
 )
 from tests.support.federation import JOB, Federation, digest_of, make_federation, with_encoding
+from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -74,7 +75,7 @@ class Bad:
 
 EXACT = replace(
     FEDERATION.terms(),
-    noise=NoiseTerms(
+    noise=noise_terms(
         mechanism=FEDERATION.terms().noise.mechanism,
         placement=Placement.NONE,
         variance=None,
@@ -221,7 +222,7 @@ def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(plac
     variance, quorum = (noise.variance, 4) if placement is Placement.LOCAL else (None, 5)
     terms = replace(
         FEDERATION.terms(),
-        noise=NoiseTerms(mechanism=noise.mechanism, placement=placement, variance=variance, shares=5),
+        noise=noise_terms(mechanism=noise.mechanism, placement=placement, variance=variance, shares=5),
     )
     job = accepted(terms=JobTerms((terms,)), round_quorum=quorum)
     verify_query(FEDERATION.query(terms=terms, round_quorum=quorum), OWN, FEDERATION.roster, job)

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Terms of noise by the name of their mechanism, for tests that go through several."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+
+
+def noise_terms(
+    *,
+    mechanism: str = Mechanism.DISCRETE_GAUSSIAN,
+    placement: Placement,
+    shares: int,
+    variance: Fraction | None = None,
+    ratio: Fraction | None = None,
+) -> NoiseTerms:
+    """Return terms of a mechanism, whose size is the variance or the ratio."""
+    return Mechanism(mechanism).terms.of(ratio if variance is None else variance, placement=placement, shares=shares)
