@@ -27,6 +27,7 @@ from coterie_common.database import open_database
 from coterie_common.files import make_private_folder
 from coterie_common.folder_lock import locked
 from coterie_common.heartbeat import Heartbeat
+from coterie_common.incidents import Incidents
 from coterie_common.protocol.sealings import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
@@ -66,6 +67,7 @@ async def _serve(
     roster = membership.signed_roster.roster
     encryptor = Encryptor(membership.key.public_key)
     random = OsRandom()
+    incidents = Incidents("the aggregator's", random)
 
     def make_context(post: Callable[[Callable[[], Awaitable[None]]], None]) -> Context:
         return Context(
@@ -81,6 +83,7 @@ async def _serve(
             writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
             workers=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker"),
             post=post,
+            incidents=incidents,
         )
 
     coordinator = Coordinator(make_context)
@@ -88,7 +91,7 @@ async def _serve(
     server = await start_server(
         str(membership.config.listen),
         membership.tls,
-        Gate(roster, random, frozenset(membership.config.denied)),
+        Gate(roster, incidents, frozenset(membership.config.denied)),
         FederationService(roster, coordinator),
         OperatorService(coordinator),
     )
@@ -105,9 +108,10 @@ async def _serve(
     working = {asyncio.create_task(coordinator.wait()), asyncio.create_task(heartbeat.run())}
     try:
         await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
-        for task in working:
-            if task.done():
-                task.result()
+        with incidents.ending("daemon"):
+            for task in working:
+                if task.done():
+                    task.result()
     finally:
         log.info("stopping")
         for task in working:

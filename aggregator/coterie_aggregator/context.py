@@ -74,10 +74,10 @@ class Context:
     writer: ThreadPoolExecutor
     workers: ThreadPoolExecutor
     post: Callable[[Callable[[], Awaitable[None]]], None]
+    incidents: Incidents
     outboxes: dict[PartyId, Outbox] = field(default_factory=dict)
     deliveries: Deliveries = field(default_factory=Deliveries)
     tasks: Tasks = field(default_factory=Tasks)
-    incidents: Incidents = field(default_factory=lambda: Incidents("the aggregator's"))
 
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function of store or spool on the one writer thread, in the order of the calls."""

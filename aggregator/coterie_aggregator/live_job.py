@@ -204,8 +204,8 @@ class LiveJob:
             log.error("no sum of replies", job=self.job_id, round=number, code=failure.code, contributors=suspects)
             await self.take(events.JobFailed(unusable(number, words, suspects)))
             return
-        told = self._context.incidents.take(failure, "job", job=self.job_id, round=self.state.round_number)
-        await self.take(events.JobFailed(told.message))
+        taken = self._context.incidents.take(failure, "job", job=self.job_id, round=self.state.round_number)
+        await self.take(events.JobFailed(taken.public_message))
 
     async def _run_round(self, number: int) -> None:
         """Load or create the round, then hand it to the coordinator's task."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 import traceback
 from collections.abc import Sequence
@@ -127,12 +126,16 @@ class Program:
         sys.exit(0)
 
     def _incident(self, error: Exception) -> str:
+        # Late: commands that end well need neither.
+        from coterie_common.incidents import new_incident
+        from coterie_common.randomness import OsRandom
+
         if self._debug:
             _say_traceback()
         # The text of an unforeseen error may quote what must not be shown; its type and place never do.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return (
-            f"error: incident {secrets.token_hex(4)}: {type(error).__name__} in {frame.name}, line {frame.lineno}; "
+            f"error: incident {new_incident(OsRandom())}: {type(error).__name__} in {frame.name}, line {frame.lineno}; "
             f"this is a defect of Coterie, '{self._name} --debug …' shows the details [internal]"
         )
 

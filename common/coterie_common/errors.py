@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from typing_extensions import override
+
 
 class CoterieError(Exception):
     """Base of all deliberate errors; never raised itself.
@@ -25,7 +27,8 @@ class CoterieError(Exception):
     Attributes:
         code: stable identifier, lower case with hyphens.
         may_be_told: whether the other side may see the words. Those of errors that are ours, in a party's data,
-            configuration or code, stay in the house: they may quote it.
+            configuration or code, stay in the house: they may quote it. Whatever reports an error to others takes
+            its words from ``public_message``, which applies this rule.
         culprits: ids of the members proven or claimed to be at fault; empty unless a subclass of ``PeerError``.
     """
 
@@ -41,6 +44,11 @@ class CoterieError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"
+
+    @property
+    def public_message(self) -> str:
+        """The words that others may see; empty if they stay in the house."""
+        return self.message if self.may_be_told else ""
 
 
 class ConfigurationError(CoterieError):
@@ -116,9 +124,23 @@ class StateError(CoterieError):
 
 
 class InternalError(CoterieError):
-    """Something impossible happened; the documentation of the raise says why it is impossible."""
+    """Something impossible happened; the documentation of the raise says why it is impossible.
+
+    Attributes:
+        incident: number under which the log has the traceback; empty until ``Incidents.take`` has logged it. The
+            message then says no more than the number, so others may see it.
+    """
 
     code = "internal"
+
+    def __init__(self, message: str, *, incident: str = "") -> None:
+        super().__init__(message)
+        self.incident = incident
+
+    @property
+    @override
+    def public_message(self) -> str:
+        return self.message if self.incident else ""
 
 
 class PeerError(CoterieError):

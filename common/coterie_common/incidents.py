@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, ParamSpec, TypeVar
 
 import structlog
 
-from coterie_common.errors import InternalError
+from coterie_common.errors import CoterieError, InternalError
+from coterie_common.randomness import RandomSource
 
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -55,33 +56,55 @@ def is_own_cancelling() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def new_incident(random: RandomSource) -> str:
+    """Return the number of a new incident: 8 hexadecimal digits."""
+    return random.token_bytes(4).hex()
+
+
 class Incidents:
     """What a daemon met since it was started. Used by its event loop alone.
 
     Args:
         whose: the daemon, for people elsewhere, such as ``"the party's"``.
+        random: for numbers of incidents.
     """
 
-    def __init__(self, whose: str) -> None:
+    def __init__(self, whose: str, random: RandomSource) -> None:
         self._whose = whose
+        self._random = random
         self._count = 0
         self._last = ""
 
     def take(self, failure: BaseException, doing: str, **where: object) -> InternalError:
-        """Log a failure under a new id, and return what others may be told of it.
+        """Log a failure with its traceback under a new number, and return the error that others may see.
 
         Args:
-            failure: whatever it was; its words may quote data, and go into the log only.
+            failure: whatever it was; its words may quote data, and go into the log only. One that was taken before
+                comes back as it is: one failure has one number.
             doing: what failed, for the log.
             where: job, round and the like, for the log.
         """
-        incident = uuid.uuid4().hex[:8]
+        if isinstance(failure, InternalError) and failure.incident:
+            return failure
+        incident = new_incident(self._random)
         self._count += 1
         self._last = incident
         cause = (isinstance(failure, ForeignFailure) and failure.__cause__) or failure
         kind, why = type(cause).__name__, str(cause)
         log.error("unforeseen failure", incident=incident, doing=doing, kind=kind, why=why, **where, exc_info=failure)
-        return InternalError(f"internal error, incident {incident} in {self._whose} log")
+        return InternalError(f"internal error, incident {incident} in {self._whose} log", incident=incident)
+
+    @contextmanager
+    def ending(self, doing: str) -> Iterator[None]:
+        """Run what a daemon does until it ends; raises a failure that nobody foresaw as the incident that it is."""
+        try:
+            yield
+        except InternalError as failure:
+            raise self.take(failure, doing) from failure
+        except CoterieError:
+            raise
+        except Exception as failure:  # the last supervisor of a daemon
+            raise self.take(failure, doing) from failure
 
     @property
     def note(self) -> str:

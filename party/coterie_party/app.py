@@ -21,6 +21,7 @@ from coterie_common.errors import TrainingDied
 from coterie_common.files import make_private_folder
 from coterie_common.folder_lock import locked
 from coterie_common.heartbeat import Heartbeat
+from coterie_common.incidents import Incidents
 from coterie_common.protocol.sealings import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.signals import stop_on_signals
@@ -102,6 +103,7 @@ async def _run(
 ) -> None:
     config, roster = membership.config, membership.signed_roster.roster
     random = OsRandom()
+    incidents = Incidents("the party's", random)
     training = config.training_limits(root)
     policies, bindings = PolicyFile(root / POLICY_FILE_NAME), BindingsFile(root, config.datasets)
     context = Context(
@@ -125,6 +127,7 @@ async def _run(
         clock=SystemClock(),
         writer=ThreadPoolExecutor(1, thread_name_prefix="writer"),
         workers=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker"),
+        incidents=incidents,
         notifier=Notifier(config.notify or (), root),
     )
     await record_start(context, version("coterie"))
@@ -134,13 +137,13 @@ async def _run(
     )
     log.info("running", party=config.id, federation=roster.federation, aggregator=endpoint.target)
     stopping = stop_on_signals()
-    connection = Connection(endpoint, coordinator, random, incidents=context.incidents)
+    connection = Connection(endpoint, coordinator, random, incidents)
     watch = DataWatch(context)
 
     def warnings() -> tuple[str, ...]:
         lacking = context.confinement.missing
         unconfined = f"code in the training process can {lacking}" if lacking else ""
-        return unconfined, policies.warning(), bindings.warning(), *watch.warnings(), context.incidents.note
+        return unconfined, policies.warning(), bindings.warning(), *watch.warnings(), incidents.note
 
     heartbeat = Heartbeat(
         root,
@@ -157,9 +160,10 @@ async def _run(
     }
     try:
         await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
-        for task in working:
-            if task.done():
-                task.result()
+        with incidents.ending("daemon"):
+            for task in working:
+                if task.done():
+                    task.result()
     finally:
         log.info("stopping")
         for task in working:

@@ -38,7 +38,7 @@ class BackgroundWork:
     def __init__(
         self,
         report: Report,
-        incidents: Incidents | None = None,
+        incidents: Incidents,
         *,
         most: int = WORK_MOST,
         most_bytes: int = WORK_BYTES,
@@ -47,7 +47,7 @@ class BackgroundWork:
         self._most = most
         self._most_bytes = most_bytes
         self._report = report
-        self._incidents = incidents or Incidents("the party's")
+        self._incidents = incidents
         self._tasks: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}
         self._sizes: dict[tuple[RoundKey, str], int] = {}
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -111,8 +111,8 @@ class Connection:
         endpoint: where to and as whom.
         handler: who acts on what the aggregator says.
         random: for jitter.
-        sleep: waits some seconds; ``asyncio.sleep`` except in tests.
         incidents: takes what nobody foresaw; the connection is made anew then.
+        sleep: waits some seconds; ``asyncio.sleep`` except in tests.
     """
 
     def __init__(
@@ -120,10 +120,10 @@ class Connection:
         endpoint: Endpoint,
         handler: ConnectionHandler,
         random: RandomSource,
+        incidents: Incidents,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        incidents: Incidents | None = None,
     ) -> None:
-        self._incidents = incidents or Incidents("the party's")
+        self._incidents = incidents
         self._endpoint = endpoint
         self._handler = handler
         self._random = random

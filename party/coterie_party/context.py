@@ -86,8 +86,8 @@ class Context:
     clock: Clock
     writer: ThreadPoolExecutor
     workers: ThreadPoolExecutor
+    incidents: Incidents
     notifier: Notifier = field(default_factory=lambda: Notifier((), Path()))
-    incidents: Incidents = field(default_factory=lambda: Incidents("the party's"))
 
     @property
     def datasets(self) -> Mapping[str, BoundDataset]:

@@ -352,9 +352,8 @@ class Coordinator:
     async def _refuse(self, key: RoundKey, error: CoterieError) -> None:
         log.error("refused", job=key[0], round=key[1], code=error.code, why=error.message, culprits=error.culprits)
         # An error in the party's own data or configuration quotes it; only its code may leave the house.
-        told_in_words = error.may_be_told or isinstance(error, InternalError)  # of an incident: its number
-        detail = error.message if told_in_words else ""
-        await self._say(Rejection(code=error.code, detail=one_line(detail), job_id=key[0], round_number=key[1]))
+        detail = one_line(error.public_message)
+        await self._say(Rejection(code=error.code, detail=detail, job_id=key[0], round_number=key[1]))
 
     async def _say(self, message: Outgoing) -> None:
         """Send if connected; what is lost now is asked for again."""

@@ -146,7 +146,7 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
         if verdict.decision is Decision.ACCEPTED:
             reservations = lines
     except (PeerError, RefusedError, InternalError) as error:
-        verdict = Verdict(Decision.REFUSED, error.code, error.message)
+        verdict = Verdict(Decision.REFUSED, error.code, error.public_message)
     except ConfigurationError as error:
         log.error("own data or configuration", job=proposal.job_id, code=error.code, why=error.message)
         await context.write(context.notes.add, proposal.job_id, 0, error)
@@ -192,7 +192,7 @@ async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
     context: Context = arguments[-1]
     try:
         return await context.compute(function, *arguments)
-    except (PeerError, RefusedError, ConfigurationError, StorageError, InternalError):
+    except (PeerError, RefusedError, ConfigurationError, StorageError):
         raise
     except Exception as failure:  # a supervisor: see above
         raise context.incidents.take(failure, function.__name__.strip("_")) from failure

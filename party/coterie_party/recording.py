@@ -86,7 +86,7 @@ async def record_refusal(
     """
     refusal: Details = {
         "code": error.code,
-        "detail": one_line(error.message) if error.may_be_told else "",
+        "detail": one_line(error.public_message),
         "culprits": list(error.culprits[:_IDS_MOST]) if isinstance(error, PeerError) else [],
         "message": "" if message is None else message.stored_as,
         "told": dict(told_briefly(message)) if message is not None else {},

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from coterie.relay import Relay
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import StaleRound, StorageError, Unavailable
+from coterie_common.incidents import Incidents
 from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS, BACKOFF_REFUSED_SECONDS, CIPHERTEXTS_MOST
 from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Rejection
 from coterie_common.randomness import OsRandom
@@ -75,7 +76,9 @@ class Party:
             party_id=party_id,
             roster=roster or federation.roster,
         )
-        self.connection = Connection(endpoint, self.handler, OsRandom(), self.sleep)
+        self.connection = Connection(
+            endpoint, self.handler, OsRandom(), Incidents("the party's", OsRandom()), self.sleep
+        )
 
     @asynccontextmanager
     async def running(self):

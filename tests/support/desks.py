@@ -17,6 +17,7 @@ from coterie_aggregator.service.server import AggregatorServer, start_server
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import AlreadySubmitted, CoterieError, NotFound
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.incidents import Incidents
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import (
     JobParty,
@@ -209,7 +210,7 @@ class Aggregator:
         return await start_server(
             f"127.0.0.1:{port}",
             tls or self.federation.aggregator,
-            Gate(roster, OsRandom(), frozenset(denied)),
+            Gate(roster, Incidents("the aggregator's", OsRandom()), frozenset(denied)),
             FederationService(roster, self.desk),
             OperatorService(self.operator_desk),
         )

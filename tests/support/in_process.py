@@ -36,6 +36,7 @@ from coterie_common.crypto.threshold import KeyShare
 from coterie_common.database import open_database
 from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.incidents import Incidents
 from coterie_common.learning.schema import Schema
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
@@ -296,6 +297,7 @@ class InProcessFederation:
                 writer=self._pool(AGGREGATOR, 1),
                 workers=self._pool(AGGREGATOR, 2),
                 post=post,
+                incidents=Incidents("the aggregator's", OsRandom()),
                 crash=crash or no_crash(),
                 wrote=bind(self._note_write, AGGREGATOR),
             )
@@ -349,6 +351,7 @@ class InProcessFederation:
             clock=self.clock,
             writer=self._pool(party_id, 1),
             workers=self._pool(party_id, 1),
+            incidents=Incidents("the party's", OsRandom()),
             crash=crash or no_crash(),
             wrote=bind(self._note_write, party_id),
         )

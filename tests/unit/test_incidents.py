@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from structlog.testing import capture_logs
 
-from coterie_common.errors import DataError, StorageError
+from coterie_common.errors import DataError, InternalError, StorageError
 from coterie_common.incidents import ForeignFailure, Incidents, contained
 from tests.support.foreign import FOREIGN
+from tests.support.seeded_random import SeededRandom
 
 
 def raising(failure):
@@ -47,7 +48,7 @@ def test_what_is_ours_comes_as_it_is():
 
 @capture_logs()
 def test_incident_tells_its_number_and_nothing_of_what_happened():
-    incidents = Incidents("the party's")
+    incidents = Incidents("the party's", SeededRandom("incidents"))
     assert incidents.note == ""
     first = incidents.take(pa.ArrowInvalid("a patient's name"), "reading", job="job-1")
     assert first.code == "internal"
@@ -64,8 +65,44 @@ def test_incident_tells_its_number_and_nothing_of_what_happened():
 def test_incident_is_in_the_log_under_its_number():
     failure = KeyError("column")
     with capture_logs() as logged:
-        told = Incidents("the party's").take(failure, "reading", job="job-1", round=3)
+        told = Incidents("the party's", SeededRandom("incidents")).take(failure, "reading", job="job-1", round=3)
     (line,) = logged
     assert line["incident"] == told.message.split()[3]
     assert (line["kind"], line["doing"], line["job"], line["round"]) == ("KeyError", "reading", "job-1", 3)
     assert line["exc_info"] is failure
+
+
+def test_failure_that_is_an_incident_already_keeps_its_number():
+    incidents = Incidents("the party's", SeededRandom("incidents"))
+    with capture_logs() as logged:
+        first = incidents.take(KeyError("column"), "reading")
+        assert incidents.take(first, "handling the message") is first
+    assert [line["incident"] for line in logged] == [first.incident]
+    assert first.public_message == first.message
+    assert incidents.note.startswith("1 unforeseen failure since")
+
+
+def test_impossible_error_is_told_as_an_incident_only():
+    incidents = Incidents("the party's", SeededRandom("incidents"))
+    impossible = InternalError("the sum quotes a cell")
+    assert impossible.public_message == ""
+    with capture_logs() as logged:
+        taken = incidents.take(impossible, "opening")
+    assert "cell" not in taken.public_message
+    assert (taken.incident in taken.public_message, logged[0]["exc_info"]) == (True, impossible)
+
+
+@pytest.mark.parametrize("failure", [KeyError("column"), InternalError("impossible")])
+def test_daemon_that_nobody_foresaw_to_end_ends_with_an_incident(failure):
+    incidents = Incidents("the party's", SeededRandom("incidents"))
+    with capture_logs() as logged, pytest.raises(InternalError) as ended, incidents.ending("daemon"):
+        raise failure
+    assert ended.value.message == f"internal error, incident {ended.value.incident} in the party's log"
+    assert (logged[0]["incident"], logged[0]["exc_info"]) == (ended.value.incident, failure)
+
+
+def test_daemon_that_ends_for_a_reason_gives_it():
+    incidents = Incidents("the party's", SeededRandom("incidents"))
+    with pytest.raises(StorageError, match="full"), incidents.ending("daemon"):
+        raise StorageError("full")
+    assert incidents.note == ""

@@ -29,6 +29,7 @@ import structlog
 
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import DeadlineExceeded, IdentityMismatch, MalformedMessage, Overloaded, PermissionDenied
+from coterie_common.incidents import Incidents
 from coterie_common.limits import (
     CALL_SECONDS,
     CALLS_MOST,
@@ -39,7 +40,6 @@ from coterie_common.limits import (
     SUBMISSIONS_AT_ONCE,
 )
 from coterie_common.protocol.roster import Roster
-from coterie_common.randomness import RandomSource
 from coterie_common.rpc.abort import translated
 from coterie_common.rpc.credentials import peer_of
 from coterie_common.wire.strict import parse_any
@@ -58,13 +58,13 @@ class Gate(grpc.aio.ServerInterceptor):
 
     Args:
         roster: in force.
-        random: for incident ids.
+        incidents: takes failures that nobody foresaw.
         denied: who is not served, certificate or not, as ``ROLE/ID``.
     """
 
-    def __init__(self, roster: Roster, random: RandomSource, denied: frozenset[str] = frozenset()) -> None:
+    def __init__(self, roster: Roster, incidents: Incidents, denied: frozenset[str] = frozenset()) -> None:
         self._roster = roster
-        self._random = random
+        self._incidents = incidents
         self._denied = denied
         self._open: Counter[tuple[str, str]] = Counter()
         self._open_by_role: Counter[Role] = Counter()
@@ -80,7 +80,7 @@ class Gate(grpc.aio.ServerInterceptor):
         behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
         async def serve(raw: Any, context: Any) -> None:
-            async with translated(context, self._random):
+            async with translated(context, self._incidents):
                 with self._passing(context, method):
                     request = _parsed(raw, parse) if handler.request_streaming else await _only(context, parse)
                     if inspect.isasyncgenfunction(behaviour):

@@ -49,7 +49,7 @@ class Refused(Generic[M]):
         about: Any = self.message.fields if isinstance(self.message, Query | DecryptionRequest) else self.message
         return Rejection(
             code=self.error.code,
-            detail=one_line(self.error.message),
+            detail=one_line(self.error.public_message),
             job_id=getattr(about, "job_id", ""),
             round_number=getattr(about, "round_number", 0),
         )

@@ -77,7 +77,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
 }
 """Every concrete error."""
 
-_CLASSES: Final = {kind.code: kind for kind, status in STATUS.items() if status is not _Status.INTERNAL}
+_CLASSES: Final = {kind.code: kind for kind in STATUS if kind.may_be_told}
 _OVERLOADED_SECONDS: Final = 5.0
 
 _UNCODED: Final[dict[grpc.StatusCode, type[CoterieError]]] = {

@@ -67,6 +67,7 @@ def make_context(random: Any) -> Context:
         clock=SystemClock(),
         writer=nothing,
         workers=nothing,
+        incidents=nothing,
     )
 
 

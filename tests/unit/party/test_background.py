@@ -9,12 +9,15 @@ import pytest
 
 from coterie_common.errors import DataError, InternalError, Overloaded, StorageError
 from coterie_common.identifiers import JobId
+from coterie_common.incidents import Incidents
 from coterie_party.background import BackgroundWork
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
+from tests.support.seeded_random import SeededRandom
 
 JOB, OTHER = JobId("tree-0000000a"), JobId("tree-0000000b")
 KEY = JOB, 1
+INCIDENTS = Incidents("the party's", SeededRandom("numbers of incidents"))
 
 
 class Reports:
@@ -38,7 +41,7 @@ def raising(failure):
 
 @asynchronous
 async def test_same_work_runs_once_at_a_time_and_again_when_it_is_done():
-    background, begun, go_on = BackgroundWork(Reports()), [], asyncio.Event()
+    background, begun, go_on = BackgroundWork(Reports(), INCIDENTS), [], asyncio.Event()
 
     async def work():
         begun.append(len(begun))
@@ -60,7 +63,7 @@ async def test_same_work_runs_once_at_a_time_and_again_when_it_is_done():
 @asynchronous
 async def test_error_is_reported_to_its_round_and_an_unforeseen_one_without_its_words():
     reports = Reports()
-    background = BackgroundWork(reports)
+    background = BackgroundWork(reports, INCIDENTS)
     background.start(KEY, "reply", raising(DataError("column age")))
     await reports.came.wait()
     reports.came.clear()
@@ -73,7 +76,7 @@ async def test_error_is_reported_to_its_round_and_an_unforeseen_one_without_its_
 @asynchronous
 async def test_storage_that_fails_is_not_reported_but_stops_the_daemon():
     reports = Reports()
-    background = BackgroundWork(reports)
+    background = BackgroundWork(reports, INCIDENTS)
     background.start(KEY, "reply", raising(StorageError("disk full")))
     with pytest.raises(StorageError, match="disk full"):
         await background.failed()
@@ -85,7 +88,7 @@ async def test_report_that_fails_stops_the_daemon():
     async def report(key, error, about):
         raise StorageError("disk full")
 
-    background = BackgroundWork(report)
+    background = BackgroundWork(report, INCIDENTS)
     background.start(KEY, "reply", raising(DataError("column age")))
     with pytest.raises(StorageError, match="disk full"):
         await background.failed()
@@ -93,7 +96,7 @@ async def test_report_that_fails_stops_the_daemon():
 
 @asynchronous
 async def test_work_has_room_for_so_many_messages_and_so_many_bytes_and_again_when_it_is_done():
-    running = BackgroundWork(Reports(), most=2, most_bytes=100)
+    running = BackgroundWork(Reports(), INCIDENTS, most=2, most_bytes=100)
     release = asyncio.Event()
 
     async def work():
@@ -124,7 +127,7 @@ async def test_work_has_room_for_so_many_messages_and_so_many_bytes_and_again_wh
 
 @asynchronous
 async def test_cancelled_job_leaves_the_work_of_others():
-    background, ended = BackgroundWork(Reports()), []
+    background, ended = BackgroundWork(Reports(), INCIDENTS), []
 
     def waiting(job_id):
         async def work():

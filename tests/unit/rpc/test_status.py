@@ -2,14 +2,19 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import asyncio
+
 import grpc
+import grpc.aio
 import pytest
 from grpc import StatusCode
 
 from coterie_common import errors
 from coterie_common.errors import CoterieError
-from coterie_common.rpc.abort import is_ours_alone
-from coterie_common.rpc.status import CODE_KEY, RETRY_KEY, STATUS, error_from_rpc
+from coterie_common.incidents import Incidents
+from coterie_common.rpc.abort import translated
+from coterie_common.rpc.status import CODE_KEY, INCIDENT_KEY, RETRY_KEY, STATUS, error_from_rpc
+from tests.support.seeded_random import SeededRandom
 
 
 def concrete_errors(kind=CoterieError):
@@ -50,15 +55,49 @@ def test_error_comes_back_as_the_class_of_its_code(kind):
 
 @pytest.mark.parametrize("kind", [errors.StorageError, errors.KeyFileError, errors.KeyMismatch, errors.StateError])
 def test_what_is_ours_alone_is_internal_and_never_another_class(kind):
-    assert is_ours_alone(kind("secret"))
+    assert not kind.may_be_told
+    assert kind("secret").public_message == ""
     assert type(error_from_rpc(Failure(StatusCode.INTERNAL, "incident 1", ((CODE_KEY, kind.code),)))) in (
         errors.InternalError,
     )
 
 
+@pytest.mark.parametrize("kind", STATUS)
+def test_words_may_be_told_of_exactly_the_errors_that_have_a_status_of_their_own(kind):
+    assert kind.may_be_told == (STATUS[kind] is not StatusCode.INTERNAL)
+
+
 def test_unforeseen_exception_is_ours_alone_and_a_peers_error_is_not():
-    assert is_ours_alone(ValueError("x"))
-    assert not is_ours_alone(errors.StaleRound("x"))
+    incidents = Incidents("the aggregator's", SeededRandom("incidents"))
+    assert ended_with(ValueError("secret"), incidents) == (
+        StatusCode.INTERNAL,
+        f"internal error, incident {incidents.note[-8:]} in the aggregator's log",
+        ((CODE_KEY, "internal"), (INCIDENT_KEY, incidents.note[-8:])),
+    )
+    assert ended_with(errors.StaleRound("x"), incidents) == (
+        StatusCode.FAILED_PRECONDITION,
+        "x",
+        ((CODE_KEY, "stale-round"),),
+    )
+
+
+def ended_with(failure, incidents):
+    """How a call ends whose body raises."""
+
+    class Context:
+        async def abort(self, *how):
+            aborted.append(how)
+            raise grpc.aio.AbortError
+
+    async def scenario():
+        with pytest.raises(grpc.aio.AbortError):
+            async with translated(Context(), incidents):
+                raise failure
+
+    aborted = []
+    asyncio.run(scenario())
+    (how,) = aborted
+    return how
 
 
 @pytest.mark.parametrize(
