@@ -12,10 +12,13 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import structlog
+
 from coterie_common.clock import Clock
-from coterie_common.errors import DataError, ParameterMismatch, RecordsMoved
+from coterie_common.errors import DataError, RecordsMoved
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
+from coterie_common.learning.contribution import Contributor
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import PlannedVectorRound, Records
 from coterie_common.privacy.encoding import Encoding
@@ -25,8 +28,9 @@ from coterie_party.context import Context
 from coterie_party.division import division_in_force
 from coterie_party.policy import Confinement
 from coterie_party.store import PartyJob
-from coterie_party.training.contribution import exact_contribution
 from coterie_party.training.process import TrainingLimits, TrainingProcess
+
+log = structlog.get_logger(__name__)
 
 
 def kinds_of_records(job: PlannedJob) -> frozenset[Records]:
@@ -75,33 +79,29 @@ class JobData:
         Privacy: call it once per round, and keep what comes of it. A round of vectors that failed fails again, with
             the same words: another try would draw another batch, and whether it fails may depend on who is in it.
         """
-        planned = self.job.plan.rounds[ask.round_number - 1]
-        if isinstance(planned, PlannedVectorRound) and isinstance(encoding, RealEncoding):
-            if ask.round_number in self._failures:
-                raise self._failures[ask.round_number]
-            try:
-                yield from exact_contribution(
-                    self._process,
-                    ask,
-                    planned,
-                    self.job.plan.unit,
-                    self._datasets,
-                    self.job.algorithm.records,
-                    encoding,
-                    random,
-                )
-            except Exception as failure:  # whatever it is: memory that ran out depends on the batch, too
+        if ask.round_number in self._failures:
+            raise self._failures[ask.round_number]
+        contributor = Contributor(
+            algorithm=self.job.algorithm,
+            plan=self.job.plan,
+            datasets=self._datasets,
+            vectors=self._process.vectors,
+            report=_log_unusable,
+        )
+        try:
+            yield from contributor.exact(ask, encoding, random)
+        except Exception as failure:  # whatever it is: memory that ran out depends on the batch, too
+            if isinstance(self.job.plan.rounds[ask.round_number - 1], PlannedVectorRound):
                 self._failures[ask.round_number] = failure
-                raise
-        elif not isinstance(planned, PlannedVectorRound) and isinstance(encoding, Encoding):
-            dataset = self._datasets[self.job.algorithm.records]
-            yield encoding.encode(self.job.algorithm.answer(ask, dataset, random))
-        else:
-            raise ParameterMismatch(f"round {ask.round_number} is planned for another kind of values than its terms")
+            raise
 
     def close(self) -> None:
         """End the process that computes vectors, whatever it does."""
         self._process.close()
+
+
+def _log_unusable(unusable: int, count: int) -> None:
+    log.warning("vectors that are not finite count as 0", vectors=unusable, of=count)
 
 
 async def load_job_data(context: Context, job: PartyJob, planned: PlannedJob) -> JobData:

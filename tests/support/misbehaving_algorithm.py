@@ -24,12 +24,12 @@ from coterie_common.learning.linear import LogisticRegression
 
 
 def register(folder: Path) -> None:
-    """Write what makes ``probe`` an installed algorithm for every interpreter with ``folder`` and ours on its path."""
+    """Write what makes both algorithms installed ones for every interpreter with ``folder`` and ours on its path."""
     information = folder / "their_probe-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-probe\nVersion: 1.0\n")
-    entry = "probe = tests.support.misbehaving_algorithm:Probe"
-    (information / "entry_points.txt").write_text(f"[coterie.algorithms]\n{entry}\n")
+    entries = (f"{kind.name} = {__name__}:{kind.__name__}\n" for kind in (Probe, Overflowing))
+    (information / "entry_points.txt").write_text("[coterie.algorithms]\n" + "".join(entries))
 
 
 def _works(action: Callable[[], object]) -> float:
@@ -38,6 +38,19 @@ def _works(action: Callable[[], object]) -> float:
     except OSError:
         return 0.0
     return 1.0
+
+
+class Overflowing(LogisticRegression):
+    """Computes vectors that are finite for two records of five."""
+
+    name = "overflowing"
+
+    def vectors(self, ask: Ask, dataset: Dataset) -> Iterator[Any]:
+        for rows in super().vectors(ask, dataset):
+            spoilt = rows.copy()
+            for place, value in enumerate((np.nan, np.inf, -np.inf)):
+                spoilt[place::5, place] = value
+            yield spoilt
 
 
 class Probe(LogisticRegression):

@@ -2,16 +2,19 @@
 # Copyright The Coterie authors
 """One job of a whole federation in one process, without encryption and without a network.
 
-Plan, terms, checks of asks, encoding, noise and decoding are those of the daemons; what is left out is what hides
+Plan, terms, checks of asks, contributions, noise and decoding are those of the daemons; what is left out is what hides
 replies on their way to the sum, which does not change the sum. So a simulated release has exactly the distribution of a
-federation's, given as good randomness.
+federation's, given as good randomness. Vectors are computed in this process, not in one apart: what an algorithm
+raises ends the job, where a party would only stay out of the round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from functools import partial as bind
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +23,14 @@ from coterie.simulation.division import Party, as_party
 from coterie_common import arrays, document
 from coterie_common.errors import QuorumTooSmall
 from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum
-from coterie_common.learning.algorithm import Ask, Release, VectorAlgorithm
+from coterie_common.learning.algorithm import Algorithm, Ask, Float32, Release
+from coterie_common.learning.contribution import Contributor, computed_vectors
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Lineage, Model
-from coterie_common.learning.plan import PlannedRound
+from coterie_common.learning.plan import Records
 from coterie_common.limits import JOB_SPEC_BYTES, MODEL_BYTES, QUERY_BODY_BYTES
 from coterie_common.privacy.accounting import epsilon_of
-from coterie_common.privacy.batches import draw_batch
-from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Placement
-from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.terms import RoundTerms
@@ -164,15 +165,14 @@ class Simulation:
         return SimulatedRound(ask, terms, tuple(replies), tuple(noise), release)
 
     def _reply(self, ask: Ask, terms: RoundTerms, member: Party, random: RandomSource) -> npt.NDArray[np.int64]:
-        algorithm, planned = self.job.algorithm, self.job.plan.rounds[ask.round_number - 1]
-        if isinstance(planned, PlannedRound):
-            encoding = cast(Encoding, terms.encoding)  # terms follow from the plan: check_terms
-            return encoding.encode(algorithm.answer(ask, member[algorithm.records], random))
-        records = member[planned.records or algorithm.records]
-        if planned.sampling_rate is not None:
-            records = records.select(draw_batch(records.rows, planned.sampling_rate, random))
-        vectors = cast(VectorAlgorithm[Any, Any], algorithm).vectors(ask, records)
-        return cast(RealEncoding, terms.encoding).encode(vectors, random)
+        contributor = Contributor(
+            algorithm=self.job.algorithm,
+            plan=self.job.plan,
+            datasets=member,
+            vectors=bind(_computed, self.job.algorithm, member),
+            report=_warn,
+        )
+        return np.concatenate(tuple(contributor.exact(ask, terms.encoding, random)))
 
     def _as_stored(self, state: Any) -> Any:
         """Return the state as an aggregator has it after a restart."""
@@ -199,6 +199,30 @@ class Simulation:
             transcript_digests=(_NOBODY,) * len(contributors),
         )
         return Model(name=spec.name, algorithm=spec.algorithm, schema=self.job.schema, body=body, lineage=lineage)
+
+
+def _computed(
+    algorithm: Algorithm[Any, Any],
+    member: Party,
+    ask: Ask,
+    records: Records,
+    batch: npt.NDArray[np.bool_],
+    /,
+    *,
+    expected: int,
+) -> Iterator[Float32]:
+    dataset = member[records]
+    # Where all take part nothing is copied: there are many rounds, and data sets of images are large.
+    for rows in computed_vectors(algorithm, ask, dataset if batch.all() else dataset.select(batch)):
+        # The algorithm may keep them, so nobody writes to them.
+        seen = rows.view()
+        seen.flags.writeable = False
+        yield seen
+
+
+def _warn(unusable: int, count: int) -> None:
+    # Without numbers, so that it is shown once, not in every round of every party.
+    warnings.warn("vectors that are not finite count as 0", RuntimeWarning, stacklevel=2)
 
 
 def with_privacy(spec: JobSpec, **changes: Any) -> JobSpec:

@@ -11,7 +11,7 @@ process, so that a network, whatever it does, cannot make the sum more sensitive
 
 Invariants:
 - Its vectors are exactly as many as were asked for, and as long. Whether they are finite is seen before they are
-  clipped (``contribution``).
+  clipped (``learning.contribution``).
 - Of its errors only the code may leave the house: the words may quote data.
 """
 

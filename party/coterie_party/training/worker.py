@@ -16,8 +16,9 @@ from typing import Any, Final
 import numpy as np
 
 from coterie_common import arrays, document
-from coterie_common.errors import CoterieError, TrainingFailed, WrongVectorShape
-from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorithm
+from coterie_common.errors import CoterieError, TrainingFailed
+from coterie_common.learning.algorithm import Ask, Float32, get_algorithm
+from coterie_common.learning.contribution import computed_vectors
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import Schema, parse_schema
@@ -76,9 +77,7 @@ def _answer(channel: Channel, algorithm: Any, datasets: dict[Records, Dataset], 
         dataset = datasets[Records(what["records"])]
         is_chosen = np.zeros(dataset.rows, np.bool_)
         is_chosen[stored["rows"]] = True
-        if not isinstance(algorithm, VectorAlgorithm):
-            raise TrainingFailed("the job's algorithm computes no vectors")
-        for rows in algorithm.vectors(ask, dataset.select(is_chosen)):
+        for rows in computed_vectors(algorithm, ask, dataset.select(is_chosen)):
             _send_rows(channel, rows, ask.length)
     except ChannelClosed:
         raise
@@ -95,10 +94,7 @@ def _answer(channel: Channel, algorithm: Any, datasets: dict[Records, Dataset], 
         channel.send(Kind.DONE)
 
 
-def _send_rows(channel: Channel, rows: Any, length: int) -> None:
-    if not isinstance(rows, np.ndarray) or rows.dtype != np.float32 or rows.ndim != 2 or rows.shape[1] != length:
-        kind = f"{rows.dtype} of shape {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise WrongVectorShape(f"vectors must be rows of {length} 32-bit reals, not {kind}")
+def _send_rows(channel: Channel, rows: Float32, length: int) -> None:
     size = max(1, ROWS_BYTES // (4 * length))
     for start in range(0, len(rows), size):
         part = np.ascontiguousarray(rows[start : start + size])

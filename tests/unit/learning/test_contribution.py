@@ -7,14 +7,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from coterie_common.errors import WrongVectorShape
+from coterie_common.errors import ParameterMismatch, TrainingFailed, WrongVectorShape
 from coterie_common.learning.algorithm import Ask
+from coterie_common.learning.contribution import Contributor, computed_vectors
 from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.plan import PlannedVectorRound, Records
+from coterie_common.learning.linear import LogisticRegression
+from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound, Records
 from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.statistics import Statistics
+from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.noise import Unit
 from coterie_common.privacy.real_encoding import RealEncoding, Rounding
-from coterie_party.training.contribution import exact_contribution
 from tests.support.seeded_random import SeededRandom
 
 SCHEMA = parse_schema({"max_records": 200, "columns": [{"name": "age", "lower": 0, "upper": 200}]})
@@ -55,12 +58,25 @@ def make_encoding(units=200):
     )
 
 
+REPORTS = []
+
+
+def make_contributor(process, planned, unit=Unit.RECORD):
+    REPORTS.clear()
+    return Contributor(
+        algorithm=LogisticRegression(),  # computes on its training records
+        plan=Plan(unit, (planned,)),
+        datasets=DATASETS,
+        vectors=process.vectors,
+        report=lambda unusable, count: REPORTS.append((unusable, count)),
+    )
+
+
 def contribute(process, unit=Unit.RECORD, encoding=None, random=None, **planned):
-    plan = PlannedVectorRound(length=LENGTH, clip_norm=Fraction(1), **planned)
+    contributor = make_contributor(process, PlannedVectorRound(length=LENGTH, clip_norm=Fraction(1), **planned), unit)
     encoding = encoding or make_encoding(200 if unit is Unit.RECORD else 1)
     random = random or SeededRandom("contribution")
-    pieces = exact_contribution(process, ASK, plan, unit, DATASETS, Records.TRAINING, encoding, random)
-    return np.concatenate(tuple(pieces))
+    return np.concatenate(tuple(contributor.exact(ASK, encoding, random)))
 
 
 def test_contribution_is_the_sum_of_clipped_vectors():
@@ -111,8 +127,32 @@ def test_vectors_that_are_not_finite_count_as_nothing(bad):
 
     total = contribute(Spoiled([0.5, 0, 0]))
     np.testing.assert_allclose(total / 2**10, [80 * 0.5, 0, 0], atol=0.1)
+    assert REPORTS == [(40, 120)]
     alone = contribute(Spoiled([0.5, 0, 0]), Unit.PARTY)
     assert alone.tolist() == [0, 0, 0]
+    assert REPORTS == [(1, 1)]
+
+
+def test_vectors_that_are_not_finite_stay_as_they_are_where_they_were_computed():
+    kept = np.array([[1, np.nan, 0]], np.float32)
+    kept.flags.writeable = False
+
+    class Keeping(Recorder):
+        def vectors(self, ask, records, batch, *, expected):
+            yield kept
+
+    assert contribute(Keeping([0, 0, 0]), Unit.PARTY).tolist() == [0, 0, 0]
+    assert np.isnan(kept[0, 1])
+
+
+def test_contribution_with_an_encoding_of_another_kind_raises_parameter_mismatch():
+    vectors = make_contributor(Recorder([1, 0, 0]), PlannedVectorRound(length=LENGTH, clip_norm=Fraction(1)))
+    counts = make_contributor(Recorder([1, 0, 0]), PlannedRound(length=LENGTH, lower=0, upper=9, l0=1, linf=1))
+    count_encoding = Encoding(length=LENGTH, scale_bits=0, lower=0, upper=9)
+    for contributor, encoding in ((vectors, count_encoding), (counts, make_encoding())):
+        with pytest.raises(ParameterMismatch) as caught:
+            list(contributor.exact(ASK, encoding, SeededRandom("mismatch")))
+        assert caught.value.code == "parameter-mismatch"
 
 
 @pytest.mark.parametrize("unit", [Unit.RECORD, Unit.PARTY])
@@ -124,3 +164,40 @@ def test_contribution_that_lacks_vectors_raises(unit):
     with pytest.raises(WrongVectorShape, match="were asked for") as caught:
         contribute(GivenUp([1, 0, 0]), unit)
     assert caught.value.code == "wrong-vector-shape"
+
+
+class Computing(LogisticRegression):
+    """Returns what it is made with, whatever is asked."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def vectors(self, ask, dataset):
+        yield self._rows
+
+
+def test_computed_vectors_are_those_of_the_algorithm():
+    rows = np.ones((2, LENGTH), np.float32)
+    assert list(computed_vectors(Computing(rows), ASK, DATASETS[Records.TRAINING])) == [rows]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.ones((2, LENGTH)),
+        np.ones((2, LENGTH - 1), np.float32),
+        np.ones(LENGTH, np.float32),
+        [[1.0] * LENGTH],
+    ],
+    ids=["other type", "other length", "one vector", "no array"],
+)
+def test_computed_vectors_of_another_form_raise_wrong_vector_shape(rows):
+    with pytest.raises(WrongVectorShape, match=f"must be rows of {LENGTH} 32-bit reals") as caught:
+        list(computed_vectors(Computing(rows), ASK, DATASETS[Records.TRAINING]))
+    assert caught.value.code == "wrong-vector-shape"
+
+
+def test_computed_vectors_of_an_algorithm_of_counts_raise_training_failed():
+    with pytest.raises(TrainingFailed, match="computes no vectors") as caught:
+        list(computed_vectors(Statistics(), ASK, DATASETS[Records.TRAINING]))
+    assert caught.value.code == "training-failed"
