@@ -26,7 +26,6 @@ from coterie_common.learning.agreement import PlannedJob, plan_job, round_quorum
 from coterie_common.learning.algorithm import check_installed
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.limits import STATE_BYTES
-from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal, ModelDelivery
 from coterie_common.protocol.roster import Roster
@@ -96,27 +95,18 @@ class Submission:
             roster: in force.
             unfinished: how the job ended, where the algorithm wanted more rounds.
         """
-        goal = self.planned.spec.privacy
-        # Without noise nothing is promised, whatever the specification says.
-        is_private = goal.placement is not Placement.NONE
         return Model(
             name=self.planned.spec.name,
             algorithm=self.planned.spec.algorithm,
             schema=self.planned.schema,
             body=self.planned.algorithm.finish(progress.state),
-            lineage=Lineage(
+            lineage=Lineage.of_job(
+                self.planned.spec,
                 federation=roster.federation,
                 job_id=self.job_id,
-                job_spec_digest=self.proposal.spec_digest.hex(),
-                roster_digest=self.proposal.roster_digest.hex(),
-                rounds=len(transcripts),
+                roster_digest=self.proposal.roster_digest,
                 contributors=progress.contributors,
-                epsilon=goal.epsilon_text if is_private else "0",
-                delta=goal.delta_text if is_private else "0",
-                unit=goal.unit.value,
-                mechanism=goal.mechanism.value,
-                placement=goal.placement.value,
-                transcript_digests=tuple(digest.hex() for digest in transcripts),
+                transcripts=transcripts,
                 unfinished=unfinished,
                 rounds_planned=len(self.terms.rounds) if unfinished else None,
             ),

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from coterie.simulation.division import Party, as_party
 from coterie_common import arrays, document
+from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.errors import QuorumTooSmall
 from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum
 from coterie_common.learning.algorithm import Algorithm, Ask, Float32, Release
@@ -36,7 +37,7 @@ from coterie_common.protocol.parameters import FederationParameters, choose_para
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
-_NOBODY: Final = "0" * 64
+_NOBODY: Final = bytes(DIGEST_BYTES)
 """Stands for the digests of a roster and of transcripts that there are not."""
 
 _PLAINTEXT_BITS: Final = 3070
@@ -182,22 +183,17 @@ class Simulation:
         return algorithm.state_from_document(self.job.config, self.job.schema, value)
 
     def _model(self, body: Any, contributors: tuple[int, ...]) -> Model:
-        goal, spec = self.job.spec.privacy, self.job.spec
-        is_private = goal.placement is not Placement.NONE
-        lineage = Lineage(
+        spec = self.job.spec
+        lineage = Lineage.of_job(
+            spec,
             federation="simulation",
             job_id=f"{spec.name}-simulated",
-            job_spec_digest=spec.digest.hex(),
             roster_digest=_NOBODY,
-            rounds=len(contributors),
             contributors=contributors,
-            epsilon=goal.epsilon_text if is_private else "0",
-            delta=goal.delta_text if is_private else "0",
-            unit=goal.unit.value,
-            mechanism=goal.mechanism.value,
-            placement="curator" if self.is_curated else goal.placement.value,
-            transcript_digests=(_NOBODY,) * len(contributors),
+            transcripts=(_NOBODY,) * len(contributors),
         )
+        if self.is_curated:
+            lineage = lineage.model_copy(update={"placement": "curator"})
         return Model(name=spec.name, algorithm=spec.algorithm, schema=self.job.schema, body=body, lineage=lineage)
 
 

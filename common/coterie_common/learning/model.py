@@ -9,7 +9,7 @@ model has the same bytes everywhere, and what cannot be parsed strictly is refus
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -23,6 +23,8 @@ from coterie_common.files import read_bytes
 from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
 from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.limits import MODEL_BYTES, ROUNDS_MOST
+from coterie_common.privacy.noise import Placement
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.strict_model import StrictModel, parse
 
 FORMAT: Final = 1
@@ -62,6 +64,51 @@ class Lineage(StrictModel):
     transcript_digests: Annotated[tuple[Digest, ...], Field(strict=False)]
     unfinished: Literal["failed", "cancelled"] | None = None
     rounds_planned: Annotated[int, Field(ge=1, le=ROUNDS_MOST)] | None = None
+
+    @classmethod
+    def of_job(
+        cls,
+        spec: JobSpec,
+        *,
+        federation: str,
+        job_id: str,
+        roster_digest: bytes,
+        contributors: tuple[int, ...],
+        transcripts: Sequence[bytes],
+        unfinished: Literal["failed", "cancelled"] | None = None,
+        rounds_planned: int | None = None,
+    ) -> Lineage:
+        """Return the lineage of a job's model.
+
+        Args:
+            spec: of the job.
+            federation: its name.
+            job_id: of the job.
+            roster_digest: of the roster in force, 32 bytes.
+            contributors: parties in the sum of each released round.
+            transcripts: digests of these rounds, 32 bytes each.
+            unfinished: how the job ended if it did not complete.
+            rounds_planned: most rounds that such a job might have had.
+        """
+        goal = spec.privacy
+        # Without noise nothing is promised, whatever the specification says.
+        is_private = goal.placement is not Placement.NONE
+        return cls(
+            federation=federation,
+            job_id=job_id,
+            job_spec_digest=spec.digest.hex(),
+            roster_digest=roster_digest.hex(),
+            rounds=len(transcripts),
+            contributors=contributors,
+            epsilon=goal.epsilon_text if is_private else "0",
+            delta=goal.delta_text if is_private else "0",
+            unit=goal.unit.value,
+            mechanism=goal.mechanism.value,
+            placement=goal.placement.value,
+            transcript_digests=tuple(digest.hex() for digest in transcripts),
+            unfinished=unfinished,
+            rounds_planned=rounds_planned,
+        )
 
     @model_validator(mode="after")
     def _check_rounds(self) -> Lineage:
