@@ -15,13 +15,10 @@ import ast
 import importlib
 import inspect
 import json
-import re
-import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, StrEnum
 from functools import cache
-from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescriptor
@@ -36,18 +33,25 @@ import coterie_aggregator.job_events
 import coterie_aggregator.round
 import coterie_aggregator.round_events
 import coterie_party.round
+from coterie.credential import IssuedCredential
+from coterie.founding.home import FederationRecord
+from coterie.founding.register import Register
 from coterie.relay import Direction
 from coterie.simulation.method import Method
 from coterie_aggregator.config import AggregatorConfig
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_aggregator.store.tables import METADATA as AGGREGATOR_TABLES
-from coterie_common.audit.entry import Kind
+from coterie_common.audit.entry import Entry, Kind
+from coterie_common.audit.export import Export
 from coterie_common.audit.ledger import LineStatus, ledger_details
 from coterie_common.audit.told import told
+from coterie_common.bundle import Bundle
 from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.hashing import Label
-from coterie_common.errors import CoterieError
+from coterie_common.crypto.threshold import ThresholdPublicKey
+from coterie_common.enrolment import EnrolmentRequest
+from coterie_common.errors import CoterieError, KeyFileError, MalformedMessage
 from coterie_common.learning import model as model_file
 from coterie_common.learning.algorithm import BUILT_IN_ALGORITHMS, get_algorithm
 from coterie_common.learning.column import CategoricalColumn, NumericColumn
@@ -58,13 +62,18 @@ from coterie_common.learning.linear_losses import Loss
 from coterie_common.learning.optimiser import Optimiser
 from coterie_common.learning.plan import Records
 from coterie_common.learning.schema import Schema, SchemaTable
+from coterie_common.membership import Membership
+from coterie_common.privacy.cost import Cost
+from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.event import event_from_document
 from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.real_encoding import Rounding
+from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.protocol import messages
 from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
-from coterie_common.protocol.parameters import AggregatorTrust
+from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
 from coterie_common.protocol.progress import JobState, RoundPhase
-from coterie_common.protocol.terms import SealingKind
+from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
+from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
 from coterie_common.telemetry import LogFormat
 from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
 from coterie_party import proposals, recording
@@ -77,6 +86,7 @@ from coterie_party.store.records import ReservationStatus
 from coterie_party.store.tables import METADATA as PARTY_TABLES
 from tests.support import message_strategies
 from tests.support.repository import PACKAGES, ROOT, module_name, sources
+from tests.support.spelled_words import Spelled, text_of
 
 FILE: Final = ROOT / "tests/packaging/stored_words.json"
 
@@ -165,6 +175,31 @@ _SAID: Final[dict[Kind, SearchStrategy[messages.AggregatorMessage]]] = {
     Kind.MODEL: message_strategies.deliveries,
     Kind.JOB_END: message_strategies.ends,
 }
+_DOCUMENTS: Final[dict[str, Callable[[], object]]] = {
+    "admissions": lambda: Register.from_bytes(b"{}"),
+    "audit entry": lambda: Entry.from_document({}),
+    "audit record": lambda: Export.from_bytes(b"{}"),
+    "bundle": lambda: Bundle.from_bytes(b"{}"),
+    "credential": lambda: IssuedCredential.from_bytes(b"{}"),
+    "encoding of counts": lambda: Encoding.from_document({}),
+    "encoding of vectors": lambda: RealEncoding.from_document({}),
+    "enrolment request": lambda: EnrolmentRequest.from_document({}),
+    "federation": lambda: FederationRecord.from_bytes(b"{}"),
+    "federation: parameters": lambda: FederationParameters.from_document({}),
+    "membership": lambda: Membership.from_document({}),
+    "privacy cost": lambda: Cost.from_document({}),
+    "release of counts": lambda: event_from_document({"kind": "counts"}),
+    "release of vectors": lambda: event_from_document({"kind": "vectors"}),
+    "roster": lambda: Roster.from_document({}),
+    "roster, signed": lambda: SignedRoster.from_document({}),
+    "roster: aggregator": lambda: AggregatorMember.from_document({}),
+    "roster: member": lambda: Member.from_document({}),
+    "terms of a round": lambda: RoundTerms.from_document({}),
+    "terms of a round: counts": lambda: CountTerms.from_document({}),
+    "terms of a round: vectors": lambda: VectorTerms.from_document({}),
+    "threshold key": lambda: ThresholdPublicKey.from_document({}),
+}
+"""Reads an object without the keys that it must have."""
 _ANY: Final = settings(database=None, phases=[Phase.generate])
 _MACHINES: Final = {"job": coterie_aggregator.job_events.Event, "round": coterie_aggregator.round_events.Event}
 
@@ -172,11 +207,12 @@ _MACHINES: Final = {"job": coterie_aggregator.job_events.Event, "round": coterie
 def collect() -> dict[str, Any]:
     """Return the whole list, in a form that JSON keeps."""
     import_product()
-    spelled = [_Spelled(path) for path in sources()]
+    spelled = [Spelled(path) for path in sources()]
     return {
         "audit entries": {kind.value: sorted(audit_details(kind)) for kind in Kind},
         "audit: refused messages": sorted(message.stored_as for message in get_args(messages.AggregatorMessage)),
         "database tables": {"aggregator": _tables(AGGREGATOR_TABLES), "party": _tables(PARTY_TABLES)},
+        "documents": {name: _demanded(read) for name, read in _DOCUMENTS.items()} | _noise(),
         "enumerations": {name: sorted(each.value for each in kind) for name, kind in _LISTED_ENUMERATIONS.items()},
         "error codes": sorted(kind.code for kind in subclasses(CoterieError) if kind.code),
         "events": {
@@ -184,11 +220,30 @@ def collect() -> dict[str, Any]:
             for name, union in _MACHINES.items()
         },
         "keys read from documents": sorted({word for each in spelled for word in each.read}),
-        "objects written to documents": sorted({word for each in spelled for word in each.objects}),
+        "keys written to documents": sorted({word for each in spelled for word in each.written}),
         "settings": {name: _settings(model) for name, model in _LISTED_MODELS.items()},
         "single words": sorted({word for each in spelled for word in each.constants}),
         "wire": _wire(types_pb2.DESCRIPTOR, federation_pb2.DESCRIPTOR, operator_pb2.DESCRIPTOR),
     }
+
+
+def _demanded(read: Callable[[], object]) -> list[str]:
+    """Return the keys that a parser names when it misses them."""
+    try:
+        read()
+    except (KeyFileError, MalformedMessage) as refused:
+        return sorted(refused.message.partition(" the keys ")[2].split(", "))
+    raise AssertionError("an object without keys was read")
+
+
+def _noise() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for mechanism in Mechanism:
+        # Terms hold their mechanism's word.
+        documents = message_strategies.noise.map(lambda terms: terms.to_document())
+        document = find(documents, lambda document: mechanism.value in document.values(), settings=_ANY)  # noqa: B023  # called at once
+        found[f"noise: {mechanism.value}"] = sorted(document)
+    return found
 
 
 @cache
@@ -197,9 +252,9 @@ def audit_details(kind: Kind) -> set[str]:
     sample = _SAID.get(kind)
     said = set() if sample is None else set(told(find(sample, lambda _: True, settings=_ANY)))
     written = ast.parse("\n".join(textwrap.dedent(inspect.getsource(each)) for each in _RECORDED_BY[kind]))
-    keys = {_text(key) for node in ast.walk(written) if isinstance(node, ast.Dict) for key in node.keys}
+    keys = {text_of(key) for node in ast.walk(written) if isinstance(node, ast.Dict) for key in node.keys}
     stored = {
-        _text(node.slice)
+        text_of(node.slice)
         for node in ast.walk(written)
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
     }
@@ -283,86 +338,5 @@ def _enumeration(enumeration: EnumDescriptor) -> dict[str, Any]:
     return {enumeration.full_name: {value.name: value.number for value in enumeration.values}}
 
 
-class _Spelled(ast.NodeVisitor):
-    """What one source file spells out.
-
-    Attributes:
-        objects: of each object that is written down as such, its keys, with the values that are constant texts.
-        read: keys by which objects are read or added to.
-        constants: texts without spaces that have a name in the module, or between which a condition decides.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.objects: set[str] = set()
-        self.read: set[str] = set()
-        self.constants: set[str] = set()
-        tree = ast.parse(path.read_text("utf-8"))
-        if not _is_for_people(path):
-            self.visit(tree)
-        for statement in tree.body:
-            if isinstance(statement, ast.Assign | ast.AnnAssign) and _is_word(word := _text(statement.value)):
-                self.constants.add(word)
-
-    def visit_Dict(self, node: ast.Dict) -> None:
-        pairs = [(_text(key), _text(value)) for key, value in zip(node.keys, node.values, strict=True)]
-        entries = [f"{key}={value}" if _is_word(value) else key for key, value in pairs if _is_key(key)]
-        if entries and not any(isinstance(value, ast.Tuple) for value in node.values):  # tables of numbers
-            self.objects.add(", ".join(sorted(entries)))
-        self.generic_visit(node)
-
-    def visit_Tuple(self, node: ast.Tuple) -> None:
-        # Names of entries, such as ``Fields`` takes.
-        words = list(map(_text, node.elts))
-        if words and all(map(_is_word, words)):
-            self.read.update(words)
-        self.generic_visit(node)
-
-    def visit_IfExp(self, node: ast.IfExp) -> None:
-        self.constants.update(word for word in (_text(node.body), _text(node.orelse)) if _is_word(word))
-        self.generic_visit(node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> None:
-        if _is_word(word := _text(node.slice)):
-            self.read.add(word)
-        self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        reads = isinstance(node.func, ast.Attribute) and node.func.attr in _READERS
-        if reads and node.args and _is_word(word := _text(node.args[0])):
-            self.read.add(word)
-        self.generic_visit(node)
-
-
-_READERS: Final = {"get", "value", "text", "constant", "integer", "octets", "items", "texts", "pop", "short", "count"}
-
-
-def _is_for_people(path: Path) -> bool:
-    """Return whether a module only talks to people: what a command prints is no stored word."""
-    return "cli" in module_name(path).split(".")
-
-
-def _text(node: ast.AST | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-
-
-def _is_key(text: str) -> bool:
-    # What an audit record says of the training process has spaces.
-    return bool(re.fullmatch(r"[a-z][a-z0-9_' ]*", text))
-
-
-def _is_word(text: str) -> bool:
-    # Neither variables of the environment nor modules and classes.
-    return bool(re.fullmatch(r"[a-z0-9][a-z0-9_.:/-]*", text)) and not text.startswith(tuple(f"{p}." for p in PACKAGES))
-
-
-def main(arguments: Iterable[str]) -> int:
-    """Write the file; with ``--check`` only compare."""
-    expected = text(collect())
-    if "--check" in arguments:
-        return 0 if FILE.read_text("utf-8") == expected else 1
-    FILE.write_text(expected, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    FILE.write_text(text(collect()), "utf-8")
