@@ -16,9 +16,9 @@ class Spelled(ast.NodeVisitor):
     """What one source file spells out.
 
     Attributes:
-        written: keys of objects that are written down as such, with the values that are constant texts.
+        written: keys of objects that are written down as such, with the constants that say what kind of object it is.
         read: keys by which objects are read or added to.
-        constants: texts without spaces that have a name in the module, or between which a condition decides.
+        constants: texts without spaces that have a name in the module.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,8 @@ class Spelled(ast.NodeVisitor):
     def visit_Dict(self, node: ast.Dict) -> None:
         if not any(isinstance(value, ast.Tuple) for value in node.values):  # tables of numbers
             pairs = [(text_of(key), text_of(value)) for key, value in zip(node.keys, node.values, strict=True)]
-            self.written.update(f"{key}={value}" if _is_word(value) else key for key, value in pairs if _is_key(key))
+            words = (f"{key}={value}" if key in _TELLING and _is_word(value) else key for key, value in pairs)
+            self.written.update(word for word in words if _is_key(word.partition("=")[0]))
         self.generic_visit(node)
 
     def visit_Tuple(self, node: ast.Tuple) -> None:
@@ -43,10 +44,6 @@ class Spelled(ast.NodeVisitor):
         words = list(map(text_of, node.elts))
         if words and all(map(_is_word, words)):
             self.read.update(words)
-        self.generic_visit(node)
-
-    def visit_IfExp(self, node: ast.IfExp) -> None:
-        self.constants.update(word for word in (text_of(node.body), text_of(node.orelse)) if _is_word(word))
         self.generic_visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
@@ -61,12 +58,13 @@ class Spelled(ast.NodeVisitor):
         self.generic_visit(node)
 
 
+_TELLING: Final = ("kind", "event")
 _READERS: Final = {"get", "value", "text", "constant", "integer", "octets", "items", "texts", "pop", "short", "count"}
 
 
 def _is_for_people(path: Path) -> bool:
-    """Return whether a module only talks to people: what a command prints is no stored word."""
-    return "cli" in module_name(path).split(".")
+    """Return whether a module only talks to people: what a command or a simulation prints is no stored word."""
+    return not {"cli", "simulation"}.isdisjoint(module_name(path).split("."))
 
 
 def text_of(node: ast.AST | None) -> str:
