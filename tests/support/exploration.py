@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, TypeVar, get_args
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -51,6 +51,6 @@ def every_event(union: Any, choices: Mapping[str, Iterable[Any]]) -> Iterator[An
     """Yield an instance of every class of ``union`` for every combination of what its fields may hold."""
     for event in get_args(union):
         combinations: list[dict[str, Any]] = [{}]
-        for name in get_type_hints(event):
+        for name in (field.name for field in fields(event)):
             combinations = [known | {name: choice} for known in combinations for choice in choices[name]]
         yield from (event(**known) for known in combinations)
