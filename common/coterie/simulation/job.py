@@ -191,9 +191,8 @@ class Simulation:
             roster_digest=_NOBODY,
             contributors=contributors,
             transcripts=(_NOBODY,) * len(contributors),
+            placement="curator" if self.is_curated else None,
         )
-        if self.is_curated:
-            lineage = lineage.model_copy(update={"placement": "curator"})
         return Model(name=spec.name, algorithm=spec.algorithm, schema=self.job.schema, body=body, lineage=lineage)
 
 

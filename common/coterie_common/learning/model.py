@@ -75,6 +75,7 @@ class Lineage(StrictModel):
         roster_digest: bytes,
         contributors: tuple[int, ...],
         transcripts: Sequence[bytes],
+        placement: str | None = None,
         unfinished: Literal["failed", "cancelled"] | None = None,
         rounds_planned: int | None = None,
     ) -> Lineage:
@@ -87,6 +88,7 @@ class Lineage(StrictModel):
             roster_digest: of the roster in force, 32 bytes.
             contributors: parties in the sum of each released round.
             transcripts: digests of these rounds, 32 bytes each.
+            placement: of the noise, where not as the specification says.
             unfinished: how the job ended if it did not complete.
             rounds_planned: most rounds that such a job might have had.
         """
@@ -104,7 +106,7 @@ class Lineage(StrictModel):
             delta=goal.delta_text if is_private else "0",
             unit=goal.unit.value,
             mechanism=goal.mechanism.value,
-            placement=goal.placement.value,
+            placement=placement or goal.placement.value,
             transcript_digests=tuple(digest.hex() for digest in transcripts),
             unfinished=unfinished,
             rounds_planned=rounds_planned,
