@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from coterie_common import document
 from coterie_common.audit.chain import Finding
@@ -60,10 +60,10 @@ class Promise:
 # Of each kind of act, the details that the store itself vouches for.
 
 
-def decision(job: PartyJob) -> dict[str, Document]:
-    """A decision on a job."""
+def decision(job: PartyJob | Row[Any]) -> dict[str, Document]:
+    """A decision on a job, which may be a row of the table of jobs."""
     return {
-        "decision": job.decision.value,
+        "decision": str(job.decision),
         "code": job.code,
         "detail": job.detail,
         "dataset": job.dataset,
@@ -143,11 +143,9 @@ def _says(entry: Entry, facts: Details) -> bool:
 def kept(connection: Connection, founder: str) -> Iterator[Promise]:
     """Yield everything that is kept for ever."""
     for job in connection.execute(select(JOBS).where(JOBS.c.founder == founder)):
-        facts = {"decision": job.decision, "code": job.code, "detail": job.detail, "dataset": job.dataset}
-        digests = {"spec_digest": job.spec_digest.hex(), "terms_digest": job.terms_digest.hex()}
-        yield Promise(Kind.DECISION, job.job_id, 0, facts | digests)
+        yield Promise(Kind.DECISION, job.job_id, 0, decision(job))
         if job.outcome is not None:
-            yield Promise(Kind.JOB_END, job.job_id, 0, {"outcome": job.outcome})
+            yield Promise(Kind.JOB_END, job.job_id, 0, job_end(JobOutcome(job.outcome)))
     for row in connection.execute(select(ACCEPTANCES).where(ACCEPTANCES.c.founder == founder)):
         cohort = document.decode(row.cohort, "a recorded cohort", most=COHORT_BYTES)
         yield Promise(Kind.QUERY, row.job_id, row.number, query(row.session_id, cohort))
