@@ -22,7 +22,7 @@ from coterie_aggregator.context import Context, Outbox
 from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.loading import initial_state, load_job
-from coterie_aggregator.padded_upload import PaddedContent, receive_padded
+from coterie_aggregator.padded_upload import receive_padded
 from coterie_aggregator.quota import check_quota
 from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.status import job_status, model_info, party_statuses
@@ -57,6 +57,7 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.progress import JobRequest, JobStatus, ModelInfo, PartyStatus
 from coterie_common.protocol.verification.contribution import blaming
+from coterie_common.rpc.content import Content
 from coterie_common.wire.federation import aggregator_message_to_wire
 
 log = structlog.get_logger(__name__)
@@ -198,7 +199,7 @@ class Coordinator:
         with blaming(party_id):
             await self._in_order(bind(self._handle, party_id, message))
 
-    async def padded_part(self, party_id: PartyId, part: PaddedPart, content: PaddedContent) -> None:
+    async def padded_part(self, party_id: PartyId, part: PaddedPart, content: Content) -> None:
         """Take a padded part of an authenticated party's reply, if it is wanted; raises as ``party_message``."""
         find = bind(self._round, part.job_id, part.round_number)
         try:

@@ -9,35 +9,23 @@ through it, so that a long upload holds up nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from coterie_aggregator.live_round import LiveRound
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import PaddedPart
 from coterie_common.protocol.verification.contribution import blaming
-
-
-class PaddedContent(Protocol):
-    """The content of a padded part, as it comes."""
-
-    @property
-    def digest(self) -> bytes:
-        """Digest that was announced."""
-        ...
-
-    def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield it; raises ``MalformedMessage`` at the end where the digest is another."""
-        ...
+from coterie_common.rpc.content import Content
 
 
 async def receive_padded(
     party_id: PartyId,
     part: PaddedPart,
-    content: PaddedContent,
+    content: Content,
     find: Callable[[], LiveRound],
     in_order: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]],
 ) -> None:

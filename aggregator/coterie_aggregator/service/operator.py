@@ -90,9 +90,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:  # noqa: N802
         """Accept a job."""
         submitter = self._authorise("SubmitJob", context)
-        job_id = await self._desk.submit(wire.submission_from_wire(request), submitter)
-        _log.info("job submitted", job=job_id, by=submitter.uri)
-        return pb.SubmitJobResponse(job_id=job_id)
+        return pb.SubmitJobResponse(job_id=await self._desk.submit(wire.submission_from_wire(request), submitter))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> None:  # noqa: N802
         """Stream every job."""
