@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The sealing that a round's terms name: the one place where it is chosen between a pad and none."""
+"""The sealing that a round's terms name; ``capacity.choose_sealing`` chose it when the terms were proposed."""
 
 from __future__ import annotations
 
