@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from typing import Any
 
 from coterie_common.errors import BudgetExhausted, ConsentDenied, NotConfined, QuorumTooSmall, RefusedError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
-from coterie_common.learning.algorithm import VectorAlgorithm
-from coterie_common.learning.model import Model
+from coterie_common.learning.algorithm import Algorithm, VectorAlgorithm, get_algorithm
 from coterie_common.privacy.noise import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision
@@ -44,6 +44,7 @@ def decide(
     policy: Policy,
     *,
     spec: JobSpec,
+    algorithm: Algorithm[Any, Any],
     parameters: FederationParameters,
     round_quorum: int,
     planned: Sequence[LedgerEntry],
@@ -59,6 +60,7 @@ def decide(
     Args:
         policy: the steward's.
         spec: the job.
+        algorithm: of the job, loaded.
         parameters: of the roster in force.
         round_quorum: fewest contributors of the job's releases.
         planned: a line of the ledger for every round of the plan, priced by the party's own accountant.
@@ -75,7 +77,7 @@ def decide(
     differ by its exact reply. After it no other job fits.
     """
     try:
-        check_consent(policy, spec)
+        check_consent(policy, spec, algorithm)
         _check_earlier_runs(spec, run_before, asked_others)
         if len(planned) > policy.rounds_per_job:
             raise ConsentDenied(f"plans {len(planned)} rounds, this party's limit per job is {policy.rounds_per_job}")
@@ -92,32 +94,43 @@ def decide(
 def check_algorithms(policy: Policy, spec: JobSpec) -> None:
     """Check the names of all algorithms and networks that a job would run, before any of their code is loaded.
 
+    The job's own algorithm is loaded once the policy allows it, and says which other code the configuration names.
+
     Raises:
         ConsentDenied: one is not in the policy.
         MalformedMessage: the job embeds a model that cannot be read.
+        InvalidJob, MissingLibrary, ConfigurationError: the job's own algorithm cannot be loaded.
     """
-    # To evaluate a model is to run the algorithm that made it, and its network.
-    model = spec.config.get("model")
-    evaluated = Model.from_document(model, algorithms=()) if isinstance(model, dict) else None
-    algorithms = (spec.algorithm, *([evaluated.algorithm] if evaluated else []))
-    networks = (spec.config.get("network"), evaluated.body.get("network") if evaluated else None)
-    for kind, names, allowed in (
-        ("algorithm", algorithms, policy.algorithms_on(spec.dataset)),
-        ("network", [name for name in networks if name is not None], policy.networks),
-    ):
-        for name in names:
-            if not isinstance(name, str) or name not in allowed:
-                words = ", ".join(allowed) or "none"
-                raise ConsentDenied(f"this party does not allow the {kind} {str(name)[:80]}, only: {words}")
+    _check_names("algorithm", (spec.algorithm,), policy.algorithms_on(spec.dataset))
+    _check_named_code(policy, spec, get_algorithm(spec.algorithm))
 
 
-def check_consent(policy: Policy, spec: JobSpec) -> None:
+def _check_named_code(policy: Policy, spec: JobSpec, algorithm: Algorithm[Any, Any]) -> None:
+    named = algorithm.named_code(spec.config)
+    _check_names("algorithm", named.algorithms, policy.algorithms_on(spec.dataset))
+    _check_names("network", named.networks, policy.networks)
+
+
+def _check_names(kind: str, names: Sequence[Any], allowed: Sequence[str]) -> None:
+    for name in names:
+        if not isinstance(name, str) or name not in allowed:
+            words = ", ".join(allowed) or "none"
+            raise ConsentDenied(f"this party does not allow the {kind} {str(name)[:80]}, only: {words}")
+
+
+def check_consent(policy: Policy, spec: JobSpec, algorithm: Algorithm[Any, Any]) -> None:
     """Check what a job does and on which data, when it is decided on and again for each of its queries.
+
+    Args:
+        policy: the steward's.
+        spec: the job.
+        algorithm: of the job, loaded.
 
     Raises:
         ConsentDenied: the policy does not allow it.
     """
-    check_algorithms(policy, spec)
+    _check_names("algorithm", (spec.algorithm,), policy.algorithms_on(spec.dataset))
+    _check_named_code(policy, spec, algorithm)
     if policy.allowed_datasets is not None and spec.dataset not in policy.allowed_datasets:
         raise ConsentDenied(f"this party does not allow jobs on the data set {spec.dataset}")
     placement = spec.privacy.placement

@@ -240,6 +240,7 @@ def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:
     verdict = decide(
         now.policy,
         spec=spec,
+        algorithm=priced.planned.algorithm,
         parameters=context.roster.parameters,
         round_quorum=round_quorum(spec, context.roster.parameters),
         planned=[as_entry(line) for line in priced.lines],

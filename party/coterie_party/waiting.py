@@ -49,7 +49,7 @@ class Waiting:
         ruling = await self._context.write(self._context.store.ruling, fields.job_id)
         if ruling is not None and not ruling.is_approved:
             raise ConsentDenied("this party's steward withdrew from the job")
-        check_consent(policy, job.spec)
+        check_consent(policy, job.spec, job.algorithm)
         check_confinement(policy, job, self._context.confinement)
         check_floors(policy, cohort=len(fields.cohort), round_quorum=fields.round_quorum)
         if is_new:

@@ -18,7 +18,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError
-from coterie_common.learning.algorithm import Ask, Float32, Int64, Release, VectorAlgorithm, check_round
+from coterie_common.learning.algorithm import Ask, Float32, Int64, NamedCode, Release, VectorAlgorithm, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Plan, PlannedVectorRound, Records
 from coterie_common.learning.schema import Schema
@@ -56,6 +56,10 @@ class BenchmarkVectors(VectorAlgorithm[VectorsConfig, VectorsState]):
 
     name = "benchmark_vectors"
     records = Records.ALL
+
+    @override
+    def named_code(self, table: Mapping[str, Any]) -> NamedCode:
+        return NamedCode()
 
     @override
     def parse_config(self, table: Mapping[str, Any]) -> VectorsConfig:

@@ -11,19 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coterie_common.errors import ConsentDenied, MalformedMessage
+from coterie_common.errors import ConfigurationError, ConsentDenied, MalformedMessage
 from coterie_common.identifiers import JobId
+from coterie_common.learning.algorithm import Algorithm, get_algorithm
 from coterie_common.learning.model import Model
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt
 from coterie_common.protocol.signed import UNSIGNED
-from coterie_party.decision import check_algorithms
+from coterie_party.decision import check_algorithms, check_consent
 from coterie_party.policy import DatasetRules
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.malicious_aggregator import JOB, attacking
 from tests.support.models import make_linear_model, make_model
+from tests.support.plugins import install_algorithm
 from tests.support.small_jobs import make_spec, write_play
 
 MODULE = "algorithm_that_nobody_approved"
@@ -78,6 +80,58 @@ def test_network_of_a_model_to_be_evaluated_must_be_in_the_policy_too() -> None:
     check_algorithms(allowed, spec)
     with pytest.raises(ConsentDenied, match="network mlp, only: cnn"):
         check_algorithms(allowed.model_copy(update={"networks": ("cnn",)}), spec)
+
+
+BACKBONE = """
+from coterie_common.learning.algorithm import NamedCode
+from coterie_common.learning.statistics import Statistics
+
+class Theirs(Statistics):
+    name = "theirs"
+"""
+
+DECLARATION = """
+    def named_code(self, table):
+        return NamedCode(networks=(table["backbone"],), algorithms=tuple(table.get("helpers", ())))
+"""
+
+
+def test_code_that_a_plug_in_names_under_a_key_of_its_own_must_be_in_the_policy_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_algorithm(monkeypatch, tmp_path, "theirs", BACKBONE + DECLARATION)
+    policy = generous_policy(algorithms=("theirs", "statistics"), networks=("cnn",))
+    allowed, network, helper = (
+        make_spec("theirs", config)
+        for config in (
+            {"backbone": "cnn", "helpers": ["statistics"]},
+            {"backbone": "resnet"},
+            {"backbone": "cnn", "helpers": ["decision_tree"]},
+        )
+    )
+    check_algorithms(policy, allowed)
+    check_consent(policy, allowed, get_algorithm("theirs"))
+    for spec, words in ((network, "network resnet, only: cnn"), (helper, "algorithm decision_tree, only: theirs")):
+        with pytest.raises(ConsentDenied, match=words):
+            check_algorithms(policy, spec)
+        # A policy that was narrowed since is asked again for each query.
+        with pytest.raises(ConsentDenied, match=words):
+            check_consent(policy, spec, get_algorithm("theirs"))
+
+
+def test_code_that_a_plug_in_does_not_declare_is_what_the_policy_cannot_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_algorithm(monkeypatch, tmp_path, "theirs", BACKBONE)
+    check_algorithms(generous_policy(algorithms=("theirs",)), make_spec("theirs", {"backbone": "resnet"}))
+
+
+def test_plug_in_that_declares_nothing_at_all_is_no_algorithm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    methods = (name for name in vars(Algorithm) if not name.startswith("_") and name != "named_code")
+    body = "\n".join(f"    {name} = None" for name in (*methods, "name", "records"))
+    install_algorithm(monkeypatch, tmp_path, "theirs", f"class Theirs:\n{body}\n")
+    with pytest.raises(ConfigurationError, match="lacks a method"):
+        check_algorithms(generous_policy(algorithms=("theirs",)), make_spec("theirs", {}))
 
 
 @pytest.mark.parametrize("model", [{}, {"algorithm": "decision_tree"}, {"safetensors": "AAAA"}, {"safetensors": 7}])

@@ -103,6 +103,19 @@ class Release:
     noise_stddev: float
 
 
+@dataclass(frozen=True, slots=True)
+class NamedCode:
+    """Other code that a job would run, by the names that stand in its configuration; none of them was checked.
+
+    Attributes:
+        algorithms: names of algorithms.
+        networks: names of networks.
+    """
+
+    algorithms: tuple[Any, ...] = ()
+    networks: tuple[Any, ...] = ()
+
+
 @runtime_checkable
 class Algorithm(Protocol[Config, State]):
     """Both halves of an algorithm.
@@ -114,6 +127,17 @@ class Algorithm(Protocol[Config, State]):
 
     name: str
     records: Records
+
+    def named_code(self, table: Mapping[str, Any]) -> NamedCode:
+        """Return what other code a job's ``[config]`` table names; a party runs only what its policy allows.
+
+        It is called before ``parse_config``, with a table from outside, and loads nothing. An entry that cannot be a
+        name is returned as it is.
+
+        Raises:
+            MalformedMessage: what would name the code cannot be read.
+        """
+        ...
 
     def parse_config(self, table: Mapping[str, Any]) -> Config:
         """Check a job's ``[config]`` table; raises ``InvalidJob`` naming the entry."""

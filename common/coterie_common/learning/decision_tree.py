@@ -26,7 +26,17 @@ from pydantic import Field
 from typing_extensions import override
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Algorithm, Ask, Classifier, Float64, Int64, Release, Values, check_round
+from coterie_common.learning.algorithm import (
+    Algorithm,
+    Ask,
+    Classifier,
+    Float64,
+    Int64,
+    NamedCode,
+    Release,
+    Values,
+    check_round,
+)
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.noisy_counts import entropy_left, pool, project
 from coterie_common.learning.plan import Plan, PlannedRound, Records
@@ -84,6 +94,10 @@ class DecisionTree(Algorithm[TreeConfig, TreeState], Classifier):
     name = "decision_tree"
     records = Records.TRAINING
     config_type = TreeConfig
+
+    @override
+    def named_code(self, table: Mapping[str, Any]) -> NamedCode:
+        return NamedCode()
 
     @override
     def parse_config(self, table: Mapping[str, Any]) -> TreeConfig:

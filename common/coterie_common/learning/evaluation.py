@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Algorithm, Ask, Int64, Release, check_round
+from coterie_common.learning.algorithm import Algorithm, Ask, Int64, NamedCode, Release, check_round
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.model import Model, classifier_of, load_model
 from coterie_common.learning.network.architectures import BUILT_IN, check_network
@@ -78,6 +78,15 @@ class Evaluation(Algorithm[EvaluationConfig, EvaluationState]):
 
     name = "evaluation"
     records = Records.SET_ASIDE
+
+    @override
+    def named_code(self, table: Mapping[str, Any]) -> NamedCode:
+        # To evaluate a model is to run the algorithm that made it, and its network.
+        if not isinstance(table.get("model"), dict):
+            return NamedCode()
+        model = Model.from_document(table["model"], algorithms=())
+        network = model.body.get("network")
+        return NamedCode((model.algorithm,), () if network is None else (network,))
 
     @override
     def parse_config(self, table: Mapping[str, Any]) -> EvaluationConfig:

@@ -30,6 +30,7 @@ from coterie_common.learning.algorithm import (
     Float32,
     Float64,
     Int64,
+    NamedCode,
     Release,
     Values,
     VectorAlgorithm,
@@ -128,6 +129,10 @@ class GradientDescent(VectorAlgorithm[Config, DescentState[Config]], ABC):
         return parameters.astype(np.float64)
 
     # The interface of an algorithm.
+
+    @override
+    def named_code(self, table: Mapping[str, Any]) -> NamedCode:
+        return NamedCode()
 
     @override
     def parse_config(self, table: Mapping[str, Any]) -> Config:

@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
-from coterie_common.learning.algorithm import Algorithm, Ask, Int64, Release, check_round
+from coterie_common.learning.algorithm import Algorithm, Ask, Int64, NamedCode, Release, check_round
 from coterie_common.learning.column import NumericColumn
 from coterie_common.learning.dataset import Dataset
 from coterie_common.learning.plan import Plan, PlannedRound, Records
@@ -78,6 +78,10 @@ class Statistics(Algorithm[StatisticsConfig, StatisticsState]):
     name = "statistics"
     records = Records.ALL
     config_type = StatisticsConfig
+
+    @override
+    def named_code(self, table: Mapping[str, Any]) -> NamedCode:
+        return NamedCode()
 
     @override
     def parse_config(self, table: Mapping[str, Any]) -> StatisticsConfig:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coterie_common.errors import QuorumTooSmall
+from coterie_common.learning.algorithm import get_algorithm
 from coterie_common.privacy.cost import Cost
 from coterie_common.privacy.gaussian_dp import epsilon_at, squared_distance_of_pure
 from coterie_common.privacy.noise import Unit
@@ -71,9 +72,11 @@ def verdict(
     run_before=None,
     asked_others=None,
 ):
+    spec = spec or spec_of()
     return decide(
         policy or policy_of(),
-        spec=spec or spec_of(),
+        spec=spec,
+        algorithm=get_algorithm(spec.algorithm),
         parameters=parameters,
         round_quorum=round_quorum,
         planned=planned or [entry(job_cost or gaussian(0.04), job_id="asked")],
@@ -126,13 +129,15 @@ def test_decide_algorithm_that_is_not_allowed_refuses():
 
 
 def test_decide_network_that_is_not_allowed_refuses():
-    theirs = spec_of(config={"network": "theirs"})
-    assert verdict(spec=theirs) == refused(
+    algorithms, theirs = 'algorithms = ["network"]', spec_of("network", {"network": "theirs"})
+    assert verdict(policy_of(algorithms), spec=theirs) == refused(
         "consent-denied", "this party does not allow the network theirs, only: cnn, mlp"
     )
-    assert verdict(policy_of('networks = ["mlp", "theirs"]'), spec=theirs).decision is Decision.ACCEPTED
-    assert "only: none" in verdict(policy_of("networks = []"), spec=theirs).detail
-    assert verdict(spec=spec_of(config={"network": ["cnn"]})).code == "consent-denied"
+    allowed = policy_of(f'{algorithms}\nnetworks = ["mlp", "theirs"]')
+    assert verdict(allowed, spec=theirs).decision is Decision.ACCEPTED
+    assert "network theirs, only: none" in verdict(policy_of(f"{algorithms}\nnetworks = []"), spec=theirs).detail
+    no_name = verdict(policy_of(algorithms), spec=spec_of("network", {"network": ["cnn"]}))
+    assert (no_name.code, "network ['cnn']" in no_name.detail) == ("consent-denied", True)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +328,7 @@ def test_check_floors_of_a_query_with_a_shrunk_cohort_raises():
 def test_check_consent_of_a_data_set_that_is_not_allowed_raises():
     policy = policy_of('allowed_datasets = ["adult"]')
     assert verdict(policy) == refused("consent-denied", "this party does not allow jobs on the data set nursery")
-    check_consent(policy_of('allowed_datasets = ["nursery"]'), spec_of())
+    check_consent(policy_of('allowed_datasets = ["nursery"]'), spec_of(), get_algorithm("decision_tree"))
 
 
 def test_decide_algorithms_of_a_data_set_count_instead_of_the_others():

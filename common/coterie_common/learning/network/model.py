@@ -20,7 +20,7 @@ from typing_extensions import override
 from coterie_common import arrays
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, WrongVectorShape
 from coterie_common.learning import held_out
-from coterie_common.learning.algorithm import Classifier, Float32, Float64, NeedsMore, Values
+from coterie_common.learning.algorithm import Classifier, Float32, Float64, NamedCode, NeedsMore, Values
 from coterie_common.learning.descent_config import DescentConfig
 from coterie_common.learning.features import Scaling, class_labels, numeric_positions, to_inputs, width
 from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels
@@ -62,6 +62,11 @@ Config = TypeVar("Config", bound=NetworkConfig)
 
 class NetworkAlgorithm(GradientDescent[Config], NeedsMore, Classifier, ABC):
     """What does not depend on how a network is trained."""
+
+    @override
+    def named_code(self, table: Mapping[str, Any]) -> NamedCode:
+        network = table.get("network")
+        return NamedCode(networks=() if network is None else (network,))
 
     def parameter_count(self, config: Config, schema: Schema) -> int:
         """See ``GradientDescent``; builds no network."""
