@@ -29,6 +29,7 @@ from coterie_common.protocol.verification.request import (
     OwnKnowledge,
     RequestReceived,
     VerifiedRequest,
+    _verify_request,
     verify_request,
 )
 from tests.support.dishonest import proven_key_part
@@ -381,6 +382,12 @@ def checks_without(number: int) -> tuple[Check[RequestReceived], ...]:
     return tuple(check for check in REQUEST_CHECKS if check.number != number)
 
 
+def verify_without(number: int, attempt: Attempt, federation: Federation) -> VerifiedRequest:
+    fields = attempt.request.fields
+    received = RequestReceived(attempt.request, attempt.own, federation.sealing(), fields.session_id)
+    return _verify_request(received, checks_without(number))
+
+
 def test_verify_request_of_honest_round_opens_the_sum_of_all() -> None:
     federation = make_federation()
     request, own = honest(federation)
@@ -456,7 +463,7 @@ def test_attack_is_refused_with_code_and_culprit(attack: Attack) -> None:
 def test_attack_without_its_check_succeeds(attack: Attack) -> None:
     federation = make_federation()
     attempt = attack.make(federation)
-    verified = verify_request(attempt.request, attempt.own, federation.sealing(), checks_without(attack.check))
+    verified = verify_without(attack.check, attempt, federation)
     assert attempt.gain(verified)
 
 
@@ -465,4 +472,4 @@ def test_contribution_of_another_form_would_stop_the_round_with_nobody_to_blame(
     attempt = too_many_ciphertexts(federation)
     # Its proof is right, for more than was asked: nothing else names the culprit.
     with pytest.raises(ValueError, match="zip"):
-        verify_request(attempt.request, attempt.own, federation.sealing(), checks_without(11))
+        verify_without(11, attempt, federation)

@@ -26,8 +26,13 @@ from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import SealingKind
 from coterie_common.protocol.verification.check import Check
-from coterie_common.protocol.verification.contribution import REPLY_CHECKS, ReplyReceived, verify_reply
-from coterie_common.protocol.verification.party_messages import PARTIAL_CHECKS, PartialReceived, verify_partial
+from coterie_common.protocol.verification.contribution import REPLY_CHECKS, ReplyReceived, _verify_reply, verify_reply
+from coterie_common.protocol.verification.party_messages import (
+    PARTIAL_CHECKS,
+    PartialReceived,
+    _verify_partial,
+    verify_partial,
+)
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
 from tests.support.dishonest import doubled_partial, proven_key_part, signed_partial
 from tests.support.federation import digest_of, make_federation, transcript_digest, with_encoding
@@ -56,7 +61,13 @@ class Reply:
 
     def verify(self, checks: tuple[Check[ReplyReceived], ...] | None = None) -> None:
         facts = PaddedFacts(len(self.padded), padded_digest(self.padded))
-        verify_reply(self.reply, facts, self.fields, ROSTER, self.sealing, checks)
+        if checks is None:
+            verify_reply(self.reply, facts, self.fields, ROSTER, self.sealing)
+            return
+        received = ReplyReceived(
+            reply=self.reply, padded=facts, fields=self.fields, roster=ROSTER, sealing=self.sealing
+        )
+        _verify_reply(received, checks)
 
 
 @dataclass(frozen=True)
@@ -351,7 +362,17 @@ def partial_checks_without(number: int) -> tuple[Check[PartialReceived], ...]:
 
 
 def verify(partial: PartialDecryption, checks: tuple[Check[PartialReceived], ...] | None = None) -> tuple[int, ...]:
-    return verify_partial(partial, FIELDS.session_id, TRANSCRIPT, TOTAL, KEY, ROSTER, checks)
+    if checks is None:
+        return verify_partial(partial, FIELDS.session_id, TRANSCRIPT, TOTAL, KEY, ROSTER)
+    received = PartialReceived(
+        partial=partial,
+        session_id=FIELDS.session_id,
+        transcript_digest=TRANSCRIPT,
+        total=tuple(TOTAL),
+        key=KEY,
+        roster=ROSTER,
+    )
+    return _verify_partial(received, checks)
 
 
 def test_honest_partial_decryption_passes_and_opens_the_sum() -> None:

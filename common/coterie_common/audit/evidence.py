@@ -124,15 +124,14 @@ class SeenContribution:
         return True
 
 
-def is_proven(claim: Claim, checks: tuple[Check[Claim], ...] | None = None) -> bool:
-    """Return whether the aggregator signed what an entry quotes.
+def is_proven(claim: Claim) -> bool:
+    """Return whether the aggregator signed what an entry quotes."""
+    return _passes(claim, EVIDENCE_CHECKS)
 
-    Args:
-        claim: the entry.
-        checks: ``EVIDENCE_CHECKS``; tests of the checks themselves pass fewer.
-    """
+
+def _passes(claim: Claim, checks: tuple[Check[Claim], ...]) -> bool:
     try:
-        run_checks(EVIDENCE_CHECKS if checks is None else checks, claim)
+        run_checks(checks, claim)
     except PeerError:
         return False
     return True
@@ -163,7 +162,7 @@ def _covered(claim: Claim) -> dict[str, Document]:
 
 def is_of_its_session(claim: Claim) -> bool:
     """Return whether the session id of an entry is that of its other fields, whoever signed it or not."""
-    return is_proven(claim, EVIDENCE_CHECKS[:1])
+    return _passes(claim, EVIDENCE_CHECKS[:1])
 
 
 def claim_of(entry: Entry, signers: Signers) -> Claim:

@@ -98,13 +98,7 @@ class QueryReceived(Asked):
     own_id: PartyId
 
 
-def verify_query(
-    query: Query,
-    own_id: PartyId,
-    roster: Roster,
-    job: AcceptedJob,
-    checks: tuple[Check[QueryReceived], ...] | None = None,
-) -> None:
+def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob) -> None:
     """Check a query against roster, accepted job and earlier rounds.
 
     Args:
@@ -112,7 +106,6 @@ def verify_query(
         own_id: of the party that checks.
         roster: in force.
         job: what this party accepted.
-        checks: ``QUERY_CHECKS``; tests of the checks themselves pass fewer.
 
     Raises:
         ParameterMismatch, NotInCohort, UnknownRound, MalformedMessage, InvalidSignature, Equivocation: the
@@ -120,7 +113,7 @@ def verify_query(
         QuorumTooSmall, NoiseInsufficient: the release would hold too few replies or too little honest noise.
     """
     received = QueryReceived(fields=query.fields, roster=roster, job=job, query=query, own_id=own_id)
-    run_checks(QUERY_CHECKS if checks is None else checks, received)
+    run_checks(QUERY_CHECKS, received)
 
 
 def verify_fields(fields: SessionFields, roster: Roster, job: AcceptedJob) -> None:

@@ -90,19 +90,13 @@ class VerifiedRequest:
     contributors: int
 
 
-def verify_request(
-    request: DecryptionRequest,
-    own: OwnKnowledge,
-    sealing: Sealing,
-    checks: tuple[Check[RequestReceived], ...] | None = None,
-) -> VerifiedRequest:
+def verify_request(request: DecryptionRequest, own: OwnKnowledge, sealing: Sealing) -> VerifiedRequest:
     """Run all checks and multiply the ciphertexts.
 
     Args:
         request: as it came.
         own: what this party knows.
         sealing: for the terms that the request names.
-        checks: ``REQUEST_CHECKS``; tests of the checks themselves pass fewer.
 
     Raises:
         PeerError: the first check that fails. Up to check 9 it is the aggregator's doing and names nobody; from check
@@ -110,13 +104,17 @@ def verify_request(
         QuorumTooSmall, NoiseInsufficient: fewer contributors than round quorum or federation demand, or too little
             honest noise.
     """
-    received = RequestReceived(request, own, sealing, request.fields.session_id)
-    run_checks(REQUEST_CHECKS if checks is None else checks, received)
+    return _verify_request(RequestReceived(request, own, sealing, request.fields.session_id), REQUEST_CHECKS)
+
+
+def _verify_request(received: RequestReceived, checks: tuple[Check[RequestReceived], ...]) -> VerifiedRequest:
+    """Run ``checks`` only: private, so that nobody but a test of the checks themselves can leave one out."""
+    run_checks(checks, received)
     return VerifiedRequest(
         session_id=received.session_id,
         transcript_digest=received.transcript_digest,
-        total=sealing.add(received.ciphertexts),
-        contributors=len(request.contributions),
+        total=received.sealing.add(received.ciphertexts),
+        contributors=len(received.request.contributions),
     )
 
 
