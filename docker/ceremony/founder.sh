@@ -13,7 +13,7 @@ parties=$*
 coterie found "$federation" --parties $# --key-bits "$KEY_BITS" --password-file /etc/coterie/password
 publish operator/founder
 
-# Here a person compares the fingerprints of the requests with what each applicant reads out; --yes says that it was done.
+# Here a person compares the fingerprints of the requests with those that each applicant reads out; --yes confirms that.
 requests=""
 for party in $parties; do
     await "$party.csr" "join-$party"

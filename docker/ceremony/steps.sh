@@ -11,7 +11,7 @@ await() {
     waited=0
     until [ -e "/exchange/$1" ]; do
         if [ "$waited" -ge "$WAIT_SECONDS" ]; then
-            echo "error: $1 is not in the exchange after $WAIT_SECONDS s; it comes from $2: see what its log says" >&2
+            echo "error: $1 is not in the exchange after $WAIT_SECONDS s; it comes from $2: see its log" >&2
             exit 1
         fi
         waited=$((waited + 1))

@@ -121,7 +121,7 @@ def test_join_without_the_founder_or_its_bundle_says_what_is_missing() -> None:
     joining = "sh /ceremony/party.sh party-9 1 4"
     status, said = in_container("sh", "-c", joining, mounts=mounts, environment=environment)
     assert status == 1
-    assert "error: founder is not in the exchange after 1 s; it comes from founding: see what its log says" in said
+    assert "error: founder is not in the exchange after 1 s; it comes from founding: see its log" in said
 
     fingerprint = printed_fingerprint("-".join(["abcd"] * 8))
     announced = f"echo {fingerprint} > /exchange/founder; {joining}"
