@@ -41,11 +41,11 @@ async def serve(root: Path, membership: AggregatorMembership, *, make_sealing: S
     Args:
         root: the aggregator's folder.
         membership: loaded from it.
-        make_sealing: another one than the product's is for measuring only; no configuration leads here.
+        make_sealing: anything but the default is for measurements only; no configuration sets it.
 
     Raises:
         ConfigurationError: another process runs on the folder, or the address cannot be bound.
-        StorageError: durable state cannot be trusted; nothing is served any more.
+        StorageError: durable state can no longer be trusted; the server is stopped.
     """
     folder = root / membership.config.store
     make_private_folder(folder)
@@ -103,7 +103,7 @@ async def _serve(
         port=server.port,
     )
     stopping = stop_on_signals()
-    # It comes from the loop that serves everybody: there is no trouble to tell besides its absence.
+    # The heartbeat comes from the loop that serves every client: the only trouble it can report is its absence.
     heartbeat = Heartbeat(root, lambda: "", warnings=lambda: (coordinator.news,))
     working = {asyncio.create_task(coordinator.wait()), asyncio.create_task(heartbeat.run())}
     try:

@@ -33,7 +33,7 @@ def init(
     ] = None,
     home: AggregatorFolder = Path("aggregator"),
 ) -> None:
-    """Make the aggregator's own keys and its configuration, and a request for the founder to admit."""
+    """Create the aggregator's keys, its configuration, and an enrolment request for the founder to admit."""
     from coterie_aggregator.home import AggregatorHome
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.identifiers import parse_party_id
@@ -74,7 +74,7 @@ def serve(
 
 @main.app.command()
 def health(home: AggregatorFolder = Path("aggregator")) -> None:
-    """Say whether the daemon on this folder serves: exit status 0 only if it does."""
+    """Check that the daemon on this folder is serving: exit status 0 only if it is."""
     from coterie_common.clock import SystemClock
     from coterie_common.heartbeat import check_heartbeat
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What an aggregator's operator writes into ``aggregator.toml``. Paths are relative to the aggregator's folder."""
+"""The aggregator's configuration file, ``aggregator.toml``. Paths are relative to the aggregator's folder."""
 
 from __future__ import annotations
 

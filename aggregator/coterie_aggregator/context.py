@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What all jobs and rounds of one aggregator share: its membership, its stores, its way to the parties."""
+"""The state shared by all jobs and rounds of one aggregator: its membership, its stores, its streams to the parties."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Outbox(Protocol):
-    """One connected party's way out."""
+    """The queue of messages to one connected party."""
 
     async def send(self, message: AggregatorMessage) -> None:
         """Queue a message; waits while the party does not read."""
@@ -59,7 +59,7 @@ class Context:
         outboxes: connected parties.
         deliveries: models on their way to parties.
         tasks: background work.
-        incidents: failures that nobody foresaw.
+        incidents: unforeseen failures.
     """
 
     roster: Roster
@@ -85,12 +85,12 @@ class Context:
         return await asyncio.get_running_loop().run_in_executor(self.writer, work)
 
     async def compute(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run big-integer or learning work on a worker thread; whatever it raises comes as an ``Exception``."""
+        """Run big-integer or learning work on a worker thread; anything that it raises comes as an ``Exception``."""
         work = bind(contained, function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self.workers, work)
 
     def halt(self, error: StorageError) -> None:
-        """Stop the daemon: what it knows and what it stored may differ from here on."""
+        """Stop the daemon: from here on its memory and its store may differ."""
 
         async def fail() -> None:
             raise error
@@ -98,7 +98,7 @@ class Context:
         self.post(fail)
 
     def send(self, party_id: PartyId, message: AggregatorMessage) -> None:
-        """Send to a party if it is connected; whatever is outstanding is repeated when it connects."""
+        """Send to a party if it is connected; everything outstanding is sent again when it connects."""
         outbox = self.outboxes.get(party_id)
         if outbox is not None:
             self.tasks.spawn(_send(outbox, message))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Models on their way to parties: one at a time to each, whatever becomes of its receipts.
+"""Delivery of models to parties: one at a time to each, even if a party withholds its receipts.
 
-A party that withholds receipts is owed one model after the other. All of them on its stream at once would be held in
-memory for as long as it does not read.
+A party that withholds receipts accumulates undelivered models. If all of them were put on its stream at once, they
+would stay in memory for as long as it does not read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from coterie_common.identifiers import JobId, PartyId
 
 
 class Deliveries:
-    """Of connected parties: the model that is under way to each, and those that wait behind it."""
+    """For each connected party: the model being sent to it, and the models queued behind that one."""
 
     def __init__(self) -> None:
         self._owed: dict[PartyId, dict[JobId, Callable[[], object]]] = {}
@@ -22,13 +22,13 @@ class Deliveries:
         self._connected: set[PartyId] = set()
 
     def connected(self, party_id: PartyId) -> None:
-        """A party has a new stream, perhaps in the place of another: it is sent what it is owed."""
+        """A party has opened a stream, perhaps replacing another: send it the models that it has not confirmed."""
         self.disconnected(party_id)
         self._connected.add(party_id)
         self._start(party_id)
 
     def disconnected(self, party_id: PartyId) -> None:
-        """A party is away. What was under way to it comes last when it is back: others must not wait for it again."""
+        """A party has disconnected. The model being sent goes to the end of its queue: others must not wait again."""
         self._connected.discard(party_id)
         lost = self._under_way.pop(party_id, None)
         if lost is not None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The aggregator's folder: what lies in it, making it, loading it.
+"""The aggregator's folder: its contents, how it is created, how it is loaded.
 
 - ``tls.key``, ``signing.key``: unencrypted, 0600, so that the service starts by itself; neither opens a reply.
 - ``ID.csr``: the enrolment request, for the founder.
@@ -36,13 +36,13 @@ from coterie_common.randomness import RandomSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregatorMembership:
-    """Everything with which the aggregator serves, verified.
+    """Everything that the aggregator needs to serve, verified.
 
     Attributes:
         config: ``aggregator.toml``.
         signed_roster: in force, signed by the pinned founder.
         key: the threshold public key.
-        signing_key: own.
+        signing_key: the aggregator's own.
         tls: for serving.
     """
 
@@ -82,7 +82,7 @@ class AggregatorHome:
         return load(AggregatorConfig, self.config_path, "the configuration")
 
     def request_path(self, aggregator_id: str) -> Path:
-        """Where the enrolment request lies."""
+        """Path of the enrolment request."""
         return self.root / f"{aggregator_id}.csr"
 
     def create(
@@ -97,7 +97,7 @@ class AggregatorHome:
             random: source of the signing key.
 
         Raises:
-            ConfigurationError: a name is neither a host name nor an address, or the folder is a member's already.
+            ConfigurationError: a name is neither a host name nor an address, or the folder already belongs to a member.
         """
         signing_key, tls_key = SigningKey.generate(random), make_tls_key()
         applicant = Applicant(
@@ -144,14 +144,14 @@ class AggregatorHome:
 
 
 def load_aggregator_home(root: Path, *, now: datetime) -> AggregatorMembership:
-    """Load everything with which the aggregator serves, and check that it belongs together.
+    """Load everything that the aggregator needs to serve, and check that it belongs together.
 
     Args:
         root: the aggregator's folder.
         now: the time by which certificates are judged.
 
     Raises:
-        WrongOrderError: the folder was not made, or no bundle was imported; says which command is missing.
+        WrongOrderError: the folder was not made, or no bundle was imported; names the missing command.
         KeyFileError: a file is damaged or does not belong to the others.
         ConfigurationError: something in ``aggregator.toml`` cannot be used.
     """

@@ -6,8 +6,8 @@
 |---|---|
 | PROPOSED | every party is asked whether it takes part; starts when all replied, or past the deadline with enough |
 | RUNNING | rounds, one after the other; the cohort was fixed when the first one started |
-| DELIVERING | the model exists; every party of the cohort gets it: the others did not accept the job |
-| ENDED | completed, failed or cancelled; parties that were away still get the model, or word of the end; a job that \
+| DELIVERING | the model exists; every party of the cohort gets it; the others did not accept the job |
+| ENDED | completed, failed or cancelled; parties that were away still get the model, or notice of the end; a job that \
 ended early leaves the model of its last released round |
 
 A proposed job that too few parties accept ends at its timeout.
@@ -59,11 +59,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobParameters:
-    """What is fixed when the job is submitted.
+    """Parameters fixed when the job is submitted.
 
     Attributes:
         members: the parties that are asked whether they take part, in the roster's order.
-        round_quorum: fewest contributors per release, so fewest parties that must accept.
+        round_quorum: minimum number of contributors per release, and so of parties that must accept.
     """
 
     members: tuple[PartyId, ...]
@@ -77,11 +77,11 @@ class AggregatorJob:
     Attributes:
         parameters: fixed at submission.
         phase: see the module's table.
-        replies: what each party said to the proposal, with code and detail.
+        replies: each party's reply to the proposal, with code and detail.
         deadline_passed: start as soon as enough parties accepted.
         cohort: who takes part, in roster order; empty until the first round.
         round_number: the round that runs, 1-based; 0 before the first.
-        receipts: who holds the model.
+        receipts: the parties that hold the model.
         outcome: how the job ended.
         reason: why it failed or who cancelled it.
         is_kept: whether a failed or cancelled job left a model of its last released round; ``None``: not known yet.
@@ -128,7 +128,7 @@ def step(state: AggregatorJob, event: Event) -> AggregatorJob:
 
 
 def outstanding(state: AggregatorJob) -> frozenset[Effect]:
-    """Return all that is to be done in this state."""
+    """Return every effect outstanding in this state."""
     members = state.parameters.members
     if state.phase is Phase.PROPOSED:
         # A held proposal is sent again on reconnection: the party repeats what its steward has decided by then.
@@ -144,7 +144,7 @@ def outstanding(state: AggregatorJob) -> frozenset[Effect]:
     if state.phase is Phase.DELIVERING:
         return frozenset({*map(SendModel, absent), Timer(DeliveryPatiencePassed())})
     if state.outcome is JobOutcome.COMPLETED:
-        # With the model a party learns that the job has ended; who did not accept the job keeps no model of it.
+        # The model also announces the end of the job; a party that did not accept the job keeps no model of it.
         return frozenset({*map(SendModel, absent), *(SendJobEnd(p) for p in members if p not in state.cohort)})
     told: set[Effect] = set(map(SendJobEnd, members))
     if state.is_kept:
@@ -155,7 +155,7 @@ def outstanding(state: AggregatorJob) -> frozenset[Effect]:
 
 
 def released_rounds(state: AggregatorJob) -> int:
-    """Return how many rounds were released, of a job that has ended or delivers."""
+    """Return the number of released rounds of a job that has ended or is delivering."""
     return (
         state.round_number
         if state.phase is Phase.DELIVERING or state.outcome is JobOutcome.COMPLETED

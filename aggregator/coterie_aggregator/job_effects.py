@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a job at the aggregator wants done: the effects that follow from its state (``job.outstanding``)."""
+"""Effects of a job at the aggregator: the work that follows from its state (``job.outstanding``)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SendModel:
 
 @dataclass(frozen=True, slots=True)
 class SendJobEnd:
-    """Tell this party that the job is over, also again when it connects."""
+    """Notify this party that the job is over, also again when it connects."""
 
     party_id: PartyId
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What can happen to a job at the aggregator: the events that ``job`` folds and the store keeps.
+"""Events of a job at the aggregator: ``job`` folds them and the store keeps them.
 
 ``stored_as`` and the names of the fields are part of the stored format; the names of the classes are not.
 """

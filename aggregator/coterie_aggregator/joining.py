@@ -20,12 +20,12 @@ from coterie_common.protocol.roster import Roster, founder_fingerprint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """What an import left: ``is_new`` is false if the bundle had been imported before.
+    """The result of an import; ``is_new`` is false if the bundle had been imported before.
 
     Attributes:
         roster: in force now.
         founder: fingerprint of the founder who signed it.
-        was_pinned: false if this import pinned it, on the bundle's own word.
+        was_pinned: false if this import pinned it, on the bundle's word alone.
         is_new: whether anything changed.
     """
 
@@ -45,9 +45,9 @@ def import_bundle(home: AggregatorHome, path: Path, *, now: datetime) -> Joined:
 
     Raises:
         WrongOrderError: the folder was not made yet.
-        KeyFileError: no bundle.
+        KeyFileError: the file is not a bundle.
         ConfigurationError: an older roster than the one in force.
-        PeerError: another founder's, altered, somebody else's, or not valid now.
+        PeerError: the bundle is another founder's, altered, made for another member, or not valid now.
     """
     config = home.config()
     bundle = read_bundle(path)

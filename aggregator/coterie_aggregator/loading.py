@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Reading jobs from the store when the aggregator starts: those that go on, and those that ended and are only shown."""
+"""Reading jobs from the store when the aggregator starts: jobs that continue, and ended jobs that are only shown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 def initial_state(spec: JobSpec, roster: Roster, *, is_new: bool = True) -> job_machine.AggregatorJob:
-    """Return the state of a job that nobody answered yet.
+    """Return the state of a job that no party has answered yet.
 
     Args:
         spec: of the job.
@@ -101,7 +101,7 @@ async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -
 
 async def _folded(context: Context, job_id: JobId, spec: JobSpec, *, has_ended: bool) -> job_machine.AggregatorJob:
     events = await context.write(context.store.job_events, job_id)
-    # Whoever answered was a member when the job ran; the roster may have another epoch by now.
+    # Every party that answered was a member when the job ran; the roster may have another epoch by now.
     answered = tuple(event.party_id for event in events if isinstance(event, job_events.PartyReplied))
 
     def folded(state: job_machine.AggregatorJob) -> job_machine.AggregatorJob:

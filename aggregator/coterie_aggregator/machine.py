@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Drives a pure state machine: takes an event, persists it, then carries out what became outstanding.
+"""Drives a pure state machine: takes an event, persists it, then carries out the effects that became outstanding.
 
 Invariants:
 - An event is durable before anything that follows from it is visible outside.
-- What is carried out is exactly what the state says is outstanding: after a restart the same is started again.
+- Exactly the effects outstanding in the state are carried out: after a restart the same ones are started again.
 - ``take`` is called from one task only; computations run elsewhere and come back as events.
 """
 
@@ -23,10 +23,10 @@ F = TypeVar("F")
 
 
 class Running(Protocol):
-    """What a started effect leaves behind: something that can be called off."""
+    """The handle of a started effect, by which it can be cancelled."""
 
     def cancel(self) -> object:
-        """Call it off; its result would be ignored anyway."""
+        """Cancel it; its result would be ignored anyway."""
         ...
 
 
@@ -34,9 +34,9 @@ class Machine(Generic[S, E, F]):
     """One live state machine.
 
     Args:
-        state: from which it goes on.
+        state: the state to continue from.
         step: pure transition; returns the very same state for an event that does not apply.
-        outstanding: pure: what is to be done in a state.
+        outstanding: pure; the effects outstanding in a state.
         persist: makes one event durable.
         start: begins one effect and returns what cancels it, or ``None``.
     """
@@ -68,7 +68,7 @@ class Machine(Generic[S, E, F]):
         return True
 
     def carry_out(self) -> None:
-        """Start what is outstanding and not started yet; call off what lapsed."""
+        """Start the effects that are outstanding and not started yet; cancel those that lapsed."""
         wanted = self._outstanding(self.state)
         for lapsed in self._active.keys() - wanted:
             if running := self._active.pop(lapsed):
@@ -83,7 +83,7 @@ class Machine(Generic[S, E, F]):
                 self._active[effect] = self._start(effect)
 
     def stop(self) -> None:
-        """Call off everything; the state stays."""
+        """Cancel everything; the state stays."""
         for running in self._active.values():
             if running:
                 running.cancel()
@@ -97,7 +97,7 @@ class Tasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        """Start ``work``, which handles its own errors; what it lets through all the same is logged."""
+        """Start ``work``, which handles its own errors; any error that escapes it is logged."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -109,7 +109,7 @@ class Tasks:
             log.error("background work failed", exc_info=failure)
 
     async def cancel(self) -> None:
-        """Cancel all and wait until they ended."""
+        """Cancel all tasks and wait until they have ended."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

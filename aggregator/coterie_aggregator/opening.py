@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The aggregator's arithmetic on one round: verify what came, build the decryption request, open the sum.
+"""The aggregator's arithmetic for one round: verify the replies, build the decryption request, open the sum.
 
 Pure functions of their arguments, run on worker threads.
 """
@@ -54,11 +54,11 @@ class RoundArithmetic:
         self._sealing = sealing
 
     def check_padded(self, size: int) -> None:
-        """Raise ``MalformedMessage`` unless padded parts of this round have so many bytes."""
+        """Raise ``MalformedMessage`` unless padded parts of this round are ``size`` bytes long."""
         self._sealing.check_padded(size)
 
     def verify_reply(self, reply: EncryptedReply, padded: PaddedFacts) -> None:
-        """Check a reply and what came of its padded part; raises ``PeerError`` with its sender as culprit."""
+        """Check a reply and its padded part as received; raises ``PeerError`` with its sender as culprit."""
         verify_reply(reply, padded, self._fields, self._roster, self._sealing)
 
     def fix_transcript(self, contributions: Sequence[Contribution], signing_key: SigningKey) -> FixedTranscript:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""One party's padded part on its way to the spool: piece by piece, beside the coordinator's task.
+"""Upload of one party's padded part to the spool: piece by piece, outside the coordinator's task.
 
-What is decided, at the beginning and at the end, is decided in the coordinator's task; the pieces between do not pass
-through it, so that a long upload holds up nobody else.
+All decisions, at the beginning and at the end, are made in the coordinator's task; the pieces in between do not pass
+through it, so that a long upload delays nobody else.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ async def receive_padded(
     find: Callable[[], LiveRound],
     in_order: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]],
 ) -> None:
-    """Take a padded part, if it is wanted; what came before is left where it is.
+    """Take a padded part if it is wanted; anything received before stays where it is.
 
     Args:
-        party_id: who sends it.
+        party_id: its sender.
         part: as announced.
         content: of it.
         find: returns its round, in the coordinator's task.
         in_order: runs work in the coordinator's task.
 
     Raises:
-        PeerError: it is not wanted, or not complete, or the round ended meanwhile; the sender is the culprit.
-        StorageError: the file system refused.
+        PeerError: it is not wanted, or not complete, or the round has ended in the meantime; the sender is the culprit.
+        StorageError: the file system reports an error.
     """
 
     async def begin() -> FileDraft | None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How many jobs people may have: none can take the others' place, or fill the aggregator's memory and disk with jobs.
+"""Limits on the number of jobs per person: nobody can crowd out others or fill the aggregator's memory and disk.
 
 The limits count what is stored, so a restart forgets nothing.
 """
@@ -23,8 +23,8 @@ def check_quota(jobs: Collection[LiveJob], person: PartyId, now: datetime) -> No
     """Check that a person may submit another job.
 
     Args:
-        jobs: all that were ever submitted.
-        person: who wants to submit one.
+        jobs: all jobs ever submitted.
+        person: the submitter.
         now: with time zone.
 
     Raises:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Why a job ended by its rounds, in one line for people."""
+"""One-line explanations, for people, of why rounds ended a job."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.reason import one_line
 
 _NAMES_CHARACTERS: Final = 240
-"""Of ids in a line that says something else, too; all are in the aggregator's log and in every party's record."""
+"""For the ids in a line with other content; the full list is in the aggregator's log and in every party's record."""
 
 
 def aborted(number: int, state: AggregatorRound) -> str:
-    """Say why a round was aborted: who was blamed, and who refused."""
+    """Explain why a round was aborted: the culprits, and the parties that refused."""
     words = f"round {number} was aborted: {state.reason.value if state.reason else 'unknown'}"
     for who, why in (
         ("blamed", state.culprits),

@@ -2,9 +2,9 @@
 # Copyright The Coterie authors
 """The state machine of one round at the aggregator, pure: ``step(state, event) → state``.
 
-What is to be done is a function of the state (``outstanding``): the caller persists an event that changed the state,
-then carries out what became outstanding by it. A restart folds the persisted events and carries out all that is
-outstanding, so replay and live run cannot differ; every message is idempotent.
+Outstanding effects are a function of the state (``outstanding``): the caller persists an event that changed the state,
+then carries out the effects that became outstanding by it. A restart folds the persisted events and carries out all
+outstanding effects, so replay and live run cannot differ; every message is idempotent.
 
 | phase | of the protocol |
 |---|---|
@@ -59,7 +59,7 @@ class Phase(StrEnum):
 
 
 class Standing(StrEnum):
-    """What became of something that a party sent."""
+    """The standing of a message that a party sent."""
 
     RECEIVED = "received"
     VERIFIED = "verified"
@@ -75,12 +75,12 @@ class AbortReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundParameters:
-    """What is fixed when the round starts.
+    """Parameters fixed when the round starts.
 
     Attributes:
         members: all parties of the roster, in its order: any of them may help to open the sum.
         cohort: the parties asked, in roster order.
-        round_quorum: fewest contributors of the release.
+        round_quorum: minimum number of contributors to the release.
         decryption_threshold: partial decryptions needed.
     """
 
@@ -105,12 +105,12 @@ class AggregatorRound:
         parameters: fixed at the start.
         phase: see the module's table.
         contributions: standing of each reply that came.
-        refusals: who declined to reply, or to decrypt, with the code given.
-        deadline_passed: no longer waits for more than the quorum.
+        refusals: parties that declined to reply, or to decrypt, with the code given.
+        deadline_passed: the round no longer waits for more than the quorum.
         contributors: in the transcript, in roster order; empty until it is fixed.
-        asked: who was asked for a partial decryption.
+        asked: parties asked for a partial decryption.
         partials: standing of each partial decryption that came.
-        culprits: who was proven to deviate.
+        culprits: parties proven to have deviated.
         reason: why the round was aborted.
     """
 
@@ -127,7 +127,7 @@ class AggregatorRound:
 
     @property
     def verified_contributors(self) -> tuple[PartyId, ...]:
-        """Who contributed so far, in roster order."""
+        """The parties that have contributed so far, in roster order."""
         return tuple(p for p in self.parameters.cohort if self.contributions.get(p) is Standing.VERIFIED)
 
     @property
@@ -137,7 +137,7 @@ class AggregatorRound:
 
     @property
     def waiting_for(self) -> int:
-        """How many more replies, or partial decryptions, the round needs at least."""
+        """Minimum number of further replies, or partial decryptions, that the round needs."""
         if self.phase is Phase.COLLECTING:
             return max(0, self.parameters.round_quorum - len(self.verified_contributors))
         if self.phase is Phase.DECRYPTING:
@@ -156,7 +156,7 @@ def step(state: AggregatorRound, event: Event) -> AggregatorRound:
 
 
 def outstanding(state: AggregatorRound) -> frozenset[Effect]:
-    """Return all that is to be done in this state."""
+    """Return every effect outstanding in this state."""
     effects: set[Effect] = set()
     if state.phase is Phase.COLLECTING:
         for party_id in state.parameters.cohort:
@@ -186,7 +186,7 @@ def outstanding(state: AggregatorRound) -> frozenset[Effect]:
 
 
 def _settle(state: AggregatorRound) -> AggregatorRound:
-    """Move on where what has come allows or forces it."""
+    """Move to the next phase if the messages received allow or force it."""
     if state.phase is Phase.COLLECTING:
         return _settle_collecting(state)
     if state.phase is Phase.DECRYPTING:
@@ -204,12 +204,12 @@ def _settle_collecting(state: AggregatorRound) -> AggregatorRound:
     verified = state.verified_contributors
     if len(verified) + len(open_replies) < parameters.round_quorum:
         return replace(state, phase=Phase.ABORTED, reason=AbortReason.TOO_FEW_PARTIES)
-    # A reply that lies here unverified is worth waiting for even past the deadline.
+    # A reply that has arrived but is not verified yet is worth waiting for even past the deadline.
     pending = any(standing is Standing.RECEIVED for standing in state.contributions.values())
     complete = not open_replies or (state.deadline_passed and not pending)
     if len(verified) < parameters.round_quorum or not complete:
         return state
-    # Contributors are online and fast, so they are asked first: as many as needed and one spare.
+    # Contributors are online and fast, so they are asked first: as many as needed, and one spare.
     first = verified + tuple(p for p in parameters.members if p not in verified)
     return _settle_decrypting(
         replace(

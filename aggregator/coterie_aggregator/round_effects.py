@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a round at the aggregator wants done: the effects that follow from its state (``round.outstanding``)."""
+"""Effects of a round at the aggregator: the work that follows from its state (``round.outstanding``)."""
 
 from __future__ import annotations
 

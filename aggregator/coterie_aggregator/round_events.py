@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What can happen in a round at the aggregator: the events that ``round`` folds and the store keeps.
+"""Events of a round at the aggregator: ``round`` folds them and the store keeps them.
 
 ``stored_as`` and the names of the fields are part of the stored format; the names of the classes are not.
 """
@@ -15,7 +15,7 @@ from coterie_common.identifiers import PartyId
 
 @dataclass(frozen=True, slots=True)
 class ContributionReceived:
-    """A reply lies in the spool."""
+    """A reply is stored in the spool."""
 
     stored_as: ClassVar[str] = "ContributionReceived"
 
@@ -60,7 +60,7 @@ class DeadlinePassed:
 
 @dataclass(frozen=True, slots=True)
 class PartialReceived:
-    """A partial decryption lies in the spool."""
+    """A partial decryption is stored in the spool."""
 
     stored_as: ClassVar[str] = "PartialReceived"
 

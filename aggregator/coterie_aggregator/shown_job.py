@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What people are shown of a job, whether it lives or ended long ago; all of it can be read from the store."""
+"""The view of a job for people, running or long ended; all of it can be read from the store."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ShownJob:
     Attributes:
         job_id: the job.
         spec: as it was submitted.
-        rounds_planned: most rounds that it may have.
+        rounds_planned: maximum number of rounds.
         state: where it stands.
         round: the current or last round; ``None`` before the first was asked.
         waiting: why a party does not answer the current round yet, in its own words.
-        submitter: id of who submitted it.
+        submitter: id of the person who submitted it.
         submitted_at: with time zone.
         finished_at: with time zone; ``None`` while it runs.
     """

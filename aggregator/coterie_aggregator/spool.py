@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What parties sent in rounds, as files: too large for the database, and of no use once the job is over.
+"""Messages that parties sent in rounds, as files: too large for the database, and useless once the job is over.
 
 Layout: ``FOLDER/JOB/ROUND/contributions/PARTY``, ``…/partials/PARTY`` and, where vectors are padded,
 ``…/padded/PARTY``. Ids consist of letters, digits and hyphens, so they are file names.
@@ -8,8 +8,8 @@ Layout: ``FOLDER/JOB/ROUND/contributions/PARTY``, ``…/partials/PARTY`` and, wh
 Invariants:
 - A file that ``put_…`` or ``commit_padded`` returned for is durable and never changes until its job is deleted.
 - A padded part is never in memory as a whole.
-- Files hold only what parties encrypted; still they are their owner's alone: who keeps them and later gets hold of
-  enough key shares can open them.
+- Files hold only data that parties encrypted. Even so, only their owner can read them: anyone who keeps them and later
+  obtains enough key shares can open them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PARTIALS: Final = "partials"
 _PADDED: Final = "padded"
 
 _DIGEST_PIECE_BYTES: Final = 1 << 20
-"""Read at a time where a digest is computed anew."""
+"""Bytes read at a time when a digest is recomputed."""
 
 
 class Spool:
@@ -73,7 +73,7 @@ class Spool:
         return _read(self._path(job_id, number, _PARTIALS, party_id))
 
     def begin_padded(self, job_id: JobId, number: int, party_id: PartyId) -> FileDraft:
-        """Return where a party's padded part is written while it comes; what a crash left of an earlier one goes.
+        """Return the path for a party's padded part while it arrives; remnants that a crash left there are deleted.
 
         Raises:
             StorageError: the file system refused.
@@ -87,17 +87,17 @@ class Spool:
         return draft
 
     def commit_padded(self, job_id: JobId, number: int, party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
-        """Keep the padded part of a party that is complete.
+        """Keep a party's complete padded part.
 
         Args:
             job_id: of the job.
             number: of the round.
-            party_id: whose it is.
+            party_id: its sender.
             draft: from ``begin_padded``.
             digest: of its content, already compared.
 
         Raises:
-            Equivocation: there is one already, another one; the party is the culprit.
+            Equivocation: a different one is already stored; the party is the culprit.
             StorageError: the file system refused.
         """
         path = self._path(job_id, number, _PADDED, party_id)
@@ -110,9 +110,9 @@ class Spool:
         self._padded[path] = PaddedFacts(draft.size, digest)
 
     def padded_facts(self, job_id: JobId, number: int, party_id: PartyId) -> PaddedFacts:
-        """Return size and digest of a party's padded part; those of nothing if there is none.
+        """Return size and digest of a party's padded part; those of empty content if there is none.
 
-        They are kept from when the part came; after a restart they take reading the file once. Raises
+        They are kept in memory from the part's arrival; after a restart the file is read once to compute them. Raises
         ``StorageError``.
         """
         path = self._path(job_id, number, _PADDED, party_id)
@@ -134,14 +134,14 @@ class Spool:
         return read_pieces(self._path(job_id, number, _PADDED, party_id), bytes_per_piece)
 
     def delete_job(self, job_id: JobId) -> None:
-        """Delete all that was put for a job that has ended; a job without files is fine."""
+        """Delete all files of a job that has ended; a job without files is fine."""
         folder = self._folder / job_id
         for path in [path for path in self._padded if path.is_relative_to(folder)]:
             self._padded.pop(path, None)
         remove_folder(folder)
 
     def delete_rounds_before(self, job_id: JobId, number: int) -> None:
-        """Delete all that was put for earlier rounds of a job: with long vectors, hundreds of them fill a disk."""
+        """Delete all files of a job's earlier rounds: with long vectors, hundreds of rounds fill a disk."""
         for folder in [self._folder / job_id / str(earlier) for earlier in range(number - 1, 0, -1)]:
             if not folder.exists():
                 return  # and so none before it

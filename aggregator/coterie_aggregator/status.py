@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What people see of parties and of a job."""
+"""The status of parties, jobs and models as shown to people."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def party_statuses(
 
 
 def job_status(shown: ShownJob, connected: Collection[PartyId]) -> JobStatus:
-    """Return where a job stands, in the words of the operator's API; ``connected`` are the parties that are there."""
+    """Return the status of a job, in the words of the operator's API; ``connected`` are the connected parties."""
     state, spec = shown.state, shown.spec
     progress = None
     if shown.round:
@@ -91,7 +91,7 @@ def job_status(shown: ShownJob, connected: Collection[PartyId]) -> JobStatus:
 
 
 def model_info(shown: ShownJob, stored: StoredModel) -> ModelInfo:
-    """Return what people see of a finished model."""
+    """Return the view of a finished model for people."""
     spec = shown.spec
     return ModelInfo(
         job_id=shown.job_id,

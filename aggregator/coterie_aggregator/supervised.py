@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A job's work, in background tasks and in the coordinator's: whatever it raises ends that job, and nothing else."""
+"""A job's work, in background tasks and in the coordinator's: an error in it ends that job and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Supervised:
         context: of the aggregator.
         broken: ends the job, in the coordinator's task, because of a failure.
 
-    Storage that fails stops the daemon; an error of a peer is the message's that brought it.
+    A storage failure stops the daemon; an error of a peer is attributed to the message that caused it.
     """
 
     def __init__(self, context: Context, broken: Broken) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Deadlines that a restart does not put off: they count from when something began, as it was stored."""
+"""Deadlines that a restart does not postpone: they count from the stored time at which something began."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 
 @dataclass(slots=True)
 class RoundTimes:
-    """When the phases of a round began.
+    """The times at which the phases of a round began.
 
     Attributes:
         started_at: its query was stored.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The stream that every party holds open: who is it, what does it say, and is it still there.
+"""The stream that every party keeps open: authenticates the party, receives its messages, notices when it is gone.
 
 This is the shell: it checks identities and forms and knows nothing of jobs and rounds, which are the
 ``FederationDesk``'s.
@@ -61,14 +61,14 @@ PartyOutbox = Outbox[AggregatorMessage]
 
 
 class FederationDesk(Protocol):
-    """What the service needs of the coordinator. Calls may be cancelled while they wait; they must not block."""
+    """The coordinator's interface for this service. Calls may be cancelled while they wait; they must not block."""
 
     async def party_connected(self, party_id: PartyId, outbox: PartyOutbox) -> None:
-        """A party is there; ``outbox`` takes what is to be said to it until ``party_disconnected``."""
+        """A party is connected; ``outbox`` takes the messages to it until ``party_disconnected``."""
         ...
 
     async def party_message(self, party_id: PartyId, message: PartyMessage) -> None:
-        """A party said something under its own id; an error of the peer becomes its ``Rejection``."""
+        """A party sent a message under its own id; an error of the peer becomes its ``Rejection``."""
         ...
 
     async def padded_part(self, party_id: PartyId, part: PaddedPart, content: Content) -> None:
@@ -112,8 +112,8 @@ class FederationService(federation_pb2_grpc.FederationServicer):
     """gRPC service ``coterie.v1.Federation``.
 
     Args:
-        roster: in force; who is not in it is not spoken to.
-        desk: who acts on what the parties say.
+        roster: in force; parties outside it are not served.
+        desk: acts on the parties' messages.
     """
 
     def __init__(self, roster: Roster, desk: FederationDesk) -> None:
@@ -133,7 +133,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             try:
                 await self._receive_hello(party_id, transfers)
             except (ParameterMismatch, IdentityMismatch) as error:
-                # Otherwise the operator sees a party that is away, and nobody knows why.
+                # Otherwise the operator sees a party that is away, without a reason.
                 _log.warning("party turned away", party=party_id, code=error.code, detail=error.message)
                 raise
         transfers.allow(PARTY_TRANSFER_BYTES)
@@ -191,7 +191,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
         raise refused
 
     def _register(self, party_id: PartyId) -> _Stream:
-        """Make a new stream the party's only one, and tell the one before, if any, to end."""
+        """Make a new stream the party's only one, and make the previous one, if any, end."""
         stream = _Stream()
         before, self._streams[party_id] = self._streams.get(party_id), stream
         if before is not None:
@@ -241,7 +241,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
 
 
 def _check_sender(party_id: PartyId, message: PartyMessage) -> None:
-    """Refuse what is said under another party's id, and a second Hello."""
+    """Refuse messages under another party's id, and a second Hello."""
     if isinstance(message, Hello):
         raise UnexpectedMessage("Hello comes only once")
     claimed = message.contribution if isinstance(message, EncryptedReply) else message

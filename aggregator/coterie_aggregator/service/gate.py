@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The gate before every call: who may speak to this aggregator at all, and how much of it at once.
+"""The gate before every call: admits only members, and limits the number of calls that each has open.
 
-It stands before all services, those for monitoring too, and before a call has said anything.
+It applies to all services, including those for monitoring, before anything in a call is read.
 
 Invariants:
 - No handler runs for a certificate that names no member, a person who is denied, or a party that is not in the roster.
-- What is open is counted by the identity of the certificate, from its headers to its last response: no member can take
-  the calls of another.
+- Open calls are counted by the identity of the certificate, from their headers to the last response: no member can use
+  up the calls of another.
 - A call of one request has ``CALL_SECONDS`` to send it.
 - Scientists together leave room for operators, and both for every party, so they cannot shut one out.
 - A request that cannot be parsed is refused like any other malformed message.
@@ -58,8 +58,8 @@ class Gate(grpc.aio.ServerInterceptor):
 
     Args:
         roster: in force.
-        incidents: takes failures that nobody foresaw.
-        denied: who is not served, certificate or not, as ``ROLE/ID``.
+        incidents: takes unforeseen failures.
+        denied: people who are not served, valid certificate or not, as ``ROLE/ID``.
     """
 
     def __init__(self, roster: Roster, incidents: Incidents, denied: frozenset[str] = frozenset()) -> None:
@@ -100,7 +100,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     @contextmanager
     def _passing(self, context: Any, method: str) -> Iterator[None]:
-        """Count a call while it is open; raises what it is refused for."""
+        """Count a call while it is open; raises the reason for which it is refused."""
         identity, certificate = peer_of(context)
         self._check(identity, certificate, method)
         self._check_room(identity, method)

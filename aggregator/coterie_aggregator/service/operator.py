@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What people may ask of the aggregator: parties, jobs and models. Who may do what is one table.
+"""The calls that people may make: on parties, jobs and models. One table holds the permissions of each role.
 
-This is the shell: it checks the caller's role and the form of the request; the ``OperatorDesk`` does the rest. Who may
-call at all the gate has seen to.
+This is the shell: it checks the caller's role and the form of the request; the ``OperatorDesk`` does the rest. The
+gate has already decided who may call at all.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "ListModels": _ANYBODY,
     "FetchModel": _ANYBODY,
 }
-"""Which roles may make which call; parties none. That scientists cancel their own jobs only, the desk sees to."""
+"""The roles that may make each call; parties may make none. The desk lets scientists cancel only their own jobs."""
 
 
 class OperatorDesk(Protocol):
-    """What the service needs of the coordinator. Calls may be cancelled while they wait; they must not block."""
+    """The coordinator's interface for this service. Calls may be cancelled while they wait; they must not block."""
 
     async def parties(self) -> Sequence[PartyStatus]:
         """Return every party of the roster, in its order."""
@@ -75,7 +75,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     """gRPC service ``coterie.v1.Operator``.
 
     Args:
-        desk: who answers.
+        desk: answers the calls.
     """
 
     def __init__(self, desk: OperatorDesk) -> None:

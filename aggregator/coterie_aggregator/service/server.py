@@ -31,7 +31,7 @@ _NAMES = (
 )
 
 _NOTICE_SECONDS: Final = 1.0
-"""What the health service gets to tell its watchers that the aggregator stops."""
+"""The time that the health service has to notify its watchers that the aggregator is stopping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class AggregatorServer:
     _health: health_aio.HealthServicer
 
     async def stop(self, grace_s: float = SHUTDOWN_SECONDS) -> None:
-        """Take no new calls, let streams send what waits for at most ``grace_s`` seconds, then end everything."""
-        # It waits for whoever watches and does not read; nobody may hold up the end.
+        """Take no new calls, let streams send their queues for at most ``grace_s`` seconds, then end everything."""
+        # It would wait for a watcher that does not read; nobody may hold up the end.
         with suppress(TimeoutError):
             await asyncio.wait_for(self._health.enter_graceful_shutdown(), _NOTICE_SECONDS)
         self._federation.close()

@@ -5,6 +5,6 @@
 from coterie_aggregator.store.aggregator_store import AggregatorStore, StoredJob, StoredModel, StoredRound
 
 MIGRATIONS = "coterie_aggregator.store.migrations"
-"""What ``open_database`` brings the aggregator's schema up to date with."""
+"""The migrations by which ``open_database`` brings the aggregator's schema up to date."""
 
 __all__ = ["MIGRATIONS", "AggregatorStore", "StoredJob", "StoredModel", "StoredRound"]

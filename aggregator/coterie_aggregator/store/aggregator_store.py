@@ -2,11 +2,12 @@
 # Copyright The Coterie authors
 """The aggregator's durable state: jobs, the events of jobs and rounds in their order, states, models.
 
-What a job or round *is* follows from folding its events with the state machines; nothing here knows their meaning.
+The state of a job or round follows from folding its events with the state machines; this module does not interpret
+events.
 
 Invariants:
 - A method that writes returns once everything is durable; one call is one transaction.
-- A round keeps the query and state that it was started with, and ends once.
+- A round keeps the query and state with which it was started, and ends once.
 - Only one thread at a time, and only one process, uses a store.
 """
 
@@ -51,7 +52,7 @@ class StoredJob:
 
 @dataclass(frozen=True, slots=True)
 class StoredRound:
-    """A round as it was started: the query's bytes, the algorithm's state that it asks from, and when."""
+    """A round as it was started: the query's bytes, the algorithm's state that it is based on, and the time."""
 
     query: bytes
     state: bytes
@@ -209,7 +210,7 @@ class AggregatorStore:
                 .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number == number)
                 .values(transcript_digest=transcript_digest, next_state=state, finished_at=at)
             )
-            # Whatever went before is in the new state; models are long, and jobs have hundreds of rounds.
+            # The new state contains everything that went before; models are long, and jobs have hundreds of rounds.
             connection.execute(
                 update(ROUNDS)
                 .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number < number, ROUNDS.c.query != b"")
@@ -221,7 +222,7 @@ class AggregatorStore:
             self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
 
     def keep_unfinished(self, job_id: JobId, event: UnfinishedModelKept, model: bytes | None, at: datetime) -> None:
-        """Record the model of a job that ended early, or that there can be none, with the event that says so.
+        """Record the model of a job that ended early, or that there can be none, with the corresponding event.
 
         Raises:
             StateError: event and model do not fit.

@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """Events as they are stored: the word that their class states, and their fields as a canonical JSON document.
 
-Invariant: ``decode(*encode(event)) == event``, and whatever is not exactly an event is refused. Changing ``stored_as``
-or the name of a field therefore needs a migration; a class may be renamed.
+Invariant: ``decode(*encode(event)) == event``, and anything that is not exactly an event is refused. Changing
+``stored_as`` or the name of a field therefore needs a migration; a class may be renamed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from coterie_common.errors import MalformedMessage, StorageError
 E = TypeVar("E", bound="StoredEvent")
 
 _DOCUMENT_BYTES: Final = 1 << 20
-"""Events hold ids, codes and a line of words."""
+"""Events hold ids, codes and one line of text."""
 
 
 class StoredEvent(Protocol):

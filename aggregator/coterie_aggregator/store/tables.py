@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The aggregator's tables, as the newest revision in ``migrations`` leaves them.
 
-Rows are only ever added. What is filled in later, once: when a job ended, and what a released round led to.
+Rows are only ever added. Two facts are filled in later, once each: the end of a job and the result of a released round.
 """
 
 from __future__ import annotations
