@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The party's arithmetic on one round: answer a query, help to open a sum. Run on worker threads.
+"""The party's arithmetic for one round: answer a query, help to open a sum. Run on worker threads.
 
-This is where data becomes a sealed vector; nothing else in the party sends anything that depends on data.
+Here data becomes a sealed vector; nothing else in the party sends anything that depends on data.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes
         context: of the party.
         query: that passed ``verify_query``.
         data: of its job.
-        write: takes the pieces of the padded part, in order; is not called where there is none.
+        write: takes the pieces of the padded part, in order; not called where there is none.
 
     Raises:
         MalformedMessage: the ask is outside the job's plan.
-        TrainingFailed: vectors could not be computed, or are not such as were asked for.
+        TrainingFailed: vectors could not be computed, or do not have the requested form.
 
     Privacy: draws fresh noise; the caller stores the result before it sends it and never calls this twice for
         a round whose result may have left.
@@ -92,10 +92,10 @@ def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes
 
 
 def check_memory(context: Context, request: DecryptionRequest, state: PartyRound) -> None:
-    """Check that this party remembers whatever a decryption request shows that it signed.
+    """Check that this party remembers everything that, by a decryption request, it has signed.
 
     Raises:
-        StorageError: it does not: its promises cannot be kept any more, so it must not answer anything.
+        StorageError: it does not; it can no longer keep its promises, so it must not answer anything.
     """
     if shows_forgotten_reply(request, context.party_id, state.contribution_digest, context.roster):
         raise StorageError(
@@ -106,12 +106,12 @@ def check_memory(context: Context, request: DecryptionRequest, state: PartyRound
 
 
 def verify(context: Context, request: DecryptionRequest, own: OwnKnowledge) -> VerifiedRequest:
-    """Check a decryption request against what this party knows by itself; raises as ``verify_request``."""
+    """Check a decryption request against this party's own knowledge; raises as ``verify_request``."""
     return verify_request(request, own, _sealing(context, request.fields))
 
 
 def recorded_request(context: Context, recorded: RecordedTranscript) -> VerifiedRequest:
-    """Return the verified request that a recorded transcript is of."""
+    """Return the verified request that belongs to a recorded transcript."""
     public_key = context.key.public_key
     size = public_key.ciphertext_bytes
     total = tuple(

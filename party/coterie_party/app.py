@@ -43,7 +43,7 @@ from coterie_party.training.process import TrainingLimits, probe_confinement
 log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS: Final = 2.0
-"""Soon for a person who approved a job; one file and one row are read."""
+"""Short for a person who has approved a job; each time one file and one row are read."""
 
 
 async def run(root: Path, membership: PartyMembership, *, make_sealing: SealingMaker = make_sealing) -> None:
@@ -52,11 +52,11 @@ async def run(root: Path, membership: PartyMembership, *, make_sealing: SealingM
     Args:
         root: the party's folder.
         membership: loaded from it.
-        make_sealing: another one than the product's is for measuring only; no configuration leads here.
+        make_sealing: anything but the default is for measurements only; no configuration sets it.
 
     Raises:
         ConfigurationError: another process runs on the folder, or the policy or a data set's schema cannot be used.
-        StorageError: durable state cannot be trusted; nothing is answered any more.
+        StorageError: durable state can no longer be trusted; nothing more is answered.
     """
     folder = root / "store"
     make_private_folder(folder)
@@ -75,7 +75,7 @@ async def run(root: Path, membership: PartyMembership, *, make_sealing: SealingM
 
 
 def _confinement(training: TrainingLimits) -> Confinement:
-    """Find out what this system keeps a training process from, and say what it does not."""
+    """Find out how far this system confines a training process, and report what it does not prevent."""
     try:
         confinement = probe_confinement(training, SystemClock())
     except TrainingDied as error:
@@ -87,7 +87,7 @@ def _confinement(training: TrainingLimits) -> Confinement:
 
 
 async def _look_again(coordinator: Coordinator) -> None:
-    """Notice what happens without a message: the steward's word on a job, an edited policy, the time of day."""
+    """Watch for changes that no message announces: a steward's decision, an edited policy, the time of day."""
     while True:
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
         await coordinator.look_again()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Reading the audit record out of a party's folder, also while the daemon runs on it. No password is needed."""
+"""Reading the audit record from a party's folder, also while the daemon runs on it. No password is needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FolderRecord:
 
     Attributes:
         export: the record, with the roster in force.
-        gaps: where it disagrees with what the party keeps for ever; nothing is known of that without its folder.
+        gaps: disagreements with the party's permanent records; these can be found only in the party's folder.
     """
 
     export: Export
@@ -46,7 +46,7 @@ def read_folder(root: Path) -> FolderRecord:
     engine = open_database(f"sqlite:///{database}", MIGRATIONS)
     try:
         log = AuditLog(engine, config.founder)
-        # Gaps first: what is written in between is then in the record at least.
+        # Gaps first: anything written in between is then at least in the record.
         gaps = log.gaps()
         entries = log.entries()
     finally:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A round's long work beside the coordinator's loop: reading data, encrypting, checking.
+"""Long computations of rounds, outside the coordinator's loop: reading data, encrypting, checking.
 
 Invariants:
-- One piece of work per round and kind at a time; so many in all, and messages of so many bytes.
-- Work either ends well, or its failure is reported to its round, or the daemon stops: nothing fails unseen.
+- One piece of work per round and kind at a time. Their total number and the total size of their messages are limited.
+- Work succeeds, or its failure is reported to its round, or the daemon stops: nothing fails silently.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RETRY_SECONDS: Final = 5.0
 
 
 class BackgroundWork:
-    """What is being worked on, of all rounds."""
+    """The work in progress, of all rounds."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class BackgroundWork:
         most: int = WORK_MOST,
         most_bytes: int = WORK_BYTES,
     ) -> None:
-        """Take what tells a round that its work failed, and which message that work was about."""
+        """Take the function that reports to a round which work failed, and which message the work was for."""
         self._most = most
         self._most_bytes = most_bytes
         self._report = report
@@ -53,14 +53,14 @@ class BackgroundWork:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def failed(self) -> None:
-        """Return, by raising, when work could be neither done nor refused."""
+        """Wait for work that could be neither done nor refused; raises its error."""
         await asyncio.shield(self._failed)
 
     def check_room(self, message: Asked) -> None:
         """Check that work on a message may begin: an aggregator that invents rounds must not fill the memory.
 
         Raises:
-            Overloaded: too much is being worked on; nothing is known of the message, which may come again.
+            Overloaded: too much work is in progress; the message is forgotten and may be sent again.
         """
         if len(self._tasks) >= self._most or sum(self._sizes.values(), _size(message)) > self._most_bytes:
             raise Overloaded(
@@ -75,7 +75,7 @@ class BackgroundWork:
             self._tasks[key, kind] = asyncio.create_task(self._supervised(key, kind, work, about))
 
     async def cancel(self, job_id: JobId | None = None) -> None:
-        """Cancel the work of a job, or all; whatever it had not persisted is done again when it is asked for."""
+        """Cancel the work of a job, or all; work that was not persisted is redone when it is requested again."""
         gone = [work for work in self._tasks if job_id in (None, work[0][0])]
         useless = [self._tasks.pop(work) for work in gone]
         for work in gone:
@@ -96,7 +96,7 @@ class BackgroundWork:
                 del self._tasks[key, kind], self._sizes[key, kind]
 
     async def _reporting(self, key: RoundKey, kind: str, work: Work, about: Asked | None) -> None:
-        """Do a piece of work; what it raises is reported, but for storage that fails."""
+        """Do a piece of work; its errors are reported, except storage failures."""
         try:
             await work()
         except StorageError:
@@ -117,7 +117,7 @@ class BackgroundWork:
 
 
 def _size(message: Asked) -> int:
-    """Return about how much memory a message takes."""
+    """Return approximately how much memory a message takes."""
     if isinstance(message, Query):
         return len(message.body)
     parts = (contribution.key_part for contribution in message.contributions)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The data sets that a steward bound: which file, and which descriptions of it jobs may use.
+"""The data sets that a steward bound: their files, and the schemas under which jobs may use them.
 
 Whether data fit a schema is a fact about the data. If a job could choose the schema, refusals would answer questions
 that no noise hides and no ledger counts: how many records there are, the greatest value, whether a level occurs. So
-the steward says beforehand which schemas are accepted, and data are only ever read through one of those.
+the steward decides beforehand which schemas are accepted, and data are read only through one of those.
 
 Invariants:
 - Whether a job is refused because of its schema does not depend on the data.
@@ -39,7 +39,7 @@ class BoundDataset:
         name: under which jobs ask for it.
         path: its file.
         schemas: that the steward accepts.
-        schema_files: their files, for people; as many, or none.
+        schema_files: their files, for people; one per schema, or none at all.
         form: how the file is written.
         set_aside: expected share of the records that no training sees.
     """
@@ -55,7 +55,7 @@ class BoundDataset:
         """Return the accepted schema through which a job with schema ``asked`` reads the data.
 
         Raises:
-            ConsentDenied: there is none.
+            ConsentDenied: the steward accepts no such schema.
         """
         covering = next((schema for schema in self.schemas if schema.covers(asked)), None)
         if covering is None:
@@ -75,7 +75,7 @@ class BoundDataset:
         load_dataset(self.path, self.accepted(asked), self.form)
 
     def checks(self) -> Iterator[tuple[str, int | DataError]]:
-        """Read the data through each schema: yield its file, and the number of records or what does not fit."""
+        """Read the data through each schema: yield its file, and the number of records or the error."""
         for file, schema in zip(self.schema_files, self.schemas, strict=True):
             try:
                 yield file, load_dataset(self.path, schema, self.form).rows

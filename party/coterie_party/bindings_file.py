@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The data sets that are bound now: those of ``party.toml`` as it is, or, while that cannot be used, the ones before.
+"""The data sets bound now: those of the current ``party.toml`` or, while it cannot be used, the previous ones.
 
 Invariants:
-- Whoever decides on a job or loads its data asks for the data sets first; they are then those of the files at that
-  moment: ``party.toml`` and the schemas that it names.
-- Nothing else of ``party.toml`` takes effect before the next start.
-- A file that cannot be used is said once per change of it, as an error.
+- Every decision on a job, and every loading of its data, first asks for the data sets; these then match the files at
+  that moment: ``party.toml`` and the schemas that it names.
+- Nothing else in ``party.toml`` takes effect before the next start.
+- A file that cannot be used is reported once per change of it, as an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Contents: TypeAlias = Mapping[Path, bytes | None]
 
 
 class BindingSource(Protocol):
-    """Knows the data sets that are bound."""
+    """Provides the data sets that are bound."""
 
     def current(self) -> Mapping[str, BoundDataset]:
         """Return the data sets that are bound now, by name."""
@@ -38,7 +38,7 @@ class BindingSource(Protocol):
 
 
 class BindingsFile:
-    """``party.toml`` and the schemas that it names, looked at again whenever they matter. Any thread may ask.
+    """``party.toml`` and the schemas that it names, checked again at every use. Any thread may call it.
 
     Args:
         root: the party's folder.
@@ -61,13 +61,13 @@ class BindingsFile:
         with self._lock:
             contents = self._read()
             if contents != self._contents:
-                # Before they are loaded, so that a failure is said once.
+                # Before they are loaded, so that a failure is reported once.
                 self._contents = contents
                 self._reload()
             return self._datasets
 
     def warning(self) -> str:
-        """Return why the files are not what is bound now, one sentence; empty if they are."""
+        """Return why the files differ from the bound data sets, in one sentence; empty if they do not differ."""
         self.current()
         return self._warning
 
@@ -98,5 +98,5 @@ def _content(path: Path) -> bytes | None:
     try:
         return read_bytes(path, "the configuration", most=CONFIG_FILE_BYTES)
     except ConfigurationError:
-        # Missing, say while an editor replaces it: loading says so in words.
+        # Missing, for example while an editor replaces it: loading reports that.
         return None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The lines of the ledger that a job reserves: one per step of its plan, with what it releases and of which records."""
+"""The ledger lines that a job reserves: one per step of its plan, with what it releases and from which records."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NOT_ACCEPTED: JobId = JobId("not-accepted-yet")
 
 
 def book(plan: Plan, records: Records, events: Sequence[Event]) -> tuple[Reservation, ...]:
-    """Return the lines of a whole plan; how the records are divided is not in them yet.
+    """Return the lines of a whole plan; they do not contain the division of the records yet.
 
     Args:
         plan: of the job.
-        records: which its algorithm counts where a round does not say so.
+        records: the kind that its algorithm counts where a round names none.
         events: what each round releases, in the plan's order.
 
     Raises:
@@ -33,14 +33,14 @@ def book(plan: Plan, records: Records, events: Sequence[Event]) -> tuple[Reserva
     lines = []
     for number, (planned, event, price) in enumerate(zip(plan.rounds, events, costs(events), strict=True), 1):
         own = planned.records if isinstance(planned, PlannedVectorRound) else None
-        # A party's reply as a whole is protected: it has no sides.
+        # The party's reply as a whole is protected, so it has no sides.
         counted = Records.ALL if event.unit is Unit.PARTY else own or records
         lines.append(Reservation(number, price.to_document(), event.to_document(), counted.value))
     return tuple(lines)
 
 
 def as_entry(line: Reservation) -> LedgerEntry:
-    """Return the line of the ledger that a reservation would be."""
+    """Return the ledger line that a reservation would become."""
     return LedgerEntry(
         founder="",
         job_id=_NOT_ACCEPTED,
@@ -65,7 +65,7 @@ def planned_entries(price: Document) -> list[LedgerEntry]:
     """Return what ``per_side`` wrote as lines, one per side.
 
     Raises:
-        StorageError: it is not such a price.
+        StorageError: it was not written by ``per_side``.
     """
     if not isinstance(price, dict) or not isinstance(price.get("sides"), dict):
         raise StorageError("the price of a job cannot be read")

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a data set's ledger adds up to, and whether another job fits the limits of the policy.
+"""The total of a data set's ledger, and the check that another job fits the limits of the policy.
 
-For a lifetime every line counts that was not given back. Within a period of so many days those count that were spent
-in the last so many days, and all that are reserved: they may be spent at any time from now on. So *any* so many days in
-a row stay within the limit: of the jobs that spend in them, the one that was accepted last was checked together with
-all others.
+In the lifetime budget every line counts that was not given back. In a period of ``n`` days a line counts if it was
+spent in the last ``n`` days or is reserved, because it may be spent at any time from now on. So *any* ``n`` days in a
+row stay within the limit: among the jobs that spend in them, the one accepted last was checked together with all
+others.
 
-Records to train with and records that are set aside are counted apart, because they are disjoint: on which side a
-record is, was decided by a coin of its own that nothing else depends on, so what is asked of the one side says nothing
-about a record of the other. A line that was written while records were divided otherwise counts on both sides.
+Records for training and records set aside are counted separately, because they are disjoint. An independent coin
+decided the side of each record, so answers about one side reveal nothing about a record of the other. A line that was
+written under another division of the records counts on both sides.
 
-Invariants: whatever cannot be bounded is refused; a refusal says the numbers; a job whose whole plan does not fit a
-limit by itself is charged as a whole once anything of it was asked (see ``coterie_common.privacy.cost``).
+Invariants: a cost that cannot be bounded is refused; a refusal states the numbers; a job whose whole plan does not fit
+a limit by itself is charged as a whole once anything of it was asked (see ``coterie_common.privacy.cost``).
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _WORDS: Final = {Records.TRAINING: "to train with", Records.SET_ASIDE: "set asid
 
 @dataclass(frozen=True, slots=True)
 class JobCharge:
-    """What one job takes of a limit.
+    """The charge of one job against a limit.
 
     Attributes:
-        founder, job_id: which job.
-        spent: what was asked of it; ``None`` if nothing.
-        reserved: what it may ask besides; ``None`` if nothing.
+        founder, job_id: identify the job.
+        spent: the part that was asked; ``None`` if nothing.
+        reserved: the part that it may still ask; ``None`` if nothing.
     """
 
     founder: str
@@ -70,7 +70,7 @@ def cost_of(entry: LedgerEntry) -> Cost:
 
 
 def division_now(entries: Sequence[LedgerEntry]) -> str:
-    """Return how records are divided: as when a job was accepted last, or as in lines that are planned only."""
+    """Return the division of the records: that of the job accepted last, or of lines that are only planned."""
     dated = [entry for entry in entries if entry.reserved_at is not None]
     if not dated:
         # Lines that older versions reserved have no division, either.
@@ -88,7 +88,7 @@ def _on_both(entry: LedgerEntry, division: str) -> bool:
 
 
 def charges(entries: Iterable[LedgerEntry], limit: Limit, now: datetime) -> tuple[JobCharge, ...]:
-    """Return what each job takes of a limit, of those that take anything.
+    """Return the charge of each job against a limit; jobs without a charge are left out.
 
     Args:
         entries: of one data set, one side and one unit of privacy, those that were given back too.
@@ -123,7 +123,7 @@ def charges(entries: Iterable[LedgerEntry], limit: Limit, now: datetime) -> tupl
 
 
 def total(found: Sequence[JobCharge]) -> Charge | None:
-    """Add up what jobs take of a limit; ``None`` if nothing. Raises ``UnsupportedMechanism`` for different units."""
+    """Add up the charges of jobs; ``None`` if there are none. Raises ``UnsupportedMechanism`` for different units."""
     return reduce(add, [charge.total for charge in found]) if found else None
 
 
@@ -164,7 +164,7 @@ def check_budget(
         exact: ε of the whole job at a given δ, by the accountant of jobs.
 
     Raises:
-        BudgetExhausted: it does not; says the numbers.
+        BudgetExhausted: it does not; states the numbers.
         UnsupportedMechanism: it costs nothing, or protects another unit of privacy than earlier jobs.
         StorageError: the ledger cannot be read.
     """
@@ -200,7 +200,7 @@ def _check_side(
         return
     so_far = "nothing" if before is None else f"ε = {epsilon_text(before, delta)}"
     reached = _number(alone) if before is None else epsilon_text(together, delta)
-    # The part of a filter's limits and the ε that comes of it are not the same where sampled rounds are few.
+    # With few sampled rounds, the fraction of a filter's limits and the resulting ε are not the same.
     coarser = ""
     if before is not None and together.epsilon(delta) <= epsilon:
         coarser = f"; counted as jobs add up, that is {100 * together.used(epsilon, delta):.1f} % of it"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party's steward writes into ``party.toml``. Paths are relative to the party's folder."""
+"""The party's configuration file, ``party.toml``. Paths are relative to the party's folder."""
 
 from __future__ import annotations
 

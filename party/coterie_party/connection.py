@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The party's one outbound stream to the aggregator: opened, greeted, kept, and opened again.
+"""The party's one outbound stream to the aggregator: opens it, exchanges greetings, keeps it, and reopens it.
 
-This is the shell: it knows of TLS, frames and back-off and nothing of jobs; those are the handler's.
+This is the shell: it knows TLS, frames and back-off, but nothing about jobs; those are the handler's.
 
 Invariants:
-- The handler hears of a stream only after Welcome agrees with our roster; for each, ``connected`` comes first and
+- The handler learns of a stream only after Welcome agrees with our roster; for each, ``connected`` comes first and
   ``disconnected`` last.
-- It never gives up. What only a person can repair (a certificate, a roster) is said loudly and tried again slowly.
+- It never gives up. A failure that only a person can repair (a certificate, a roster) is logged as an error and retried
+  slowly.
 """
 
 from __future__ import annotations
@@ -62,24 +63,24 @@ from coterie_party.padded_parts import Outgoing
 _log = structlog.get_logger(__name__)
 
 _FOR_A_PERSON: Final = (Unauthenticated, IdentityMismatch, PermissionDenied, ParameterMismatch, Superseded)
-"""Trying again soon changes nothing about these."""
+"""Errors that an early retry does not cure."""
 
 Send = Callable[[Outgoing], Awaitable[None]]
 
 
 class ConnectionHandler(Protocol):
-    """What the connection needs of the coordinator. Calls may be cancelled while they wait; they must not block."""
+    """The coordinator's interface for the connection. Calls may be cancelled while they wait; they must not block."""
 
     async def connected(self, send: Send) -> None:
-        """The aggregator is there; ``send`` queues a message, and raises ``Unavailable`` once the stream has ended."""
+        """The stream is open; ``send`` queues a message, and raises ``Unavailable`` once the stream has ended."""
         ...
 
     async def message(self, message: AggregatorMessage) -> None:
-        """The aggregator said something; an error of the peer or a refusal becomes a ``Rejection``."""
+        """The aggregator sent a message; an error of the peer or a refusal becomes a ``Rejection``."""
         ...
 
     async def rejected(self, error: CoterieError) -> None:
-        """The aggregator said something that is no message, or out of place; called before it is told so."""
+        """The aggregator sent something malformed or out of place; called before the ``Rejection`` is sent."""
         ...
 
     async def disconnected(self) -> None:
@@ -109,9 +110,9 @@ class Connection:
 
     Args:
         endpoint: where to and as whom.
-        handler: who acts on what the aggregator says.
+        handler: acts on the aggregator's messages.
         random: for jitter.
-        incidents: takes what nobody foresaw; the connection is made anew then.
+        incidents: takes unforeseen failures; the connection is then opened again.
         sleep: waits some seconds; ``asyncio.sleep`` except in tests.
     """
 
@@ -190,7 +191,7 @@ class Connection:
                 raise await self._named(failure) from failure
 
     async def _named(self, failure: grpc.aio.AioRpcError) -> CoterieError:
-        """Return the error behind a failed call; where gRPC cannot tell, one TLS handshake finds out."""
+        """Return the error behind a failed call; where gRPC does not report it, one TLS handshake finds out."""
         error = error_from_rpc(failure)
         if not isinstance(error, (PeerError, RefusedError, TransientError)):
             return Unavailable(error.message)
@@ -270,7 +271,7 @@ def _writer(call: Any) -> Callable[[Any], Awaitable[None]]:
         try:
             await call.write(frame)
         except asyncio.InvalidStateError:
-            # The call ended while this frame waited: its status says why, as a reading task would learn it.
+            # The call ended while this frame waited: its status gives the reason, as a reading task would see it.
             raise grpc.aio.AioRpcError(
                 await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
             ) from None

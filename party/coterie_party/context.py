@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What all rounds of one party share: its membership, its key share, its data, its store."""
+"""The state shared by all rounds of one party: its membership, its key share, its data, its store."""
 
 from __future__ import annotations
 
@@ -49,21 +49,21 @@ class Context:
         make_sealing: chooses how replies are sealed, from the terms of their round.
         share: own key share.
         signing_key: own.
-        bindings: knows the data sets that the steward bound.
-        policies: knows what the steward allows.
+        bindings: provides the data sets that the steward bound.
+        policies: provides the policy in force.
         store: durable state; called on the ``writer`` thread only.
         padded: padded parts of replies on disk.
         audit: the record of what happened, in the same database; likewise.
-        notes: what only the steward reads; likewise.
+        notes: reasons that only the steward reads; likewise.
         models: folder that delivered models go to.
-        notifier: tells the steward of jobs that wait.
-        training: what a process that computes vectors may use.
-        confinement: what the system keeps such a process from.
+        notifier: notifies the steward of jobs that wait.
+        training: limits of a process that computes vectors.
+        confinement: restrictions that the system enforces on such a process.
         random: source of noise and nonces.
         clock: wall time.
         writer: one thread that owns the database.
         workers: threads for data and big-integer work.
-        incidents: failures that nobody foresaw.
+        incidents: unforeseen failures.
     """
 
     party_id: PartyId
@@ -96,7 +96,7 @@ class Context:
 
     @property
     def policy(self) -> Policy:
-        """What the steward allows now; take it once per decision."""
+        """The policy in force now; take it once per decision."""
         return self.policies.current()
 
     def local_time(self) -> datetime:
@@ -120,6 +120,6 @@ class Context:
             draft.discard()
 
     async def compute(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run data or big-integer work on a worker thread; whatever it raises comes as an ``Exception``."""
+        """Run data or big-integer work on a worker thread; anything that it raises comes as an ``Exception``."""
         work = bind(contained, function, *arguments)
         return await asyncio.get_running_loop().run_in_executor(self.workers, work)

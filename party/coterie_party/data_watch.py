@@ -3,8 +3,8 @@
 """Checks of the party's data before a job needs them: at the start, and when their binding or their file changes.
 
 Invariants:
-- What is found goes to the log and to ``health``; nothing of it, not even that a check was made, leaves the party.
-- A job is decided on by reading the data anew: a check saves no other one.
+- Findings go to the log and to ``health``; nothing of them, not even that a check was made, leaves the party.
+- A decision on a job reads the data again: a check here does not replace that one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from coterie_party.context import Context
 _log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS: Final = 2.0
-"""Soon for a person who edits a file; a few small files are read."""
+"""Short for a person who edits a file; each time a few small files are read."""
 
 _Seen: TypeAlias = tuple[BoundDataset, tuple[int, int, int] | None]
 
@@ -36,11 +36,11 @@ class DataWatch:
         self._errors: dict[str, CoterieError] = {}
 
     def warnings(self) -> list[str]:
-        """Return what does not fit, a sentence for each data set that does not."""
+        """Return one sentence for each data set that does not fit."""
         return [f"the data set {name}: {error.message} [{error.code}]" for name, error in sorted(self._errors.items())]
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Check periodically until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_AGAIN_SECONDS)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Which of its records a party sets aside for evaluation."""
+"""The division of a data set's records into training records and records set aside for evaluation."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def records_of(dataset: Dataset, records: Records, set_aside: Decimal, salt: byt
 def set_aside_split(dataset: Dataset, fraction: Fraction, salt: bytes) -> tuple[Dataset, Dataset]:
     """Divide the records into those to train with and those set aside for evaluation.
 
-    Each record belongs to its side by a coin of its own: a keyed hash of its row number. So the sides are the same in
-    every job, records added at the end of the file change nobody else's side, and nobody without the salt can tell.
+    The side of each record is drawn by a coin of its own, a keyed hash of its row number. So the sides are the same in
+    every job, records added at the end of the file change no other record's side, and without the salt nobody can
+    determine the sides.
 
     Args:
         dataset: all records.
@@ -38,8 +39,8 @@ def set_aside_split(dataset: Dataset, fraction: Fraction, salt: bytes) -> tuple[
     Returns:
         Training and set-aside records, in the file's order.
 
-    Privacy: the row number is taken as a part of the record. Where a row is deleted, or rows are reordered, others
-        change sides too: see ``coterie_party.division``.
+    Privacy: the row number counts as a part of the record. If a row is deleted, or rows are reordered, others change
+        sides too: see ``coterie_party.division``.
     """
     if not 0 <= fraction <= 1 or len(salt) < 16:
         raise ConfigurationError("the fraction to set aside must be 0 to 1, and its salt have at least 16 bytes")
@@ -51,7 +52,7 @@ def set_aside_split(dataset: Dataset, fraction: Fraction, salt: bytes) -> tuple[
 
 
 def division_of(set_aside: Decimal, salt: bytes, generation: str) -> str:
-    """Return what names a way to divide records, and tells nothing of the salt.
+    """Return the name of a division of records; it reveals nothing about the salt.
 
     Args:
         set_aside: expected share of the records.
@@ -59,7 +60,7 @@ def division_of(set_aside: Decimal, salt: bytes, generation: str) -> str:
         generation: of rows that kept their numbers; empty where sides do not depend on numbers.
 
     Returns:
-        Another name for each other argument.
+        A different name for different arguments.
     """
     items = salt, str(Fraction(set_aside)).encode("ascii"), generation.encode("ascii")
     return tuple_hash(Label.SET_ASIDE, *items).hex()[:32]

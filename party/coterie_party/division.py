@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Whether the rows of a data set's file are still those whose sides were drawn.
+"""Detection of changes to a data set's file that may have moved records from one side to the other.
 
-A record's side is a coin of its row's number. So sides mean the same as long as every row keeps its number: a file
-may grow at its end. Any other change may have moved rows from one side to the other. It begins a new *generation*,
-which is a part of the division's name, and lines of the ledger under another name count on both sides.
+A record's side is a coin drawn from its row number. So sides mean the same as long as every row keeps its number: a
+file may grow at its end. Any other change may have moved rows from one side to the other. It begins a new
+*generation*, which is a part of the division's name, and ledger lines under another name count on both sides.
 
 Invariants:
-- A version of a file is kept before anything is computed on it.
-- Where it cannot be seen that all rows kept their numbers, a generation is new.
+- A version of a file is stored before anything is computed on it.
+- Unless all rows demonstrably kept their numbers, a new generation begins.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _LINE_ENDS: Final = (b"\n", b"\r")
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """How a data set's records are divided now.
+    """The current division of a data set's records.
 
     Attributes:
         salt: of the coins.
         name: of the division; the same exactly while every row keeps its side.
         known: the version of the file that was kept last.
-        version: of the file now; ``None`` where every record is on the same side, whatever its number.
+        version: of the file now; ``None`` where every record is on the same side, regardless of its number.
     """
 
     salt: bytes
@@ -52,7 +52,7 @@ class Division:
 
 
 async def division_in_force(bound: BoundDataset, context: Context) -> Division:
-    """Find out how the records of a data set are divided now; keeps nothing but the salt."""
+    """Return the current division of a data set's records; stores nothing but the salt."""
     salt = await context.write(context.store.salt, bound.name, context.random)
     if Fraction(bound.set_aside) in (0, 1):
         return Division(salt, division_of(bound.set_aside, salt, ""), None, None)
@@ -67,8 +67,8 @@ def version_of(path: Path, form: FileFormat, known: DataVersion | None, random: 
     Args:
         path: of the file; read in blocks.
         form: how it is written; another separator or encoding may end rows elsewhere.
-        known: the version that was kept last.
-        random: of a new generation's name: the operating system's, because folders on two machines must not agree.
+        known: the version that was stored last.
+        random: for a new generation's name; the operating system's, because folders on two machines must not agree.
     """
     hashed = hashlib.sha256(f"{form.separator!r} {form.encoding}\n".encode())
     try:
@@ -79,7 +79,7 @@ def version_of(path: Path, form: FileFormat, known: DataVersion | None, random: 
             hashed.update(following)
             length = head + len(following) + _take(stream, hashed, None)[0]
     except OSError:
-        # The job is refused where its data are read. Whatever is there next is another file.
+        # The job is refused where its data are read. The next file found here is another one.
         return DataVersion(generation=_new(random), length=0, digest=b"")
     is_kept = known is not None and begin == known.digest
     grew = not following or (_grows_by_lines(path, form) and (last in _LINE_ENDS or following in _LINE_ENDS))
@@ -97,7 +97,7 @@ def _take(stream: BinaryIO, hashed: _Hash, most: int | None) -> tuple[int, bytes
 
 
 def _grows_by_lines(path: Path, form: FileFormat) -> bool:
-    """Return whether bytes after the end of a line are further lines; not in Parquet, gzip or UTF-16."""
+    """Return whether bytes appended after a line end are further lines; not in Parquet, gzip or UTF-16."""
     try:
         return path.name.lower().endswith(".csv") and b"\n".decode(form.encoding) == "\n"
     except ValueError:

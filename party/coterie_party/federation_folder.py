@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party keeps of one federation: its membership and its key shares, apart from those of other founders.
+"""A party's files of one federation: its membership and its key shares, separate from those of other founders.
 
 Layout, below the party's folder: ``federations/FOUNDER/membership.json`` and ``federations/FOUNDER/shares/EPOCH.key``,
 the share locked under the party's password. Earlier versions kept one federation only, in ``membership.json`` and
@@ -8,7 +8,7 @@ the share locked under the party's password. Earlier versions kept one federatio
 
 Invariants:
 - Rosters and shares of one founder are never compared with another's; of one founder, a party never goes back.
-- Moving never replaces a file, and moves the membership last: killed in between, everything is found all the same.
+- Moving never replaces a file, and moves the membership last: if it is killed in between, everything is still found.
 """
 
 from __future__ import annotations
@@ -72,15 +72,15 @@ class FederationFolder:
         write_membership(self.root, membership)
 
     def share_path(self, epoch: int) -> Path:
-        """Where the key share of an epoch lies, or will."""
+        """Path of the key share of an epoch, existing or not."""
         path, former = self.shares / f"{epoch}.key", self._home / _SHARES / f"{epoch}.key"
         return former if not path.is_file() and former.is_file() and self._is_former() else path
 
     def check_not_older(self, epoch: int) -> None:
-        """Check that no share of a later epoch lies here: a party never goes back, whatever became of its membership.
+        """Check that no share of a later epoch is stored here: a party never goes back, even if its membership is gone.
 
         Raises:
-            KeyFileError: one does.
+            KeyFileError: there is one.
         """
         places = [self.shares, self._home / _SHARES] if self._is_former() else [self.shares]
         epochs = [int(path.stem) for place in places for path in place.glob("*.key") if path.stem.isdecimal()]
@@ -115,16 +115,16 @@ class FederationFolder:
         return KeyShare.from_bytes(key, content[len(digest) :])
 
     def _is_former(self) -> bool:
-        """Whether what an earlier version kept in the party's folder itself is of this founder."""
+        """Whether the files that an earlier version kept in the party's folder itself are of this founder."""
         return _former_founder(self._home) in (None, self._founder)
 
 
 def move_former(home: Path, pinned: str) -> None:
-    """Move what an earlier version kept to the folder of its founder.
+    """Move the files that an earlier version kept to the folder of their founder.
 
     Args:
         home: the party's folder.
-        pinned: the founder whose the shares are where no membership says it.
+        pinned: the founder to whom the shares belong if no membership names one.
 
     Raises:
         KeyFileError: the membership is damaged.

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A party's folder: what lies in it, making it, loading it.
+"""A party's folder: its contents, how it is created, how it is loaded.
 
 - ``tls.key``: TLS key, unencrypted, 0600: it opens no reply.
 - ``member.key``: signing and sealing key, locked under the party's password.
 - ``ID.csr``: the enrolment request, for the founder.
-- ``policy.toml``: what the steward agrees to, with the cautious defaults that it was made with until edited.
+- ``policy.toml``: the steward's policy, with cautious defaults until it is edited.
 - ``party.toml``: configuration, written last when the folder is made.
 - ``federations/FOUNDER/``: certificate, roster, threshold key and key shares, after the import of a bundle
   (``federation_folder``).
-- ``store/``: what was promised and spent, of all founders, so that one folder counts what all of them ask of its data.
+- ``store/``: promises and spending for all founders, so that one folder counts everything they ask of its data.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class MemberKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyMembership:
-    """Everything with which a party takes part, verified.
+    """Everything that a party needs to take part, verified.
 
     Attributes:
         config: ``party.toml``.
         signed_roster: in force, signed by the pinned founder.
         key: the threshold public key.
         share: own key share, checked against its verification key.
-        signing_key: own.
+        signing_key: the party's own.
         tls: for connecting to the aggregator.
     """
 
@@ -76,7 +76,7 @@ class PartyMembership:
 
     @property
     def aggregator_address(self) -> Address:
-        """Where to connect to: as configured, else the first name of the aggregator in the roster."""
+        """Address to connect to: as configured, else the first name of the aggregator in the roster."""
         return self.config.aggregator or Address(self.signed_roster.roster.aggregator.names[0], DEFAULT_PORT)
 
 
@@ -109,16 +109,16 @@ class PartyHome:
         return load(PartyConfig, self.config_path, "the configuration")
 
     def password_file(self, given: Path | None) -> Path | None:
-        """Return where the password is read from: as given on the command line, else as configured."""
+        """Return the source of the password: as given on the command line, else as configured."""
         configured = self.config().password_file if self.is_initialised else None
         return given or (self.root / configured if configured else None)
 
     def request_path(self, party_id: str) -> Path:
-        """Where the enrolment request lies."""
+        """Path of the enrolment request."""
         return self.root / f"{party_id}.csr"
 
     def federation(self) -> FederationFolder:
-        """What is kept of the pinned founder's federation; raises as ``config``."""
+        """The folder of the pinned founder's federation; raises as ``config``."""
         return FederationFolder(self.root, self.config().founder)
 
     def create(
@@ -141,7 +141,7 @@ class PartyHome:
 
         Raises:
             KeyFileError: the password is empty.
-            ConfigurationError: the folder is a member's already.
+            ConfigurationError: the folder already belongs to a member.
         """
         keys = MemberKeys(signing_key=SigningKey.generate(random), sealing_key=SealingKey.generate(random))
         tls_key = make_tls_key()
@@ -204,7 +204,7 @@ class PartyHome:
 
 
 def load_party_home(root: Path, password: Password, *, now: datetime) -> PartyMembership:
-    """Load everything with which a party takes part, and check that it belongs together.
+    """Load everything that a party needs to take part, and check that it belongs together.
 
     Args:
         root: the party's folder.
@@ -212,7 +212,7 @@ def load_party_home(root: Path, password: Password, *, now: datetime) -> PartyMe
         now: the time by which certificates are judged.
 
     Raises:
-        WrongOrderError: the folder was not made, or no bundle was imported; says which command is missing.
+        WrongOrderError: the folder was not made, or no bundle was imported; names the missing command.
         KeyFileError: wrong password, or a file that is damaged or does not belong to the others.
         ConfigurationError: something in ``party.toml`` cannot be used.
     """

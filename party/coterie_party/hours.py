@@ -54,7 +54,7 @@ class Hours(StrictModel):
         return self
 
     def include(self, local: datetime) -> bool:
-        """Return whether a local time lies within."""
+        """Return whether a local time is within the span."""
         minute, today, yesterday = local.hour * 60 + local.minute, WEEK[local.weekday()], WEEK[local.weekday() - 1]
         if self.start < self.until:
             return today in self.days and self.start <= minute < self.until

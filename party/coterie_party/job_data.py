@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """One accepted job at this party: its records, and its exact answers to asks, before noise.
 
-Rounds of counts are answered in this process; rounds of vectors are computed in a process apart, started when the
-first one comes.
+Rounds of counts are answered in this process; rounds of vectors are computed in a separate process, started for the
+first such round.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ log = structlog.get_logger(__name__)
 
 
 def kinds_of_records(job: PlannedJob) -> frozenset[Records]:
-    """Return which kinds of records the rounds of a job count."""
+    """Return the kinds of records that the rounds of a job count."""
     planned = (each.records if isinstance(each, PlannedVectorRound) else None for each in job.plan.rounds)
     return frozenset(kind or job.algorithm.records for kind in planned)
 
 
 class JobData:
-    """The records of one job, and what computes on them.
+    """The records of one job, and the computation on them.
 
     Args:
         job: accepted.
         datasets: the party's records, of every kind that ``kinds_of_records`` names.
-        limits: what a process for vectors may use.
+        limits: of a process that computes vectors.
         clock: measures its time.
 
     Attributes:
-        turn: to be held by whoever computes a round; its process computes one at a time.
+        turn: to be held while a round is computed; the job's process computes one at a time.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class JobData:
 
         Raises:
             ParameterMismatch: the encoding is not of the planned kind.
-            TrainingFailed: vectors could not be computed, or are not such as were asked for; one of its kinds.
+            TrainingFailed: vectors could not be computed, or do not have the requested form; one of its subclasses.
 
-        Privacy: call it once per round, and keep what comes of it. A round of vectors that failed fails again, with
-            the same words: another try would draw another batch, and whether it fails may depend on who is in it.
+        Privacy: call it once per round, and keep the result. A round of vectors that failed fails again, with the same
+            words: another try would draw another batch, and whether it fails may depend on who is in it.
         """
         if ask.round_number in self._failures:
             raise self._failures[ask.round_number]
@@ -96,7 +96,7 @@ class JobData:
             raise
 
     def close(self) -> None:
-        """End the process that computes vectors, whatever it does."""
+        """End the process that computes vectors, even while it is busy."""
         self._process.close()
 
 
@@ -113,8 +113,8 @@ async def load_job_data(context: Context, job: PartyJob, planned: PlannedJob) ->
         planned: the same job.
 
     Raises:
-        DataError: they are not bound any more, or do not fit the schema.
-        RecordsMoved: they are divided otherwise than when the job's cost was reserved.
+        DataError: the records are no longer bound, or do not fit the schema.
+        RecordsMoved: the records are divided differently than when the job's cost was reserved.
     """
     binding = context.datasets.get(job.dataset)
     if binding is None:

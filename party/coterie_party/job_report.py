@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A job in the words of a steward: what is asked, of which data, at which privacy, and what it takes of the budget.
+"""A description of a job for the steward: algorithm, data, privacy guarantee, and cost in budget.
 
-Nothing is loaded that the job names: it is described from its public specification and terms alone.
+Nothing that the job names is loaded: it is described from its public specification and terms alone.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class JobReport:
 
     Attributes:
         job: as it is stored.
-        spec: parsed; ``None`` if it cannot be, or is not kept.
-        terms: parsed; ``None`` if they cannot be, or are not kept.
+        spec: parsed; ``None`` if it cannot be parsed, or is not kept.
+        terms: parsed; ``None`` if they cannot be parsed, or are not kept.
         ruling: the steward's last word on it.
         budget: for a held job, each limit of the policy as it would stand if the job were accepted now.
-        rounds: how many are spent, reserved and given back.
-        notes: what stopped it at this party, in words that never left it.
+        rounds: the numbers of spent, reserved and returned ones.
+        notes: why it stopped at this party, in words that never left it.
     """
 
     job: PartyJob
@@ -55,7 +55,7 @@ class JobReport:
 
     @property
     def state(self) -> str:
-        """What the party says to the job and how it stands, in a word or two."""
+        """The party's decision on the job and its state, in a word or two."""
         if self.job.outcome is not None and self.job.decision is not Decision.REFUSED:
             return self.job.outcome.value if self.job.decision is Decision.ACCEPTED else "over, was held"
         if self.job.decision is Decision.ACCEPTED and self.ruling is not None and not self.ruling.is_approved:
@@ -73,7 +73,7 @@ class JobReport:
 
     @property
     def privacy(self) -> str:
-        """What the job promises."""
+        """The privacy guarantee that the job promises."""
         if self.spec is None:
             return "-"
         goal = self.spec.privacy
@@ -89,7 +89,7 @@ class JobReport:
 
     @property
     def would_leave(self) -> str:
-        """What a held job would leave of the limit that it comes closest to."""
+        """The part that a held job would leave of the limit that it comes closest to."""
         if not self.budget:
             return "-"
         closest = min(self.budget, key=lambda use: use.left)
@@ -228,7 +228,7 @@ def _fits(use: LimitUse) -> bool:
 
 
 def _alike(rounds: Sequence[RoundTerms]) -> Iterator[tuple[str, int, int]]:
-    """Yield words for rounds that follow each other and are alike, how many these are, and the first one's number."""
+    """Yield, for each run of consecutive equal rounds, their description, their count and the first one's number."""
     first = 1
     for words, group in groupby(map(_round_words, rounds)):
         count = sum(1 for _ in group)

@@ -52,9 +52,9 @@ def import_bundle(
 
     Raises:
         WrongOrderError: the folder was not made yet.
-        KeyFileError: no bundle, wrong password, or the share does not open or match; or one of a later epoch lies here.
+        KeyFileError: no bundle, wrong password, the share does not open or match, or one of a later epoch is stored.
         ConfigurationError: an older roster than the one in force.
-        PeerError: another founder's, altered, somebody else's, or not valid now.
+        PeerError: the bundle is another founder's, altered, made for another member, or not valid now.
     """
     config = home.config()
     bundle = read_bundle(path)

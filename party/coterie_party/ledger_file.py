@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A ledger as a file, with which it moves to another machine or into the folder of another federation.
+"""A ledger as a file, for moving it to another machine or to the folder of another federation.
 
-It holds the secret that decides which records are set aside, so that these stay the same: keep it as private as the
+It contains the secret that decides which records are set aside, so that these stay the same: keep it as private as the
 party's folder.
 
-Invariant: what is read is checked as a whole before anything of it is stored.
+Invariant: the whole file is checked before anything in it is stored.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _LINE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LedgerFile:
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
         entries: lines by data set.
-        salts: what decides which records are set aside, by data set.
+        salts: secrets that decide which records are set aside, by data set.
     """
 
     entries: Mapping[str, tuple[LedgerEntry, ...]]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A ledger out of the party's own signed record, for a machine that was lost with its ledger.
+"""A ledger reconstructed from the party's own signed record, for a machine that was lost with its ledger.
 
-A record says what each round of a job costs and what became of it, but not the secret that divided the data: its lines
-count for all records. What was asked after the record was exported is not in it.
+A record states the cost of each round of a job and its status, but not the secret that divided the data: its lines
+count for all records. Rounds asked after the record was exported are not in it.
 
-Invariant: nothing of a record is taken unless all of it verifies as this party's own, and all that may have been spent
-has a cost in it.
+Invariant: nothing in a record is taken unless all of it verifies as this party's own, and it has a cost for everything
+that may have been spent.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def ledger_of_record(path: Path, data: bytes, owner: Owner) -> LedgerFile:
     """Return the ledger that follows from an exported record.
 
     Args:
-        path: where it was read, for errors.
+        path: of the file that was read, for errors.
         data: the exported record, as JSON or as a page.
-        owner: whose it must be, by the founder that the party pins.
+        owner: the party that it must belong to, by the founder that the party pins.
 
     Raises:
-        ConfigurationError: it is no record, not whole, another party's, or lacks what a job cost.
+        ConfigurationError: it is no record, not whole, another party's, or lacks the cost of a job.
         IdentityMismatch: it is of another founder's federation.
         InvalidSignature: its roster is not signed by the founder.
         NotInCohort: its roster has no such party.
@@ -85,7 +85,7 @@ def _check_complete(path: Path, entries: Sequence[Entry], recorded: RecordedLedg
 
 
 def _accepted(entries: Sequence[Entry]) -> dict[str, datetime]:
-    """Return when each job was accepted, which is when its lines were reserved."""
+    """Return the time at which each job was accepted, and so its lines reserved."""
     decisions = [entry for entry in entries if entry.kind is Kind.DECISION]
     return {
         entry.job_id: datetime.fromisoformat(entry.time)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the privacy ledger of a data set amounts to, per limit of the policy and per job: for people and as JSON.
+"""The totals of a data set's privacy ledger, per limit of the policy and per job: for people and as JSON.
 
-The JSON holds every line of the ledger with what was released, so that anybody can compute the totals again with
-another accountant.
+The JSON contains every line of the ledger with what was released, so that anyone can recompute the totals with another
+accountant.
 
-Invariant: what the report says is left is what the next decision finds left.
+Invariant: the remaining budget in the report is the one that the next decision finds.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _DELTA_WITHOUT_POLICY: Final = Decimal("1e-5")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """How much of one limit is used.
+    """The used part of one limit.
 
     Attributes:
         limit: the limit.
-        records: whose: those of one side, or all where no line tells them apart.
+        records: those of one side, or all where no line distinguishes them.
         spent, reserved: parts of it, 1 being all; infinite after a release without noise.
         epsilon: ε of what is spent or reserved, at the limit's δ.
     """
@@ -66,7 +66,7 @@ class LimitUse:
 
     @property
     def words(self) -> str:
-        """What the limit is for, and of which records."""
+        """The span that the limit is for, and the records."""
         side = {Records.ALL: "", Records.TRAINING: ", to train with", Records.SET_ASIDE: ", set aside"}[self.records]
         return self.limit.words + side
 
@@ -93,7 +93,7 @@ class LimitUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobUse:
-    """What one job takes.
+    """The cost of one job.
 
     Attributes:
         job_id: the job.
@@ -171,7 +171,7 @@ class LedgerReport:
 def report(
     dataset: str, entries: Sequence[LedgerEntry], policy: Policy | None, now: datetime
 ) -> Iterator[LedgerReport]:
-    """Yield what a data set's ledger amounts to, for each unit of privacy that it has; costs of two never add up.
+    """Yield the totals of a data set's ledger, for each unit of privacy in it; costs of two units never add up.
 
     Args:
         dataset: which.
@@ -204,13 +204,13 @@ def limit_uses(
     more: Sequence[LedgerEntry] = (),
     exact: Callable[[Fraction], float] | None = None,
 ) -> tuple[LimitUse, ...]:
-    """Return how much of a limit is used, for each side of the records, or once where both are the same.
+    """Return the used part of a limit, for each side of the records, or once where both are the same.
 
     Args:
         limit: of the policy.
         entries: the ledger of the data set, of one unit of privacy.
         now: the current time.
-        more: lines to be reserved besides.
+        more: further lines to be reserved.
         exact: ε of the job that they are of, at a given δ; decides if it would be the first.
     """
     division = division_now(more or entries)

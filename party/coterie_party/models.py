@@ -23,27 +23,27 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeptModel:
-    """Where a model is, and whether its job completed: an unfinished one is that of a job that ended early."""
+    """The path of a model, and whether its job completed: an unfinished model is that of a job that ended early."""
 
     path: Path
     is_finished: bool
 
 
 def keep_model(folder: Path, delivery: ModelDelivery, spec_digest: bytes, algorithms: Collection[str]) -> KeptModel:
-    """Check that a delivered model is what it says and write it to disk, synced.
+    """Check that a delivered model matches its delivery, and write it to disk, synced.
 
     Args:
         folder: of the party's models.
         delivery: whose signature was verified.
-        spec_digest: of the job, which this party accepted: models of others are not kept, or whoever signs them could
+        spec_digest: of the job, which this party accepted: models of other jobs are not kept, or their signer could
             fill its disk.
-        algorithms: that the policy names; no code of another is loaded, even if it is installed.
+        algorithms: named by the policy; no code of any other is loaded, even if it is installed.
 
     Returns:
         The model's path, and whether its job completed.
 
     Raises:
-        MalformedMessage: no model, or one of another job.
+        MalformedMessage: not a model, or one of another job.
         Equivocation: another model was delivered for this job before, finished or not.
     """
     model = _parse(delivery, algorithms)

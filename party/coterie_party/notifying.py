@@ -3,9 +3,9 @@
 """Running the steward's command when a job waits, so that nobody has to look for it.
 
 The command gets the facts as environment variables and as one JSON object on standard input. It is run without a shell,
-one at a time, and stopped when its time is over. Whatever it does or fails to do changes nothing for the job.
+one at a time, and stopped when its time is over. Neither its success nor its failure changes anything for the job.
 
-Invariant: what others wrote is escaped and cut before the command sees it.
+Invariant: text written by others is escaped and truncated before the command sees it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from coterie_common.shown import shown
 log = structlog.get_logger(__name__)
 
 SECONDS: Final = 30.0
-"""For one run: enough to hand a mail to a server."""
+"""Time limit of one run: enough to hand a mail to a server."""
 
 WAITING_MOST: Final = 100
-"""Runs that wait for their turn; an aggregator that proposes more does not fill the memory."""
+"""Maximum number of queued runs, so that an aggregator that proposes more does not fill the memory."""
 
 _REMEMBERED_MOST: Final = 10_000
 
 
 class Notifier:
-    """Tells the steward what waits, once for each job and reason.
+    """Notifies the steward of waiting jobs, once for each job and reason.
 
     Args:
         command: program and arguments; none: nothing is run.
@@ -52,7 +52,7 @@ class Notifier:
         self._queue: asyncio.Queue[Mapping[str, str]] = asyncio.Queue(WAITING_MOST)
 
     def job_waits(self, job_id: JobId, reason: str, facts: Mapping[str, str]) -> None:
-        """Have the command run for a job that waits, unless it was for this reason.
+        """Queue the command for a job that waits, unless it has run for this job and reason.
 
         Args:
             job_id: the job.
@@ -71,7 +71,7 @@ class Notifier:
             log.warning("not notified: too many notifications wait", job=job_id)
 
     async def run(self) -> None:
-        """Run the command for everything that is told, one after the other, until cancelled."""
+        """Run the command for everything queued, one after the other, until cancelled."""
         while True:
             await self._notify(await self._queue.get())
 
@@ -99,7 +99,7 @@ class Notifier:
             if process.returncode:
                 log.error("notify: the command failed", job=facts["job"], status=process.returncode)
         finally:
-            # With whatever it started; it may have ended by itself.
+            # With every process that it started; it may have ended by itself.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             with suppress(ProcessLookupError):

@@ -8,7 +8,7 @@ Invariants:
 - A file that was committed is durable; it stays until its job is over, as the reply that names it does.
 - The file comes before the record of the reply, and that before anything is sent. A file without a record was never
   sent, so that the next answer may take its place.
-- What a computation wrote that was called off never becomes a file, however long its thread goes on.
+- The output of a cancelled computation never becomes a file, however long its thread continues.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PaddedParts:
         self._folder = folder
 
     def begin(self, job_id: JobId, number: int) -> FileDraft:
-        """Return where the padded part of a reply is written; what a crash left of an earlier one goes.
+        """Return the path for the padded part of a reply; remnants that a crash left there are deleted.
 
         The caller commits it before it records the reply, and discards it in any other case. Where a vector is sealed
         directly nothing is written, and committing that leaves no file.
@@ -51,7 +51,7 @@ class PaddedParts:
         return FileDraft(path, mode=PRIVATE)
 
     def outgoing(self, stored: bytes | None) -> tuple[Outgoing, ...]:
-        """Return what is to be sent for a stored message: where it is a reply with a padded part, that before it.
+        """Return everything to be sent for a stored message: for a reply with a padded part, that part first.
 
         Args:
             stored: the bytes of a reply or partial decryption; ``None`` if they were deleted.
@@ -113,14 +113,13 @@ class PaddedParts:
     def delete_before(self, job_id: JobId, number: int) -> None:
         """Delete the padded parts of earlier rounds of a job, which nobody needs once a later one is answered.
 
-        Should one be asked for all the same, it is refused: what was deleted is never made again. Raises
-        ``StorageError``.
+        A later request for one is refused: a deleted part is never computed again. Raises ``StorageError``.
         """
         for path in [self._path(job_id, earlier) for earlier in range(number - 1, 0, -1)]:
             try:
                 path.unlink()
             except FileNotFoundError:
-                return  # and so none before it, or this party was away for a round: the job's end takes the rest
+                return  # and so none before it, or this party was away for a round: the end of the job deletes them
             except OSError as cause:
                 raise StorageError(f"cannot delete {path}: {cause.strerror}") from cause
 

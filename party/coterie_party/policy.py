@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party's steward agrees to, ``policy.toml``: strict, so that a misspelt limit is no limit that is missing.
+"""The steward's policy, ``policy.toml``. Unknown keys are errors, so a misspelt limit cannot silently disappear.
 
-What follows for a job is in ``decision``; how the daemon notices that the file was edited, in ``policy_file``.
+Decisions on jobs are in ``decision``; noticing that the file was edited is in ``policy_file``.
 
 Invariant: limits are exact decimals.
 """
@@ -43,7 +43,7 @@ __all__ = [
 POLICY_FILE_NAME: Final = "policy.toml"
 
 PERIOD_DAYS_MOST: Final = 36_525
-"""A hundred years: what is meant to be longer is a lifetime."""
+"""A hundred years: a longer limit is a lifetime budget."""
 
 
 def _delta(value: Decimal) -> Decimal:
@@ -134,7 +134,7 @@ class Limit:
 
     @property
     def words(self) -> str:
-        """What the limit is for."""
+        """The span that the limit is for."""
         return "all jobs" if self.days is None else f"any {self.days} days"
 
 
@@ -221,7 +221,7 @@ class Policy(StrictModel):
         return not self.hours or any(hours.include(local) for hours in self.hours)
 
     def reason_to_hold(self, dataset: str, local: datetime, *, is_approved: bool) -> str:
-        """Return why a job that fits does not start now, in words for the aggregator; empty: it does."""
+        """Return why a job that fits does not start now, in words for the aggregator; empty if it does."""
         if not is_approved and not self.accepts_by_itself(dataset):
             return "waits for its steward's word: its policy is not to accept jobs automatically"
         if not self.is_open(local):
@@ -243,6 +243,6 @@ def load_policy(path: Path) -> Policy:
     """Read a policy.
 
     Raises:
-        ConfigurationError: missing, no TOML, unknown keys or impossible values; says which.
+        ConfigurationError: missing, not TOML, unknown keys or impossible values; names which.
     """
     return parse(Policy, load_toml(path, "the policy", parse_float=Decimal), str(path))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The policy in force: that of the file as it is now, or, while that cannot be used, the last one that could.
+"""The policy in force: that of the current file or, while it cannot be used, the last one that could.
 
 Invariants:
-- Whoever decides or answers asks for the policy in force first; it is then that of the file at that moment.
-- A file that cannot be used is said once per change of it, as an error.
+- Every decision and every answer first asks for the policy in force, which then matches the file at that moment.
+- A file that cannot be used is reported once per change of it, as an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PolicySource(Protocol):
-    """Knows the policy in force."""
+    """Provides the policy in force."""
 
     def current(self) -> Policy:
         """Return the policy in force now."""
@@ -32,7 +32,7 @@ class PolicySource(Protocol):
 
 
 class PolicyFile:
-    """``policy.toml``, looked at again whenever it matters. Any thread may ask.
+    """``policy.toml``, checked again at every use. Any thread may call it.
 
     Args:
         path: the file.
@@ -49,17 +49,17 @@ class PolicyFile:
         self._warning = ""
 
     def current(self) -> Policy:
-        """Return the policy in force now; reading a few kilobytes is cheaper than to guess from times of change."""
+        """Return the policy in force now; reading a few kilobytes is cheaper than guessing from modification times."""
         with self._lock:
             content = self._read()
             if content != self._content:
-                # Before the policy is loaded, so that a failure is said once.
+                # Before the policy is loaded, so that a failure is reported once.
                 self._content = content
                 self._reload()
             return self._policy
 
     def warning(self) -> str:
-        """Return why the file is not what is in force now, one sentence; empty if it is."""
+        """Return why the file differs from the policy in force, in one sentence; empty if it does not differ."""
         self.current()
         return self._warning
 
@@ -81,5 +81,5 @@ class PolicyFile:
         try:
             return read_bytes(self._path, "the policy", most=CONFIG_FILE_BYTES)
         except ConfigurationError:
-            # Missing, say while an editor replaces it: ``load_policy`` says so in words.
+            # Missing, for example while an editor replaces it: ``load_policy`` reports that.
             return None

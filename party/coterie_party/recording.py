@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What goes into the audit record by itself: starts and refusals, as details of entries.
+"""Audit entries that belong to no stored act: starts and refusals.
 
-Invariant: nothing that depends on the party's data is in any of it but what leaves the house anyway: codes, digests,
-sizes. What the aggregator said goes in as ``coterie_common.audit.told`` has it, so that it can be held against it.
+Invariant: of everything that depends on the party's data, only what leaves the house anyway is in them: codes, digests,
+sizes. The aggregator's messages are recorded in the form of ``coterie_common.audit.told``, as evidence against it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from coterie_party import round as round_machine
 from coterie_party.context import Context
 
 _IDS_MOST: Final = 200
-"""Culprits that are written down one by one."""
+"""Maximum number of culprits that are listed one by one."""
 
 
 def cause_of(event: round_machine.Event) -> Query | DecryptionRequest | None:
@@ -80,9 +80,9 @@ async def record_refusal(
 
     Args:
         context: of the party.
-        error: the reason; its words are left out where they may quote the party's own data, and noted for the steward.
-        message: what is refused, if it could be read.
-        key: job and round, where they are not the message's.
+        error: the reason; its words are left out if they may quote the party's own data, and noted for the steward.
+        message: the refused message, if it could be read.
+        key: job and round, if they are not the message's.
     """
     refusal: Details = {
         "code": error.code,
@@ -98,7 +98,7 @@ async def record_refusal(
 
 
 async def record_failure(context: Context, failure: Exception, message: AggregatorMessage) -> CoterieError:
-    """Record that a message could not be handled, by the party's own fault or as nobody foresaw; return what to say."""
+    """Record that a message could not be handled, by the party's own fault or unforeseen; return the error to send."""
     (job_id, number), kind = subject(message), message.stored_as
     error: CoterieError = (
         failure

@@ -10,7 +10,7 @@ It keeps the party's three promises, under one key (founder, job, round) and for
 
 The caller makes every ``Persist…`` effect durable before it carries out the effects that follow it, and feeds results
 of the ``Compute…`` and ``Verify…`` effects back as events. After a restart the persisted facts give the same state, and
-the aggregator's repeated messages start whatever had not been finished.
+the aggregator's repeated messages restart all unfinished work.
 
 | phase | of the protocol |
 |---|---|
@@ -45,7 +45,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyRound:
-    """What a party knows of one round; every field but ``phase`` is written once.
+    """A party's knowledge of one round; every field but ``phase`` is written once.
 
     Attributes:
         phase: see the module's table.
@@ -167,7 +167,7 @@ class SendPartial:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Tell the aggregator the code, the steward the whole error."""
+    """Send the aggregator the error's code; show the steward the whole error."""
 
     error: CoterieError
 
@@ -188,14 +188,14 @@ Effect = (
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The new state and what to do, in this order."""
+    """The new state, and the effects to carry out in this order."""
 
     state: PartyRound
     effects: tuple[Effect, ...] = ()
 
 
 def step(state: PartyRound, event: Event) -> Transition:
-    """Take one event. Never raises for what a peer sent: what is not accepted leaves the state as it was."""
+    """Take one event. Never raises because of a peer's message: one that is not accepted leaves the state as it was."""
     return _HANDLERS[state.phase, type(event)](state, event)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What depends on more than messages: whether the steward still agrees to a query, and what waits for steward or hours.
+"""Consent to queries, and the jobs and queries that wait for the steward's decision or for the hours of the policy.
 
-Invariant: a query that comes outside the hours is neither answered nor refused, for refusals could end the round.
+Invariant: a query that comes outside the hours is neither answered nor refused, because refusals could end the round.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Waiting:
-    """Held jobs lie in the store; queries are repeated by the aggregator, so some memory is enough for them."""
+    """Held jobs are in the store; the aggregator repeats queries, so keeping some in memory is enough."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -32,17 +32,17 @@ class Waiting:
         self._failed: set[JobId] = set()
 
     async def admits(self, query: Query, job: PlannedJob, *, is_new: bool) -> bool:
-        """See whether the steward still agrees to a job; keep a query that has to wait, the last one of each job.
+        """Check that the steward still agrees to a job; keep a query that has to wait, the last one of each job.
 
         Args:
             query: verified.
             job: its own, which was accepted.
-            is_new: whether nothing was done for it yet; what was begun is finished at any time of day.
+            is_new: whether no work on it was begun yet; work once begun is finished at any time of day.
 
         Raises:
             ConsentDenied: the policy does not allow it any more, the steward withdrew, or its sums without noise could
                 be subtracted from another job's.
-            NotConfined: the policy now demands what the system does not do.
+            NotConfined: the policy now demands a confinement that the system does not provide.
             QuorumTooSmall: below the floors of the policy.
         """
         fields, policy = query.fields, self._context.policy
@@ -67,7 +67,7 @@ class Waiting:
         return False
 
     def forget(self, job_id: JobId) -> None:
-        """Drop what waits of a job that is over."""
+        """Drop the waiting queries of a job that is over."""
         self._queries.pop(job_id, None)
 
     def forget_queries(self) -> None:
@@ -83,7 +83,7 @@ class Waiting:
         return due
 
     async def replies(self) -> tuple[JobReply, ...]:
-        """Decide on the held jobs whose time has come, and return what is to be said; decisions are stored.
+        """Decide on the held jobs whose time has come, and return the replies to send; decisions are stored.
 
         Raises:
             StorageError: durable state failed.

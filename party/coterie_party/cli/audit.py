@@ -37,7 +37,7 @@ def verify(
         str | None, typer.Option(help="The founder's fingerprint; by default the one that the folder pins.")
     ] = None,
 ) -> None:
-    """Say whether any entry was altered, taken out, moved or cut off, and which: exit status 0 only if none was."""
+    """Check that no entry was altered, removed, moved or cut off; list those that were. Exit status 0 only if none."""
     from coterie_common.fingerprint import parse_fingerprint
     from coterie_party.audit_folder import FolderRecord, read_folder
     from coterie_party.home import PartyHome
@@ -59,7 +59,7 @@ def show(
     home: PartyFolder = Path("party"),
     job: Annotated[str | None, typer.Option(help="Only entries about this job.")] = None,
 ) -> None:
-    """Show the record as a table, oldest entry first; below it what stopped its jobs here, which is in no record."""
+    """Show the record as a table, oldest entry first; below it the local causes of failures, which are in no record."""
     from coterie_party.audit_folder import read_folder
     from coterie_party.cli.desk import open_desk
 
@@ -77,7 +77,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="FILE.html to be read, FILE.json to be compared.")],
     home: PartyFolder = Path("party"),
 ) -> None:
-    """Write the whole record, with all signatures and the roster that verifies them, into one file."""
+    """Write the whole record, with all signatures and the roster that verifies them, to one file."""
     from coterie_common.audit.page import render
     from coterie_common.errors import ConfigurationError
     from coterie_common.files import write_atomically
@@ -99,7 +99,7 @@ def _read(path: Path) -> Export:
 
 
 def _head(text: str) -> Head:
-    """Return a head that is written out, or that of a file."""
+    """Return a head given as text, or that of a file."""
     from coterie_common.audit.entry import Head
 
     path = Path(text)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie-party data``: whether the party's own data can be used, before a job asks for them."""
+"""``coterie-party data``: check the party's own data before a job asks for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coterie_common.console import say
 from coterie_party.cli.options import PartyFolder
 
 app = typer.Typer(
-    help="See whether the party's own data fit the schemas that they are bound to.",
+    help="Check that the party's own data fit the schemas that they are bound to.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -24,7 +24,7 @@ def check(
     dataset: Annotated[str | None, typer.Argument(metavar="DATASET", help="Only this data set.")] = None,
     home: PartyFolder = Path("party"),
 ) -> None:
-    """Read each data set as a job would, and say what does not fit: file, row, column and value.
+    """Read each data set as a job would, and report what does not fit: file, row, column and value.
 
     Nothing leaves this machine. The daemon does not have to run. The exit status is 0 only if everything fits.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the steward's commands read, also while the daemon runs: its store, and the policy as it is now."""
+"""The steward's commands' view of a party, also while the daemon runs: its store and the current policy."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Desk:
     """A steward's view of a party.
 
     Attributes:
-        store: what the party decided and spent.
-        notes: why jobs failed on the party's own data, and whether they fit.
-        policy: that of the file; ``None`` if it cannot be used, which was said then.
+        store: the party's decisions and spending.
+        notes: why jobs failed on the party's own data, and whether the data fit.
+        policy: that of the file; ``None`` if it cannot be used, which has then been reported.
         now: the time of the command.
     """
 
@@ -90,7 +90,7 @@ def open_lines(home: Path) -> Iterator[CarriedLines]:
 
 
 def read_policy(home: Path) -> Policy | None:
-    """Read the policy; where it cannot be used, say so on standard error and return ``None``."""
+    """Read the policy; if it cannot be used, report that on standard error and return ``None``."""
     from coterie_common.errors import ConfigurationError
     from coterie_party.policy import POLICY_FILE_NAME, load_policy
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie-party health``: how the daemon is."""
+"""``coterie-party health``: the state of the daemon."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from coterie_party.cli.options import PartyFolder
 
 
 def health(home: PartyFolder = Path("party")) -> None:
-    """Say whether the daemon on this folder is connected to the aggregator: exit status 0 only if it is.
+    """Check that the daemon on this folder is connected to the aggregator: exit status 0 only if it is.
 
-    These are warnings: a policy or a party.toml that cannot be used, for the daemon goes on with the one before;
-    what the system does not keep the training process from; data that do not fit their schemas, and failures that
-    nobody foresaw, for what these are about is refused.
+    Warnings are printed for: a policy or party.toml that cannot be used (the daemon keeps the previous one); accesses
+    that the system does not deny to the training process; data that do not fit their schemas, and unforeseen failures
+    (the jobs or messages concerned are refused).
     """
     from coterie_common.clock import SystemClock
     from coterie_common.heartbeat import check_heartbeat

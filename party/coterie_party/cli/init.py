@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie-party init``: make a party's keys and its request."""
+"""``coterie-party init``: create a party's keys and its enrolment request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def init(
     home: PartyFolder = Path("party"),
     password_file: PasswordFile = None,
 ) -> None:
-    """Make this party's own keys and its configuration, and a request for the founder to admit."""
+    """Create this party's keys, its configuration, and an enrolment request for the founder to admit."""
     from coterie_common.address import Address
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.identifiers import parse_party_id

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie-party jobs``, ``approve`` and ``refuse``: what is asked of this party, and the steward's word on it."""
+"""``coterie-party jobs``, ``approve`` and ``refuse``: the jobs proposed to this party and the steward's decisions."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def jobs(
 
 
 def approve(job: _Job, home: PartyFolder = Path("party")) -> None:
-    """Let a held job start: policy and budget are checked again, and the aggregator is told."""
+    """Let a held job start: policy and budget are checked again, and the aggregator is notified."""
     known = _rule(home, job, is_approved=True)
     say(f"{known.job_id} is approved. {_WHAT_FOLLOWS}")
 
@@ -76,7 +76,7 @@ def refuse(
     reason: Annotated[str, typer.Option(help="Why, in words that the aggregator and the job's owner will see.")] = "",
     home: PartyFolder = Path("party"),
 ) -> None:
-    """Refuse a held job, or withdraw from one that runs: nothing more is answered, what was answered stays spent."""
+    """Refuse a held job, or withdraw from a running one: nothing more is answered; past answers stay spent."""
     from coterie_common.protocol.messages import Decision
 
     known = _rule(home, job, is_approved=False, reason=reason)

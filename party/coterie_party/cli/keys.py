@@ -63,12 +63,12 @@ def import_(
 
 
 def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_ledger: bool) -> None:
-    """Import a ledger; where a share of a later epoch meets an empty one, insist on a word about it.
+    """Import a ledger; if a share of a later epoch meets an empty one, require an explicit decision about it.
 
     Not where the bundle was imported before.
 
     Raises:
-        WrongOrderError: nobody said what became of the ledger.
+        WrongOrderError: nobody stated what became of the ledger.
     """
     import sys
 

@@ -42,7 +42,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="Where to write it.")],
     home: PartyFolder = Path("party"),
 ) -> None:
-    """Write all lines of the ledger into a file, for another machine or another federation's folder."""
+    """Write all lines of the ledger to a file, for another machine or another federation's folder."""
     from coterie_party.ledger_file import LedgerFile
 
     with open_lines(home) as lines:
@@ -59,12 +59,12 @@ def import_(
     ],
     home: PartyFolder = Path("party"),
 ) -> None:
-    """Add the lines of an exported ledger, or of this party's own record. What is spent here is never lowered."""
+    """Add the lines of an exported ledger, or of this party's own record. Spending recorded here is never reduced."""
     say(import_ledger(home, file))
 
 
 def import_ledger(home: Path, file: Path) -> str:
-    """Add an exported ledger to a folder's, and return what to tell; see the command."""
+    """Add an exported ledger to a folder's, and return the message for the user; see the command."""
     from coterie_common.clock import SystemClock
 
     found, limits = _read(home, file)
@@ -78,7 +78,7 @@ def import_ledger(home: Path, file: Path) -> str:
 
 
 def _read(home: Path, file: Path) -> tuple[LedgerFile, str]:
-    """Read an exported ledger, or the one that follows from an exported record, and what to add about it."""
+    """Read an exported ledger, or the one that follows from an exported record, and any remark on it."""
     from coterie_common.audit.entry import Owner
     from coterie_common.audit.page import is_record
     from coterie_common.files import read_bytes

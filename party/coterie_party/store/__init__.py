@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Durable state of the party: what it said, what it opened, what it spent."""
+"""Durable state of the party: its replies, the transcripts it opened, its spending."""
 
 from coterie_party.store.audit import Recorder
 from coterie_party.store.audit_log import AuditLog
@@ -18,7 +18,7 @@ from coterie_party.store.records import (
 )
 
 MIGRATIONS = "coterie_party.store.migrations"
-"""What ``open_database`` brings the party's schema up to date with."""
+"""The migrations by which ``open_database`` brings the party's schema up to date."""
 
 __all__ = [
     "MIGRATIONS",

@@ -4,8 +4,8 @@
 
 Invariants:
 - Entries are appended and never changed; each follows on the one that is last in the same transaction.
-- Every refusal is listed, until somebody floods the party: then they are counted, and the next one that is listed says
-  how many were not.
+- Refusals are listed one by one up to a rate limit; beyond it they are counted, and the next listed one states how many
+  were not.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Recorder:
     """Appends to one party's record. Used by one thread at a time, as the store is.
 
     Attributes:
-        owner: whose record it is.
+        owner: the owner of the record.
         key: the owner's signing key.
         clock: wall time.
     """
@@ -46,7 +46,7 @@ class Recorder:
         self._limit = _RefusalLimit(self.clock)
 
     def append(self, connection: Connection, event: Event, now: datetime | None = None) -> None:
-        """Append an entry, dated ``now`` where what it records has that time elsewhere."""
+        """Append an entry, dated ``now`` if the recorded act is stored elsewhere with that time."""
         now = now or self.clock.now()
         entry = next_entry(event, head(connection, self.owner.founder), self.owner, self.key, now=now)
         values = {name: getattr(entry, name) for name in _COPIED}
@@ -74,7 +74,7 @@ class Recorder:
 
 
 class _RefusalLimit:
-    """Lets so many refusals be listed at once, and later ones at a steady pace."""
+    """Lets a limited number of refusals be listed at once, and later ones at a steady rate."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -83,7 +83,7 @@ class _RefusalLimit:
         self._unlisted = 0
 
     def take(self) -> int | None:
-        """Return how many were not listed since the last that was, or ``None`` if this one is not listed either."""
+        """Return the number left out since the last listed one, or ``None`` if this one is left out, too."""
         self._refill()
         if self._left == 0:
             self._unlisted += 1

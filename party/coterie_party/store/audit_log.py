@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The party's audit record as a whole: read, compared with what the party keeps, and entries that stand by themselves.
+"""The party's audit record as a whole: reading it, comparing it with the permanent records, adding separate entries.
 
 Entries about acts that the store keeps for ever are written by ``PartyStore``, in the same transaction.
 """
@@ -39,11 +39,11 @@ class AuditLog:
             carried_record.append_new(connection, self._writing())
 
     def record_model(self, job_id: str, told: Details) -> None:
-        """Record that a model was received and lies on the disk; once per job, however often it comes.
+        """Record that a model was received and written to disk; once per job, however often it comes.
 
         Args:
             job_id: the job.
-            told: what the aggregator said, as details; with the model's digest and size.
+            told: the aggregator's message, as details; with the model's digest and size.
         """
         event = Event(kind=Kind.MODEL, job_id=job_id, details=told)
         with transaction(self._engine) as connection:
@@ -51,7 +51,7 @@ class AuditLog:
                 self._writing().append(connection, event)
 
     def record_refusal(self, job_id: str, number: int, details: Details) -> None:
-        """Record what the party refuses, before it says so; in a flood of refusals most are counted only."""
+        """Record a refusal before it is sent; in a flood of refusals most are only counted."""
         with transaction(self._engine) as connection:
             self._writing().refusal(connection, job_id, number, details)
 
@@ -61,10 +61,10 @@ class AuditLog:
             return tuple(audit.entries(connection, self._founder))
 
     def gaps(self) -> tuple[Finding, ...]:
-        """Return where the record and what the party keeps for ever disagree.
+        """Return the disagreements between the record and the party's permanent records.
 
-        The ledger of a data set spans federations: the lines of another founder are held against that one's record,
-        which only a bundle of that founder can verify.
+        The ledger of a data set spans federations: the lines of another founder are compared with that founder's
+        record, which only a bundle of that founder can verify.
         """
         with transaction(self._engine) as connection:
             entries = tuple(audit.entries(connection, self._founder))
@@ -76,7 +76,7 @@ class AuditLog:
                 for founder in ledger_record.founders(connection)
                 if founder != self._founder
             }
-        # Outside the transaction: it takes a while, and the daemon may have to write.
+        # Outside the transaction: it takes a while, and the daemon may have to write meanwhile.
         return (
             *promises.gaps(entries, kept),
             *ledger_record.gaps(entries, lines),

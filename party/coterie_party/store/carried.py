@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Lines of other ledgers over the same records, inside a transaction of the store: they come in and never go.
+"""Lines of other ledgers over the same records, inside a transaction of the store: they are added and never removed.
 
 Invariants:
-- Nothing that is spent here is lowered: a line that is known stays, unless what comes in says that more of it is spent.
-- A line that was reserved elsewhere counts as spent: it may have been answered since. So it does where this folder has
-  the line itself and has not spent it: the end of its job does not give it back.
-- The same lines again change nothing.
+- Spending recorded here is never reduced: a known line stays, unless the imported line states that more of it is spent.
+- A line that was reserved elsewhere counts as spent: it may have been answered since. This also holds if this folder
+  has the line itself and has not spent it: the end of its job does not give it back.
+- Importing the same lines again changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from coterie_party.store.tables import CARRIED, LEDGER, SALTS
 
 
 def carry(connection: Connection, dataset: str, entries: Iterable[LedgerEntry], now: datetime) -> int:
-    """Add lines to a data set's ledger; returns how many were not known or say more than was known."""
+    """Add lines to a data set's ledger; returns the number of lines that are new or state more spending than known."""
     return sum(_carry(connection, dataset, entry, now) for entry in entries)
 
 
@@ -86,18 +86,18 @@ class CarriedLines:
         self._engine = engine
 
     def is_empty(self) -> bool:
-        """Return whether nothing was ever reserved here, nor carried here."""
+        """Return whether nothing was ever reserved here or carried here."""
         with transaction(self._engine) as connection:
             return not ledger.datasets(connection)
 
     def everything(self) -> tuple[dict[str, tuple[LedgerEntry, ...]], dict[str, bytes]]:
-        """Return all lines, and what decides which records are set aside, by data set."""
+        """Return all lines, and the secrets that decide which records are set aside, by data set."""
         with transaction(self._engine) as connection:
             lines = {name: ledger.entries(connection, name) for name in ledger.datasets(connection)}
             return lines, {row.dataset: row.salt for row in connection.execute(select(SALTS))}
 
     def add(self, entries: Mapping[str, Sequence[LedgerEntry]], salts: Mapping[str, bytes], now: datetime) -> int:
-        """Add lines, in one transaction; returns how many were not known or say more than was known.
+        """Add lines, in one transaction; returns the number of lines that are new or state more spending than known.
 
         A data set that has a salt keeps it: lines of another division then count for all its records.
         """

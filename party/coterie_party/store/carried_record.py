@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Carried lines beside the record: each goes into it when the daemon next starts, and is missed from then on.
+"""Carried lines and the audit record: each line enters the record at the daemon's next start; its loss then shows.
 
-An import needs no password, so it cannot sign. Until the next start nothing in the record says that lines came in.
+An import needs no password, so it cannot sign. Until the next start nothing in the record shows that lines were added.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _Place = tuple[str, str, int, str]
 
 @dataclass(frozen=True, slots=True)
 class CarriedLine:
-    """What the record has of a line.
+    """The record's view of a line.
 
     Attributes:
         status: spent or given back.
-        settled_at: when, in ISO 8601; empty where that is not known.
+        settled_at: the time, in ISO 8601; empty where it is not known.
         digest: of everything else.
     """
 
@@ -46,7 +46,7 @@ class CarriedLine:
 
 
 def append_new(connection: Connection, recorder: Recorder) -> None:
-    """Take into the record the carried lines that it does not have yet, or has as given back."""
+    """Add to the record the carried lines that it does not have yet, or has as given back."""
     founder = recorder.owner.founder
     try:
         recorded = _recorded(audit.entries_of(connection, founder, Kind.LEDGER, ""))
@@ -75,7 +75,7 @@ def kept(connection: Connection) -> dict[_Place, CarriedLine]:
 
 
 def gaps(entries: Iterable[Entry], kept: Mapping[_Place, CarriedLine]) -> tuple[Finding, ...]:
-    """Return the lines that the record says were carried here, and that are gone or cost less."""
+    """Return the lines that were carried here by the record, and that are gone or cost less."""
     try:
         recorded = _recorded(entry for entry in entries if entry.kind is Kind.LEDGER and not entry.job_id)
     except MalformedMessage as cause:
@@ -93,7 +93,7 @@ def gaps(entries: Iterable[Entry], kept: Mapping[_Place, CarriedLine]) -> tuple[
 
 
 def _is_more(before: CarriedLine, now: CarriedLine) -> bool:
-    """Return whether a later import said that a line which was given back is spent."""
+    """Return whether a later import stated that a line which was given back is spent."""
     released = ReservationStatus.RELEASED.value
     return before.status == released != now.status and before.digest == now.digest
 

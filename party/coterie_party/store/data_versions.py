@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The version of each data set's file, inside a transaction of the store: one row per data set, the last that counted.
+"""The version of each data set's file, inside a transaction of the store: one row per data set, the latest in use.
 
 A data set's version spans all founders, as its ledger does.
 """
@@ -16,13 +16,13 @@ from coterie_party.store.tables import DATA_VERSIONS, LEDGER
 
 
 def version(connection: Connection, dataset: str) -> DataVersion | None:
-    """Return the version that was kept last; ``None`` before the first."""
+    """Return the version that was stored last; ``None`` before the first."""
     row = connection.execute(select(DATA_VERSIONS).where(DATA_VERSIONS.c.dataset == dataset)).one_or_none()
     return None if row is None else DataVersion(generation=row.generation, length=row.length, digest=row.digest)
 
 
 def keep(connection: Connection, dataset: str, seen: DataVersion) -> None:
-    """Keep a version in place of the one before."""
+    """Store a version in place of the previous one."""
     connection.execute(delete(DATA_VERSIONS).where(DATA_VERSIONS.c.dataset == dataset))
     connection.execute(
         insert(DATA_VERSIONS).values(

@@ -2,11 +2,12 @@
 # Copyright The Coterie authors
 """Costs of ledgers that older versions wrote, as Rényi divergences, stated as Gaussian pairs.
 
-Where each line has what was released, the job is priced anew. Lines of the oldest versions have their divergences only:
-a pair is found that dominates whatever has such divergences (see ``coterie_common.privacy.dominating``).
+If each line states what was released, the cost of the job is computed anew. Lines of the oldest versions have only
+their divergences: for these, a pair is found that dominates every mechanism with such divergences (see
+``coterie_common.privacy.dominating``).
 
-Invariants: nothing that was spent is forgotten; a job's releases that are charged together are charged as the whole
-plan, also if the job ended early.
+Invariants: no spending is forgotten; releases of a job that are charged together are charged as the whole plan, also if
+the job ended early.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ _DIGITS: Final = 18
 
 
 def renewed(lines: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
-    """Return the costs of all lines of one job, as they are written now.
+    """Return the costs of all lines of one job, in the present form.
 
     Args:
-        lines: cost and event of each, as they were written.
+        lines: cost and event of each, in the former form.
 
     Raises:
         StorageError: one cannot be read.

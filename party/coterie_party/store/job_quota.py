@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How many jobs a party keeps, inside a transaction of the store: nobody can fill its disk with jobs.
+"""Limits on the number of jobs that a party keeps, inside a transaction of the store: nobody can fill its disk.
 
-A job is a row with its digests. Specification and terms are kept while they may be needed, and of a job that asked this
-party something for ever; not of one that was refused, or that ended before it asked anything.
+A job is a row with its digests. Specification and terms are kept while they may be needed, and for ever if the job
+asked this party something; not if it was refused, or ended before it asked anything.
 
-Refused jobs are forgotten in the end, the oldest first. That is safe. A row binds a job id to one specification so
-that this party does not say two things under one id; of a refused job it said nothing that depends on its data, and
-reserved nothing. Proposed again, such a job is decided on as any other, and an aggregator that wants another decision
-on the same specification need not wait for that: it may take a new id. What was answered or opened under a job id is
-bound by rows of its own, which are never removed, and so is the steward's word: a job that the steward refused is
-never forgotten.
+Refused jobs are forgotten in the end, the oldest first. That is safe. A row binds a job id to one specification so that
+this party does not give two answers under one id; to a refused job it gave no answer that depends on its data, and it
+reserved nothing. If such a job is proposed again, it is decided on like any other, and an aggregator that wants another
+decision on the same specification need not wait for that: it may take a new id. Answers and opened transcripts under a
+job id are bound by rows of their own, which are never removed, and so are the steward's decisions: a job that the
+steward refused is never forgotten.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check_room(
 
 
 def forget_refused(connection: Connection, founder: str, *, most: int = REFUSED_JOBS_MOST) -> None:
-    """Forget the oldest refused jobs beyond the limit; none of which the steward spoke."""
+    """Forget the oldest refused jobs beyond the limit; never one that the steward decided on."""
     refused = JOBS.c.founder == founder, JOBS.c.decision == Decision.REFUSED.value, ~_is_ruled(), ~is_asked()
     kept = select(JOBS.c.sequence).where(*refused).order_by(JOBS.c.sequence.desc())
     oldest = connection.execute(kept.offset(most).limit(1)).scalar_one_or_none()
@@ -71,7 +71,7 @@ def forget_refused(connection: Connection, founder: str, *, most: int = REFUSED_
 
 
 def is_asked() -> ColumnElement[bool]:
-    """Whether a job asked this party a round that it accepted."""
+    """Whether a job asked this party at least one round that the party accepted."""
     return exists().where(ACCEPTANCES.c.founder == JOBS.c.founder, ACCEPTANCES.c.job_id == JOBS.c.job_id)
 
 

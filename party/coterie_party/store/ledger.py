@@ -3,11 +3,10 @@
 """The privacy ledger of the party's data sets, inside a transaction of the store: reserve, then commit or release.
 
 A line exists once per (founder, job, round) and is never removed. It counts as spent from its reservation on; it is
-given back only if the job ended before the round's query was accepted. What the lines add up to is the accountant's
-business.
+given back only if the job ended before the round's query was accepted. Adding up the lines is left to the accountant.
 
 Invariant: a data set's ledger spans all founders, and lines that were carried here from other ledgers (``carried``).
-Another federation asking the same records is no new budget.
+Another federation that asks the same records gets no new budget.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ def datasets(connection: Connection) -> tuple[str, ...]:
 
 
 def entries(connection: Connection, dataset: str) -> tuple[LedgerEntry, ...]:
-    """Return the lines of a data set, those that were given back too; none twice.
+    """Return the lines of a data set, including those that were given back; none twice.
 
-    A line that was carried here, and that this store has as well, stands for it until it is spent here, too.
+    If this store also has a line that was carried here, the carried one stands for it until it is spent here, too.
     """
     own, carried = (_entries(connection, dataset, (table,)) for table in (LEDGER, CARRIED))
     spent = {_key(entry) for entry in own if entry.status is ReservationStatus.COMMITTED}

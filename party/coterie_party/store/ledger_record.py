@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The party's ledger beside its record: lines go into both in one transaction, and neither can be changed alone."""
+"""The party's ledger and its record: lines enter both in one transaction, and neither can be changed alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRANSACTION: Final = timedelta(minutes=1)
 
 
 def digest(dataset: str, reservations: Sequence[Reservation]) -> str:
-    """Return what an acceptance's entry names of the lines that it reserves, in hexadecimal."""
+    """Return the digest of the reserved lines that an acceptance's entry names, in hexadecimal."""
     return ledger_digest(dataset, map(_line, reservations)).hex()
 
 
@@ -35,10 +35,9 @@ def details(dataset: str, reservations: Sequence[Reservation]) -> tuple[Details,
 
 
 def append_older(connection: Connection, recorder: Recorder) -> None:
-    """Take into the record the lines that versions reserved whose record did not have them.
+    """Add to the record the lines reserved by versions whose record did not contain them.
 
-    Only of jobs whose own entry about the acceptance names no lines: where it does and they are gone, somebody took
-    them out.
+    Only for jobs whose own acceptance entry names no lines: if it names lines and they are gone, somebody removed them.
     """
     founder = recorder.owner.founder
     known = select(AUDIT.c.job_id).where(AUDIT.c.founder == founder, AUDIT.c.kind == Kind.LEDGER.value)
@@ -73,7 +72,7 @@ def founders(connection: Connection) -> tuple[str, ...]:
 
 
 def gaps(entries: Sequence[Entry], kept: Mapping[tuple[str, int], RecordedLine]) -> tuple[Finding, ...]:
-    """Return where the ledger in the database is not the one that follows from the record."""
+    """Return the differences between the ledger in the database and the one that follows from the record."""
     recorded = recorded_ledger(entries)
     by_job: dict[str, list[tuple[int, str]]] = {}
     for place in sorted(recorded.lines.keys() | kept.keys()):
@@ -108,7 +107,7 @@ def _difference(recorded: RecordedLine | None, kept: RecordedLine | None) -> str
 
 
 def _is_one_time(times: tuple[datetime | None, datetime | None]) -> bool:
-    """Return whether a line and an entry are of one transaction; lines of versions that kept no times count always."""
+    """Return whether a line and an entry are of one transaction; always true for versions that kept no times."""
     recorded, kept = times
     return recorded is None or kept is None or abs(recorded - kept) <= _TRANSACTION
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What only the steward may read: why the party's own data or configuration stopped a job.
+"""Notes that only the steward may read: why the party's own data or configuration stopped a job.
 
-It quotes cells. It is in no message and in no audit record, both of which others read.
+They quote cells. They are in no message and in no audit record, because others read both.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Note:
 
     Attributes:
         round_number: 0 for the decision on the job.
-        code: of the error, which left the party.
-        detail: its words, which did not.
-        noted_at: when it happened last.
+        code: of the error; it left the party.
+        detail: the words of the error; they did not.
+        noted_at: when it last happened.
     """
 
     round_number: int

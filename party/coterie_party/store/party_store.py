@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The party's durable state. What it said and opened is kept under (founder, job, round) for ever.
+"""The party's durable state. Its replies and opened transcripts are kept under (founder, job, round) for ever.
 
 Invariants:
 - A method that writes returns once everything is durable; one call is one transaction.
-- A job id is bound to the first specification and terms seen under it, of a refused job for as long as ``job_quota``
-  says; a round for ever to one query, one reply, one transcript. Anything else is refused, also after a restart.
+- A job id is bound to the first specification and terms seen under it, for a refused job only as long as ``job_quota``
+  keeps it; a round is bound for ever to one query, one reply, one transcript. Anything else is refused, also after a
+  restart.
 - No query is accepted whose cost is not in the ledger.
-- Whatever it takes down for good is in the audit record too, in the same transaction.
-- Only one thread at a time, and only one process, writes to a store, but for the steward's word on single jobs.
+- Everything that it keeps for ever is also in the audit record, in the same transaction.
+- Only one thread at a time, and only one process, writes to a store, except for the steward's decisions on single jobs.
 
-Privacy: a store restored from a backup forgets what the party said since; such a party counts as corrupted until its
-key share is replaced.
+Privacy: a store restored from a backup has forgotten the party's later replies; such a party counts as corrupted until
+its key share is replaced.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class PartyStore:
         founder: fingerprint of the founder's key; separates federations.
         recorder: appends to the audit record; without it the store can only be read.
 
-    Where a method takes ``told``, that is what the aggregator said, as details of the entry in the record.
+    Where a method takes ``told``, that is the aggregator's message, as details of the entry in the record.
     """
 
     def __init__(self, engine: Engine, founder: str, recorder: Recorder | None = None) -> None:
@@ -83,7 +84,7 @@ class PartyStore:
             return tuple(job_of(row) for row in connection.execute(query))
 
     def held_jobs(self) -> tuple[tuple[PartyJob, Ruling | None], ...]:
-        """Return the jobs that wait, each with the steward's last word on it."""
+        """Return the jobs that wait, each with the steward's latest decision on it."""
         waiting = (JOBS.c.decision == Decision.HELD.value) & JOBS.c.outcome.is_(None)
         query = select(JOBS).where(JOBS.c.founder == self._founder, waiting).order_by(JOBS.c.sequence)
         with transaction(self._engine) as connection:
@@ -91,16 +92,16 @@ class PartyStore:
             return tuple((job, rulings.last(connection, self._founder, job.job_id)) for job in jobs)
 
     def ruling(self, job_id: JobId) -> Ruling | None:
-        """Return the steward's last word on a job; ``None`` if there is none."""
+        """Return the steward's latest decision on a job; ``None`` if there is none."""
         with transaction(self._engine) as connection:
             return rulings.last(connection, self._founder, job_id)
 
     def rule(self, job_id: JobId, *, is_approved: bool, reason: str = "", now: datetime) -> PartyJob:
-        """Note what the steward says of a job, and return the job; a daemon that runs acts on it, and records it then.
+        """Store the steward's decision on a job, and return the job; a running daemon acts on it, and records it then.
 
         Raises:
             NotFound: it was never proposed.
-            AlreadyDecided: it is over, or was refused; or it is approved, and the party takes part already.
+            AlreadyDecided: it is over, or was refused; or it is approved, and the party already takes part.
         """
         with transaction(self._engine) as connection:
             job = self._job(connection, job_id)
@@ -122,11 +123,11 @@ class PartyStore:
         told: Details = NOTHING_TOLD,
         version: DataVersion | None = None,
     ) -> PartyJob:
-        """Record a decision, with its cost when it is to accept, and return the job as it stands from now on.
+        """Record a decision, for an acceptance with its cost, and return the job in its new state.
 
         The first decision stays, except that a held job may be accepted or refused later, until it has ended. The
-        caller reads the ledger, decides and records one job at a time. Of a job that is refused digests are kept, and
-        nothing at all in a flood of such jobs: see ``job_quota``.
+        caller reads the ledger, decides and records one job at a time. For a refused job only digests are kept, and in
+        a flood of such jobs nothing at all: see ``job_quota``.
 
         Args:
             job: with the decision.
@@ -179,10 +180,10 @@ class PartyStore:
             job_quota.check_room(connection, self._founder, self._now() - timedelta(days=1))
 
     def end_job(self, job_id: JobId, outcome: JobOutcome, told: Details = NOTHING_TOLD) -> None:
-        """Record how a job ended: what it did not spend is given back, reply bytes go, digests stay.
+        """Record how a job ended: unspent reservations are given back, reply bytes are deleted, digests stay.
 
-        The first outcome stays. A job that was never proposed to this party ends without a record; of one that asked
-        this party nothing specification and terms go, too.
+        The first outcome stays. A job that was never proposed to this party ends without a record; if a job asked this
+        party nothing, its specification and terms are deleted, too.
         """
         with transaction(self._engine) as connection:
             running = self._is(JOBS, job_id) & JOBS.c.outcome.is_(None)
@@ -269,7 +270,7 @@ class PartyStore:
             session_id: recomputed from the request.
             transcript_digest: recomputed from the request.
             total: bytes of the sum's ciphertexts.
-            contributors: how many replies are in it.
+            contributors: the number of replies in it.
             told: see the class.
 
         Raises:
@@ -307,7 +308,7 @@ class PartyStore:
     def previous_cohort(self, job_id: JobId) -> tuple[PartyId, ...] | None:
         """Return the smallest cohort of a query that was accepted; ``None`` before the first.
 
-        Each was part of those accepted before it, whatever the order in which rounds were asked.
+        Each was a subset of those accepted before it, regardless of the order in which rounds were asked.
         """
         accepted = select(ACCEPTANCES.c.cohort).where(self._is(ACCEPTANCES, job_id))
         with transaction(self._engine) as connection:
@@ -345,7 +346,7 @@ class PartyStore:
             return salts.salt(connection, dataset, random)
 
     def data_version(self, dataset: str) -> DataVersion | None:
-        """Return the version of a data set's file that was kept last; ``None`` before the first."""
+        """Return the version of a data set's file that was stored last; ``None`` before the first."""
         with transaction(self._engine) as connection:
             return data_versions.version(connection, dataset)
 
@@ -370,7 +371,7 @@ class PartyStore:
     def _note(
         self, connection: Connection, kind: Kind, job_id: JobId, number: int, own: Details, told: Details = NOTHING_TOLD
     ) -> None:
-        """Append to the record what the aggregator said and what this party makes of it."""
+        """Append to the record the aggregator's message and this party's response to it."""
         self._recording().append(connection, self._event(kind, job_id, number, own, told))
 
     @staticmethod

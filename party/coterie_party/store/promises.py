@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the audit record says of each thing that a party keeps for ever, and whether the two agree.
+"""The check that the audit record agrees with everything that a party keeps for ever.
 
-An act and its entry are written in one transaction, so in an untouched database each has the other. Where one is gone,
-somebody took it out: an entry at the end of the record, which the chain alone would not show, or a promise, so that the
-party would say something twice.
+An act and its entry are written in one transaction, so in an untouched database neither exists without the other. If
+one is missing, somebody removed it: an entry at the end of the record, which the chain alone would not show, or a
+promise, so that the party would answer twice.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Something that is kept for ever, as its entry must say it."""
+    """An act that is kept for ever, in the form that its entry must have."""
 
     kind: Kind
     job_id: str
@@ -57,7 +57,7 @@ class Promise:
         return f"the {_WORDS[self.kind]} of {of}"
 
 
-# Of each kind of act, the details that the store itself vouches for.
+# For each kind of act, the details that the store itself vouches for.
 
 
 def decision(job: PartyJob | Row[Any]) -> dict[str, Document]:
@@ -105,7 +105,7 @@ def gaps(entries: Iterable[Entry], promises: Iterable[Promise]) -> tuple[Finding
         promises: everything that is kept.
 
     Returns:
-        What is kept and not in the record, or otherwise than the record says, or in the record and not kept.
+        Acts that are kept but not in the record, or differ from the record, or are in the record but not kept.
     """
     recorded: dict[tuple[Kind, str, int], Entry] = {}
     for entry in entries:

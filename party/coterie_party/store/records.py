@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the party's store takes and returns, as values."""
+"""The values that the party's store takes and returns."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from coterie_common.protocol.messages import Decision, JobOutcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyJob:
-    """A job as it was proposed to this party, and what the party says to it.
+    """A job as it was proposed to this party, and the party's decision on it.
 
     Attributes:
         job_id: the job.
-        spec: canonical bytes of its specification; empty of a job that was refused, or that ended and asked nothing.
+        spec: canonical bytes of its specification; empty if the job was refused, or ended and asked nothing.
         terms: canonical bytes of its terms; empty as above.
         spec_digest: of the specification.
         terms_digest: of the terms.
@@ -31,7 +31,7 @@ class PartyJob:
         cost: of all its rounds, for each kind of records, as the accountant writes it; ``None`` if that could not be
             found out.
         proposed_at: when it was proposed first; ``None`` for jobs of older versions.
-        decided_at: when the party said what it says now.
+        decided_at: when the party made its present decision.
     """
 
     job_id: JobId
@@ -51,7 +51,7 @@ class PartyJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What the steward said of a job.
+    """The steward's decision on a job.
 
     Attributes:
         is_approved: approved, else refused.
@@ -82,7 +82,7 @@ class AskedJob:
 
 
 class ReservationStatus(StrEnum):
-    """What became of the privacy cost set aside for a round."""
+    """The status of the privacy cost set aside for a round."""
 
     RESERVED = "reserved"
     COMMITTED = "committed"
@@ -94,7 +94,7 @@ class DataVersion:
     """A file of records as it was when a job was accepted on it, or loaded it.
 
     Attributes:
-        generation: names the rows that have had these numbers since it was drawn; drawn anew when any may have moved.
+        generation: name of the rows' numbering, unchanged since it was drawn; drawn anew when any row may have moved.
         length: in bytes.
         digest: SHA-256 over how rows are read, and then the file's bytes; empty if it could not be read.
     """
@@ -112,8 +112,8 @@ class Reservation:
         round_number: 1-based.
         cost: as the accountant writes it; the store does not look inside.
         event: what would be released, from which the cost follows.
-        records: which of the data set's records are counted: ``all``, ``training`` or ``set-aside``.
-        division: says how they were divided into the two; under another division a line counts for all records.
+        records: the kind of the data set's records that are counted: ``all``, ``training`` or ``set-aside``.
+        division: name of their division into the two; under another division a line counts for all records.
     """
 
     round_number: int
@@ -132,9 +132,9 @@ class LedgerEntry:
         job_id: the job.
         round_number: 1-based.
         cost: as the accountant writes it.
-        status: what became of it.
+        status: reserved, spent or given back.
         event: what was released; ``None`` in lines of older versions.
-        records: which of the data set's records were counted; all in lines of older versions.
+        records: the kind of the data set's records that were counted; all in lines of older versions.
         division: how they were divided then; see ``Reservation``.
         reserved_at: when it was set aside; ``None`` in lines of older versions.
         settled_at: when it was committed or given back; ``None`` while reserved.
@@ -160,7 +160,7 @@ class RecordedTranscript:
         session_id: of its round.
         digest: of the transcript.
         total: bytes of the sum's ciphertexts, as the caller wrote them.
-        contributors: how many replies are in the sum.
+        contributors: the number of replies in the sum.
     """
 
     session_id: bytes

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party keeps of one round for ever, inside a transaction of the store. First write wins, in every method.
+"""The permanent facts of one round, inside a transaction of the store. The first write wins, in every method.
 
 This is the last gate: it refuses a second query, reply or transcript even if everything above it failed.
 """
@@ -64,7 +64,7 @@ class RoundRecord:
         self._number = number
 
     def state(self) -> PartyRound:
-        """Return the state that the facts amount to."""
+        """Return the state that follows from the facts."""
         accepted, replied, opened = (self._row(table) for table in (ACCEPTANCES, REPLIES, TRANSCRIPTS))
         if opened is not None:
             phase = Phase.OPENING if self._row(PARTIALS) is None else Phase.OPENED

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the steward said of single jobs, inside a transaction of the store. Nothing is removed; the last word counts."""
+"""The steward's decisions on single jobs, inside a transaction of the store. None is removed; the latest one counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from coterie_party.store.tables import RULINGS
 
 
 def last(connection: Connection, founder: str, job_id: JobId) -> Ruling | None:
-    """Return the steward's last word on a job; ``None`` if there is none."""
+    """Return the steward's latest decision on a job; ``None`` if there is none."""
     columns = RULINGS.c
     mine = select(RULINGS).where(columns.founder == founder, columns.job_id == job_id)
     row = connection.execute(mine.order_by(columns.sequence.desc()).limit(1)).one_or_none()
@@ -24,10 +24,10 @@ def last(connection: Connection, founder: str, job_id: JobId) -> Ruling | None:
 
 
 def add(connection: Connection, founder: str, job: PartyJob, *, is_approved: bool, reason: str, now: datetime) -> None:
-    """Note what the steward says of a job that was proposed.
+    """Store the steward's decision on a job that was proposed.
 
     Raises:
-        AlreadyDecided: it is over, or was refused; or it is approved, and the party takes part already.
+        AlreadyDecided: it is over, or was refused; or it is approved, and the party already takes part.
     """
     if job.outcome is not None:
         raise AlreadyDecided(f"job {job.job_id} is over: {job.outcome.value}")

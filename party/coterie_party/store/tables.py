@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The party's tables, as the newest revision in ``migrations`` leaves them.
 
-What a party may say only once in its life is the primary key of a row that is inserted and never updated:
+Everything that a party may do only once is the primary key of a row that is inserted and never updated:
 ``acceptances`` (the query), ``replies`` (what was sent), ``transcripts`` (what was opened). Rows are never deleted;
 the bytes of replies may be.
 """
@@ -33,7 +33,7 @@ _ROUND = ("founder", "job_id", "number")
 
 
 def _key() -> tuple[Column[str], Column[str], Column[int]]:
-    """Return the columns under which everything of a round is kept."""
+    """Return the columns of the key under which everything about a round is kept."""
     return (
         Column("founder", String(128), primary_key=True),
         Column("job_id", String(64), primary_key=True),
@@ -87,7 +87,7 @@ CARRIED = Table(
     "carried",
     METADATA,
     *_key(),
-    # Tells a job from one of the same name that was accepted at another time; empty where that is not known.
+    # Distinguishes a job from one of the same name that was accepted at another time; empty where that is not known.
     Column("accepted", String(40), primary_key=True),
     Column("dataset", String(64), nullable=False),
     Column("cost", LargeBinary, nullable=False),
@@ -100,7 +100,7 @@ CARRIED = Table(
     Index("carried_of_dataset", "dataset"),
 )
 
-# What the steward said of single jobs; the last word counts.
+# The steward's decisions on single jobs; the latest one counts.
 RULINGS = Table(
     "rulings",
     METADATA,
@@ -169,7 +169,7 @@ DATA_VERSIONS = Table(
     Column("digest", LargeBinary, nullable=False),
 )
 
-# Appended to only, in the transaction of whatever an entry records.
+# Only appended to, in the transaction of the act that an entry records.
 AUDIT = Table(
     "audit",
     METADATA,

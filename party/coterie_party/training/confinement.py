@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a process that runs other people's networks may do, and what it may not. Standard library only.
+"""Confinement of a process that runs other people's networks. Standard library only.
 
 On Linux the training process
 
@@ -9,8 +9,8 @@ On Linux the training process
 - is in a network namespace of its own without any interface, where the system allows that, and has no capability;
 - can neither grow a file nor take more memory than it is given, and ends with its party.
 
-What the kernel does not give is reported, and the policy decides whether that is enough. Not a defence against bugs in
-the kernel.
+Restrictions that the kernel does not offer are reported, and the policy decides whether the rest is enough. This is no
+defence against bugs in the kernel.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FILES_MOST: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
-    """What a process is kept from.
+    """The restrictions on a process.
 
     Attributes:
         network: it cannot open a connection.
@@ -56,7 +56,7 @@ class Confinement:
 
     @property
     def missing(self) -> str:
-        """What it is not kept from, in words; empty if the confinement is whole."""
+        """The missing restrictions, in words; empty if the confinement is complete."""
         open_ways = {
             "use the network": self.network,
             "read and delete the party's files": self.files,
@@ -70,11 +70,11 @@ def confine(memory_bytes: int, *, hidden: Sequence[Path] = (), code: Sequence[Pa
 
     Args:
         memory_bytes: most memory of its own; more is refused to it.
-        hidden: files and folders of the party that must not be readable; whether they are not is tried out.
-        code: folders with code of users, to be read besides where the interpreter finds modules.
+        hidden: files and folders of the party that must not be readable; this is verified by trying.
+        code: folders with code of users, readable in addition to the interpreter's module paths.
 
     Returns:
-        What it is kept from, on this system.
+        The restrictions in force on this system.
     """
     secret = list(_files_of(hidden))
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -85,12 +85,12 @@ def confine(memory_bytes: int, *, hidden: Sequence[Path] = (), code: Sequence[Pa
     # Private writable memory; the address space as such is no measure, libraries map much more than they use.
     _limit(resource.RLIMIT_DATA, memory_bytes)
     _limit(resource.RLIMIT_NOFILE, FILES_MOST)
-    # No file can grow: nothing computed from records is left behind on a disk. Nor in a dump of memory.
+    # No file can grow: nothing computed from records is left on a disk, not even in a memory dump.
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     known = version()
     are_hidden = hide_files([*code_folders(), *code], hidden)
-    # Last: what comes before needs some of the calls.
+    # Last: the steps before need some of these calls.
     are_refused = refuse_calls(truncation=known < TRUNCATION)
     return Confinement(
         network=has_left or are_refused,

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party and its training process say to each other: a kind, a length, and so many bytes, over a socket pair.
+"""The frames between a party and its training process: a kind, a length, and that many bytes, over a socket pair.
 
 | kind | who | content |
 |---|---|---|
 | JOB | party | the algorithm and the schema |
 | DATA | party | records of one kind, as arrays |
-| ASK | party | which round, which records; the body of the ask follows as BODY |
+| ASK | party | the round and the records; the body of the ask follows as BODY |
 | BODY | party | the body of the ask |
-| STARTED | process | what it is kept from |
+| STARTED | process | the restrictions in force |
 | ROWS | process | Float32[n, length of the ask], row by row |
 | DONE | process | nothing: all rows were sent |
 | FAILED | process | the code and the words of an error |
@@ -27,7 +27,7 @@ _HEADER_BYTES: Final = 9
 
 
 class Kind(IntEnum):
-    """What a frame holds."""
+    """The kind of a frame's content."""
 
     JOB = 1
     DATA = 2
@@ -40,7 +40,7 @@ class Kind(IntEnum):
 
 
 class ChannelClosed(Exception):
-    """The other side is gone, or said what is not expected of it."""
+    """The other side is gone, or sent something unexpected."""
 
 
 class Channel:
@@ -48,7 +48,7 @@ class Channel:
 
     Args:
         end: the socket; it is closed with the channel.
-        clock: what deadlines are measured with; without it the other side is waited for as long as it takes.
+        clock: measures deadlines; without it there is none.
     """
 
     def __init__(self, end: socket.socket, clock: Clock | None = None) -> None:
@@ -79,7 +79,7 @@ class Channel:
             most: bytes that a frame may have, by kind; others are not expected. ``None`` trusts the other side.
 
         Raises:
-            ChannelClosed: the other side is gone, or what came is no frame that is expected.
+            ChannelClosed: the other side is gone, or sent no frame of an expected kind.
             TimeoutError: after the deadline.
         """
         header = self._receive_bytes(_HEADER_BYTES)

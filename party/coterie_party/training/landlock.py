@@ -38,7 +38,7 @@ TRUNCATION: Final = 3
 """First version of the interface that restricts truncating a file."""
 
 _RIGHTS: Final = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""How many rights on files the versions know; later ones as many as the last."""
+"""The number of rights on files in each version; later versions have as many as the last."""
 
 SYSTEM: Final = (
     # shared libraries, and how the loader finds them
@@ -60,7 +60,7 @@ SYSTEM: Final = (
     "/proc/cpuinfo",
     "/sys/devices/system/cpu",
 )
-"""What a process sees beside its code. None of it is secret on the machine."""
+"""The paths that a process sees besides its code. None of them is secret on the machine."""
 
 
 def version() -> int:
@@ -72,7 +72,7 @@ def version() -> int:
 
 
 def code_folders() -> list[Path]:
-    """Return where this interpreter finds modules and the libraries that they need."""
+    """Return the paths where this interpreter finds modules and the libraries that they need."""
     beside = [os.path.join(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix)]
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     found = dict.fromkeys(os.path.realpath(name) for name in (*sys.path, *beside, *libraries) if os.path.isabs(name))
@@ -83,12 +83,12 @@ def hide_files(visible: Collection[Path], hidden: Collection[Path]) -> bool:
     """Let this process and what it starts read ``visible`` and ``SYSTEM``, and change nothing. For good.
 
     Args:
-        visible: files and folders with all that is in them; those that are missing are left out.
-        hidden: files and folders that stay unreadable even where they are in a visible folder. What is put into such a
-            visible folder later is unreadable, too.
+        visible: files and folders with all their contents; missing ones are left out.
+        hidden: files and folders that stay unreadable even inside a visible folder. Anything put into such a visible
+            folder later is unreadable, too.
 
     Returns:
-        Whether the kernel does it; needs ``no_new_privs``.
+        Whether the kernel enforces it; needs ``no_new_privs``.
     """
     known = version()
     if not known:
@@ -111,7 +111,7 @@ def hide_files(visible: Collection[Path], hidden: Collection[Path]) -> bool:
 
 
 def _rules(path: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, int]]:
-    """Yield what to allow so that ``path`` can be read but for what is hidden."""
+    """Yield the paths to allow so that ``path`` can be read except for the hidden ones."""
     if path in hidden:
         return
     # An environment inside of a hidden folder, such as a party's own, has to be read all the same.

@@ -2,16 +2,16 @@
 # Copyright The Coterie authors
 """The party's side of the training process: starts it, sends records and asks, reads vectors, ends it.
 
-A job has one process, started when it is first needed and again should it have died; loading torch takes seconds. It is
-a new program, not a copy of this one: it inherits no memory, no open files and no environment beyond the few variables
+A job has one process, started when it is first needed and again if it has died; loading torch takes seconds. It is a
+new program, not a copy of this one: it inherits no memory, no open files and no environment beyond the few variables
 named here, so no key, no password and no connection.
 
-Nothing that it says is believed: a frame too many, too long or too late ends it. What it computes is clipped by this
-process, so that a network, whatever it does, cannot make the sum more sensitive than the plan says.
+Nothing that it sends is trusted: a frame too many, too long or too late ends it. This process clips its results, so
+that no network can make the sum more sensitive than planned.
 
 Invariants:
-- Its vectors are exactly as many as were asked for, and as long. Whether they are finite is seen before they are
-  clipped (``learning.contribution``).
+- It returns exactly as many vectors as were asked for, of the requested length. They are checked to be finite before
+  they are clipped (``learning.contribution``).
 - Of its errors only the code may leave the house: the words may quote data.
 """
 
@@ -56,12 +56,12 @@ _FAILURES: Final = {
     kind.code: kind
     for kind in (errors.TrainingFailed, errors.VectorsNotFinite, errors.WrongVectorShape, errors.RowsNotIndependent)
 }
-"""What the process may say of itself; that it died or took too long is seen from outside."""
+"""The errors that the process may report itself; its death or a time-out is seen from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingLimits:
-    """What a training process may use.
+    """The limits of a training process.
 
     Attributes:
         seconds: for one round, loading included.
@@ -86,7 +86,7 @@ class TrainingProcess:
     Args:
         algorithm: of the job; a vector algorithm.
         datasets: the party's records, by kind; all of one schema.
-        limits: what the process may use.
+        limits: of the process.
         clock: measures its time.
     """
 
@@ -108,17 +108,17 @@ class TrainingProcess:
             ask: of a round of vectors.
             records: which kind takes part.
             batch: Bool[records of that kind], those that do.
-            expected: vectors that there must be: as many as records in the batch, or 1 where a party is protected. For
-                none the process is started and asked, too: whether it fails must not say whether there are records.
+            expected: number of vectors: as many as records in the batch, or 1 where a party is protected. Even for
+                none the process is started and asked: its failure must not reveal whether there are records.
 
         Yields:
-            Float32[n, length of the ask], ``expected`` rows in all. An ask whose vectors were not all taken is given
-            up when the next one comes.
+            Float32[n, length of the ask], ``expected`` rows in all. An ask whose vectors were not all taken is
+            abandoned when the next one comes.
 
         Raises:
             TrainingTimeout: it took too long.
             TrainingDied: the process ended.
-            WrongVectorShape: more or fewer vectors, or others than asked for.
+            WrongVectorShape: more or fewer vectors, or of another form, than asked for.
             TrainingFailed: the algorithm or the network raised an error.
             StateError: another ask is being computed in another thread.
         """
@@ -161,16 +161,16 @@ class TrainingProcess:
             raise TrainingDied(f"the training process cannot be started: {cause}") from cause
         finally:
             if not is_done:
-                # Whatever it still has to say belongs to no ask any more.
+                # Frames that it still sends no longer belong to any ask.
                 self.close()
 
     def close(self) -> None:
-        """End the process, whatever it does; it is started again if it is needed."""
+        """End the process, even while it is busy; it is started again if it is needed."""
         if self._channel:
             self._channel.close()
         if self._process:
             if self._process.poll() is None:
-                # With all that it may have started.
+                # With every process that it may have started.
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._channel = self._process = None
@@ -225,10 +225,10 @@ class TrainingProcess:
 
 
 def probe_confinement(limits: TrainingLimits, clock: Clock) -> Confinement:
-    """Start a process as for a job, end it, and return what this system kept it from.
+    """Start a process as for a job, end it, and return the restrictions that this system enforced.
 
     Raises:
-        TrainingDied: it cannot be started, or ended before it could say so.
+        TrainingDied: it cannot be started, or ended before it could report them.
     """
     process = TrainingProcess("", {}, limits, clock)
     try:
@@ -240,7 +240,7 @@ def probe_confinement(limits: TrainingLimits, clock: Clock) -> Confinement:
 
 
 class _Failure(Exception):
-    """Carries what the process says went wrong."""
+    """Carries the error that the process reported."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A seccomp filter: what a process that computes vectors may not ask the kernel for. Standard library only.
+"""A seccomp filter: the system calls that a process computing vectors may not make. Standard library only.
 
 Source: ``Documentation/userspace-api/seccomp_filter.rst`` of Linux. It refuses with ``EPERM``
 
@@ -8,13 +8,14 @@ Source: ``Documentation/userspace-api/seccomp_filter.rst`` of Linux. It refuses 
   containers forbid namespaces. A pair is refused too, since its ends send to sockets by path, and no socket that the
   process was given can be bound or connected;
 - other processes: signals, tracing, scheduling, limits, and new processes; memory, semaphores and queues that are
-  shared by number, those that exist too: whoever guesses the number needs no ``get``;
-- what Landlock leaves open on files: their mode, owner, times and attributes, ways around paths, and being told when
-  somebody opens or writes them. ``stat`` it leaves open, and no filter sees a path: see the security model;
+  shared by number, including those that exist: anyone who guesses the number needs no ``get``;
+- operations on files that Landlock does not restrict: changes of mode, owner, times and attributes, ways around paths,
+  and notifications when a file is opened or written. ``stat`` stays allowed, and no filter sees a path: see the
+  security model;
 - ``io_uring``, whose requests no filter sees.
 
-It is a list of what is refused, not of what is allowed: what libraries call differs from version to version. Landlock,
-which allows only what it names, is the fence for files.
+It lists refused calls, not allowed ones: the calls of libraries differ from version to version. Landlock, which allows
+only what it names, is the fence for files.
 """
 
 from __future__ import annotations
@@ -155,13 +156,13 @@ _Instruction = tuple[int, int, int, int]
 
 
 def refuse_calls(*, truncation: bool) -> bool:
-    """Refuse this process and its threads what the module's docstring names. For good.
+    """Refuse this process and its threads the calls that the module's docstring names. For good.
 
     Args:
-        truncation: refuse it also while a file is opened; needed where Landlock does not see to it.
+        truncation: refuse it also while a file is opened; needed where Landlock does not restrict it.
 
     Returns:
-        Whether the kernel does it; needs ``no_new_privs``. Not on other architectures than x86-64 and aarch64.
+        Whether the kernel enforces it; needs ``no_new_privs``. Only on x86-64 and aarch64.
     """
     architecture = _ARCHITECTURES.get(platform.machine())
     if architecture is None:

@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """The training process's side: holds the records of one job, computes the vectors of one ask after the other.
 
-Whatever the algorithm or a user's network raises becomes words for the party's own log; it ends the round, not the
-process.
+An error raised by the algorithm or a user's network becomes a message in the party's own log; it ends the round, not
+the process.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Jobs, the privacy ledger, what was said and opened in rounds, and salts."""
+"""Jobs, the privacy ledger, replies and opened transcripts of rounds, and salts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The steward's word on single jobs, times of decisions and reservations, and what the ledger was charged for."""
+"""The steward's decisions on single jobs, times of decisions and reservations, and the events behind ledger lines."""
 
 from __future__ import annotations
 

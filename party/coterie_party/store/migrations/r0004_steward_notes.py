@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What only the steward reads: why jobs failed on the party's own data."""
+"""Notes that only the steward reads: why jobs failed on the party's own data."""
 
 from __future__ import annotations
 

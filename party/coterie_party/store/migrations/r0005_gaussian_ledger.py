@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Costs in the ledger as Gaussian pairs, which records a line counts, and lines that come from other ledgers."""
+"""Costs in the ledger as Gaussian pairs, the records that a line counts, and lines that come from other ledgers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ down_revision = "party_0004"
 
 
 def upgrade() -> None:
-    """Add columns and a table, and state what was spent anew; all of it stays spent, for all records."""
+    """Add columns and a table, and restate past spending; all of it stays spent, for all records."""
     op.add_column("ledger", sa.Column("records", sa.String(16), nullable=False, server_default="all"))
     op.add_column("ledger", sa.Column("division", sa.String(64), nullable=False, server_default=""))
     op.create_table(
@@ -48,5 +48,5 @@ def upgrade() -> None:
                 ),
                 {"cost": cost, "founder": row.founder, "job": row.job_id, "number": row.number},
             )
-    # What a job that waits would cost is found out again when it is decided on.
+    # The cost of a waiting job is computed again when it is decided on.
     op.execute("UPDATE jobs SET cost = NULL")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Which file a data set was when a job was accepted last: rows that moved may have changed sides."""
+"""The version of each data set's file when a job was last accepted: rows that moved may have changed sides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ down_revision = "party_0005"
 
 
 def upgrade() -> None:
-    """Add a table; it begins empty, so lines that are there count on both sides."""
+    """Add a table; it begins empty, so existing lines count on both sides."""
     op.create_table(
         "data_versions",
         sa.Column("dataset", sa.String(64), primary_key=True),
