@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Writes the table of modules into each component's README, from what the modules say of themselves.
+"""Writes the table of modules into each component's README, from the first paragraphs of the modules' docstrings.
 
 python3 scripts/module_tables.py           writes common/, aggregator/ and party/README.md
 python3 scripts/module_tables.py --check   only compares: exit status 1 when one is out of date
@@ -20,7 +20,7 @@ COMPONENTS = {
     "party": ("coterie_party",),
 }
 BEGIN, END = "<!-- modules: written by scripts/module_tables.py -->\n", "<!-- end of modules -->\n"
-# Generated code and database revisions explain themselves where they lie.
+# Generated code and database revisions are explained in their own folders.
 LEFT_OUT = {"pb", "migrations"}
 
 

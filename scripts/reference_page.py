@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Writes docs/reference.md from the code: exit statuses, error codes, and what every configuration file may hold.
+"""Writes docs/reference.md from the code: exit statuses, error codes, and the entries of every configuration file.
 
 .venv/bin/python scripts/reference_page.py           writes the page
 .venv/bin/python scripts/reference_page.py --check   only compares: exit status 1 when it is out of date
@@ -71,12 +71,12 @@ TABLES: dict[str, tuple[str, dict[str, type[BaseModel]]]] = {
 
 
 def cell(text: str) -> str:
-    """Text of a docstring as it stands in a table."""
+    """Text of a docstring in the form for a table."""
     return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
 
 
 def attributes(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstrings of a model and its bases say of each attribute."""
+    """The description of each attribute, from the docstrings of a model and its bases."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         text = inspect.cleandoc(base.__doc__ or "") if issubclass(base, BaseModel) else ""

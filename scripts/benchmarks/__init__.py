@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What ``scripts/bench`` runs: how long sealing, adding and opening take, and what a whole round costs."""
+"""The benchmarks of ``scripts/bench``: times of sealing, adding and opening, and the cost of a whole round."""

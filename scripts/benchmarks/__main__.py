@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``scripts/bench``: measures, prints the tables, and keeps them as Markdown, CSV and a plot."""
+"""``scripts/bench``: measures, prints the tables, and writes them as Markdown, CSV and a plot."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _machine() -> str:
-    """Say what the figures were measured on, in a sentence."""
+    """Return a sentence on the machine that the figures were measured on."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=Path("bench-run"), help="for tables and plot (default bench-run)"
     )
-    parser.add_argument("--scratch", type=Path, help="where vectors lie meanwhile (default: the system's choice)")
+    parser.add_argument("--scratch", type=Path, help="folder for vectors during the run (default: the system's choice)")
     return parser.parse_args()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A made-up algorithm for whole rounds: every party answers at once with a vector as long as the job says.
+"""An artificial algorithm for whole rounds: every party answers at once with a vector of the length given in the job.
 
 Its queries carry parameters of the same length, as those of a neural network do. The daemons of a benchmark find it
-through a package that lies in the benchmark's own folder (``federation``); no installation has it.
+through a package in the benchmark's own folder (``federation``); no installation contains it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class VectorsConfig(StrictModel):
 
     Attributes:
         values: length of a vector.
-        rounds: how many.
-        clip_norm: to which the daemons of a benchmark also look (``plain_sealing``).
+        rounds: number of rounds.
+        clip_norm: the daemons of a benchmark also read it (``plain_sealing``).
     """
 
     values: Annotated[int, Field(ge=1, le=LENGTH_MOST)]

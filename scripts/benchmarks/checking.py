@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What distrust costs: proofs and verifications of a round, in ms of one core. None depends on the vector's length."""
+"""The cost of distrust: proofs and verifications of a round, in ms of one core. None depends on the vector's length."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def measure_checking(values: int, parties: int, key_bits: int, yardstick: Yardst
     """Measure what one party, or the aggregator, proves and verifies in a round that all parties answered.
 
     Args:
-        values: stands in the rows; a short vector is sealed, as if it were padded.
+        values: length to state in the rows; a short vector is sealed, as if it were padded.
         parties: members of the federation.
         key_bits: of the threshold key.
         yardstick: notes its own times.
@@ -85,7 +85,7 @@ def measure_checking(values: int, parties: int, key_bits: int, yardstick: Yardst
 
 
 def share_of_round(results: Results, parties: int, values: int) -> tuple[float, float] | None:
-    """Return what all proofs and verifications of a round take, and relative to the rest of the round.
+    """Return the time of all proofs and verifications of a round, absolute and relative to the rest of the round.
 
     Args:
         results: of the run.
@@ -93,7 +93,7 @@ def share_of_round(results: Results, parties: int, values: int) -> tuple[float, 
         values: length of the vector.
 
     Returns:
-        ms of one core in all, and their part of what the sealed round takes without them; None if not measured.
+        Total ms of one core, and its ratio to the time of the sealed round without them; None if not measured.
     """
     figures = [results.figure(metric, values, parties) for metric in CHECKING]
     whole = results.find("round_sealed", values, parties)
@@ -106,7 +106,7 @@ def share_of_round(results: Results, parties: int, values: int) -> tuple[float, 
 
 
 def _proving(federation: Federation, session_id: bytes) -> Work:
-    """Return what makes one party's proof of plaintext knowledge for the key of a pad."""
+    """Return a function that makes one party's proof of plaintext knowledge for the key of a pad."""
     random, encryptor = OsRandom(), federation.encryptor
     packing = key_packing(len(federation.parties), encryptor.public_key.plaintext_bits)
     plaintexts = packing.pack(np.arange(packing.length, dtype=np.int64) % 100 - 50)

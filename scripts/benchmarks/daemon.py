@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The daemons of a benchmark: those of the product, handed a sealing that leaves some jobs unsealed.
+"""The daemons of a benchmark: those of the product, given a sealing that leaves some jobs unsealed.
 
 ``python -m benchmarks.daemon aggregator|party HOME``
 """

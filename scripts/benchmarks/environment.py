@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a process of a benchmark needs to find this package and its keys, wherever this process found them."""
+"""The environment in which a benchmark's process finds this package and its keys, as this process found them."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """A federation for whole rounds: real daemons, each a process of its own, over loopback with mutual TLS.
 
-Everything is as in the product but three things: the factors of the key are published (``workload``), the daemons can
-leave jobs unsealed (``daemon``), and a package beside them has the algorithm (``algorithm``).
+Everything is as in the product except for three things: the factors of the key are published (``workload``), the
+daemons can leave jobs unsealed (``daemon``), and a package beside them contains the algorithm (``algorithm``).
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _deal(*, key_bits: int, parties: int, decryption_threshold: int, random: Ran
 
 
 def _bind(home: PartyHome, password: Password) -> None:
-    """Do what a steward does: data, schema, policy, and a password that the daemon reads by itself."""
+    """Do the steward's work: data, schema, policy, and a password that the daemon reads by itself."""
     write_atomically(home.root / "password", password.reveal() + b"\n", mode=PRIVATE)
     (home.root / "data.csv").write_text("x\n0\n")
     (home.root / "data.toml").write_text(_SCHEMA)

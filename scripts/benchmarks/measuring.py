@@ -2,10 +2,10 @@
 # Copyright The Coterie authors
 """Times as ms of one core, beside a yardstick that is measured in between.
 
-What is counted is processor time of this process (``time.process_time``), of all its threads together: where two
-threads share the work, both count, and what other programs do in the meantime does not. Memory that other programs use
-up, and clocks that change, still show. Therefore the yardstick runs before every repetition: figures of different
-machines, or of a busy one, are compared as multiples of it.
+The processor time of this process is counted (``time.process_time``), of all its threads together: if two threads share
+the work, both count; other programs do not. Their use of memory, and changes of the clock rate, still show. Therefore
+the yardstick runs before every repetition: figures from different machines, or from a busy one, are compared as
+multiples of it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Yardstick:
 
 
 def measure(tasks: Mapping[str, Work], yardstick: Yardstick, repetitions: int) -> dict[str, list[float]]:
-    """Run every task so many times, in turn, and the yardstick before each turn.
+    """Run every task ``repetitions`` times, in turn, and the yardstick before each turn.
 
     Args:
         tasks: what to run, by name; may be repeated as often as wanted.

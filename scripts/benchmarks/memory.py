@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The most memory that sealing, and adding and opening, take: each in a process of its own, nothing left out.
+"""Peak memory of sealing, and of adding and opening: each in a process of its own, nothing left out.
 
 ``python -m benchmarks.memory party|aggregator VALUES PARTIES KEY_BITS FOLDER`` does the work of one round and prints
 the MiB. The vector comes from a file and goes to one, as between a party and its training process.
@@ -62,7 +62,7 @@ def _write_update(workload: Workload, path: Path) -> None:
 
 
 def _party(workload: Workload, folder: Path) -> None:
-    """Encode, add noise, seal: the update is in memory as a whole, what is made of it piece by piece."""
+    """Encode, add noise, seal: the update is in memory as a whole, the results are made piece by piece."""
     random = OsRandom()
     sealing = workload.sealing(workload.noise)
     update = np.fromfile(folder / _UPDATE, dtype="<f4")[np.newaxis]
@@ -82,7 +82,7 @@ def _write(file: BinaryIO, piece: bytes) -> None:
 
 
 def _aggregator(workload: Workload, folder: Path) -> None:
-    """Add padded parts from their files, then open the sum. How many are added makes no difference to memory."""
+    """Add padded parts from their files, then open the sum. Their number makes no difference to memory."""
     sealing = workload.sealing(workload.noise)
     document = json.loads((folder / _KEY_PART).read_text())
     key_part = KeyPart(
@@ -106,14 +106,14 @@ _WORK: Final[dict[str, Callable[[Workload, Path], None]]] = {"party": _party, "a
 
 
 def main(arguments: list[str]) -> None:
-    """Do one side's work, and print the MiB that the process had at most."""
+    """Do one side's work, and print the process's peak memory in MiB."""
     who, values, parties, key_bits, folder = arguments
     _WORK[who](Workload(int(values), int(parties), int(key_bits)), Path(folder))
     print(peak_mib())
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process ever had, in MiB."""
+    """Return the peak memory of this process, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():
         # Not getrusage: on Linux that begins with what the process had from which this one was forked.

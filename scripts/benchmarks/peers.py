@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """The same vector summed privately by other libraries, where they are installed; none of them is a dependency.
 
-Each is used the way its own documentation or its best known user does. All sum vectors of several parties; otherwise
-they promise different things: docs/benchmarks.md says what.
+Each is used as in its own documentation or by its best known user. All sum vectors of several parties; otherwise their
+guarantees differ: docs/benchmarks.md lists them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _Vector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PeerSteps:
-    """What one library does with one vector.
+    """The steps of one library for one vector.
 
     Attributes:
-        steps: by name of ``_STEPS``; a step that the library has not is left out.
-        upload_bytes: what one party sends.
-        values: how many values that is for.
+        steps: by name of ``_STEPS``; a step that the library does not have is left out.
+        upload_bytes: bytes that one party sends.
+        values: number of values in them.
     """
 
     steps: dict[str, Work]
@@ -75,7 +75,7 @@ def measure_peers(
             used = peer.prepare(vector, parties)
             times = measure(used.steps, yardstick, repetitions)
         except (AttributeError, ImportError, TypeError, RuntimeError) as error:
-            # Its interface is another one in this version: that must not cost the run its own figures.
+            # Its interface is different in this version: that must not cost the run its own figures.
             missing.append((peer.name, f"cannot be used in this version ({error})"))
             continue
         scale = 1e6 / used.values
@@ -120,7 +120,7 @@ def _flower(vector: _Vector, parties: int) -> PeerSteps:
 
 
 def _tenseal(vector: _Vector, _parties: int) -> PeerSteps:
-    """CKKS with the parameters of NVIDIA FLARE: one key, which every party has and the aggregator has not."""
+    """CKKS with the parameters of NVIDIA FLARE: one key, which every party has and the aggregator does not."""
     tenseal = importlib.import_module("tenseal")
     context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[60, 40, 40])
     context.global_scale = 2**40

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A round with sealing off, to compare with: the vector travels in clear, and everything else stays as it is.
+"""A round without sealing, for comparison: the vector travels in clear, and everything else stays as it is.
 
-INSECURE, and for benchmarks only. It is handed to the constructors of a benchmark's own daemons (``daemon``); no
+INSECURE, and for benchmarks only. It is passed to the constructors of a benchmark's own daemons (``daemon``); no
 configuration, job or message makes a daemon of the product use it.
 """
 
@@ -72,7 +72,7 @@ class PlainSealing(Sealing):
 
 
 def make_either_sealing(terms: RoundTerms, parties: int, encryptor: Encryptor) -> Sealing:
-    """Return the product's sealing, or none for a job that is to be compared with."""
+    """Return the product's sealing, or none for a job that serves as comparison."""
     if isinstance(terms.encoding, RealEncoding) and terms.encoding.clip_norm == PLAIN_CLIP_NORM:
         return PlainSealing(terms, parties, encryptor)
     return make_sealing(terms, parties, encryptor)

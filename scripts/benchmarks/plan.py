@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What one run measures: lengths, sizes of federations, repetitions."""
+"""The plan of one run: lengths, sizes of federations, repetitions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchmarks.workload import KEY_BITS
 HUGE_VALUES = 100_000_000
 
 SHORT_VALUES = 10_000
-"""Rounds so short show what does not depend on the length."""
+"""Rounds this short show the cost that does not depend on the length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is measured.
+    """The measurements of one run.
 
     Attributes:
         steps: (values, parties) of single steps.
@@ -27,7 +27,7 @@ class Plan:
         rounds_each: counted rounds of one job.
         jobs_each: jobs of each length, of each kind.
         repetitions: of every step up to ``few_from`` values.
-        few_from: from so many values on, three repetitions are enough.
+        few_from: from this number of values on, three repetitions are enough.
         peers: whether other libraries are measured.
         key_bits: of the threshold key.
     """
@@ -45,7 +45,7 @@ class Plan:
     key_bits: int = KEY_BITS
 
     def repetitions_at(self, values: int) -> int:
-        """Return how often the steps of one length are measured."""
+        """Return the number of repetitions of the steps of one length."""
         return min(3, self.repetitions) if values >= self.few_from else self.repetitions
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What single steps of a round cost, in ms of one core: everything a party and the aggregator do but talking."""
+"""The cost of single steps of a round, in ms of one core: all work of a party and the aggregator but communication."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from coterie_common.protocol.sealing import SealedVector, Sealing
 from coterie_common.randomness import OsRandom
 
 CONTRIBUTORS = 2
-"""Sealed vectors that are added and opened; how many there are makes no difference to either."""
+"""Sealed vectors that are added and opened; their number makes no difference to either."""
 
 
 class WrongSum(Exception):
-    """What was opened is not the sum of what was sealed: the figures would be worth nothing."""
+    """The opened sum is not the sum of the sealed vectors: the figures would be meaningless."""
 
 
 def measure_primitives(workload: Workload, yardstick: Yardstick, repetitions: int) -> Iterator[Measured]:
@@ -85,7 +85,7 @@ class _Opening:
         return self._sealing.open(self._plaintexts, self._contributors, self._sum)
 
     def partial_decrypt(self) -> object:
-        """What one party does, with its proof: without one nobody believes it."""
+        """One party's work, including its proof, without which its result is not accepted."""
         partials = threshold.partial_decrypt(self._key, self._share, self._total)
         statement = partial_decryption.Statement(
             session_id=SESSION,

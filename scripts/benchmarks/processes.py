@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What processes have used: time of cores, and memory. From ``/proc``; elsewhere nothing is known."""
+"""The resources that processes have used: core time and memory. Read from ``/proc``; not available elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def core_ms(processes: Iterable[int]) -> float | None:
 
 
 def peak_mib(processes: Iterable[int]) -> float | None:
-    """Return the most memory that any one of processes and of those that they started has had; None if not known."""
+    """Return the peak memory of any one of the processes and their descendants; None if not known."""
     peaks = []
     for process in _family(processes):
         try:

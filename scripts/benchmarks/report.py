@@ -138,7 +138,7 @@ def _round(before: _Pair | None, pair: _Pair) -> list[str]:
 
 
 def _further(after: Sequence[float | None], before: Sequence[float | None], millions: float) -> str:
-    """Return what a million further values cost sealed and not sealed, and the ratio."""
+    """Return the cost of a million further values, sealed and not sealed, and the ratio."""
     slopes = [(a - b) / millions for a, b in zip(after, before, strict=True) if a is not None and b is not None]
     if len(slopes) < 2 or slopes[1] <= 0:
         return ""

@@ -33,7 +33,7 @@ class RoundFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """When a round began, and what all processes had used by then."""
+    """The beginning of a round, and the resources that all processes had used by then."""
 
     seconds: float
     core_ms: float | None
@@ -43,8 +43,8 @@ def measure_rounds(federation: BenchmarkFederation, plan: Plan, values: int) -> 
     """Run jobs, sealed and unsealed in turn.
 
     Args:
-        federation: runs.
-        plan: says how many rounds and jobs.
+        federation: running.
+        plan: gives the numbers of rounds and jobs.
         values: length of the vector.
 
     Yields:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The figures of one run: what is measured, in which unit, and one row for each."""
+"""The figures of one run: the metrics, their units, and one row for each figure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ METRICS: Final[dict[str, str]] = {
     "peak_memory_party": "MiB",
     "peak_memory_aggregator": "MiB",
 }
-"""Every metric with its unit, in the order of the tables. ``docs/benchmarks.md`` says what each is."""
+"""Every metric with its unit, in the order of the tables. ``docs/benchmarks.md`` explains each."""
 
 CHECKING: Final = ("prove", "verify_reply", "verify_request", "prove_partial", "verify_partial")
 """Proofs and verifications of a round; none depends on the length of the vector."""
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A row, and what the tables say besides.
+    """A row, and the further figures in the tables.
 
     Attributes:
         row: what ``--json`` writes.
@@ -84,7 +84,7 @@ def measured(metric: str, values: int, parties: int, figures: Iterable[float]) -
 
 
 def _rounded(figure: float) -> float:
-    """Keep five digits: more would be noise in a file that people compare."""
+    """Round to five digits: more would be noise in a file that people compare."""
     return float(f"{figure:.5g}")
 
 

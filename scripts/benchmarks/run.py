@@ -24,7 +24,7 @@ _PEER_PARTIES, _PEER_REPETITIONS = 10, 3
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run found.
+    """The results of a run.
 
     Attributes:
         results: all rows.
@@ -43,7 +43,7 @@ def run(plan: Plan, scratch: Path, say: Callable[[str], None]) -> Outcome:
     Args:
         plan: what to measure.
         scratch: folder for vectors.
-        say: is told what comes next.
+        say: receives a line on the next step.
 
     Raises:
         WrongSum: vectors did not add up.

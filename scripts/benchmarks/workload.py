@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What is sealed in the measurements: an update of norm 1, its encoding, its noise, and a key to seal it under.
+"""The workload of the measurements: an update of norm 1, its encoding, its noise, and a key to seal it under.
 
 The numbers are those of a real round in which a party's reply is protected at a noise multiplier of 1. The factors of
-the key's modulus are published (tests/support/keys): nothing that is sealed here is secret, and nothing else about the
-key differs from a real one of 2048 bits.
+the key's modulus are published (tests/support/keys): nothing sealed here is secret; otherwise the key is like any real
+one of 2048 bits.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Workload:
 
     @cached_property
     def dealing(self) -> Dealing:
-        """The threshold key, dealt to so many parties."""
+        """The threshold key, dealt to the given number of parties."""
         threshold = choose_parameters(self.parties).decryption_threshold
         return make_dealing(self.parties, threshold, key_bits=self.key_bits)
 
@@ -90,14 +90,14 @@ class Workload:
         )
 
     def sealing(self, noise: NoiseTerms) -> Sealing:
-        """Return the sealing that a round of this length takes."""
+        """Return the sealing that is used for a round of this length."""
         values, key = VectorTerms(encoding=self.encoding, sampling_rate=None), self.encryptor.public_key
         kind = choose_sealing(values, noise, self.parties, key.plaintext_bits)
         terms = RoundTerms(sealing=kind, values=values, noise=noise, unit=Unit.PARTY)
         return make_sealing(terms, self.parties, self.encryptor)
 
     def update(self, seed: int = 1) -> Float64Array:
-        """Return an update of norm 1, Float64[1, values]; what is in it makes no difference to any time."""
+        """Return an update of norm 1, Float64[1, values]; its content makes no difference to any time."""
         row = np.cos(np.arange(self.values, dtype=np.float64) * 1.61803 + seed)[np.newaxis]
         row /= np.linalg.norm(row)
         return row

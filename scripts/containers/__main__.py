@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``scripts/testbed``: Coterie in containers on one machine, from the image to a model to nothing left behind."""
+"""``scripts/testbed``: Coterie in containers on one machine, from building the image to removing everything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main() -> int:
         print(text if text.startswith(" ") else f"[{time.monotonic() - began:3.0f} s] {text}", flush=True)
 
     testbed = ContainerTestbed(say)
-    # Asked to end, everything below is still removed.
+    # Even when the testbed is asked to end, everything below is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     status = 1
     kept = False
@@ -49,7 +49,7 @@ def main() -> int:
     except EngineError as error:
         say(f"error: {error}")
     finally:
-        # The second Ctrl-C of somebody impatient must not leave half of it behind.
+        # A second, impatient Ctrl-C must not leave half of it behind.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         if not kept:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What docker/compose.yaml promises, checked at the containers and volumes as they are.
+"""Checks that the running containers and volumes keep the promises of docker/compose.yaml.
 
-Each check returns sentences on what is wrong, and none where all is well.
+Each check returns one sentence per fault, and none if all is well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OWNERS = {
     **{f"{party}-password": {f"join-{party}", party} for party in PARTIES},
     "exchange": {"founding", "join-aggregator", "join-operator", *(f"join-{party}" for party in PARTIES)},
 }
-"""Who may mount which volume."""
+"""The services that may mount each volume."""
 
 IN_EXCHANGE = {
     "founder",
@@ -52,7 +52,7 @@ def check(project: Project) -> list[str]:
 
 
 def container_faults(container: Mapping[str, Any]) -> Iterator[str]:
-    """Check how the engine was told to run a container."""
+    """Check the settings with which the engine runs a container."""
     name, host = _service(container), container["HostConfig"]
     if container["Config"]["User"].partition(":")[0] != USER:
         yield f"{name} runs as {container['Config']['User'] or 'root'!r}, not as user {USER}"
@@ -72,7 +72,7 @@ def container_faults(container: Mapping[str, Any]) -> Iterator[str]:
 
 
 def mount_faults(containers: list[dict[str, Any]], project: str) -> Iterator[str]:
-    """Check who mounts what, and that nothing of this machine can be written."""
+    """Check the mounts of each service, and that nothing on this machine can be written."""
     for container in containers:
         name = _service(container)
         for mount in container["Mounts"]:
@@ -85,7 +85,7 @@ def mount_faults(containers: list[dict[str, Any]], project: str) -> Iterator[str
 
 
 def volume_faults(report: Mapping[str, Any]) -> Iterator[str]:
-    """Check what the examination of the volumes found (``examine.py``)."""
+    """Check the findings of the examination of the volumes (``examine.py``)."""
     if left := set(report["exchange"]) - IN_EXCHANGE:
         yield f"the exchange holds what does not belong there: {', '.join(sorted(left))}"
     if missing := IN_EXCHANGE - set(report["exchange"]):
@@ -102,7 +102,7 @@ def volume_faults(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _process_faults(project: Project) -> Iterator[str]:
-    """Look at the daemons from inside: what they are, not what they were told to be."""
+    """Inspect the daemons from inside: their actual state, not their settings."""
     for service in DAEMONS:
         status = dict(
             line.split(":\t", 1)
@@ -129,7 +129,7 @@ def _network_faults(project: Project) -> Iterator[str]:
 
 
 def _image_faults() -> Iterator[str]:
-    """The image itself must bring nothing into anybody's folder."""
+    """Check that the image itself puts nothing into any member's folder."""
     brought = _apart("find", "/var/lib/coterie", "/etc/coterie", "/exchange", "-mindepth", "1").split()
     if brought:
         yield f"the image brings files into its members' folders: {', '.join(brought)}"

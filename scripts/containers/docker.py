@@ -125,7 +125,7 @@ class Project:
         return f"{self.name}_{short}"
 
     def inspect(self) -> list[dict[str, Any]]:
-        """Return what the engine says about every container."""
+        """Return the engine's description of every container."""
         ids = self.containers()
         found: list[dict[str, Any]] = json.loads(run("docker", "inspect", *ids)) if ids else []
         return found
@@ -147,12 +147,12 @@ class Project:
             return [line.rstrip() for line in stream]
 
     def remove(self) -> None:
-        """Remove every container, network and volume, whatever state it is in.
+        """Remove every container, network and volume, in any state.
 
         Raises:
             EngineError: something is still there.
         """
-        # Of a compose that was interrupted, the engine may still be carrying out the last wish.
+        # After compose was interrupted, the engine may still be carrying out its last request.
         for _ in range(REMOVALS):
             if containers := self.containers():
                 run("docker", "rm", "--force", "--volumes", *containers)
@@ -166,7 +166,7 @@ class Project:
         raise EngineError(f"still there after removing everything: {', '.join(left)}")
 
     def left(self) -> list[str]:
-        """Return whatever is there of the project, each with its kind."""
+        """Return every existing object of the project, each with its kind."""
         return [
             *(f"container {name[:12]}" for name in self.containers()),
             *(f"network {name}" for name in self.networks()),
@@ -180,7 +180,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def compose_words() -> str:
-    """Return how a person would call docker compose on the testbed."""
+    """Return the command with which a person calls docker compose on the testbed."""
     return " ".join((*_compose(), "-f", "docker/compose.yaml"))
 
 

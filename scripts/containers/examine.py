@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """Looks for key shares where none may be. Runs in a container of its own, with every volume of the testbed mounted.
 
-Opens each party's share with that party's own password, and searches all files of all volumes for its value, in
-whatever way it could have been written. It also lists what lies in the exchange, and every file that is a locked share.
+It opens each party's share with that party's own password, and searches all files of all volumes for its value, in
+every form in which it could have been written. It also lists the files in the exchange, and every locked share.
 
 usage: examine.py FOLDER PARTY...   with volumes FOLDER/PARTY, FOLDER/PARTY-password, FOLDER/exchange and any others
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def writings(value: int) -> Iterator[bytes]:
-    """Every way in which a number might have been written to a file."""
+    """Every form in which a number might have been written to a file."""
     big = value.to_bytes((value.bit_length() + 7) // 8, "big")
     yield big
     yield big[::-1]

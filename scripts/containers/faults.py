@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""One party in trouble while a job runs: paused, unplugged from the network, killed. The others go on without it.
+"""Faults of one party while a job runs: it is paused, unplugged from the network, killed. The others go on without it.
 
-Each fault comes with a new round, and the party is in trouble from the first on: paused it misses the next round, which
-waits for it until its deadline; meanwhile it goes on without a network and misses that round for sure; with the last
-round it is killed, plugged in and started again.
+Each fault comes with a new round, and from the first one on the party is out of order. While paused it misses the next
+round, which waits for it until its deadline; it then goes on without a network and is certain to miss that round; with
+the last round it is killed, plugged in and started again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _ROUND = re.compile(r": running, round (\d+)")
 
 
 class Faults:
-    """Injects the faults one after the other, driven by the lines in which the job's progress is told.
+    """Injects the faults one after the other, driven by the lines that report the job's progress.
 
     Args:
         project: the testbed.
-        say: tells a person what is done.
+        say: reports each step to a person.
     """
 
     def __init__(self, project: Project, say: Callable[[str], None]) -> None:
@@ -36,7 +36,7 @@ class Faults:
 
     @property
     def to_come(self) -> int:
-        """How many faults have not happened."""
+        """The number of faults that have not happened."""
         return len(self._steps)
 
     def see(self, line: str) -> None:

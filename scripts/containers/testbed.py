@@ -33,7 +33,7 @@ _JOB_ID = re.compile(r"[a-z0-9-]+-[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class Trained:
-    """What a job left behind.
+    """The results of a job.
 
     Attributes:
         job_id: of the job.
@@ -52,7 +52,7 @@ class ContainerTestbed:
     """The federation of docker/compose.yaml.
 
     Args:
-        say: tells a person what happens.
+        say: reports each step to a person.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -99,7 +99,7 @@ class ContainerTestbed:
         return said
 
     def check(self) -> None:
-        """Raise ``EngineError`` unless everybody has what is theirs and nothing else."""
+        """Raise ``EngineError`` unless every member has its own files and nothing else."""
         if faults := check(self.project):
             raise EngineError("the testbed does not keep what it promises:\n  " + "\n  ".join(faults))
 
@@ -163,7 +163,7 @@ class ContainerTestbed:
 
 
 def unreadable(*folders: Path) -> list[Path]:
-    """Return what below the folders not everybody may read: the containers' user is none of this machine's."""
+    """Return the paths below the folders that others may not read: the containers' user is no user of this machine."""
     return [
         path
         for folder in folders

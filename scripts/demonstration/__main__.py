@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``scripts/demo``: the whole main job on one machine, and a table of what it was worth."""
+"""``scripts/demo``: the whole main job on one machine, and a table of the accuracy that it reached."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--key-bits", type=int, choices=(2048, 3072, 4096), default=2048, help="default 2048")
     parser.add_argument("--data", type=Path, default=NURSERY, help="CSV file, gzipped or not (default: Nursery)")
     parser.add_argument("--label", default="class", help="column to predict (default: class)")
-    parser.add_argument("--folder", type=Path, default=ROOT / "demo-run", help="where everything lies afterwards")
+    parser.add_argument("--folder", type=Path, default=ROOT / "demo-run", help="folder for all files written")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON line last")
     options = parser.parse_args()
     if not 3 <= options.parties <= 200:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the federated model is compared with, all on the same held-out rows."""
+"""The models that the federated one is compared with, all on the same held-out rows."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def weighted_f1(source: Path | Model, held_out: list[Row], label: str) -> float:
 
 
 def without_privacy(job: PlannedJob, datasets: Sequence[Dataset]) -> Model:
-    """Train on exact sums, without noise or encryption: what pooled data, or one party alone, would give."""
+    """Train on exact sums, without noise or encryption: the result of pooled data, or of one party alone."""
     return Simulation.without_privacy(job.spec).run(datasets, OsRandom())

@@ -28,7 +28,7 @@ Row = dict[str, str]
 
 
 class DataProblem(Exception):
-    """The file cannot be used; the text says why."""
+    """The file cannot be used; the text gives the reason."""
 
 
 @dataclass(frozen=True)

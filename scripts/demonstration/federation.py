@@ -25,7 +25,7 @@ START_SECONDS = 60
 
 
 class CountingRelay:
-    """Stands between parties and aggregator and counts the bytes on the sockets; it sees TLS only."""
+    """Relays between parties and aggregator and counts the bytes on the sockets; it sees TLS only."""
 
     def __init__(self, server_port: int, listener: Listener | None) -> None:
         self.port = 0
@@ -56,8 +56,8 @@ class Federation:
     """A federation below one folder.
 
     Args:
-        folder: where everything lies.
-        parties: how many.
+        folder: holds all files.
+        parties: number of parties.
         listener: sees the bytes between parties and aggregator.
     """
 
@@ -76,7 +76,7 @@ class Federation:
         return self.folder / party
 
     def found(self, name: str, key_bits: int) -> str:
-        """Make founder, aggregator and parties, admit them, deal the key; returns what founding explained."""
+        """Make founder, aggregator and parties, admit them, deal the key; returns what founding printed."""
         for member in (self._founder, self._aggregator, *map(self.party_folder, self.parties)):
             member.mkdir(parents=True, exist_ok=True)
             _write_password(member / "password")

@@ -9,7 +9,7 @@ import socket
 
 LOOPBACK = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
-"""Below those that Linux and macOS give to whoever asks for any: one of these could be given away before it is used."""
+"""Below the ephemeral ports of Linux and macOS: the system could give one of those away before it is used."""
 
 
 def free_port() -> int:

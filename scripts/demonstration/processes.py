@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Commands and daemons as real processes, all stopped at the end, whatever the end is."""
+"""Commands and daemons as real processes, all stopped at the end, even after a failure."""
 
 from __future__ import annotations
 

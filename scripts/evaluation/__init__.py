@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the method is worth: models of this system against its alternatives, its noise against the formula, attacks."""
+"""Evaluation of the method: models of this system against alternatives, its noise against the formula, attacks."""

@@ -35,7 +35,7 @@ CACHE = ROOT / "build" / "evaluation"
 
 
 def main() -> int:
-    """Run what the options say; returns the exit status."""
+    """Run the parts chosen by the options; returns the exit status."""
     options = _options()
     console = Console(stderr=True)
     grids = points.FULL if options.full else points.QUICK

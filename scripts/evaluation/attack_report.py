@@ -32,7 +32,7 @@ def membership_table(folder: Path) -> Iterator[str]:
 
 
 def leak_table(folder: Path) -> Iterator[str]:
-    """Yield the lines of the table of what an aggregator makes of replies and of sums."""
+    """Yield the lines of the table of what an aggregator learns from replies and from sums."""
     leaks = read_csv(folder / "leaks.csv", Leak)
     columns = list(dict.fromkeys((leak.attack, leak.records) for leak in leaks))
     heads = (f"{attack}, {records} record{'s' if records > 1 else ''}" for attack, records in columns)

@@ -29,7 +29,7 @@ def write_csv(path: Path, rows: Sequence[Any]) -> None:
 
 
 def read_csv(path: Path, kind: type[RowT]) -> list[RowT]:
-    """Read what ``write_csv`` wrote of rows of a kind."""
+    """Read rows of one kind that ``write_csv`` wrote."""
     hints = get_type_hints(kind)
     with path.open(newline="") as stream:
         return [

@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """The same jobs over real daemons: an aggregator and parties as processes, encryption, TLS, noise from the system.
 
-A model takes minutes instead of seconds, so it is done for one point of each kind, to be set against the simulated one:
-on the same divisions of the data, whose noise is another.
+A model takes minutes instead of seconds, so this is done for one point of each kind, to be compared with the simulated
+one: on the same divisions of the data, with different noise.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class RealRun:
 
 
 def run_all(points: Sequence[Point], data: Path | None, cache: Cache, console: Console) -> list[RealRun]:
-    """Return what daemons make of points; runs only what the cache lacks.
+    """Return the daemons' results for points; runs only those that the cache lacks.
 
     Raises:
         CommandError: a command or a daemon failed.

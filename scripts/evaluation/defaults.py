@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Are the defaults good ones? One value at a time is changed, and the same jobs are run again.
+"""The choice of defaults, evaluated: one value at a time is changed, and the same jobs are run again.
 
-All runs are of this system as a founder gets it who names nothing: distributed noise, the default corruption bound.
+All runs use this system with a founder's defaults: distributed noise, the default corruption bound.
 Runs of one seed share the division of the data, so a value is compared with the default seed by seed.
 
 Most values are entries of the job's ``[config]``. Two are constants of the product that no job can set
@@ -34,7 +34,7 @@ from evaluation.workloads import workload
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant of the product: where it is, and what makes one of text."""
+    """A constant of the product: its place, and the function that parses it from text."""
 
     module: str
     name: str
@@ -55,8 +55,8 @@ class Trial:
         model: name of the workload.
         parties: n.
         epsilon: decimal text.
-        entry: what is changed, an entry of ``[config]`` or of ``CONSTANTS``; ``None``: nothing.
-        value: to what, as text.
+        entry: the changed entry of ``[config]`` or of ``CONSTANTS``; ``None``: nothing.
+        value: its new value, as text.
     """
 
     model: str
@@ -84,7 +84,7 @@ class Variation:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is tried with one kind of model.
+    """The trials with one kind of model.
 
     Attributes:
         model: name of the workload.

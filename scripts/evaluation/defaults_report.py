@@ -32,11 +32,11 @@ class TrialRow:
 
     Attributes:
         model, parties, epsilon: of the job.
-        entry, value: what was changed and to what; the default as well.
-        is_default: whether that is no change.
+        entry, value: the changed entry and its new value; the default as well.
+        is_default: whether the value is the default.
         f1_weighted, std: mean and standard deviation over the seeds; the latter 0 of one seed.
         difference, difference_std: the same of the difference from the default, seed by seed.
-        seeds: how many.
+        seeds: their number.
     """
 
     model: str
@@ -109,7 +109,7 @@ def trial_table(rows: Sequence[TrialRow]) -> Iterator[str]:
 
 
 def _cell(row: TrialRow) -> str:
-    """The default's mean with its interval; of any other value the mean and by how much it differs."""
+    """The default's mean with its interval; for any other value the mean and its difference."""
     if row.is_default:
         return _with_interval(f"{row.f1_weighted:.3f}", half_width(row.std, row.seeds))
     return (

@@ -16,7 +16,7 @@ from typing import Any
 INK = "#737c86"
 """Readable on white and on near black. A dark style would follow the viewer's system, not the page."""
 GRID = "#8b949e"
-# Of Okabe and Ito's palette, which colour-blind readers can tell apart; each is readable on white and on near black.
+# From Okabe and Ito's palette, which colour-blind readers can distinguish; each is readable on white and on near black.
 STYLES = (
     *(("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "D"), ("#cc79a7", "^")),
     *(("#e69f00", "v"), ("#56b4e9", "P"), ("#8b949e", "X"), ("#7f6fd0", "*")),
@@ -32,7 +32,7 @@ class Line:
         label: in the legend.
         x, y: its points.
         error: per point half of the height of its bar; or none.
-        is_dashed: for what it is compared with.
+        is_dashed: for a series that serves as comparison.
         style: position in ``STYLES``, the same in every figure for the same thing.
     """
 
@@ -118,5 +118,5 @@ def draw(
 
 
 def _tidied(svg: str) -> str:
-    """Drop what only tells who drew it, and blanks at the ends of lines."""
+    """Drop the metadata on the drawing program, and blanks at the ends of lines."""
     return re.sub(r"[ \t]+\n", "\n", re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A substitute for Gisette, made from MNIST as Gisette was: telling fours from nines, with features that say nothing.
+"""A substitute for Gisette, made from MNIST as Gisette was: fours against nines, with uninformative features.
 
 Gisette (Guyon et al., "Result Analysis of the NIPS 2003 Feature Selection Challenge", 2004) has 13,500 fours and nines,
 a sample of pixels of the upper middle, products of pairs of pixels, and as many probes: features of the same kind whose
@@ -24,7 +24,7 @@ RECORDS_PER_CLASS = 6750
 PROBES = 300
 HIGHEST = 999
 LEAST_USED = 0.01
-"""Pixels that are white in more images than all but this share say nothing and are left out."""
+"""Pixels that are white in more images than all but this share carry no information and are left out."""
 
 
 @cache
@@ -42,8 +42,8 @@ def derive(digits: Digits, schema: Schema, records_per_class: int, probes: int, 
         digits: at least as many fours and nines.
         schema: its features are called x1, x2, …; as many are made.
         records_per_class: of fours, and of nines.
-        probes: how many of the features say nothing.
-        seed: decides which records, pairs and probes.
+        probes: number of uninformative features.
+        seed: determines the choice of records, pairs and probes.
     """
     random = np.random.default_rng(seed)
     chosen = [random.permutation(np.flatnonzero(digits.digits == digit))[:records_per_class] for digit in (4, 9)]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The noise ledger: how wide the noise in a released sum is, measured over many rounds, against the formula.
+"""The noise ledger: the width of the noise in a released sum, measured over many rounds, against the formula.
 
 In units of the σ that calibration chose for the job: √(contributors/h) for distributed noise, √contributors for local,
 1 for a trusted curator's.
@@ -59,13 +59,13 @@ class Measurement:
     """Standard deviation of the noise in a released value, in units of the guaranteed σ.
 
     Attributes:
-        setting: what was measured.
+        setting: the measured federation.
         shares: h, the honest noise shares that are guaranteed.
         predicted: by the formula.
         measured: over ``values`` released values.
         low, high: of the interval in which the true one lies with 95 % confidence: by χ² for Gaussian noise;
             Laplace noise has heavier tails, so √(5/2) times as wide.
-        values: how many noise values.
+        values: number of noise values.
     """
 
     setting: Setting
@@ -100,7 +100,7 @@ def counting_job(setting: Setting) -> JobSpec:
 
 
 def measure(setting: Setting, rounds: int, seed: int = 0) -> Measurement:
-    """Run the job ``rounds`` times and measure what its releases differ by from the exact counts."""
+    """Run the job ``rounds`` times and measure the difference of its releases from the exact counts."""
     parameters = choose_parameters(setting.parties, corruption_bound=setting.corruption_bound)
     simulation = Simulation(counting_job(setting), parameters, curator=setting.method is Method.CURATOR)
     random = SeededRandom(f"noise/{setting}/{seed}")
@@ -133,7 +133,7 @@ def measure(setting: Setting, rounds: int, seed: int = 0) -> Measurement:
 
 
 def settings() -> tuple[Setting, ...]:
-    """Return what docs/evaluation.md lists."""
+    """Return the settings that docs/evaluation.md lists."""
     distributed = [
         (3, 1, 3),
         (10, 3, 10),

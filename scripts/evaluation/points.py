@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Which experiments are run: per kind of model over parties, ε, and the corruption bound."""
+"""The plan of experiments: per kind of model over parties, ε, and the corruption bound."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coterie_common.protocol.parameters import FederationParameters, choose_para
 
 
 class Sweep(StrEnum):
-    """What is varied, the other two being fixed."""
+    """The varied parameter, the other two being fixed."""
 
     PARTIES = "parties"
     EPSILON = "epsilon"
@@ -22,7 +22,7 @@ class Sweep(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """One experiment; what does not matter to its method is ``None``, so that it is run once.
+    """One experiment; a parameter that does not matter to its method is ``None``, so that it is run once.
 
     Attributes:
         model: name of the workload.
@@ -30,7 +30,7 @@ class Point:
         parties: n.
         epsilon: as decimal text, of the noisy methods.
         corruption_bound: c, of distributed noise only.
-        seeds: how many runs, with seeds 0, 1, ….
+        seeds: number of runs, with seeds 0, 1, ….
     """
 
     model: str
@@ -42,7 +42,7 @@ class Point:
 
     @classmethod
     def of(cls, model: str, method: Method, parties: int, epsilon: str, corruption_bound: int, seeds: int) -> Point:
-        """Drop what does not matter."""
+        """Drop the parameters that do not matter."""
         distributed = method is Method.DISTRIBUTED
         return cls(
             model,
@@ -116,7 +116,7 @@ class Grid:
         return Point.of(self.model, method, parties, epsilon, bound, self.seeds_with(parties))
 
     def seeds_with(self, parties: int) -> int:
-        """Return how many seeds a point with as many parties has."""
+        """Return the number of seeds for a point with this number of parties."""
         return 1 if parties in self.single else self.seeds
 
 
@@ -126,7 +126,7 @@ def few(parties: int) -> int:
 
 
 def default_bound(parties: int) -> int:
-    """The bound that a founder gets who names none."""
+    """The bound that a founder gets by default."""
     return choose_parameters(parties).corruption_bound
 
 

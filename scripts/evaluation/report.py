@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """From committed numbers to figures and to the tables of docs/evaluation.md.
 
-A table stands in the document between two comments that name it, and is rewritten in place.
+Each table is in the document between two comments that name it, and is rewritten in place.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def draw_figures(names: Sequence[str]) -> None:
 
 
 def _curves(grid: Grid, rows: Rows, sweep: Sweep) -> list[Line]:
-    """Return what a figure shows: guesses would squeeze all that matters into its upper edge."""
+    """Return the lines of a figure: guesses would squeeze everything of interest into its upper edge."""
     guesses = (NAMES[Method.MAJORITY], NAMES[Method.UNIFORM])
     return [line for line in _lines(grid, rows, sweep) if line.label not in guesses]
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""From results to rows: means over the seeds, their spread, and how sure they are."""
+"""From results to rows: means over the seeds, their spread, and their confidence intervals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Row:
     Attributes:
         model, method, parties, epsilon, corruption_bound: of the point; the last two ``None`` where they do not matter.
         f1_macro, f1_weighted, accuracy: means over the seeds.
-        seeds: how many.
+        seeds: their number.
         std: standard deviation of the weighted F1 over the seeds.
     """
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Running experiments, as many at a time as there are cores, and keeping every result: what was run is not run again.
+"""Running experiments, one per core at a time, and keeping every result, so that none is run again.
 
-A result is one line of JSON under the digest of all that decides it: the job's specification, method, parties,
-corruption bound and seed. It also says from which state of the sources it came.
+A result is one line of JSON under the digest of everything that determines it: the job's specification, method,
+parties, corruption bound and seed. It also names the state of the sources that it came from.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SOURCES = (
     "scripts/evaluation/workloads.py",
     "scripts/evaluation/gisette.py",
 )
-"""What a result depends on, besides the job, which is part of its key."""
+"""The facts that a result depends on, besides the job, which is part of its key."""
 
 Result = dict[str, Any]
 Work = TypeVar("Work")
@@ -108,14 +108,14 @@ def sources_digest() -> str:
 def run_missing(
     points: Sequence[Point], cache: Cache, data: Path | None, processes: int, show: Callable[[int, int, float], None]
 ) -> None:
-    """Run what the cache lacks.
+    """Run the experiments that the cache lacks.
 
     Args:
-        points: to be there afterwards.
-        cache: takes every result as soon as it is there.
+        points: whose results are needed.
+        cache: takes every result as soon as it exists.
         data: folder with MNIST.
-        processes: how many at a time.
-        show: told how many tasks are done, of how many, and the seconds since the beginning.
+        processes: number of processes.
+        show: receives the number of tasks done, their total, and the seconds since the beginning.
     """
     tasks = []
     for point in points:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the scale of real vectors costs: computed from the terms of a job, not simulated.
+"""The cost of the scale of real vectors: computed from the terms of a job, not simulated.
 
-A scale of 2^k makes integers of reals. Rounding to integers makes a record's influence greater than the clipping norm,
-so that there must be more noise for the same ε, and it adds a variance of its own. Both vanish as k grows; what grows
-is the number of bits of a sum.
+A scale of 2^k turns reals into integers. Rounding to integers raises a record's influence above the clipping norm, so
+that the same ε needs more noise, and it adds a variance of its own. Both effects vanish as k grows, but a sum then
+needs more bits.
 """
 
 from __future__ import annotations

@@ -37,19 +37,19 @@ class Workload(ABC):
 
     Attributes:
         job: its job file.
-        seeds_at_a_time: how many runs are worth a process's start.
+        seeds_at_a_time: number of runs that justify the start of a process.
     """
 
     job: Path
     seeds_at_a_time = 1
 
     def spec(self) -> JobSpec:
-        """Return the job, whatever its ε."""
+        """Return the job; its ε does not matter."""
         return _job(self.job)
 
     @abstractmethod
     def division(self, parties: int, seed: int) -> Division:
-        """Return the data of each party, and what the model is tested with."""
+        """Return the data of each party, and the model's test data."""
 
     def spec_at(self, epsilon: str | None) -> JobSpec:
         """Return the job at an ε; at its own where it does not matter."""
@@ -69,7 +69,7 @@ class Tree(Workload):
 
 
 class SupportVectorMachine(Workload):
-    """A linear machine that tells fours from nines on a substitute for Gisette."""
+    """A linear machine that separates fours from nines on a substitute for Gisette."""
 
     job = HERE / "gisette-svm.toml"
 

@@ -96,7 +96,7 @@ def _options() -> argparse.Namespace:
     shared.add_argument("--rounds", type=int, help="of training (default: as in the job file)")
     shared.add_argument("--seed", type=int, default=1, help="which records are held out or dealt to whom (default 1)")
     shared.add_argument("--key-bits", type=int, choices=(2048, 3072, 4096), default=2048, help="default 2048")
-    shared.add_argument("--folder", type=Path, default=ROOT / "example-run", help="where everything lies afterwards")
+    shared.add_argument("--folder", type=Path, default=ROOT / "example-run", help="folder for all files written")
     shared.add_argument("--json", action="store_true", help="print the figures as one JSON line last")
     parser = argparse.ArgumentParser(prog="scripts/example", description=__doc__)
     examples = parser.add_subparsers(dest="example", required=True)

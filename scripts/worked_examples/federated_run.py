@@ -40,7 +40,7 @@ LIFETIME: Final = 10
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a job.
+    """The results of a job.
 
     Attributes:
         model: as every party has it.
@@ -91,14 +91,14 @@ def run_job(
     """Found a federation, bind each party's data, run the job, and stop everything again.
 
     Args:
-        folder: prepared; everything lies below it afterwards.
+        folder: prepared; all files are written below it.
         job: text of the job file.
         data: writes one party's records into the folder that it is given, and returns the file.
         console: for progress.
         key_bits: of the federation's key.
 
     Raises:
-        CommandError: a command failed or a daemon died; says where the logs are.
+        CommandError: a command failed or a daemon died; names the folder of the logs.
     """
     federation = Federation(folder, len(data))
     table = tomllib.loads(job)

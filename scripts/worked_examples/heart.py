@@ -46,7 +46,7 @@ class Hospitals:
             self.training[name] = own[aside:]
 
     def writers(self) -> list[Any]:
-        """Return what writes the records of each hospital into a party's folder."""
+        """Return a function that writes the records of each hospital into a party's folder."""
         return [partial(_write, self.training[name]) for name in self.names]
 
 

@@ -60,7 +60,7 @@ class Digits:
 
 
 def writers(training: Digits, parties: int, seed: int) -> list[Any]:
-    """Return what writes the records of each party into its folder."""
+    """Return a function that writes the records of each party into its folder."""
     return [partial(Digits.write, own) for own in training.dealt(parties, seed)]
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What an attack proves about ε: a lower bound that holds with 95 % confidence, to be set against what was promised.
+"""The bound on ε that an attack proves: a lower bound at 95 % confidence, to be compared with the promised ε.
 
-Each person's membership is a fair coin of its own. If training is ε-differentially private, no attacker guesses more
-than e^ε/(1+e^ε) of the coins right on average, and the number of right guesses among r is at most that of as many
-independent ones: so says the theorem. Whoever guesses better disproves ε.
+Each person's membership is a fair coin of its own. By the theorem, if training is ε-differentially private, no attacker
+guesses more than e^ε/(1+e^ε) of the coins right on average, and the number of right guesses among r is at most that of
+as many independent ones. An attacker that guesses better disproves ε.
 
 Source: Steinke, Nasr and Jagielski, "Privacy Auditing with One (1) Training Run", 2023, with the exact binomial
 tail (Clopper and Pearson) and, for δ, their correction bounded from above by 2·people·δ per run.
@@ -29,7 +29,7 @@ them counts, at a third of the error each."""
 
 
 def guesses(members: Members, score: npt.NDArray[np.float64], fraction: float) -> tuple[int, int]:
-    """Guess about the most and the least likely members; returns how many guesses there are, and how many are right."""
+    """Guess about the most and the least likely members; returns the number of guesses and of right ones."""
     each = max(1, round(fraction * len(score)))
     order = np.argsort(score, kind="stable")
     each = min(each, len(score) // 2)
@@ -40,7 +40,7 @@ def epsilon_at_least(targets: Sequence[tuple[Members, npt.NDArray[np.float64]]],
     """Return the lower bound of ε that attacks on independent models prove; 0 where they prove nothing.
 
     Args:
-        targets: per model who was a member, and the attacker's scores.
+        targets: per model its members, and the attacker's scores.
         delta: promised δ; 0 without a promise.
     """
     people = len(targets[0][0])
@@ -55,7 +55,7 @@ def epsilon_at_least(targets: Sequence[tuple[Members, npt.NDArray[np.float64]]],
 
 
 def _bound(made: int, right: int, allowed: float) -> float:
-    """Return the largest ε at which so many right guesses are too many to be chance."""
+    """Return the largest ε at which this number of right guesses is too large to be chance."""
     low, high = 0.0, 50.0
     if binom.sf(right - 1, made, 0.5) > allowed:
         return 0.0

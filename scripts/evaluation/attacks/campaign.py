@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""All attacks on memberships: models at several ε, each attacked in every way, and what that proves about ε."""
+"""All attacks on memberships: models at several ε, each attacked in every way, and the bounds on ε that this proves."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def attack_all(models: int, folder: Path, show: Callable[[str], None]) -> list[B
 
     Args:
         models: per ε; each is attacked with the others as shadow models.
-        folder: keeps what was trained.
-        show: told what is done.
+        folder: keeps the trained models.
+        show: receives progress messages.
     """
     breaches = []
     for epsilon in EPSILONS:
@@ -83,7 +83,7 @@ def _breach(
 
 
 def _trained(epsilon: str | None, models: int, folder: Path) -> list[Trained]:
-    """Train what the folder lacks."""
+    """Train the models that the folder lacks."""
     agreed = simulation(epsilon)
     folder.mkdir(parents=True, exist_ok=True)
     trained = []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What an aggregator makes of what it sees: every party's reply, as in federated learning without protection, or sums.
+"""Attacks by an aggregator on its view: every party's reply, as in federated learning without protection, or sums.
 
 - Gradient inversion: the gradient of a linear model is a sum of its records, each times a number. Of a reply about a
   single record the direction *is* the record. Measured by how much of the record it recovers (cosine, 1 is all of it).
@@ -36,7 +36,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 class View(StrEnum):
-    """What the aggregator sees of a round."""
+    """The aggregator's view of a round."""
 
     PLAIN = "every plain reply"
     LOCAL = "every reply with local noise"
@@ -49,11 +49,11 @@ class Leak:
     """Success of an attack.
 
     Attributes:
-        attack: which.
+        attack: its kind.
         view: of the aggregator.
         records: of the victim.
         success: mean over the trials; of a cosine, or an area under the ROC curve.
-        trials: how many.
+        trials: their number.
     """
 
     attack: str
@@ -64,7 +64,7 @@ class Leak:
 
 
 def _seen(view: View, done: SimulatedRound, random: SeededRandom) -> Float64:
-    """Return what the aggregator sees that depends on the victim, the first party, in the values' own unit."""
+    """Return the part of the aggregator's view that depends on the victim, the first party, in the values' own unit."""
     scale = 2.0**-done.terms.encoding.scale_bits
     if view is View.PLAIN:
         return np.asarray(done.replies[0] * scale, np.float64)
@@ -92,7 +92,7 @@ def invert_gradients(records: int, trials: int) -> list[Leak]:
         rounds: list[SimulatedRound] = []
         simulation.run(parties, random, watch=rounds.append)
         for view in View:
-            # The last value is the intercept's gradient: it says the sign, and nothing of the record.
+            # The last value is the intercept's gradient: it gives the sign, and nothing about the record.
             guess = _seen(view, rounds[0], random)[:-1]
             similar = abs(guess @ victim) / (np.linalg.norm(guess) * np.linalg.norm(victim) + 1e-12)
             found[view].append(float(similar))
@@ -100,7 +100,7 @@ def invert_gradients(records: int, trials: int) -> list[Leak]:
 
 
 def infer_property(trials: int) -> list[Leak]:
-    """Tell from the counts of one round whether the victim has many records of a level or few."""
+    """Decide from the counts of one round whether the victim has many records of a level or few."""
     schema = parse_schema({"max_records": 1000, "columns": [{"name": "x", "levels": ["no", "yes"]}]})
     table = {
         "name": "property",

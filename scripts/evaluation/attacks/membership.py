@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """Was this person in the data? Three attacks on the same models, from weak to strong.
 
-- ``loss``: whoever is predicted well is called a member. Needs the model only.
+- ``loss``: a person who is predicted well is called a member. Needs the model only.
 - ``shadow``: a likelihood ratio per person, between models that were trained with the person and without; the attacker
   can train as many as it likes on people like these. Needs the model, and data of the same kind. Source: Carlini et
   al., "Membership Inference Attacks From First Principles", 2022.
@@ -34,10 +34,10 @@ ATTACKS = ("loss", "shadow", "releases")
 
 @dataclass(frozen=True)
 class Trained:
-    """One model, and what an attacker can compute of it.
+    """One model, and an attacker's statistics of it.
 
     Attributes:
-        members: Bool[people], who was in the data.
+        members: Bool[people], true for those in the data.
         confidence: Float64[people], logit of the probability of each person's own label.
         explained: Float64[people], posterior mean of each membership, given all releases.
     """
@@ -48,7 +48,7 @@ class Trained:
 
 
 def train(simulation: Simulation, seed: int) -> Trained:
-    """Draw the members, train, and collect what attackers see."""
+    """Draw the members, train, and collect the attackers' view."""
     random = np.random.Generator(np.random.PCG64(seed))
     members = draw_members(random)
     count = people().rows
@@ -79,7 +79,7 @@ def simulation(epsilon: str | None) -> Simulation:
 
 
 def scores(attack: str, target: Trained, shadows: Sequence[Trained]) -> Float64:
-    """Return how much an attack takes each person for a member, Float64[people]."""
+    """Return an attack's score for each person's membership, Float64[people]."""
     if attack == "loss":
         return target.confidence
     if attack == "releases":

@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """People who may or may not be in the data: many features, few records, noisy labels, so that a model remembers them.
 
-Made up, and deliberately hard on privacy: on data that a model cannot remember, no attack succeeds and none fails.
+The data are artificial, and deliberately hard on privacy: on data that a model cannot remember, attacks show nothing.
 """
 
 from __future__ import annotations

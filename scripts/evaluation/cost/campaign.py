@@ -38,7 +38,7 @@ Show = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """The extent of the measurements.
 
     Attributes:
         turns: repetitions.
@@ -59,8 +59,8 @@ def measure_all(effort: Effort, show: Show) -> list[CostRow]:
     """Measure all models.
 
     Args:
-        effort: how much is measured.
-        show: told what is done, and what is left out.
+        effort: extent of the measurements.
+        show: receives messages on progress, and on parts that are left out.
 
     Raises:
         WrongSum: vectors did not add up in one of the ways.
@@ -147,7 +147,7 @@ def measure_plain(terms: RoundTerms, parties: int, yardstick: Yardstick, turns: 
 
 @dataclass(frozen=True)
 class NaivePrice:
-    """What one value costs by itself; ms of one core.
+    """The cost of one value by itself; ms of one core.
 
     Attributes:
         encrypt_ms: at a party.
@@ -163,11 +163,11 @@ class NaivePrice:
 
     @classmethod
     def measure(cls, values: int, yardstick: Yardstick, turns: int) -> NaivePrice:
-        """Measure so many values.
+        """Measure the given number of values.
 
         Raises:
             ImportError: ``phe`` is not installed.
-            WrongSum: what was decrypted is not what was encrypted.
+            WrongSum: the decrypted values are not the encrypted ones.
         """
         vector = np.cos(np.arange(values, dtype=np.float64))
         used = paillier_steps(vector, PARTIES)
@@ -178,7 +178,7 @@ class NaivePrice:
         return cls(took["seal"], took["add"], took["open"], used.upload_bytes // values)
 
     def of(self, values: int, parties: int) -> RoundCost:
-        """Return what a round of vectors costs."""
+        """Return the cost of a round of vectors."""
         return RoundCost(
             reply_ms=values * self.encrypt_ms,
             help_ms=0.0,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What one round costs in one way of summing vectors, and what a model of such rounds costs."""
+"""The cost of one round for each way of summing vectors, and the cost of a model of such rounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Way(StrEnum):
-    """How the parties' vectors come to be summed.
+    """A way of summing the parties' vectors.
 
     ``PLAIN``: each in clear, 32 bits a value. ``NAIVE``: Paillier by ``phe``, a ciphertext for every value, under a key
     that somebody has as a whole. ``PACKED`` and ``PADDED``: the product's two sealings, with everything that they need.
@@ -51,7 +51,7 @@ class CostRow(RoundCost):
     Attributes:
         model: name of the workload.
         way: of summing.
-        is_chosen: whether the product seals this round so.
+        is_chosen: whether the product seals this round in this way.
         parties: n, all of which reply.
         values: length of the vector.
         rounds: of this kind in the model.
@@ -74,10 +74,10 @@ class CostRow(RoundCost):
 
     @property
     def sent_bytes(self) -> int:
-        """Of all rounds of this kind: what all parties send."""
+        """Of all rounds of this kind: bytes that all parties send."""
         return self.rounds * (self.parties * self.reply_bytes + self.helpers * self.help_bytes)
 
     @property
     def received_bytes(self) -> int:
-        """Of all rounds of this kind: what all parties receive as requests to open."""
+        """Of all rounds of this kind: bytes that all parties receive as requests to open."""
         return self.rounds * self.helpers * self.request_bytes

@@ -2,7 +2,8 @@
 # Copyright The Coterie authors
 """A round of the product, step by step: sealed, checked, added, partially decrypted and opened by its own functions.
 
-What is left out is the same however vectors are summed: the query with the model, encoding, noise, transport, storage.
+Omitted is the work that does not depend on the way of summing: the query with the model, encoding, noise, transport,
+storage.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def vector_of(terms: RoundTerms, number: int) -> Int64Array:
 
 
 def measure_sealed(federation: Federation, terms: RoundTerms, yardstick: Yardstick, turns: int) -> RoundCost:
-    """Measure one round under ``terms``, sealed as they say, to which all parties reply.
+    """Measure one round under ``terms``, sealed as they prescribe, to which all parties reply.
 
     Args:
         federation: made ready; all its parties reply, and as many as needed, and a spare one, help to open.
@@ -52,8 +53,8 @@ def measure_sealed(federation: Federation, terms: RoundTerms, yardstick: Yardsti
         turns: repetitions of every step.
 
     Raises:
-        WrongSum: what was opened is not the sum of what was sealed.
-        CapacityExceeded: it cannot be sealed so.
+        WrongSum: the opened sum is not the sum of the sealed vectors.
+        CapacityExceeded: it cannot be sealed in this way.
     """
     played = _SealedRound(federation, terms)
     before = measure(
@@ -86,7 +87,7 @@ def measure_sealed(federation: Federation, terms: RoundTerms, yardstick: Yardsti
 
 
 def _most_error(terms: RoundTerms, parties: int) -> int:
-    """Return by how much an opened sum may be off, in scaled units: nothing, unless its pads have to draw errors."""
+    """Return the permitted error of an opened sum, in scaled units: 0, unless its pads have to draw errors."""
     return parties * ERROR_BOUND if terms.sealing is SealingKind.PADDED and is_error_needed(terms.noise) else 0
 
 
@@ -97,7 +98,7 @@ class _SealedRound:
         arithmetic: the aggregator's.
         replies: of all parties.
         padded: parts that belong to them; empty where sealed directly.
-        total: what the sum must be.
+        total: the expected sum.
         transcript: fixed, of all replies.
         partial: the first party's, the last that was made.
     """
@@ -170,7 +171,7 @@ class _SealedRound:
         return self.arithmetic.open_sum(partials, [(padded,) if padded else () for padded in self.padded]).values
 
     def _decrypted_by_factors(self, share: KeyShare) -> PartialDecryption:
-        """Return what another party sends, but without a proof: opening does not look at it any more."""
+        """Return another party's message, but without a proof: opening no longer reads it."""
         values = partials_by_factors(self._federation.dealing.key, share, self.transcript.total)
         return signed_partial(self._federation, self._statement(share.index, values), b"")
 
