@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
 #
-# What the steps of the ceremony share. Sourced in a container; the working folder is the member's own volume.
+# Functions shared by the steps of the ceremony. Sourced in a container; the working folder is the member's own volume.
 set -eu
 umask 077
 
@@ -36,8 +36,8 @@ make_password() {
     fi
 }
 
-# The founder's fingerprint. It comes by the same way as everything else here, so comparing it protects nobody from anything;
-# people who are in different places compare it by telephone.
+# The founder's fingerprint. Here it arrives by the same way as everything else, so comparing it protects nobody; people
+# in different places compare it by telephone.
 fingerprint() {
     cat /exchange/founder
 }

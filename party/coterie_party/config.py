@@ -50,7 +50,7 @@ class DatasetBinding(FileFormat):
 
 
 class TrainingConfig(StrictModel):
-    """What the process may use that computes vectors, such as gradients, of one job.
+    """Limits of the process that computes vectors, such as gradients, of one job.
 
     Attributes:
         seconds: for one round, loading included.
@@ -116,25 +116,25 @@ founder = "{founder}"
 # Give it to nobody but the user that runs the party: chmod 600.
 # password_file = "password"
 
-# A command that is run when a job waits for the steward's word or for the hours of the policy: without a shell, in this
-# folder, for 30 seconds at most. It finds the facts in COTERIE_JOB, COTERIE_REASON, COTERIE_ALGORITHM, COTERIE_DATASET,
+# A command to run when a job waits for the steward's decision or for the hours of the policy: without a shell, in this
+# folder, for at most 30 seconds. It gets the facts in COTERIE_JOB, COTERIE_REASON, COTERIE_ALGORITHM, COTERIE_DATASET,
 # COTERIE_EPSILON and COTERIE_DELTA, and as one JSON object on its standard input.
 # notify = ["./tell-me.sh", "steward@hospital.example"]
 
-# What the process may use that computes gradients of networks and linear models: seconds for one round, memory, and
-# whether jobs are refused where the system does not let it be cut off from the network.
+# Limits of the process that computes gradients of networks and linear models: seconds for one round, memory, and
+# whether jobs are refused if the system cannot cut the process off from the network.
 # [training]
 # seconds = 600
 # memory_mib = 8192
 # must_be_isolated = true
-# Folders with packages of users, such as networks, which only that process imports from. It sees those, Python and its
-# libraries, and neither this folder nor the data; "coterie-party health" says what the system does not prevent.
+# Folders with packages of users, such as networks; only that process imports from them. It sees them, Python and its
+# libraries, but neither this folder nor the data; "coterie-party health" reports what the system does not prevent.
 # code = ["networks"]
 
-# Data sets, by the name under which jobs ask for them. schemas are files with a table [schema], as a job file has it:
-# jobs that describe the data in another way are refused, whether the data would fit or not. set_aside is the fraction
-# of the records that no training ever sees, so that finished models can be evaluated on them. The other entries say how
-# the file is written, where it is not as here. 'coterie-party data check' shows whether the data fit.
+# Data sets, by the name under which jobs ask for them. schemas are files with a table [schema], as in a job file: jobs
+# that describe the data in another way are refused, whether the data would fit or not. set_aside is the fraction of the
+# records that no training ever sees, so that finished models can be evaluated on them. The other entries describe the
+# format of the file, where it differs from the default. 'coterie-party data check' checks that the data fit.
 # [datasets.nursery]
 # path = "data/nursery.csv"
 # schemas = ["nursery-tree.toml"]

@@ -62,7 +62,7 @@ Delta = Annotated[Exact, AfterValidator(_delta)]
 
 
 class Confinement(StrEnum):
-    """What becomes of jobs that need a training process where the system does not confine it."""
+    """The treatment of jobs that need a training process where the system does not confine it."""
 
     REQUIRED = "required"
     PREFERRED = "preferred"
@@ -98,7 +98,7 @@ _Periods = Annotated[tuple[Period, ...], BeforeValidator(_as_tuple)]
 
 
 class DatasetRules(StrictModel):
-    """What holds for one data set instead of what holds for all.
+    """Rules for one data set, in place of those for all.
 
     Attributes:
         epsilon, delta: its own lifetime budget, both or neither.
@@ -139,7 +139,7 @@ class Limit:
 
 
 class Policy(StrictModel):
-    """What the steward agrees to.
+    """The steward's policy.
 
     Attributes:
         automatic: whether jobs that fit are accepted; otherwise they are held until the steward decides.

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Final
 
 DEFAULT_POLICY_TOML: Final = """\
-# What this party agrees to. Jobs that fit are accepted or held, all others refused. The daemon reads this file again
-# before everything that it decides or answers; while it cannot be used, the policy before stays in force.
+# This party's policy. Jobs that fit are accepted or held, all others refused. The daemon reads this file again before
+# every decision and every answer; while it cannot be used, the previous policy stays in force.
 
 # false: jobs that fit are held until 'coterie-party approve JOB'; 'coterie-party jobs' shows what they ask.
 automatic = true
@@ -22,11 +22,11 @@ algorithms = ["decision_tree", "evaluation", "statistics"]
 # Networks that these algorithms may train. "cnn" and "mlp" are built in; any other is somebody's code, which runs on
 # this party's data. It is computed in a process that holds no key, opens no connection, sees Python, its libraries and
 # the folders under "code" in party.toml, changes no file and signals no other process, as far as the system enforces
-# that: 'coterie-party health' says what it does not.
+# that: 'coterie-party health' reports what it does not.
 networks = ["cnn", "mlp"]
 
 # "required": jobs that need such a process (networks and linear models) are refused where the system does not confine
-# it wholly. "preferred": they are run all the same, and code of others may then read what this user can read.
+# it completely. "preferred": they are run anyway, and code of others may then read everything that this user can read.
 confinement = "required"
 
 # Who adds how much noise. "distributed": each party a share, the sum as much as was promised.
@@ -52,21 +52,21 @@ minimum_quorum = 3
 epsilon = 10.0
 delta = 1e-4
 
-# Most that they may cost within any so many days besides, for each data set; there may be several such periods.
+# In addition, the most that they may cost within any period of this many days, for each data set; several are possible.
 # [[periods]]
 # days = 90
 # epsilon = 2.0
 # delta = 1e-5
 
 # When jobs may start and rounds are answered, in the local time of this machine: always, or within any of these.
-# Past midnight where "until" is not after "from". What was answered may be opened at any time.
+# Past midnight if "until" is not after "from". Sums of answered rounds may be opened at any time.
 # [[hours]]
 # days = ["mon", "tue", "wed", "thu", "fri"]
 # from = "20:00"
 # until = "06:00"
 
-# A data set with a budget of its own; with jobs accepted or held, and algorithms, other than above; and with periods
-# of its own instead of those above.
+# A data set with its own budget; with its own rule for accepting or holding jobs, and its own algorithms; and with its
+# own periods instead of those above.
 # [datasets.nursery]
 # epsilon = 4.0
 # delta = 1e-5

@@ -93,7 +93,7 @@ def volume_faults(report: Mapping[str, Any]) -> Iterator[str]:
     expected = [f"{party}/federations/FOUNDER/shares/1.key" for party in PARTIES]
     found = [re.sub("/federations/[a-z2-7-]+/", "/federations/FOUNDER/", path) for path in report["locked_shares"]]
     if found != expected:
-        yield f"locked shares lie in {found}, expected {expected}"
+        yield f"locked shares are in {found}, expected {expected}"
     for party, files in report["in_clear"].items():
         if files:
             yield f"the share of {party} lies in clear in {', '.join(files)}"

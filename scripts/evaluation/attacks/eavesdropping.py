@@ -4,8 +4,8 @@
 
 - Gradient inversion: the gradient of a linear model is a sum of its records, each times a number. Of a reply about a
   single record the direction *is* the record. Measured by how much of the record it recovers (cosine, 1 is all of it).
-- Property inference: is a party's share of one level high or low? Measured by how well the aggregator tells the two
-  apart (area under the ROC curve, ½ is a guess).
+- Property inference: is a party's share of one level high or low? Measured by how well the aggregator distinguishes
+  the two (area under the ROC curve, ½ is a guess).
 
 Both against one victim among parties that the aggregator knows nothing about.
 """

@@ -152,7 +152,7 @@ class NaivePrice:
     Attributes:
         encrypt_ms: at a party.
         add_ms: one ciphertext to another.
-        decrypt_ms: with the whole key, whoever has it.
+        decrypt_ms: with the whole key, at its holder.
         sent_bytes: of one ciphertext.
     """
 
