@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The single-writer loop of the aggregator: every event of every job passes through one task, in order.
 
-It implements what the two gRPC services need: the parties' hub and the operator's desk. Nothing is decided here;
+It implements the interfaces of the two gRPC services: the parties' hub and the operator's desk. It decides nothing;
 decisions are in ``job`` and ``round``.
 """
 
@@ -85,7 +85,7 @@ class Coordinator:
         self._loop: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load every stored job and go on with those that have not ended."""
+        """Load every stored job and resume those that have not ended."""
         for stored in await self._context.write(self._context.store.jobs):
             loaded = await load_job(self._context, stored, self._changed)
             if isinstance(loaded, LiveJob):
@@ -100,11 +100,11 @@ class Coordinator:
 
     @property
     def news(self) -> str:
-        """One sentence on failures that nobody foresaw; empty if there was none."""
+        """One sentence on unforeseen failures; empty if there was none."""
         return self._context.incidents.note
 
     async def wait(self) -> None:
-        """Return, by raising, when the loop cannot go on: durable state failed."""
+        """Wait for the loop; raises the error of durable state that ended it."""
         if self._loop:
             await self._loop
 
@@ -140,7 +140,7 @@ class Coordinator:
                 if not done.done():
                     done.set_exception(error)
                 raise
-            except Exception as error:  # noqa: BLE001  # not swallowed: handed to whoever waits
+            except Exception as error:  # noqa: BLE001  # not swallowed: handed to the waiting caller
                 if not done.done():
                     done.set_exception(error)
             else:
@@ -163,10 +163,10 @@ class Coordinator:
         async with self._changes:
             self._changes.notify_all()
 
-    # What the parties' service needs.
+    # The interface for the parties' service.
 
     async def party_connected(self, party_id: PartyId, outbox: Outbox) -> None:
-        """A party said hello: repeat what it has not answered yet."""
+        """A party has connected: repeat everything that it has not answered yet."""
 
         async def connect() -> None:
             self._context.outboxes[party_id] = outbox
@@ -194,7 +194,7 @@ class Coordinator:
         """Handle one message of an authenticated party.
 
         Raises:
-            PeerError: the party broke the protocol; the stream goes on.
+            PeerError: the party broke the protocol; the stream stays open.
         """
         with blaming(party_id):
             await self._in_order(bind(self._handle, party_id, message))
@@ -258,7 +258,7 @@ class Coordinator:
             # A model that the party does not keep is sent again when it connects, not before the models of other jobs.
             self._context.deliveries.settled(party_id, live.job_id)
 
-    # What the operator's service needs.
+    # The interface for the operator's service.
 
     async def parties(self) -> tuple[PartyStatus, ...]:
         """Return every party of the roster."""
@@ -272,8 +272,8 @@ class Coordinator:
             DrownedInNoise: its noise leaves nothing to learn, and the person has not asked for it all the same.
             AlreadySubmitted: a job of the very same specification lives, or has asked a round.
             InvalidJob, CapacityExceeded, QuorumTooSmall, UnsupportedMechanism: it cannot be run as written.
-            MissingLibrary: this host lacks what it needs.
-            MalformedMessage: no canonical specification.
+            MissingLibrary: this host lacks a library that it needs.
+            MalformedMessage: not a canonical specification.
         """
         check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
         # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.

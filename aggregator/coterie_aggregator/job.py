@@ -118,12 +118,12 @@ class AggregatorJob:
 
 
 def step(state: AggregatorJob, event: Event) -> AggregatorJob:
-    """Take one event. An event that does not apply, or says nothing new, returns the very same state."""
+    """Take one event. An event that does not apply, or adds nothing new, returns the very same state."""
     handler = _HANDLERS.get((state.phase, type(event)))
     if handler is None:
         return state
     taken = handler(state, event)
-    # The caller tells by identity whether there is something to persist.
+    # The caller decides by identity whether there is something to persist.
     return state if taken == state else taken
 
 

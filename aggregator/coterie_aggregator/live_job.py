@@ -84,7 +84,7 @@ class LiveJob:
 
     @property
     def shown(self) -> ShownJob:
-        """What people are shown."""
+        """The view of the job for people."""
         live = self.round
         return ShownJob(
             job_id=self.job_id,
@@ -99,17 +99,17 @@ class LiveJob:
         )
 
     def resume(self) -> None:
-        """Begin, or go on after a restart."""
+        """Begin, or resume after a restart."""
         self._machine.carry_out()
 
     def stop(self) -> None:
-        """Call off timers and computations; everything is stored."""
+        """Cancel timers and computations; everything is stored."""
         self._machine.stop()
         if self.round:
             self.round.stop()
 
     def party_connected(self, party_id: PartyId) -> None:
-        """Repeat what this party has not answered yet."""
+        """Repeat everything that this party has not answered yet."""
         self._machine.repeat(
             [effects.SendProposal(party_id), effects.SendJobEnd(party_id), effects.SendModel(party_id)]
         )
@@ -141,7 +141,7 @@ class LiveJob:
         await self.take(events.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
 
     async def receipt_received(self, receipt: ModelReceipt) -> None:
-        """Take a party's word that it holds the model; raises ``PeerError``."""
+        """Take a party's receipt for the model; raises ``PeerError``."""
         # Nobody can have a model that does not exist; looking for it in the store would find a damaged one.
         if not self.state.has_model:
             raise UnexpectedMessage("a receipt of a model that does not exist")
@@ -154,7 +154,7 @@ class LiveJob:
     async def _persist(self, event: events.Event) -> None:
         self._persisted_at = now = self._context.clock.now()
         if self._finishing:
-            # The release, the new state and the event that tells of them become durable together.
+            # The release, the new state and the event that announces them become durable together.
             await self._context.write(self._finishing, now)
         else:
             ends = machine.step(self.state, event).phase is machine.Phase.ENDED
@@ -227,7 +227,7 @@ class LiveJob:
         fields = query.fields
         state = round_machine.AggregatorRound(
             parameters=round_machine.RoundParameters(
-                # Whoever is not asked for replies can still help to open the sum.
+                # A party that is not asked for replies can still help to open the sum.
                 members=tuple(member.party_id for member in self._context.roster.members),
                 cohort=tuple(p for p in self.state.parameters.members if p in fields.cohort),
                 round_quorum=fields.round_quorum,
@@ -286,7 +286,7 @@ class LiveJob:
         return Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self._context.signing_key)
 
     async def _released(self, query: Query, progress: Progress, transcript: bytes, release: Release) -> None:
-        """Update the algorithm's state with a release, then go on or finish."""
+        """Update the algorithm's state with a release, then start the next round or finish."""
         number = query.fields.round_number
         algorithm = self.submission.planned.algorithm
         ask = Ask.from_bytes(number, query.body, most=QUERY_BODY_BYTES)
@@ -366,7 +366,7 @@ class LiveJob:
             await self._context.compute(planned.algorithm.initial_state, planned.config, planned.schema), ()
         )
 
-    # What the algorithm's own code does runs on a worker, where whatever it raises is contained.
+    # The algorithm's own code runs on a worker, where any error that it raises is contained.
 
     async def _encoded(self, progress: Progress) -> bytes:
         return await self._context.compute(self.submission.encode, progress)

@@ -41,7 +41,7 @@ from coterie_common.wire.federation import party_message_from_wire, party_messag
 log = structlog.get_logger(__name__)
 
 _PIECE_BYTES: Final = 4 << 20
-"""Of a padded part, read and added at a time: whole values, and little beside a vector."""
+"""Bytes of a padded part read and added at a time: whole values, and little compared with a vector."""
 
 
 class LiveRound:
@@ -96,11 +96,11 @@ class LiveRound:
         return self._machine.state
 
     def resume(self) -> None:
-        """Begin, or go on after a restart."""
+        """Begin, or resume after a restart."""
         self._machine.carry_out()
 
     def stop(self) -> None:
-        """Call off timers and computations, and take no event any more: the spool may be gone."""
+        """Cancel timers and computations, and take no further events: the spool may be gone."""
         self._is_stopped = True
         self._machine.stop()
         if self._transcript:
@@ -109,11 +109,11 @@ class LiveRound:
         self.query = replace(self.query, body=b"")
 
     def party_connected(self, party_id: PartyId) -> None:
-        """Repeat what this party has not answered yet."""
+        """Repeat everything that this party has not answered yet."""
         self._machine.repeat([effects.SendQuery(party_id), effects.SendDecryptionRequest(party_id)])
 
     async def take(self, event: events.Event) -> None:
-        """Take an event in the coordinator's task; what comes after the round was stopped is too late."""
+        """Take an event in the coordinator's task; events after the round was stopped are ignored."""
         if not self._is_stopped and await self._machine.take(event):
             self._changed()
 
@@ -139,7 +139,7 @@ class LiveRound:
         await self.take(events.ContributionReceived(party_id))
 
     async def padded_begins(self, party_id: PartyId, part: PaddedPart, digest: bytes) -> FileDraft | None:
-        """Return where a padded part that is coming is to be written; ``None``: it came before, and is not needed.
+        """Return the path for an arriving padded part; ``None`` if it arrived before and is not needed.
 
         Raises:
             PeerError: it is not wanted: for another query, of another length, too late, or not what came before.
@@ -157,7 +157,7 @@ class LiveRound:
         return await self._context.write(self._context.spool.begin_padded, self._job_id, self._number, party_id)
 
     async def padded_received(self, party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
-        """Keep a padded part that is complete; raises ``PeerError`` where it came too late."""
+        """Keep a complete padded part; raises ``PeerError`` if it came too late."""
         self._check_collecting()
         spool = self._context.spool
         await self._context.write(spool.commit_padded, self._job_id, self._number, party_id, draft, digest)
@@ -173,7 +173,7 @@ class LiveRound:
         await self.take(events.PartialReceived(party_id))
 
     async def refused(self, party_id: PartyId, code: str) -> None:
-        """A party declined what it was last asked in this round."""
+        """A party declined the last request to it in this round."""
         if self.state.phase is machine.Phase.COLLECTING:
             await self.take(events.ReplyRefused(party_id, code))
         else:
@@ -217,7 +217,7 @@ class LiveRound:
         return None
 
     def _remaining_s(self, event: effects.Timed) -> float:
-        """How long to wait for a timer's event: from the beginning of what it ends, also after a restart."""
+        """The time to wait for a timer's event: from the beginning of the phase that it ends, also after a restart."""
         now, times, settings = self._context.clock.now(), self._times, self._settings
         match event:
             case events.DeadlinePassed():

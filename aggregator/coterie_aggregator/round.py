@@ -146,12 +146,12 @@ class AggregatorRound:
 
 
 def step(state: AggregatorRound, event: Event) -> AggregatorRound:
-    """Take one event. An event that does not apply, or says nothing new, returns the very same state."""
+    """Take one event. An event that does not apply, or adds nothing new, returns the very same state."""
     handler = _HANDLERS.get((state.phase, type(event)))
     if handler is None:
         return state
     taken = handler(state, event)
-    # The caller tells by identity whether there is something to persist.
+    # The caller decides by identity whether there is something to persist.
     return state if taken == state else _settle(taken)
 
 

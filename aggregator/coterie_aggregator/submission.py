@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a job is made of, how far its algorithm has come, and the model that it leaves behind."""
+"""A submitted job: its specification and terms, the progress of its algorithm, and the model that results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is stored with every round: the algorithm's state, and how many contributed to each release so far."""
+    """The progress stored with every round: the algorithm's state, and the number of contributors to each release."""
 
     state: Any
     contributors: tuple[int, ...]
@@ -46,13 +46,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a job is made of.
+    """A submitted job.
 
     Attributes:
         proposal: signed.
         planned: the specification, understood.
         terms: as proposed.
-        submitter: id of who submitted it.
+        submitter: id of the person who submitted it.
         submitted_at: with time zone.
     """
 
@@ -68,7 +68,7 @@ class Submission:
         return self.proposal.job_id
 
     def encode(self, progress: Progress) -> bytes:
-        """Return what is stored with a round."""
+        """Return the bytes stored with a round."""
         state = arrays.split(self.planned.algorithm.state_to_document(progress.state))
         return arrays.encode({"state": state.document, "contributors": list(progress.contributors)}, state.arrays)
 
@@ -117,18 +117,18 @@ def understand(spec: bytes) -> PlannedJob:
     """Parse and plan a specification; a long one takes seconds.
 
     Raises:
-        MalformedMessage: it is none.
+        MalformedMessage: it is not a specification.
         InvalidJob, ConfigurationError: its algorithm is not there, or cannot run it.
     """
     return plan_job(JobSpec.from_bytes(spec))
 
 
 def check_beginning(planned: PlannedJob) -> None:
-    """Begin a job and forget it, to see that this host has all that it needs, such as PyTorch; may take seconds.
+    """Begin a job and forget it, to check that this host has every library it needs, such as PyTorch; may take seconds.
 
     Raises:
         MissingLibrary: it lacks something.
-        InvalidJob: the algorithm cannot begin, also for reasons that nobody foresaw.
+        InvalidJob: the algorithm cannot begin, also for unforeseen reasons.
     """
     check_installed(planned.algorithm, planned.config)
     try:
@@ -151,7 +151,7 @@ def check_left_out(spec: JobSpec, roster: Roster) -> None:
     """Check that a job leaves out members only, and enough of them in.
 
     Raises:
-        InvalidJob: it names somebody who is no member.
+        InvalidJob: it names someone who is not a member.
         QuorumTooSmall: fewer parties are left than the quorum of its rounds.
     """
     strangers = set(spec.rounds.without) - {member.party_id for member in roster.members}

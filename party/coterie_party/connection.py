@@ -80,7 +80,7 @@ class ConnectionHandler(Protocol):
         ...
 
     async def rejected(self, error: CoterieError) -> None:
-        """The aggregator sent something malformed or out of place; called before the ``Rejection`` is sent."""
+        """The aggregator sent something malformed or out of place; called before any ``Rejection`` is sent."""
         ...
 
     async def disconnected(self) -> None:

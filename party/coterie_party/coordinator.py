@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """The party's single-writer loop: message → step → persist → effects, one message at a time.
 
-Nothing is decided here: what a round allows is in ``round``, what a message must satisfy in
-``protocol.verification``, whether a job is accepted in ``proposals``.
+Nothing is decided here: the transitions of a round are in ``round``, the checks of a message in
+``protocol.verification``, decisions on jobs in ``proposals``.
 
 Invariants:
 - Every ``Persist…`` effect is durable before the state changes and before anything is sent.
@@ -80,19 +80,19 @@ class Coordinator:
         self._waiting = Waiting(context)
 
     async def failed(self) -> None:
-        """Return, by raising, when durable state cannot be trusted any more."""
+        """Wait until durable state can no longer be trusted; raises that error."""
         await self._work.failed()
 
     async def stop(self) -> None:
-        """Cancel background work; whatever it had not persisted is done again after the next start."""
+        """Cancel background work; work that was not persisted is redone after the next start."""
         await self._work.cancel()
         for data in self._data.values():
             data.close()
 
-    # What the connection needs.
+    # The interface for the connection.
 
     async def connected(self, send: Send) -> None:
-        """The aggregator is there, and repeats whatever this party has not answered."""
+        """The stream is open; the aggregator repeats everything that this party has not answered."""
         self._send = send
 
     async def disconnected(self) -> None:
@@ -102,7 +102,7 @@ class Coordinator:
         self._waiting.forget_queries()
 
     async def rejected(self, error: CoterieError) -> None:
-        """Record that the aggregator said something that never got as far as ``message``."""
+        """Record something from the aggregator that was refused before it reached ``message``."""
         await record_refusal(self._context, error, None)
 
     async def message(self, message: AggregatorMessage) -> None:
@@ -153,7 +153,7 @@ class Coordinator:
                 assert_never(message)
 
     async def look_again(self) -> None:
-        """Do what became due without a message: by the steward's word, an edited policy or the time of day.
+        """Do work that became due without a message: by a steward's decision, an edited policy or the time of day.
 
         Raises:
             StorageError: durable state failed; the daemon stops.
@@ -207,7 +207,7 @@ class Coordinator:
             raise InternalError("the model cannot be written") from full
         log.info("model received", job=delivery.job_id, path=str(kept.path), finished=kept.is_finished)
         await self._context.write(self._context.audit.record_model, delivery.job_id, told(delivery))
-        # How a job ended that left an unfinished model, its JobEnd says.
+        # If a job left an unfinished model, its JobEnd states how it ended.
         if kept.is_finished:
             await self._end(delivery.job_id, JobOutcome.COMPLETED)
         await self._say(make_receipt(delivery, self._context.party_id, self._context.signing_key))
@@ -234,7 +234,7 @@ class Coordinator:
     async def _take(self, key: RoundKey, event: round_machine.Event) -> None:
         """Step a round's machine: persist, which changes the state, then do the rest.
 
-        The state is what the store says: no round that somebody invents takes any memory.
+        The state comes from the store: rounds that somebody invents take no memory.
         """
         transition = round_machine.step(await self._state(key), event)
         for effect in transition.effects:
@@ -321,13 +321,13 @@ class Coordinator:
         await self._post(key, round_machine.PartialComputed(partial))
 
     async def _job_data(self, job: PartyJob) -> JobData:
-        """Load the job's data once, and split it as its rounds ask."""
+        """Load the job's data once, and split it as its rounds require."""
         if job.job_id not in self._data:
             self._data[job.job_id] = await load_job_data(self._context, job, await self._plan(job))
         return self._data[job.job_id]
 
     async def _plan(self, job: PartyJob) -> PlannedJob:
-        # Planning runs the algorithm's own code: on a worker, where whatever it raises is contained.
+        # Planning runs the algorithm's own code: on a worker, where any error that it raises is contained.
         if job.job_id not in self._planned:
             self._planned[job.job_id] = await self._context.compute(_understand, job.spec)
         return self._planned[job.job_id]
@@ -356,7 +356,7 @@ class Coordinator:
         await self._say(Rejection(code=error.code, detail=detail, job_id=key[0], round_number=key[1]))
 
     async def _say(self, message: Outgoing) -> None:
-        """Send if connected; what is lost now is asked for again."""
+        """Send if connected; the aggregator asks again for anything lost."""
         if self._send is None:
             return
         try:

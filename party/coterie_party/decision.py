@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The decision on a job that follows from the policy, and what a query of an accepted job must satisfy besides.
+"""The decision on a job that follows from the policy, and the further conditions on queries of an accepted job.
 
-A pure function of the policy, the job, the party's own ledger and the time. That the terms of a job cost what its
-specification promises is checked elsewhere.
+A pure function of the policy, the job, the party's own ledger and the time. Another module checks that the terms of a
+job cost what its specification promises.
 
-Invariants: whatever is not allowed in words is refused; a refusal says the numbers.
+Invariants: anything that is not explicitly allowed is refused; a refusal states the numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from coterie_party.training.confinement import Confinement
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The party's decision on a job; ``code`` and ``detail`` say why it is not accepted."""
+    """The party's decision on a job; ``code`` and ``detail`` give the reason if it is not accepted."""
 
     decision: Decision
     code: str = ""
@@ -62,7 +62,7 @@ def decide(
         spec: the job.
         algorithm: of the job, loaded.
         parameters: of the roster in force.
-        round_quorum: fewest contributors of the job's releases.
+        round_quorum: minimum number of contributors to the job's releases.
         planned: a line of the ledger for every round of the plan, priced by the party's own accountant.
         exact: ε of the whole plan at a given δ.
         entries: the ledger of ``spec.dataset``, without this job.
@@ -71,10 +71,10 @@ def decide(
         run_before: a job with the same specification that the ledger was charged for.
         asked_others: a job without noise on the same data that was asked of other parties than this one would be.
 
-    Privacy: a cost of nothing refuses, and so does whatever the accountant cannot bound; an approval changes nothing
-    about that. A job without noise is accepted only when the policy names its digest, whatever was spent, only once,
-    and only if all of them on the same data have the same contributors: the sums of two that differ in one contributor
-    differ by its exact reply. After it no other job fits.
+    Privacy: a job whose cost is zero or cannot be bounded by the accountant is refused; an approval does not change
+    that. A job without noise is accepted only if the policy names its digest, regardless of past spending, only once,
+    and only if all such jobs on the same data have the same contributors: the sums of two that differ in one
+    contributor differ by its exact reply. After it no other job fits.
     """
     try:
         check_consent(policy, spec, algorithm)
@@ -119,7 +119,7 @@ def _check_names(kind: str, names: Sequence[Any], allowed: Sequence[str]) -> Non
 
 
 def check_consent(policy: Policy, spec: JobSpec, algorithm: Algorithm[Any, Any]) -> None:
-    """Check what a job does and on which data, when it is decided on and again for each of its queries.
+    """Check the algorithms and the data of a job, when it is decided on and again for each of its queries.
 
     Args:
         policy: the steward's.
@@ -153,7 +153,7 @@ def check_confinement(policy: Policy, job: PlannedJob, confinement: Confinement)
     if is_demanded and confinement.missing:
         raise NotConfined(
             f"this party's policy demands that the code of {job.spec.algorithm} is confined, which its system does not "
-            "enforce; 'coterie-party health' there says what is missing"
+            "enforce; 'coterie-party health' there reports what is missing"
         )
 
 

@@ -90,7 +90,7 @@ class JobData:
         )
         try:
             yield from contributor.exact(ask, encoding, random)
-        except Exception as failure:  # whatever it is: memory that ran out depends on the batch, too
+        except Exception as failure:  # of any kind: memory that ran out depends on the batch, too
             if isinstance(self.job.plan.rounds[ask.round_number - 1], PlannedVectorRound):
                 self._failures[ask.round_number] = failure
             raise

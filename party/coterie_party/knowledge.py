@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What this party knows by itself of a job and of a round: the measure of everything that the aggregator says."""
+"""This party's own knowledge of jobs and rounds, against which every message of the aggregator is checked."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def delivered_job(context: Context, job_id: JobId) -> PartyJob:
 
 
 async def accepted_job(context: Context, job: PartyJob) -> AcceptedJob:
-    """Return what this party accepted for a job, and what it saw of its rounds so far."""
+    """Return the terms that this party accepted for a job, with the rounds that it has seen so far."""
     return AcceptedJob(
         spec_digest=job.spec_digest,
         terms=JobTerms.from_bytes(job.terms),
@@ -62,10 +62,10 @@ async def accepted_job(context: Context, job: PartyJob) -> AcceptedJob:
 
 
 async def own_knowledge(context: Context, request: DecryptionRequest, state: PartyRound) -> OwnKnowledge:
-    """Return what this party knows of the round that it is asked to open, and of its job.
+    """Return this party's knowledge of the round that it is asked to open, and of its job.
 
     Raises:
-        StaleRound: the job has ended and asked this party nothing: its terms, to hold the round against, are gone.
+        StaleRound: the job has ended and asked this party nothing: its terms, against which to check, are gone.
     """
     job = await context.write(context.store.job, request.fields.job_id)
     if job is not None and job.decision is Decision.ACCEPTED and not job.terms:

@@ -50,8 +50,8 @@ def ledger_of_record(path: Path, data: bytes, owner: Owner) -> LedgerFile:
         raise ConfigurationError(f"{path} is no exported record, or was altered: {cause.message}") from cause
     if export.party_id != owner.party_id:
         raise ConfigurationError(
-            f"{path} is the record of {export.party_id}, and this is the folder of {owner.party_id}: what another "
-            "party spent says nothing about these data"
+            f"{path} is the record of {export.party_id}, and this is the folder of {owner.party_id}: the "
+            "ledger of another party does not apply to these data"
         )
     _check_whole(path, export.verify(owner.founder))
     recorded = recorded_ledger(export.entries)

@@ -5,9 +5,9 @@
 Invariants:
 - The same proposal always gets the same answer: the first decision is stored and repeated.
 - An accepted job has its whole worst-case cost reserved in the ledger, in the same transaction.
-- Of a job that is refused nothing is kept but digests; there is room for some open jobs at a time.
-- Nothing is reserved for a job that is held. When its steward or the hour has come, it is decided on anew.
-- What is wrong with the party's own data stays in its log and its steward's notes; the aggregator learns the code only.
+- Only digests are kept of a refused job; the number of open jobs at a time is limited.
+- Nothing is reserved for a held job. Once the steward has decided or the hours begin, the party decides on it again.
+- Errors in the party's own data stay in its log and its steward's notes; the aggregator learns only the code.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Priced:
-    """A proposal that could be understood: what it asks, what each of its rounds releases, and what that costs."""
+    """A proposal that could be understood: its plan, the releases of its rounds, and their costs."""
 
     planned: PlannedJob
     events: tuple[Event, ...]
@@ -64,7 +64,7 @@ class _Priced:
 
 @dataclass(frozen=True, slots=True)
 class _Circumstances:
-    """What a decision depends on besides the job and the policy.
+    """The facts that a decision depends on, besides the job.
 
     Attributes:
         policy: in force, the same for the whole decision.
@@ -72,7 +72,7 @@ class _Circumstances:
         same: all jobs with the same specification.
         asked_others: a job without noise on the same data that other parties were asked for than this one's, which adds
             none either.
-        ruling: the steward's word on this very job.
+        ruling: the steward's decision on this very job.
     """
 
     policy: Policy
@@ -96,7 +96,7 @@ async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
 
 
 async def decide_again(job: PartyJob, context: Context) -> JobReply | None:
-    """Decide on a held job anew, store the decision, and return the signed reply unless nothing has changed."""
+    """Decide again on a held job, store the decision, and return the signed reply unless nothing has changed."""
     decided = await _decide(job, context)
     unchanged = (decided.decision, decided.detail) == (job.decision, job.detail)
     return None if unchanged else _signed(decided, context)
@@ -163,7 +163,7 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
         dataset=dataset,
         cost=price,
     )
-    # What the store says stands: a job that was held may have ended in the meantime.
+    # The store's version counts: a held job may have ended in the meantime.
     version = None if division is None else division.version
     decided = await context.write(context.store.record_job, job, reservations, _told(proposal, ruling), version)
     if decided.decision is Decision.HELD and priced is not None:
@@ -175,7 +175,7 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
 
 
 def _told(proposal: JobProposal | PartyJob, ruling: Ruling | None) -> Details:
-    """Return what goes into the record besides the decision: the aggregator's words, and the steward's if there are."""
+    """Return the details to record with the decision: the aggregator's words, and the steward's if there are any."""
     said = told(proposal) if isinstance(proposal, JobProposal) else NOTHING_TOLD
     if ruling is None:
         return said
@@ -187,7 +187,7 @@ async def _reckoned(function: Callable[..., T], *arguments: Any) -> T:
     """Run a function of data and algorithms, whose last argument is the context, on a worker thread.
 
     Raises:
-        InternalError: it failed in a way that nobody foresaw; an algorithm's bug must cost its own job only.
+        InternalError: an unforeseen failure; an algorithm's bug must cost only its own job.
     """
     context: Context = arguments[-1]
     try:
@@ -205,7 +205,7 @@ async def _division(dataset: str, context: Context) -> Division | None:
 
 
 def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -> _Priced:
-    """Understand a proposal and check everything public about it; what the policy does not name is never loaded."""
+    """Parse a proposal and check everything public about it; code that the policy does not name is never loaded."""
     spec = JobSpec.from_bytes(proposal.spec)
     check_algorithms(policy, spec)
     planned = plan_job(spec)
@@ -231,7 +231,7 @@ async def asked_others(spec: JobSpec, parties: Sequence[PartyId], context: Conte
 
 
 def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:
-    """Ask the policy, then see whether the job describes the data as the steward does, and whether they can be read."""
+    """Apply the policy, then check that the job describes the data as the steward does and that they can be read."""
     spec = priced.planned.spec
     dataset = context.datasets.get(spec.dataset)
     if dataset is None:

@@ -92,7 +92,7 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
     why = (
         f"WARNING: this bundle is of epoch {epoch}, and the privacy ledger in {folder.root} is empty. If this machine "
         "replaces another one, what that spent of the same records is forgotten, and would be spent again. Give its "
-        "exported ledger with --ledger FILE, or say --empty-ledger if nothing was ever spent of these data"
+        "exported ledger with --ledger FILE, or pass --empty-ledger if nothing was ever spent of these data"
     )
     if not sys.stdin.isatty():
         raise WrongOrderError(why)

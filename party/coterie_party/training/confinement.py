@@ -134,7 +134,7 @@ def _unshare(flags: int) -> bool:
 
 
 def _drop_capabilities() -> None:
-    # Root's power over files of others, say in a container.
+    # Root's power over files of others, for example in a container.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).capset(struct.pack("=Ii", _CAPABILITIES_3, 0), bytes(24))
 
