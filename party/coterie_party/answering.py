@@ -92,7 +92,7 @@ def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes
 
 
 def check_memory(context: Context, request: DecryptionRequest, state: PartyRound) -> None:
-    """Check that this party remembers everything that, by a decryption request, it has signed.
+    """Check that this party remembers everything that a decryption request shows it to have signed.
 
     Raises:
         StorageError: it does not; it can no longer keep its promises, so it must not answer anything.

@@ -41,7 +41,7 @@ class JobReport:
         terms: parsed; ``None`` if they cannot be parsed, or are not kept.
         ruling: the steward's last word on it.
         budget: for a held job, each limit of the policy as it would stand if the job were accepted now.
-        rounds: the numbers of spent, reserved and returned ones.
+        rounds: the numbers of those spent, reserved and given back.
         notes: why it stopped at this party, in words that never left it.
     """
 

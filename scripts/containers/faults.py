@@ -2,9 +2,9 @@
 # Copyright The Coterie authors
 """Faults of one party while a job runs: it is paused, unplugged from the network, killed. The others go on without it.
 
-Each fault comes with a new round, and from the first one on the party is out of order. While paused it misses the next
-round, which waits for it until its deadline; it then goes on without a network and is certain to miss that round; with
-the last round it is killed, plugged in and started again.
+Each fault comes with a new round, and the party is impaired from the first one on. While paused it misses the next
+round, which waits for it until its deadline; meanwhile it goes on without a network and is certain to miss that round;
+with the last round it is killed, plugged in and started again.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def verify(
         str | None, typer.Option(help="The founder's fingerprint; by default the one that the folder pins.")
     ] = None,
 ) -> None:
-    """Check that no entry was altered, removed, moved or cut off; list those that were. Exit status 0 only if none."""
+    """Check that no entry was altered, removed, moved or cut off; list any that was. Exit status 0 only if none was."""
     from coterie_common.fingerprint import parse_fingerprint
     from coterie_party.audit_folder import FolderRecord, read_folder
     from coterie_party.home import PartyHome

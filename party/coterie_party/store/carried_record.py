@@ -75,7 +75,7 @@ def kept(connection: Connection) -> dict[_Place, CarriedLine]:
 
 
 def gaps(entries: Iterable[Entry], kept: Mapping[_Place, CarriedLine]) -> tuple[Finding, ...]:
-    """Return the lines that were carried here by the record, and that are gone or cost less."""
+    """Return the lines that, according to the record, were carried here, and that are gone or cost less."""
     try:
         recorded = _recorded(entry for entry in entries if entry.kind is Kind.LEDGER and not entry.job_id)
     except MalformedMessage as cause:

@@ -48,7 +48,7 @@ class Channel:
 
     Args:
         end: the socket; it is closed with the channel.
-        clock: measures deadlines; without it there is none.
+        clock: measures deadlines; without it, calls wait for the other side as long as it takes.
     """
 
     def __init__(self, end: socket.socket, clock: Clock | None = None) -> None:
