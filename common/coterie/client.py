@@ -42,14 +42,14 @@ class Client:
     """The operator API of one aggregator; use it as a context manager, or ``close`` it.
 
     Every call may raise ``Unavailable``, ``Unauthenticated``, ``PermissionDenied``, ``DeadlineExceeded`` and
-    ``MalformedMessage`` besides what it names.
+    ``MalformedMessage`` besides the errors it documents.
 
     Args:
         target: ``HOST:PORT`` of the aggregator.
         tls: the credential of an operator or scientist.
 
     Raises:
-        ConfigurationError: the target has another form.
+        ConfigurationError: the target is not of this form.
     """
 
     def __init__(self, target: str, tls: TlsCredentials) -> None:
@@ -79,14 +79,14 @@ class Client:
 
         Args:
             spec: ``JobSpec.to_bytes()``.
-            despite_noise: whether to run it although its noise drowns what it asks.
-            again: whether to run it although a job of the very same specification was submitted before.
+            despite_noise: run the job even if its noise drowns its result.
+            again: run the job even if one with the same specification was submitted before.
 
         Raises:
-            DrownedInNoise: its noise leaves nothing to learn; says the numbers.
-            AlreadySubmitted: a job of the very same specification lives, or has asked a round.
-            InvalidJob: it cannot be run; says why.
-            RefusedError: it cannot keep what it promises; says the numbers.
+            DrownedInNoise: its noise leaves nothing to learn; the message gives the numbers.
+            AlreadySubmitted: a job with the same specification is active, or has asked a round.
+            InvalidJob: it cannot be run; the message gives the reason.
+            RefusedError: it cannot keep its promise; the message gives the numbers.
         """
         with self._named():
             request = pb.SubmitJobRequest(spec=spec, despite_noise=despite_noise, again=again)
@@ -144,7 +144,7 @@ class Client:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Turn a failed call into the error behind it; where gRPC cannot tell, one TLS handshake finds out."""
+        """Turn a failed call into the error behind it; where gRPC gives no cause, one TLS handshake finds it."""
         try:
             yield
         except grpc.RpcError as failure:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the founder issues to an operator or scientist: a certificate, the authority, the roster once there is one."""
+"""The credential of an operator or scientist: a certificate, the authority, the roster once there is one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCredential:
-    """What the founder hands back for a person's request; nothing is believed before ``verify``.
+    """The founder's answer to a person's request; nothing in it is trusted before ``verify``.
 
     Attributes:
         certificate: the person's, PEM.
         authority: the authority's, PEM.
         founder_key: the founder's public key.
-        signed_roster: the roster, once keys were dealt.
+        signed_roster: the roster, once keys have been dealt.
         signature: the founder's, over all of it.
     """
 
@@ -57,7 +57,7 @@ class IssuedCredential:
         """Check that the founder with this fingerprint issued it.
 
         Raises:
-            IdentityMismatch: another founder did.
+            IdentityMismatch: another founder issued it.
             InvalidSignature: it was altered.
         """
         signed_by = founder_fingerprint(self.founder_key)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The folder with which an operator or scientist talks to an aggregator.
+"""The folder that holds the credential of an operator or scientist.
 
-The founder's operator gets one when the federation is founded. Everybody else makes an own key and a request here, has
-it admitted, and imports the file that comes back.
+The founder's operator gets one when the federation is founded. Everybody else makes a key and a request here, has the
+request admitted, and imports the file that comes back.
 
-- ``key.pem``: own TLS key, 0600. ``ID.csr``: the request.
+- ``key.pem``: the person's TLS key, 0600. ``ID.csr``: the request.
 - ``founder``: the pinned fingerprint of the founder.
-- ``credential.json``: what the founder issued, written last.
+- ``credential.json``: the credential that the founder issued, written last.
 - ``aggregator``: HOST:PORT of the aggregator that answered last; a convenience, never trusted: its certificate counts.
 """
 
@@ -65,11 +65,11 @@ class Credential:
 
 
 def create_credential_request(folder: Path, person: PartyId, role: Role, founder: str | None) -> EnrolmentRequest:
-    """Make an own key and a request; once made, the same request is returned again.
+    """Make a key and a request; later calls return the same request.
 
     Args:
-        folder: where the credential will lie; made if it is missing.
-        person: the id asked for.
+        folder: the folder of the credential; made if it is missing.
+        person: the requested id.
         role: operator or scientist.
         founder: the founder's fingerprint to pin, canonical; ``None`` trusts the first credential imported.
 
@@ -95,12 +95,12 @@ def create_credential_request(folder: Path, person: PartyId, role: Role, founder
 
 
 def import_credential(folder: Path, issued_file: Path, *, now: datetime) -> Credential:
-    """Verify what the founder issued and keep it; a later one of the same founder replaces it.
+    """Verify and keep the credential that the founder issued; a later one of the same founder replaces it.
 
     Raises:
         WrongOrderError: there is no request in this folder.
         KeyFileError: the file is no credential.
-        PeerError: another founder's, altered, somebody else's, or not valid now.
+        PeerError: the credential is another founder's, altered, somebody else's, or not valid now.
     """
     if not (folder / _KEY).is_file():
         raise WrongOrderError(f"{folder} holds no key; first run 'coterie credential init'")
@@ -121,7 +121,7 @@ def load_credential(folder: Path) -> Credential:
     """Load a credential folder.
 
     Raises:
-        WrongOrderError: nothing was imported yet; says what to do first.
+        WrongOrderError: nothing was imported yet; the message names the first step.
         KeyFileError: a file in it is damaged, or they do not belong together.
     """
     if not (folder / _ISSUED).is_file():
@@ -151,7 +151,7 @@ def aggregator_of(folder: Path, credential: Credential) -> str:
 
 
 def remember_aggregator(folder: Path, target: str) -> None:
-    """Keep ``HOST:PORT`` for the next command; a folder that cannot be written to remembers nothing."""
+    """Keep ``HOST:PORT`` for the next command; a folder that cannot be written to keeps nothing."""
     line = f"{target}\n".encode()
     path = folder / _AGGREGATOR
     with suppress(StorageError, OSError):

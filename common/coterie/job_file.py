@@ -20,7 +20,7 @@ def read_job(path: Path) -> JobSpec:
 
     Raises:
         ConfigurationError: it is missing or no TOML, or so is the model that it names.
-        InvalidJob: it is no job specification; says why.
+        InvalidJob: it is not a job specification; the message gives the reason.
     """
     table = load_toml(path, "the job specification", parse_float=Decimal)
     config = table.get("config")

@@ -11,16 +11,16 @@ from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus, RoundPhase
 
 _MANY = 12
-"""Names up to here; beyond, people want the number."""
+"""Up to this number of parties names are shown; beyond it, the number."""
 
 
 def state_line(status: JobStatus) -> str:
-    """Return where a job stands, such as ``running, round 2 of 3: 4 replied, waiting for 1 more``."""
+    """Return a job's progress, such as ``running, round 2 of 3: 4 replied, waiting for 1 more``."""
     return ", ".join(part for part in (status.state.value, _activity(status), status.reason) if part)
 
 
 def privacy_line(status: JobStatus) -> str:
-    """Return what the job promises, such as ``ε = 1, δ = 0.00001 per record, distributed discrete-gaussian noise``."""
+    """Return the job's promise, such as ``ε = 1, δ = 0.00001 per record, distributed discrete-gaussian noise``."""
     privacy = status.privacy
     if privacy.placement == "none":
         return "no differential privacy"
@@ -29,13 +29,13 @@ def privacy_line(status: JobStatus) -> str:
 
 
 def elapsed(status: JobStatus, now: datetime) -> timedelta:
-    """Return how long the job took, or takes so far, in whole seconds."""
+    """Return the job's duration, so far if it still runs, in whole seconds."""
     seconds = ((status.finished_at or now) - status.submitted_at).total_seconds()
     return timedelta(seconds=max(0, int(seconds)))
 
 
 def party_lines(status: JobStatus) -> tuple[tuple[str, str], ...]:
-    """Return per party, in the roster's order, its id and what it does in this job."""
+    """Return per party, in the roster's order, its id and its activity in this job."""
     return tuple((party.party_id, _doing(party, status)) for party in status.parties)
 
 
@@ -62,7 +62,7 @@ def _activity(status: JobStatus) -> str:
 
 
 def _waiting(status: JobStatus) -> str:
-    """Say how many parties are missing, which ones it may be, and why each of them is."""
+    """Return the number of missing parties, the candidates, and the reason for each."""
     if not status.waiting_for:
         return ""
     named = [f"{party.party_id} {why}" for party in status.parties if (why := _why_missing(party, status))]
@@ -72,7 +72,7 @@ def _waiting(status: JobStatus) -> str:
 
 
 def _why_missing(party: JobParty, status: JobStatus) -> str:
-    """Return why a party that a job waits for is not there yet; empty if it is not waited for."""
+    """Return why a party that a job waits for is not there yet; empty if the job does not wait for it."""
     if status.state is JobState.PROPOSED:
         if party.decision is Decision.HELD:
             return party.detail or "holds the job"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """Return a CSV file with a header; bytes that were no UTF-8 when they were read come back as they were."""
+    """Return a CSV file with a header; bytes that were not UTF-8 when read are written unchanged."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)

@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """A TCP relay that counts the bytes passing through it, and lets a listener see them: for the demonstration and tests.
 
-Nothing is decrypted or changed; what is counted is what is on the sockets, TLS and all.
+Nothing is decrypted or changed; the count is of bytes on the sockets, TLS included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _READ_BYTES: Final = 1 << 16
 
 
 class Direction(StrEnum):
-    """Which way bytes go."""
+    """The direction of bytes."""
 
     TO_SERVER = "to-server"
     TO_CLIENT = "to-client"
@@ -26,7 +26,7 @@ class Direction(StrEnum):
 
 @dataclass(slots=True)
 class Traffic:
-    """What has passed so far: connections opened, and bytes each way."""
+    """Traffic so far: connections opened, and bytes each way."""
 
     connections: int = 0
     to_server: int = 0
@@ -43,7 +43,7 @@ Listener = Callable[[int, Direction, bytes], None]
 
 
 class Relay:
-    """Listens on a loopback port and passes every connection on to a server.
+    """A relay that listens on a loopback port and forwards every connection to a server.
 
     Use as an asynchronous context manager; leaving it cuts all connections.
 
@@ -87,7 +87,7 @@ class Relay:
         number = self.traffic.connections
         self._writers.add(writer)
         try:
-            # A server that is away, or a side that breaks off: then the other side sees its connection closed.
+            # The server is down or one side broke off: the other side sees its connection closed.
             with contextlib.suppress(OSError):
                 server_reader, server_writer = await asyncio.open_connection(self.host, self.server_port)
                 self._writers.add(server_writer)

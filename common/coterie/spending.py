@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What jobs cost each data set at most, as far as the aggregator knows: for orientation, never for decisions.
+"""Upper bounds on the cost of jobs to each data set, as known to the aggregator: for orientation, never for decisions.
 
-The sum of what jobs promise is an upper bound (basic composition: ε and δ just add up). Parties decide by ledgers of
-their own, which compose tighter, know other federations' jobs on the same data, and give back what was not asked.
+The sum of the jobs' promises is an upper bound (basic composition: ε and δ add up). Parties decide by their own
+ledgers, which compose more tightly, know other federations' jobs on the same data, and give back unasked rounds.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from coterie_common.protocol.progress import JobState, JobStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What the jobs on one data set, for one unit of privacy, promised.
+    """The promises of the jobs on one data set, for one unit of privacy.
 
     Attributes:
-        dataset: name under which jobs ask for it.
+        dataset: the name that jobs use for it.
         unit: of privacy; those of different units do not add up.
         completed: jobs that completed.
-        others: jobs that asked a round at least, and run, failed or were cancelled.
+        others: jobs that asked at least one round and are running, failed or were cancelled.
         epsilon, delta: sums over both, as exact decimal text.
-        without_noise: of these jobs, those that promise nothing; if there are any, neither does the sum.
+        without_noise: of these jobs, those that promise nothing; if there are any, the sum promises nothing either.
     """
 
     dataset: str
@@ -39,7 +39,7 @@ class Spending:
 
 
 def spending(jobs: Iterable[JobStatus]) -> tuple[Spending, ...]:
-    """Add up what jobs promised that asked a round at least, by data set and unit."""
+    """Add up the promises of jobs that asked at least one round, by data set and unit."""
     groups: dict[tuple[str, str], list[JobStatus]] = {}
     for job in jobs:
         if job.round is not None:

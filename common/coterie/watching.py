@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Following a job to its end, over lost connections and an aggregator that is started again."""
+"""Following a job to its end, across lost connections and restarts of the aggregator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def follow(
         The final status.
 
     Raises:
-        CoterieError: the job cannot be watched at all: whatever the first attempt raised, or a refusal later.
+        CoterieError: the job cannot be watched at all: any error of the first attempt, or a later refusal.
     """
     latest: JobStatus | None = None
     pause = BACKOFF_FIRST_SECONDS

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie admit``: admit members and people to a federation, once their fingerprints were compared."""
+"""``coterie admit``: admit members and people to a federation, once their fingerprints have been compared."""
 
 from __future__ import annotations
 
@@ -24,28 +24,26 @@ def admit(
         list[Path] | None, typer.Argument(metavar="REQUEST...", help="Request files, such as hospital-1.csr.")
     ] = None,
     role: Annotated[
-        str | None, typer.Option(help="What they are admitted as: party, aggregator, operator or scientist.")
+        str | None, typer.Option(help="Role to admit them to: party, aggregator, operator or scientist.")
     ] = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Show what the requests ask and their fingerprints only.")
-    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Only show the requests and their fingerprints.")] = False,
     expect: Annotated[
         list[str] | None,
-        typer.Option(metavar="FINGERPRINT", help="What an applicant read out, one for each request; repeatable."),
+        typer.Option(metavar="FINGERPRINT", help="Fingerprint that an applicant read out; repeat it for each request."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="The fingerprints were compared: do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the fingerprints have been compared.")] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the keys of an id that is already admitted.")
     ] = False,
     undo: Annotated[
-        str | None, typer.Option(metavar="ID", help="Forget an admission to which no key was dealt yet.")
+        str | None, typer.Option(metavar="ID", help="Forget an admission that has not been dealt a key yet.")
     ] = None,
     home: FederationFolder = Path("federation"),
     password_file: PasswordFile = None,
 ) -> None:
-    """Admit requests, all or none: check them, issue certificates, give parties their indices in the order given.
+    """Admit requests, all or none: check them, issue certificates, number the parties in the order given.
 
-    Their fingerprints are shown first. Compare each with what its applicant sees; --expect compares what was read out.
+    Their fingerprints are shown first. Compare each with the one its applicant sees; --expect compares those read out.
     """
     from coterie.credential_folder import PEOPLE
     from coterie.founding.admission import admit as admit_requests
@@ -104,7 +102,7 @@ def _show(requests: Sequence[EnrolmentRequest]) -> None:
 
 
 def _compare(folder: FederationHome, requests: Sequence[EnrolmentRequest], expect: list[str], *, yes: bool) -> None:
-    """Have the fingerprints of new requests compared before anything is signed."""
+    """Require that the fingerprints of new requests are compared before anything is signed."""
     from coterie.founding.register import load_register
     from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie audit``: hold the audit records of several parties side by side."""
+"""``coterie audit``: compare the audit records of several parties."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the records, and say what the aggregator told different parties differently: exit status 1 if anything."""
+    """Verify the records and report where the aggregator's statements to parties differ; exit status 1 if any do."""
     from coterie_common.audit.comparison import compare as compare_records
     from coterie_common.errors import ConfigurationError
     from coterie_common.listing import print_json
@@ -59,7 +59,7 @@ def compare(
 
 
 def _verified(files: list[Path], founder: str | None) -> list[Export]:
-    """Read and verify the records; ends the program if one is not whole."""
+    """Read and verify the records; end the program if one is not intact."""
     from coterie_common.audit.page import read_record
     from coterie_common.files import read_bytes
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint

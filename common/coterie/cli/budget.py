@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie budget``: what jobs cost each data set at most, for orientation."""
+"""``coterie budget``: upper bounds on the privacy cost of jobs to each data set, for orientation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from coterie_common.console import say
 def budget(
     aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
-    """Add up what jobs promised, per data set. Informative only: each party decides by a ledger of its own."""
+    """Add up the promised privacy cost of jobs per data set. Informative only: each party decides by its own ledger."""
     from coterie.spending import spending
     from coterie_common.listing import print_json, print_table
 

@@ -25,7 +25,7 @@ def init(
     ] = None,
     home: _Home = Path("credential"),
 ) -> None:
-    """Make an own key and a request for the founder to admit."""
+    """Make a key and a request for the founder to admit."""
     from coterie.credential_folder import PEOPLE, create_credential_request
     from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
@@ -47,7 +47,7 @@ def import_(
     file: Annotated[Path, typer.Argument(help="The file that the founder returned, ID.credential.")],
     home: _Home = Path("credential"),
 ) -> None:
-    """Verify and keep what the founder issued."""
+    """Verify and keep the credential that the founder issued."""
     from coterie.credential_folder import import_credential
     from coterie_common.clock import SystemClock
     from coterie_common.fingerprint import printed_fingerprint

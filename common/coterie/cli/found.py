@@ -17,15 +17,15 @@ def found(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the federation: lower-case letters, digits, hyphens.")
     ],
-    parties: Annotated[int, typer.Option(help="How many parties it has, 3 to 200.")],
+    parties: Annotated[int, typer.Option(help="Number of parties, 3 to 200.")],
     corruption_bound: Annotated[
-        int | None, typer.Option(help="How many parties may be corrupted; about a third by default.")
+        int | None, typer.Option(help="Number of parties that may be corrupted; about a third by default.")
     ] = None,
     decryption_threshold: Annotated[
-        int | None, typer.Option(help="How many parties open a sum; all but the corrupted ones by default.")
+        int | None, typer.Option(help="Number of parties that open a sum; all but the corrupted ones by default.")
     ] = None,
     quorum: Annotated[
-        int | None, typer.Option(help="How many replies a sum holds at least; as the decryption threshold by default.")
+        int | None, typer.Option(help="Minimum number of replies in a sum; the decryption threshold by default.")
     ] = None,
     aggregator_trust: Annotated[
         str, typer.Option(help="'malicious', or 'honest-but-curious' to give up protection against a lying aggregator.")

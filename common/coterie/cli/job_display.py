@@ -25,14 +25,14 @@ _BAR_WIDTH = 40
 
 
 class JobDisplay(Protocol):
-    """Where a job's progress is shown."""
+    """A display of a job's progress."""
 
     def show(self, status: JobStatus) -> None:
         """Show a new status."""
         ...
 
     def lost(self, error: CoterieError, pause: float) -> None:
-        """Say that the connection broke and when it is tried again."""
+        """Report that the connection broke and when it is retried."""
         ...
 
 
@@ -81,7 +81,7 @@ class _LiveDisplay:
         self._notice = f"connection lost, next attempt in {pause:g} s: {error}"
 
     def render(self) -> RenderableType:
-        """Return what is on the screen now; called several times a second, so that the clock goes on."""
+        """Return the current contents of the screen; called several times a second, so that the clock advances."""
         status = self._status
         if status is None:
             return cell("connecting …")
@@ -102,7 +102,7 @@ class _LiveDisplay:
 
 
 def _rounds(status: JobStatus) -> float:
-    """Return the rounds behind us; every phase of a round is half of it."""
+    """Return the number of rounds done; each phase of a round counts as half."""
     if status.state in (JobState.DELIVERING, JobState.COMPLETED):
         return float(max(1, status.rounds_planned))
     if status.round is None:

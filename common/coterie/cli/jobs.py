@@ -29,15 +29,16 @@ def submit(
     credential: CredentialFolder = DEFAULT_CREDENTIAL,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it is over.")] = False,
     despite_noise: Annotated[
-        bool, typer.Option("--despite-noise", help="Submit although noise drowns what the job asks.")
+        bool, typer.Option("--despite-noise", help="Submit the job even if noise drowns its result.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Although a job of the very same specification was submitted before.")
+        bool,
+        typer.Option("--again", help="Submit the job even if one with the same specification was submitted before."),
     ] = False,
 ) -> None:
     """Submit a job and print its id. The model file that an evaluation names becomes part of the job.
 
-    A job whose noise is larger than what its records can add up to is not submitted; the numbers are shown.
+    A job whose noise exceeds the largest sum its records can reach is not submitted; the numbers are shown.
     """
     from coterie.job_file import read_job
     from coterie_common.errors import AlreadySubmitted
@@ -94,10 +95,10 @@ def watch(job: _Job, aggregator: AggregatorAddress = None, credential: Credentia
 
 @app.command()
 def cancel(job: _Job, aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
-    """Cancel a job; scientists their own only.
+    """Cancel a job; scientists can cancel only their own.
 
-    What answered rounds cost stays spent at every party; what later rounds reserved is given back. The model of the
-    last released round is kept, marked as unfinished: 'coterie models fetch ID'.
+    The cost of answered rounds stays spent at every party; the budget reserved for later rounds is given back. The
+    model of the last released round is kept, marked as unfinished: 'coterie models fetch ID'.
     """
     from coterie_common.identifiers import parse_job_id
     from coterie_common.protocol.progress import JobState

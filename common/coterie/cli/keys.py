@@ -23,17 +23,17 @@ def _keys() -> None:
 @app.command()
 def deal(
     key_bits: Annotated[
-        int | None, typer.Option(help="Another key size than the federation was founded with: 2048, 3072 or 4096.")
+        int | None, typer.Option(help="Key size, if not the one the federation was founded with: 2048, 3072 or 4096.")
     ] = None,
     new_epoch: Annotated[
-        bool, typer.Option("--new-epoch", help="Deal again: lost bundles, replaced members, or a new period.")
+        bool, typer.Option("--new-epoch", help="Deal again, because of lost bundles, replaced members or a new period.")
     ] = False,
     home: FederationFolder = Path("federation"),
     password_file: PasswordFile = None,
 ) -> None:
-    """Deal the threshold key to everybody admitted: one bundle per member, whole or not at all.
+    """Deal the threshold key to all admitted members: one bundle per member, all or none.
 
-    While it runs, this process knows the whole key; it is kept nowhere.
+    While it runs, this process knows the whole key; the key is stored nowhere.
     """
     from coterie.founding.dealing import deal_keys
     from coterie.founding.home import FederationHome

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie members`` and ``coterie expel``: who was admitted to a federation, and who leaves it."""
+"""``coterie members`` and ``coterie expel``: list who was admitted to a federation, and expel a member."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coterie_common.console import say
 
 
 def members(home: FederationFolder = Path("federation"), as_json: AsJson = False) -> None:
-    """List everybody who was admitted, and who of them the newest roster names."""
+    """List everybody who was admitted, and whom of them the newest roster names."""
     from coterie.founding.home import FederationHome
     from coterie.founding.leaving import members as list_members
     from coterie_common.fingerprint import printed_fingerprint
@@ -41,18 +41,20 @@ def members(home: FederationFolder = Path("federation"), as_json: AsJson = False
 def expel(
     member: Annotated[str, typer.Argument(metavar="ID", help="The party, operator or scientist.")],
     corruption_bound: Annotated[
-        int | None, typer.Option(help="How many of the remaining parties may be corrupted; as before by default.")
+        int | None, typer.Option(help="Number of remaining parties that may be corrupted; unchanged by default.")
     ] = None,
     decryption_threshold: Annotated[
-        int | None, typer.Option(help="How many of the remaining parties open a sum; one fewer by default.")
+        int | None, typer.Option(help="Number of remaining parties that open a sum; one fewer by default.")
     ] = None,
-    quorum: Annotated[int | None, typer.Option(help="How many replies a sum holds; one fewer by default.")] = None,
+    quorum: Annotated[
+        int | None, typer.Option(help="Minimum number of replies in a sum; one fewer by default.")
+    ] = None,
     yes: Yes = False,
     home: FederationFolder = Path("federation"),
 ) -> None:
     """Expel a party with the next key epoch, or stop issuing credentials to a person.
 
-    Until 'coterie keys deal --new-epoch' and until everybody has imported its bundle, the party stays a member.
+    The party stays a member until 'coterie keys deal --new-epoch' has run and every member has imported its bundle.
     """
     from coterie.credential_folder import PEOPLE
     from coterie.founding.home import FederationHome

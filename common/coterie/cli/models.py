@@ -60,7 +60,7 @@ def fetch(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where to write it; ID.json or ID.safetensors by default, ID.unfinished.… of an unfinished one."
+            help="File to write; by default ID.json or ID.safetensors, or ID.unfinished.… for an unfinished model."
         ),
     ] = None,
 ) -> None:
@@ -74,7 +74,7 @@ def fetch(
         data = client.fetch(job_id)
     model = Model.from_bytes(data)
     lineage = model.lineage
-    # The name under which parties keep it, too.
+    # Parties keep the model under the same name.
     path = out or Path(f"{job_id}{model.suffix}")
     write_atomically(path, data)
     say(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.words}")

@@ -21,7 +21,7 @@ FederationFolder: TypeAlias = Annotated[
     Path, typer.Option("--home", envvar="COTERIE_FEDERATION_HOME", help="The founder's folder.")
 ]
 PasswordFile: TypeAlias = Annotated[
-    Path | None, typer.Option(help="File whose one line is the password; asked for at the terminal otherwise.")
+    Path | None, typer.Option(help="File whose only line is the password; without it the terminal asks.")
 ]
 CredentialFolder: TypeAlias = Annotated[
     Path,
@@ -35,20 +35,20 @@ AggregatorAddress: TypeAlias = Annotated[
         "--aggregator",
         envvar="COTERIE_AGGREGATOR",
         metavar="HOST:PORT",
-        help="The aggregator; by default the one that the credential was used with last, or the roster's.",
+        help="The aggregator; by default the one this credential last used, or the roster's.",
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 Separator: TypeAlias = Annotated[
-    str | None, typer.Option(help="Between the cells of a CSV file. By default the one that its header shows.")
+    str | None, typer.Option(help="Delimiter between the cells of a CSV file; taken from its header by default.")
 ]
-DecimalMark: TypeAlias = Annotated[str, typer.Option("--decimal", help="Before the decimals of a number.")]
-Encoding: TypeAlias = Annotated[str, typer.Option(help="Of a CSV file, such as windows-1252.")]
-Trim: TypeAlias = Annotated[bool, typer.Option("--trim", help="Leave out spaces around names and text.")]
+DecimalMark: TypeAlias = Annotated[str, typer.Option("--decimal", help="Decimal mark of numbers.")]
+Encoding: TypeAlias = Annotated[str, typer.Option(help="Encoding of a CSV file, such as windows-1252.")]
+Trim: TypeAlias = Annotated[bool, typer.Option("--trim", help="Strip spaces around names and text.")]
 Missing: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(metavar="TEXT", help="Stands for a missing value besides an empty cell; may be repeated."),
+    typer.Option(metavar="TEXT", help="Text that marks a missing value, besides an empty cell; repeatable."),
 ]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -60,8 +60,8 @@ def confirm(question: str, *, yes: bool, otherwise: str = "--yes answers") -> No
 
     Args:
         question: to be answered with yes or no.
-        yes: it is answered already.
-        otherwise: what to do where there is no terminal.
+        yes: the question is already answered.
+        otherwise: what to do instead where there is no terminal.
 
     Raises:
         ConfigurationError: there is no terminal to ask on.
@@ -81,11 +81,11 @@ def confirm(question: str, *, yes: bool, otherwise: str = "--yes answers") -> No
 
 @contextmanager
 def open_client(aggregator: str | None, credential: Path) -> Iterator[Client]:
-    """Give a client that shows the credential of that folder, and remember the aggregator that answered.
+    """Yield a client that presents the credential of that folder, and remember the aggregator that answered.
 
     Raises:
         ConfigurationError: no aggregator is named, and the credential knows none.
-        CoterieError: what ``load_credential`` and the calls raise.
+        CoterieError: as raised by ``load_credential`` and the calls.
     """
     from coterie.client import Client
     from coterie.credential_folder import aggregator_of, load_credential, remember_aggregator
@@ -96,7 +96,7 @@ def open_client(aggregator: str | None, credential: Path) -> Iterator[Client]:
         try:
             yield client
         except typer.Exit:
-            # A command that says something with its exit status was answered, too.
+            # A command that reports its result by exit status was answered, too.
             remember_aggregator(credential, target)
             raise
     remember_aggregator(credential, target)
@@ -105,7 +105,7 @@ def open_client(aggregator: str | None, credential: Path) -> Iterator[Client]:
 def file_format(
     separator: str | None, decimal: str, encoding: str, *, trim: bool, missing: list[str] | None
 ) -> FileFormat:
-    """Return how a file is written, as the options above say it; raises ``ConfigurationError``."""
+    """Return the file format that the options above describe; raises ``ConfigurationError``."""
     from coterie_common.learning.file_format import FileFormat
     from coterie_common.strict_model import parse
 

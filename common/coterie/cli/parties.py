@@ -10,7 +10,7 @@ from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, C
 def parties(
     aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
-    """List the parties and whether they are connected."""
+    """List the parties and their connection state."""
     from coterie_common.listing import moment, print_json, print_table
 
     with open_client(aggregator, credential) as client:

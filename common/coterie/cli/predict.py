@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie predict``: apply a model to records in a file, read as a party reads its own. Works offline."""
+"""``coterie predict``: apply a model to records in a file, read as a party reads its data. Works offline."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def predict(
 ) -> None:
     """Add a model's prediction, and the probability of a class, to every record.
 
-    Where the records have the label too, standard error says how often it was met, or by how much it was missed, and
-    how good the most frequent class, or the mean, would have been.
+    If the records include the label, standard error reports the accuracy or the mean error, and that of always guessing
+    the most frequent class or the mean.
     """
     from coterie.records import to_csv
     from coterie_common.files import write_atomically
@@ -60,7 +60,7 @@ def predict(
 
 
 def _predictions(model: Model, values: Values) -> dict[str, list[str]]:
-    """Return the columns to add, by name; numbers with all digits that they have.
+    """Return the columns to add, by name; numbers keep all their digits.
 
     Raises:
         ConfigurationError: the model predicts nothing.
@@ -84,7 +84,7 @@ def _digits(number: float) -> str:
 
 
 def _comparison(label: Column, truth: Sequence[str], predicted: Sequence[str], form: FileFormat) -> str:
-    """Compare predictions with the records' own labels, and with the best guess that looks at no feature.
+    """Compare predictions with the records' labels, and with the best guess that uses no feature.
 
     Records without a label that the schema allows are left out, and counted.
     """

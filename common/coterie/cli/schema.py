@@ -33,7 +33,7 @@ def draft(
 ) -> None:
     """Draft the schema of a job from a file, for a person to edit: names and kinds of columns, levels and bounds.
 
-    What a schema says is public. Replace whatever comes from the records before it leaves this machine.
+    A schema is public. Replace everything derived from the records before it leaves this machine.
     """
     from coterie_common.files import write_atomically
     from coterie_common.learning.dataset_file import load_table

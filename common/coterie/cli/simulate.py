@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie simulate``: what a job would learn in a federation of any size, in one process. Works offline."""
+"""``coterie simulate``: run a job as in a federation of any size, in one process. Works offline."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 def simulate(
     job: Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job specification.")],
     data: Annotated[Path, typer.Option(help="All records: CSV, gzipped or not, or Parquet.")],
-    parties: Annotated[int, typer.Option(min=1, help="How many to deal the records out to.")],
-    seeds: Annotated[int, typer.Option(min=1, help="How often, each time with another seed.")] = 5,
-    corruption_bound: Annotated[int | None, typer.Option(help="Most parties that may collude.")] = None,
-    quorum: Annotated[int | None, typer.Option(help="Fewest contributors of a release.")] = None,
+    parties: Annotated[int, typer.Option(min=1, help="Number of parties to deal the records out to.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Number of runs, each with another seed.")] = 5,
+    corruption_bound: Annotated[int | None, typer.Option(help="Maximum number of parties that may collude.")] = None,
+    quorum: Annotated[int | None, typer.Option(help="Minimum number of contributors to a release.")] = None,
     epsilon: Annotated[str | None, typer.Option(help="Instead of the job's.")] = None,
     method: Annotated[
         list[Method] | None,
-        typer.Option(help="Only this way to learn; may be repeated. All by default."),
+        typer.Option(help="Method of learning to compare; repeatable. All by default."),
     ] = None,
     held_out: Annotated[float, typer.Option(min=0.01, max=0.99, help="Share of the records to test with.")] = 0.2,
     separator: Separator = None,
@@ -39,9 +39,9 @@ def simulate(
     missing: Missing = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a job's model as a federation would, and in the ways that it competes with; compare them.
+    """Train a job's model as a federation would, and by the methods it competes with; compare them.
 
-    No encryption, no network, and noise from seeds: for research, never for records that have to be protected.
+    No encryption, no network, and seeded noise: for research, never for records that need protection.
     """
     from fractions import Fraction
 
@@ -84,7 +84,7 @@ def simulate(
 
 
 def _warning(contests: list[Contest]) -> str:
-    """Return why the noise of the federation drowns what the job asks; empty where it does not."""
+    """Return why the federation's noise drowns the job's result; empty if it does not."""
     from coterie_common.learning.noise_warning import noise_warning
 
     for contest in contests:

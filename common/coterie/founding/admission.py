@@ -27,7 +27,7 @@ from coterie_common.files import write_atomically
 from coterie_common.secret import Password
 
 _PERSON_LIFETIME: Final = timedelta(days=730)
-"""People come and go, and no roster names them: their certificates must end by themselves."""
+"""People come and go, and no roster names them, so their certificates must expire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def admit(
     Args:
         home: the founder's folder.
         requests: checked requests; one that was admitted before is left as it is.
-        role: what the founder means to admit them as; each request must ask for the same.
+        role: the role to admit them to; each request must ask for the same.
         ask_password: called once, only if something is to be signed.
         now: start of the certificates.
         replace: an id that was admitted with other keys gets these instead; a party keeps its index. Members

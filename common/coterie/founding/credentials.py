@@ -19,18 +19,18 @@ from coterie_common.identifiers import PartyId
 from coterie_common.limits import KEY_FILE_BYTES
 
 FOUNDERS_OPERATOR: Final = PartyId("operator")
-"""Id of the operator whose credential lies in the founder's own folder."""
+"""Id of the operator whose credential is in the founder's own folder."""
 
 
 def credential_path(home: FederationHome, person: str) -> Path:
-    """Where the file lies that a person imports."""
+    """Return the path of the file that a person imports."""
     return home.credentials / f"{person}.credential"
 
 
 def refresh_credentials(
     home: FederationHome, register: Register, unlock: Callable[[], FounderKeys], *, now: datetime
 ) -> None:
-    """Write the credential of everybody whose file is missing or knows another roster than the newest.
+    """Write the credential of everybody whose file is missing or does not hold the newest roster.
 
     Args:
         home: the founder's folder.

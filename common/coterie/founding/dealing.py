@@ -3,9 +3,9 @@
 """Dealing the keys of an epoch: threshold key, roster, one bundle per member.
 
 Invariants:
-- What was dealt appears whole, by one rename, or not at all; afterwards it is never written again.
+- The files of an epoch appear whole, by one rename, or not at all; afterwards they are never written again.
 - Shares leave this module only sealed to their parties. Nothing here writes or returns one in clear.
-- Serial and epoch grow with every dealing, so that members can refuse what is older.
+- Serial and epoch grow with every dealing, so that members can refuse older ones.
 
 Security: while it runs, this process knows the whole key (``crypto.dealer``); it should end soon afterwards.
 """
@@ -41,7 +41,7 @@ _UNFINISHED: Final = ".dealing-"
 
 
 class Deal(Protocol):
-    """Makes a threshold key: ``crypto.dealer.deal``, or in tests one with known primes."""
+    """Maker of a threshold key: ``crypto.dealer.deal``, or in tests one with known primes."""
 
     def __call__(self, *, key_bits: int, parties: int, decryption_threshold: int, random: RandomSource) -> Dealing:
         """See ``crypto.dealer.deal``."""
@@ -50,7 +50,7 @@ class Deal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dealt:
-    """The newest roster and where the bundles lie; ``is_new`` is false if they had been dealt before."""
+    """The newest roster and the folder of the bundles; ``is_new`` is false if they had been dealt before."""
 
     roster: Roster
     bundles: Path
@@ -79,7 +79,7 @@ def deal_keys(
         new_epoch: deal again although keys were dealt, with the members admitted now.
 
     Raises:
-        WrongOrderError: no federation, or not everybody admitted; names what is missing.
+        WrongOrderError: no federation, or not everybody admitted; the message names who or what is missing.
         KeyFileError: wrong password, or a damaged file.
         StorageError: the file system refused; nothing was dealt.
     """

@@ -31,7 +31,7 @@ _AUTHORITY_LIFETIME: Final = timedelta(days=3653)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Founded:
-    """A federation and whether it was founded just now."""
+    """A federation; ``is_new`` is false if it had been founded before."""
 
     record: FederationRecord
     is_new: bool

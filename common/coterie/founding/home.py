@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The founder's folder: what lies in it, and reading it.
+"""The founder's folder: its contents, and reading them.
 
 - ``founder.key``: the founder's signing key and the authority's key, locked under one password.
 - ``federation.json``: name, parameters, key size, founder's public key, authority's certificate; written last.
 - ``register.json``: everybody who was admitted, with request and certificate.
-- ``epochs/N/``: what dealing the keys of epoch N made, renamed into place whole; ``bundles`` links to the newest.
-- ``credentials/``: what operators and scientists import. ``operator/``: the founder's own credential.
+- ``epochs/N/``: the roster and bundles of key epoch N, renamed into place whole; ``bundles`` links to the newest.
+- ``credentials/``: the files that operators and scientists import. ``operator/``: the founder's own credential.
 
-It belongs on no host of an aggregator or party.
+Keep it off the hosts of the aggregator and the parties.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class FederationHome:
         )
 
     def epoch_folder(self, epoch: int) -> Path:
-        """Where what was dealt in an epoch lies."""
+        """Return the folder of an epoch."""
         return self.epochs / str(epoch)
 
     def latest_epoch(self) -> int:
@@ -186,7 +186,7 @@ class FederationHome:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this command alone.
+        """Lock the folder for this command.
 
         Raises:
             WrongOrderError: no federation was founded here.

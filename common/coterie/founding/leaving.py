@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Taking admissions back: undoing one that has no key yet, and expelling a member.
+"""Revoking admissions: undoing one that has no key yet, and expelling a member.
 
 Invariants:
 - A party that holds a key share stays in the roster until keys are dealt anew: only then does an expulsion take effect.
@@ -27,7 +27,7 @@ from coterie_common.protocol.roster import Member
 
 
 class Standing(StrEnum):
-    """Where an admission stands."""
+    """The standing of an admission."""
 
     WAITS_FOR_KEYS = "admitted, waits for the next epoch"
     IN_FORCE = "in the roster"
@@ -44,7 +44,7 @@ class MemberEntry:
         role: admitted to.
         index: of a party's key share, in the newest roster or else in the next; 0 for everybody else.
         request: canonical fingerprint of its request; empty for a party that was expelled.
-        standing: where it stands.
+        standing: of its admission.
         until: end of the certificate; ``None`` for a party that was expelled.
     """
 
@@ -115,11 +115,11 @@ def smaller_parameters(
 ) -> FederationParameters:
     """Return the parameters of a federation with one party fewer.
 
-    The corruption bound stays, and as many parties may be down as before, unless that does not hold together or another
-    number is given.
+    The corruption bound and the number of parties that may be down stay as before, unless that is inconsistent or
+    another number is given.
 
     Raises:
-        ConfigurationError: no choice of what is open holds together; says which condition fails.
+        ConfigurationError: no choice of the open numbers is consistent; the message names the failed condition.
     """
     bound = now.corruption_bound if corruption_bound is None else corruption_bound
     given = {"decryption_threshold": decryption_threshold, "quorum": quorum}
@@ -136,7 +136,7 @@ def smaller_parameters(
 
 
 def expel_party(home: FederationHome, member_id: PartyId, parameters: FederationParameters) -> Admission:
-    """Expel a party: from the next epoch on the federation has these parameters, and the party no share.
+    """Expel a party: from the next epoch on, the federation has these parameters and the party has no share.
 
     Args:
         home: the founder's folder.
@@ -153,7 +153,7 @@ def expel_party(home: FederationHome, member_id: PartyId, parameters: Federation
         if admission.role is not Role.PARTY or parameters.parties != record.parameters.parties - 1:
             raise ConfigurationError(f"{member_id} is no party of a federation of {parameters.parties + 1}")
         register.remove(member_id)
-        # A crash in between leaves one place that nobody has: keys are not dealt, and the command may be repeated.
+        # A crash in between leaves one place free: keys are not dealt, and the command may be repeated.
         write_atomically(home.register_path, register.to_bytes())
         write_atomically(home.record_path, replace(record, parameters=parameters).to_bytes())
         return admission

@@ -32,8 +32,8 @@ class Admission:
     """One admitted member or person.
 
     Attributes:
-        request: what was asked.
-        certificate: what was issued, PEM.
+        request: as submitted.
+        certificate: as issued, PEM.
         index: a party's 1-based index; 0 for everybody else.
     """
 
@@ -43,12 +43,12 @@ class Admission:
 
     @property
     def role(self) -> Role:
-        """The role admitted to."""
+        """The admitted role."""
         return self.request.applicant.role
 
     @property
     def id(self) -> str:
-        """The id admitted."""
+        """The admitted id."""
         return self.request.applicant.id
 
 
@@ -71,7 +71,7 @@ class Register:
         self._entries[admission.id] = admission
 
     def remove(self, member_id: str) -> Admission:
-        """Take an admission out; the parties after it move up, so that indices stay 1 to k.
+        """Remove an admission; the parties after it move up, so that indices stay 1 to k.
 
         Raises:
             KeyError: nobody of that id is admitted.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How good a job's models become, against the ways to learn that it competes with.
+"""The quality of a job's models, compared with the methods it competes with.
 
-All methods of one seed get the same division of the data, so that their differences are not those of the divisions.
+All methods of one seed get the same division of the data, so differences between methods do not come from the division.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Division:
     """One seed's division of the data.
 
     Attributes:
-        parties: training records of each.
-        tested: records that nobody trains with.
-        seed: that it was made with.
+        parties: training records of each party.
+        tested: records that are used in no training.
+        seed: of the division.
     """
 
     parties: tuple[Dataset, ...]
@@ -49,13 +49,13 @@ class Division:
 
 
 class Contest:
-    """A method, made ready for a job: whatever does not depend on the data is computed once.
+    """A method, prepared for a job: everything independent of the data is computed once.
 
     Attributes:
-        method: which.
+        method: the method.
         simulation: of the job; ``None`` where nothing is learnt.
         noise_stddev: per planned round the standard deviation of the noise in a released value, in the value's own
-            unit, when every party contributes; nothing where nothing is learnt.
+            unit, when every party contributes; empty where nothing is learnt.
     """
 
     def __init__(self, method: Method, spec: JobSpec, parameters: FederationParameters) -> None:
@@ -73,7 +73,7 @@ class Contest:
             self.noise_stddev = self.simulation.noise_stddev(parameters.parties)
 
     def models(self, division: Division) -> Iterator[Model]:
-        """Train; one model, of ``ALONE`` one per party, of a guess none."""
+        """Train: one model; for ``ALONE`` one per party; for a guess none."""
         if self.simulation is None:
             return
         random = SeededRandom(f"{division.seed}/{self.method}")
@@ -83,16 +83,16 @@ class Contest:
             yield self.simulation.run(group, random)
 
     def _records(self, division: Division) -> tuple[Party, ...]:
-        """Return every party's records; of what no training sees where that is what the job asks for."""
+        """Return every party's records, with those held out from training where the job asks for them."""
         if self.simulation is None or self.simulation.job.algorithm.records is not Records.SET_ASIDE:
             return tuple(map(as_party, division.parties))
-        # Which records a party sets aside is the division's held out part, dealt out as the rest was.
+        # A party's set-aside records are the division's held-out part, dealt out like the rest.
         random = SeededRandom(f"{division.seed}/set aside")
         dealt = deal(division.tested, len(division.parties), random)
         return tuple(as_party(training, aside) for training, aside in zip(division.parties, dealt, strict=True))
 
     def score(self, division: Division) -> Scores:
-        """Train and predict the test records; raises ``InvalidJob`` for a guess at what is no class."""
+        """Train and predict the test records; raises ``InvalidJob`` for a class guess where the label is no class."""
         tested = division.tested
         if self.simulation is not None:
             return mean_of([scores_of(model, tested) for model in self.models(division)])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Dividing one data set: a part that nobody trains with, and the rest dealt out to parties."""
+"""Dividing one data set: a held-out part, and the rest dealt out to parties."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 # Copyright The Coterie authors
 """One job of a whole federation in one process, without encryption and without a network.
 
-Plan, terms, checks of asks, contributions, noise and decoding are those of the daemons; what is left out is what hides
-replies on their way to the sum, which does not change the sum. So a simulated release has exactly the distribution of a
-federation's, given as good randomness. Vectors are computed in this process, not in one apart: what an algorithm
-raises ends the job, where a party would only stay out of the round.
+Plan, terms, checks of asks, contributions, noise and decoding are those of the daemons. Only the sealing of replies is
+left out, which does not change the sum. So a simulated release has exactly the distribution of a federation's, given
+randomness of the same quality. Vectors are computed in this process, not in a separate one: an exception of an
+algorithm ends the job, where a party would only stay out of the round.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
 _NOBODY: Final = bytes(DIGEST_BYTES)
-"""Stands for the digests of a roster and of transcripts that there are not."""
+"""Placeholder for the digests of a roster and of transcripts, which a simulation does not have."""
 
 _PLAINTEXT_BITS: Final = 3070
-"""Of the default key, of 3072 bits: what a reply is sealed under decides how wide its noise shares must be."""
+"""For the default key of 3072 bits: the sealing key determines the required width of noise shares."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SimulatedRound:
-    """What happened in a round: also what nobody in a federation ever sees.
+    """The trace of a round, including values that no member of a federation ever sees.
 
     Attributes:
         ask: as the parties saw it.
         terms: of this round, for the length of its ask.
         replies: per contributor Int64[length], the exact encoded reply, before noise.
-        noise: the noise shares, Int64[length] each: one per contributor; one in all of a trusted curator.
+        noise: the noise shares, Int64[length] each: one per contributor; a single one of a trusted curator.
         release: the opened sum.
     """
 
@@ -64,14 +64,14 @@ class SimulatedRound:
 
 
 class Simulation:
-    """A job, agreed upon by a federation of given parameters; run it as often as you like.
+    """A job, agreed upon by a federation of given parameters; it can be run any number of times.
 
     Attributes:
-        job: the specification, understood.
+        job: the parsed specification.
         parameters: of the federation.
         terms: of every planned round, as the aggregator proposes and every party checks them.
-        epsilon: what the accountant finds that the terms cost at the job's δ; infinite without noise.
-        is_curated: whether a trusted curator adds the noise, once.
+        epsilon: the accountant's cost of the terms at the job's δ; infinite without noise.
+        is_curated: true if a trusted curator adds the noise, once.
     """
 
     def __init__(self, spec: JobSpec, parameters: FederationParameters, *, curator: bool = False) -> None:
@@ -80,7 +80,7 @@ class Simulation:
         Args:
             spec: of the job.
             parameters: of the federation.
-            curator: compare with central differential privacy: somebody trusted by all sees the exact sum and adds the
+            curator: compare with central differential privacy: a curator trusted by all sees the exact sum and adds the
                 noise once. The placement of the specification does not matter then.
 
         Raises:
@@ -89,7 +89,7 @@ class Simulation:
             QuorumTooSmall: see ``round_quorum``.
         """
         self.is_curated = curator
-        # Local noise is the whole noise in one share: what a curator adds.
+        # Local noise is the whole noise in one share, as a curator adds it.
         self.job = plan_job(with_privacy(spec, placement=Placement.LOCAL) if curator else spec)
         self.parameters = parameters
         self.terms = propose_terms(self.job, parameters, _PLAINTEXT_BITS)
@@ -100,7 +100,7 @@ class Simulation:
 
     @classmethod
     def without_privacy(cls, spec: JobSpec) -> Simulation:
-        """Return the same job on exact sums, for any number of parties; also for one, which then learns alone."""
+        """Return the same job on exact sums, for any number of parties, including one that learns alone."""
         rounds = spec.rounds.model_copy(update={"quorum": None})
         spec = with_privacy(replace(spec, rounds=rounds), placement=Placement.NONE)
         simulation = cls(spec, choose_parameters(3))
@@ -176,7 +176,7 @@ class Simulation:
         return np.concatenate(tuple(contributor.exact(ask, terms.encoding, random)))
 
     def _as_stored(self, state: Any) -> Any:
-        """Return the state as an aggregator has it after a restart."""
+        """Return the state that an aggregator has after a restart."""
         algorithm = self.job.algorithm
         stored = arrays.encode(*arrays.split(algorithm.state_to_document(state)))
         value = arrays.decode(stored, "the state", most=MODEL_BYTES).joined()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The ways to come to a model that a simulation compares."""
+"""The methods of training that a simulation compares."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from coterie_common.learning.algorithm import Algorithm, Classifier, Regressor
 
 
 class Method(StrEnum):
-    """A way to come to a model.
+    """A method of training a model.
 
-    ``DISTRIBUTED``: this system, every party adds a share of the noise. ``CURATOR``: somebody trusted by all adds it
+    ``DISTRIBUTED``: this system, every party adds a share of the noise. ``CURATOR``: a curator trusted by all adds it
     once (central differential privacy). ``LOCAL``: every party adds all of it. ``NONE``: together, without noise.
     ``ALONE``: each party on its own records, without noise; the mean over the parties. ``MAJORITY``: always the class
     that most training records have. ``UNIFORM``: a class at random, all equally likely. ``MEAN``: always the mean of
@@ -31,7 +31,7 @@ class Method(StrEnum):
 
     @classmethod
     def of(cls, algorithm: Algorithm[Any, Any]) -> tuple[Method, ...]:
-        """Return the ways that there are to come to a model of this algorithm, or to do without."""
+        """Return the methods that apply to this algorithm, including guesses without a model."""
         guesses: tuple[Method, ...] = ()
         if isinstance(algorithm, Classifier):
             guesses = cls.MAJORITY, cls.UNIFORM

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How well a model predicts records that nobody trained with, by the figures usual for its kind."""
+"""Scores of a model on held-out records, by the figures usual for its kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from coterie_common.learning.model import Model
 Scores: TypeAlias = Mapping[str, float]
 """Of a classifier ``accuracy``, ``f1_weighted`` and ``f1_macro`` (over the classes that occur), from 0 to 1; of a
 regressor ``mean_absolute_error`` in the label's unit and ``r_squared``, at most 1. Of an evaluation, those that it
-released, with the ``base_rate``. Not a number where there are too few records. Of anything else none."""
+released, with the ``base_rate``. Not a number where there are too few records. Other models have none."""
 
 _OF_CLASSES: Final = ("accuracy", "f1_weighted", "f1_macro")
 _OF_EVALUATION: Final = (*_OF_CLASSES, "base_rate")
@@ -44,7 +44,7 @@ def scores_of(model: Model, tested: Dataset) -> Scores:
 
 
 def number_scores(predicted: npt.NDArray[np.floating], tested: Dataset) -> Scores:
-    """Compare predicted numbers, Float[records], with the records' own."""
+    """Compare predicted numbers, Float[records], with the true ones."""
     truth = tested.columns[tested.schema.label_name].astype(np.float64)
     missed = truth - predicted
     spread = float(np.square(truth - truth.mean()).sum())
@@ -55,7 +55,7 @@ def number_scores(predicted: npt.NDArray[np.floating], tested: Dataset) -> Score
 
 
 def class_scores(predicted: npt.NDArray[np.integer], tested: Dataset) -> Scores:
-    """Compare predicted classes, Int[records], with the records' own."""
+    """Compare predicted classes, Int[records], with the true ones."""
     names = tested.schema.class_names
     matrix = np.zeros((len(names), len(names)))
     np.add.at(matrix, (tested.cells(tested.schema.label_name), predicted), 1)

@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """A reproducible source of randomness for simulations: SHAKE-256 of a seed and a counter.
 
-Whoever knows the seed knows the noise, so nothing that it protects is private. No daemon can import this module.
+Anyone who knows the seed knows the noise, so it protects nothing. No daemon can import this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BLOCK_BYTES: Final = 4096
 
 
 class SeededRandom(RandomSource):
-    """A ``RandomSource`` that gives the same bits for the same seed; not for use by several threads."""
+    """A ``RandomSource`` that yields the same bits for the same seed; not thread-safe."""
 
     def __init__(self, seed: str | int) -> None:
         """Start a stream.
