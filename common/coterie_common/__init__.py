@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the aggregator, the parties and people's tools share."""
+"""Code shared by the aggregator, the parties and people's tools."""

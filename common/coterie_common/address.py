@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Host names and network addresses as people write them, in one canonical spelling."""
+"""Host names and network addresses that people write, in one canonical spelling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse_host_name(text: str) -> str:
     """Check a DNS name or IP address.
 
     Raises:
-        ConfigurationError: neither of the two.
+        ConfigurationError: it is neither.
     """
     try:
         return str(ipaddress.ip_address(text))

@@ -6,8 +6,8 @@ The container is a safetensors file, whose arrays any tool that reads this forma
 of its metadata. A document without arrays is plain canonical JSON, as ``document`` writes it.
 
 Invariants:
-- ``decode(encode(d, a))`` returns equal parts and ``encode`` of what ``decode`` returned gives the same bytes: anything
-  in another form is refused.
+- ``decode(encode(d, a))`` returns equal parts and ``encode`` of decoded parts gives the same bytes: anything in another
+  form is refused.
 - Arrays are little-endian, contiguous and aligned; their numbers are finite. Nothing is ever unpickled.
 - Decoding does not copy: arrays are read-only views of the bytes.
 
@@ -37,7 +37,7 @@ ARRAYS_MOST: Final = 10_000
 NAME_CHARACTERS_MOST: Final = 200
 
 _HEADER_BYTES_MOST: Final = 64 << 20
-"""Document and list of arrays; the bound keeps a peer's number from being believed."""
+"""Document and list of arrays; the bound limits the number that a peer can claim."""
 
 _HEADER_PARTS_MOST: Final = 8 * ARRAYS_MOST + 8
 """Texts, lists and objects of a header: eight for each array, four for the document."""
@@ -52,7 +52,7 @@ _ALIGNMENT: Final = 8
 
 
 class Content(NamedTuple):
-    """What a container holds.
+    """The contents of a container.
 
     Attributes:
         document: a JSON object.
@@ -74,7 +74,7 @@ class Content(NamedTuple):
 
 
 def split(mapping: Mapping[str, Any]) -> Content:
-    """Divide a mapping whose entries are JSON values or arrays; only entries on top can be arrays."""
+    """Divide a mapping whose entries are JSON values or arrays; only top-level entries can be arrays."""
     arrays = {name: value for name, value in mapping.items() if isinstance(value, np.ndarray)}
     return Content({name: value for name, value in mapping.items() if name not in arrays}, arrays)
 
@@ -106,11 +106,11 @@ def encode(content: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def decode(data: bytes, what: str, *, most: int) -> Content:
-    """Parse what ``encode`` returned.
+    """Parse an encoded container.
 
     Args:
         data: the bytes; the arrays are views of them.
-        what: how to call them in the error.
+        what: the name of the data in errors.
         most: refuse anything longer, in bytes.
 
     Raises:
@@ -128,7 +128,7 @@ def decode(data: bytes, what: str, *, most: int) -> Content:
         raise MalformedMessage(f"{what} has an impossible header")
     text, shapes = _parse_header(data[8:end], what)
     value = document.decode(text.encode("utf-8"), what, most=most)
-    # Written again from what was understood: only the one form compares equal.
+    # Encoded again from the parsed values: only the canonical form compares equal.
     if not isinstance(value, dict) or _header(text, shapes) != data[8:end]:
         raise MalformedMessage(f"{what} is not in canonical form")
     arrays: dict[str, Array] = {}
@@ -147,7 +147,7 @@ def decode(data: bytes, what: str, *, most: int) -> Content:
 
 
 def is_container(data: bytes) -> bool:
-    """Return whether bytes are a container rather than plain JSON: no JSON text holds a zero byte."""
+    """Return true for a container, false for plain JSON: no JSON text holds a zero byte."""
     return data[4:8] == bytes(4)
 
 
@@ -164,7 +164,7 @@ def _stored(name: str, array: Array) -> Array:
 
 
 def _is_finite(array: Array) -> bool:
-    # Least and greatest carry NaN along, and need no memory.
+    # Minimum and maximum propagate NaN, and need no memory.
     return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 

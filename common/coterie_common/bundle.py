@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The bundle: what the founder hands to one member after dealing the keys.
+"""The bundle that the founder hands to one member after dealing the keys.
 
 A membership and, for a party, its key share sealed to its sealing key. The founder signs both together. The share is
-bound to the roster, the party's index and the key epoch: it opens nowhere else.
+bound to the roster, the party's index and the key epoch: it does not open anywhere else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHARE_BYTES_MOST: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """One member's bundle; nothing is believed before ``verify``.
+    """One member's bundle; nothing in it is trusted before ``verify``.
 
     Attributes:
         membership: certificate, authority, signed roster, threshold key.
@@ -62,7 +62,7 @@ class Bundle:
             sealing_key: the party's.
 
         Raises:
-            KeyFileError: it is not there, does not open, or is not the share of that index.
+            KeyFileError: the share is missing, does not open, or is not the share of that index.
         """
         if not self.sealed_share:
             raise KeyFileError("the bundle holds no key share: it is not a party's")
@@ -104,9 +104,9 @@ class Bundle:
 
 
 def seal_share(share: KeyShare, key: ThresholdPublicKey, roster: Roster, member: Member) -> bytes:
-    """Seal a share to the party whose it is.
+    """Seal a share to its owner.
 
-    Security: HPKE in base mode; who sealed it is told by the bundle's signature.
+    Security: HPKE in base mode; the bundle's signature authenticates the sealer.
     """
     info, associated = _delivery(roster, member)
     return seal_to(member.sealing_key, share.to_bytes(key), info=info, associated=associated)
@@ -121,8 +121,8 @@ def read_bundle(path: Path) -> Bundle:
     """Read a bundle file without verifying it.
 
     Raises:
-        ConfigurationError: it is missing.
-        KeyFileError: it is no bundle, or damaged.
+        ConfigurationError: the file is missing.
+        KeyFileError: it is not a bundle, or it is damaged.
     """
     data = read_bytes(path, "the bundle", most=KEY_FILE_BYTES)
     try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Time is an argument: the daemons pass ``SystemClock``, tests a clock that they move by hand."""
+"""Time as an argument: the daemons pass ``SystemClock``, tests pass a clock that they move by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing_extensions import override
 
 
 class Clock(Protocol):
-    """Tells wall time for records that people read, and monotonic time for deadlines."""
+    """Wall time for records that people read, and monotonic time for deadlines."""
 
     def now(self) -> datetime:
         """Return the current time with time zone UTC."""
@@ -24,7 +24,7 @@ class Clock(Protocol):
 
 
 class SystemClock(Clock):
-    """The machine's clocks."""
+    """The clocks of the machine."""
 
     @override
     def now(self) -> datetime:

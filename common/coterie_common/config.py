@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Reading TOML configuration files into strict models, with one clear line for what is wrong."""
+"""Reading TOML configuration files into strict models; every error is one clear line."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from coterie_common.limits import CONFIG_FILE_BYTES
 from coterie_common.strict_model import Model, parse
 
 _DEPTH_MOST: Final = 33
-"""Tables and lists inside each other, the file itself included: more than a job file may have."""
+"""Depth of nested tables and lists, the file itself included: more than a job file may have."""
 
 
 def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
-    """Parse a TOML file; pass ``parse_float=Decimal`` where numbers must stay what the person wrote.
+    """Parse a TOML file; pass ``parse_float=Decimal`` where numbers must stay as written.
 
     Raises:
-        ConfigurationError: missing, too large, not UTF-8 or no TOML; the text says where.
+        ConfigurationError: missing, too large, not UTF-8 or not TOML; the message names the place.
     """
     content = read_bytes(path, what, most=CONFIG_FILE_BYTES)
     try:
@@ -34,7 +34,7 @@ def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = floa
     except RecursionError as cause:
         raise _too_deep(path, what) from cause
     layer: list[Any] = [table]
-    # Layer by layer, for a dotted key makes tables inside each other at any depth.
+    # Layer by layer, because a dotted key nests tables to any depth.
     for _ in range(_DEPTH_MOST):
         layer = [inner for value in layer for inner in _inner(value)]
     if layer:
@@ -54,6 +54,6 @@ def load(model: type[Model], path: Path, what: str) -> Model:
     """Read a TOML file and check it.
 
     Raises:
-        ConfigurationError: as ``load_toml`` and ``strict_model.parse`` do.
+        ConfigurationError: as raised by ``load_toml`` and ``strict_model.parse``.
     """
     return parse(model, load_toml(path, what), str(path))

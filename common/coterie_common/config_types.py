@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def from_text(parse: Callable[[str], T]) -> BeforeValidator:
-    """Return a validator that turns an entry's text into a value, with the parser's own words for what is wrong."""
+    """Return a validator that turns an entry's text into a value and reports errors in the parser's words."""
 
     def validate(value: Any) -> T:
         if not isinstance(value, str):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What all command lines share: what they say, one line per error, its exit status, ``--version`` and ``--debug``.
+"""Code shared by all command lines: output, one line per error, exit statuses, ``--version`` and ``--debug``.
 
 Invariants:
 - Nobody sees a traceback unless they ask for it with ``--debug``.
-- Whatever reaches a terminal was escaped and cut (``shown``); programs that read a pipe get what was meant for them.
+- Text for a terminal is escaped and cut (``shown``); a program that reads a pipe gets the data unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONFIGURATION_STATUS: Final = 78
 FAILURE_STATUS: Final = 1
 
 INTERRUPTED_STATUS: Final = 130
-"""What shells report for a program ended by Ctrl-C."""
+"""The status that shells report for a program ended by Ctrl-C."""
 
 EXIT_STATUSES: Final = {
     0: "done; of `jobs watch` and `submit --watch`: the job completed",
@@ -42,28 +42,28 @@ EXIT_STATUSES: Final = {
     CONFIGURATION_STATUS: "a person has to correct something first; service managers do not restart a daemon",
     INTERRUPTED_STATUS: "ended by Ctrl-C",
 }
-"""What the programs exit with."""
+"""The exit statuses of the programs."""
 
 _FOR_A_PERSON: Final = (ConfigurationError, RefusedError, IdentityMismatch, NotFound)
 
 
 def exit_status(kind: type[CoterieError]) -> int:
-    """Return the exit status of a command that ends with this error: 78 where trying again cannot help."""
+    """Return the exit status for this error: 78 if trying again cannot help."""
     return CONFIGURATION_STATUS if issubclass(kind, _FOR_A_PERSON) else FAILURE_STATUS
 
 
 def say(text: object, *, err: bool = False) -> None:
-    """Say something to a person, whoever the words come from: one line or several, escaped and cut."""
+    """Print text for a person: one or more lines, escaped and cut, as the text may come from anyone."""
     typer.echo(shown_lines(text), err=err)
 
 
 def say_json(value: Any) -> None:
-    """Say a JSON value to a program: one line, whole, with nothing in it that a terminal would act on."""
+    """Print a JSON value for a program: one complete line, with nothing that a terminal would act on."""
     typer.echo(shown_json(json.dumps(value, ensure_ascii=False)))
 
 
 def say_data(data: bytes) -> None:
-    """Write a table: byte by byte into a file or pipe, line by line like words where a terminal shows them."""
+    """Write a table: unchanged into a file or pipe, escaped and cut on a terminal."""
     if not sys.stdout.isatty():
         typer.echo(data, nl=False)
         return
@@ -83,7 +83,7 @@ class Program:
     """One command line program: a typer app, called with the process's arguments.
 
     Attributes:
-        app: where commands are registered.
+        app: the typer app that commands are registered with.
     """
 
     def __init__(self, name: str, description: str) -> None:
@@ -110,8 +110,8 @@ class Program:
             arguments: without the program's name; the process's own by default.
         """
         self._debug = False
-        # gRPC's core writes lines of its own to stderr, if not told otherwise before it is first imported; what they
-        # say is in our errors and logs, with a code.
+        # gRPC's core writes its own lines to stderr unless this is set before its first import; our errors and logs
+        # hold their content, with a code.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             typer.main.get_command(self.app)(args=arguments, prog_name=self._name)
@@ -132,7 +132,7 @@ class Program:
 
         if self._debug:
             _say_traceback()
-        # The text of an unforeseen error may quote what must not be shown; its type and place never do.
+        # The text of an unforeseen error may quote secret data; its type and place never do.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return (
             f"error: incident {new_incident(OsRandom())}: {type(error).__name__} in {frame.name}, line {frame.lineno}; "

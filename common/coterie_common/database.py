@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Opening a database and writing to it: the schema is brought up to date, a write that returned is durable.
+"""Opening a database and writing to it: the schema is brought up to date; a write that has returned is durable.
 
 SQLite files are private to their owner and use a write-ahead log that is synced at every commit; any other database
 that SQLAlchemy knows is accepted by URL. The schema is a chain of Alembic revisions inside the program's package.
 
-Not here: which tables there are; keeping two processes apart (``folder_lock``).
+Not here: the tables, and keeping two processes apart (``folder_lock``).
 
 Invariants:
 - Inside ``transaction`` everything is written, or nothing.
-- No error of the database library gets out, and no error carries values of a statement.
+- No exception of the database library escapes, and no error carries values of a statement.
 - A schema that this version does not know is never touched.
 """
 
@@ -38,7 +38,7 @@ from coterie_common.errors import ConfigurationError, CoterieError, StateError, 
 from coterie_common.files import PRIVATE, sync_folder
 
 _BUSY_MILLISECONDS: Final = 10_000
-"""How long a write waits for another process, such as a person's listing command, to let go of an SQLite file."""
+"""Time for which a write waits for another process, such as a person's listing command, to release an SQLite file."""
 
 _SQLITE_PRAGMAS: Final = (
     f"busy_timeout = {_BUSY_MILLISECONDS}",
@@ -51,7 +51,7 @@ _SQLITE_PRAGMAS: Final = (
 
 
 class Instant(TypeDecorator[datetime]):
-    """A point in time; goes in with any time zone, comes out as UTC."""
+    """A point in time; stored with any time zone, returned as UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -66,7 +66,7 @@ class Instant(TypeDecorator[datetime]):
         """See SQLAlchemy."""
         if value is None:
             return None
-        # SQLite keeps no time zone; what was written is UTC.
+        # SQLite keeps no time zone; stored times are UTC.
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -74,7 +74,7 @@ def open_database(url: str, migrations: str) -> Engine:
     """Open a database, create it if need be, and bring its schema up to date.
 
     Args:
-        url: as SQLAlchemy has it, such as ``sqlite:////var/lib/coterie/aggregator.db``, ``sqlite://`` (in memory)
+        url: in SQLAlchemy's form, such as ``sqlite:////var/lib/coterie/aggregator.db``, ``sqlite://`` (in memory)
             or ``postgresql+psycopg://…``.
         migrations: package that holds the Alembic revisions.
 
@@ -95,10 +95,10 @@ def open_database(url: str, migrations: str) -> Engine:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """Do everything inside, durably, or nothing.
+    """Run a transaction: everything inside is written durably, or nothing is.
 
     Raises:
-        StateError: what is written contradicts what is there, which no correct caller does.
+        StateError: the record contradicts a stored one, which no correct caller causes.
         StorageError: the database failed.
     """
     try:
@@ -124,7 +124,7 @@ def _make_engine(url: str) -> Engine:
         # Not the URL itself: it may hold a password.
         raise ConfigurationError(f"the database URL cannot be used: {cause}") from cause
     if parsed.database in (None, "", ":memory:"):
-        # One connection for all threads: every other one would see an empty database of its own.
+        # One connection for all threads: any other would see its own empty database.
         options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     else:
         _create_private_file(Path(parsed.database or ""))
@@ -136,7 +136,7 @@ def _make_engine(url: str) -> Engine:
 
 
 def _create_private_file(path: Path) -> None:
-    """Make the file before SQLite does: the log beside it takes over its permissions."""
+    """Make the file before SQLite does: the log beside it inherits its permissions."""
     try:
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
@@ -149,7 +149,7 @@ def _create_private_file(path: Path) -> None:
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
-    # Python's module would begin transactions by rules of its own; ``_begin_sqlite`` does it.
+    # Python's module would begin transactions by its own rules; ``_begin_sqlite`` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _SQLITE_PRAGMAS:
@@ -158,7 +158,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE: a transaction that reads first and writes then must not find that somebody else wrote in between.
+    # IMMEDIATE: nobody may write between the reads and the writes of a transaction.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -2,9 +2,9 @@
 # Copyright The Coterie authors
 """Documents: JSON values with exactly one encoding, so that they can be hashed and signed.
 
-Every JSON text that comes from outside is parsed here (``tests/packaging/test_sources.py`` keeps it so). How deep it is
-nested and how many values it holds is counted on its bytes before anything is made of them: two bytes of text can
-become a hundred of memory, and a parser that calls itself ends the process at some depth.
+Every JSON text that comes from outside is parsed here (``tests/packaging/test_sources.py`` keeps it so). Its depth and
+its number of values are counted on the bytes before anything is parsed: two bytes of text can become a hundred of
+memory, and a recursive parser ends the process at some depth.
 
 Invariants:
 - ``decode(encode(d)) == d`` and ``encode(decode(b)) == b``: bytes in any other form are refused.
@@ -38,7 +38,7 @@ def encode(document: Document) -> bytes:
 
     Raises:
         ValueError: a float is not finite.
-        TypeError: a value is no JSON value.
+        TypeError: a value is not a JSON value.
     """
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8")
@@ -49,12 +49,12 @@ def decode(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOS
 
     Args:
         data: the bytes.
-        what: how to call them in the error.
+        what: the name of the data in errors.
         most: refuse anything longer, in bytes.
         parts: refuse more texts, lists and objects than that.
 
     Raises:
-        MalformedMessage: too long, too deep, too many values, no JSON, or not in the one canonical form.
+        MalformedMessage: too long, too deep, too many values, not JSON, or not in the one canonical form.
     """
     document = parse(data, what, most=most, parts=parts)
     try:
@@ -67,7 +67,7 @@ def decode(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOS
 
 
 def parse(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOST) -> Any:
-    """Parse JSON in whichever form; arguments and errors as those of ``decode``."""
+    """Parse JSON in any form; arguments and errors as for ``decode``."""
     if len(data) > most:
         raise MalformedMessage(f"{what} is longer than {most} bytes")
     _check_counts(data, what, parts)
@@ -78,11 +78,11 @@ def parse(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOST
 
 
 def _check_counts(data: bytes, what: str, most: int) -> None:
-    """Refuse a text that is nested too deep or holds too many values, without making any of them.
+    """Refuse a text that is nested too deep or holds too many values, without building any of them.
 
-    Up to the first byte that is no JSON the counts are exact; the parser gets no further than that.
+    The counts are exact up to the first byte that is not JSON; the parser gets no further than that.
     """
-    # Backslashes pair up from the left, so what is left of them escapes what follows it.
+    # Backslashes pair up from the left, so an unpaired one escapes the next character.
     bare = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
     texts = bare.count(b'"') // 2
     if texts > most:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The enrolment request: one file in which somebody asks the founder to be admitted with their own public keys.
+"""The enrolment request: one file in which an applicant asks the founder for admission with their own public keys.
 
 It only proposes role, id and host names; the authority writes them into the certificate, together with the
-federation's name, which the applicant need not know. Each private key proves that it is there: the TLS key signs the
+federation's name, which the applicant need not know. Each private key proves its possession: the TLS key signs the
 certificate request, which is bound to everything else, and the signing key signs that certificate request. So nobody
-can be enrolled with somebody else's key. (A sealing key proves itself later: without it the share does not open.)
+can be enrolled with somebody else's key. (A sealing key is proven later: without it the share does not open.)
 
-Who really made a request is for people to find out: the founder and the applicant compare its fingerprint.
+People verify the origin of a request: the founder and the applicant compare its fingerprint.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PEM_LONGEST: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applicant:
-    """What somebody asks to be enrolled as.
+    """The identity and keys that an applicant asks to be enrolled with.
 
     Attributes:
         role: party, aggregator, operator or scientist.
@@ -64,17 +64,17 @@ class Applicant:
 
     @property
     def digest(self) -> bytes:
-        """What the certificate request is bound to."""
+        """The digest that the certificate request is bound to."""
         verify_key = self.verify_key.encoded if self.verify_key else None
         return tuple_hash(Label.REQUEST_BINDING, self.role.value, self.id, self.names, verify_key, self.sealing_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentRequest:
-    """An applicant with the proofs that the keys are its own; ``from_bytes`` returns only requests that hold.
+    """An applicant with proofs that the keys are its own; ``from_bytes`` returns only requests whose proofs hold.
 
     Attributes:
-        applicant: who asks, as what.
+        applicant: the applicant and the requested role.
         certificate_request: PEM, signed by the TLS key and bound to the applicant.
         signature: of the signing key over the certificate request; empty for roles without one.
     """
@@ -92,7 +92,7 @@ class EnrolmentRequest:
 
     @property
     def fingerprint(self) -> str:
-        """What founder and applicant compare."""
+        """The fingerprint that founder and applicant compare."""
         return readable_fingerprint(Label.REQUEST_FINGERPRINT, self.to_bytes())
 
     def to_document(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def read_request(path: Path) -> EnrolmentRequest:
 
     Raises:
         ConfigurationError: it is missing.
-        KeyFileError: it is no request, or was altered.
+        KeyFileError: it is not a request, or it was altered.
     """
     data = read_bytes(path, "the enrolment request", most=KEY_FILE_BYTES)
     try:

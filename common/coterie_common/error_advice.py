@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a person does about each error, in the words of the reference page, which is written from this table."""
+"""The remedy for each error; the reference page is generated from this table."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _OURS: Final = "a defect of Coterie: report it with the log line of the incident
 _LOOK: Final = "the log names who sent it; the round goes on without it"
 
 ADVICE: Final[dict[type[CoterieError], str]] = {
-    errors.ConfigurationError: "correct the entry that the line names; it says what is allowed",
+    errors.ConfigurationError: "correct the entry that the line names; the line also states the allowed values",
     errors.DataError: "correct the file, or the schema: `coterie-party data check` shows file, row and column",
-    errors.RecordsMoved: "have the job submitted again; add rows at the end of the file only, while jobs run",
+    errors.RecordsMoved: "have the job submitted again; while jobs run, add rows only at the end of the file",
     errors.KeyFileError: "check the password; import the newest bundle again",
     errors.WrongOrderError: "run the command that the line names first",
-    errors.TrainingFailed: "the party's log says why; check its network, its libraries and `[training]`",
+    errors.TrainingFailed: "the party's log states the reason; check its network, its libraries and `[training]`",
     errors.TrainingTimeout: "raise `seconds` in `[training]`, or train on smaller batches",
     errors.TrainingDied: "raise `memory_mib` in `[training]`; the party's log has the last words of the process",
     errors.VectorsNotFinite: "lower the learning rate, or mend the network: its gradients overflow",
     errors.WrongVectorShape: "install the same version of the network at every party",
-    errors.RowsNotIndependent: "use another build of PyTorch or NumPy at this party, or a network without what differs",
+    errors.RowsNotIndependent: "use another build of PyTorch or NumPy at this party, or another network",
     errors.StateError: _OURS,
     errors.InternalError: _OURS,
     errors.MalformedMessage: "run the same version of Coterie on both sides; otherwise look into the sender",
     errors.UnexpectedMessage: "nothing, if it happens once: messages cross; otherwise look into the sender",
     errors.StaleRound: "nothing: the round is over",
     errors.UnknownRound: "nothing, after a restart; otherwise look into the sender",
-    errors.NotInCohort: "look into the aggregator: it let in who was not asked",
+    errors.NotInCohort: "look into the aggregator: it admitted a party that was not asked",
     errors.IdentityMismatch: "use the folder or bundle of this member and this founder; compare fingerprints",
     errors.Unauthenticated: "check the credential folder and the clock; have the member admitted again",
-    errors.Equivocation: "look into the aggregator: it says two things; `coterie audit compare` shows who saw what",
+    errors.Equivocation: "look into the aggregator: it contradicts itself; `coterie audit compare` shows who saw what",
     errors.ParameterMismatch: "import the newest bundle on both sides",
     errors.InvalidSignature: _LOOK,
     errors.InvalidCiphertext: _LOOK,
@@ -47,19 +47,19 @@ ADVICE: Final[dict[type[CoterieError], str]] = {
     errors.CapacityExceeded: "ask fewer values per round, as the line says",
     errors.DrownedInNoise: "ask for more ε, fewer rounds or a smaller model; or submit with `--despite-noise`",
     errors.ConsentDenied: "talk to the steward, or ask for what the policy allows",
-    errors.MissingLibrary: "install on that host what the line names; docs/deployment.md says how to install PyTorch",
+    errors.MissingLibrary: "install the library that the line names on that host; for PyTorch see docs/deployment.md",
     errors.NotConfined: "run the party where the kernel has Landlock, or change `confinement` in the policy",
     errors.AlreadySubmitted: "`coterie jobs submit --again` if a second one is meant",
     errors.OutsideHours: "wait for the party's hours, or give the job a longer `timeout_s`",
-    errors.AlreadyDecided: "have the job submitted again; `coterie-party refuse` stops one that runs",
+    errors.AlreadyDecided: "have the job submitted again; `coterie-party refuse` stops a running one",
     errors.PermissionDenied: "use the credential of a role that may do this",
     errors.AlreadyAnswered: "look into the aggregator: it asks a second time; nothing was answered twice",
     errors.InvalidJob: "correct the entry of the job file that the line names",
     errors.KeyMismatch: _OURS,
     errors.PlaintextOutOfRange: _OURS,
     errors.InsufficientShares: "wait for more parties to help to open the sum",
-    errors.Unavailable: "daemons try again by themselves; check address, network and whether the other side runs",
-    errors.Superseded: "run one daemon per party: two with one identity take turns",
+    errors.Unavailable: "daemons retry by themselves; check the address, the network and the other side",
+    errors.Superseded: "run one daemon per party: two with one identity displace each other",
     errors.DeadlineExceeded: "try again; raise the deadlines in `[rounds]` for slow parties",
     errors.Overloaded: "try again after the time that the line names",
     errors.StorageError: "free or repair the disk and start the daemon again; nothing unstored was sent",

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Every error that Coterie raises on purpose, in families that say who is at fault.
+"""Every error that Coterie raises on purpose, in families by who is at fault.
 
 - ``ConfigurationError``: the operator or steward wrote something that cannot work; one line, exit status 78.
 - ``StateError``, ``InternalError``: ours, a bug.
 - ``PeerError``: the other side broke the protocol; ``culprits`` names it.
-- ``RefusedError``: privacy or policy says no; never retried by itself.
+- ``RefusedError``: privacy or policy forbids it; never retried automatically.
 - ``CryptoError``: a caller passed values that do not belong together.
 - ``TransientError``: nobody's fault; try again later.
 - ``StorageError``: durable state cannot be trusted; a daemon stops rather than going on.
@@ -26,9 +26,9 @@ class CoterieError(Exception):
 
     Attributes:
         code: stable identifier, lower case with hyphens.
-        may_be_told: whether the other side may see the words. Those of errors that are ours, in a party's data,
-            configuration or code, stay in the house: they may quote it. Whatever reports an error to others takes
-            its words from ``public_message``, which applies this rule.
+        may_be_told: true if the other side may see the text. Texts of our own errors, in a party's data, configuration
+            or code, stay local: they may quote them. Whatever reports an error to others takes its words from
+            ``public_message``, which applies this rule.
         culprits: ids of the members proven or claimed to be at fault; empty unless a subclass of ``PeerError``.
     """
 
@@ -58,13 +58,13 @@ class ConfigurationError(CoterieError):
 
 
 class DataError(ConfigurationError):
-    """A data set does not fit its schema: says file, row, column and what is allowed."""
+    """A data set does not fit its schema; the message names file, row, column and the allowed values."""
 
     code = "data"
 
 
 class RecordsMoved(DataError):
-    """A data set's rows changed their places since a job's cost was reserved for one side of them."""
+    """A data set's rows moved after a job's cost was reserved for one division of them."""
 
     code = "records-moved"
 
@@ -76,13 +76,13 @@ class KeyFileError(ConfigurationError):
 
 
 class WrongOrderError(ConfigurationError):
-    """A set-up command was run before the one it builds on; says which."""
+    """A set-up command was run before the one it builds on; the message names that one."""
 
     code = "wrong-order"
 
 
 class TrainingFailed(ConfigurationError):
-    """A party could not compute the vectors of a round: its network, its algorithm or its limits are to blame."""
+    """A party could not compute the vectors of a round, because of its network, its algorithm or its limits."""
 
     code = "training-failed"
 
@@ -118,7 +118,7 @@ class RowsNotIndependent(TrainingFailed):
 
 
 class StateError(CoterieError):
-    """Our own code called something out of order."""
+    """Our code called something out of order."""
 
     code = "state"
 
@@ -147,7 +147,7 @@ class PeerError(CoterieError):
     """The other side broke the protocol.
 
     Attributes:
-        culprits: who is to blame, as far as it is proven.
+        culprits: the members at fault, as far as proven.
     """
 
     may_be_told = True
@@ -238,25 +238,25 @@ class InvalidProof(PeerError):
 
 
 class InvalidPadKey(PeerError):
-    """The keys of a round's pads add up to what no keys can: a contributor, unknown which, encrypted something else."""
+    """The opened sum of a round's pad keys is impossible: an unknown contributor encrypted something else."""
 
     code = "invalid-pad-key"
 
 
 class RefusedError(CoterieError):
-    """Privacy or policy says no. Never retried automatically."""
+    """Privacy or policy forbids it. Never retried automatically."""
 
     may_be_told = True
 
 
 class BudgetExhausted(RefusedError):
-    """The privacy cost does not fit what is left, or a limit per job."""
+    """The privacy cost exceeds the remaining budget, or a limit per job."""
 
     code = "budget-exhausted"
 
 
 class UnsupportedMechanism(RefusedError):
-    """The accountant has no sound bound for what is asked."""
+    """The accountant has no sound bound for the request."""
 
     code = "unsupported-mechanism"
 
@@ -274,7 +274,7 @@ class NoiseInsufficient(RefusedError):
 
 
 class CapacityExceeded(RefusedError):
-    """The sum could overflow its slot; says the numbers."""
+    """The sum could overflow its slot; the message gives the numbers."""
 
     code = "capacity-exceeded"
 
@@ -286,7 +286,7 @@ class ConsentDenied(RefusedError):
 
 
 class MissingLibrary(RefusedError):
-    """This host lacks a library, or a network, that a job or a model needs: says which."""
+    """This host lacks a library or a network that a job or a model needs; the message names it."""
 
     code = "missing-library"
 
@@ -298,7 +298,7 @@ class NotConfined(RefusedError):
 
 
 class AlreadySubmitted(RefusedError):
-    """A job of the very same specification was submitted before; says which, and how to submit it again."""
+    """A job with the same specification was submitted before; the message names it and the way to resubmit."""
 
     code = "already-submitted"
 
@@ -310,19 +310,19 @@ class OutsideHours(RefusedError):
 
 
 class QuotaExceeded(RefusedError):
-    """Too many jobs at once, or in a day: says the limit, and what makes room."""
+    """Too many jobs at once, or in a day; the message names the limit and how to make room."""
 
     code = "quota-exceeded"
 
 
 class AlreadyDecided(RefusedError):
-    """The party's answer to a job was given, and what it says stays said."""
+    """The party has already answered the job; its answer is final."""
 
     code = "already-decided"
 
 
 class PermissionDenied(RefusedError):
-    """The caller is who it says, but its role may not do this."""
+    """The caller is authenticated, but its role may not do this."""
 
     code = "permission-denied"
 
@@ -334,13 +334,13 @@ class AlreadyAnswered(RefusedError):
 
 
 class DrownedInNoise(RefusedError):
-    """A job's noise is larger than anything it can learn; the person who submits it may run it all the same."""
+    """A job's noise exceeds any result it can learn; the submitter may run it regardless."""
 
     code = "drowned-in-noise"
 
 
 class InvalidJob(RefusedError):
-    """A job specification that cannot be run: says which entry and what is allowed."""
+    """A job specification that cannot be run; the message names the entry and the allowed values."""
 
     code = "invalid-job"
 
@@ -356,7 +356,7 @@ class KeyMismatch(CryptoError):
 
 
 class PlaintextOutOfRange(CryptoError):
-    """A plaintext or packed value lies outside its stated range."""
+    """A plaintext or packed value is outside its stated range."""
 
     code = "plaintext-out-of-range"
 
@@ -380,7 +380,7 @@ class Unavailable(TransientError):
 
 
 class Superseded(TransientError):
-    """A newer stream of the same party took this one's place; two daemons with one identity would take turns."""
+    """A newer stream of the same party replaced this one; two daemons with one identity displace each other."""
 
     code = "superseded"
 

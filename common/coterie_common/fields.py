@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Taking a parsed document apart without trusting it: exact keys, exact types, stated ranges.
+"""Reading a parsed document without trusting it: exact keys, exact types, stated ranges.
 
 Invariant: every failure is a ``MalformedMessage`` that names the place and quotes nothing of the content.
 """
@@ -17,9 +17,9 @@ class Fields:
     """The entries of one JSON object that must have exactly the given keys.
 
     Args:
-        value: what ``document.decode`` returned, or a part of it.
-        what: how to call the object in errors, such as ``"the roster"``.
-        names: the keys that it must have, no more and no fewer.
+        value: the result of ``document.decode``, or a part of it.
+        what: the name of the object in errors, such as ``"the roster"``.
+        names: the exact keys that it must have.
 
     Raises:
         MalformedMessage: not an object, or with other keys.
@@ -66,7 +66,7 @@ class Fields:
             octets = bytes.fromhex(value)
         except ValueError as cause:
             raise self._malformed(name, f"{expected} in hexadecimal") from cause
-        # fromhex also takes capitals and spaces; one value has one spelling.
+        # fromhex also accepts capitals and spaces; one value has one spelling.
         if octets.hex() != value:
             raise self._malformed(name, f"{expected} in lower-case hexadecimal")
         return octets

@@ -22,7 +22,7 @@ OTHERS = 0o077
 """Permission bits that a secret file must not have."""
 
 _ATTEMPTS = 10
-"""To remove a folder: whoever still writes into it when its job is over ends within one piece."""
+"""Attempts to remove a folder: a writer that is still active when its job is over ends within one piece."""
 
 
 class FileDraft:
@@ -49,7 +49,7 @@ class FileDraft:
         return self._size
 
     def begin(self) -> None:
-        """Make room for it now rather than with the first piece; raises ``StorageError``."""
+        """Create the file now rather than with the first piece; raises ``StorageError``."""
         self.write(b"")
 
     def write(self, piece: bytes | memoryview) -> None:
@@ -71,7 +71,7 @@ class FileDraft:
         self._size += len(piece)
 
     def sync(self) -> None:
-        """Make what was written durable, so that ``commit`` has little left to do; raises ``StorageError``."""
+        """Make the written bytes durable, so that ``commit`` has little left to do; raises ``StorageError``."""
         if self._stream is None:
             return
         try:
@@ -81,7 +81,7 @@ class FileDraft:
             raise self._refused(cause) from cause
 
     def commit(self) -> None:
-        """Give the file its name, durably, in place of one that had it; without any piece, do nothing.
+        """Give the file its name, durably, replacing any existing file; without any piece, do nothing.
 
         Raises:
             StorageError: the file system refused; the old content is untouched.
@@ -101,7 +101,7 @@ class FileDraft:
             raise self._refused(cause) from cause
 
     def discard(self) -> None:
-        """Leave nothing behind of a draft that was not committed; after ``commit``, do nothing."""
+        """Remove a draft that was not committed; after ``commit``, do nothing."""
         self._discarded = True
         self._remove()
 
@@ -115,7 +115,7 @@ class FileDraft:
         return stream
 
     def _remove(self) -> None:
-        # What could not be flushed is not wanted; the file goes first, so that nobody finds it whatever comes then.
+        # Unflushed content is not wanted; the file goes first, so that nobody finds it even if the next step fails.
         with suppress(OSError):
             if self._temporary is not None:
                 self._temporary.unlink(missing_ok=True)
@@ -149,7 +149,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove what a crash left of drafts of ``path``, of which none may be under way; raises ``StorageError``."""
+    """Remove drafts of ``path`` left by a crash; none may be in progress. Raises ``StorageError``."""
     try:
         for left in path.parent.glob(f".{path.name}.*"):
             left.unlink(missing_ok=True)

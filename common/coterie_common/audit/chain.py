@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Verifying a record: is every entry what its owner wrote, in the order in which it was written, and none missing?
+"""Verifying a record: every entry is unaltered, in the order in which its owner wrote it, and none is missing.
 
-What a chain alone cannot show is that its end was cut off, or that its owner, who holds the signing key, wrote another
-one altogether. For the first there is a ``Head`` that somebody noted before; the second shows where parties compare
-(``comparison``).
+A chain alone cannot show that its end was cut off, or that its owner, who holds the signing key, wrote a different
+chain. A ``Head`` noted earlier shows the first; comparing the records of parties shows the second (``comparison``).
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from coterie_common.errors import InvalidSignature
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong with a record.
+    """A fault in a record.
 
     Attributes:
         sequence: the entry concerned, 0 if none in particular.
-        what: one clause for a person.
+        what: a description for people, one clause.
     """
 
     sequence: int
@@ -39,13 +38,13 @@ def verify_chain(
     """Check a whole record, from its first entry on.
 
     Args:
-        entries: in the order in which they are kept.
-        owner: whose record it must be.
+        entries: in their stored order.
+        owner: the expected owner of the record.
         key: the owner's, from the roster.
-        heads: what the record is known to have reached before.
+        heads: entries that the record is known to have reached before.
 
     Returns:
-        Everything that is wrong, in the order of the entries; nothing for a record that is whole.
+        All faults, in the order of the entries; empty for an intact record.
     """
     findings: list[Finding] = []
     hashes: dict[int, bytes] = {}
@@ -61,7 +60,7 @@ def verify_chain(
 
 
 def _place(entry: Entry, last: Head) -> list[Finding]:
-    """Check that an entry follows on the one before."""
+    """Check that an entry follows the one before."""
     expected = last.sequence + 1
     if entry.sequence > expected:
         missing = (
@@ -77,7 +76,7 @@ def _place(entry: Entry, last: Head) -> list[Finding]:
 
 
 def _content(entry: Entry, owner: Owner, key: VerifyKey) -> list[Finding]:
-    """Check that an entry is what its owner wrote."""
+    """Check that an entry is as its owner wrote it."""
     if entry.expected_hash(owner) != entry.hash:
         return [Finding(entry.sequence, "altered: its content does not have its hash")]
     try:
@@ -88,7 +87,7 @@ def _content(entry: Entry, owner: Owner, key: VerifyKey) -> list[Finding]:
 
 
 def _against(head: Head, hashes: dict[int, bytes], last: Head) -> list[Finding]:
-    """Check a record against a head that somebody noted earlier."""
+    """Check a record against a head noted earlier."""
     if head.sequence == 0:
         return []
     if head.sequence > last.sequence:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Holding the records of several parties side by side: did the aggregator tell all of them the same?
+"""Comparing the records of several parties: did the aggregator send all of them the same?
 
-Everything that an honest aggregator says to all in the same words is compared, per job and per round. What a party
-refused counts too, if the aggregator signed it: a query that came second is as telling as one that was answered.
+Everything that an honest aggregator sends identically to all is compared, per job and per round. Messages that a party
+refused count too, if the aggregator signed them: a second, refused query is as much evidence as an answered one.
 
-A record is written by its party, which can write anything. A difference is therefore held against somebody only where
-two versions bear that one's signature and recompute (``evidence``); everything else is its authors' word.
+A party writes its own record and can write anything. A difference therefore counts against a member only where two
+versions bear that member's signature and recompute (``evidence``); everything else is an unproven claim of its authors.
 
-The caller has verified every record. What a party left out of its own record from the start cannot be seen here, except
-that the others saw its contribution.
+The caller has verified every record. Entries that a party never recorded cannot be seen here, except for a contribution
+that others saw.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from coterie_common.audit.export import Export
 from coterie_common.audit.replies import denied_contributions
 
 AGGREGATOR: Final = "the aggregator"
-"""As signer; no party can have this as its id."""
+"""The aggregator as a signer; no party can have this id."""
 
 _QUERY: Final = {
     "session_id": "query (session id)",
@@ -47,19 +47,19 @@ _COMPARED: Final[Mapping[Kind, Mapping[str, str]]] = {
     Kind.MODEL: {"model_digest": "model"},
     Kind.JOB_END: {"outcome": "end of the job"},
 }
-"""Per kind of entry, what all parties must have been told in the same words."""
+"""Per kind of entry, the facts that must be identical for all parties."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One of the things that parties say.
+    """One of the versions that parties recorded.
 
     Attributes:
-        value: what, as text.
-        parties: in whose records it stands, in order.
-        refused_by: those of them who refused it.
-        signed_by: whose signature on it verifies, over what was recomputed from one of the records at least: the
-            aggregator, a party, or empty: the word of ``parties`` alone.
+        value: the recorded value, as text.
+        parties: the parties whose records contain it, in order.
+        refused_by: those of them that refused it.
+        signed_by: the signer whose signature verifies over the value recomputed from at least one of the records: the
+            aggregator or a party; empty if only ``parties`` claim it.
     """
 
     value: str
@@ -69,20 +69,20 @@ class Version:
 
     @property
     def is_signed(self) -> bool:
-        """Whether it is more than the word of those in whose records it stands."""
+        """True if a signature supports it, beyond the claim of the parties that recorded it."""
         return bool(self.signed_by)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not the same for all.
+    """A fact that is not the same for all.
 
     Attributes:
         job_id: the job, or empty.
         round_number: the round, or 0 for the job as a whole.
-        what: the thing that differs.
+        what: the differing fact.
         versions: two or more.
-        proven_against: who signed two of them, so that the difference is that one's doing; empty if nobody did.
+        proven_against: the member that signed two of them and so caused the difference; empty if none did.
     """
 
     job_id: str
@@ -94,12 +94,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came out.
+    """The result of a comparison.
 
     Attributes:
-        differences: by job, round, and what.
-        jobs: how many jobs two parties or more know.
-        rounds: how many rounds two parties or more know.
+        differences: by job, round and fact.
+        jobs: the number of jobs known to two or more parties.
+        rounds: the number of rounds known to two or more parties.
     """
 
     differences: tuple[Difference, ...]
@@ -109,7 +109,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """One thing that one party says that it was told."""
+    """One fact that one party recorded as received."""
 
     party_id: str
     value: str
@@ -192,11 +192,11 @@ def _forks(exports: Sequence[Export]) -> Iterator[Difference]:
 
 
 def _denials(exports: Sequence[Export], signers: Signers) -> Iterator[Difference]:
-    """Yield contributions that others helped to open, and that their party's own record does not have like that."""
+    """Yield contributions that others helped to open and that differ from their party's own record."""
     for denial in denied_contributions(exports, signers):
         versions = []
         for seen in denial.seen:
-            # A party signed its own record, and every reply that stands in it.
+            # A party signed its own record, and every reply in it.
             is_own = denial.has_record and seen.digest == denial.own
             parties = sorted({*seen.witnesses, denial.party_id} if is_own else seen.witnesses)
             signed_by = denial.party_id if is_own or seen.is_signed else ""

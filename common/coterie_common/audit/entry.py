@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""One entry of a party's audit record: what happened, bound to the entry before it, signed by the party.
+"""One entry of a party's audit record: an event, bound to the entry before it and signed by the party.
 
 Invariants:
-- An entry's hash covers whose record it is (founder, party), its place, its whole content and the previous hash: no
+- An entry's hash covers the record's owner (founder, party), its place, its whole content and the previous hash: no
   entry can be altered, moved, left out, or taken over from another record without breaking the chain.
-- Details are a document in canonical form and hold nothing that depends on the party's data but digests and sizes.
+- Details are a document in canonical form; only digests and sizes in them depend on the party's data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from coterie_common.fields import Fields
 from coterie_common.limits import AUDIT_DETAILS_BYTES, ROUNDS_MOST
 
 FIRST_PREVIOUS: Final = bytes(DIGEST_BYTES)
-"""What the first entry names as the hash before it."""
+"""The previous hash of the first entry."""
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _SEQUENCE_MOST: Final = 2**53 - 1
@@ -35,7 +35,7 @@ Details = Mapping[str, Document]
 
 
 class Kind(StrEnum):
-    """What an entry records. Which details each has is in ``docs/audit.md``."""
+    """The kind of event that an entry records; ``docs/audit.md`` lists the details of each."""
 
     STARTED = "started"
     DECISION = "decision"
@@ -51,7 +51,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose record it is.
+    """The owner of a record.
 
     Attributes:
         founder: fingerprint of the founder of the federation.
@@ -64,7 +64,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last entry of a record at some time; whoever holds it notices if the record is cut off before it.
+    """The last entry of a record at some time; anyone who holds it notices if the record is later cut off before it.
 
     Attributes:
         sequence: of the entry; 0 for a record without entries.
@@ -79,7 +79,7 @@ class Head:
 
     @classmethod
     def parse(cls, text: str) -> Head:
-        """Read what ``str`` wrote; raises ``MalformedMessage``."""
+        """Parse the output of ``str``; raises ``MalformedMessage``."""
         number, _, digest = text.strip().partition(":")
         if not (number.isascii() and number.isdigit()) or len(digest) != 2 * DIGEST_BYTES:
             raise MalformedMessage("a head of a record is written SEQUENCE:HASH, the hash with 64 digits")
@@ -91,17 +91,17 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry; nothing in it is believed before the chain was verified.
+    """One entry; nothing in it is trusted before the chain is verified.
 
     Attributes:
         sequence: 1, 2, 3, …
         time: by the party's own clock, UTC, ISO 8601 with microseconds.
-        kind: what it records.
+        kind: of the event.
         job_id: the job it is about, or empty.
         round_number: the round it is about, or 0.
         details: canonical bytes of a JSON object.
         previous: hash of the entry before, ``FIRST_PREVIOUS`` in the first.
-        hash: of all of the above and of whose record it is.
+        hash: of all of the above and of the owner.
         signature: Ed25519, the party's, over the hash.
     """
 
@@ -125,7 +125,7 @@ class Entry:
 
     @property
     def moment(self) -> datetime | None:
-        """The time as a value; ``None`` if it is none."""
+        """The time as a value; ``None`` if it cannot be parsed."""
         try:
             return datetime.strptime(self.time, _TIME).replace(tzinfo=UTC)
         except ValueError:
@@ -196,10 +196,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What is to be recorded.
+    """An event to be recorded.
 
     Attributes:
-        kind: what it is.
+        kind: of the event.
         job_id: the job it is about, or empty.
         round_number: the round it is about, or 0.
         details: a JSON object of at most ``AUDIT_DETAILS_BYTES`` bytes.
@@ -212,17 +212,17 @@ class Event:
 
 
 def next_entry(event: Event, after: Head, owner: Owner, key: SigningKey, *, now: datetime) -> Entry:
-    """Make and sign the entry that follows on ``after``.
+    """Make and sign the entry that follows ``after``.
 
     Args:
-        event: what to record.
+        event: the event to record.
         after: head of the record so far; ``Head(0, FIRST_PREVIOUS)`` before the first entry.
-        owner: whose record it is.
+        owner: of the record.
         key: the owner's signing key.
         now: wall time, in any time zone.
 
     Raises:
-        StateError: the details are longer than a reader would take.
+        StateError: the details are longer than a reader accepts.
     """
     details = document.encode(event.details)
     if len(details) > AUDIT_DETAILS_BYTES:

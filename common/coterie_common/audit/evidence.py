@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What an entry proves against somebody else than its author: only what recomputes counts as signed.
+"""The proof in an entry against anyone but its author: only facts that recompute count as signed.
 
-A party writes its record itself and can write anything. An entry quotes the aggregator: whether the aggregator said it
-is decided here by recomputing, from the entry's own job, round and fields, what its signature must cover. Every
-``EVIDENCE_CHECKS`` entry is a numbered check. A contribution is its party's word by the same rule.
+A party writes its record itself and can write anything. An entry quotes the aggregator. This module decides if the
+quote is genuine: it recomputes, from the entry's own job, round and fields, the bytes that the signature must cover.
+Every ``EVIDENCE_CHECKS`` entry is a numbered check. The same rule decides if a contribution is its party's.
 
-A round's fields are recomputed as the protocol version of that round did. A later version adds its function to
-``_SESSION_IDS``; the entries of earlier ones stay as they are. Entries that were made before the terms were kept say no
-version: they are their author's word alone.
+A round's fields are recomputed by the rules of that round's protocol version. A later version adds its function to
+``_SESSION_IDS``; the entries of earlier ones stay as they are. Entries made before the terms were kept state no
+version: they are unproven claims of their author.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ _DIGESTS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.DECRYPTION: (*_OF_SESSION, "transcript_digest"),
     Kind.MODEL: ("model_digest",),
 }
-"""Per kind, the digests that its signature covers."""
+"""Per kind, the digests covered by its signature."""
 
 
 class Signers:
-    """Whose keys a founder has certified, by roster.
+    """The keys that a founder has certified, by roster.
 
     Args:
-        rosters: that their founder signed; the caller has verified that.
+        rosters: signed by their founder, as verified by the caller.
     """
 
     def __init__(self, rosters: Iterable[Roster]) -> None:
         self._rosters = sorted({roster.digest(): roster for roster in rosters}.values(), key=lambda each: -each.serial)
 
     def aggregators(self, roster_digest: bytes | None) -> tuple[VerifyKey, ...]:
-        """Return the keys that the aggregator may have used under a roster; all there are if nobody has that roster."""
+        """Return the aggregator's possible keys under a roster; all known keys if nobody has that roster."""
         named = [roster for roster in self._rosters if roster.digest() == roster_digest] or self._rosters
         return tuple(roster.aggregator.verify_key for roster in named)
 
     def party(self, party_id: str, roster_digest: bytes) -> VerifyKey | None:
-        """Return a party's key under a roster, or in the newest one that there is if nobody has that roster."""
+        """Return a party's key under a roster, or in the newest known one if nobody has that roster."""
         named = [roster for roster in self._rosters if roster.digest() == roster_digest] or self._rosters[:1]
         try:
             return named[0].member(party_id).verify_key if named else None
@@ -67,14 +67,14 @@ class Signers:
 
 @dataclass(slots=True, kw_only=True)
 class Claim:
-    """What an entry says that the aggregator said.
+    """A message of the aggregator as an entry quotes it.
 
     Attributes:
-        kind: which of its messages.
+        kind: of the message.
         job_id: of the entry.
         round_number: of the entry.
-        facts: as they stand in the entry.
-        signers: whose keys count.
+        facts: as recorded in the entry.
+        signers: the keys that count.
     """
 
     kind: Kind
@@ -84,16 +84,16 @@ class Claim:
     signers: Signers
 
     def octets(self, name: str, length: int = DIGEST_BYTES) -> bytes:
-        """Return bytes written in lower-case hexadecimal; raises ``MalformedMessage``."""
+        """Return a fact of lower-case hexadecimal as bytes; raises ``MalformedMessage``."""
         return _octets(self.facts.get(name), name, length)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenContribution:
-    """A contribution that an entry shows, with what its party signed.
+    """A contribution that an entry shows, with the values its party signed.
 
     Attributes:
-        party_id: whose it is said to be.
+        party_id: the party that it is attributed to.
         key_part_digest: of its key part.
         padded_digest: of its padded part.
         signature: of its party.
@@ -110,7 +110,7 @@ class SeenContribution:
         object.__setattr__(self, "digest", Contribution.digest_of(self.party_id, *digests, self.signature))
 
     def is_signed(self, claim: Claim) -> bool:
-        """Return whether its party signed it for the round of a claim, which ``is_of_its_session``."""
+        """Return true if its party signed it for the round of a claim, which ``is_of_its_session``."""
         key = claim.signers.party(self.party_id, claim.octets("roster_digest"))
         label, items = Contribution.signed_items(
             claim.octets("session_id"), self.party_id, self.key_part_digest, self.padded_digest
@@ -125,7 +125,7 @@ class SeenContribution:
 
 
 def is_proven(claim: Claim) -> bool:
-    """Return whether the aggregator signed what an entry quotes."""
+    """Return true if the aggregator signed the message that an entry quotes."""
     return _passes(claim, EVIDENCE_CHECKS)
 
 
@@ -138,9 +138,9 @@ def _passes(claim: Claim, checks: tuple[Check[Claim], ...]) -> bool:
 
 
 def proven_facts(claim: Claim) -> Mapping[str, Document]:
-    """Return what the aggregator signed of an entry, each thing in the one form that it has; nothing if it did not.
+    """Return the facts of an entry that the aggregator signed, each in its canonical form; empty if it signed none.
 
-    A party chooses how it writes its entries. What it wrote in another form, or added, is not among this.
+    A party chooses how it writes its entries. Facts in another form, or added ones, are not returned.
     """
     return _covered(claim) if is_proven(claim) else {}
 
@@ -161,12 +161,12 @@ def _covered(claim: Claim) -> dict[str, Document]:
 
 
 def is_of_its_session(claim: Claim) -> bool:
-    """Return whether the session id of an entry is that of its other fields, whoever signed it or not."""
+    """Return true if the session id of an entry follows from its other fields, signed or not."""
     return _passes(claim, EVIDENCE_CHECKS[:1])
 
 
 def claim_of(entry: Entry, signers: Signers) -> Claim:
-    """Return what an entry says that the aggregator said; a refusal quotes the message that it refused."""
+    """Return the aggregator's message that an entry quotes; a refusal quotes the refused message."""
     kind, facts = entry.kind, entry.facts
     if kind is Kind.REFUSAL:
         told = facts.get("told")
@@ -175,7 +175,7 @@ def claim_of(entry: Entry, signers: Signers) -> Claim:
 
 
 def contributions(claim: Claim) -> Iterator[SeenContribution]:
-    """Yield the contributions that an entry about a decryption shows, as they stand; raises ``MalformedMessage``."""
+    """Yield the contributions that a decryption entry shows, as recorded; raises ``MalformedMessage``."""
     ids, seen = claim.facts.get("contributors"), claim.facts.get("contributions")
     if not isinstance(ids, list) or not isinstance(seen, list) or len(ids) != len(seen):
         raise MalformedMessage("the entry does not show its contributions")
@@ -192,14 +192,14 @@ def _octets(text: object, name: str, length: int) -> bytes:
         value = bytes.fromhex(text) if isinstance(text, str) else None
     except ValueError:
         value = None
-    # fromhex also takes capitals and spaces; were they taken, one thing that was said would look like two.
+    # fromhex also accepts capitals and spaces; accepting them would make one statement look like two.
     if value is None or len(value) != length or value.hex() != text:
         raise MalformedMessage(f"the entry has no {name} of {length} bytes in lower-case hexadecimal")
     return value
 
 
 def _previous_transcript(claim: Claim) -> bytes:
-    # The first round of a job has the empty text, and nothing else that is empty.
+    # The first round of a job has the empty text; nothing else may be empty.
     return b"" if claim.facts.get("previous_transcript") == "" else claim.octets("previous_transcript")
 
 
@@ -209,7 +209,7 @@ _REFUSED: Final = {
     DecryptionRequest.stored_as: Kind.DECRYPTION,
     ModelDelivery.stored_as: Kind.MODEL,
 }
-"""Which kind of entry a message would have become, had it not been refused."""
+"""The kind of entry that a message would have become if it had not been refused."""
 
 
 def _first_version(claim: Claim) -> bytes:
@@ -245,7 +245,7 @@ def _session(claim: Claim) -> None:
     version = claim.facts.get("protocol_version")
     recompute = _SESSION_IDS.get(version) if type(version) is int else None
     if recompute is None:
-        raise MalformedMessage("the entry is of a protocol version that cannot be recomputed here, or does not say one")
+        raise MalformedMessage("the entry is of a protocol version that cannot be recomputed here, or states none")
     if recompute(claim) != claim.octets("session_id"):
         raise ParameterMismatch("the session id of the entry is not that of its job, round and fields")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A party's record as a file: every entry, and the signed roster with which anybody can verify it.
+"""A party's record as a file: every entry, and the signed roster that anyone can verify it with.
 
-The form is a document in its one canonical encoding, so nothing in the file can change without being noticed: what is
-not covered by a signature is a constant or repeats something that is.
+The file is a document in its one canonical encoding, so no change goes unnoticed: everything that no signature covers
+is a constant or repeats something that one covers.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _ENTRIES_MOST: Final = AUDIT_EXPORT_BYTES // 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """A record with what verifies it; nothing is believed before ``verify``.
+    """A record with the roster that verifies it; nothing in it is trusted before ``verify``.
 
     Attributes:
-        party_id: whose record it is.
-        signed_roster: in force at the party when it wrote the file.
+        party_id: the owner of the record.
+        signed_roster: the roster in force at the party when it wrote the file.
         entries: the whole record.
     """
 
@@ -42,12 +42,12 @@ class Export:
 
     @property
     def owner(self) -> Owner:
-        """Whose record it is."""
+        """The owner of the record."""
         return Owner(founder_fingerprint(self.signed_roster.founder_key), self.party_id)
 
     @property
     def head(self) -> Head:
-        """The last entry; keep it to notice later whether the record was cut off."""
+        """The last entry; keep it to notice later if the record is cut off."""
         return self.entries[-1].head if self.entries else Head(0, FIRST_PREVIOUS)
 
     def verify(self, founder: str, heads: tuple[Head, ...] = ()) -> tuple[Finding, ...]:
@@ -55,10 +55,10 @@ class Export:
 
         Args:
             founder: fingerprint, canonical.
-            heads: what the record is known to have reached before.
+            heads: entries that the record is known to have reached before.
 
         Returns:
-            What is wrong with the record; nothing if it is whole.
+            The faults in the record; empty if it is intact.
 
         Raises:
             IdentityMismatch: another founder's federation.
@@ -83,7 +83,7 @@ class Export:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Export:
-        """Parse canonical bytes without verifying; raises ``MalformedMessage``, which says which entry it is about."""
+        """Parse canonical bytes without verifying; raises ``MalformedMessage``, which names the entry concerned."""
         value = document.decode(data, "the exported record", most=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
         names = ("format", "version", "party", "signed_roster", "head", "entries")
         fields = Fields(value, "the exported record", names)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The privacy ledger in the record: what a party set aside for each job, so that nobody can lower it unseen.
+"""The privacy ledger in the record: the cost that a party set aside for each job, so that it cannot be lowered unseen.
 
-An acceptance names the digest of all lines that it reserves; the entries after it hold the lines. What became of each
-follows from the rest of the record: spent once its query was accepted, given back if the job ended before. So the
-ledger of a party can be derived from its record, and whatever its database says instead was changed.
+An acceptance names the digest of all lines that it reserves; the entries after it hold the lines. The status of each
+follows from the rest of the record: spent once its query was accepted, given back if the job ended before. So a party's
+ledger can be derived from its record, and a database that differs from it was changed.
 
-Lines that follow on one another with the same cost and event are written once, as a run.
+Consecutive lines with the same cost and event are written once, as a run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ALL: Final = "all"
 
 
 class LineStatus(StrEnum):
-    """What became of a line."""
+    """The status of a line."""
 
     RESERVED = "reserved"
     COMMITTED = "committed"
@@ -41,14 +41,14 @@ class LineStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one round of a job costs.
+    """The cost of one round of a job.
 
     Attributes:
         number: of the round.
         cost: as the accountant writes it.
-        event: what is released; ``None`` in lines of earlier versions.
-        records: which of the data set's records are counted; all in lines of earlier versions.
-        division: says how they were divided then.
+        event: the release; ``None`` in lines of earlier versions.
+        records: the records of the data set that are counted; all in lines of earlier versions.
+        division: the division of the records at that time.
     """
 
     number: int
@@ -59,20 +59,20 @@ class Line:
 
     @property
     def is_of_all(self) -> bool:
-        """Whether it counts all records, as every line of earlier versions did."""
+        """True if it counts all records, as every line of earlier versions did."""
         return (self.records, self.division) == (_ALL, "")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedLine:
-    """A line as the record has it.
+    """A line in the record.
 
     Attributes:
-        dataset: that is charged.
-        line: what it costs.
-        status: what became of it.
-        reserved_at: when its job was accepted; ``None`` if that is not known.
-        settled_at: when its query was accepted, or its job ended; ``None`` before, or if that is not known.
+        dataset: the charged data set.
+        line: the cost.
+        status: of the line.
+        reserved_at: time at which its job was accepted; ``None`` if unknown.
+        settled_at: time at which its query was accepted or its job ended; ``None`` before, or if unknown.
     """
 
     dataset: str
@@ -88,8 +88,8 @@ class RecordedLedger:
 
     Attributes:
         lines: job and round → line.
-        unrecorded: jobs that were accepted before the record held the ledger, and whose lines it does not have.
-        findings: where the record contradicts itself.
+        unrecorded: jobs accepted before the record held the ledger; their lines are missing.
+        findings: contradictions within the record.
     """
 
     lines: Mapping[tuple[str, int], RecordedLine]
@@ -98,7 +98,7 @@ class RecordedLedger:
 
 
 def ledger_digest(dataset: str, lines: Iterable[Line]) -> bytes:
-    """Return what an acceptance names of the lines that it reserves."""
+    """Return the digest by which an acceptance names the lines that it reserves."""
     return tuple_hash(Label.AUDIT_LEDGER, dataset, document.encode(list(_runs(lines))))
 
 
@@ -127,7 +127,7 @@ def recorded_ledger(entries: Iterable[Entry]) -> RecordedLedger:
                 if facts.get("decision") == ACCEPTED:
                     job.accepted, job.named = entry.sequence, facts.get("ledger")
                     job.reserved_at = entry.moment
-            case Kind.LEDGER if entry.job_id:  # else it is about lines of other ledgers
+            case Kind.LEDGER if entry.job_id:  # otherwise it concerns lines of other ledgers
                 job.take(entry)
             case Kind.QUERY:
                 job.asked.setdefault(entry.round_number, entry.moment)
@@ -140,7 +140,7 @@ def recorded_ledger(entries: Iterable[Entry]) -> RecordedLedger:
 
 
 class _Job:
-    """What the record says of one job."""
+    """The record's entries about one job."""
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -179,7 +179,7 @@ class _Job:
 
 
 def _runs(lines: Iterable[Line]) -> Iterator[list[Document]]:
-    """Yield [first round, last round, cost, event], and which records and how divided where they are not all."""
+    """Yield [first round, last round, cost, event], and records and division unless all are counted."""
     run: list[Any] = []
     for line in lines:
         what = [line.cost, line.event, *(() if line.is_of_all else (line.records, line.division))]

@@ -4,7 +4,7 @@
 
 Invariants:
 - The page needs no network and runs no script; everything from the record is escaped.
-- The same record makes the same page, byte by byte: ``read_record`` notices if the visible words were changed.
+- The same record makes the same page, byte for byte: ``read_record`` notices if the visible words were changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from coterie_common.shown import shown, shown_json
 
 _START: Final = "<!doctype html>"
 _WORDS_LONGEST: Final = 16_000
-"""The ids of the most parties, and some words."""
+"""Room for the ids of the maximum number of parties, and some words."""
 
 _RECORD: Final = '<script type="application/json" id="record">'
 _RECORD_END: Final = "</script>"
@@ -71,7 +71,7 @@ def render(export: Export) -> bytes:
         "<tbody>\n",
         *map(_row, entries),
         "</tbody></table>\n",
-        # Inside a script element only "<" could end it; in JSON it stands in texts only, where it may be escaped.
+        # Only "<" could end a script element; in JSON it occurs in texts only, where it may be escaped.
         _RECORD + export.to_bytes().decode("utf-8").replace("<", "\\u003c") + _RECORD_END,
         "\n</body></html>\n",
     )
@@ -79,7 +79,7 @@ def render(export: Export) -> bytes:
 
 
 def is_record(data: bytes) -> bool:
-    """Return whether this looks like an exported record, damaged ones included, rather than another file."""
+    """Return true if this looks like an exported record, even a damaged one."""
     return data.startswith(_START.encode("ascii")) or b'"format":"coterie-audit-record"' in data
 
 
@@ -87,7 +87,7 @@ def read_record(data: bytes) -> Export:
     """Read an exported record, as JSON or as a page, without verifying it.
 
     Raises:
-        MalformedMessage: neither, or a page whose visible words are not those of the record inside.
+        MalformedMessage: it is neither, or its visible words are not those of the record inside.
     """
     if not data.startswith(_START.encode("ascii")):
         return Export.from_bytes(data)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What parties contributed, as the records of others show it, beside what their own records say.
+"""Contributions of parties as recorded by others, compared with their own records.
 
 A contribution that bears its party's signature for the round cannot be denied: a party signs once its reply is in its
-own record. One that does not is the word of whoever shows it, and is held against nobody.
+own record. One without it is an unproven claim of the record that shows it, and counts against nobody.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _Place = tuple[str, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One contribution, as others show it.
+    """One contribution, as recorded by others.
 
     Attributes:
-        digest: of the contribution; empty where an entry says only that there was one.
-        witnesses: in whose records it stands.
-        is_signed: whether its party's signature for this round verifies.
+        digest: of the contribution; empty where an entry states only that there was one.
+        witnesses: the parties whose records contain it.
+        is_signed: true if its party's signature for this round verifies.
     """
 
     digest: bytes
@@ -37,14 +37,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A contribution about which records disagree.
+    """A contribution on which records disagree.
 
     Attributes:
         job_id: the job.
         round_number: the round.
-        party_id: whose contribution it is.
-        seen: what others show.
-        has_record: whether its own record is there, and goes on beyond the round.
+        party_id: the contributor.
+        seen: the contribution as others recorded it.
+        has_record: true if its own record is present and extends beyond the round.
         own: digest of the reply in its own record; empty if there is none.
     """
 
@@ -57,7 +57,7 @@ class Denial:
 
 
 def denied_contributions(exports: Sequence[Export], signers: Signers) -> Iterator[Denial]:
-    """Yield, in order, what is seen otherwise than by its own party, or seen in two ways."""
+    """Yield, in order, contributions that differ from their party's own record, or that others recorded in two ways."""
     seen = _seen(exports, signers)
     own = _own(exports, signers)
     for (job_id, number, party_id), by_digest in sorted(seen.items()):
@@ -77,7 +77,7 @@ def denied_contributions(exports: Sequence[Export], signers: Signers) -> Iterato
 
 
 def _seen(exports: Sequence[Export], signers: Signers) -> dict[_Place, dict[bytes, tuple[list[str], bool]]]:
-    """Return job, round and contributor → digest → in whose records it stands, and whether it bears a signature."""
+    """Return job, round and contributor → digest → the recording parties, and if a signature verifies."""
     found: dict[_Place, dict[bytes, tuple[list[str], bool]]] = {}
     for export in exports:
         for entry in _of(export, Kind.DECRYPTION):
@@ -107,14 +107,14 @@ def _own(exports: Sequence[Export], signers: Signers) -> dict[_Place, bytes]:
     replies: dict[_Place, bytes] = {}
     for export in exports:
         for entry in _of(export, Kind.REPLY):
-            with suppress(MalformedMessage):  # else it says nothing that others could have seen
+            with suppress(MalformedMessage):  # otherwise it states nothing that others could have seen
                 digest = claim_of(entry, signers).octets("contribution_digest")
                 replies[entry.job_id, entry.round_number, export.party_id] = digest
     return replies
 
 
 def _reaches(export: Export, job_id: str, number: int) -> bool:
-    """Return whether a record goes beyond the opening of a round, so that the round's reply would have to be in it."""
+    """Return true if a record extends beyond the opening of a round, so that it must contain the round's reply."""
     return any(
         entry.job_id == job_id
         and (

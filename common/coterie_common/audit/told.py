@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the aggregator said, as details of an entry: everything that a stranger needs to recompute what it signed.
+"""The aggregator's messages as details of an entry: everything that a third party needs to recompute their signatures.
 
-``evidence`` reads what is written here. Of a round the entry keeps the protocol version, every field of the session id
+``evidence`` reads these details. Of a round the entry keeps the protocol version, every field of the session id
 with the terms in their canonical form, and of a decryption request each contribution's two digests and signature.
 
-Invariant: nothing in it depends on the party's data but digests and sizes.
+Invariant: only digests and sizes in it depend on the party's data.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ Details = Mapping[str, Document]
 NOTHING_TOLD: Final[Details] = MappingProxyType({})
 
 _LISTS: Final = ("contributions", "contributors", "cohort")
-"""What makes an entry long."""
+"""The lists that make an entry long."""
 
 
 def told(message: AggregatorMessage) -> Details:
-    """Return what a message of the aggregator says, and its signature."""
+    """Return the facts of a message of the aggregator, and its signature."""
     match message:
         case JobProposal():
             said: dict[str, Document] = {
@@ -67,9 +67,9 @@ def told(message: AggregatorMessage) -> Details:
 
 
 def told_briefly(message: AggregatorMessage) -> Details:
-    """Return the same of a message that is refused, without its lists where they are too long for that.
+    """Return the same for a refused message, without its lists where they are too long.
 
-    Nobody may fill a party's disk with long lists of invented members. What is left out makes the rest nobody's word.
+    Nobody may fill a party's disk with long lists of invented members. Without its lists, a message proves nothing.
     """
     said = dict(told(message))
     for name in _LISTS:
@@ -80,7 +80,7 @@ def told_briefly(message: AggregatorMessage) -> Details:
 
 
 def _asked(fields: SessionFields) -> dict[str, Document]:
-    """Return everything that the session id of a round covers but job and round, which the entry has itself."""
+    """Return everything that the session id of a round covers, except job and round, which the entry has itself."""
     return {
         "protocol_version": PROTOCOL_VERSION,
         "session_id": fields.session_id.hex(),

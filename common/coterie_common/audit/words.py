@@ -11,7 +11,7 @@ from coterie_common.audit.entry import Entry, Kind
 from coterie_common.protocol.messages import DecryptionRequest, JobEnd, JobProposal, ModelDelivery, Query
 
 _DIGITS: Final = 12
-"""Of a digest, where people compare at a glance; the whole stands in the details."""
+"""Digits of a digest that people compare at a glance; the details hold the whole digest."""
 
 _MESSAGES: Final = {
     JobProposal.stored_as: "a proposed job",
@@ -24,12 +24,12 @@ _MESSAGES: Final = {
 
 
 def sentence(entry: Entry) -> str:
-    """Return what an entry says, as one sentence; whatever an entry lacks is shown as ``?``."""
+    """Return an entry as one sentence; missing facts are shown as ``?``."""
     return _SENTENCES[entry.kind](_Facts(entry.facts))
 
 
 class _Facts(dict[str, Any]):
-    """Facts of an entry of any age: what is not there has no value."""
+    """Facts of an entry of any age: missing ones have no value."""
 
     def __missing__(self, name: str) -> str:
         return "?"
@@ -94,7 +94,7 @@ def _partial(facts: _Facts) -> str:
 
 
 def _refusal(facts: _Facts) -> str:
-    # Whoever is named here signed what failed: see ``protocol.verification.request``.
+    # Members named here signed the failed content: see ``protocol.verification.request``.
     culprits = f" At fault by their own signature: {facts.names('culprits')}." if facts.get("culprits") else ""
     unlisted = facts.get("not_listed_before")
     more = f" Before it, {unlisted:,} refusals were not listed." if isinstance(unlisted, int) and unlisted else ""
@@ -107,7 +107,7 @@ def _model(facts: _Facts) -> str:
 
 
 def _job_end(facts: _Facts) -> str:
-    # The aggregator may say what it likes of anybody in it.
+    # The aggregator can claim anything about anyone in it.
     reason = f". The aggregator gives as its reason: {facts['reason']}" if facts.get("reason") else ""
     return f"The job is over, {facts['outcome']}{reason}. What it had not spent is given back."
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the founder's certificate authority does: make itself, check requests, issue certificates.
+"""The founder's certificate authority: creating it, checking requests, issuing certificates.
 
-The authority alone writes who somebody is: what a request proposes besides its key is ignored. Revocation is not here:
-a member that is no longer in the roster is not spoken to.
+The authority alone states identities: anything that a request proposes besides its key is ignored. There is no
+revocation here: connections of a member that left the roster are refused.
 
 Invariants:
 - A certificate that ``issue`` made has exactly one URI name and is no authority.
@@ -41,7 +41,7 @@ from coterie_common.identifiers import FederationName
 from coterie_common.limits import HOST_NAMES_MOST
 
 _SKEW: Final = timedelta(hours=1)
-"""How far the clocks of two members may be apart before a fresh certificate looks not yet valid."""
+"""The tolerated difference between the clocks of two members before a fresh certificate looks not yet valid."""
 
 _BINDING: Final = "coterie-request:"
 
@@ -98,7 +98,7 @@ def check_request(request: bytes, *, binding: bytes) -> None:
     """Check that a request is signed by its own P-256 key and made for ``binding``.
 
     Raises:
-        MalformedMessage: it is not; says in which way.
+        MalformedMessage: it is not; the message gives the reason.
     """
     parsed = _load_request(request)
     try:
@@ -115,7 +115,7 @@ def check_request(request: bytes, *, binding: bytes) -> None:
 
 
 def requested_key(request: bytes) -> bytes:
-    """Return the public key of a request, DER, to tell whether two requests are for the same one."""
+    """Return the public key of a request, DER, to detect two requests for the same key."""
     public = require_p256(_load_request(request).public_key())
     return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
@@ -132,10 +132,10 @@ def issue(
     """Issue a certificate (PEM) for the key of a request that ``check_request`` accepted.
 
     Args:
-        authority: who signs.
+        authority: the signer.
         request: the certificate signing request; only its public key is used.
-        identity: who the owner is, as the authority says.
-        host_names: where it can be reached; for an aggregator one to sixteen, for others none.
+        identity: the owner's, as stated by the authority.
+        host_names: names under which it is reached; for an aggregator one to sixteen, for others none.
         now: start of validity, less an hour for clocks that differ.
         until: end of validity.
 

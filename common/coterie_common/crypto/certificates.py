@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Certificates for mutual TLS: who somebody is, and whether the federation's authority says so.
+"""Certificates for mutual TLS: the identity of a member, certified by the federation's authority.
 
-Who somebody is stands in one URI name, ``coterie://FEDERATION/ROLE/ID``. Keys are ECDSA P-256, because gRPC's TLS
-refuses Ed25519 leaf certificates. Certificates are PEM bytes throughout. Making them is in ``authority``.
+The identity is one URI name, ``coterie://FEDERATION/ROLE/ID``. Keys are ECDSA P-256, because gRPC's TLS
+refuses Ed25519 leaf certificates. Certificates are PEM bytes throughout. ``authority`` issues them.
 
 Deviation: keys come from OpenSSL's generator, which takes no random source.
 """
@@ -30,7 +30,7 @@ UNREADABLE_NAMES: Final = (
     x509.UnsupportedGeneralNameType,
     ValueError,
 )
-"""What cryptography raises for a certificate or request without readable alternative names."""
+"""Exceptions of ``cryptography`` for a certificate or request without readable alternative names."""
 
 
 class TlsKey(Secret[bytes]):
@@ -38,7 +38,7 @@ class TlsKey(Secret[bytes]):
 
 
 class Role(StrEnum):
-    """What a certificate allows its owner to be."""
+    """The role that a certificate gives its owner."""
 
     AGGREGATOR = "aggregator"
     PARTY = "party"
@@ -48,7 +48,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who the owner of a certificate is."""
+    """The identity of the owner of a certificate."""
 
     federation: FederationName
     role: Role
@@ -56,7 +56,7 @@ class Identity:
 
     @property
     def uri(self) -> str:
-        """The URI name that stands for it in a certificate."""
+        """The URI name that represents it in a certificate."""
         return f"coterie://{self.federation}/{self.role.value}/{self.id}"
 
     @classmethod
@@ -81,7 +81,7 @@ def make_tls_key() -> TlsKey:
 
 
 def identity_of(certificate: bytes) -> Identity:
-    """Return who a certificate (PEM) names; that it was issued by the right authority is ``check_issued``'s matter.
+    """Return the identity in a certificate (PEM); ``check_issued`` checks its issuer.
 
     Raises:
         IdentityMismatch: no URI name, several, or a malformed one.
@@ -98,7 +98,7 @@ def identity_of(certificate: bytes) -> Identity:
 
 
 def fingerprint(certificate: bytes) -> bytes:
-    """Return the SHA-256 of a certificate's DER form, 32 bytes, as the roster has it."""
+    """Return the SHA-256 of a certificate's DER form, 32 bytes, as in the roster."""
     return load_certificate(certificate).fingerprint(hashes.SHA256())
 
 
@@ -116,8 +116,8 @@ def check_issued(certificate: bytes, authority: bytes, *, now: datetime) -> None
         now: the time to judge by.
 
     Raises:
-        Unauthenticated: issued by another authority, expired or not yet valid; says which.
-        MalformedMessage: one of the two is no certificate.
+        Unauthenticated: issued by another authority, expired or not yet valid; the message names the reason.
+        MalformedMessage: one of the two is not a certificate.
     """
     leaf, root = load_certificate(certificate), load_certificate(authority)
     try:

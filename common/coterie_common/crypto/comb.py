@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Powers of one fixed base, from tables that are made once (a Lim–Lee comb).
+"""Powers of one fixed base, from tables that are computed once (a Lim–Lee comb).
 
 The bits of an exponent are written as a matrix of ``teeth`` rows; a column of it is an index into a table of products
 of ``base^(2^i)``. The columns are cut into blocks with a table each. An exponent of b bits then costs b/teeth
 multiplications and b/(teeth·blocks) squarings, instead of b squarings.
 
-An exponent is taken in segments with tables of their own: short exponents, the usual ones, pay for the first only.
+An exponent is split into segments, each with its tables: short exponents, the usual ones, pay for the first only.
 
 - After construction nothing changes: one comb may be used from several threads.
 - Not constant time: secret bits index the tables.
@@ -24,17 +24,17 @@ from gmpy2 import mpz, powmod
 from coterie_common.errors import StateError
 
 _BLOCKS: Final = 8
-"""Eight tables bring squarings down to a tenth of the work; more only cost memory."""
+"""Eight tables reduce squarings to a tenth of the work; more only cost memory."""
 
 
 class Comb:
-    """Raises ``base`` to exponents below ``2**reach_bits``.
+    """Computes powers of ``base`` for exponents below ``2**reach_bits``.
 
     Building costs blocks·2^teeth multiplications, at a modulus of 4096 bits and segments of 1024 and 267 bits about
     0.1 s and 6 MiB.
 
     Args:
-        base: what is raised, in ``[1, modulus)``.
+        base: of the powers, in ``[1, modulus)``.
         modulus: odd, above 1.
         segment_bits: lengths of the segments of an exponent, lowest first.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The trusted dealer: makes a threshold key and forgets how.
+"""The trusted dealer: makes a threshold key and discards its secrets.
 
 While ``deal`` runs, its process knows the whole key. The primes, p'q', d and the polynomial are local variables of
 functions here; nothing that carries them is returned, stored or logged. CPython cannot overwrite their memory: run the
@@ -67,7 +67,7 @@ def deal(*, key_bits: int, parties: int, decryption_threshold: int, random: Rand
 def _deal_insecure_for_tests(
     p: int, q: int, *, parties: int, decryption_threshold: int, random: RandomSource, s: int = 1
 ) -> Dealing:
-    """Deal with primes of any size that others know. Tests only: no command and no configuration calls this."""
+    """Deal with known primes of any size. Tests only: no command and no configuration calls this."""
     _check_parties(parties, decryption_threshold)
     return _deal(p, q, parties, decryption_threshold, random, s, PublicKey._insecure_for_tests)
 

@@ -68,7 +68,7 @@ def tuple_hash(label: Label, *items: Item, digest_bytes: int = DIGEST_BYTES) -> 
     """Hash a tuple under a label.
 
     Args:
-        label: what the digest is for.
+        label: the purpose of the digest.
         items: bytes, text, integers of any size and sign, ``None``, or sequences of these, nested as deep as needed.
         digest_bytes: length of the result; 8 or more.
 
@@ -83,14 +83,14 @@ def tuple_hash(label: Label, *items: Item, digest_bytes: int = DIGEST_BYTES) -> 
 def long_hash(label: Label, content: bytes) -> bytes:
     """Hash content that may be long: its length and its SHA-256 enter the one hash of the protocol.
 
-    Processors have instructions for SHA-256; TupleHash alone takes five times as long, and copies what it hashes.
-    Content that comes in pieces is hashed alike by whoever receives it.
+    Processors have instructions for SHA-256; TupleHash alone takes five times as long, and copies its input. Every
+    receiver of content in pieces computes the same hash.
     """
     return tuple_hash(label, len(content), hashlib.sha256(content).digest())
 
 
 class LongDigest:
-    """``long_hash`` of content that comes piece by piece; how it is cut makes no difference."""
+    """``long_hash`` of content that comes piece by piece; the cuts make no difference."""
 
     def __init__(self, label: Label) -> None:
         self._label = label

@@ -2,10 +2,10 @@
 # Copyright The Coterie authors
 """Signing keys (Ed25519) and sealing keys (X25519 with HPKE) of members and of the founder.
 
-What is signed is always the TupleHash of a labelled tuple, never raw bytes, so that a signature made for one purpose
+Signatures always cover the TupleHash of a labelled tuple, never raw bytes, so that a signature made for one purpose
 cannot be used for another. Certificates and their TLS keys are elsewhere.
 
-- A secret key shows nothing of itself when printed and cannot be pickled.
+- A secret key reveals nothing when printed and cannot be pickled.
 - A verify key that exists is a point of large order in its canonical encoding.
 """
 
@@ -54,7 +54,7 @@ class VerifyKey:
             raise MalformedMessage(f"a signing key must be an Ed25519 point of {PUBLIC_BYTES} bytes") from cause
         if len(self.encoded) != PUBLIC_BYTES or (key.pointQ * _SMALL_ORDER).is_point_at_infinity():
             raise MalformedMessage(f"a signing key must be an Ed25519 point of large order, {PUBLIC_BYTES} bytes")
-        # What it is was checked above; this one checks a signature in a third of the time, and a round has many.
+        # The key was checked above; this object verifies a signature in a third of the time, and a round has many.
         object.__setattr__(self, "_key", Ed25519PublicKey.from_public_bytes(self.encoded))
 
     def verify(self, signature: bytes, label: Label, *items: Item) -> None:
@@ -104,7 +104,7 @@ class SigningKey:
 class SealingKey:
     """An X25519 key to which others seal messages that only its owner opens.
 
-    Security: no forward secrecy: whoever gets the seed later opens what was sealed before.
+    Security: no forward secrecy: anyone who obtains the seed later can open earlier messages.
     """
 
     __slots__ = ("_key", "_seed", "public")
@@ -126,7 +126,7 @@ class SealingKey:
         return self._seed.reveal()
 
     def open(self, sealed: bytes, *, info: bytes, associated: bytes) -> bytes:
-        """Open what ``seal_to`` made for this key.
+        """Open a message that ``seal_to`` sealed to this key.
 
         Raises:
             KeyFileError: sealed to another key, for another purpose or context, or altered on the way.

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Key files: a secret locked under a password, with a versioned header that says what it is.
+"""Key files: a secret locked under a password, with a versioned header that states its kind.
 
-A locked file is one line of JSON, then the content encrypted with AES-256-GCM under a key that scrypt makes of the
+A locked file is one line of JSON, then the content encrypted with AES-256-GCM under a key that scrypt derives from the
 password; the line itself is authenticated. A second key of the same scrypt run is compared first, so that a wrong
-password is told from a damaged file, and no file opens under two passwords.
+password is distinguished from a damaged file, and no file opens under two passwords.
 
-Not here: what the content means, and writing it: ``files.write_atomically(..., mode=PRIVATE)``.
+Not here: the meaning of the content, and writing it: ``files.write_atomically(..., mode=PRIVATE)``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Header(BaseModel):
     format: Literal["coterie-key-file"]
     version: Literal[1]
     kind: str
-    # Bounded, because whoever alters a file must not make us spend any amount of memory: at most 1 GiB.
+    # Bounded, because an altered file must not make us spend arbitrary memory: at most 1 GiB.
     scrypt_n: Annotated[int, Field(ge=1 << 14, le=1 << 20)]
     scrypt_r: Literal[8]
     scrypt_p: Annotated[int, Field(ge=1, le=4)]
@@ -59,9 +59,9 @@ def lock(content: bytes, password: Password, *, kind: str, random: RandomSource)
     """Encrypt a secret under a password.
 
     Args:
-        content: what to protect, at most ``KEY_FILE_BYTES``.
+        content: the secret, at most ``KEY_FILE_BYTES``.
         password: not empty.
-        kind: what the content is, such as ``"key-share"``; ``unlock`` must name the same.
+        kind: of the content, such as ``"key-share"``; ``unlock`` must name the same.
         random: source of salt and nonce.
 
     Returns:
@@ -71,7 +71,7 @@ def lock(content: bytes, password: Password, *, kind: str, random: RandomSource)
         KeyFileError: the password is empty or the content too large.
 
     Source: scrypt (RFC 7914), AES-GCM (NIST SP 800-38D).
-    Security: one guess of the password costs 128 MiB and half a second; a weak password is still a weak password.
+    Security: one guess of the password costs 128 MiB and half a second; a weak password stays weak.
     """
     return _lock(content, password, kind=kind, random=random, scrypt_n=_DEFAULT_COST)
 
@@ -80,8 +80,8 @@ def unlock(data: bytes, password: Password, *, kind: str) -> bytes:
     """Decrypt a key file.
 
     Raises:
-        KeyFileError: no key file, another version, another kind, cut short, wrong password, or altered; the text
-            says which.
+        KeyFileError: not a key file, another version, another kind, cut short, wrong password, or altered; the message
+            names the reason.
     """
     line, newline, body = data.partition(b"\n")
     header = _read_header(line if newline else b"")

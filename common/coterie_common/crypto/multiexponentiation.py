@@ -3,7 +3,7 @@
 """Products of powers of many bases, as proofs need them: one run of squarings for all.
 
 Few bases are put into groups with a table of the products of every subset, looked up bit by bit (Straus); many go into
-buckets by their digits (Pippenger). Which is cheaper is estimated.
+buckets by their digits (Pippenger). The estimated cost decides between the two.
 
 Source: Straus, "Addition chains of vectors", American Mathematical Monthly 71, 1964; Pippenger's bucket method as in
 Bernstein, Doumen, Lange, Oosterwijk, "Faster batch forgery identification", INDOCRYPT 2012.
@@ -39,7 +39,7 @@ def product_of_powers(bases: Sequence[int], exponents: Sequence[int], modulus: i
 def _by_subsets(pairs: Sequence[tuple[mpz, int]], bits: int, modulus: mpz, group: int) -> mpz:
     groups = [pairs[start : start + group] for start in range(0, len(pairs), group)]
     tables = [_subset_products([base for base, _ in members], modulus) for members in groups]
-    # A group's key at a bit is what its exponents have there, as the digits of their binary notation.
+    # A group's key at a bit position is the bits of its exponents there, as digits of their binary notation.
     keys = [zip(*(format(exponent, f"0{bits}b") for _, exponent in members), strict=True) for members in groups]
     result = mpz(1)
     for position in zip(*keys, strict=True):
@@ -82,7 +82,7 @@ def _by_buckets(pairs: Sequence[tuple[mpz, int]], bits: int, modulus: mpz, width
 
 
 def _bucket_cost(count: int, bits: int, width: int) -> int:
-    """Return about how many multiplications it takes; the first base of a bucket takes none."""
+    """Return the approximate number of multiplications; the first base of a bucket takes none."""
     buckets = 1 << width
     return -(-bits // width) * (max(0, count - buckets) + 2 * buckets)
 

@@ -10,7 +10,7 @@ of a thousand), the other 112 are drawn and compared.
 every probability by at most 2^−128, and the distance is at most (2B + 1)/2 · 2^−128 < 2^−121 for B < 128. Cutting at ±B
 is apart from that: P(|X| > 64) < 2^−75, so 2,048 values are at distance 2^−64 from uncut ones; P(|X| > 96) < 2^−160.
 
-What this does not do: noise for privacy. That has any variance, and is exact (``privacy.sampling``).
+Not for privacy noise, which has any variance and is exact (``privacy.sampling``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class NarrowGaussian:
         cells = np.full(1 << _CELL_BITS, _UNDECIDED, dtype=np.int8)
         lower = 0
         for value, upper in zip(range(-bound, bound + 1), self._thresholds, strict=True):
-            # The cells that lie wholly within the value's numbers.
+            # The cells wholly within the value's numbers.
             cells[-(-lower >> _FURTHER_BITS) : upper >> _FURTHER_BITS] = value
             lower = upper
         self._cells: Final = cells
@@ -83,5 +83,5 @@ def _thresholds(bound: int) -> tuple[int, ...]:
         int(context.multiply(context.divide(mass, total), Decimal(most)).to_integral_value(decimal.ROUND_HALF_EVEN))
         for mass in below
     ]
-    # P(X ≤ x) = 1 − P(X ≤ −x − 1): exactly symmetric, whatever was rounded.
+    # P(X ≤ x) = 1 − P(X ≤ −x − 1): exactly symmetric, regardless of rounding.
     return (*lower, *(most - threshold for threshold in reversed(lower)), most)

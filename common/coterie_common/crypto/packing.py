@@ -26,13 +26,13 @@ _WORD_BITS: Final = 64
 
 @dataclass(frozen=True)
 class Packing:
-    """How vectors of one round are laid out.
+    """The layout of the vectors of one round.
 
     Attributes:
         length: values in the vector, 1 or more.
         lower: least value of ONE contribution, its noise share included.
         upper: greatest value of one contribution.
-        contributors_most: how many contributions a sum may have, 1 or more.
+        contributors_most: the maximum number of contributions in a sum, 1 or more.
         plaintext_bits: usable bits of one plaintext.
 
     Raises:
@@ -65,7 +65,7 @@ class Packing:
 
     @property
     def slot_bits(self) -> int:
-        """Bits of one slot: as many as the offset sum of the most contributions can have, at least 1."""
+        """Bits of one slot: the maximum bits of the offset sum of the most contributions, at least 1."""
         return max(1, ((self.upper - self.lower) * self.contributors_most).bit_length())
 
     @property
@@ -108,14 +108,14 @@ class Packing:
 
         Args:
             plaintexts: the sums of the contributions' plaintexts.
-            contributors: how many contributions the sums have, 1 to ``contributors_most``.
+            contributors: the number of contributions in the sums, 1 to ``contributors_most``.
 
         Returns:
             Int64[length], the sums of the values.
 
         Raises:
             PlaintextOutOfRange: not a sum of that many packed contributions: a wrong number of plaintexts or
-                contributors, a slot above what so many can reach, or bits where there is no slot.
+                contributors, a slot above the largest possible sum, or bits where there is no slot.
         """
         if len(plaintexts) != self.plaintexts or not 1 <= contributors <= self.contributors_most:
             raise PlaintextOutOfRange(

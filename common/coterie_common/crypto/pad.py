@@ -8,15 +8,15 @@ e_j (``narrow_gaussian``), unless the vector brings its own: a noise share that 
 parties of a session have the same a_j, so Σ covered − a_j ⊛ Σk is the sum of vectors and errors. Of the keys only Σk is
 ever opened, by threshold decryption.
 
-Invariants, on which the safety of the pad stands (docs/pad.md has the argument and all its conditions):
+Invariants, on which the security of the pad rests (docs/pad.md has the argument and all its conditions):
 
 - A key covers at most one value per position of one session. ``OneTimePad`` draws it and moves forward only;
-  nothing here covers values with a key that is handed in.
+  nothing here covers values with a key from outside.
 - The key leaves a ``OneTimePad`` once, to be encrypted.
 - ``SummedPad`` never uncovers with a key sum that honest keys cannot have.
 
-What this does not do: encrypt the key (``packing``, ``paillier``), or keep values within 32 bits (capacity is computed
-before a job starts).
+Not here: encrypting the key (``packing``, ``paillier``), and keeping values within 32 bits (capacity is computed before
+a job starts).
 
 Source: pads that are homomorphic in their key, encrypted under another scheme: Bell-Clark et al., "Willow", ePrint
 2024/936; noise for privacy as the error: Stevens et al., USENIX Security 2022.
@@ -51,7 +51,7 @@ ERROR_FREE_VARIANCE: Final = Fraction(64**2)
 """A discrete Gaussian noise share of this parameter or a larger one is itself the error of the pad."""
 
 _SUM_DEVIATIONS: Final = 12
-"""A number of Σk beyond so many standard deviations happens to honest keys once in 2^90 rounds."""
+"""Honest keys give a number of Σk beyond this many standard deviations once in 2^90 rounds."""
 
 _GROUP_BLOCKS: Final = 32
 _GROUP_VALUES: Final = _GROUP_BLOCKS * DEGREE
@@ -59,7 +59,7 @@ _GROUP_VALUES: Final = _GROUP_BLOCKS * DEGREE
 
 _THREADS: Final = 2
 _THREADED_GROUPS: Final = 8
-"""From so many groups on, two threads pay: below, the work is done in a few milliseconds."""
+"""From this number of groups on, two threads pay off: below it, the work takes a few milliseconds."""
 
 
 class PadKey(Secret[Int64Array]):
@@ -69,21 +69,21 @@ class PadKey(Secret[Int64Array]):
 class OneTimePad:
     """The pad of one party's one vector in one session. Cannot be copied, pickled or used again.
 
-    Draws its own key and covers the vector from its beginning to its end, in one piece or in several; then the key is
-    forgotten.
+    Draws its own key and covers the vector from its beginning to its end, in one or more pieces; then the key is
+    discarded.
     """
 
     def __init__(self, session_id: bytes, length: int, random: RandomSource, *, draw_error: bool) -> None:
         """Draw the key.
 
         Args:
-            session_id: the public elements are this session's.
+            session_id: determines the public elements.
             length: of the vector, at least 1.
             random: source of key and errors.
-            draw_error: whether e_j is drawn. Only where the values carry a discrete Gaussian noise share of variance
-                ``ERROR_FREE_VARIANCE`` or more may it be left out.
+            draw_error: true to draw e_j. It may be left out only if the values carry a discrete Gaussian noise share of
+                variance ``ERROR_FREE_VARIANCE`` or more.
 
-        Privacy: whatever the caller does, no second vector is covered with this key.
+        Privacy: no second vector is covered with this key, regardless of what the caller does.
         """
         if length < 1:
             raise StateError("a pad needs a vector of at least one value")
@@ -123,7 +123,7 @@ class OneTimePad:
         Raises:
             StateError: more values than the vector has, or a piece that ends within a block.
 
-        Privacy: a piece whose covering failed is used up like any other.
+        Privacy: a piece that failed to be covered is used up like any other.
         """
         if values.ndim != 1 or values.dtype != np.int64:
             raise StateError(f"a pad covers int64 vectors, not {values.dtype} of shape {values.shape}")
@@ -143,7 +143,7 @@ class OneTimePad:
         return covered
 
     def _claim(self, count: int) -> tuple[_Engine, int]:
-        """Use up the next ``count`` positions, and return what covers them and the number of their first block."""
+        """Use up the next ``count`` positions, and return their cover and the number of their first block."""
         with self._lock:
             first, end = self._covered, self._covered + count
             engine = self._engine
@@ -161,19 +161,19 @@ class OneTimePad:
 
 
 class SummedPad:
-    """The sum of the pads of one session's contributors: takes it off the sum of their covered vectors."""
+    """The sum of the pads of one session's contributors, to be taken off the sum of their covered vectors."""
 
     def __init__(self, session_id: bytes, key_sum: Int64Array, contributors: int) -> None:
         """Check the sum of the keys.
 
         Args:
             session_id: of the contributors' pads.
-            key_sum: Int64[N], Σk as it was opened.
-            contributors: how many keys are in it, 1 or more.
+            key_sum: Int64[N], the opened Σk.
+            contributors: the number of keys in it, 1 or more.
 
         Raises:
-            InvalidPadKey: a number lies beyond 12σ·√contributors: a contributor encrypted something that is no key.
-                The sum cannot be uncovered, and who it was is not known.
+            InvalidPadKey: a number exceeds 12σ·√contributors: a contributor encrypted something other than a key. The
+                sum cannot be uncovered, and the contributor is unknown.
         """
         # In integers without bounds: −2^63 has no negation in 64 bits.
         if max(int(key_sum.max()), -int(key_sum.min())) ** 2 > _SUM_DEVIATIONS**2 * VARIANCE * contributors:
@@ -191,7 +191,7 @@ class SummedPad:
             first: number of its first value in the vector, a multiple of N.
 
         Returns:
-            Int64[count], within ±2^31: what is congruent modulo 2^32.
+            Int64[count], within ±2^31: the representatives modulo 2^32.
 
         Raises:
             StateError: the piece begins within a block.
@@ -223,10 +223,10 @@ def add_covered(total: UInt32Array, covered: UInt32Array) -> None:
 
 
 def key_packing(contributors_most: int, plaintext_bits: int) -> Packing:
-    """Return how a pad's key is packed into plaintexts: slots of bits(128·n), without guard.
+    """Return the packing of a pad's key into plaintexts: slots of bits(128·n), without guard.
 
     Args:
-        contributors_most: n, how many keys may meet in a sum.
+        contributors_most: n, the maximum number of keys in a sum.
         plaintext_bits: usable bits of one plaintext.
 
     Raises:
@@ -249,9 +249,9 @@ class _Engine:
         self._multiplier: Final = Multiplier(factor)
 
     def run(self, first_block: int, values: int, use: Callable[[slice, UInt32Array], None]) -> None:
-        """Call ``use`` with each piece of so many values from a block on, and its pad modulo 2^32.
+        """Call ``use`` with each piece of ``values`` values from a block on, and its pad modulo 2^32.
 
-        Where that takes long, two threads call it, for different pieces.
+        For long vectors two threads call it, for different pieces.
         """
         starts = range(0, values, _GROUP_VALUES)
 
@@ -269,5 +269,5 @@ class _Engine:
             work(starts)
             return
         with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="pad") as threads:
-            # Consuming the results raises what a thread raised.
+            # Consuming the results raises any exception of a thread.
             list(threads.map(work, [starts[number::_THREADS] for number in range(_THREADS)]))

@@ -4,7 +4,7 @@
 
 They are the keystream of AES-256 in counter mode, with the 32-byte key TupleHash("coterie/pad", session id) and
 counter 0 at its beginning. Block j of the keystream, N·4 = 8,192 bytes from j·8,192 on, is a_j: N little-endian
-integers of 32 bits in the folded order of ``ring``. So every block can be had without those before it.
+integers of 32 bits in the folded order of ``ring``. So every block can be computed without those before it.
 
 - Everybody who knows the session id has the same elements; two sessions have unrelated ones.
 - Nothing here is secret.

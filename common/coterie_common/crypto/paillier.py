@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Damgård–Jurik encryption under a public key, with short exponents; what can be done without any secret key.
+"""Damgård–Jurik encryption under a public key, with short exponents, and all operations that need no secret key.
 
 ``Enc(M) = (1+N)^M · h_s^α mod N^{s+1}`` for M in Z_{N^s}, ``h_s = h^{N^s}``, ``h = −y²`` and α of half the length of N.
 Decryption is in ``threshold``, and only by enough parties together; no private key exists as a type.
 
-- A ``PublicKey`` that exists is well formed; that N has exactly two large prime factors is the dealer's word.
+- A ``PublicKey`` that exists is well formed; that N has exactly two large prime factors is trusted to the dealer.
 - A ``Ciphertext`` that exists is a unit in range: made here, or passed by ``PublicKey.check``.
 - Nothing here is constant time.
 
@@ -34,7 +34,7 @@ S_MOST: Final = 8
 """Ciphertexts of 9·|N| bits; beyond that, more of them are cheaper than longer ones."""
 
 PROOF_NONCE_BITS: Final = 256
-"""By how much a proof's nonce is longer than the witness that it hides: 128 bits of challenge and 128 of hiding."""
+"""Bits by which a proof's nonce exceeds the witness that it hides: 128 of challenge and 128 of hiding."""
 
 _SMALL_PRIMES_BELOW: Final = 1 << 16
 
@@ -49,7 +49,7 @@ class PublicKey:
         generator: h = −y² mod N.
 
     Raises:
-        KeyFileError: a number is out of its range or has not the form that it must have.
+        KeyFileError: a number is out of range or does not have the required form.
     """
 
     modulus: int = field(repr=False)
@@ -123,7 +123,7 @@ class PublicKey:
         return tuple_hash(Label.PUBLIC_KEY, self.modulus, self.s, self.generator)
 
     def digest(self) -> bytes:
-        """Return what identifies the key in everything that is hashed."""
+        """Return the items that identify the key in every hash."""
         return self._digest
 
     def check(self, value: int | bytes) -> Ciphertext:
@@ -153,13 +153,13 @@ class PublicKey:
         n, product = mpz(self.modulus), mpz(1)
         for number in numbers:
             product = product * number % n
-        # A prime factor that one of them shares with N is in the product, and only then. Zero shares them all.
+        # The product shares a prime factor with N if and only if one of them does. Zero shares them all.
         if len(numbers) < len(values) or gcd(product, n) != 1 or max(numbers, default=0) >= self.ciphertext_modulus:
             return tuple(map(self.check, values))
         return tuple(Ciphertext(number, self) for number in numbers)
 
     def is_unit(self, value: int) -> bool:
-        """Tell whether ``value`` is in 1..N^{s+1}−1 and coprime to N."""
+        """Return true if ``value`` is in 1..N^{s+1}−1 and coprime to N."""
         return 0 < value < self.ciphertext_modulus and gcd(mpz(value), self.modulus) == 1
 
     def add(self, ciphertexts: Iterable[Ciphertext]) -> Ciphertext:
@@ -209,8 +209,8 @@ class Encryptor:
 
     def __init__(self, public_key: PublicKey) -> None:
         self.public_key: Final = public_key
-        # The second segment is what the nonce of a proof over CIPHERTEXTS_MOST ciphertexts, and the response made of
-        # it, have more than α.
+        # The second segment covers the bits by which the nonce of a proof over CIPHERTEXTS_MOST ciphertexts, and its
+        # response, exceed α.
         beyond = PROOF_NONCE_BITS + (CIPHERTEXTS_MOST - 1).bit_length() + 1
         self._comb = Comb(public_key.blinding_base, public_key.ciphertext_modulus, (public_key.nonce_bits, beyond))
 

@@ -3,8 +3,8 @@
 """Safe primes: p = 2p' + 1 with p' prime, for the dealer's modulus.
 
 A random p' ≡ 5 mod 6 is drawn and the progression after it searched in intervals: a sieve strikes out every p' for
-which p' or 2p' + 1 has a factor below 2^20, what is left is tested. Searching upwards from a random start favours
-primes after long gaps; it loses little entropy (shown for plain primes by Brandt and Damgård, CRYPTO '92).
+which p' or 2p' + 1 has a factor below 2^20, the rest are tested. Searching upwards from a random start favours primes
+after long gaps; it loses little entropy (shown for plain primes by Brandt and Damgård, CRYPTO '92).
 
 Security: not constant time; the dealer's host must be trusted while it runs.
 """
@@ -23,7 +23,7 @@ from coterie_common.errors import StateError
 from coterie_common.randomness import RandomSource
 
 BITS_FEWEST: Final = 64
-"""Below, the sieve would strike out primes that it sieves with."""
+"""Below this size, the sieve would strike out primes that it sieves with."""
 
 _SIEVE_BELOW: Final = 1 << 20
 _INTERVAL: Final = 1 << 18
@@ -77,7 +77,7 @@ def _search(start: int, bits: int) -> int | None:
 
 
 def _sieve(start: int) -> NDArray[np.bool_]:
-    """Tell for each p' = start + 6·j, j below ``_INTERVAL``, whether neither p' nor 2p' + 1 has a small factor."""
+    """Return, for each p' = start + 6·j, j below ``_INTERVAL``, true if neither p' nor 2p' + 1 has a small factor."""
     primes = _small_primes()
     residues = np.zeros(len(primes), dtype=np.int64)
     for word in np.frombuffer(start.to_bytes(-(-start.bit_length() // 32) * 4, "big"), dtype=">u4").tolist():

@@ -7,14 +7,14 @@ So the array, seen as N/2 complex numbers, is the element modulo X^(N/2) − i, 
 determines it: X^N + 1 = (X^(N/2) − i)·(X^(N/2) + i). Multiplying number m by e^(iπm/N) turns products modulo
 X^(N/2) − i into cyclic ones, which a Fourier transform of N/2 points makes pointwise.
 
-**Why it is exact.** Products are computed in double precision and rounded. In every call, the farthest that any of
-them lies from the nearest integer is checked: beyond 1/4 it is an error. A product that is rounded wrongly is off by
-more than 1/2; among the thousands of its call others are then between 1/4 and 1/2, with practical certainty. Measured
+**Why it is exact.** Products are computed in double precision and rounded. In every call, the largest distance to the
+nearest integer is checked: beyond 1/4 it is an error. A product that is rounded wrongly is off by more than 1/2; among
+the thousands of its call others are then between 1/4 and 1/2, with practical certainty. Measured
 distances: 0.0007 for a factor with standard deviation 6.4; 0.125 for the worst known within ±64, all of them ±64 times
 an element as extreme; 0.14 for a factor of ±12·6.4·√200 throughout, the largest sum of keys that is accepted.
 
-What this does not do: multiply by large factors. The error grows with the factor, and in doubles beyond 2^53 it would
-no longer show as a distance: factors with a number beyond ``FACTOR_MOST`` are refused.
+Not for large factors: the error grows with the factor, and in doubles beyond 2^53 it would no longer show as a
+distance. Factors with a number beyond ``FACTOR_MOST`` are refused.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _UNTWIST: Final[_Complex128Array] = _TWIST.conj() / _POINTS
 
 
 class _Transform(Secret[_Complex128Array]):
-    """The Fourier transform of a factor, which says as much as the factor."""
+    """The Fourier transform of a factor, which reveals as much as the factor."""
 
 
 class Workspace:
@@ -55,11 +55,11 @@ class Workspace:
     Allocating it anew for every call costs as much as the products do when several threads allocate.
 
     Attributes:
-        distance: how far the farthest of the last products lay from its integer, in floating point.
+        distance: the largest distance of the last products from their integers, in floating point.
     """
 
     def __init__(self, elements_most: int) -> None:
-        """Allocate for products of so many elements at a time: 40 KiB each."""
+        """Allocate for products of this number of elements at a time: 40 KiB each."""
         self.points: Final = np.empty((elements_most, _POINTS), dtype=np.complex128)
         self.integers: Final = np.empty((elements_most, DEGREE), dtype=np.float64)
         self.products: Final = np.empty((elements_most, DEGREE), dtype=np.uint32)
@@ -67,7 +67,7 @@ class Workspace:
 
 
 class Multiplier:
-    """Multiplies many elements by one and the same factor. May be used from several threads."""
+    """Multiplies many elements by the same factor. May be used from several threads."""
 
     def __init__(self, factor: Int64Array) -> None:
         """Transform the factor.
@@ -94,7 +94,7 @@ class Multiplier:
             workspace: for at least ``count`` elements, and for this thread alone.
 
         Returns:
-            UInt32[count, N], folded; lies in the workspace and is overwritten by its next use.
+            UInt32[count, N], folded; a view of the workspace, overwritten by its next use.
 
         Raises:
             InternalError: rounding did not find the integers; impossible with a key of a pad or a sum of some
@@ -122,7 +122,7 @@ class Multiplier:
                 f"a product lies {workspace.distance:.2f} from the nearest integer, more than {_DISTANCE_MOST}: "
                 "the factor is too large for double precision"
             )
-        whole = exact.view(np.int64)  # the same memory: what was in it is no longer needed
+        whole = exact.view(np.int64)  # the same memory: its content is no longer needed
         np.copyto(whole, integers, casting="unsafe")
         products = workspace.products[:count]
         np.copyto(products, whole, casting="unsafe")  # modulo 2^32

@@ -6,7 +6,7 @@ The shares are Shamir shares s_i = f(i) of a d with d ≡ 1 mod N^s and d ≡ 0 
 ``c_i = C^{2Δ·s_i}`` with Δ = n!; the product of the ``c_i^{2λ_i}`` over t parties is ``(1+N)^{4Δ²·M}``.
 
 - Nobody holds d, and no type here could carry p, q or p'q'.
-- A partial decryption is believed only with its proof (``proofs.partial_decryption``); ``combine`` does not check.
+- A partial decryption is trusted only with its proof (``proofs.partial_decryption``); ``combine`` does not check.
 
 Source: Damgård and Jurik, PKC 2001, threshold variant; Shoup, "Practical threshold signatures", EUROCRYPT 2000.
 Deviation: verification keys are v^{s_i}, not v^{Δ·s_i}, so that s_i itself is the witness of the proofs.
@@ -47,9 +47,9 @@ class ThresholdPublicKey:
     """The public half of a dealt key.
 
     Attributes:
-        public_key: encrypts.
-        parties: n, how many shares were dealt.
-        decryption_threshold: t, how many of them decrypt, 1 to n.
+        public_key: for encryption.
+        parties: n, the number of dealt shares.
+        decryption_threshold: t, the number of shares that decrypt, 1 to n.
         verification_base: v, a square modulo N^{s+1}.
         verification_keys: v_i = v^{s_i}, in the order of the indices 1..n.
 
@@ -98,7 +98,7 @@ class ThresholdPublicKey:
         )
 
     def digest(self) -> bytes:
-        """Return what identifies the key, its parties and verification keys in everything that is hashed."""
+        """Return the items that identify the key, its parties and verification keys in every hash."""
         return self._digest
 
     def require_index(self, index: int) -> None:
@@ -121,10 +121,10 @@ class ThresholdPublicKey:
 
     @classmethod
     def from_document(cls, document: Any) -> ThresholdPublicKey:
-        """Read what ``to_document`` wrote.
+        """Parse the output of ``to_document``.
 
         Raises:
-            KeyFileError: another structure, a number that is not written in its one way or out of range, a key size
+            KeyFileError: another structure, a number that is not in canonical form or out of range, a key size
                 that is not allowed.
         """
         try:
@@ -182,10 +182,10 @@ class KeyShare:
 
     @classmethod
     def from_bytes(cls, key: ThresholdPublicKey, data: bytes) -> KeyShare:
-        """Read what ``to_bytes`` wrote, and check it.
+        """Parse the output of ``to_bytes``, and check it.
 
         Raises:
-            KeyFileError: another length, or no share of this key.
+            KeyFileError: another length, or not a share of this key.
         """
         expected = _INDEX_BYTES + key.public_key.ciphertext_bytes
         if len(data) != expected:
@@ -199,7 +199,7 @@ def check_share(key: ThresholdPublicKey, share: KeyShare) -> None:
     """Check a share against its verification key, at the cost of one partial decryption.
 
     Raises:
-        KeyFileError: it is no share of this key under this index.
+        KeyFileError: it is not a share of this key under this index.
     """
     modulus = key.public_key.ciphertext_modulus
     if not 1 <= share.index <= key.parties:
@@ -225,8 +225,8 @@ def partial_decrypt(key: ThresholdPublicKey, share: KeyShare, ciphertexts: Seque
         KeyMismatch: a ciphertext belongs to another key, or the share's index to none.
 
     Source: Damgård–Jurik, PKC 2001, threshold variant, share decryption.
-    Security: not constant time. Whoever can have any ciphertext decrypted can read any reply: call it only for sums
-        that the protocol lets this party open.
+    Security: not constant time. Anyone who can have arbitrary ciphertexts decrypted can read any reply: call it only
+        for sums that the protocol lets this party open.
     """
     key.require_index(share.index)
     for ciphertext in ciphertexts:

@@ -9,11 +9,11 @@ X^z = a·Y^e and v^z = b·v_i^e.
 - The witness is s_i itself, below N^{s+1}: r has (s+1)·|N| + 256 bits, 128 for the challenge and 128 for hiding. A
   nonce sized for anything shorter leaks the share.
 - Weights absorb the whole statement, the challenge also X, Y and the commitments.
-- Squares: C_k^4 and c_k^2 lie in the cyclic group of squares, where the logarithms are unique. A partial decryption may
+- Squares: C_k^4 and c_k^2 are in the cyclic group of squares, where the logarithms are unique. A partial decryption may
   have the other sign; combining raises it to an even power.
 - Soundness: the order of a square has no prime factor below |N|/2 − 1 bits, N being a product of safe primes. Of values
   made with another exponent than s_i, one challenge in 2^128 can be answered, and one weight in 2^128 hides one of them
-  behind the others: whoever computes q hashes passes with probability at most 2q·2^-128.
+  behind the others: a prover that computes q hashes passes with probability at most 2q·2^-128.
 
 Source: Shoup, EUROCRYPT 2000, proof of correctness; Damgård and Jurik, PKC 2001; batching with small exponents:
 Bellare, Garay and Rabin, EUROCRYPT '98.
@@ -39,7 +39,7 @@ _WEIGHT_BITS: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is proven, and for which round.
+    """The statement of the proof, and its round.
 
     Attributes:
         session_id: of the round.
@@ -74,7 +74,7 @@ class Statement:
         return self.key.verification_keys[self.index - 1]
 
     def items(self) -> tuple[Item, ...]:
-        """Return everything that weights and challenge absorb."""
+        """Return all items that weights and challenge absorb."""
         return (
             self.session_id,
             self.transcript_digest,
@@ -107,7 +107,7 @@ class Proof:
 
     @classmethod
     def from_bytes(cls, key: ThresholdPublicKey, data: bytes) -> Proof:
-        """Read what ``to_bytes`` wrote.
+        """Parse the output of ``to_bytes``.
 
         Raises:
             MalformedMessage: another length.

@@ -12,11 +12,11 @@ y = w + Σ e_k·α_k over the integers. It holds if D = A · ∏ C_k^{e_k} · (1
 - y hides the nonces because w is longer by 256 bits and the number of ciphertexts: 128 bits are the challenge's, the
   rest is the statistical distance 2^-128.
 - Soundness: two proofs with one commitment that differ in e_k only, by d, give C_k^{2d} = (1+N)^{2Δz} · h_s^{2Δy}.
-  As 2d has an inverse modulo N^s, the plaintext of C_k is Δz/d, known to the prover. Whoever does not know it passes
-  with probability 2^-128 per hash computed.
-- Squares: modulo N^{s+1} the only elements of small order have order 2, ±1 and two more that nobody finds who cannot
-  factor N; every other order has a prime factor of |N|/2 − 1 bits or more, N being a product of safe primes. D = −1 is
-  easily made, by proving with −A or by submitting −C_k where e_k is odd. It says nothing about plaintexts, since
+  As 2d has an inverse modulo N^s, the plaintext of C_k is Δz/d, known to the prover. A prover that does not know it
+  passes with probability 2^-128 per hash computed.
+- Squares: modulo N^{s+1} the only elements of small order have order 2, ±1 and two more that cannot be found without
+  factoring N; every other order has a prime factor of |N|/2 − 1 bits or more, N being a product of safe primes. D = −1
+  is easily made, by proving with −A or by submitting −C_k where e_k is odd. It has no bearing on plaintexts, since
   decryption raises to a multiple of the order of ±C_k's other part. But weights see it half of the time, so that two
   verifiers of a batch could disagree. Squared, it is 1 for each of them, alone and together.
 
@@ -44,16 +44,16 @@ from coterie_common.randomness import RandomSource
 
 _CHALLENGE_BITS: Final = 128
 _WEIGHT_BITS: Final = 128
-"""A batch with a bad proof passes with probability 2^-128, whatever the provers computed."""
+"""A batch with a bad proof passes with probability 2^-128, regardless of the provers' computation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is proven, and for whom.
+    """The statement of the proof, and its prover.
 
     Attributes:
         session_id: of the round.
-        party_id: who proves.
+        party_id: the prover.
         public_key: of all ciphertexts.
         padded_digest: digest of the padded part that goes with them.
         ciphertexts: C_1..C_K, 1 to ``limits.CIPHERTEXTS_MOST``.
@@ -83,7 +83,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Witness:
-    """What the prover knows; shows nothing of it.
+    """The prover's secrets; reveals none of them when printed.
 
     Attributes:
         plaintexts: M_1..M_K.
@@ -121,7 +121,7 @@ class Proof:
 
     @classmethod
     def from_bytes(cls, key: PublicKey, data: bytes) -> Proof:
-        """Read what ``to_bytes`` wrote.
+        """Parse the output of ``to_bytes``.
 
         Raises:
             MalformedMessage: another length.
@@ -170,19 +170,19 @@ def verify(statement: Statement, proof: Proof, encryptor: Encryptor) -> None:
 
 
 def verify_together(claims: Sequence[tuple[Statement, Proof]], encryptor: Encryptor, random: RandomSource) -> None:
-    """Check the proofs of many parties in one product of powers; singly only to find who is to blame.
+    """Check the proofs of many parties in one product of powers; one by one only to find the culprit.
 
-    Accepts what ``verify`` accepts of each. With at least one proof that it does not accept, all pass together with
-    probability at most 2^-128 over the weights ρ_j: the product ∏ D_j^{2ρ_j} is tested, and of 2^128 values of one
-    ρ_j at most one makes it 1 if D_j² ≠ 1, since the order of a square is 1 or has a prime factor above 2^128.
+    Accepts all proofs that ``verify`` accepts. A batch with at least one proof that it rejects passes with probability
+    at most 2^-128 over the weights ρ_j: the product ∏ D_j^{2ρ_j} is tested, and of 2^128 values of one ρ_j at most one
+    makes it 1 if D_j² ≠ 1, since the order of a square is 1 or has a prime factor above 2^128.
 
     Args:
         claims: statements and their proofs, of any sessions and parties, under one key.
         encryptor: for that key.
-        random: source of the weights, which nobody who has a say in the claims may foresee.
+        random: source of the weights, which nobody who influences the claims may foresee.
 
     Raises:
-        InvalidProof: for one of the claims that ``verify`` refuses, as there.
+        InvalidProof: as raised by ``verify``, for one of the claims that it refuses.
         KeyMismatch: the encryptor belongs to another key than a statement.
     """
     for statement, proof in claims:
@@ -208,7 +208,7 @@ def _check_ranges(statement: Statement, proof: Proof) -> None:
 
 
 def _holds(statement: Statement, proof: Proof, encryptor: Encryptor, challenge_bits: int = _CHALLENGE_BITS) -> bool:
-    """Tell whether D² = 1; tests of the soundness error shorten the challenges."""
+    """Return true if D² = 1; tests of the soundness error shorten the challenges."""
     modulus = statement.public_key.ciphertext_modulus
     bases = [ciphertext.value for ciphertext in statement.ciphertexts]
     powers = product_of_powers(bases, _challenges(statement, proof.commitment, challenge_bits), modulus)
@@ -218,7 +218,7 @@ def _holds(statement: Statement, proof: Proof, encryptor: Encryptor, challenge_b
 
 
 def _hold_together(claims: Sequence[tuple[Statement, Proof]], weights: Sequence[int]) -> bool:
-    """Tell whether ∏ D_j^{2ρ_j} = 1; tests of the soundness error bring short weights."""
+    """Return true if ∏ D_j^{2ρ_j} = 1; tests of the soundness error pass short weights."""
     key = claims[0][0].public_key
     bases: list[int] = []
     exponents: list[int] = []
@@ -258,7 +258,7 @@ def _challenges(statement: Statement, commitment: int, bits: int = _CHALLENGE_BI
 
 def _sizes(key: PublicKey) -> tuple[int, int, int]:
     plaintext_bits = key.plaintext_modulus.bit_length()
-    # As long as for the most ciphertexts, so that the length says nothing and follows from the key alone.
+    # As long as for the most ciphertexts, so that the length reveals nothing and follows from the key alone.
     response_bits = key.nonce_bits + PROOF_NONCE_BITS + (CIPHERTEXTS_MOST - 1).bit_length() + 1
     return key.ciphertext_bytes, -(-plaintext_bits // 8), -(-response_bits // 8)
 
