@@ -158,7 +158,7 @@ def remove_drafts(path: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder and all in it, also what another thread removes or adds meanwhile; one that is not there is fine.
+    """Remove a folder and its content, even if another thread removes or adds files meanwhile; it may be missing.
 
     Raises:
         StorageError: the file system refused.
@@ -213,7 +213,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_durable_folder(path: Path, top: Path) -> None:
-    """Create ``path`` and what is missing above it, up to and with ``top``, so that all of it survives a crash.
+    """Create ``path`` and its missing parents, up to and including ``top``, so that all of them survive a crash.
 
     Raises:
         StorageError: the file system refused.
@@ -234,7 +234,7 @@ def read_bytes(path: Path, what: str, *, most: int) -> bytes:
 
     Args:
         path: the file, or a pipe such as a shell's ``<(…)`` or ``/dev/stdin``.
-        what: how to call it in the error, such as ``"the roster"``.
+        what: its name in errors, such as ``"the roster"``.
         most: refuse anything larger, in bytes.
 
     Raises:

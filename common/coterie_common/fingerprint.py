@@ -2,12 +2,12 @@
 # Copyright The Coterie authors
 """Fingerprints that people compare: 160 bits as eight groups of four base-32 characters, and a check character.
 
-What people see and type ends in the check character: ``abcd-…-wxyz-c``. It finds every single mistyped character and
-every pair of neighbours in the wrong order; of other mistakes, 31 in 32.
+The form that people see and type ends in the check character: ``abcd-…-wxyz-c``. It finds every single mistyped
+character and every pair of neighbours in the wrong order; of other mistakes, 31 in 32.
 
-Invariant: a fingerprint in a variable is canonical (lower case, hyphens, without the check), so that comparing two is
-comparing text. Signed records and databases hold that form. What is shown goes through ``printed_fingerprint``, and
-what a person types through ``parse_fingerprint`` first.
+Invariant: a fingerprint in a variable is canonical (lower case, hyphens, without the check), so that two are compared
+as text. Signed records and databases hold that form. ``printed_fingerprint`` makes the displayed form, and
+``parse_fingerprint`` parses a typed one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def readable_fingerprint(label: Label, *items: Item) -> str:
 
 
 def printed_fingerprint(fingerprint: str) -> str:
-    """Return what people are shown of a canonical fingerprint: the same with its check character."""
+    """Return a canonical fingerprint as people see it: with its check character."""
     return f"{fingerprint}-{_check_character(fingerprint.replace('-', ''))}"
 
 
@@ -78,7 +78,7 @@ def _check_character(characters: str) -> str:
     """Return the check: Σ c_i · x^(n−i) over GF(32), for characters c_0 … c_(n−1).
 
     No weight is zero, so one wrong character changes the sum; neighbours, the check itself with weight 1 included, have
-    different weights, so exchanging two that differ changes it, too.
+    different weights, so exchanging two that differ changes it too.
     """
     total = 0
     for character in characters:

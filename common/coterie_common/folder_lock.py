@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""One daemon per folder: a lock that the operating system drops when the process ends, however it ends."""
+"""One daemon per folder: a lock that the operating system drops when the process ends, in any way."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LOCK_NAME = ".lock"
 
 @contextmanager
 def locked(folder: Path, program: str) -> Iterator[None]:
-    """Hold ``folder`` for this process alone.
+    """Lock ``folder`` for this process.
 
     Args:
         folder: the daemon's home; must exist.
-        program: how to call who holds it, such as ``"coterie-party"``.
+        program: the holder's name in errors, such as ``"coterie-party"``.
 
     Raises:
         ConfigurationError: another process holds it, or the lock file cannot be made.
@@ -31,7 +31,7 @@ def locked(folder: Path, program: str) -> Iterator[None]:
         handle = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as cause:
         raise ConfigurationError(f"cannot lock the folder {folder}: {cause.strerror}") from cause
-    # The file stays: removing it would let a third process lock a new one while a second still waits on the old.
+    # The file stays: removing it would let a third process lock a new file while a second still waits on the old one.
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

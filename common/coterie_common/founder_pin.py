@@ -33,7 +33,7 @@ def pinned_founder(folder: Path) -> str | None:
 
 
 def check_pin(folder: Path, founder: str | None) -> None:
-    """Check that a folder made before pins the founder that is named now, if one is named.
+    """Check that an existing folder pins the founder that is named now, if one is named.
 
     Raises:
         ConfigurationError: it pins another one, or none.

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A daemon's sign of life: a file in its folder that its event loop touches, and that anybody may ask about.
+"""A daemon's heartbeat: a file in its folder that its event loop touches, and that anyone may check.
 
-Service managers and container engines ask with ``coterie-party health`` and ``coterie-aggregator health``: no port is
-opened for that, and no certificate is needed.
+Service managers and container engines check it with ``coterie-party health`` and ``coterie-aggregator health``, without
+a port or a certificate.
 
 Invariants:
-- A daemon that ended, hangs or is stopped looks healthy for at most ``STALE_SECONDS``, however that came about.
-- The first line of the file is a sentence on what is wrong, or empty; each further line is a warning.
-- ``health`` reads this file alone: it opens no database, so it is cheap to ask often and works on a busy host.
+- A daemon that ended, hangs or is stopped looks healthy for at most ``STALE_SECONDS``, for any cause.
+- The first line of the file is a sentence on the current trouble, or empty; each further line is a warning.
+- ``health`` reads this file alone: it opens no database, so frequent checks are cheap and work on a busy host.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from coterie_common.shown import shown
 FILE_NAME: Final = "heartbeat"
 
 BEAT_SECONDS: Final = 5.0
-"""Between signs of life: a touched file costs nothing."""
+"""Seconds between heartbeats: touching a file costs nothing."""
 
 STALE_SECONDS: Final = 20.0
-"""A sign of life older than this means that three were left out, which no load of ours explains."""
+"""An older heartbeat means that three were missed, which no load of ours explains."""
 
 
 class Heartbeat:
-    """Gives signs of life.
+    """Writes heartbeats.
 
     Args:
         folder: the daemon's home.
-        trouble: returns what is wrong right now, one sentence, or ``""``.
-        warnings: returns what a person should know although the daemon needs no restart, a sentence each; empty ones
+        trouble: returns the current trouble as one sentence, or ``""``.
+        warnings: returns matters for a person that need no restart of the daemon, a sentence each; empty ones
             are left out.
     """
 
@@ -52,10 +52,10 @@ class Heartbeat:
         self._written: str | None = None
 
     async def run(self) -> None:
-        """Give signs of life until cancelled, then take the last one away.
+        """Write heartbeats until cancelled, then remove the last one.
 
         Raises:
-            StorageError: the folder cannot be written any more.
+            StorageError: the folder can no longer be written.
         """
         try:
             while True:
@@ -65,7 +65,7 @@ class Heartbeat:
             self._path.unlink(missing_ok=True)
 
     def beat(self) -> None:
-        """Give one sign of life; raises ``StorageError``."""
+        """Write one heartbeat; raises ``StorageError``."""
         state = "\n".join(map(shown, (self._trouble(), *filter(None, self._warnings()))))
         if state == self._written and self._path.exists():
             os.utime(self._path)
@@ -75,18 +75,18 @@ class Heartbeat:
 
 
 def check_heartbeat(folder: Path, program: str, *, now: datetime) -> tuple[str, ...]:
-    """Ask how the daemon of a folder is.
+    """Check the health of the daemon of a folder.
 
     Args:
         folder: its home.
-        program: how to call it, such as ``"coterie-party"``.
+        program: its name in errors, such as ``"coterie-party"``.
         now: the current time.
 
     Returns:
-        Warnings: what a person should know although the daemon works.
+        Warnings: matters for a person although the daemon works.
 
     Raises:
-        Unavailable: it does not run, hangs, or has trouble; says which.
+        Unavailable: it does not run, hangs, or has trouble; the message names which.
     """
     path = folder / FILE_NAME
     try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Names of things, checked where they are made.
+"""Names of federations, members and jobs, checked where they are made.
 
 Identifiers are plain strings of a restricted alphabet: they appear in file names, certificate URIs, logs and URLs,
 so nothing that needs quoting anywhere is allowed.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Private keys that lie unencrypted in a home folder, because a daemon needs them without anybody at the terminal.
+"""Private keys stored unencrypted in a home folder, because a daemon needs them with nobody at the terminal.
 
 Only the TLS keys, and the aggregator's signing key: none of them opens a reply. Key shares and a party's other keys are
 locked under a password (``crypto.keystore``).
@@ -33,7 +33,7 @@ def read_tls_key(path: Path) -> TlsKey:
 
     Raises:
         ConfigurationError: it is missing.
-        KeyFileError: it may be read by others, or is no key.
+        KeyFileError: others may read it, or it is not a key.
     """
     key = TlsKey(_read_private(path, "the TLS key"))
     load_key(key)

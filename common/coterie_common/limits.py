@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Every limit on what is accepted from outside, each with its reason.
+"""Every limit on input from outside, each with its reason.
 
-Memory that one peer can make us hold follows from this file. The aggregator holds of one party at most
-``PARTY_TRANSFER_BYTES`` being assembled, a few frames for each of ``HELLOS_AT_ONCE`` streams before Hello, what flow
-control lets each of its ``CALLS_MOST`` calls send unread, and ``QUEUED_MESSAGES`` parsed messages waiting to be sent,
-which share their model; of one person a frame for each call, and ``FETCHES_MOST`` models. A party holds
-``TRANSFER_BYTES`` being assembled and once more while they are parsed. What a message's bytes, a JSON text or a schema
-would become is counted before any of it is made: none takes more than a few times its size. Content (the padded parts
-of replies) is never in memory: of it a stream holds three frames at most, one that gRPC has read ahead, one being
-hashed, one being written; and what may lie on disk is bounded by the round that asked for it.
+This file determines the memory that one peer can make us hold. The aggregator holds of one party at most
+``PARTY_TRANSFER_BYTES`` being assembled, a few frames for each of ``HELLOS_AT_ONCE`` streams before Hello, the unread
+data that flow control lets each of its ``CALLS_MOST`` calls send, and ``QUEUED_MESSAGES`` parsed messages waiting to be
+sent, which share their model; of one person a frame for each call, and ``FETCHES_MOST`` models. A party holds
+``TRANSFER_BYTES`` being assembled and once more while they are parsed. The memory for a message's bytes, a JSON text or
+a schema is counted before any of it is allocated: none takes more than a few times its size. Content (the padded parts
+of replies) is never in memory as a whole: a stream holds three frames of it at most, one that gRPC has read ahead, one
+being hashed, one being written; and the round that asked for it bounds its size on disk.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FRAME_MESSAGE_BYTES: Final = FRAME_BYTES + 4096
 """gRPC's limit for one stream message: a frame and its header."""
 
 TRANSFER_BYTES: Final = 520 << 20
-"""One assembled message, by a party only: a query or delivery with the largest model, and what goes with it. (A
+"""One assembled message, by a party only: a query or delivery with the largest model, and its other fields. (A
 decryption request of 100 parties × 1,000 ciphertexts at 4096 bits is 100 MiB.)"""
 
 QUEUED_MESSAGES: Final = 64
@@ -54,8 +54,8 @@ PARTY_TRANSFER_BYTES: Final = 16 << 20
 """One assembled message of a party: 1,000 ciphertexts at 4096 bits and s = 7 take 4 MiB; 200 parties 3 GiB at worst."""
 
 PADDED_PART_BYTES: Final = 4 << 30
-"""Content after one message: four bytes for each of 10⁹ values. It goes to disk; how long it must be exactly follows
-from the terms of its round, and is compared before anything is kept."""
+"""Content after one message: four bytes for each of 10⁹ values. It goes to disk; its exact length follows from the
+terms of its round, and is compared before anything is kept."""
 
 CIPHERTEXT_BYTES: Final = 4096
 """One ciphertext of the largest key at s = 7; the exact length is the key's and is checked against it."""
@@ -64,13 +64,13 @@ PROOF_BYTES: Final = 16 << 10
 """A proof holds at most three numbers of the size of a ciphertext, and their challenges."""
 
 QUERY_BODY_BYTES: Final = 512 << 20
-"""What a round asks carries at most a model."""
+"""The ask of a round, which carries at most a model."""
 
 CODE_CHARACTERS: Final = 64
 """An error code on the wire."""
 
 REASON_CHARACTERS: Final = 500
-"""Words for a person on the wire: a line in a log, and 200 of them in one job's status stay under a frame."""
+"""Text for a person on the wire: a line in a log, and 200 of them in one job's status stay under a frame."""
 
 HANDSHAKE_SECONDS: Final = 20.0
 """From opening a stream to Hello, and from Hello to Welcome; also for connecting at all."""
@@ -79,25 +79,25 @@ KEEPALIVE_SECONDS: Final = 30.0
 """Between pings on a quiet connection: shorter than the idle limits of common firewalls."""
 
 KEEPALIVE_TIMEOUT_SECONDS: Final = 15.0
-"""A ping unanswered for so long means that the connection is dead."""
+"""A ping unanswered for this time means that the connection is dead."""
 
 CALL_SECONDS: Final = 30.0
 """A unary call of the operator API: all of them only read or write the aggregator's database."""
 
 CALLS_MOST: Final = 32
-"""Concurrent calls of one certificate, whichever they are: a party needs its stream, a person watches a few jobs."""
+"""Concurrent calls of any kind of one certificate: a party needs its stream, a person watches a few jobs."""
 
 PEOPLE_CALLS_MOST: Final = 400
-"""Concurrent calls of all operators and scientists together; what is beyond is kept for the parties."""
+"""Concurrent calls of all operators and scientists together; the rest is reserved for the parties."""
 
 SCIENTISTS_CALLS_MOST: Final = PEOPLE_CALLS_MOST - 2 * CALLS_MOST
-"""Concurrent calls of all scientists together; what is beyond is kept for the operators, who must be able to act."""
+"""Concurrent calls of all scientists together; the rest is reserved for the operators, who must be able to act."""
 
 SERVER_CALLS_MOST: Final = PARTIES_MOST * CALLS_MOST + PEOPLE_CALLS_MOST
-"""Concurrent calls at the aggregator, before it is known whose they are: what all members may have together."""
+"""Concurrent calls at the aggregator, before their callers are known: the total of all members."""
 
 CONNECTION_CALLS_MOST: Final = 2 * CALLS_MOST
-"""Concurrent calls on one connection; more wait at their sender. Twice as many, so that what is too much is refused."""
+"""Concurrent calls on one connection; more wait at their sender. Twice as many, so that excess calls are refused."""
 
 FETCHES_MOST: Final = 2
 """Models that one certificate fetches at once: each is held in memory while it is sent."""
@@ -106,7 +106,7 @@ SUBMISSIONS_AT_ONCE: Final = 4
 """Submissions of one certificate at once: to plan a job may take seconds of a processor."""
 
 CALLS_RETRY_SECONDS: Final = 5.0
-"""After so long whoever had too many calls open may try again."""
+"""A caller that had too many calls open may try again after this time."""
 
 HELLO_BYTES: Final = 200
 """The first transfer of a stream: two numbers, an id and a digest take some 90."""
@@ -116,8 +116,8 @@ HELLOS_AT_ONCE: Final = 4
 is waited for until the handshake's time is over, does not hold up the next."""
 
 LINGER_SECONDS: Final = 1.0
-"""A sender whose first transfer is too long is read on for so long after each frame, keeping nothing, so that it reads
-why it is refused before it fails to write; and never longer than the handshake."""
+"""If a first transfer is too long, its sender is read on for this time after each frame, keeping nothing, so that it
+reads the reason of the refusal before its writes fail; and never longer than the handshake."""
 
 METADATA_BYTES: Final = 8 << 10
 """Metadata of a call, either way: ours are a code, a number and a line of ``REASON_CHARACTERS``, percent-encoded."""
@@ -132,7 +132,7 @@ BACKOFF_REFUSED_SECONDS: Final = 300.0
 """Pause after the aggregator refused a party's identity: only a person can repair that."""
 
 SHUTDOWN_SECONDS: Final = 5.0
-"""What open calls get to finish when the aggregator stops."""
+"""Time for open calls to finish when the aggregator stops."""
 
 CIPHERTEXTS_MOST: Final = 1000
 """Ciphertexts of one directly sealed reply; longer vectors need a pad."""
@@ -147,7 +147,7 @@ MODEL_BYTES: Final = 512 << 20
 """A delivered model: 100 million float32 weights are 382 MiB; the schema of the largest job is far below the rest."""
 
 STATE_BYTES: Final = 4 * MODEL_BYTES
-"""What an algorithm stores between rounds: a model, and what its optimiser remembers of every number."""
+"""The state of an algorithm between rounds: a model, and its optimiser's memory of every number."""
 
 JOB_TERMS_BYTES: Final = 8 << 20
 """Terms take some 400 bytes a round, and a job has at most ``ROUNDS_MOST``."""
@@ -156,13 +156,13 @@ ROUND_TERMS_BYTES: Final = 16 << 10
 """Terms of one round: some 400 bytes, and room for fractions of thousands of digits."""
 
 DOCUMENT_DEPTH_MOST: Final = 64
-"""Objects and lists inside each other in any JSON text; ours need ten."""
+"""Depth of nested objects and lists in any JSON text; ours need ten."""
 
 DOCUMENT_PARTS_MOST: Final = 1 << 23
 """Texts, lists and objects of one JSON text: the largest tree takes some two million, and eight million take a GiB."""
 
 DOCUMENT_VALUES_MOST: Final = 1 << 25
-"""Values of one JSON text: histograms of the largest schema have 20 million cells; so many numbers take a GiB."""
+"""Values of one JSON text: histograms of the largest schema have 20 million cells; that many numbers take a GiB."""
 
 SCHEMA_COLUMNS_MOST: Final = 2_000
 """Columns of a data schema; a job specification with their names and levels must stay under ``JOB_SPEC_BYTES``."""
@@ -180,11 +180,11 @@ TREE_NODES_MOST: Final = 10_000
 """Open nodes per level of a decision tree; each is asked for every remaining feature, value and class."""
 
 AUDIT_DETAILS_BYTES: Final = 96 << 10
-"""Details of one entry of the audit record: of the most parties the ids, twice, and what each contributed (256 digits);
+"""Details of one entry of the audit record: of the most parties the ids, twice, and their contributions (256 digits);
 the terms of the round, some digests, one line of words."""
 
 AUDIT_TOLD_BYTES: Final = 16 << 10
-"""What an entry about a refused message quotes of it: the whole of it in federations of some 40 parties."""
+"""The part of a refused message that its entry quotes: the whole of it in federations of some 40 parties."""
 
 AUDIT_LEDGER_BYTES: Final = 24 << 10
 """Lines of the privacy ledger in one entry of the audit record; more go into further entries."""
@@ -196,20 +196,20 @@ AUDIT_EXPORT_PARTS: Final = AUDIT_EXPORT_BYTES // 12
 """Texts, lists and objects of an exported record: an entry about a large cohort takes 15 bytes for each."""
 
 AUDIT_REFUSALS_LISTED: Final = 200
-"""Refusals that a party lists one by one at a time: whoever floods it with nonsense must not fill its disk."""
+"""Refusals that a party lists one by one at a time: a flood of nonsense must not fill its disk."""
 
 AUDIT_REFUSAL_SECONDS: Final = 10.0
-"""After so long another refusal is listed: 9,000 entries in a day of flooding, some 10 MB, 150 MB where they quote as
-much as they may."""
+"""Time after which another refusal is listed: 9,000 entries in a day of flooding, some 10 MB, 150 MB with quotes of
+maximum length."""
 
 PARTY_OPEN_JOBS_MOST: Final = 200
 """Jobs that a party holds, or takes part in, at a time, twice what an aggregator runs: each keeps a specification and
 terms of up to 9 MiB on its disk, 1.8 GiB in all."""
 
 PARTY_UNASKED_JOBS_MOST: Final = 200
-"""Jobs of one day that ended before they asked this party anything. They cost no budget, so nothing else limits how
-often an aggregator can have one accepted and end it; each leaves digests, an entry in the record, and its lines in
-the ledger."""
+"""Jobs of one day that ended before they asked this party anything. They cost no budget, so nothing else limits the
+number that an aggregator can have accepted and end; each leaves digests, an entry in the record, and its lines in the
+ledger."""
 
 REFUSED_JOBS_MOST: Final = 1000
 """Refused jobs whose digests a party remembers, some 2 KB each; the oldest are forgotten first."""
@@ -229,12 +229,11 @@ OPEN_JOBS_MOST: Final = 100
 every party is asked about it."""
 
 OPEN_JOBS_PER_PERSON: Final = 25
-"""The same of one person, so that four are needed to take everybody's place."""
+"""The same for one person, so that it takes four to occupy all places."""
 
 SUBMISSIONS_PER_PERSON: Final = 200
 """Jobs that one person may submit in any 24 hours, ended or not: their specifications and terms stay in the
 aggregator's database, 9 MiB each at most."""
 
 HELD_REPLIES_MOST: Final = 100
-"""Different words with which one party may hold one job, per start of the aggregator: each is an event that is
-stored."""
+"""Different reasons with which one party may hold one job, per start of the aggregator: each is a stored event."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDTH_OF_A_PIPE: Final = 200
-"""Nobody looks at the edge of a pipe; rich would fold lines at 80."""
+"""Width for a pipe, which has no edge; rich would fold lines at 80."""
 
 
 def print_json(values: Sequence[Any]) -> None:
@@ -26,7 +26,7 @@ def print_json(values: Sequence[Any]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Print a table; ``empty`` where there are no rows. Nothing in a cell is taken as markup or as a command."""
+    """Print a table, or ``empty`` if there are no rows. Nothing in a cell is taken as markup or as a command."""
     if not rows:
         say(empty)
         return
@@ -45,7 +45,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
 
 
 def cell(text: object, style: str = "") -> Text:
-    """Return words, whoever they come from, for a table or display of rich: escaped, cut, and never markup."""
+    """Return text from any source for a table or display of rich: escaped, cut, and never markup."""
     from rich.text import Text
 
     return Text(shown(text), style=style)

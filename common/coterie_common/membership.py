@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What makes somebody a member: the certificate, the signed roster and the threshold key that belong together.
+"""Membership: the certificate, the signed roster and the threshold key that belong together.
 
-The founder hands it out in a bundle; a home folder keeps it in one file, so that it is there whole or not at all.
+The founder hands it out in a bundle; a home folder keeps it in one file, so that it is either complete or absent.
 Everything in it can be checked from the founder's fingerprint alone: the founder signed the roster, and the roster
 names the authority, the key and every certificate.
 """
@@ -30,7 +30,7 @@ CERTIFICATE_LONGEST: Final = 8192
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsCredentials:
-    """What gRPC needs for mutual TLS, all PEM: own key and certificate, and the authority that others must show."""
+    """The material for mutual TLS in gRPC, all PEM: own key and certificate, and the authority required of others."""
 
     key: TlsKey
     certificate: bytes
@@ -39,7 +39,7 @@ class TlsCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnKeys:
-    """The keys that a member knows to be its own, to be found again in what the founder hands out.
+    """A member's own keys, to be compared with those in the founder's bundle.
 
     Attributes:
         role: party or aggregator.
@@ -58,7 +58,7 @@ class OwnKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """A member's place in the federation; nothing is believed before ``verify``.
+    """A member's place in the federation; nothing in it is trusted before ``verify``.
 
     Attributes:
         certificate: the member's own, PEM.
@@ -98,7 +98,7 @@ class Membership:
             raise ParameterMismatch("the threshold key was dealt for other parameters than the roster's")
 
     def check_addressee(self, role: Role, member_id: str) -> None:
-        """Check for whom this membership was made, before any key is at hand; raises ``IdentityMismatch``."""
+        """Check the member this membership was made for, before any key is at hand; raises ``IdentityMismatch``."""
         identity = identity_of(self.certificate)
         if (identity.role, identity.id) != (role, member_id):
             raise IdentityMismatch(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The membership that a home folder keeps, and when another may take its place."""
+"""The membership in a home folder, and the conditions for replacing it."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def require_membership(home: Path, command: str) -> Membership:
 
 
 def require_no_membership(home: Path, configuration: Path) -> None:
-    """Refuse to make new keys where a membership would lose its own.
+    """Refuse to make new keys that would make an existing membership lose its own.
 
     Raises:
-        ConfigurationError: the folder is a member's, only its configuration is missing.
+        ConfigurationError: the folder is a member's whose configuration alone is missing.
     """
     if (home / MEMBERSHIP_NAME).exists():
         raise ConfigurationError(
@@ -67,7 +67,7 @@ def write_membership(home: Path, membership: Membership) -> None:
 
 
 def is_successor(current: Membership | None, offered: Membership) -> bool:
-    """Return whether an offered membership, verified, is newer than the current one; ``False`` if it is the same.
+    """Return true if an offered, verified membership is newer than the current one, false if it is the same.
 
     Raises:
         ConfigurationError: it is older: a member never goes back.

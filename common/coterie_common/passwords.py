@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Where a password comes from: a file that an option or the configuration names, else the person at the terminal."""
+"""The source of a password: a file that an option or the configuration names, otherwise the person at the terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
 
     Args:
         file: its first line is the password; ``None`` asks the person at the terminal.
-        what: what it is for, such as ``"the party's keys"``.
+        what: its purpose, such as ``"the party's keys"``.
         is_new: ask twice, because a mistyped new password locks its owner out.
 
     Raises:
@@ -35,7 +35,7 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
     if file is not None:
         return Password(_from_file(file))
     try:
-        # Without a terminal, Python's own prompt would warn in words that help nobody, and show what is typed.
+        # Without a terminal, Python's own prompt would print an unhelpful warning and echo the typed password.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", getpass.GetPassWarning)
             typed = typer.prompt(f"Password for {what}", hide_input=True, confirmation_prompt=is_new, err=True)
@@ -46,8 +46,8 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
 
 def _from_file(file: Path) -> bytes:
     lines = read_bytes(file, "the password file", most=_BYTES_MOST).splitlines()
-    # As ssh does with private keys: what somebody else owns and lends to this user, such as a secret that root mounted,
-    # has the mode that its owner chose. A pipe is gone once it is read.
+    # As ssh does with private keys: a file that another user owns and lends to this one, such as a secret that root
+    # mounted, has the mode that its owner chose. A pipe is gone once it is read.
     status = file.stat()
     if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and status.st_mode & OTHERS:
         raise KeyFileError(f"the password file {file} may be read by others; correct it with: chmod 600 {file}")

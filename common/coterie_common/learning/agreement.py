@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What both sides derive from a job specification, each by itself: the plan, and the terms of every round.
+"""The plan and the terms of every round, which each side derives from a job specification by itself.
 
 The aggregator proposes terms with ``propose_terms``; a party accepts them only if ``check_terms`` finds that they fit
 its own plan and cost no more than the specification promises.
@@ -35,19 +35,19 @@ from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, Seal
 
 DIRECT_SHARE_STDDEV: Final = 4
 PADDED_SHARE_STDDEV: Final = 64
-"""Least standard deviation of a noise share in scaled units, by how a reply is sealed: as wide as 4, the sum of shares
-is as good as one discrete Gaussian; as wide as 64, a share is the error that the pad needs."""
+"""Minimum standard deviation of a noise share in scaled units, by sealing: from 4 on, the sum of shares is as good as
+one discrete Gaussian; from 64 on, a share is the error that the pad needs."""
 
 _CALIBRATION_MARGIN = Fraction(999_999, 1_000_000)
-"""The parties' accountants may round otherwise in the last digits than the aggregator's; this covers it."""
+"""The parties' accountants may round the last digits differently from the aggregator's; this covers it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A job specification, understood.
+    """A job specification, parsed and planned.
 
     Attributes:
-        spec: what was submitted.
+        spec: as submitted.
         algorithm: both halves.
         config: of the algorithm, parsed.
         schema: of the data.
@@ -65,7 +65,7 @@ def plan_job(spec: JobSpec) -> PlannedJob:
     """Derive algorithm, configuration, schema and plan.
 
     Raises:
-        InvalidJob: an entry of the specification cannot be used; says which.
+        InvalidJob: an entry of the specification cannot be used; the message names it.
     """
     algorithm = get_algorithm(spec.algorithm)
     schema = parse_schema(spec.schema)
@@ -81,10 +81,10 @@ def plan_job(spec: JobSpec) -> PlannedJob:
 
 
 def _check_delta(spec: JobSpec, config: Any) -> None:
-    """Refuse a δ that would be kept by a mechanism that publishes some of the records as they are.
+    """Refuse a δ that even a mechanism publishing some records unchanged would satisfy.
 
     Raises:
-        InvalidJob: δ is above one in the records that the job says there are, and it does not allow that in words.
+        InvalidJob: δ is above one in the job's stated number of records, and the job does not explicitly allow that.
     """
     goal, records = spec.privacy, getattr(config, "records", None)
     is_promised = goal.placement is not Placement.NONE and goal.unit is Unit.RECORD and not goal.allow_large_delta
@@ -103,8 +103,8 @@ def round_quorum(spec: JobSpec, parameters: FederationParameters) -> int:
         QuorumTooSmall: not between the federation's quorum and the number of parties; or the job adds no noise and
             names fewer than all parties.
 
-    Privacy: exact sums over different parties differ by somebody's exact reply, so without noise every release of
-        every job is of the one set that nobody can choose: all members.
+    Privacy: exact sums over different parties differ by some party's exact reply, so without noise every release of
+        every job is over the one set that nobody can choose: all members.
     """
     if spec.privacy.placement is Placement.NONE:
         if spec.rounds.quorum not in (None, parameters.parties):
@@ -119,12 +119,13 @@ def round_quorum(spec: JobSpec, parameters: FederationParameters) -> int:
 
 
 def propose_terms(job: PlannedJob, parameters: FederationParameters, plaintext_bits: int) -> JobTerms:
-    """Choose encoding, noise and sealing of every round so that the whole plan costs what the specification promises.
+    """Choose encoding, noise and sealing of every round so that the plan's total cost is the one promised.
 
     Args:
-        job: understood.
+        job: parsed and planned.
         parameters: of the federation.
-        plaintext_bits: usable bits of one plaintext under its key; decides with the length how a vector is sealed.
+        plaintext_bits: usable bits of one plaintext under its key; with the length it determines the sealing of a
+            vector.
 
     Raises:
         UnsupportedMechanism: the accountant has no sound bound for this goal.
@@ -145,7 +146,7 @@ def propose_terms(job: PlannedJob, parameters: FederationParameters, plaintext_b
 def check_terms(
     job: PlannedJob, terms: JobTerms, parameters: FederationParameters, plaintext_bits: int
 ) -> tuple[Event, ...]:
-    """Check proposed terms against the party's own plan and accountant, and return what the ledger has to carry.
+    """Check proposed terms against the party's own plan and accountant, and return the lines for the ledger.
 
     Raises:
         ParameterMismatch: they do not follow from the plan.
@@ -157,7 +158,7 @@ def check_terms(
     shares = parameters.honest_shares(round_quorum(job.spec, parameters))
     if len(terms.rounds) != len(job.plan.rounds):
         raise ParameterMismatch(f"the terms have {len(terms.rounds)} rounds, the plan has {len(job.plan.rounds)}")
-    # A job repeats the same round hundreds of times; what holds for equal terms of equal rounds is seen once.
+    # A job repeats the same round hundreds of times; equal terms of equal rounds are checked once.
     checked: set[tuple[AnyPlannedRound, RoundTerms]] = set()
     for number, (planned, proposed) in enumerate(zip(job.plan.rounds, terms.rounds, strict=True), 1):
         if (planned, proposed) in checked:
@@ -193,7 +194,7 @@ def vector_rounds(plan: Plan) -> tuple[PlannedVectorRound, ...]:
     """Return the rounds of a plan that asks for real vectors; none where it asks for counts.
 
     Raises:
-        InvalidJob: it asks for both, whose noise would have to be weighed against each other.
+        InvalidJob: it asks for both; their noise would have to be weighed against each other.
     """
     vectors = tuple(planned for planned in plan.rounds if isinstance(planned, PlannedVectorRound))
     if vectors and len(vectors) != len(plan.rounds):
@@ -230,7 +231,7 @@ def _propose_vectors(job: PlannedJob, vectors: Sequence[PlannedVectorRound], sha
         raise UnsupportedMechanism(
             f"privacy.mechanism: {goal.mechanism.value} noise has no bound for vectors of real numbers; use {others}"
         )
-    # Wide enough for a pad whether the vector is short or long: sealed directly that costs 4 bits a value.
+    # Wide enough for a pad for both short and long vectors: sealed directly, this costs 4 bits a value.
     choices = calibrate_vectors(
         [_query_of(job, planned) for planned in vectors],
         epsilon=goal.exact_epsilon * _CALIBRATION_MARGIN,
@@ -264,7 +265,7 @@ def _sealed(
 
 
 def _values_of(job: PlannedJob, planned: AnyPlannedRound, scale_bits: int) -> ValueTerms:
-    """Return what follows from the plan for a round once its scale is chosen."""
+    """Return the values that follow from the plan for a round once its scale is chosen."""
     if isinstance(planned, PlannedVectorRound):
         encoding = _query_of(job, planned).encoding(scale_bits)
         return VectorTerms(encoding=encoding, sampling_rate=planned.sampling_rate)
@@ -276,7 +277,7 @@ def _values_of(job: PlannedJob, planned: AnyPlannedRound, scale_bits: int) -> Va
 
 
 def _query_of(job: PlannedJob, planned: PlannedVectorRound) -> VectorQuery:
-    # Public, and the same for all: how many vectors a party really adds up is nobody's business.
+    # Public, and the same for all: the number of vectors that a party really adds up must stay private.
     units = job.schema.max_records if job.plan.unit is Unit.RECORD else 1
     return VectorQuery(
         length=planned.length,

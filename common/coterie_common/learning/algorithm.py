@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What an algorithm is: the aggregator's half and the party's half of one way to learn from sums.
+"""The interface of an algorithm: the aggregator's half and the party's half of one method of learning from sums.
 
 An algorithm is a stateless object. It never sees a key, a connection or noise: a party's half returns exact integers,
 or one real vector per record; the aggregator's half receives noisy sums. Users register their own, a class without
@@ -50,7 +50,7 @@ BUILT_IN_ALGORITHMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What one round asks of every party.
+    """The request of one round to every party.
 
     Attributes:
         round_number: 1-based.
@@ -122,7 +122,7 @@ class Algorithm(Protocol[Config, State]):
 
     Attributes:
         name: as in a job's ``algorithm``.
-        records: which of a party's records ``answer`` must be given.
+        records: the kind of a party's records that ``answer`` must be given.
     """
 
     name: str
@@ -152,14 +152,14 @@ class Algorithm(Protocol[Config, State]):
         ...
 
     def next_ask(self, state: State) -> Ask | None:
-        """Aggregator: return what the next round asks, or ``None`` when the job is finished."""
+        """Aggregator: return the ask of the next round, or ``None`` when the job is finished."""
         ...
 
     def check_ask(self, config: Config, schema: Schema, ask: Ask, plan: Plan) -> None:
         """Party: check an ask from outside before anything is computed.
 
-        Once it returns, ``answer`` cannot exceed the plan's length, range and sensitivity, whatever the aggregator
-        meant.
+        Once it returns, ``answer`` cannot exceed the plan's length, range and sensitivity, regardless of the
+        aggregator's intent.
 
         Raises:
             MalformedMessage: outside the plan, or not well formed.
@@ -167,7 +167,7 @@ class Algorithm(Protocol[Config, State]):
         ...
 
     def answer(self, ask: Ask, dataset: Dataset, random: RandomSource) -> Int64:
-        """Party: return the exact reply, Int64[length of the ask], to an ask that ``check_ask`` let pass."""
+        """Party: return the exact reply, Int64[length of the ask], to an ask that passed ``check_ask``."""
         ...
 
     def update(self, state: State, ask: Ask, release: Release) -> State:
@@ -177,12 +177,12 @@ class Algorithm(Protocol[Config, State]):
     def finish(self, state: State) -> Mapping[str, Any]:
         """Aggregator: return the body of the model, a JSON object whose entries on top may also be arrays.
 
-        A job that is cancelled or fails keeps what its released rounds make; raise ``StateError`` where that is none.
+        A job that is cancelled or fails keeps the model of its released rounds; raise ``StateError`` if there is none.
         """
         ...
 
     def state_to_document(self, state: State) -> Mapping[str, Any]:
-        """Return what ``state_from_document`` makes an equal state of: JSON, entries on top may also be arrays."""
+        """Return the document of a state for ``state_from_document``: JSON, top-level entries may also be arrays."""
         ...
 
     def state_from_document(self, config: Config, schema: Schema, value: Any) -> State:
@@ -199,7 +199,7 @@ class VectorAlgorithm(Algorithm[Config, State], Protocol[Config, State]):
     """
 
     def vectors(self, ask: Ask, dataset: Dataset) -> Iterator[Float32]:
-        """Party: compute the vectors of a round of vectors, for an ask that ``check_ask`` let pass.
+        """Party: compute the vectors of a round of vectors, for an ask that passed ``check_ask``.
 
         Args:
             ask: of the round.
@@ -220,30 +220,30 @@ class VectorAlgorithm(Algorithm[Config, State], Protocol[Config, State]):
 
 @runtime_checkable
 class NeedsMore(Protocol):
-    """An algorithm, some of whose jobs need more than Coterie itself brings."""
+    """An algorithm with jobs that need more than Coterie itself includes."""
 
     def check_installed(self, config: Any, folders: Sequence[Path]) -> None:
-        """Check, before anybody spends anything on a job, that this host has what it needs; loads none of it.
+        """Check, before any budget is spent on a job, that this host has the libraries it needs; loads none of them.
 
         Args:
             config: of the job.
-            folders: looked into besides where this interpreter finds modules.
+            folders: searched in addition to this interpreter's module path.
 
         Raises:
-            MissingLibrary: it lacks something; says what.
+            MissingLibrary: it lacks something; the message names it.
         """
         ...
 
 
 def check_installed(algorithm: Algorithm[Any, Any], config: Any, folders: Sequence[Path] = ()) -> None:
-    """Check that this host has what a job needs besides Coterie; raises ``MissingLibrary``."""
+    """Check that this host has the libraries that a job needs besides Coterie; raises ``MissingLibrary``."""
     if isinstance(algorithm, NeedsMore):
         algorithm.check_installed(config, folders)
 
 
 @runtime_checkable
 class Classifier(Protocol):
-    """What an algorithm offers on top where its models predict a class."""
+    """The additional interface of an algorithm whose models predict a class."""
 
     def check_body(self, schema: Schema, body: Any) -> None:
         """Check the body of a model from outside; raises ``MalformedMessage``."""
@@ -256,7 +256,7 @@ class Classifier(Protocol):
 
 @runtime_checkable
 class Regressor(Protocol):
-    """What an algorithm offers on top where its models predict a number."""
+    """The additional interface of an algorithm whose models predict a number."""
 
     def check_body(self, schema: Schema, body: Any) -> None:
         """Check the body of a model from outside; raises ``MalformedMessage``."""
@@ -284,7 +284,7 @@ def check_round(ask: Ask, plan: Plan) -> AnyPlannedRound:
 
 
 def algorithm_names() -> tuple[str, ...]:
-    """Return the names of all algorithms that are installed, sorted."""
+    """Return the names of all installed algorithms, sorted."""
     return tuple(sorted({*BUILT_IN_ALGORITHMS, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
@@ -292,7 +292,7 @@ def get_algorithm(name: str) -> Algorithm[Any, Any]:
     """Return an algorithm; a registered one never replaces a built-in one of the same name.
 
     Raises:
-        InvalidJob: there is none of that name.
+        InvalidJob: there is no algorithm of that name.
         MissingLibrary: it imports something that is not installed.
         ConfigurationError: it is registered, but cannot be loaded or is no algorithm.
     """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""One raw cell, as any source has it: whether it is missing, and which text or number it is.
+"""One raw cell, from any source: missing, or a text or a number.
 
-Files of text, typed tables and DataFrames hold the same records in different types. These functions are the only
-place that knows the types, so that every source follows the same rules.
+Files of text, typed tables and DataFrames hold the same records in different types. Only these functions know the
+types, so that every source follows the same rules.
 
 Invariants:
 - Text is compared in one Unicode form (NFC): a letter with an accent is the same, composed or decomposed.
@@ -24,7 +24,7 @@ _PANDAS_MISSING: Final = frozenset({"NAType", "NaTType"})
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a raw value is an empty cell: empty text, ``None``, NaN, or what pandas and NumPy have for it."""
+    """Return true for an empty cell: empty text, ``None``, NaN, or the missing values of pandas and NumPy."""
     if isinstance(value, (str, bytes)):
         return not value
     if isinstance(value, (float, np.floating)):
@@ -33,7 +33,7 @@ def is_missing(value: object) -> bool:
         return value.is_nan()
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return bool(np.isnat(value))
-    # By name: pandas is nothing that Coterie needs.
+    # By name: Coterie does not need pandas.
     return value is None or value is np.ma.masked or type(value).__name__ in _PANDAS_MISSING
 
 
@@ -43,10 +43,10 @@ def normal_text(text: str) -> str:
 
 
 def as_float(value: object) -> float | None:
-    """Return the number that a cell holds, or ``None`` where it holds none.
+    """Return the number that a cell holds, or ``None`` if it holds none.
 
-    Infinities and NaN count as numbers here; no bounds allow them. Truth values are no numbers, and neither is text
-    with underscores, which Python would read.
+    Infinities and NaN count as numbers here; no bounds allow them. Truth values are not numbers, and neither is text
+    with underscores, which Python would parse.
     """
     if isinstance(value, (bool, np.bool_, np.datetime64, np.timedelta64, np.complexfloating)):
         return None
@@ -55,7 +55,7 @@ def as_float(value: object) -> float | None:
     if isinstance(value, str) and "_" in value:
         return None
     try:
-        # -0.0 becomes 0.0: which of the two equal keys a cache met first must not show in a record.
+        # -0.0 becomes 0.0: a record must not show which of the two equal keys a cache met first.
         return float(value) + 0.0  # type: ignore[arg-type]  # anything that is no number raises
     except (TypeError, ValueError, OverflowError):
         return None
@@ -89,9 +89,10 @@ def as_truth(value: object) -> bool | None:
 
 
 def as_text(value: object) -> str | None:
-    """Return the text that a cell stands for; of a value that is no text, what a file would have for it.
+    """Return the text of a cell; for a value that is not text, the text that a file would hold.
 
-    Bytes are UTF-8 text, as some databases write it to Parquet. ``None`` where they are not, or it is no single value.
+    Bytes are UTF-8 text, as some databases write it to Parquet. ``None`` where they are not, or where it is not a
+    single value.
     """
     if isinstance(value, str):
         return normal_text(value)
@@ -109,7 +110,7 @@ def as_text(value: object) -> str | None:
 
 
 def shown(value: Any, *, most: int = 40) -> str:
-    """Return how an error shows a value to the owner of the data: quoted, printable, cut."""
+    """Return a value as errors show it to the owner of the data: quoted, printable, cut."""
     if is_missing(value):
         return "an empty cell" if value is None or isinstance(value, str) else f"an empty cell ({value})"
     if isinstance(value, np.generic):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""One column of a data schema: which values it may hold, and in which cell of a histogram each falls.
+"""One column of a data schema: its allowed values and the histogram cell of each.
 
-A column says what is allowed *before* anybody looks at data: levels and bounds are public, so that neither the length
-of a reply nor the value of a bin's edge depends on a record.
+A column states the allowed values *before* anyone looks at data: levels and bounds are public, so that neither the
+length of a reply nor the value of a bin's edge depends on a record.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LEVEL_CHARACTERS: Final = 40
 
 
 def _as_real(value: Any) -> Any:
-    """Turn what a job file may hold for a number into a finite float; anything else is left to be refused."""
+    """Turn any number that a job file may hold into a finite float; anything else is left to be refused."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         return value
     try:
@@ -100,16 +100,16 @@ class CategoricalColumn(StrictModel):
 
     @cached_property
     def holds_numbers(self) -> bool:
-        """Whether every level is a number, but for an empty one: cells are then compared as numbers, 3.0 is 3."""
+        """True if every level but an empty one is a number: cells are then compared as numbers, 3.0 is 3."""
         return all(level == "" or as_decimal(level) is not None for level in self.levels)
 
     @cached_property
     def _holds_truths(self) -> bool:
-        """Whether every level spells a truth value, but for an empty one: True is then true."""
+        """True if every level but an empty one spells a truth value: True is then true."""
         return len(self._truths) == sum(level != "" for level in self.levels)
 
     def is_level(self, text: str) -> bool:
-        """Return whether text is a level, letter by letter."""
+        """Return true if text is a level, letter by letter."""
         return normal_text(text) in self._texts
 
     @property
@@ -130,7 +130,7 @@ class CategoricalColumn(StrictModel):
         return f"one of {shown} and {more} more" if more > 0 else f"one of {shown}"
 
     def parse(self, value: object) -> int | None:
-        """Return the position of a raw value in ``levels``, or ``None`` where it is not allowed.
+        """Return the position of a raw value in ``levels``, or ``None`` if it is not allowed.
 
         Where all levels are numbers, numbers are compared: "3", "3.0" and the number 3 are one cell. Where all are
         truth values, so are these. Otherwise text is compared, and a typed number or truth value is the level that
@@ -169,10 +169,10 @@ class NumericColumn(StrictModel):
 
     Attributes:
         name: as in the data's header.
-        lower, upper: least and greatest allowed value, both included.
+        lower, upper: minimum and maximum allowed value, both included.
         bins: cells of equal width into which counting algorithms sort the values; the last includes ``upper``.
-        integer: whether only whole numbers are allowed.
-        missing: the number that an empty cell stands for; without it an empty cell is not allowed.
+        integer: true if only whole numbers are allowed.
+        missing: the number for an empty cell; without it an empty cell is not allowed.
     """
 
     name: Name
@@ -186,7 +186,7 @@ class NumericColumn(StrictModel):
     def _check_bounds(self) -> NumericColumn:
         if not self.lower < self.upper:
             raise ValueError("lower must be less than upper")
-        # Below, half of it may be 0, and a value divided by it no number, whose sum no sensitivity bounds.
+        # Below this, half of it may be 0 and a value divided by it not a number, and no sensitivity bounds such a sum.
         if not sys.float_info.min <= self.upper - self.lower < math.inf:
             raise ValueError(f"upper - lower must be finite and at least {sys.float_info.min:.3g}")
         if self.missing is not None and not self._is_allowed(self.missing):
@@ -214,7 +214,7 @@ class NumericColumn(StrictModel):
         return f"{kind} from {self.lower:.12g} to {self.upper:.12g}"
 
     def parse(self, value: object) -> float | None:
-        """Return a raw value as a number, or ``None`` where it is not allowed."""
+        """Return a raw value as a number, or ``None`` if it is not allowed."""
         if is_missing(value):
             return self.missing
         number = as_float(value)
@@ -223,10 +223,10 @@ class NumericColumn(StrictModel):
         return number if number is not None and self._is_allowed(number) else None
 
     def parse_numbers(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Do what ``parse`` does with numbers of any NumPy type, all at once.
+        """Parse numbers of any NumPy type as ``parse`` does, all at once.
 
         Returns:
-            Float64[rows]: the values, NaN where one is not allowed.
+            Float64[rows]: the values, NaN for one that is not allowed.
         """
         values = self._widened(numbers)
         if self.missing is not None:
@@ -241,7 +241,7 @@ class NumericColumn(StrictModel):
     def _widened(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return numbers as Float64, without −0.
 
-        In half and single precision, the number next to a bound is how a bound such as 0.1 is written there.
+        In half and single precision, a bound such as 0.1 is stored as the number next to it.
         """
         values = numbers.astype(np.float64) + 0.0
         if numbers.dtype in (np.float16, np.float32):
@@ -256,22 +256,22 @@ class NumericColumn(StrictModel):
         """Return the bin of each stored value; call it only where ``cells`` is not ``None``.
 
         A value is in the bin whose exact bounds hold it. Edges are rounded to the nearest float only once, as a file's
-        numbers are, and rounding keeps the order: a number that is written as an edge is its float. Multiplying the
+        numbers are, and rounding keeps the order: a number written like an edge is the edge's float. Multiplying the
         value's share of the range by the number of bins would round three times and put it into a neighbour.
         """
         positions = np.searchsorted(self._inner_edges, values, side="right")
         return positions.astype(np.int32)
 
     def cell_names(self) -> tuple[str, ...]:
-        """Name of each bin: its range, with as many digits as tell its edges from every other number."""
+        """Name of each bin: its range, with enough digits to distinguish its edges from every other number."""
         edges = [_shortest(edge) for edge in (self.lower, *self._inner_edges.tolist(), self.upper)]
         closing = [")"] * (len(edges) - 2) + ["]"]
         return tuple(f"[{low}, {high}{end}" for low, high, end in zip(edges[:-1], edges[1:], closing, strict=True))
 
     @cached_property
     def _inner_edges(self) -> npt.NDArray[np.float64]:
-        """Return the least value of every bin but the first, Float64[bins − 1]."""
-        # The bounds as they are written in the schema: 0.1 is a tenth, not the binary fraction beside it.
+        """Return the minimum value of every bin but the first, Float64[bins − 1]."""
+        # The bounds as written in the schema: 0.1 is a tenth, not the binary fraction beside it.
         lower, upper, bins = Fraction(repr(self.lower)), Fraction(repr(self.upper)), self.bins or 1
         return np.array([float(lower + (upper - lower) * edge / bins) for edge in range(1, bins)], np.float64)
 

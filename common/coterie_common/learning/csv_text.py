@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The bytes of a CSV file as UTF-8 text with a known header: what has to be settled before cells are read."""
+"""The bytes of a CSV file as UTF-8 text with a known header, before cells are read."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class CsvText:
     """A CSV file.
 
     Attributes:
-        content: UTF-8, without a mark at the beginning and without blank lines at the end; other bytes may be in it.
+        content: UTF-8, without a byte order mark and without blank lines at the end; it may contain other bytes.
         separator: between its cells.
-        names: of its columns, in the form in which they are compared.
-        lines: how many lines the header takes.
+        names: of its columns, in the form that comparisons use.
+        lines: number of lines of the header.
     """
 
     content: bytes
@@ -50,11 +50,11 @@ def read_csv_text(path: Path, form: FileFormat, needed: Sequence[str]) -> CsvTex
 
     Args:
         path: gzipped if its name ends in ``.gz``.
-        form: how it is written.
-        needed: names of columns; they show the separator where nobody said it.
+        form: the format of the file.
+        needed: names of columns; they reveal the separator if none was given.
 
     Raises:
-        DataError: it is empty, damaged, of another kind or in another encoding than was said.
+        DataError: it is empty, damaged, of another kind or not in the stated encoding.
         OSError: it cannot be read.
     """
     content = path.read_bytes()
@@ -77,7 +77,7 @@ def read_csv_text(path: Path, form: FileFormat, needed: Sequence[str]) -> CsvTex
 
 
 def needed_positions(path: Path, found: Sequence[str], needed: Sequence[str]) -> list[int]:
-    """Return where the needed columns are among those of a file.
+    """Return the positions of the needed columns in a file.
 
     Raises:
         DataError: one is missing, or there are two of one name.
@@ -99,7 +99,7 @@ def needed_positions(path: Path, found: Sequence[str], needed: Sequence[str]) ->
 
 
 def refuse_other_encodings(path: Path, content: bytes) -> None:
-    """Raise ``DataError`` if bytes are not UTF-8 text: says where."""
+    """Raise ``DataError`` if bytes are not UTF-8 text; the message names the place."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as cause:
@@ -123,7 +123,7 @@ def _as_utf8(path: Path, content: bytes, form: FileFormat) -> bytes:
 
 
 def _separator(content: bytes, form: FileFormat, needed: Sequence[str]) -> str:
-    """Return the separator under which the header has all needed columns; a comma where none or several do."""
+    """Return the separator under which the header has all needed columns; a comma if none or several do."""
     wanted = {normal_text(name) for name in needed}
     fitting = []
     for separator in SEPARATORS:
@@ -155,7 +155,7 @@ def _first_row(content: bytes, separator: str) -> tuple[list[str], int]:
 
 
 def _lines(content: bytes) -> Iterator[str]:
-    # Whatever ends a line is kept: a quoted name may hold it, and every one of them counts as a line.
+    # Line ends are kept: a quoted name may hold one, and each counts as a line.
     return iter(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="surrogateescape", newline=""))
 
 

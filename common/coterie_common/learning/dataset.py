@@ -4,7 +4,7 @@
 
 Invariants:
 - every column of the schema is present, all of one length, in the column's stored type;
-- stored values are allowed by their column: whoever counts or sums them relies on it for the sensitivity.
+- stored values are allowed by their column: code that counts or sums them relies on it for the sensitivity.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from coterie_common.learning.schema import Schema
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Records of one party; a data set without any is allowed, and is answered for with noise alone.
+    """Records of one party; an empty data set is allowed, and its reply is noise alone.
 
     Attributes:
-        schema: what the columns hold.
+        schema: of the columns.
         columns: by name; Int32[rows] positions for levels, Float64[rows] for numbers.
         rows: number of records.
     """
@@ -56,7 +56,7 @@ class Dataset:
         return self.schema.by_name[name].to_cells(self.columns[name])
 
     def seen_as(self, schema: Schema) -> Dataset:
-        """Return the same records with the columns of a schema that ours covers."""
+        """Return the same records with the columns of a schema that this one covers."""
         return Dataset(schema, {column.name: self.columns[column.name] for column in schema.columns}, self.rows)
 
     def select(self, mask: npt.NDArray[np.bool_]) -> Dataset:

@@ -3,12 +3,12 @@
 """Files of records as data sets: CSV, also gzipped, and Parquet, read and checked cell by cell.
 
 The only module that imports pyarrow, and the one reader of parties, simulations, predictions and the demonstration.
-Nothing is guessed: what a column may hold is in the schema, how the file is written in its format, and a file that
-does not fit is refused as a whole with the place of what is wrong.
+Nothing is guessed: the schema gives the allowed values of a column, the format gives the file's form, and a file that
+does not fit is refused as a whole; the message names the place.
 
 Invariants:
-- Columns that pyarrow reads as numbers hold what the cells' text says, or are read again as text.
-- Whatever a library raises because of a file is a ``DataError``.
+- Columns that pyarrow reads as numbers hold the numbers of the cells' text, or are read again as text.
+- Any exception of a library because of a file becomes a ``DataError``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Checked = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
 def load_dataset(path: Path, schema: Schema, form: FileFormat = PLAIN) -> Dataset:
     """Read a file and check every cell that the schema names; other columns are ignored.
 
-    Columns without any records are a data set of none: whether there is one record must not show in a refusal.
+    Columns without records are an empty data set: a refusal must not reveal the presence of one record.
 
     Args:
         path: ``.csv`` (header in row 1), ``.csv.gz`` or ``.parquet``.
@@ -50,8 +50,9 @@ def load_dataset(path: Path, schema: Schema, form: FileFormat = PLAIN) -> Datase
         form: how the file is written.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, has more records than ``max_records``, or holds cells
-            that are not allowed: row (in a CSV file the header is row 1), column, value and what is allowed.
+        DataError: the file cannot be read, lacks a column, has more records than ``max_records``, or holds cells that
+            are not allowed; the message names row (in a CSV file the header is row 1), column, value and the allowed
+            values.
     """
     values, rows = load_values(path, schema.columns, form, most=schema.max_records)
     return Dataset(schema, values, rows)
@@ -64,9 +65,9 @@ def load_values(
 
     Args:
         path: see ``load_dataset``.
-        columns: what they may hold.
+        columns: with their allowed values.
         form: how the file is written.
-        most: allowed number of records.
+        most: maximum number of records.
     """
     with _only_data_errors(path):
         needed = [column.name for column in columns]
@@ -81,12 +82,12 @@ def load_values(
 
 
 def load_table(path: Path, form: FileFormat = PLAIN, *, needed: Sequence[str] = ()) -> FileTable:
-    """Read a whole file as text; raises ``DataError`` as ``load_dataset``, but looks at no value.
+    """Read a whole file as text; raises ``DataError`` as ``load_dataset``, but checks no value.
 
     Args:
         path: see ``load_dataset``.
         form: how it is written.
-        needed: columns that have to be there.
+        needed: columns that must be present.
     """
     with _only_data_errors(path):
         if _suffix(path) == ".parquet":
@@ -104,7 +105,7 @@ def load_table(path: Path, form: FileFormat = PLAIN, *, needed: Sequence[str] = 
 
 
 class _CsvSource:
-    """A CSV file; cells are read as numbers where all of a column are, else as text."""
+    """A CSV file; cells are read as numbers if all of a column are, otherwise as text."""
 
     first_row = 2
 
@@ -122,7 +123,7 @@ class _CsvSource:
         try:
             return self._read(types)
         except pa.ArrowException:
-            # Some cell of a number's column is no plain number: which columns it concerns shows in their text.
+            # Some cell of a numeric column is not a plain number: the text shows which columns are concerned.
             return self._read(dict.fromkeys(types, pa.string()))
 
     def read_all(self) -> Any:
@@ -136,7 +137,7 @@ class _CsvSource:
         if pa.types.is_floating(cells.type):
             numbers = cells.to_numpy()
             missing = np.isnan(numbers)
-            # A number that is NaN but no empty cell was the text "nan": text decides what becomes of it.
+            # A NaN that is not an empty cell was the text "nan": it is treated as text.
             if int(missing.sum()) == cells.null_count:
                 checked = parse_values(column, numbers, form)
                 if not checked[1].any():
@@ -153,7 +154,7 @@ class _CsvSource:
         return self._raw[name][row].as_py()
 
     def _numbers(self, text: Any) -> Any:
-        """Return cells of text as numbers where all are plain ones."""
+        """Return cells of text as numbers if all are plain numbers."""
         import pyarrow as pa
         from pyarrow import compute
 
@@ -192,13 +193,13 @@ class _CsvSource:
                 ragged.append(row)
             return "skip"
 
-        # By position: names may be there twice.
+        # By position: names may occur twice.
         include = {str(self._position.get(name, name)): kind for name, kind in types.items()}
         words = list(self._form.missing_words)
         try:
             table = arrow_csv.read_csv(
                 pa.BufferReader(self.text.content),
-                # one thread: only then does pyarrow know the numbers of ragged rows
+                # one thread: only then does pyarrow report the numbers of ragged rows
                 read_options=arrow_csv.ReadOptions(
                     column_names=[str(position) for position in range(len(self.text.names))],
                     skip_rows=self.text.lines,
@@ -234,7 +235,7 @@ class _CsvSource:
 
 
 class _ParquetSource:
-    """A Parquet file; columns have types of their own."""
+    """A Parquet file; columns are typed."""
 
     first_row = 1
 
@@ -284,7 +285,7 @@ def _check_distinct(column: Column, cells: Any, form: FileFormat) -> Checked:
 
 
 def _typed(values: Any) -> list[Any]:
-    """Return values as Python has them; floats keep their precision, which their shortest digits depend on."""
+    """Return values as Python objects; floats keep their precision, which determines their shortest digits."""
     import pyarrow as pa
 
     if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
@@ -320,7 +321,7 @@ def _suffix(path: Path) -> str:
 
 @contextmanager
 def _only_data_errors(path: Path) -> Iterator[None]:
-    """Turn what a library raises because of a file into ``DataError``: foreign files must not end a daemon's work."""
+    """Turn exceptions of a library because of a file into ``DataError``: foreign files must not stop a daemon."""
     import pyarrow as pa
 
     try:

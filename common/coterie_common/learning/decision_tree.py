@@ -9,7 +9,7 @@ leaf labels come from the last split's counts, nothing is asked twice.
 Source: Truex et al., "A Hybrid Approach to Privacy-Preserving Federated Learning", AISec 2019, for the setting;
 Quinlan, "Induction of decision trees", 1986, for ID3.
 Deviation: the article asks per node, for counts and for class counts separately; here a level is one query.
-Privacy: a record lies in one leaf, so it touches at most one value per remaining feature and changes it by 1; a party
+Privacy: a record is in one leaf, so it touches at most one value per remaining feature and changes it by 1; a party
 establishes that from the shape of the tree alone (``learning/tree``).
 """
 
@@ -48,8 +48,8 @@ from coterie_common.randomness import RandomSource
 from coterie_common.strict_model import StrictModel, parse
 
 _LEVEL_FACTOR: Final = Fraction(6, 5)
-"""How much less noise a level has than the one above it, for as many features: its nodes have fewer records, and the
-last level also labels the leaves."""
+"""Reduction of the noise from one level to the next, for the same number of features: nodes of lower levels have fewer
+records, and the last level also labels the leaves."""
 
 _SIGNIFICANT: Final = 1.0
 """Standard deviations of noise that the counts of a node must exceed to be acted on. At twice as many, nodes that would
@@ -60,8 +60,8 @@ class TreeConfig(StrictModel):
     """Configuration of the job.
 
     Attributes:
-        max_depth: most splits on a path; as many rounds are planned and paid for.
-        max_nodes: most open nodes per level; the largest are kept.
+        max_depth: maximum number of splits on a path, and of planned and paid rounds.
+        max_nodes: maximum number of open nodes per level; the largest are kept.
     """
 
     max_depth: Annotated[int, Field(ge=1, le=ROUNDS_MOST)]
@@ -76,7 +76,7 @@ class TreeState:
         config, schema: of the job.
         tree: its shape.
         counts: per node the estimated class counts, noise included.
-        variances: per node the variance of the noise in each of them; infinite where nothing is known.
+        variances: per node the variance of the noise in each count; infinite if unknown.
         open: leaves to be split next, ascending; all on the deepest level.
     """
 
@@ -130,8 +130,8 @@ class DecisionTree(Algorithm[TreeConfig, TreeState], Classifier):
     def check_ask(self, config: TreeConfig, schema: Schema, ask: Ask, plan: Plan) -> None:
         """See ``Algorithm``.
 
-        Open nodes are distinct leaves of a tree, so no record can be counted in two; they lie at the depth of the
-        round, so a record touches as many values as features are left, which is what the plan says.
+        Open nodes are distinct leaves of a tree, so no record can be counted in two; they are at the depth of the
+        round, so a record touches one value per remaining feature, as the plan states.
         """
         check_round(ask, plan)
         if ask.body.keys() != {"length", "tree", "open"}:
@@ -296,7 +296,7 @@ def _is_significant(counts: Sequence[float], variance: float) -> bool:
 
 
 def _settled_counts(state: TreeState) -> list[list[int]]:
-    """Return the counts that a model keeps: a node drowned in noise takes those of its parent, the root equal ones."""
+    """Return the counts of a model: a node drowned in noise takes those of its parent, the root takes equal ones."""
     settled: list[list[int]] = []
     parents = {child: node for node in range(len(state.counts)) for child in state.tree.children(node)}
     for node, noisy in enumerate(state.counts):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What jobs of gradient methods may set, and the plan that follows from it.
+"""The configuration of jobs of gradient methods, and the plan that follows from it.
 
-A job has at most three kinds of rounds, in this order: one of statistics, where numbers are to be standardised; as many
-of training as it says; one on held-out records. All are rounds of real vectors.
+A job has at most three kinds of rounds, in this order: one of statistics, if numbers are to be standardised; the
+configured number of training; one on held-out records. All are rounds of real vectors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from coterie_common.strict_model import StrictModel
 
 STATISTICS_SHARE: Final = Fraction(1, 10)
 HELD_OUT_SHARE: Final = Fraction(1, 20)
-"""Privacy that these rounds take, relative to all rounds of training together; approximately."""
+"""Approximate privacy cost of these rounds, relative to all rounds of training together."""
 
 
 class Phase(StrEnum):
@@ -39,24 +39,24 @@ class Phase(StrEnum):
 
 
 class ScalingKind(StrEnum):
-    """How the numbers among the features are scaled: by the schema's bounds, or by private statistics."""
+    """The scaling of numeric features: by the schema's bounds, or by private statistics."""
 
     BOUNDS = "bounds"
     STATISTICS = "statistics"
 
 
 class DescentConfig(StrictModel):
-    """What every gradient method has.
+    """The configuration common to all gradient methods.
 
     Attributes:
         rounds: of training; all of them are planned and paid for.
-        clip_norm: L2 norm to which what one unit of privacy gives is clipped.
-        optimiser: rule by which the aggregator makes a step of a gradient.
+        clip_norm: L2 norm to which the contribution of one unit of privacy is clipped.
+        optimiser: rule by which the aggregator turns a gradient into a step.
         learning_rate: length of a step.
         momentum: of ``sgd``, or β₁ of ``adam``.
-        decay: whether the learning rate falls to nothing over the rounds.
+        decay: true if the learning rate falls to zero over the rounds.
         l2: strength of the penalty ½·l2·‖weights‖², which the aggregator adds: it costs no privacy.
-        held_out: whether the last round asks how well the model does on records that the parties set aside.
+        held_out: true if the last round evaluates the model on records that the parties set aside.
     """
 
     rounds: Annotated[int, Field(ge=1, le=ROUNDS_MOST - 2)]
@@ -81,7 +81,7 @@ class DescentConfig(StrictModel):
 
     @property
     def has_statistics(self) -> bool:
-        """Whether the first round is one of statistics."""
+        """True if the first round is one of statistics."""
         return False
 
     @property
@@ -130,7 +130,7 @@ class DescentConfig(StrictModel):
         return tuple(rounds)
 
     def _noise_factor(self, share: Fraction) -> Fraction:
-        """Return how much more noise a round without sampling has for costing ``share`` of all training.
+        """Return the factor of noise at which a round without sampling costs ``share`` of all training.
 
         T rounds sampled at rate q cost about T·q²/2z² of zero-concentrated privacy at noise multiplier z, a round
         without sampling 1/2z².
@@ -140,13 +140,13 @@ class DescentConfig(StrictModel):
 
 
 class RecordConfig(DescentConfig):
-    """What methods have on top that sum a gradient per record.
+    """The additional configuration of methods that sum a gradient per record.
 
     Attributes:
-        records: public number of training records of all parties together, as it is believed to be. It only scales the
+        records: the assumed public number of training records of all parties together. It only scales the
             mean gradient; a wrong number is a wrong learning rate.
         batch: expected number of records in a round, of all parties together; without it all take part.
-        scaling: how numbers are scaled.
+        scaling: of numeric features.
     """
 
     records: Annotated[int, Field(ge=1, le=RECORDS_MOST * PARTIES_MOST)]
@@ -171,5 +171,5 @@ class RecordConfig(DescentConfig):
 
     @property
     def expected_batch(self) -> int:
-        """Records that a round of training sums over, as expected; what the sum is divided by."""
+        """Expected number of records in a round of training; the divisor of the sum."""
         return self.records if self.batch is None else self.batch

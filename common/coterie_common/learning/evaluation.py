@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How well a finished classifier predicts records that the parties set aside: an algorithm like any other.
+"""The accuracy of a finished classifier on records that the parties set aside, as an algorithm like any other.
 
 One round asks for the confusion matrix. A record touches one of its cells, so an evaluation costs little privacy; it
 has its own terms and its own entry in every ledger.
@@ -35,7 +35,7 @@ class EvaluationConfig:
     """Configuration of the job.
 
     Attributes:
-        model: to be evaluated; a classifier's.
+        model: the classifier to be evaluated.
     """
 
     model: Model
@@ -43,7 +43,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationState:
-    """What was released.
+    """The released values.
 
     Attributes:
         config, schema: of the job.
@@ -58,9 +58,9 @@ class EvaluationState:
 
 
 def embed_model(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return an evaluation's ``[config]`` with the model itself where a person wrote the name of its file.
+    """Return an evaluation's ``[config]`` with the model itself in place of the name of its file.
 
-    The model is part of the job specification, so every party knows which one it helps to evaluate.
+    The model is part of the job specification, so every party knows which model it helps to evaluate.
 
     Args:
         config: as read from the job file.
@@ -97,7 +97,7 @@ class Evaluation(Algorithm[EvaluationConfig, EvaluationState]):
             classifier_of(model)
         except (MalformedMessage, ConfigurationError) as cause:
             raise InvalidJob(f"[config] model: {cause.message}") from cause
-        # Parties predict in the process that holds their keys, where nobody else's code is run.
+        # Parties predict in the process that holds their keys, where no foreign code runs.
         if model.body.get("network") not in (None, *BUILT_IN):
             raise InvalidJob(
                 "[config] model: a network that is not built in is evaluated by its own job, with held_out"
@@ -126,7 +126,7 @@ class Evaluation(Algorithm[EvaluationConfig, EvaluationState]):
         return None if state.values else _ask(state.config, state.schema)
 
     def check_ask(self, config: EvaluationConfig, schema: Schema, ask: Ask, plan: Plan) -> None:
-        """See ``Algorithm``; there is only one ask that follows from the job."""
+        """See ``Algorithm``; only one ask follows from the job."""
         check_round(ask, plan)
         if document.encode(ask.body) != document.encode(_ask(config, schema).body):
             raise MalformedMessage("the ask is not the one that follows from the job's model")
@@ -186,7 +186,7 @@ def figures(matrix: Float64, class_names: tuple[str, ...], noise_stddev: float) 
         noise_stddev: of the noise in each value; 0 for exact counts.
 
     The matrix is first brought to the nearest one that could be counts. The base rate is the share of the most frequent
-    class: what always predicting that class reaches. The F1 of a class with fewer records than the noise would be
+    class: the accuracy of always predicting it. The F1 of a class with fewer records than the noise would be
     noise: it is ``None`` and left out of the macro average. Where all records together are too few beside the noise,
     ``too_few_records`` is true and there are no figures.
     """

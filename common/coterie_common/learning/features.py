@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""From stored values to rows of numbers, as gradient methods need them.
+"""Stored values as rows of numbers for gradient methods.
 
-A level becomes one of as many zeros with a single one; a number is measured from the middle of its column's bounds, in
-half ranges, and lies in −1 … 1. Both follow from the public schema alone: what a row becomes depends on its own record
-and on nothing that was learned from others.
+A level becomes a one-hot vector; a number is measured from the middle of its column's bounds, in half ranges, and is
+within −1 … 1. Both follow from the public schema alone: a row depends on its own record only, and on nothing learned
+from others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Classes: TypeAlias = npt.NDArray[np.int64]
 
 
 def width(schema: Schema) -> int:
-    """Return how many numbers the features of a record become.
+    """Return the number of inputs that the features of a record become.
 
     Raises:
         InvalidJob: there are no features.
@@ -46,7 +46,7 @@ def to_inputs(schema: Schema, values: Values, rows: int) -> Float32:
     inputs = np.zeros((rows, width(schema)), np.float32)
     numbers = [column for column in schema.features if isinstance(column, NumericColumn)]
     if numbers:
-        # All at once: images have hundreds of columns, and a batch few rows.
+        # All at once: images have hundreds of columns, and batches few rows.
         stacked = np.stack([values[column.name] for column in numbers], axis=1)
         positions = numeric_positions(schema)
         first, last = positions[0], positions[-1] + 1
@@ -93,13 +93,13 @@ def _in_half_ranges(values: npt.NDArray[Any], lower: float | Float64, upper: flo
 
 
 def from_half_ranges(column: NumericColumn, shares: Float64) -> Float64:
-    """Return the numbers that ``in_half_ranges`` makes these of; beyond −1 … 1 the bound."""
+    """Return the inverse of ``in_half_ranges``; beyond −1 … 1 the bound."""
     half = (column.upper - column.lower) / 2
     return np.clip(shares, -1, 1) * half + (column.lower + half)
 
 
 def numeric_positions(schema: Schema) -> npt.NDArray[np.intp]:
-    """Return where numbers lie in a row of inputs, ascending; the other places are one-hot."""
+    """Return the positions of numbers in a row of inputs, ascending; the other positions are one-hot."""
     widths = [_width(column) for column in schema.features]
     starts = np.cumsum([0, *widths[:-1]]).astype(np.intp)
     is_number = [isinstance(column, NumericColumn) for column in schema.features]

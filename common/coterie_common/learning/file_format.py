@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How a person's files are written: said once for a file, and never guessed from its records.
+"""The format of a person's files: stated once for a file, and never guessed from its records.
 
 Only the separator may be left open: it is then the one under which the header has all columns that are needed.
 """
@@ -22,15 +22,15 @@ _SWAPPED: Final = str.maketrans(",.", ".,")
 
 
 class FileFormat(StrictModel):
-    """How a file is written.
+    """The format of a file.
 
     Attributes:
-        separator: between the cells of a CSV file; without it, the comma, semicolon, tab or bar that the header shows.
+        separator: between the cells of a CSV file; without it, the comma, semicolon, tab or bar found in the header.
         decimal: mark before the decimals of a number that is written as text.
         encoding: of a CSV file, by one of the names that Python has for it.
-        trim: leave out spaces around names and text; around numbers they are always left out.
-        missing: what stands for a missing value besides an empty cell, such as "NA" or "-9". A number is compared as
-            one. In a column that has the same text as a level, it is that level.
+        trim: strip spaces around names and text; around numbers they are always stripped.
+        missing: texts for a missing value besides an empty cell, such as "NA" or "-9". A number is compared as a
+            number. In a column that has the same text as a level, it is that level.
     """
 
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
@@ -57,7 +57,7 @@ class FileFormat(StrictModel):
 
     @cached_property
     def missing_words(self) -> frozenset[str]:
-        """What stands for a missing value, but for empty text."""
+        """The texts for a missing value, except empty text."""
         return frozenset(self.missing) - {""}
 
     @cached_property
@@ -67,9 +67,9 @@ class FileFormat(StrictModel):
         return tuple(sorted({float(number) for number in found if number is not None}))
 
     def as_number_text(self, text: str) -> str:
-        """Return the text of a number with a point as its decimal mark; what is no number stays none."""
+        """Return the text of a number with a point as its decimal mark; text that is no number does not become one."""
         return text.translate(_SWAPPED) if self.decimal == "," else text
 
 
 PLAIN: Final = FileFormat()
-"""Comma or whatever the header shows, decimal point, UTF-8: nothing but empty cells is missing."""
+"""Separator from the header or a comma, decimal point, UTF-8; only empty cells are missing."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A file of records as text, not looked at: what predictions are added to, and what a schema is drafted from."""
+"""A file of records as unchecked text, for adding predictions and for drafting a schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FileTable:
     """A file of records as text.
 
     Attributes:
-        names: of all columns, in the form in which they are compared.
+        names: of all columns, in the form that comparisons use.
         columns: their cells, in the order of ``names``; bytes that are not UTF-8 are surrogates.
         rows: number of records.
     """
@@ -24,6 +24,6 @@ class FileTable:
     rows: int
 
     def column(self, name: str) -> list[str] | None:
-        """Return the cells of a column, the first one of that name; ``None`` where there is none."""
+        """Return the cells of the first column of that name; ``None`` if there is none."""
         wanted = normal_text(name)
         return next((cells for found, cells in zip(self.names, self.columns, strict=True) if found == wanted), None)

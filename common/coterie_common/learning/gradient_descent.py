@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What all gradient methods have in common: rounds, asks, the optimiser, held-out figures, the state between rounds.
+"""The common part of all gradient methods: rounds, asks, the optimiser, held-out figures, the state between rounds.
 
-A round of training sends the parameters out and gets a noisy sum of clipped vectors back, from which the aggregator
-makes an optimiser's step. The sum is divided by a public number, never by how many records really took part.
+A round of training sends the parameters out and receives a noisy sum of clipped vectors, from which the aggregator
+makes an optimiser's step. The sum is divided by a public number, never by the real number of records.
 
-What a method adds is how many parameters it has, what a record's vector is, and what becomes of the parameters in the
-end. Its privacy does not depend on any of it: parties sample, clip and sum by themselves.
+A method adds the number of parameters, a record's vector, and the model made of the final parameters. Its privacy
+depends on none of them: parties sample, clip and sum by themselves.
 
 Source: Abadi et al., "Deep Learning with Differential Privacy", CCS 2016 (DP-SGD).
 """
@@ -58,7 +58,7 @@ _CHUNK_BYTES: Final = 32 << 20
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DescentState(Generic[Config]):
-    """Where a job stands.
+    """The state of a job.
 
     Attributes:
         config, schema: of the job.
@@ -86,7 +86,7 @@ class GradientDescent(VectorAlgorithm[Config, DescentState[Config]], ABC):
     unit: ClassVar[Unit] = Unit.RECORD
     config_type: type[Config]
 
-    # What a method adds.
+    # The parts that a method adds.
 
     @abstractmethod
     def parameter_count(self, config: Config, schema: Schema) -> int:
@@ -98,7 +98,7 @@ class GradientDescent(VectorAlgorithm[Config, DescentState[Config]], ABC):
 
     @abstractmethod
     def labels(self, schema: Schema, values: Values) -> Labels:
-        """Party: return what is to be predicted, one entry per record."""
+        """Party: return the labels to be predicted, one entry per record."""
 
     @abstractmethod
     def training_rows(
@@ -114,18 +114,18 @@ class GradientDescent(VectorAlgorithm[Config, DescentState[Config]], ABC):
 
     @abstractmethod
     def measure(self, schema: Schema) -> Measure:
-        """Return what such a vector is, and which figures are made of the sum."""
+        """Return the measure that defines such a vector and the figures made of the sum."""
 
     @abstractmethod
     def mean_of(self, config: Config, release: Release) -> Float64:
-        """Aggregator: return the gradient, or what stands for it, Float64[parameters], from a sum."""
+        """Aggregator: return the gradient, or its equivalent, Float64[parameters], from a sum."""
 
     @abstractmethod
     def model_body(self, state: DescentState[Config]) -> Mapping[str, Any]:
         """Aggregator: return the body of the model without figures."""
 
     def penalised(self, config: Config, schema: Schema, parameters: Float32) -> Float64:
-        """Aggregator: return the parameters, with 0 where the penalty leaves one alone."""
+        """Aggregator: return the parameters, with 0 for those without penalty."""
         return parameters.astype(np.float64)
 
     # The interface of an algorithm.
@@ -167,7 +167,7 @@ class GradientDescent(VectorAlgorithm[Config, DescentState[Config]], ABC):
         return Ask(number, body)
 
     def check_ask(self, config: Config, schema: Schema, ask: Ask, plan: Plan) -> None:
-        """See ``Algorithm``; parameters may be any, the party clips what comes of them."""
+        """See ``Algorithm``; any parameters are accepted, as the party clips the vectors they give."""
         check_round(ask, plan)
         shapes: dict[str, tuple[type[np.floating[Any]], int]] = {}
         if config.phase(ask.round_number) is not Phase.STATISTICS:
@@ -262,5 +262,5 @@ def chunks(rows: int, length: int) -> Iterator[slice]:
 
 
 def rows_at_once(length: int) -> int:
-    """Return how many vectors of ``length`` numbers are computed at a time; never depends on how many there are."""
+    """Return the number of vectors of ``length`` numbers computed at a time, independent of their total number."""
     return max(1, min(CHUNK, _CHUNK_BYTES // (4 * length)))

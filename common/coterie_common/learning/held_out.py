@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How well a model does on records that the parties set aside, as one more round of sums of small vectors.
+"""The evaluation of a model on records that the parties set aside, as one more round of sums of small vectors.
 
 - A classifier: every record gives (1, 0) if it is predicted right, (0, 1) if wrong, its cross-entropy, and 1 at its
   class.
 - A regressor: every record gives 1, its absolute error, its squared error, its label and the label's square.
 
-The classes, and the labels and their squares, give the base rate: what the best guess reaches that looks at no feature.
-An accuracy says nothing without it.
+The classes, and the labels and their squares, give the base rate: the figure of the best guess that uses no feature. An
+accuracy means nothing without it.
 
 Losses are cut off at a public bound and divided by it, so that no record outweighs others and the vector's norm is
-small. What is released are sums over all parties, with noise; the figures are made from them.
+small. The release is sums over all parties, with noise; the figures are computed from them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from coterie_common.learning.noisy_counts import has_enough_records, project
 from coterie_common.learning.row_functions import cross_entropy
 
 _ERROR_MOST: Final = 2.0
-"""In half ranges: predictions and labels both lie in −1 … 1."""
+"""In half ranges: predictions and labels are both within −1 … 1."""
 
 
 class Measure(ABC):
-    """What records held out give to the last round of a job, and the figures that are made of it."""
+    """The vectors of held-out records in the last round of a job, and the figures computed from their sum."""
 
     @property
     @abstractmethod
@@ -46,7 +46,7 @@ class Measure(ABC):
     @property
     @abstractmethod
     def norm(self) -> Fraction:
-        """Greatest L2 norm of a record's vector."""
+        """Maximum L2 norm of a record's vector."""
 
     @abstractmethod
     def figures(self, release: Release) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ class Measure(ABC):
 
 @dataclass(frozen=True, slots=True)
 class ClassifierMeasure(Measure):
-    """Of a classifier with so many classes."""
+    """The measure of a classifier with this number of classes."""
 
     classes: int
 
@@ -91,7 +91,7 @@ class ClassifierMeasure(Measure):
 
 @dataclass(frozen=True, slots=True)
 class RegressorMeasure(Measure):
-    """Of a regressor of this label; errors are in the label's own unit."""
+    """The measure of a regressor of this label; errors are in the label's own unit."""
 
     label: NumericColumn
 
@@ -126,12 +126,12 @@ class RegressorMeasure(Measure):
 
 
 def loss_bound(classes: int) -> float:
-    """Return where a record's cross-entropy is cut off, in nats: four times that of a guess."""
+    """Return the bound on a record's cross-entropy, in nats: four times that of a guess."""
     return 4 * math.log(classes)
 
 
 def classifier_rows(logits: Float64, classes: npt.NDArray[np.int64]) -> Float32:
-    """Return what records give to the sum, Float32[records, 3 + number of classes]; see ``ClassifierMeasure``.
+    """Return the vectors of records, Float32[records, 3 + number of classes]; see ``ClassifierMeasure``.
 
     Args:
         logits: Float64[records, classes].
@@ -145,7 +145,7 @@ def classifier_rows(logits: Float64, classes: npt.NDArray[np.int64]) -> Float32:
 
 
 def regressor_rows(predictions: Float64, labels: Float64) -> Float32:
-    """Return what records give to the sum, Float32[records, 5]; both arguments in half ranges, Float64[records]."""
+    """Return the vectors of records, Float32[records, 5]; both arguments in half ranges, Float64[records]."""
     errors = np.abs(np.clip(predictions, -1, 1) - labels) / _ERROR_MOST
     return np.stack([np.ones_like(errors), errors, errors**2, labels, labels**2], axis=1).astype(np.float32)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Optional libraries: whether a host has one, and the one error that says it has not.
+"""Optional libraries: checking that a host has one, and the error if it does not.
 
-Whether a library is there is seen without importing it: a party plans jobs in the process that holds its keys, and
-runs no code of others there.
+The check does not import the library: a party plans jobs in the process that holds its keys, and runs no foreign code
+there.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def check_library(module: str, folders: Sequence[Path] = ()) -> None:
 
     Args:
         module: name of its top-level module.
-        folders: looked into besides where this interpreter finds modules.
+        folders: searched in addition to this interpreter's module path.
 
     Raises:
-        MissingLibrary: it is not.
+        MissingLibrary: it is not installed.
     """
     if module not in sys.modules and PathFinder.find_spec(module, [*sys.path, *map(str, folders)]) is None:
         raise MissingLibrary(f"this host lacks {_title(module)}: {_MANUAL}")
@@ -41,7 +41,7 @@ def needing(module: str, what: str) -> Iterator[None]:
 
     Args:
         module: name of its top-level module.
-        what: needs it, in words.
+        what: the name of the user of the library.
 
     Raises:
         MissingLibrary: the body raised ``ImportError``.

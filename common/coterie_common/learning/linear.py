@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """Linear models by gradient descent: logistic regression, support vector machine, linear and ridge regression.
 
-A record's vector is the gradient of its own loss. Whether a round sums over all records or over a Poisson batch is a
-matter of configuration; so is the ridge, ``l2``, which leaves the intercepts alone.
+A record's vector is the gradient of its own loss. The configuration decides between sums over all records and over a
+Poisson batch, and sets the ridge, ``l2``, which leaves the intercepts alone.
 
 Parameters are laid out as Float32[inputs + 1, outputs] row by row, the intercepts last.
 """
@@ -48,8 +48,8 @@ class LinearConfig(RecordConfig):
 class RegressionConfig(LinearConfig):
     """Configuration of a linear regression.
 
-    Its defaults are its own: labels are often crowded at one end of their bounds, so that the intercept has a long
-    way to go and the rest is small beside it. Large steps that shrink get there in 20 rounds; momentum overshoots.
+    It has its own defaults: labels are often crowded at one end of their bounds, so that the intercept has a long way
+    to go and the rest is small beside it. Large steps that shrink get there in 20 rounds; momentum overshoots.
     """
 
     learning_rate: Annotated[Real, Field(gt=0, le=1000)] = 0.2
@@ -68,17 +68,17 @@ class SupportVectorConfig(LinearConfig):
 
 
 class _LinearModel(GradientDescent[LinearConfig]):
-    """What linear classifiers and regression share."""
+    """The common part of linear classifiers and regression."""
 
     config_type: type[LinearConfig] = LinearConfig
 
     @abstractmethod
     def outputs(self, schema: Schema) -> int:
-        """Return how many numbers the model computes from a record; raises ``InvalidJob``."""
+        """Return the number of outputs per record; raises ``InvalidJob``."""
 
     @abstractmethod
     def loss(self, config: LinearConfig) -> Loss:
-        """Return what is minimised."""
+        """Return the minimised loss."""
 
     @override
     def parameter_count(self, config: LinearConfig, schema: Schema) -> int:
@@ -138,7 +138,7 @@ class _LinearModel(GradientDescent[LinearConfig]):
 
 
 class _LinearClassifier(_LinearModel):
-    """What classifiers share."""
+    """The common part of linear classifiers."""
 
     def outputs(self, schema: Schema) -> int:
         """Return 1 for two classes, else one output per class."""

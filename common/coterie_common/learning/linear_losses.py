@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Losses of linear models: how a record's loss changes with the model's outputs.
+"""Losses of linear models: the derivative of a record's loss by the model's outputs.
 
 Two classes have one output, positive for the second class; more classes have one output each. Regression has one
 output, in half ranges of the label.
@@ -18,7 +18,7 @@ from coterie_common.learning.row_functions import sigmoid, softmax
 
 
 class Loss(StrEnum):
-    """Which loss."""
+    """The kind of loss."""
 
     LOGISTIC = "logistic"
     HINGE = "hinge"
@@ -30,7 +30,7 @@ def derivatives(loss: Loss, outputs: Float64, labels: npt.NDArray[np.int64] | Fl
     """Return the derivative of each record's loss by each output, Float64[records, outputs].
 
     Args:
-        loss: which. Hinge losses of several outputs are those of one class against the rest, added up.
+        loss: its kind. Hinge losses of several outputs are those of one class against the rest, added up.
         outputs: Float64[records, outputs].
         labels: Int64[records] classes, or for the squared loss Float64[records] numbers in half ranges.
     """
@@ -51,5 +51,5 @@ def class_logits(outputs: Float64) -> Float64:
 
 
 def _is_class(classes: npt.NDArray[np.int64] | Float64, outputs: int) -> npt.NDArray[np.bool_]:
-    """Return whether each output stands for the record's class, Bool[records, outputs]."""
+    """Return true for each output that represents the record's class, Bool[records, outputs]."""
     return np.equal(classes[:, np.newaxis], np.arange(outputs) if outputs > 1 else 1)

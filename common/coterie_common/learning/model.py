@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A finished model with its lineage: how it came about and what privacy was promised for it.
+"""A finished model with its lineage: its origin and its promised privacy.
 
 One canonical file: JSON, or, where the model holds arrays, a safetensors file with the same JSON as metadata. The same
-model has the same bytes everywhere, and what cannot be parsed strictly is refused. Nothing is ever unpickled.
+model has the same bytes everywhere, and a file that cannot be parsed strictly is refused. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Lineage(StrictModel):
-    """Where a model comes from.
+    """The origin of a model.
 
     Attributes:
         federation: name of the federation.
@@ -44,10 +44,10 @@ class Lineage(StrictModel):
         rounds: rounds released, at least 1.
         contributors: parties in the sum of each of these rounds.
         epsilon, delta: promised for the job, exact decimals or fractions as text; ``"0"`` is no promise.
-        unit, mechanism, placement: whose presence the noise hides, and how the noise is made.
+        unit, mechanism, placement: the unit whose presence the noise hides, and the kind of noise.
         transcript_digests: one per released round, 64 hexadecimal digits.
-        unfinished: how the job ended if it did not complete; the model is that of the last round that was released.
-        rounds_planned: most rounds that such a job might have had; of a finished model neither is written.
+        unfinished: the end of a job that did not complete; the model is that of the last released round.
+        rounds_planned: maximum number of rounds of such a job; of a finished model neither is written.
     """
 
     federation: ShortText
@@ -139,14 +139,14 @@ class _ModelFile(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Model:
-    """What a job leaves behind; also the result of an evaluation or of statistics.
+    """The result of a job, including an evaluation or statistics.
 
     Attributes:
         name: of the job.
-        algorithm: which one made it and reads ``body``.
-        schema: of the records that it was made from.
-        body: what ``Algorithm.finish`` returned: JSON, entries on top may also be arrays.
-        lineage: how it came about.
+        algorithm: the one that made it and reads ``body``.
+        schema: of its training records.
+        body: from ``Algorithm.finish``: JSON, top-level entries may also be arrays.
+        lineage: of the model.
     """
 
     name: str
@@ -166,7 +166,7 @@ class Model:
 
     @classmethod
     def from_document(cls, value: Any, algorithms: Collection[str] | None = None) -> Model:
-        """Parse what ``to_document`` returned; the body of a model that predicts is checked too.
+        """Parse the output of ``to_document``; the body of a model that predicts is checked too.
 
         Args:
             value: the document.
@@ -191,17 +191,17 @@ class Model:
 
         Args:
             data: the file.
-            algorithms: whose code may be loaded to check the body; that of others is not, and their bodies are taken as
-                they are. ``None``: all that are installed.
+            algorithms: those whose code may be loaded to check the body; the bodies of others are accepted unchecked.
+                ``None``: all installed ones.
 
         Raises:
-            MalformedMessage: no model.
+            MalformedMessage: not a model.
         """
         return cls._parse(*arrays.decode(data, "the model", most=MODEL_BYTES), algorithms)
 
     @property
     def suffix(self) -> str:
-        """Return how the name of the model's file ends."""
+        """Return the suffix of the model's file name."""
         mark = ".unfinished" if self.lineage.unfinished else ""
         return mark + (".safetensors" if arrays.split(self.body).arrays else ".json")
 
@@ -250,7 +250,7 @@ def load_model(path: Path) -> Model:
     """Read a model file.
 
     Raises:
-        ConfigurationError: missing, unreadable or no model; says which.
+        ConfigurationError: missing, unreadable or not a model; the message names which.
     """
     try:
         return Model.from_bytes(read_bytes(path, "model", most=MODEL_BYTES))

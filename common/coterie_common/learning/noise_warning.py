@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Whether a job's noise drowns what the job asks for, as far as its plan shows before any data is touched.
+"""A warning if a job's noise drowns its result, derived from its plan before any data is touched.
 
-A job that keeps its promise may still be worthless: with few records, a strict ε or a large model the noise is larger
-than anything that the records can add up to. The plan knows both numbers. The comparison takes the best case for the
-job, so a warning is never wrong by pessimism; without one a job may still learn nothing.
+A job that keeps its promise may still be worthless: with few records, a strict ε or a large model the noise exceeds the
+largest sum of the records. The plan knows both numbers. The comparison takes the best case for the job, so a warning is
+never wrong by pessimism; without one a job may still learn nothing.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from coterie_common.privacy.noise import Unit
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 
 _LONGEST_SHARE: Final = 0.25
-"""Length of the noise, relative to the longest sum of vectors that there can be, from which a round is drowned.
+"""Length of the noise, relative to the longest possible sum of vectors, from which a round is drowned.
 
 Vectors of records point in all directions, so that a real sum is several times shorter than the longest one.
 """
 
 
 def noise_warning(job: PlannedJob, terms: JobTerms, parties: int) -> str:
-    """Return why the noise drowns what the job asks, in words with the numbers; empty where it does not.
+    """Return why the noise drowns the job's result, in words with the numbers; empty if it does not.
 
     Args:
-        job: the specification, understood.
+        job: the parsed specification.
         terms: as proposed for the federation.
         parties: of the federation; all are taken to contribute.
     """
     rounds = list(zip(job.plan.rounds, terms.rounds, strict=True))
     warnings = [_round_warning(job, planned, agreed, parties) for planned, agreed in rounds]
     drowned = [(number, words) for number, words in enumerate(warnings, start=1) if words]
-    # A later round of counts asks fewer values than its plan allows: what the first ones find decides how many.
+    # A later round of counts asks fewer values than its plan allows: the first rounds' findings decide the number.
     is_learning = any(
         isinstance(planned, PlannedRound) and not words for (planned, _), words in zip(rounds, warnings, strict=True)
     )
@@ -48,7 +48,7 @@ def noise_warning(job: PlannedJob, terms: JobTerms, parties: int) -> str:
 
 
 def check_noise(job: PlannedJob, terms: JobTerms, parties: int) -> None:
-    """Raise ``DrownedInNoise`` where there is something to warn of; arguments as in ``noise_warning``."""
+    """Raise ``DrownedInNoise`` if there is a warning; arguments as in ``noise_warning``."""
     if warning := noise_warning(job, terms, parties):
         raise DrownedInNoise(
             f"{warning}; a larger ε, more records, fewer rounds or a smaller model help, or submit with --despite-noise"
@@ -67,7 +67,7 @@ def _round_warning(job: PlannedJob, planned: PlannedRound | PlannedVectorRound, 
             f" {parties} parties has max_records = {job.schema.max_records:,} records"
         )
     if planned.records is Records.SET_ASIDE:
-        return ""  # of which nobody knows the number; the figures say themselves that there were too few records
+        return ""  # their number is unknown; the figures themselves report too few records
     is_declared = isinstance(job.config, RecordConfig)
     count = parties if job.plan.unit is Unit.PARTY else job.config.records if is_declared else most
     expected = float(count * (planned.sampling_rate or 1))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Making the most of noisy contingency tables of one node. Everything here is post-processing: it costs no privacy.
+"""Consistent estimates from noisy contingency tables of one node, as post-processing, which costs no privacy.
 
 The tables of a node, one per feature, count the same records: each of them, summed over the feature's cells, estimates
-the same class counts. Averaging these estimates, and spreading what each table is off over its cells, removes noise
-before anything is decided on.
+the same class counts. Averaging these estimates, and spreading each table's deviation over its cells, removes noise
+before any decision.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _RECORDS_IN_NOISE: Final = 5.0
 
 
 def has_enough_records(records: float, noise_stddev: float) -> bool:
-    """Return whether figures such as an accuracy can be made of sums over ``records``.
+    """Return true if figures such as an accuracy can be computed from sums over ``records``.
 
     Args:
-        records: how many there are; a noisy count.
+        records: their number, a noisy count.
         noise_stddev: of the noise in it.
 
-    Of fewer than ten records a figure says nothing. Where the count is within five standard deviations of none, the
-    noise of a sum moves a mean by a fifth and more.
+    Of fewer than ten records a figure means nothing. If the count is within five standard deviations of zero, the noise
+    of a sum moves a mean by a fifth and more.
     """
     return records >= _RECORDS_LEAST and records > _RECORDS_IN_NOISE * noise_stddev
 
@@ -57,13 +57,13 @@ class Pooled:
 
 
 def pool(tables: Sequence[Float64], variance: float, known: Float64, known_variance: float) -> Pooled:
-    """Combine the tables of a node with what is known of its class counts.
+    """Combine the tables of a node with an earlier estimate of its class counts.
 
     Args:
         tables: per feature Float64[cells, classes], each value with independent noise.
         variance: of that noise; 0 returns the tables as they are.
         known: Float64[classes], an earlier independent estimate of the class counts.
-        known_variance: of its noise; infinite where there is none.
+        known_variance: of its noise; infinite if there is no estimate.
 
     Source: weighted least squares under the constraint that all tables share their class counts.
     """
@@ -102,7 +102,7 @@ def project(rows: Float64) -> Float64:
 
 
 def entropy_left(table: Float64) -> float:
-    """Return the class entropy that is left after a split, in nats times records.
+    """Return the remaining class entropy after a split, in nats times records.
 
     The information gain is the node's own entropy, the same for every feature, minus this: the best split leaves least.
 

@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """Optimisers of the aggregator: from a noisy mean gradient to the next parameters.
 
-Everything here is post-processing of what was released: it costs no privacy, whatever it keeps.
+Everything here is post-processing of releases: it costs no privacy, regardless of the state it keeps.
 
 - ``sgd``: v ← μ·v + g; w ← w − η·v, the heavy ball.
 - ``adam``: w ← w − η·m̂/(√v̂ + 10⁻⁸) with bias-corrected first and second moments; β₁ is the momentum, β₂ = 0.999.
@@ -29,7 +29,7 @@ _STABILISER: Final = 1e-8
 
 
 class Optimiser(StrEnum):
-    """Which rule."""
+    """The rule of a step."""
 
     SGD = "sgd"
     ADAM = "adam"
@@ -40,11 +40,11 @@ class Rule:
     """An optimiser with its settings.
 
     Attributes:
-        optimiser: which.
+        optimiser: its rule.
         learning_rate: η > 0.
         momentum: μ or β₁, 0 to below 1.
-        decay: whether η falls.
-        steps: most steps that will be made.
+        decay: true if η falls.
+        steps: maximum number of steps.
     """
 
     optimiser: Optimiser
@@ -56,7 +56,7 @@ class Rule:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OptimiserState:
-    """What an optimiser remembers between steps.
+    """The state of an optimiser between steps.
 
     Attributes:
         steps: made so far.
@@ -72,7 +72,7 @@ class OptimiserState:
 
     @classmethod
     def from_document(cls, value: Mapping[str, Any], rule: Rule, length: int) -> OptimiserState:
-        """Resume a stored state; raises ``StorageError`` where it does not fit."""
+        """Resume a stored state; raises ``StorageError`` if it does not fit."""
         steps = value.get("steps")
         moments = {name: value[name] for name in _names(rule) if name in value}
         fits = all(isinstance(moment, np.ndarray) and moment.shape == (length,) for moment in moments.values())

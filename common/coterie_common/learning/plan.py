@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a job may ask in the worst case, known before any data is touched.
+"""The worst case of a job's asks, known before any data is touched.
 
 Capacity, ledger, approval and dry run read only this; a party refuses an ask outside it. Everything here follows from
 the public configuration and schema alone.
@@ -19,7 +19,7 @@ from coterie_common.privacy.noise import Unit
 
 
 class Records(StrEnum):
-    """Which of a party's records an algorithm or a round counts."""
+    """The records of a party that an algorithm or a round counts."""
 
     ALL = "all"
     TRAINING = "training"
@@ -31,10 +31,10 @@ class PlannedRound:
     """One round of counts, or of other small integers, at its largest.
 
     Attributes:
-        length: most values that one reply has; an ask states its own length, which may be smaller.
+        length: maximum number of values of one reply; an ask states its own length, which may be smaller.
         lower, upper: range of each value of one party's exact reply, both included.
-        l0: most values of a reply that one unit of privacy touches.
-        linf: most that it changes each of them.
+        l0: maximum number of values of a reply that one unit of privacy touches.
+        linf: maximum change of each of them.
         noise_factor: the noise of this round relative to the job's other rounds: Gaussian σ is proportional to
             ``noise_factor`` · √l0 · linf, the share of ε of Laplace noise to its inverse.
     """
@@ -59,17 +59,17 @@ class PlannedRound:
 class PlannedVectorRound:
     """One round in which every unit of privacy gives one real vector, and the sum of all is released.
 
-    The party itself draws the batch, clips each vector and adds them up, so the sensitivity is ``clip_norm`` whatever
-    the algorithm computes from a record.
+    The party itself draws the batch, clips each vector and adds them up, so the sensitivity is ``clip_norm`` regardless
+    of what the algorithm computes from a record.
 
     Attributes:
-        length: values of a vector; an ask of this round has exactly as many.
+        length: number of values of a vector, and of an ask of this round.
         clip_norm: L2 norm to which every vector is clipped, above 0.
         sampling_rate: probability with which each record takes part (Poisson), or ``None``: every record does. No
             party is ever sampled.
         noise_factor: the noise multiplier of this round relative to the job's other rounds: σ is proportional to
             ``noise_factor`` · ``clip_norm``.
-        records: which records take part, where not those that the algorithm names.
+        records: the records that take part, if not those that the algorithm names.
     """
 
     length: int
@@ -95,7 +95,7 @@ class Plan:
     """All rounds that a job may have, in order; it may end after fewer.
 
     Attributes:
-        unit: whose presence the noise hides.
+        unit: the unit of privacy whose presence the noise hides.
         rounds: at least one.
     """
 

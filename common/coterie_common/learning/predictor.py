@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A model as a scikit-learn classifier or regressor: for pipelines, metrics and all else that speaks that interface.
+"""A model as a scikit-learn classifier or regressor, for pipelines, metrics and other users of that interface.
 
-The only module that imports scikit-learn; it takes more than a second to load, and few who handle models predict.
+The only module that imports scikit-learn; it takes more than a second to load, and most users of models do not predict.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from coterie_common.learning.record_sources import raw_cells, raw_columns
 
 
 class _FederatedPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no stubs
-    """What classifiers and regressors have in common.
+    """The common part of classifiers and regressors.
 
     Records may come as a DataFrame (anything with ``columns`` and ``frame[name]``), a pyarrow table, a list of
     dictionaries, or a two-dimensional array or list of rows whose columns are the schema's features in order. They
@@ -29,7 +29,7 @@ class _FederatedPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
     """
 
     def __init__(self, model: Model) -> None:
-        """Keep the model as it is: scikit-learn's ``clone`` demands it.
+        """Keep the model unchanged: scikit-learn's ``clone`` requires it.
 
         Args:
             model: one that predicts.
@@ -62,7 +62,7 @@ class _FederatedPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         return values
 
     def __sklearn_is_fitted__(self) -> bool:
-        return True  # asked by scikit-learn before 1.6; later ones read the tags
+        return True  # called by scikit-learn before 1.6; later versions read the tags
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -104,7 +104,7 @@ class FederatedClassifier(ClassifierMixin, _FederatedPredictor):  # type: ignore
 
         Args:
             x: records, see the class.
-            y: the true class of each, as a data file or a frame has it: numbers stand for levels that are numbers.
+            y: the true class of each, in the form of a data file or a frame: numbers represent levels that are numbers.
             sample_weight: of each record.
 
         Raises:
@@ -138,7 +138,7 @@ def load_predictor(source: Path | str | Model) -> FederatedClassifier | Federate
         source: a model, or the path of a model file.
 
     Raises:
-        ConfigurationError: no model file, or a model that predicts nothing.
+        ConfigurationError: not a model file, or a model that predicts nothing.
     """
     model = source if isinstance(source, Model) else load_model(Path(source))
     if isinstance(get_algorithm(model.algorithm), Regressor):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Centre and scale of the numeric features, from one round of sums: standardisation that no data set leaks through.
+"""Centre and scale of the numeric features, from one round of sums: standardisation that leaks no data set.
 
 A record gives 1, each number u in half ranges, and each u². Public bounds alone often leave numbers in a corner of
-−1 … 1, where gradients hardly tell records apart; a few sums mend that, and cost a small part of the budget.
+−1 … 1, where gradients hardly distinguish records; a few sums remedy that, for a small part of the budget.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from coterie_common.learning.algorithm import Float32, Float64
 from coterie_common.learning.features import Scaling
 
 _SCALE_LEAST = 0.02
-"""In half ranges. A smaller spread may be noise; dividing by it would blow a column up."""
+"""In half ranges. A smaller spread may be noise, and dividing by it would inflate a column."""
 
 
 def length(numbers: int) -> int:
-    """Return how many values the round of ``numbers`` numeric features has."""
+    """Return the number of values in the round of ``numbers`` numeric features."""
     return 1 + 2 * numbers
 
 
@@ -31,12 +31,12 @@ def clip_norm(numbers: int) -> Fraction:
 
 
 def rows(numbers: Float32) -> Float32:
-    """Return what records give to the sums, Float32[records, length], from Float32[records, numeric features]."""
+    """Return the vectors of records, Float32[records, length], from Float32[records, numeric features]."""
     return np.concatenate([np.ones((len(numbers), 1), np.float32), numbers, numbers**2], axis=1)
 
 
 def scaling_from(sums: Float64) -> Scaling:
-    """Return mean and standard deviation from noisy sums, Float64[length], kept within what can be."""
+    """Return mean and standard deviation from noisy sums, Float64[length], kept within their possible range."""
     count = max(1.0, float(sums[0]))
     means, squares = np.split(sums[1:] / count, 2)
     centre = np.clip(means, -1, 1)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""From raw cells to stored values, and the one error that lists the cells that are not allowed.
+"""Raw cells as stored values, and the one error that lists the cells that are not allowed.
 
 The error shows values: it is meant for the owner of the data, on the owner's own console.
 
-Invariant: what a cell becomes depends on the cell, its column and the format alone; typed arrays are only faster.
+Invariant: a stored value depends on its cell, its column and the format alone; typed arrays are only faster.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def parse_values(
     """Parse raw cells of one column.
 
     Args:
-        column: what they may be.
+        column: of the cells.
         values: text, numbers, truth values or missing ones, in the types of any library.
-        form: how their text is written.
+        form: the format of their text.
 
     Returns:
-        The stored values, and where a cell is not allowed (its stored value is then 0).
+        The stored values, and a mask of cells that are not allowed (their stored value is 0).
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufb" and not np.ma.isMaskedArray(values):
         if isinstance(column, CategoricalColumn):
@@ -74,7 +74,7 @@ def _parse_each(
             if key not in known:
                 known[key] = _parse(column, value, form)
             parsed = known[key]
-        except TypeError:  # cannot be a key: NumPy's masked value, or a list, which is no cell
+        except TypeError:  # cannot be a key: NumPy's masked value, or a list, which is not a cell
             parsed = _parse(column, value, form)
         if parsed is None:
             bad[position] = True
@@ -122,15 +122,15 @@ def refuse_bad_cells(
     """Raise if any cell is not allowed.
 
     Args:
-        source: the file or argument, as the error calls it.
+        source: the name of the file or argument in the error.
         columns: of the schema.
         bad: per column the positions of cells that are not allowed, ascending.
         raw: function of column name and position that returns the raw cell.
-        first_row: number by which a person calls the record at position 0.
-        form: how the file is written, as far as somebody said so.
+        first_row: a person's number for the record at position 0.
+        form: the format of the file, as far as it was stated.
 
     Raises:
-        DataError: the first few cells with row, column and value, how many more there are, and what is allowed.
+        DataError: with the first few cells by row, column and value, the number of others, and the allowed values.
     """
     cells = sorted((int(row), name) for name, rows in bad.items() for row in rows[:_CELLS_SHOWN])[:_CELLS_SHOWN]
     if not cells:
@@ -149,7 +149,7 @@ def refuse_bad_cells(
 
 
 def _hint(column: Column, value: Any, form: FileFormat) -> str:
-    """Say how a cell could be meant, where the eye does not see what is wrong or the format could be said."""
+    """Return a hint where the error is invisible, or where the format can state the meaning of the cell."""
     if not isinstance(value, str):
         return ""
     if not form.trim and value != value.strip() and column.parse(value.strip()) is not None:

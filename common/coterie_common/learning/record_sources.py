@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Records as programs have them, as raw columns: frames of any library, Arrow tables, dictionaries and arrays.
+"""Raw columns from the records of programs: frames of any library, Arrow tables, dictionaries and arrays.
 
-No library is imported: what a table is, its attributes say.
+No library is imported: the attributes of an object identify a table.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def raw_columns(records: Any, features: Sequence[str]) -> dict[str, RawColumn]:
         features: names of the columns.
 
     Raises:
-        DataError: it is none of these, or lacks a column, or has it twice.
+        DataError: it is none of these, lacks a column, or has one twice.
     """
     if hasattr(records, "tocsr"):
         raise DataError(f"{_WHAT}: a sparse matrix; give its records as a table, such as matrix.toarray()")
@@ -74,7 +74,7 @@ def _arrow_cells(column: Any) -> RawColumn:
 
 
 def _names(features: Sequence[str], found: Iterable[Any]) -> dict[str, Any]:
-    """Return by feature how the source calls it."""
+    """Return, by feature, its name in the source."""
     places: dict[str, list[Any]] = {}
     others = []
     for name in found:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What linear models and networks compute from the outputs for a record: to the bit, from that record alone.
+"""Functions of the outputs for a record, in linear models and networks: to the bit, from that record alone.
 
 *Proven*: products, sums, quotients and comparisons are operations of one element each, which IEEE 754 rounds by itself;
-sums are added up in an order of their own (``ordered_sums``). So are the outputs of a linear model.
+long sums are added up in a fixed order (``ordered_sums``). So are the outputs of a linear model.
 
 *Checked*: exponentials and logarithms are not rounded correctly, and a library may compute the last numbers of an array
 otherwise than the rest. They are computed in blocks of a fixed size and alignment, the last one filled up with zeros;
-and before the first, a process sees for itself that every place of a block gives the same bits, whatever stands at the
-others. Where that is not so nothing is computed.
+and before the first, a process checks that every place of a block gives the same bits, regardless of the others. If
+this does not hold, nothing is computed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from coterie_common.learning.algorithm import Float32, Float64
 from coterie_common.privacy.ordered_sums import sum_leading, sum_rows
 
 BLOCK: Final = 256
-"""Numbers of a block, whatever there is to compute."""
+"""Numbers of a block, for every function."""
 
 _PRODUCTS: Final = 1 << 15
 """Products that are added up at a time: their doubles take 256 KiB, less than a second-level cache."""
@@ -33,7 +33,7 @@ _PRODUCTS: Final = 1 << 15
 _ALIGNMENT: Final = 64
 
 _Function = Callable[[Float64, Float64], object]
-"""Of every number of the first array, into the second."""
+"""A function of every number of the first array, into the second."""
 
 
 def linear_outputs(inputs: Float32, weights: Float64, intercepts: Float64) -> Float64:
@@ -71,7 +71,7 @@ def softmax(logits: Float64) -> Float64:
 
 
 def cross_entropy(logits: Float64, classes: npt.NDArray[np.int64]) -> Float64:
-    """Return how surprising each record's true class is, Float64[records], in nats.
+    """Return each record's cross-entropy, that is the surprise of its true class, Float64[records], in nats.
 
     Args:
         logits: Float64[records, classes].
@@ -87,7 +87,7 @@ def check_places(function: _Function) -> None:
     """Check that a function of every number gives the same bits at every place of a block.
 
     Args:
-        function: of Float64[``BLOCK``], element by element, and where to put the results.
+        function: of Float64[``BLOCK``], element by element, and of the array for the results.
 
     Raises:
         RowsNotIndependent: it does not.
@@ -130,7 +130,7 @@ def check_places(function: _Function) -> None:
 
 
 def same_bits(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> bool:
-    """Return whether two arrays of one type hold the same bits; any NaN is as good as another."""
+    """Return true if two arrays of one type hold the same bits; all NaNs are equal."""
     integers = np.dtype(f"i{one.dtype.itemsize}")
     is_same = (one.view(integers) == other.view(integers)) | (np.isnan(one) & np.isnan(other))
     return bool(is_same.all())
@@ -162,7 +162,7 @@ def _aligned() -> Float64:
 
 
 def _without_greatest(logits: Float64) -> Float64:
-    # Without the greatest, exponentials cannot overflow.
+    # With the maximum subtracted, exponentials cannot overflow.
     with np.errstate(over="ignore", invalid="ignore"):
         shifted: Float64 = logits - logits.max(axis=1, keepdims=True)
     return shifted

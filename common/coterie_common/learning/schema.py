@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The public description of the data that a job runs on; part of the job specification, so of every session id.
+"""The public description of a job's data; part of the job specification, and so of every session id.
 
-It is parsed once, from the tables of a job file or the same as JSON, into types that cannot be wrong.
+It is parsed once, from the tables of a job file or their JSON form, into types that cannot be wrong.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Schema(StrictModel):
     """Columns of a data set; make it with ``parse_schema``.
 
     Attributes:
-        label: name of the column to be predicted, or ``None`` where nothing is.
-        max_records: public bound on one party's rows; sums are sized by it, and a larger data set is refused.
-        columns: in the order in which vectors are laid out.
+        label: name of the column to be predicted, or ``None`` if there is none.
+        max_records: public bound on one party's rows; it determines the size of sums, and a larger data set is refused.
+        columns: in the order of the layout of vectors.
     """
 
     label: str | None
@@ -80,9 +80,9 @@ class Schema(StrictModel):
         return column.cells
 
     def covers(self, asked: Schema) -> bool:
-        """Tell whether all data that fit this schema fit ``asked`` too, because it asks for nothing else.
+        """Return true if all data that fit this schema fit ``asked`` too, because it asks for nothing else.
 
-        Every column of it must be one of ours, in whichever order; its label is its own matter.
+        Every column of ``asked`` must be one of this schema, in any order; its label may differ.
         """
         mine = self.by_name
         return asked.max_records >= self.max_records and all(mine.get(c.name) == c for c in asked.columns)
@@ -97,9 +97,9 @@ class SchemaTable(StrictModel):
 
     Attributes:
         label: the column to be predicted.
-        max_records: most records that one party may have.
-        columns: each with ``name`` and either ``levels`` or ``lower`` and ``upper``; one with ``count`` stands for as
-            many columns, whose names end in 1, 2, ….
+        max_records: maximum number of records of one party.
+        columns: each with ``name`` and either ``levels`` or ``lower`` and ``upper``; one with ``count`` stands for that
+            number of columns, whose names end in 1, 2, ….
     """
 
     label: Name | None = None
@@ -112,15 +112,15 @@ def parse_schema(table: Mapping[str, Any]) -> Schema:
 
     Args:
         table: ``label``, ``max_records`` and ``columns``: each with ``name`` and either ``levels`` or ``lower`` and
-            ``upper``. An entry with ``count`` stands for as many columns, their names ending in 1, 2, …. Real numbers
-            may be int, float, ``Decimal`` or text such as ``"0.5"``.
+            ``upper``. An entry with ``count`` stands for that number of columns, their names ending in 1, 2, …. Real
+            numbers may be int, float, ``Decimal`` or text such as ``"0.5"``.
 
     Raises:
-        InvalidJob: names the offending entry and says what is allowed.
+        InvalidJob: the message names the offending entry and the allowed values.
     """
     try:
         outer = parse(SchemaTable, dict(table), "[schema]")
-        # Before anything is made of them: a line of text stands for as many columns as its count says.
+        # Before any column is built: one line of text stands for ``count`` columns.
         _check_counts(outer.columns)
         entries = [single for entry in outer.columns for single in _single_entries(entry)]
         columns = tuple(_parse_column(number, entry) for number, entry in enumerate(entries, start=1))
@@ -146,7 +146,7 @@ def _check_counts(entries: list[dict[str, Any]]) -> None:
 
 
 def _count(entry: dict[str, Any]) -> int:
-    """Return how many columns an entry stands for."""
+    """Return the number of columns that an entry stands for."""
     if "count" not in entry:
         return 1
     name, count = entry.get("name"), entry["count"]

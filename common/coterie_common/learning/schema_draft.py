@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A first draft of a schema, read off a file, for a person to edit.
+"""A first draft of a schema, derived from a file, for a person to edit.
 
-A schema is public and the same for all parties, so what is in one must not come from anybody's records. A draft does:
-it saves the typing of names and kinds, and says that its levels and bounds have to be replaced by public knowledge.
+A schema is public and the same for all parties, so its content must not come from anyone's records. The content of a
+draft does: it saves the typing of names and kinds, and states that its levels and bounds have to be replaced by public
+knowledge.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from coterie_common.learning.file_format import PLAIN, FileFormat
 from coterie_common.learning.file_table import FileTable
 
 LEVELS_MOST: Final = 100
-"""A column with more different values is a name, a number of a record or free text."""
+"""A column with more distinct values is a name, a record number or free text."""
 
 BINS: Final = 8
 _RECORDS_FEWEST: Final = 1000
@@ -33,16 +34,16 @@ _HEAD: Final = """\
 
 
 def draft_schema(table: FileTable, *, label: str | None = None, form: FileFormat = PLAIN) -> dict[str, Any]:
-    """Return the ``[schema]`` table of a job on data such as these.
+    """Return the ``[schema]`` table of a job on data like these.
 
     Args:
         table: at least one record.
         label: name of the column to be predicted; it gets levels if it has at most ``LEVELS_MOST`` values.
-        form: how the file is written.
+        form: the format of the file.
 
     Returns:
         ``label``, ``max_records`` and ``columns``, with numbers as text. Columns that cannot be used (free text, one
-        value only, no name) are under ``left_out``: their name and why.
+        value only, no name) are under ``left_out``, with name and reason.
 
     Raises:
         DataError: there are no records, or no column of the label's name.
@@ -68,12 +69,12 @@ def draft_schema(table: FileTable, *, label: str | None = None, form: FileFormat
 
 
 def to_toml(draft: Mapping[str, Any], source: str) -> str:
-    """Return a draft as a TOML file with comments; ``source`` says where it comes from."""
+    """Return a draft as a TOML file with comments; ``source`` names its origin."""
     return "\n".join([_HEAD.format(source=shown(source, most=200)), *_lines(draft)]) + "\n"
 
 
 def _column(name: str, cells: Sequence[str], form: FileFormat, *, is_label: bool) -> dict[str, Any] | str:
-    """Return the entry of a column, or why there is none."""
+    """Return the entry of a column, or the reason why there is none."""
     values = {cell.strip() if form.trim else cell for cell in cells}
     texts = {normal_text(value) for value in values if value and value not in form.missing_words}
     if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
@@ -97,7 +98,7 @@ def _column(name: str, cells: Sequence[str], form: FileFormat, *, is_label: bool
 
 
 def _number_column(name: str, numbers: Sequence[Decimal], *, has_gaps: bool) -> dict[str, Any]:
-    # Bounds of two digits say less of the records, and are closer to what a person would write.
+    # Bounds of two digits reveal less about the records, and resemble those that a person would write.
     step = Decimal(1).scaleb((numbers[-1] - numbers[0]).adjusted() - 1)
     is_integer = all(number == number.to_integral_value() for number in numbers)
     step = max(step, Decimal(1)) if is_integer else step

@@ -52,13 +52,13 @@ class StatisticsConfig(StrictModel):
 
     @property
     def unit(self) -> int:
-        """What one record adds to a count; 1 where no sum asks for a finer scale."""
+        """The contribution of one record to a count; 1 if no sum asks for a finer scale."""
         return self.steps if self.means else 1
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticsState:
-    """What was released.
+    """The released values.
 
     Attributes:
         config, schema: of the job.
@@ -118,7 +118,7 @@ class Statistics(Algorithm[StatisticsConfig, StatisticsState]):
         return None if state.values else _ask(state.config, state.schema)
 
     def check_ask(self, config: StatisticsConfig, schema: Schema, ask: Ask, plan: Plan) -> None:
-        """See ``Algorithm``; there is only one ask that follows from the job."""
+        """See ``Algorithm``; only one ask follows from the job."""
         check_round(ask, plan)
         if document.encode(ask.body) != document.encode(_ask(config, schema).body):
             raise MalformedMessage("the ask is not the one that follows from the job's configuration")
@@ -195,7 +195,7 @@ def _half(column: NumericColumn) -> float:
 
 
 def _mean(column: Any, count: float, total: float, noise: float) -> dict[str, float | None]:
-    """Return a mean and what the noise of sum and count does to it, first order; none where the count is not positive.
+    """Return a mean and its first-order error from the noise of sum and count; none if the count is not positive.
 
     Args:
         column: a ``NumericColumn``.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The shape of a decision tree, as the aggregator sends it and a model keeps it.
+"""The shape of a decision tree, as sent by the aggregator and kept in a model.
 
-A tree is one list: per node, in breadth-first order, the feature that splits it or nothing. Where the children of a
-node lie follows from the list, so every list that parses *is* a partition: a record belongs to exactly one leaf,
-whatever the sender had in mind.
+A tree is one list: per node, in breadth-first order, the feature that splits it or nothing. The positions of a node's
+children follow from the list, so every list that parses *is* a partition: a record belongs to exactly one leaf,
+regardless of the sender's intent.
 
 Invariants:
 - a split node has one child per cell of its feature, consecutive and after it;
@@ -97,7 +97,7 @@ class Tree:
         """Return the tree with leaves of its deepest level split.
 
         Args:
-            splits: feature by leaf; all leaves lie on the deepest level, so that breadth-first order is kept.
+            splits: feature by leaf; all leaves are on the deepest level, so that breadth-first order is kept.
         """
         grown = [splits.get(node, feature) for node, feature in enumerate(self.splits)]
         for node in sorted(splits):

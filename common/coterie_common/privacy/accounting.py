@@ -2,14 +2,14 @@
 # Copyright The Coterie authors
 """ε of the rounds of one job, and the noise that a job needs for a given ε.
 
-The aggregator calibrates, every party checks with the same ``epsilon_of``; nobody takes anybody's word for an ε.
+The aggregator calibrates, every party checks with the same ``epsilon_of``; nobody trusts another's ε.
 
 - Discrete Gaussian noise on counts: the exact discrete privacy loss, composed over all planned rounds (see ``loss``).
 - Discrete Gaussian noise on vectors, with or without sampled batches: the privacy loss of the Gaussian that it is
   post-processing of (see ``vector_loss``), or a bound by Rényi divergences if that is less, as where δ is too small for
   the former (see ``renyi``). Composed with that of counts.
 - Discrete Laplace noise: pure ε, added up exactly; it also holds for every δ > 0.
-- No noise: ε is infinite, and said to be.
+- No noise: ε is infinite, and reported as such.
 
 Everything that has no sound finite bound raises ``UnsupportedMechanism``. ε = 0 is returned for no events only.
 """
@@ -42,13 +42,13 @@ __all__ = [
 ]
 
 _TIGHTNESS: Final = 0.002
-"""``calibrate`` stops at an ε between 1 − this and 1 of what was asked,"""
+"""``calibrate`` stops at an ε between 1 − this and 1 of the requested one,"""
 
 _RESOLUTION: Final = 1.0002
 """or at a variance within this factor of one that is too small (where ε falls steeply)."""
 
 _EPSILON_MOST: Final = 1000
-"""Beyond, nothing is private; placement ``none`` says so honestly."""
+"""Beyond this, nothing is private; placement ``none`` states that honestly."""
 
 _ATTEMPTS: Final = 60
 
@@ -84,7 +84,7 @@ def epsilon_of(events: Sequence[Event], delta: Fraction) -> float:
     bound = renyi_bound(events, delta)
     vectors = vector_losses_of(events)
     if vectors is not None:
-        # What it refuses, such as a δ too small for doubles, the other bound may still allow; both are sound.
+        # The other bound may still allow what it refuses, such as a δ too small for doubles; both are sound.
         with suppress(UnsupportedMechanism):
             loss = gaussian_epsilon([*classes_of(events), *vectors], float(delta))
             bound = min(bound, float_above(pure + Fraction(loss)))
@@ -105,25 +105,25 @@ def calibrate(
 ) -> tuple[CountEvent, ...]:
     """Choose the least noise with ``epsilon_of(result, delta) <= epsilon``, within 1 %.
 
-    Unless ``factors`` say otherwise, every round costs the same: Gaussian noise has σ proportional to √l0·linf, Laplace
-    noise costs ε/rounds each.
+    Unless ``factors`` state otherwise, every round costs the same: Gaussian noise has σ proportional to √l0·linf,
+    Laplace noise costs ε/rounds each.
 
     Args:
         queries: (l0, linf) of every planned round.
         epsilon: ε > 0 of all rounds together.
         delta: 0 < δ < 1 where the mechanism needs one; ignored otherwise.
         mechanism: distribution of the noise.
-        placement: who draws it; ``NONE`` gives events without noise, whatever ε is.
-        shares: h, honest shares that are guaranteed.
-        min_share_stddev: least standard deviation of one share in scaled units; the scale is chosen for it.
+        placement: who draws it; ``NONE`` gives events without noise, for any ε.
+        shares: h, the number of guaranteed honest shares.
+        min_share_stddev: minimum standard deviation of one share in scaled units; the scale is chosen for it.
         unit: unit of privacy of the queries.
-        factors: per query > 0, how much more noise it gets than others; all 1 if not given.
+        factors: per query > 0, the factor of its noise relative to others; all 1 if not given.
 
     Returns:
         One event per query; variances and ratios are short exact fractions, rounded towards more noise.
 
     Raises:
-        UnsupportedMechanism: no such noise: ε or δ out of range or beyond what sampler and accountant can do.
+        UnsupportedMechanism: no such noise: ε or δ out of range or beyond the limits of sampler and accountant.
     """
     if not queries or min(min(query) for query in queries) < 1:
         raise UnsupportedMechanism(
@@ -136,7 +136,7 @@ def calibrate(
     check_goal(epsilon, delta, mechanism)
 
     def scaled_event(l0: int, linf: int, size: Fraction) -> CountEvent:
-        """Scale by the least power of two that makes a share wide enough. ``size``: of the noise, unscaled."""
+        """Scale by the smallest power of two that makes a share wide enough. ``size``: of the noise, unscaled."""
         for scale_bits in range(SCALE_BITS_MOST + 1):
             noise = kind.chosen(size, scale_bits, placement=placement, shares=shares)
             if noise.share_variance >= min_share_stddev**2:
@@ -171,11 +171,11 @@ def least_noise(
     """Search for the least variance per squared sensitivity.
 
     Args:
-        events: makes events of such a variance.
-        guess: where to begin.
-        epsilon: most that the events may cost.
+        events: makes events of a given variance.
+        guess: start of the search.
+        epsilon: maximum cost of the events.
         delta: at this δ.
-        bound: what they cost.
+        bound: their cost.
 
     Returns:
         A variance per squared sensitivity for which ``bound`` is at most ``epsilon``.

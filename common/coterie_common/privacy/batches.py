@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Which records take part in a round: each by a coin of its own, secret and fresh every round.
+"""The records that take part in a round: an independent, secret and fresh coin for each record and round.
 
-Amplification of privacy by sampling rests on this: on the public rate, on independent coins, and on nobody but the
-party knowing how they fell. How many records take part is random too, and no batch is ever filled up or cut off.
+Amplification of privacy by sampling rests on the public rate, on independent coins, and on only the party knowing how
+they fell. The number of records that take part is random too, and no batch is ever padded or truncated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def draw_batch(records: int, sampling_rate: Fraction | None, random: RandomSourc
     """Draw a Poisson sample.
 
     Args:
-        records: that the party has, at least 0.
+        records: number of the party's records, at least 0.
         sampling_rate: public probability for each, above 0 and at most 1; ``None``: all take part.
         random: the operating system's, never one with a seed.
 

@@ -7,10 +7,10 @@ most
 
     conditional_bound(c, d) = min((c + √d)², c² + d/4 + t·(c + √d/2)),   t ≥ √(2·ln(1/β)), β = 2^−20.
 
-R exceeds the first with probability 0 and the second with probability at most β: the R_i² are independent, lie in
+R exceeds the first with probability 0 and the second with probability at most β: the R_i² are independent, are in
 intervals no longer than 2|x_i| + 1, and their expectations add up to at most c² + d/4 (Hoeffding). Hence
 
-- the norm of what comes out is bounded, whatever x, the random bits and doubles did: the integers are checked;
+- the norm of the result is bounded for all x, random bits and rounding of doubles: the integers are checked;
 - the expectation differs from x by a vector of norm at most β·√d·(1 + 2β), nothing beside the rounding itself.
 
 ``round_blocks`` rounds one long vector block by block, so that the integers of all of it need not be in memory. A block
@@ -43,11 +43,11 @@ _DEVIATION: Final = Fraction(527, 100)
 """t: √(2·ln 2^20) = 5.2655…. Drawing anew once in 10^6 vectors costs nothing, a smaller t would save little."""
 
 _EXACT_BITS: Final = 52
-"""Squared norms up to 2^52 are added up exactly in doubles; what is above stays above."""
+"""Squared norms up to 2^52 are added up exactly in doubles; larger ones stay larger."""
 
 
 def conditional_bound(norm: Fraction, length: int) -> int:
-    """Return the most that the squared norm of a rounded vector may be, computed exactly.
+    """Return the maximum squared norm of a rounded vector, computed exactly.
 
     Args:
         norm: c, bound of the norm before rounding.
@@ -79,7 +79,7 @@ def round_blocks(row: Rows, factor: float, squared_bound: int, size: int, random
 
     Args:
         row: Float32[1, d] or Float64[1, d], finite.
-        factor: what to multiply it by first, so that ``squared_bound`` is the ``conditional_bound`` of the product.
+        factor: applied to it first, so that ``squared_bound`` is the ``conditional_bound`` of the product.
         squared_bound: below 2^62.
         size: values of each block but the last.
         random: source of the rounding.
@@ -89,7 +89,7 @@ def round_blocks(row: Rows, factor: float, squared_bound: int, size: int, random
     """
     blocks = [row[:, start : start + size] for start in range(0, row.shape[1], size)]
     needs = [float(squared_norms(block)[0]) * factor**2 + block.shape[1] / 4 for block in blocks]
-    # What the blocks after each are expected to need; 0 for the last, so that all that is left is its bound.
+    # The expected need of the blocks after each; 0 for the last, so that the whole remainder is its bound.
     rests = [*accumulate(reversed(needs[1:]), initial=0.0)][::-1]
     left = squared_bound
     for block, rest in zip(blocks, rests, strict=True):

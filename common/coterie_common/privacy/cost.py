@@ -1,45 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What releases cost a lifetime budget: a filter for Gaussian differential privacy, over jobs chosen one after another.
+"""The cost of releases to a lifetime budget: a filter for Gaussian differential privacy over jobs chosen in sequence.
 
 **What is charged.** Every release without sampling is dominated by a Gaussian pair (μ, δ′), and so are all sampled
 rounds of one job together (see ``dominating``). A *charge* is M = Σμ² and D = Σδ′ over all that was asked. A limit
 (ε, δ) has two numbers of its own, fixed for ever: D* = δ/6, and M*, the greatest with D* + (1 − D*)·δ_√M*(ε) ≤ δ (see
-``gaussian_dp``). Another job fits as long as M ≤ M* and D ≤ D* with it. (That D* is fixed matters: if a budget
-allowed more M to whoever used less D, the choice between them, made after results were seen, would gain by itself.)
+``gaussian_dp``). Another job fits as long as M ≤ M* and D ≤ D* with it. (That D* is fixed matters: if a budget allowed
+more M for less D, the choice between them, made after results were seen, would gain by itself.)
 
 **Why that is sound,** although jobs are chosen after earlier results were seen, rounds of several jobs mix, and a job
-stops when it likes. Fix two neighbouring data sets; b = 0 or 1 says which is real. Let W(t) be a Brownian motion plus
-b·t, and E an exponential variable with mean 1, independent. While jobs run, keep a time t and a sum s, at first 0:
+may stop at any time. Fix two neighbouring data sets; b = 0 or 1 states which is real. Let W(t) be a Brownian motion
+plus b·t, and E an exponential variable with mean 1, independent. While jobs run, keep a time t and a sum s, at first 0:
 
 1. When a release without sampling is asked that (μ, δ′) dominates, or the *first* sampled round of a job whose sampled
-   rounds (μ, δ′) dominates together, take the increment of W from t to t + μ². Divided by μ it is N(bμ, 1), whatever
-   was before: t and μ are known from the past. And raise s by −ln(1 − δ′): with probability δ′ it passes E, if it has
-   not before. Then tell b.
-2. From N(bμ, 1), unless b is told, draw what ``dominating`` says: the pair that the answer is post-processing of, or
-   the independent worst-case pairs' Y_i of *all* sampled rounds of the job. A sampled round that is asked, then or
-   later, in whatever order and with whatever question, is post-processing of its own Y_i: the question depends on the
-   past, the pair does not. Each round is answered once (``coterie_party.store``).
-3. So all that is ever seen is post-processing of W up to time M* and of whether s passed E. t ≤ M* by the filter, and
-   s ≤ −ln(1 − D*), because Π(1 − δ′) ≥ 1 − Σδ′. W(M*) holds all that W tells of b: it is N(bM*, M*), the pair of
-   μ = √M*. That is D* + (1 − D*)·δ_√M*(ε) ≤ δ.
+   rounds (μ, δ′) dominates together, take the increment of W from t to t + μ². Divided by μ it is N(bμ, 1), regardless
+   of the past: t and μ are known from it. And raise s by −ln(1 − δ′): with probability δ′ it passes E, if it has not
+   before. Then reveal b.
+2. From N(bμ, 1), unless b is revealed, draw as ``dominating`` states: the pair that the answer is post-processing of,
+   or the independent worst-case pairs' Y_i of *all* sampled rounds of the job. A sampled round that is asked, then or
+   later, in any order and with any question, is post-processing of its own Y_i: the question depends on the past, the
+   pair does not. Each round is answered once (``coterie_party.store``).
+3. So every observation is post-processing of W up to time M* and of the event that s passed E. t ≤ M* by the filter,
+   and s ≤ −ln(1 − D*), because Π(1 − δ′) ≥ 1 − Σδ′. W(M*) holds all that W reveals about b: it is N(bM*, M*), the pair
+   of μ = √M*. That is D* + (1 − D*)·δ_√M*(ε) ≤ δ.
 
-**What is given back.** Only what was asked is in the simulation. A job reserves its whole plan, because any of it may
-be asked from now on. Releases without sampling that were never asked are given back one by one, sampled rounds all
-together if none of them was asked. Where one was, nothing of them is given back: step 2 drew all Y_i. (A part of the
-price is no price of a part: the pair that dominates half of the rounds is wider than half the square.)
+**Refunds.** Only asked releases are in the simulation. A job reserves its whole plan, because any of it may be asked
+from now on. Releases without sampling that were never asked are given back one by one, sampled rounds all together if
+none of them was asked. If one was, none of them is given back: step 2 drew all Y_i. (Part of the price is not the price
+of a part: the pair that dominates half of the rounds is wider than half the square.)
 
 **Pure ε.** As long as all that was asked has pure ε, Σε ≤ ε allows another such job, too. Both rules together spend δ
 once: let B be the outcomes whose charge in the end has M ≤ M* and D ≤ D*, and A the others. M and D only grow. So on B
 the filter's condition holds all the time, and stopping where it does not hold changes nothing about B:
-P(S) − e^ε·P′(S) ≤ δ there. On A the job that was accepted last did not pass the filter: with it, all was charged that
-is asked in the end. So it was accepted because all of this has pure ε and Σε ≤ ε: P ≤ e^ε·P′ for each outcome of A, and
-P(S) − e^ε·P′(S) ≤ 0. (Releases with pure ε may be in B, too: the filter admits many small ones with Σε far above ε.)
+P(S) − e^ε·P′(S) ≤ δ there. On A the job that was accepted last did not pass the filter: with it, everything was charged
+that is asked in the end. So it was accepted because all of this has pure ε and Σε ≤ ε: P ≤ e^ε·P′ for each outcome of
+A, and P(S) − e^ε·P′(S) ≤ 0. (Releases with pure ε may be in B, too: the filter admits many small ones with Σε far above
+ε.)
 
-**The first job.** Where nothing was asked before, what the data hold has not decided which job is first. So the job's
-own exact ε(δ) may decide: its charge alone is then all of the limit, and nothing else is ever asked within it. For
-this, a job whose whole plan does not fit M* and D* by itself is charged as a whole once any of its releases was asked,
-and nothing of it is given back (``coterie_party.budget``).
+**The first job.** If nothing was asked before, the data have not influenced which job is first. So the job's own exact
+ε(δ) may decide: its charge alone is then all of the limit, and nothing else is ever asked within it. For this, a job
+whose whole plan does not fit M* and D* by itself is charged as a whole once any of its releases was asked, and nothing
+of it is given back (``coterie_party.budget``).
 
 Invariants: every sum is exact or rounded up; an unprotected release makes ε infinite and is never forgotten; costs for
 different units of privacy are never added.
@@ -71,7 +72,7 @@ _SLACK_SHARE: Final = Fraction(1, 6)
 """D*/δ. M* is 2 to 3 % smaller for it than without any D*, near ε = 1 … 8, δ = 10^−5."""
 
 _PURE_DIGITS: Final = 18
-"""Of a pure ε; a decimal one with fewer digits stays exact."""
+"""Significant digits of a pure ε; a decimal one with fewer digits stays exact."""
 
 
 @lru_cache(maxsize=256)
@@ -89,13 +90,13 @@ def most(epsilon: Fraction, delta: Fraction) -> Domination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """What releases of any number of jobs take of one limit.
+    """The part of one limit that releases of any number of jobs take.
 
     Attributes:
         unit: unit of privacy.
         squared_distance: M.
         slack: D.
-        pure_epsilon: Σε; ``None`` once anything has no pure ε.
+        pure_epsilon: Σε; ``None`` once any release has no pure ε.
         unprotected: releases without any noise.
     """
 
@@ -117,7 +118,7 @@ class Charge:
         )
 
     def __sub__(self, part: Charge) -> Charge:
-        """Return what is left where ``part`` is a part of this."""
+        """Return the rest of this without ``part``, which is a part of it."""
         pure = None if self.pure_epsilon is None or part.pure_epsilon is None else self.pure_epsilon - part.pure_epsilon
         return Charge(
             unit=self.unit,
@@ -145,7 +146,7 @@ class Charge:
         return min(pure, max(epsilon_at(self.squared_distance, self.slack, delta), least)) if self._is_any else 0.0
 
     def fits(self, epsilon: Fraction, delta: Fraction) -> bool:
-        """Return whether all this stays within a limit of (ε, δ): the filter, or the rule for pure ε.
+        """Return true if all this stays within a limit of (ε, δ): the filter, or the rule for pure ε.
 
         Raises:
             UnsupportedMechanism: the limit is not ε > 0 and 0 ≤ δ < 1.
@@ -153,15 +154,15 @@ class Charge:
         return self.used(epsilon, delta) <= 1
 
     def used(self, epsilon: Fraction, delta: Fraction, *, beside: Charge | None = None) -> float:
-        """Return which part of a limit this takes: at most 1 exactly if it ``fits``. Infinite if unprotected.
+        """Return the part of a limit that this takes: at most 1 exactly if it ``fits``; infinite if unprotected.
 
-        A limit is measured in M, in D or in pure ε: in what is closest to the limit for ``beside``. So the parts of
+        A limit is measured in M, in D or in pure ε, whichever is closest to the limit for ``beside``. So the parts of
         jobs add up to that of all.
 
         Args:
             epsilon: of the limit.
             delta: of the limit.
-            beside: all that is charged, where this is a part of it.
+            beside: the total charge, if this is a part of it.
 
         Raises:
             UnsupportedMechanism: the limit is not ε > 0 and 0 ≤ δ < 1.
@@ -170,7 +171,7 @@ class Charge:
         if self.unprotected or (beside is not None and beside.unprotected):
             return math.inf if self.unprotected else self.used(epsilon, delta)
         part = self._parts(epsilon, limit)[(beside or self)._measure(epsilon, limit)]
-        # Compared exactly: what is on the limit fits.
+        # Compared exactly: a charge on the limit fits.
         if not isinstance(part, Fraction):
             return math.inf
         return min(float_above(part), 1.0) if part <= 1 else max(float(part), 1 + 2.0**-52)
@@ -202,13 +203,13 @@ def _ratio(spent: Fraction, allowed: Fraction) -> Fraction | float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What releases of one job cost, whatever the limit.
+    """The cost of releases of one job, independent of the limit.
 
     Attributes:
         unit: unit of privacy.
         squared_distance, slack, pure_epsilon, unprotected: as of ``Charge``, of releases that are charged one by one.
-        together: pairs that dominate the releases which are charged together; several where lines of different jobs
-            were put together.
+        together: pairs that dominate the releases that are charged together; several if lines of different jobs were
+            combined.
     """
 
     unit: Unit
@@ -219,7 +220,7 @@ class Cost:
     together: tuple[Curve, ...] = ()
 
     def __or__(self, other: Cost) -> Cost:
-        """Put lines of one job together; what is charged together counts once."""
+        """Combine lines of one job; releases that are charged together count once."""
         _check_units(self.unit, other.unit)
         return Cost(
             unit=self.unit,
@@ -231,7 +232,7 @@ class Cost:
         )
 
     def times(self, count: int) -> Cost:
-        """Return what so many such lines of one job cost."""
+        """Return the cost of ``count`` such lines of one job."""
         if count == 1:
             return self
         return replace(
@@ -244,11 +245,11 @@ class Cost:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether nothing at all is released."""
+        """True if nothing at all is released."""
         return not (self.squared_distance or self.slack or self.pure_epsilon or self.unprotected or self.together)
 
     def under(self, epsilon: Fraction, delta: Fraction) -> Charge:
-        """Return what this takes of a limit of (ε, δ); depends on nothing else that was spent."""
+        """Return the charge to a limit of (ε, δ), independent of everything else that was spent."""
         limit = most(epsilon, delta)
         pairs = [curve.within(limit) for curve in self.together]
         return Charge(
@@ -272,7 +273,7 @@ class Cost:
 
     @classmethod
     def from_document(cls, value: Any) -> Cost:
-        """Read what ``to_document`` wrote; raises ``MalformedMessage``."""
+        """Parse the output of ``to_document``; raises ``MalformedMessage``."""
         names = ("unit", "squared_distance", "slack", "pure_epsilon", "unprotected", "together")
         fields = Fields(value, "a privacy cost", names)
         try:
@@ -300,7 +301,7 @@ def _check_units(left: Unit, right: Unit) -> None:
 
 
 def costs(events: Sequence[Event]) -> tuple[Cost, ...]:
-    """Return what each release of one job costs; what is charged together is on each of its lines.
+    """Return the cost of each release of one job; releases that are charged together repeat the pair on each line.
 
     Args:
         events: all releases of the job, planned beforehand; at least one, all for one unit of privacy.
@@ -319,12 +320,12 @@ def costs(events: Sequence[Event]) -> tuple[Cost, ...]:
 
 
 def cost(events: Sequence[Event]) -> Cost:
-    """Return what all releases of one job cost; see ``costs``."""
+    """Return the cost of all releases of one job; see ``costs``."""
     return joined(costs(events))
 
 
 def joined(lines: Iterable[Cost]) -> Cost:
-    """Put lines of one job together; at least one."""
+    """Combine lines of one job; at least one."""
     # Thousands of lines are alike.
     return reduce(lambda left, right: left | right, (line.times(count) for line, count in Counter(lines).items()))
 

@@ -6,14 +6,14 @@
 
     H_γ(P‖Q) ≤ δ′ + (1 − δ′)·δ_μ(ln γ),   and the same for H_γ(Q‖P).        H_γ(P‖Q) = Σ (P − γQ)⁺
 
-Then P, Q are post-processing of: with probability δ′ it is told which of the two it is, else N(0, 1) or N(μ, 1)
-(Blackwell's theorem; for γ < 1 both sides follow from the reverse pair at 1/γ).
+Then P, Q are post-processing of: with probability δ′ the choice between the two is revealed, otherwise N(0, 1) or
+N(μ, 1) (Blackwell's theorem; for γ < 1 both sides follow from the reverse pair at 1/γ).
 
 1. **Gaussian noise without batches.** A round of counts is one integer with discrete Gaussian noise of parameter
    V = Nσ² that is shifted by D = NΔ, within e^±T, T = N·τ(h, σ²/h) + τ(N, σ²) (``loss``, step 3). That integer, and
    each value of a vector, is within e^±5·e^(−6π²) of a rounded *continuous* Gaussian of variance V − 3 or σ² − 3
-   (``vector_loss``, step 1). Where P is within e^±T of P̃ and Q of Q̃, P ≥ e^−T·P̃ says that with probability e^−T, P
-   is drawn from P̃; else, with probability T at most, it is told. So μ² = D²/(V − 3) or S/(σ² − 3) and δ′ = T
+   (``vector_loss``, step 1). Where P is within e^±T of P̃ and Q of Q̃, P ≥ e^−T·P̃ states that with probability e^−T, P
+   is drawn from P̃; otherwise, with probability T at most, it is revealed. So μ² = D²/(V − 3) or S/(σ² − 3) and δ′ = T
    dominate, in closed form.
 2. **Laplace noise.** Each of the l0 values is pure ε: see ``gaussian_dp``. Either each value by itself or all together.
 3. **All sampled rounds of a job together**, for the loss of one such round has a tail that no narrow Gaussian
@@ -21,7 +21,7 @@ Then P, Q are post-processing of: with probability δ′ it is told which of the
 
        X(ε_i) ≤ δ″ + (1 − δ″)·δ_μ(ε_{i+1}) at ε_0 = 0 < ε_1 < … < ε_n,   X(ε_n) ≤ δ″
 
-   is domination everywhere. The least such μ is found for several δ′ = δ″ + T + what doubles may lose. A δ′ twice as
+   is domination everywhere. The least such μ is found for several δ′ = δ″ + T + the loss of doubles. A δ′ twice as
    large allows a smaller μ; which of these a limit is charged depends on the limit alone (``cost``).
 
    Rounds of counts that are too narrow for step 1 go the same way. Where there is no loss distribution, X comes of
@@ -54,7 +54,7 @@ from coterie_common.privacy.vector_loss import (
 )
 
 _SLACKS: Final = tuple(Fraction(1, 1 << bits) for bits in range(10, 41))
-"""Every δ′ that is tried."""
+"""The δ′ to try."""
 
 _CELLS: Final = 3000
 """Between 0 and the greatest ε that matters, once of equal width and once of equal ratio: they cost 1/200 of μ²."""
@@ -104,7 +104,7 @@ class Curve:
     def within(self, most: Domination) -> Domination:
         """Return the pair whose greater part of ``most`` is least.
 
-        It depends on nothing but the curve and the limit, above all not on what else was spent: see ``cost``.
+        It depends only on the curve and the limit, and above all not on other spending: see ``cost``.
         """
         if not most.slack or not most.squared_distance:
             return self.points[0]
@@ -119,7 +119,7 @@ class Curve:
 
     @classmethod
     def from_document(cls, value: Any) -> Curve:
-        """Read what ``to_document`` wrote; raises ``MalformedMessage``."""
+        """Parse the output of ``to_document``; raises ``MalformedMessage``."""
         if not isinstance(value, list) or not all(isinstance(point, list) and len(point) == 2 for point in value):
             raise MalformedMessage("pairs that dominate a job must be lists of two fractions")
         if not all(isinstance(text, str) for point in value for text in point) or not 1 <= len(value) <= 64:
@@ -177,7 +177,7 @@ def curve_of(events: Sequence[Event]) -> Curve:
         try:
             return _curve_of_losses(losses)
         except UnsupportedMechanism:
-            # Too many kinds of rounds, or a loss that doubles cannot carry; what follows may still do.
+            # Too many kinds of rounds, or a loss beyond doubles; the bound below may still work.
             pass
     return curve_of_divergences(divergences_of(events))
 
@@ -198,7 +198,7 @@ def _curve_of_losses(losses: tuple[Loss, ...]) -> Curve:
 
 @lru_cache(maxsize=64)
 def curve_of_divergences(divergences: tuple[float, ...]) -> Curve:
-    """Return pairs that dominate whatever has at most these Rényi divergences at ``renyi.ORDERS``.
+    """Return pairs that dominate everything with at most these Rényi divergences at ``renyi.ORDERS``.
 
     Raises:
         UnsupportedMechanism: there is none, or they are no divergences.
@@ -215,7 +215,7 @@ def curve_of_divergences(divergences: tuple[float, ...]) -> Curve:
 
 
 def _curve(profile: Callable[[Float64Array], Float64Array], lefts: dict[Fraction, float], reach: float) -> Curve:
-    """Return the narrowest pair for each δ′ that there is one for.
+    """Return the narrowest pair for each δ′ that has one.
 
     Args:
         profile: X.
@@ -254,7 +254,7 @@ def _narrowest(wanted: Float64Array, ends: Float64Array) -> float | None:
                 high = middle
             else:
                 low = middle
-        # Some decide; which ones is seen when all the others are looked at.
+        # Some points decide; a look at all the others shows which.
         short = np.flatnonzero(delta_bounds(high, ends)[0] < wanted)
         if not short.size:
             return high

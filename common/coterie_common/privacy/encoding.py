@@ -7,7 +7,7 @@ bias the sum and void the tail bound. Sensitivity and noise are scaled along, so
 accuracy; it only makes a share's standard deviation large enough for the sum of shares to be as good as one discrete
 Gaussian.
 
-What this does not do: clip vectors by their norm, or round real values.
+Not here: clipping vectors by their norm, and rounding real values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from coterie_common.privacy.strips import Float64Array, Int64Array
 SCALE_BITS_MOST: Final = 40
 
 _RANGE_BITS: Final = 62
-"""One contribution, noise included, lies within ±2^62; what the sum may reach is the packing's to check."""
+"""One contribution, noise included, is within ±2^62; the packing checks the range of the sum."""
 
 _LENGTH_MOST: Final = 1 << 40
 """Far beyond memory: only keeps arithmetic on a peer's number cheap."""
@@ -35,13 +35,13 @@ _FIELDS: Final = ("length", "scale_bits", "lower", "upper")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """How a vector of integers becomes the integers that are summed.
+    """The mapping of a vector of integers to the integers that are summed.
 
     Attributes:
         length: number of values, ≥ 1.
         scale_bits: k, values are multiplied by 2^k; 0 to ``SCALE_BITS_MOST``.
-        lower: least value of one party's exact vector, unscaled.
-        upper: greatest, ≥ lower.
+        lower: minimum value of one party's exact vector, unscaled.
+        upper: maximum, ≥ lower.
 
     Raises:
         CapacityExceeded: a scaled bound does not fit.
@@ -92,7 +92,7 @@ class Encoding:
         return unscaled(total, self.scale_bits)
 
     def contribution_range(self, noise: NoiseTerms) -> tuple[int, int]:
-        """Return (least, greatest) scaled value of one contribution, but for a probability of 2^−128 per value.
+        """Return (minimum, maximum) scaled value of one contribution, except with probability 2^−128 per value.
 
         Raises:
             CapacityExceeded: it does not fit 62 bits.
@@ -108,7 +108,7 @@ class Encoding:
 
     @classmethod
     def from_document(cls, document: Any) -> Encoding:
-        """Read what ``to_document`` wrote.
+        """Parse the output of ``to_document``.
 
         Raises:
             MalformedMessage: not such a document.

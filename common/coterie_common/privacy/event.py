@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What one release tells at most about one unit of privacy, as data for the accountant.
+"""Upper bounds on what one release reveals about one unit of privacy, as data for the accountant.
 
 - ``CountEvent``: a unit touches at most ``l0`` values of the summed vector and changes each by at most ``linf``, an
   integer.
@@ -36,7 +36,7 @@ SQUARED_NORM_MOST: Final = 1 << 62
 
 
 class _Noised:
-    """What follows from the noise of an event alone."""
+    """The properties that follow from the noise of an event alone."""
 
     __slots__ = ()
 
@@ -49,7 +49,7 @@ class _Noised:
 
     @property
     def is_protected(self) -> bool:
-        """Whether there is any noise at all."""
+        """True if there is any noise at all."""
         return self.noise.placement is not Placement.NONE
 
     @property
@@ -63,8 +63,8 @@ class CountEvent(_Noised):
     """One planned or made release.
 
     Attributes:
-        l0: most values that one unit touches, ≥ 1.
-        linf: most by which it changes each, ≥ 1, before scaling.
+        l0: maximum number of values that one unit touches, ≥ 1.
+        linf: maximum change of each, ≥ 1, before scaling.
         scale_bits: the encoding multiplies values by 2^scale_bits.
         noise: in scaled units.
         unit: whose presence the noise hides.
@@ -87,7 +87,7 @@ class CountEvent(_Noised):
 
     @property
     def shift(self) -> int:
-        """Greatest change of one value in scaled units, Δ = linf·2^scale_bits."""
+        """Maximum change of one value in scaled units, Δ = linf·2^scale_bits."""
         return self.linf << self.scale_bits
 
     @property
@@ -113,12 +113,12 @@ class VectorEvent(_Noised):
 
     Attributes:
         length: number of values, ≥ 1.
-        squared_sensitivity: most that the squared Euclidean norm of a unit's change can be, after scaling and rounding.
+        squared_sensitivity: maximum squared Euclidean norm of a unit's change, after scaling and rounding.
         noise: in scaled units, of a mechanism with a bound for a change given by its norm.
         unit: whose presence the noise hides.
         sampling_rate: probability with which each record takes part, independently of all others and known to its
-            party only; None: every record does. A party's reply is never sampled: which parties take part is seen by
-            all, and hides nothing.
+            party only; None: every record does. A party's reply is never sampled: all see which parties take part, so
+            sampling would hide nothing.
 
     Raises:
         UnsupportedMechanism: a number is out of range, or there is no bound for the combination.
@@ -170,7 +170,7 @@ Event = CountEvent | VectorEvent
 
 
 def event_from_document(value: Any) -> Event:
-    """Read what an event's ``to_document`` wrote.
+    """Parse the output of an event's ``to_document``.
 
     Raises:
         MalformedMessage: not such a document.
@@ -207,7 +207,7 @@ def _unit(name: str) -> Unit:
 
 
 def protected_vectors(events: Iterable[Event]) -> dict[VectorEvent, int]:
-    """Return the different vector events that have noise, and how often each occurs."""
+    """Return the different vector events that have noise, with the number of times each occurs."""
     vectors = [event for event in events if isinstance(event, VectorEvent) and event.is_protected]
     # A planned job repeats one object thousands of times; comparing fractions takes longer than comparing ids.
     first_of = {id(event): event for event in vectors}

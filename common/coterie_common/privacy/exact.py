@@ -31,11 +31,11 @@ def fraction_from_text(text: object, name: str) -> Fraction:
     """Parse the one spelling of a non-negative fraction.
 
     Args:
-        text: what stands in the document.
+        text: the entry of the document.
         name: the entry's name, for the error.
 
     Raises:
-        MalformedMessage: not a string, or not exactly what ``fraction_to_text`` writes.
+        MalformedMessage: not a string, or not exactly in the form of ``fraction_to_text``.
     """
     match = _FRACTION.fullmatch(text) if isinstance(text, str) else None
     if match is None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The Gaussian pair that a lifetime is measured with: N(0, 1) against N(μ, 1), and with probability D everything.
+"""The Gaussian pair that measures a lifetime budget: N(0, 1) against N(μ, 1), and with probability D everything.
 
 δ_μ(ε) = Φ(μ/2 − ε/μ) − e^ε·Φ(−μ/2 − ε/μ) is the least δ at which the pair is (ε, δ)-indistinguishable (Balle and
-Wang, 2018). Where besides, with probability D, the answer is told outright, it is D + (1 − D)·δ_μ(ε).
+Wang, 2018). If, in addition, the answer is revealed outright with probability D, it is D + (1 − D)·δ_μ(ε).
 
-**Pure ε.** Whatever is ε-differentially private is post-processing of randomised response, p = e^ε/(1 + e^ε) against
+**Pure ε.** Every ε-differentially private release is post-processing of randomised response, p = e^ε/(1 + e^ε) against
 1 − p. At γ = e^0 … e^ε its curve H(γ) = p − γ(1 − p) is a line and is 0 beyond. With μ = 2Φ⁻¹(p) the Gaussian's curve
 γ ↦ δ_μ(ln γ) has at γ = 1 the value 2Φ(μ/2) − 1 = 2p − 1 and the slope −Φ(−μ/2) = −(1 − p): the line is its tangent
 there. It is convex and not negative, so it is nowhere below: the Gaussian dominates.
@@ -32,7 +32,7 @@ _ERROR: Final = 2.0**-44
 """Relative, of each of the two terms of δ_μ, per unit of ε."""
 
 _LEAST: Final = 1e-300
-"""What doubles cannot tell from 0."""
+"""Absolute: doubles do not distinguish smaller values from 0."""
 
 _STEPS: Final = 100
 _VARIANCE_LEAST: Final = 1e-24

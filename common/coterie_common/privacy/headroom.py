@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Whether sums of encoded vectors fit a modulus: decided from public terms before a job starts.
+"""Checking that sums of encoded vectors fit a modulus, from public terms before a job starts.
 
-A sum that left the modulus would come back wrapped around, silently. What it can reach is the replies' clamped values,
-the noise up to a tail that it passes with probability 2^−128 per value, and what the sealing adds.
+A sum beyond the modulus would wrap around silently. Its range is that of the replies' clamped values, of the noise up
+to a tail that it exceeds with probability 2^−128 per value, and of the error that the sealing adds.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ def check_headroom(
     Args:
         encoding: of the round.
         noise: of the round.
-        contributors: most replies in the sum.
+        contributors: maximum number of replies in the sum.
         modulus_bits: sums are taken modulo 2^modulus_bits, centred.
-        error: greatest magnitude that the sealing itself adds to a value of each reply.
+        error: maximum magnitude that the sealing itself adds to a value of each reply.
 
     Returns:
-        The greatest magnitude that a value of the sum can have, below 2^(modulus_bits − 1).
+        The maximum magnitude of a value of the sum, below 2^(modulus_bits − 1).
 
     Raises:
-        CapacityExceeded: it would not be below, or one reply exceeds 62 bits; says the numbers, and what would fit.
+        CapacityExceeded: it would not be below, or one reply exceeds 62 bits; the message gives the numbers, and those
+            that would fit.
     """
     lower, upper = encoding.contribution_range(noise)
     tail = noise.share_tail()

@@ -22,8 +22,8 @@ best
    ε(δ) ≤ ε_one(δ·e^−T) + 2T. At v ≥ 16, a standard deviation of 4, T < N·h·10^−67.
 
 The distribution of the loss is put on a grid: losses rounded up, probabilities bounded from above, tails beyond 10^−31
-as infinite loss. dp-accounting composes the grids of rounds that differ in (Δ, σ², h) by FFT and inverts δ(ε). What
-doubles may lose on the way is taken off δ beforehand.
+as infinite loss. dp-accounting composes the grids of rounds that differ in (Δ, σ², h) by FFT and inverts δ(ε). The
+possible loss of doubles on the way is taken off δ beforehand.
 
 Source: step 2: Kairouz, Liu and Steinke, "The Distributed Discrete Gaussian Mechanism for Federated Learning with
 Secure Aggregation", 2021. Dominating pairs: Zhu, Dong and Wang, "Optimal Accounting of Differential Privacy via
@@ -72,7 +72,7 @@ _LIBRARY_EPSILON_MOST: Final = 600
 
 
 _EPSILON_MOST: Final = 1 << 16
-"""Beyond, it is called infinite: far above what any job may ask."""
+"""Beyond this, ε is called infinite: it is far above any that a job may ask."""
 
 
 class Loss(Protocol):
@@ -80,12 +80,12 @@ class Loss(Protocol):
 
     @property
     def squared_spread(self) -> Fraction:
-        """About the variance of the loss; the grid is chosen for it."""
+        """The approximate variance of the loss; the grid is chosen for it."""
         ...
 
     @property
     def least_interval(self) -> float:
-        """Least interval between grid points that is worth its time, or 0."""
+        """Smallest interval between grid points that is worth its time, or 0."""
         ...
 
     @property
@@ -95,7 +95,7 @@ class Loss(Protocol):
 
     @property
     def slack(self) -> float:
-        """Of δ: what doubles may lose in ``distribution``, beyond what every grid loses."""
+        """Part of δ: the possible loss of doubles in ``distribution``, beyond that of every grid."""
         ...
 
     def distribution(self, interval: float) -> Any:
@@ -227,7 +227,7 @@ def gaussian_epsilon(classes: Sequence[Loss], delta: float) -> float:
     epsilon = _epsilon_at(total, usable)
     if not math.isfinite(epsilon) or epsilon < 0:
         raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}: the noise is too small")
-    # Where δ alone covers everything the library says 0; the grid interval is an upper bound as well, and no release
+    # Where δ alone covers everything the library returns 0; the grid interval is an upper bound as well, and no release
     # is free.
     return max(epsilon, _interval(classes)) * (1 + 2.0**-40) + 2 * divergence
 
@@ -239,7 +239,7 @@ def composed(classes: Sequence[Loss]) -> tuple[Any, float, float]:
         classes: at least one.
 
     Returns:
-        dp-accounting's distribution, pessimistic; what doubles may have taken off its δ(ε), besides 2^−30 of it; T, by
+        dp-accounting's distribution, pessimistic; the possible loss of doubles in its δ(ε), besides 2^−30 of it; T, by
         which the true probabilities may differ from those that it is for.
 
     Raises:
@@ -254,7 +254,7 @@ def composed(classes: Sequence[Loss]) -> tuple[Any, float, float]:
 
 
 def _losses_apart(classes: Sequence[Loss]) -> tuple[float, float]:
-    """Return what doubles may lose, and T; raises ``UnsupportedMechanism``."""
+    """Return the possible loss of doubles, and T; raises ``UnsupportedMechanism``."""
     if len(classes) > _CLASSES_MOST:
         raise UnsupportedMechanism(f"{len(classes)} kinds of rounds that differ in noise: at most {_CLASSES_MOST}")
     divergence = sum(item.divergence for item in classes)
@@ -266,7 +266,7 @@ def _losses_apart(classes: Sequence[Loss]) -> tuple[float, float]:
 
 
 def _interval(classes: Sequence[Loss]) -> float:
-    """Return the grid interval, the greatest power of two that is at most μ/(1000·√classes), or what is worth its time.
+    """Return the grid interval: the greatest power of two of at most μ/(1000·√classes), or the smallest worth its time.
 
     Decided in exact arithmetic, so that every party gets the same grid.
     """
@@ -281,9 +281,9 @@ def _interval(classes: Sequence[Loss]) -> float:
 def _epsilon_at(total: Any, delta: float) -> float:
     """Return an upper bound of ε(δ) of a composed distribution; infinite if there is none.
 
-    The library multiplies by e^ε and by e^−ε: from about 700 on these leave the range of doubles, and what it returns
-    is far above ε, or infinite. δ(ε) itself needs neither, so there ε is looked for by halving: δ(ε) falls, and the
-    upper end is returned.
+    The library multiplies by e^ε and by e^−ε: from about 700 on these leave the range of doubles, and its result is far
+    above ε, or infinite. δ(ε) itself needs neither, so there ε is looked for by halving: δ(ε) falls, and the upper end
+    is returned.
     """
     epsilon = float(total.get_epsilon_for_delta(delta))
     if not epsilon > _LIBRARY_EPSILON_MOST:
@@ -310,5 +310,5 @@ def renyi_epsilon(orders: Sequence[int], divergences: Sequence[float], delta: fl
     epsilon = float(compute_epsilon(orders, divergences, delta)[0])
     if not math.isfinite(epsilon) or epsilon < 0:
         raise UnsupportedMechanism(f"no finite epsilon at delta = {delta:.3g}")
-    # The library says 0 where δ alone covers everything; order 2 bounds that too, and no release is free.
+    # The library returns 0 where δ alone covers everything; order 2 bounds that too, and no release is free.
     return max(epsilon, min(divergences)) * (1 + 2.0**-40)

@@ -6,8 +6,8 @@ An entry point names a function of two numbers, inputs and outputs, that returns
 Float32[records, inputs] to one logit per class, Float32[records, outputs]. Inputs are the features of a record between
 −1 and 1, in the order of the schema.
 
-How many parameters a network has must be known before it is built: a party plans a job in the process that holds its
-key, and runs no network there. So the built-in ones have formulas, and jobs state the number for others.
+The number of parameters of a network must be known before it is built: a party plans a job in the process that holds
+its key, and runs no network there. So the built-in ones have formulas, and jobs state the number for others.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ BUILT_IN: Final = ("cnn", "mlp")
 
 
 def network_names() -> tuple[str, ...]:
-    """Return the names of all networks that are installed, sorted."""
+    """Return the names of all installed networks, sorted."""
     return tuple(sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))}))
 
 
 def build(name: str, inputs: int, outputs: int) -> nn.Module:
-    """Return a new module; loads torch, and a user's own code.
+    """Return a new module; loads torch and the user's code.
 
     Raises:
         InvalidJob: it cannot take these inputs.
-        MissingLibrary: there is no network of that name, or what it imports is not installed.
+        MissingLibrary: there is no network of that name, or its imports are not installed.
         ConfigurationError: a registered network cannot be loaded.
     """
     with needing("torch", f"the network {name[:80]!r}"):
@@ -50,10 +50,10 @@ def check_network(name: str, folders: Sequence[Path]) -> None:
 
     Args:
         name: of the network.
-        folders: looked into besides where this interpreter finds modules.
+        folders: searched in addition to this interpreter's module path.
 
     Raises:
-        MissingLibrary: it is not, or torch is not.
+        MissingLibrary: the network or torch is not installed.
     """
     check_library("torch", folders)
     if name in BUILT_IN:

@@ -2,12 +2,12 @@
 # Copyright The Coterie authors
 """The algorithm ``federated_averaging``: every party trains by itself for a while, and the updates are averaged.
 
-What is clipped, noised and protected is a party's whole update: the unit of privacy is the party. That is worth its
-noise where there are many parties, thousands rather than ten.
+A party's whole update is clipped, noised and protected: the unit of privacy is the party. This is worth its noise only
+with many parties, thousands rather than ten.
 
 Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", AISTATS 2017;
 McMahan et al., "Learning Differentially Private Recurrent Language Models", ICLR 2018.
-Deviation: every party's update has the same weight, whatever its number of records, which is nobody's business.
+Deviation: every party's update has the same weight, regardless of its number of records, which stays private.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from coterie_common.protocol.job_spec import Exact
 
 @dataclass(frozen=True, slots=True)
 class _PartyMeasure(ClassifierMeasure):
-    """Of parties that each give the sum over their records, divided by this public number."""
+    """The measure of parties that each give the sum over their records, divided by this public number."""
 
     max_records: int
 
@@ -76,7 +76,7 @@ class FederatedAveraging(NetworkAlgorithm[AveragingConfig]):
     def training_rows(
         self, config: AveragingConfig, schema: Schema, parameters: Float32, inputs: Float32, labels: Labels
     ) -> Iterator[Float32]:
-        """See ``GradientDescent``; one row, what the parameters changed by. Without records they do not change."""
+        """See ``GradientDescent``; one row, the change of the parameters, zero without records."""
         network = self.load(config, schema, parameters)
         trained = network.train(
             parameters,

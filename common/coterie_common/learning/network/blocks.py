@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A network's rows in blocks of one shape: what comes of a record does not depend on the others of its batch.
+"""A network's rows in blocks of one shape: the result of a record does not depend on the others of its batch.
 
 torch's matrix products and convolutions choose their order of addition by the shape of a batch: one record more can
 change the last bits of all, and parameters that are far apart turn last bits into all bits. So a network sees batches
@@ -29,16 +29,16 @@ from coterie_common.learning.features import Classes
 from coterie_common.learning.row_functions import same_bits
 
 _SEED: Final = 20190613
-"""Of the patterns that are tried; any will do."""
+"""Seed of the tried patterns; any will do."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class State:
-    """What a network computes with, the same for all records of a round.
+    """The state that a network computes with, the same for all records of a round.
 
     Attributes:
         tensors: by the names of a state dict; others are the module's own.
-        seed: of what a network draws at random while it is trained.
+        seed: of the random draws of a network during training.
     """
 
     tensors: Mapping[str, torch.Tensor]
@@ -55,7 +55,7 @@ class Blocks:
     Args:
         compute: for one block.
         size: records of a block, if all its places are alike on this machine.
-        inputs, classes: numbers per record; classes that there are.
+        inputs, classes: numbers per record; number of classes.
         tried: states to check the places of a block with.
     """
 
@@ -87,8 +87,8 @@ class Blocks:
     def rows(self, state: State, inputs: Float32, classes: Classes) -> Iterator[torch.Tensor]:
         """Yield the rows of all records in their order, at most ``size`` at a time.
 
-        Where there are no records a block of zeros is computed, and none of its rows are yielded: whatever a network
-        does instead of answering, it does with and without records.
+        Without records, a block of zeros is computed and none of its rows are yielded: a network that fails does so
+        with and without records.
         """
         size = self.size
         for start in range(0, max(1, len(inputs)), size):
@@ -99,13 +99,13 @@ class Blocks:
             yield self._compute(state, x, y)[:count]
 
     def _is_alike(self, size: int) -> bool:
-        """Return whether two records get the same bits at every place of a block, whichever stand at the others."""
+        """Return true if two records get the same bits at every place of a block, regardless of the other records."""
         draw = torch.Generator().manual_seed(_SEED)
         records = torch.rand(2, self._inputs, generator=draw) * 2 - 1
         records[1] = (records[1] > 0).float()  # as levels are: most products are 0
         labels = torch.tensor([0, self._classes - 1])
         first = (torch.rand(size, generator=draw) < 0.5).long()
-        # A record alone is computed again after another: what it left behind must not show.
+        # A record alone is computed again after another: the other must leave no trace.
         patterns = (first, 1 - first) if size > 1 else (first, 1 - first, first)
         for state in self._tried():
             seen: dict[int, Float32] = {}

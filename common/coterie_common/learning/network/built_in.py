@@ -32,7 +32,7 @@ def cnn(inputs: int, outputs: int) -> nn.Module:
     """Return two convolutions and two dense layers for square images of one channel.
 
     Raises:
-        InvalidJob: the inputs are no such image.
+        InvalidJob: the inputs are not such an image.
     """
     first, second = CNN_CHANNELS
     return nn.Sequential(
@@ -51,7 +51,7 @@ def cnn(inputs: int, outputs: int) -> nn.Module:
 
 
 class _Image(nn.Module):
-    """From rows of −1 … 1 to images of 0 … 1: what is black should be 0, as the padding around an image is."""
+    """From rows of −1 … 1 to images of 0 … 1: black should be 0, as the padding around an image is."""
 
     def __init__(self, side: int) -> None:
         super().__init__()

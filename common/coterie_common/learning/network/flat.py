@@ -5,8 +5,8 @@
 Gradients per record come from ``torch.func``: one backward pass for a block of records at once, no loop over records.
 One thread per process: many parties share a machine's cores, and torch's own threads fight over them.
 
-Only parameters that are trained are part of the vector. Those that are frozen (``requires_grad`` is false) stay as the
-module was made with them, as its buffers do: nothing of them is clipped, noised or sent.
+Only trained parameters are part of the vector. Frozen ones (``requires_grad`` is false) keep their initial values, as
+buffers do: none of them is clipped, noised or sent.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _MIXED: Final = 1e-3
 class FlatNetwork:
     """One network of given inputs and outputs.
 
-    Vectors may be longer than ``length``, for jobs that count frozen parameters too: what follows is ignored, and 0 in
-    vectors that are returned.
+    Vectors may be longer than ``length``, for jobs that count frozen parameters too: the rest is ignored, and is 0 in
+    returned vectors.
 
     Args:
         module: takes Float32[n, inputs] and returns Float32[n, outputs].
@@ -52,7 +52,7 @@ class FlatNetwork:
         outputs: classes.
 
     Raises:
-        InvalidJob: it does not, trains nothing, mixes records, or has a state that no model file holds.
+        InvalidJob: it does not, trains nothing, mixes records, or has a state that no model file can hold.
     """
 
     def __init__(self, module: nn.Module, inputs: int, outputs: int) -> None:
@@ -70,7 +70,7 @@ class FlatNetwork:
         self.shapes = tuple(tuple(parameter.shape) for parameter in trained.values())
         self._sizes = [parameter.numel() for parameter in trained.values()]
         self._check_output(inputs)
-        # Whatever is drawn at random, as by dropout, is drawn once for all records: it must not depend on their places.
+        # Random draws, as of dropout, are made once for all records: they must not depend on the records' places.
         self._gradient = vmap(grad(self._loss), in_dims=(None, 0, 0), randomness="same")
         size = rows_at_once(self.length)
         self._gradients = Blocks(self._compute_gradients, size, inputs, outputs, self._states_to_try)
@@ -78,7 +78,7 @@ class FlatNetwork:
 
     @property
     def length(self) -> int:
-        """Number of parameters that are trained."""
+        """Number of trained parameters."""
         return sum(self._sizes)
 
     @property
@@ -97,7 +97,7 @@ class FlatNetwork:
         return self._logits_with(State(self._split(self._owned(parameters))), inputs)
 
     def logits_of(self, named: Mapping[str, Array], inputs: Float32) -> Float64:
-        """Return the logits of a model, from what ``named`` returned.
+        """Return the logits of a model, from the output of ``named``.
 
         Raises:
             InvalidJob: it is another network's.
@@ -124,11 +124,11 @@ class FlatNetwork:
     def train(
         self, parameters: Float32, inputs: Float32, classes: Classes, *, epochs: int, batch: int, learning_rate: float
     ) -> Float32:
-        """Return the parameters after plain stochastic gradient descent over all records, as long as they came.
+        """Return the parameters after plain stochastic gradient descent over all records, of the length given.
 
-        The order of the records is a fixed shuffle: that it can be repeated tells nobody anything, because what is
-        protected here is the whole of the records. Without any, a step is made on a record of zeros and thrown away:
-        whatever the network does instead of answering, it does with and without records.
+        The order of the records is a fixed shuffle: a repeatable one reveals nothing, because all the records are
+        protected as a whole. Without records, a step is made on a record of zeros and discarded: a network that fails
+        does so with and without records.
         """
         flat = self._owned(parameters).requires_grad_()
         x, y = torch.from_numpy(np.array(inputs)), torch.from_numpy(np.array(classes))
@@ -152,7 +152,7 @@ class FlatNetwork:
         return to_stored(self._module, self._split(self._owned(parameters)))
 
     def _owned(self, parameters: Float32) -> torch.Tensor:
-        # torch wants to own what it reads: what was decoded from a message is read-only. It also aligns what it owns.
+        # torch must own its input: an array decoded from a message is read-only. torch also aligns what it owns.
         flat = torch.empty(self.length)
         flat.copy_(torch.from_numpy(np.array(parameters[: self.length])))
         return flat
@@ -166,7 +166,7 @@ class FlatNetwork:
         yield State(self._split(spread(self.length)))
 
     def _call(self, tensors: Mapping[str, torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
-        # Buffers as copies: what a call leaves in them must not reach the next.
+        # Buffers as copies: the changes of one call must not reach the next.
         buffers = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
         outputs: torch.Tensor = functional_call(self._module, {**buffers, **tensors}, (rows,))
         return outputs
@@ -209,13 +209,13 @@ class FlatNetwork:
 
 
 def _seed_of(flat: torch.Tensor) -> int:
-    """Return what a round draws from: another one for other parameters, the same for every record."""
+    """Return the seed of a round's draws: different for other parameters, the same for every record."""
     return zlib.crc32(flat.detach().numpy().tobytes())
 
 
 @contextmanager
 def _drawing(seed: int) -> Iterator[None]:
-    """Have torch draw from a seed, and leave its own generator alone."""
+    """Have torch draw from a seed, and leave its global generator alone."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         yield

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What all ways to train a network share: the configuration that names it, and the model that it becomes.
+"""The common part of all training of networks: the configuration that names the network, and the resulting model.
 
-A model's arrays are the network's state dict and nothing else: ``module.load_state_dict`` takes what
-``safetensors.torch.load_file`` reads from its file. How numbers are scaled stands in its JSON.
+A model's arrays are the network's state dict and nothing else: ``module.load_state_dict`` accepts the output of
+``safetensors.torch.load_file``. The JSON holds the scaling of numbers.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ NAME_PATTERN: Final = r"^[a-z][a-z0-9_.-]{0,62}$"
 
 
 class NetworkChoice(BaseModel):
-    """Which network a job trains.
+    """The network that a job trains.
 
     Attributes:
         network: its name; a party runs only those that its policy names.
-        parameters: how many are trained; may be left out for the built-in ones. Frozen ones may be counted in: they
-            are sent as zeros.
+        parameters: the number trained; may be left out for the built-in networks. Frozen ones may be included: they are
+            sent as zeros.
         seed: public, of the initial parameters.
     """
 
@@ -54,14 +54,14 @@ class NetworkChoice(BaseModel):
 
 
 class NetworkConfig(DescentConfig, NetworkChoice):
-    """Configuration that every way to train a network has."""
+    """The configuration common to all training of networks."""
 
 
 Config = TypeVar("Config", bound=NetworkConfig)
 
 
 class NetworkAlgorithm(GradientDescent[Config], NeedsMore, Classifier, ABC):
-    """What does not depend on how a network is trained."""
+    """The part of an algorithm that does not depend on the training of a network."""
 
     @override
     def named_code(self, table: Mapping[str, Any]) -> NamedCode:
@@ -99,7 +99,7 @@ class NetworkAlgorithm(GradientDescent[Config], NeedsMore, Classifier, ABC):
         """Return the network.
 
         Raises:
-            WrongVectorShape: what is installed here has another number of parameters than the job says.
+            WrongVectorShape: the network installed here has another number of parameters than the job states.
         """
         network = _load(config.network, schema, config.seed)
         if len(parameters) not in (network.length, network.length_with_frozen):
@@ -130,7 +130,7 @@ class NetworkAlgorithm(GradientDescent[Config], NeedsMore, Classifier, ABC):
         return {"network": config.network, **{name: array.tolist() for name, array in scaling.items()}, **named}
 
     def check_body(self, schema: Schema, body: Any) -> None:
-        """See ``Classifier``; whether names and shapes fit is seen when the network is built."""
+        """See ``Classifier``; names and shapes are checked when the network is built."""
         content = arrays.split(body) if isinstance(body, Mapping) else arrays.Content({}, {})
         others = {"network", "held_out", *_SCALING}
         if not isinstance(content.document.get("network"), str) or content.document.keys() - others:
@@ -164,7 +164,7 @@ class NetworkAlgorithm(GradientDescent[Config], NeedsMore, Classifier, ABC):
 
 
 def _state_dict(body: Mapping[str, Any]) -> dict[str, arrays.Array]:
-    # In files of earlier versions the scaling stands among the arrays.
+    # In files of earlier versions the scaling is among the arrays.
     return {name: array for name, array in arrays.split(body).arrays.items() if name not in _SCALING}
 
 

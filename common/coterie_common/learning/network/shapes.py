@@ -27,7 +27,7 @@ def image_side(inputs: int) -> int:
 
 
 def cnn_features(inputs: int) -> int:
-    """Return how many numbers the convolutions of ``cnn`` make of an image; raises ``InvalidJob``."""
+    """Return the number of outputs of the convolutions of ``cnn`` for an image; raises ``InvalidJob``."""
     side = _map_side(image_side(inputs))
     return CNN_CHANNELS[1] * side * side
 
@@ -48,6 +48,6 @@ def parameter_count(name: str, inputs: int, outputs: int) -> int | None:
 
 
 def _map_side(side: int) -> int:
-    """Return the side of what the last pooling of ``cnn`` leaves of an image."""
+    """Return the side of an image after the last pooling of ``cnn``."""
     pooled = (side + 6 - 8) // 2 + 1 - 1
     return (pooled - 4) // 2 + 1 - 1

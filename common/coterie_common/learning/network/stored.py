@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A module's state dict as arrays that a model file holds, and back: what was trained, what is frozen, and buffers.
+"""A module's state dict as arrays for a model file, and back: trained and frozen parameters, and buffers.
 
-``module.load_state_dict`` wants every entry, and converts each to the type that its own has: whole numbers and truth
-values are stored as 64-bit integers, short reals as 32-bit ones, and nothing is lost.
+``module.load_state_dict`` needs every entry, and converts each to the module's type: whole numbers and truth values are
+stored as 64-bit integers, short reals as 32-bit ones, without loss.
 
 Imports torch; reached through ``flat`` only.
 """
@@ -36,7 +36,7 @@ def check_state(module: nn.Module) -> None:
     """Check, before anything is trained, that a model file can hold the module's state.
 
     Raises:
-        InvalidJob: it cannot; says which entry and why.
+        InvalidJob: it cannot; the message names the entry and the reason.
     """
     state = module.state_dict()
     if state.keys() & RESERVED:
@@ -60,8 +60,8 @@ def to_stored(module: nn.Module, trained: Mapping[str, torch.Tensor]) -> dict[st
     """Return every entry of the module's state dict as an array.
 
     Args:
-        module: whose frozen parameters and buffers are stored as they are.
-        trained: takes the place of the parameters of these names, and of those that share their numbers.
+        module: its frozen parameters and buffers are stored unchanged.
+        trained: replaces the parameters of these names, and those that share their numbers.
     """
     shared = {id(parameter): trained[name] for name, parameter in module.named_parameters() if name in trained}
     state = module.state_dict(keep_vars=True)
@@ -69,7 +69,7 @@ def to_stored(module: nn.Module, trained: Mapping[str, torch.Tensor]) -> dict[st
 
 
 def from_stored(module: nn.Module, stored: Mapping[str, Array]) -> dict[str, torch.Tensor]:
-    """Return the tensors of arrays that ``to_stored`` returned, in the types that the module has.
+    """Return the tensors of arrays from ``to_stored``, in the module's types.
 
     Entries that are missing are the module's own: older model files hold no buffers.
 
@@ -82,9 +82,9 @@ def from_stored(module: nn.Module, stored: Mapping[str, Array]) -> dict[str, tor
         raise InvalidJob("parameters of other names")
     if any(array.shape != tuple(state[name].shape) for name, array in stored.items()):
         raise InvalidJob("parameters of other shapes")
-    # Of names that share their numbers one is enough, and torch takes no more.
+    # Of names that share their numbers one is enough, and torch accepts only one.
     names = (parameters | {name for name, _ in module.named_buffers()}) & stored.keys()
-    # torch wants to own what it reads: what was decoded from a file is read-only
+    # torch must own its input: an array decoded from a file is read-only
     return {name: torch.from_numpy(np.array(stored[name])).to(state[name].dtype) for name in sorted(names)}
 
 
