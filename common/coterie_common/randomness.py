@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Where random bits come from: the operating system, handed in as an argument.
+"""The source of random bits: the operating system, passed as an argument.
 
 No function of the core has a default source and none accepts a seed: production passes ``OsRandom``,
-tests pass a seeded stream that lives with the tests.
+tests pass a seeded stream that is part of the tests.
 """
 
 from __future__ import annotations

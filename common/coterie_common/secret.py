@@ -2,9 +2,8 @@
 # Copyright The Coterie authors
 """Secrets are types that redact themselves.
 
-CPython cannot guarantee that a secret is erased from memory; what this type does is keep it out of logs, tracebacks,
-pickles and accidental comparison. ``reveal()`` is the only way to the value, so that
-every use can be found by its name.
+CPython cannot guarantee that a secret is erased from memory; this type keeps it out of logs, tracebacks, pickles and
+accidental comparison. ``reveal()`` is the only way to the value, so that every use can be found by its name.
 """
 
 from __future__ import annotations
@@ -53,4 +52,4 @@ class Secret(Generic[T]):
 
 
 class Password(Secret[bytes]):
-    """What a person typed to unlock a key file."""
+    """The password that a person typed to unlock a key file."""

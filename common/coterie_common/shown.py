@@ -3,11 +3,12 @@
 """Text of others on its way to a person: escaped and cut, for every terminal, page and log.
 
 Names, reasons, levels and errors come from peers, files and other people's configuration. A terminal takes some of
-their characters as commands, a page shows others in another order than they stand, and a line break makes one log line
-two. Here each such character becomes its visible escape; what is longer than anybody reads is cut.
+their characters as commands, a page displays others in a different order, and a line break splits one log line in two.
+Here each such character becomes its visible escape; overlong text is cut.
 
-Whatever writes to a terminal (``console.say``, ``listing``), to a log (``telemetry``) or to a page calls this; nothing
-else writes there (see ``banned-api`` in pyproject.toml). Markup of rich is never parsed: cells are ``listing.cell``.
+All code that writes to a terminal (``console.say``, ``listing``), to a log (``telemetry``) or to a page calls this;
+nothing else writes there (see ``banned-api`` in pyproject.toml). Markup of rich is never parsed: cells are
+``listing.cell``.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ def shown(text: object, longest: int = LINE_CHARACTERS) -> str:
     r"""Return ``text`` as one line without any character that acts: ``\n``, ``\x1b``, ``\u202e`` are spelled out.
 
     Args:
-        text: from anywhere; what is no text is taken as ``str`` has it.
-        longest: characters of the result at most; what is cut ends with ``…``.
+        text: from anywhere; other objects are converted with ``str``.
+        longest: maximum number of characters of the result; cut text ends with ``…``.
 
-    What a terminal acts on, what changes the order of its neighbours, and what cannot be seen is what Python calls not
-    printable: control and format characters, separators other than the space, surrogates, and unassigned codes.
+    Characters that a terminal acts on, that change the order of their neighbours, or that cannot be seen are those that
+    Python calls not printable: control and format characters, separators other than the space, surrogates, and
+    unassigned codes.
     """
     # An escape makes a text longer: no more than ``longest`` characters of it are needed.
     line = (text if isinstance(text, str) else str(text))[: longest + 1]
@@ -47,7 +49,7 @@ def shown_lines(text: object, indent: str = "") -> str:
 
     Args:
         text: from anywhere.
-        indent: goes before every line but the first, so that no line of it can pass for one of ours.
+        indent: precedes every line but the first, so that no line of it can pass for one of ours.
     """
     lines = (text if isinstance(text, str) else str(text)).split("\n", LINES_MOST)
     if len(lines) > LINES_MOST:
@@ -56,7 +58,7 @@ def shown_lines(text: object, indent: str = "") -> str:
 
 
 def shown_json(text: str) -> str:
-    r"""Return JSON that says the same and is safe on a terminal: unprintable characters as ``\uXXXX``; never cut."""
+    r"""Return equivalent JSON that is safe on a terminal: unprintable characters as ``\uXXXX``; never cut."""
     return _ESCAPED_IN_JSON.sub(lambda found: found[0] if found[0].isprintable() else _json_escape(found[0]), text)
 
 
@@ -65,7 +67,7 @@ def _escape(character: str) -> str:
 
 
 def _json_escape(character: str) -> str:
-    # Line breaks between values of indented JSON are no part of a text.
+    # Line breaks between values of indented JSON are not part of a text.
     if character == "\n":
         return character
     units = character.encode("utf-16-be", "surrogatepass")

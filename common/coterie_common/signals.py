@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""How a daemon is asked to end."""
+"""The signals that ask a daemon to end."""
 
 from __future__ import annotations
 

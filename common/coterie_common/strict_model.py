@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Checking what a person wrote against a strict model, with one clear line for what is wrong.
+"""Checking a person's input against a strict model; every error is one clear line.
 
-Pure: where the table came from is the caller's business (``coterie_common.config`` reads files).
+Pure: the caller supplies the table (``coterie_common.config`` reads files).
 Unknown keys are refused: a misspelt limit that is silently ignored is worse than no limit.
 """
 
@@ -29,11 +29,11 @@ def parse(model: type[Model], table: dict[str, Any], where: str) -> Model:
 
     Args:
         model: the pydantic model.
-        table: what was read.
-        where: how to call the source in the error, such as ``"party.toml"``.
+        table: the parsed input.
+        where: the name of the source in errors, such as ``"party.toml"``.
 
     Raises:
-        ConfigurationError: lists every offending key with what is expected of it.
+        ConfigurationError: the message lists every offending key with its expected values.
     """
     try:
         return model.model_validate(table)
@@ -43,7 +43,7 @@ def parse(model: type[Model], table: dict[str, Any], where: str) -> Model:
 
 
 def describe(error: Any) -> str:
-    """Say one pydantic error in words: which key and what is expected of it."""
+    """Return one pydantic error in words: the key and its expected values."""
     key = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] == "extra_forbidden":
         return f"{key} is not a known key"

@@ -4,8 +4,8 @@
 
 Libraries that log through ``logging`` come out as text. Nothing is configured when this module is imported.
 
-Invariant: whatever is logged was escaped and cut (``shown``), whoever it comes from: no value makes a second line, and
-no line of a traceback begins where a line of ours does.
+Invariant: all logged text is escaped and cut (``shown``), whatever its source: no value makes a second line, and no
+line of a traceback begins where a line of ours does.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from coterie_common.shown import shown, shown_lines
 
 _INDENT: Final = "    "
 _ITEMS_MOST: Final = 200
-"""Members of a federation at most; nobody reads longer lists in a log."""
+"""Maximum number of members of a federation; nobody reads longer lists in a log."""
 
 
 class LogFormat(StrEnum):
-    """How a line looks."""
+    """The format of a line."""
 
     TEXT = "text"
     JSON = "json"
 
 
 def parse_format(text: str) -> LogFormat:
-    """Check what a person gave; raises ``ConfigurationError``."""
+    """Check a person's input; raises ``ConfigurationError``."""
     try:
         return LogFormat(text)
     except ValueError as cause:
@@ -73,7 +73,7 @@ def configure_logging(form: LogFormat, *, verbose: bool = False) -> None:
 
 
 class _EscapingFormatter(logging.Formatter):
-    """What libraries log, tracebacks included."""
+    """The log lines of libraries, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
         return shown_lines(super().format(record), _INDENT)

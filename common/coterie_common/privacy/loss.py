@@ -6,10 +6,9 @@ Notation: one value gets noise Z = X_1 + … + X_h, X_i discrete Gaussian with p
 shifts at most N values, each by at most Δ.
 
 1. **Worst case.** Discrete Gaussians are log-concave, so their sums are too, and f(x−d)/f(x) is monotone in x: the
-best
-   test between Z and Z + d is a threshold, whose power grows with |d|. Hence (Z, Z + Δ) dominates every smaller shift,
-   and N such pairs dominate every pair of neighbours, also adaptively over rounds. Z is symmetric: adding and removing
-   have the same loss.
+   best test between Z and Z + d is a threshold, whose power grows with |d|. Hence (Z, Z + Δ) dominates every smaller
+   shift, and N such pairs dominate every pair of neighbours, also adaptively over rounds. Z is symmetric: adding and
+   removing have the same loss.
 2. **Sums of discrete Gaussians.** For parameters a and b, P(X + Y = z) ∝ e^(−z²/2(a+b))·Θ(za/(a+b)) with
    Θ(s) = Σ_x e^(−(x−s)²/2c), c = ab/(a+b). By Poisson summation Θ(s) = √(2πc)·(1 + 2·Σ_m e^(−2π²cm²)·cos 2πms). So for
    c ≥ 1/8 the logarithm of its ratio to the discrete Gaussian of parameter a + b is within ±10·e^(−2π²c), and adding

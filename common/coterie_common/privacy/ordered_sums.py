@@ -4,10 +4,10 @@
 
 A matrix product, or a sum along an axis, may add up the last rows of a batch in another order than the rest. Doubles
 that are added in another order give other bits, and with numbers such as 2^60, −2^60 and 1 another result altogether.
-Then one record more changes what comes of others, and no clipping bounds by how much.
+Then one record more changes the results of others, by an amount that no clipping bounds.
 
 Here every operation is one addition of two arrays, element by element. IEEE 754 rounds each of its elements by itself:
-the same terms give the same bits in whatever batch, at whatever place in it, and with however many threads.
+the same terms give the same bits in any batch, at any place in it, and with any number of threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from coterie_common.privacy.strips import Float64Array
 
 _FEW: Final = 32
-"""Columns below which rows are too short to be added piece by piece; they are turned into columns first."""
+"""Number of columns below which rows are too short to be added piece by piece; they are transposed first."""
 
 
 def sum_leading(terms: Float64Array) -> Float64Array:

@@ -2,11 +2,11 @@
 # Copyright The Coterie authors
 """Real vectors of bounded norm as integers: clipped, multiplied by 2^k, rounded stochastically, added up, clamped.
 
-What one vector more or less changes in a party's sum, in norm; c is the clipping norm times 2^k, d the number of
-values:
+The norm of the change that one vector more or less makes to a party's sum; c is the clipping norm times 2^k, d the
+number of values:
 
 - ``Rounding.EACH``: every vector is rounded by itself, on condition that its integers' squared norm is at most
-  ``conditional_bound``. Integers add up without error, so that is the squared sensitivity, whatever the rounding did.
+  ``conditional_bound``. Integers add up without error, so that is the squared sensitivity, regardless of the rounding.
 - ``Rounding.SUM``: clipped vectors are added up in doubles, and the sum is rounded once. Both errors change the
   difference of two sums: c·(1 + e) + √d, with e the ``summation_error``; see ``rounding`` for √d. Faster, but more
   sensitive at the same scale.
@@ -64,13 +64,13 @@ _SUM_BITS: Final = 52
 """Sums that are rounded once are held in doubles, with at least a binary place left for their fractions."""
 
 _RANGE_BITS: Final = 62
-"""One contribution, noise included, lies within ±2^62; what the sum may reach is for the sealing to check."""
+"""One contribution, noise included, is within ±2^62; the sealing checks the range of the sum."""
 
 _FIELDS: Final = ("length", "clip_norm", "scale_bits", "rounding", "units", "lower", "upper")
 
 
 class Rounding(StrEnum):
-    """What is rounded: each vector, or once the sum of a party's clipped vectors."""
+    """The rounding: of each vector, or once of the sum of a party's clipped vectors."""
 
     EACH = "each"
     SUM = "sum"
@@ -78,20 +78,20 @@ class Rounding(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealEncoding:
-    """How a party's real vectors become the integers that are summed.
+    """The mapping of a party's real vectors to the integers that are summed.
 
     Attributes:
         length: d ≥ 1, values of a vector.
         clip_norm: L2 norm to which one unit's vector is clipped, unscaled.
         scale_bits: k, values are multiplied by 2^k.
-        rounding: what is rounded; a single vector always by itself.
-        units: vectors that one party can add up at most; 1 where the unit of privacy is a party.
-        lower: ≤ 0, least value of one party's sum, in scaled units.
-        upper: ≥ 0, greatest.
+        rounding: of each vector or of the sum; a single vector is always rounded by itself.
+        units: maximum number of vectors that one party can add up; 1 if the unit of privacy is a party.
+        lower: ≤ 0, minimum value of one party's sum, in scaled units.
+        upper: ≥ 0, maximum.
 
     Raises:
         CapacityExceeded: a number is out of range.
-        UnsupportedMechanism: the clipping norm is.
+        UnsupportedMechanism: the clipping norm is out of range.
     """
 
     length: int
@@ -133,7 +133,7 @@ class RealEncoding:
 
     @property
     def squared_sensitivity(self) -> int:
-        """Most that the squared norm of a unit's change to the sum can be, in scaled units."""
+        """Maximum squared norm of a unit's change to the sum, in scaled units."""
         if self.rounding is Rounding.EACH:
             return conditional_bound(self.scaled_norm, self.length)
         whole = self.scaled_norm * (1 + summation_error(self.units)) + sqrt_above(Fraction(self.length))
@@ -141,15 +141,15 @@ class RealEncoding:
 
     @property
     def inflation(self) -> float:
-        """By how much the sensitivity exceeds the clipping norm because of rounding, relative to it; at least 0."""
+        """Excess of the sensitivity over the clipping norm because of rounding, relative to that norm; at least 0."""
         return max(0.0, math.sqrt(self.squared_sensitivity / self.scaled_norm**2) - 1)
 
     def rounding_variance(self, rate: Fraction) -> Fraction:
-        """Return the most variance that rounding adds to a value of one party's sum, at this sampling rate."""
+        """Return the maximum variance that rounding adds to a value of one party's sum, at this sampling rate."""
         return (self.units * rate if self.rounding is Rounding.EACH else 1) * Fraction(1, 4)
 
     def event(self, noise: NoiseTerms, unit: Unit, sampling_rate: Fraction | None) -> VectorEvent:
-        """Return what a round with this encoding costs.
+        """Return the event of a round with this encoding, for its cost.
 
         Raises:
             UnsupportedMechanism: no bound for this combination.
@@ -205,7 +205,7 @@ class RealEncoding:
         return self._clamp(sums)
 
     def encode_blocks(self, row: Rows, random: RandomSource, size: int = TILE) -> Iterator[Int64Array]:
-        """Encode the only vector of a party piece by piece: never are all its integers in memory.
+        """Encode the only vector of a party piece by piece, so that all its integers are never in memory together.
 
         Args:
             row: Float32[1, length] or Float64[1, length].
@@ -224,7 +224,7 @@ class RealEncoding:
         return map(self._clamp, round_blocks(row, factor, self.squared_sensitivity, size, random))
 
     def _factors(self, rows: Rows, first_row: int) -> Float64Array:
-        """Return by what to multiply rows to clip and to scale them; the power of two rounds nothing."""
+        """Return the factors that clip and scale rows; the power of two rounds nothing."""
         factors = clip_factors(squared_norms(rows, first_row), self.length, self.clip_norm)
         return np.ldexp(factors, self.scale_bits)
 
@@ -244,7 +244,7 @@ class RealEncoding:
         return unscaled(total, self.scale_bits)
 
     def contribution_range(self, noise: NoiseTerms) -> tuple[int, int]:
-        """Return (least, greatest) scaled value of one contribution, but for a probability of 2^−128 per value.
+        """Return (minimum, maximum) scaled value of one contribution, except with probability 2^−128 per value.
 
         Raises:
             CapacityExceeded: it does not fit 62 bits.
@@ -260,7 +260,7 @@ class RealEncoding:
 
     @classmethod
     def from_document(cls, document: Any) -> RealEncoding:
-        """Read what ``to_document`` wrote.
+        """Parse the output of ``to_document``.
 
         Raises:
             MalformedMessage: not such a document.

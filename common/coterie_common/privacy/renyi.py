@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Rényi divergences of a job's releases: a second bound of ε, where δ is too small for loss distributions.
+"""Rényi divergences of a job's releases: a second bound of ε, if δ is too small for loss distributions.
 
 A discrete Gaussian of parameter σ² shifted by Δ has Rényi divergence ≤ αΔ²/2σ² at every order α, so N values have
 

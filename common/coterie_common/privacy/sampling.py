@@ -7,8 +7,8 @@
   discrete Laplace distribution P(x) ∝ e^(−r|x|).
 
 Both reduce to ``strips.StripSampler``, which is exact for every non-increasing density on 0, 1, 2, …; its module has
-the proof. What is left to show stands in the two classes below. Randomness comes from the ``RandomSource``
-and nothing else; no value depends on a floating-point result that was not proven to decide it.
+the proof. The two classes below prove the rest. Randomness comes from the ``RandomSource`` only; no value depends on a
+floating-point result that was not proven to decide it.
 
 Tails: the support is unbounded and nothing is cut off. Bounds on P(|x| > T) are in ``noise``.
 """
@@ -42,7 +42,7 @@ VARIANCE_MOST: Final = Fraction(1 << 60)
 RATIO_FEWEST: Final = Fraction(1, 1 << 16)
 """The density of the negative binomial is tabulated up to 12/r."""
 RATIO_MOST: Final = Fraction(512)
-"""Beyond, doubles come near their underflow; a noise of standard deviation e^−256 protects nothing."""
+"""Beyond this, doubles come near their underflow; a noise of standard deviation e^−256 protects nothing."""
 
 _STRIP_BITS_MOST: Final = 24
 """With cell and sign, a 64-bit word has 23 bits left for the first comparison; a variance of 2^60 has 352 such
@@ -104,7 +104,7 @@ class DiscreteGaussian:
     same result.
 
     Why it is exact: ``StripSampler`` returns a magnitude m ≥ 0 with probability g(m)/Σg, g(m) = exp(−m²/2σ²), and an
-    independent fair coin as its sign. The pair (−, 0) is rejected. What is left has probability proportional to
+    independent fair coin as its sign. The pair (−, 0) is rejected. The rest has probability proportional to
     g(0)/2 for 0 and to g(|x|)/2 for every x ≠ 0: the same multiple of exp(−x²/2σ²).
 
     Privacy: exact for the rational σ², given uniform bits; draws are independent.
@@ -182,11 +182,11 @@ class _NegativeBinomial:
         )
 
     def tail_block(self, start: int) -> int:
-        # g(x+T)/g(x) ≤ e^(−rT) ≤ 1/e < 1/2 for rT ≥ 1, wherever the tail starts.
+        # g(x+T)/g(x) ≤ e^(−rT) ≤ 1/e < 1/2 for rT ≥ 1, for any start of the tail.
         return _power_of_two_above(1 / self._ratio)
 
     def _enclose_coefficient(self, x: int, digits: int) -> tuple[Decimal, Decimal]:
-        """Enclose ∏_{i=1..x} ((i−1)h + 1)/(ih), going on from the tail's start where x lies in the tail."""
+        """Enclose ∏_{i=1..x} ((i−1)h + 1)/(ih), continuing from the tail's start if x is in the tail."""
         tail_start = len(self._table) - 1
         if x < tail_start:
             return self._extend((Decimal(1), Decimal(1)), 0, x, digits)

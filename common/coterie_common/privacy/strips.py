@@ -6,8 +6,8 @@ Given g with g(0) ≥ g(1) ≥ … and finite sum, ``StripSampler`` returns x wi
 that the random source is uniform. It draws candidates and accepts each with a probability that is decided exactly.
 
 **Candidates.** The integers 0 … L−1 are cut into strips; strip j starts at s_j and is W_j wide, a power of two. The
-rest, from L on, is the *tail*. One table of 2^16 cells belongs to the strips: strip j owns exactly w_j cells, the
-tail w_T, and what is left over rejects. All weights are integers with, for one constant M > 0,
+rest, from L on, is the *tail*. One table of 2^16 cells belongs to the strips: strip j owns exactly w_j cells, the tail
+w_T, and the remaining cells reject. All weights are integers with, for one constant M > 0,
 
     w_j ≥ M·g(s_j)·W_j          w_T ≥ 2·M·g(L)·T          Σ w_j + w_T ≤ 2^16
 
@@ -20,11 +20,11 @@ bits pick x in [L+iT, L+(i+1)T). Then x is accepted with probability
 **Why this is exact.** Both are at most 1: g(x) ≤ g(s_j) in strip j, and g(x) ≤ g(L+iT) ≤ g(L)·2^−i in block i. The
 probability that a candidate is x and accepted is, in a strip, (w_j / 2^16)·(1 / W_j)·p(x) = M·g(x) / 2^16, and in the
 tail (w_T / 2^16)·2^−(i+1)·(1 / T)·p(x) = M·g(x) / 2^16. It is the same multiple of g everywhere, so an accepted
-candidate has distribution g / Σ g, whatever the (rounded) weights are. Candidates are independent, so the accepted
+candidate has distribution g / Σ g, for any (rounded) weights. Candidates are independent, so the accepted
 ones are independent draws.
 
 **Why the decision is exact.** Accepting means u < p(x) for a uniform real u in [0, 1) of which only the first bits
-are drawn. With n bits known, u lies in [U, U+1)·2^−n. It is accepted if U+1 ≤ p_low·2^n and rejected if U ≥
+are drawn. With n bits known, u is in [U, U+1)·2^−n. It is accepted if U+1 ≤ p_low·2^n and rejected if U ≥
 p_high·2^n, with p_low ≤ p(x) ≤ p_high from doubles and the density's proven relative error; neither is the case with
 probability about 2^−n. Then further bits of the *same* u are drawn, first in bulk, then one by one against p(x)
 enclosed in decimal arithmetic of growing precision. A bit once drawn is never drawn again, so the bits of u stay
@@ -103,7 +103,7 @@ class Density(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where to cut and how to spend random bits. Changes the speed, never the distribution.
+    """The cuts of strips and the use of random bits. Changes the speed, never the distribution.
 
     Attributes:
         widths: widths of the strips from 0 on, powers of two; the tail starts at their sum L.
@@ -148,13 +148,13 @@ def lazily_below(
     bits: int,
     random: RandomSource,
 ) -> bool:
-    """Return whether u < p for p = coefficient · g, drawing as many further bits of u as that takes.
+    """Return true if u < p for p = coefficient · g, drawing as many further bits of u as needed.
 
     Args:
         enclose: encloses g in numbers whose ratio tends to 1 as its argument, a number of digits, grows.
         coefficient: exact.
-        known: the bits of u drawn so far: u lies in [known, known + 1)·2^−bits.
-        bits: how many they are.
+        known: the bits of u drawn so far: u is in [known, known + 1)·2^−bits.
+        bits: their number.
         random: source of the further bits.
     """
     while True:
@@ -182,7 +182,7 @@ def collect(count: int, draw: Callable[[int], Int64Array]) -> Int64Array:
 
 
 class StripSampler:
-    """Draws independent values with probability exactly g(x) / Σ g; see the module's text for the proof."""
+    """Draws independent values with probability exactly g(x) / Σ g; the module's docstring has the proof."""
 
     def __init__(self, density: Density, layout: Layout) -> None:
         widths = np.asarray(layout.widths, dtype=np.int64)
@@ -273,7 +273,7 @@ class StripSampler:
         return accepted
 
     def _tail_candidate(self, random: RandomSource) -> tuple[int, bool]:
-        """Return a candidate of the tail and whether it is accepted."""
+        """Return a candidate of the tail, and true if it is accepted."""
         block = 0
         while random.randbits(1):
             block += 1

@@ -43,7 +43,7 @@ _FACTOR_FEWEST: Final = Fraction(1, 1 << 20)
 """Of a round's noise factor; the greatest is its inverse."""
 
 _FIRST_GUESS: Final = 0.85
-"""The variance that is enough, of that which the Rényi bound asks for: a first guess from the cheaper bound."""
+"""Sufficient variance relative to that of the Rényi bound: a first guess from the cheaper bound."""
 
 _EACH_MOST: Final = 1 << 27
 """Numbers of one batch that are rounded one by one, some ten nanoseconds each; above, their sum is rounded once."""
@@ -54,13 +54,13 @@ _SUM_UNITS_MOST: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorQuery:
-    """One planned round of vectors, as far as it is known before scale and noise.
+    """One planned round of vectors, before scale and noise are known.
 
     Attributes:
         length: values of a vector.
         clip_norm: L2 norm to which one unit's vector is clipped.
-        units: vectors that one party can add up at most; 1 where the unit of privacy is a party.
-        rounding: what is rounded; see ``choose_rounding``.
+        units: maximum number of vectors that one party can add up; 1 if the unit of privacy is a party.
+        rounding: see ``choose_rounding``.
         sampling_rate: probability with which each record takes part, None: every record does.
         noise_factor: noise multiplier relative to the job's other rounds of vectors.
 
@@ -82,15 +82,15 @@ class VectorQuery:
 
     @property
     def batch(self) -> Fraction:
-        """Vectors that one party adds up at most, on average."""
+        """Maximum number of vectors that one party adds up, on average."""
         return self.units * (Fraction(1) if self.sampling_rate is None else self.sampling_rate)
 
     @property
     def largest(self) -> Fraction:
-        """Where values of one party's sum are clamped: the clipping norm times a batch that is never exceeded.
+        """The bound on values of one party's sum: the clipping norm times a batch that is never exceeded.
 
         A batch of mean m has more than m + 7√m + 17 records with a probability below 10^−10 (Bernstein). Even then,
-        only a value to which all of them contributed all they have is clamped; no record is left out.
+        only a value to which all of them contributed their maximum is clamped; no record is left out.
         """
         batch = math.ceil(self.batch)
         return self.clip_norm * min(self.units, batch + 7 * math.isqrt(batch) + 24)
@@ -115,7 +115,7 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True)
 class VectorChoice:
-    """What was chosen for one round: how vectors are encoded, and what the release costs, its noise included."""
+    """The choices for one round: the encoding of vectors, and the event of the release, with its noise."""
 
     encoding: RealEncoding
     event: VectorEvent
@@ -147,19 +147,18 @@ def calibrate_vectors(
         epsilon: ε > 0 of all rounds together.
         delta: 0 < δ < 1.
         mechanism: distribution of the noise, with a bound for a change given by its norm.
-        placement: who draws the noise; ``NONE`` gives events without noise, whatever ε is.
-        shares: h, honest shares that are guaranteed.
+        placement: who draws the noise; ``NONE`` gives events without noise, for any ε.
+        shares: h, the number of guaranteed honest shares.
         unit: unit of privacy.
-        min_share_stddev: least standard deviation of one share in scaled units: 4 where sealed directly, 64 where
-            padded.
+        min_share_stddev: minimum standard deviation of one share in scaled units: 4 if sealed directly, 64 if padded.
         besides: the job's other rounds, counts for example, whose noise is fixed.
 
     Returns:
         Terms of every query; variances are short exact fractions, rounded towards more noise.
 
     Raises:
-        UnsupportedMechanism: no such noise: ε or δ out of range, ``besides`` cost too much, or beyond what the
-            accountant can do.
+        UnsupportedMechanism: no such noise: ε or δ out of range, ``besides`` cost too much, or beyond the accountant's
+            limits.
         CapacityExceeded: no scale is fine enough.
     """
     if not queries:
@@ -181,7 +180,7 @@ def calibrate_vectors(
     def terms(query: VectorQuery, square: float) -> VectorChoice:
         scale_bits = scales[query]
         while True:
-            # Ends with CapacityExceeded where the norm does not fit any more.
+            # Ends with CapacityExceeded when the norm no longer fits.
             encoding = query.encoding(scale_bits)
             size = Fraction(square) * query.noise_factor**2 * encoding.squared_sensitivity
             noise = mechanism.terms.chosen(size, 0, placement=placement, shares=shares)

@@ -44,7 +44,7 @@ SMOOTHING_VARIANCE: Final = 3
 """s²."""
 
 SMOOTHING_DIVERGENCE: Final = 5 * math.exp(-2 * math.pi**2 * SMOOTHING_VARIANCE) * (1 + 2.0**-40)
-"""By how much the rounded Gaussian differs, per value."""
+"""Difference of the rounded Gaussian, per value."""
 
 _DIGITS: Final = 12
 """Of μ², rounded up: sums of thousands of different fractions stay short."""
@@ -69,7 +69,7 @@ class VectorLoss:
     """Rounds of vectors that have the same loss; a ``Loss``.
 
     Attributes:
-        rounds: how many; 1 without sampling, where μ² is that of all rounds together.
+        rounds: their number; 1 without sampling, where μ² is that of all rounds together.
         squared_distance: μ², the squared distance in standard deviations of a sum with and without the unit.
         rate: q, 1 without sampling.
         unit: decides on the neighbouring relation only.
@@ -122,7 +122,7 @@ class VectorLoss:
 
 
 def share_divergence(event: VectorEvent) -> float:
-    """Return d·τ(h, σ²/h): what the sum of shares differs from discrete Gaussians.
+    """Return d·τ(h, σ²/h): the difference between the sum of shares and discrete Gaussians.
 
     Raises:
         UnsupportedMechanism: too little noise in a share for a proven bound.
@@ -135,7 +135,7 @@ def vector_losses_of(events: Iterable[Event]) -> tuple[VectorLoss, ...] | None:
     """Group protected vector events, all for one unit of privacy, by equal loss; counts are left out.
 
     Returns:
-        None where the noise of a round is too narrow for step 1.
+        None if the noise of a round is too narrow for step 1.
 
     Raises:
         UnsupportedMechanism: too little noise in a share for a proven bound.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Rényi divergences of sums of vectors with distributed discrete Gaussian noise, at integer orders: what ledgers add.
+"""Rényi divergences of sums of vectors with distributed discrete Gaussian noise, at integer orders.
 
 Notation as in ``vector_loss``; μ² = S/σ². The discrete Gaussians P around w and Q around 0, ‖w‖² ≤ S, and M = (1−q)·Q
 + q·P for batches. For a positive *integer* k, w·k is an integer vector, so completing the square gives exactly

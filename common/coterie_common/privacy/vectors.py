@@ -2,26 +2,25 @@
 # Copyright The Coterie authors
 """Clipping: bounding what one record, or one party, can change in a sum of real vectors.
 
-A vector x becomes x · min(1, c/‖x‖), c the clipping norm. What doubles round on the way must not make it longer than c,
-so it is scaled down by a little more:
+A vector x becomes x · min(1, c/‖x‖), c the clipping norm. Rounding of doubles must not make it longer than c, so it is
+scaled down by a little more:
 
-- ‖x‖² is added up in doubles, in an order that follows from d alone (``ordered_sums``): by how much a vector is scaled
-  depends on no other vector. For the bound the order does not matter: with u = 2^−53, d squares and d − 1 additions of
+- ‖x‖² is added up in doubles, in an order that follows from d alone (``ordered_sums``): the factor of a vector depends
+  on no other vector. For the bound the order does not matter: with u = 2^−53, d squares and d − 1 additions of
   non-negative numbers are within a factor 1 ± d·u/(1 − d·u) of the true sum, and the root errs by u more.
 - The computed norm s is enlarged to s·(1 + (d + 16)·u), twice what that calls for; the rest covers the rounding of the
   factor c/s (3u) and of its product with each number (u).
 - Squares below 2^−1074 vanish: d of them are below d·2^−1074, nothing beside c² ≥ 2^−128.
 
 Where x holds NaN, infinity, or numbers whose squares overflow, the computed norm is not finite: such a vector is
-refused here, never clipped. A party that refused its round because of it would say something about its records for
-nothing: it counts such vectors as 0 before they come here. A vector of norm 0 stays as it is.
+refused here, never clipped. A party that refused its round because of it would reveal something about its records at no
+privacy cost: it counts such vectors as 0 before they come here. A vector of norm 0 stays as it is.
 
-``clip_and_sum`` adds clipped vectors up in doubles. Whatever the order, each number of the sum of n vectors errs by at
-most γ = (n + 1)·u/(1 − (n + 1)·u) times the sum of magnitudes, hence the sum as a vector by at most γ·n·c in norm, and
-two sums of neighbouring data sets differ by at most 2·γ·n·c more than exact ones would. ``summation_error`` bounds
-2·γ·n.
+``clip_and_sum`` adds clipped vectors up in doubles. In any order, each number of the sum of n vectors errs by at most γ
+= (n + 1)·u/(1 − (n + 1)·u) times the sum of magnitudes, hence the sum as a vector by at most γ·n·c in norm, and two
+sums of neighbouring data sets differ by at most 2·γ·n·c more than exact ones would. ``summation_error`` bounds 2·γ·n.
 
-Invariant: batches are never capped; how many vectors come is the sampling's business.
+Invariant: batches are never capped; the sampling alone decides the number of vectors.
 """
 
 from __future__ import annotations
@@ -62,12 +61,12 @@ def check_clip_norm(clip_norm: Fraction) -> None:
 
 
 def summation_error(count: int) -> Fraction:
-    """Return what adding up to ``count`` clipped vectors in doubles adds to the sensitivity, relative to the norm.
+    """Return the relative increase of the sensitivity by adding up to ``count`` clipped vectors in doubles.
 
     n·(n + 2)·2^−52 ≥ 2·n·(n + 1)·u/(1 − (n + 1)·u) where (n + 1)² ≤ 2^53.
 
     Raises:
-        UnsupportedMechanism: so many that the error would be as great as the norm.
+        UnsupportedMechanism: so many vectors that the error would be as great as the norm.
     """
     if count >= 1 << _SUMMED_BITS:
         raise UnsupportedMechanism(f"{count} vectors are too many to be added up in doubles")
@@ -104,7 +103,7 @@ def squared_norms(rows: Rows, first_row: int = 0) -> Float64Array:
 
 
 def clip_factors(squares: Float64Array, length: int, clip_norm: Fraction) -> Float64Array:
-    """Return by what to multiply each row, at most 1, so that its norm is at most ``clip_norm`` after rounding.
+    """Return the factor for each row, at most 1, that makes its norm at most ``clip_norm`` after rounding.
 
     Args:
         squares: squared norms of the rows, as ``squared_norms`` returns them.
@@ -138,7 +137,7 @@ def clip(rows: Rows, clip_norm: Fraction) -> Float64Array:
         Float64[n, d]; the exact norm of every row is at most ``clip_norm``.
 
     Raises:
-        VectorsNotFinite: names the first row that cannot be clipped, and nothing of its content.
+        VectorsNotFinite: the message names the first row that cannot be clipped, and nothing of its content.
         UnsupportedMechanism: the clipping norm is out of range.
 
     Privacy: the guarantee holds for the returned doubles, not only for the reals that they stand for.
@@ -155,7 +154,7 @@ def clip_and_sum(batches: Iterable[Rows], clip_norm: Fraction, *, length: int, m
         batches: Float32[n, length] or Float64[n, length], any number of them, of any n.
         clip_norm: L2 norm of one row.
         length: numbers in a row.
-        most: rows that there can be at most in all; ``summation_error`` is computed for so many.
+        most: maximum number of rows in all; ``summation_error`` is computed for this number.
 
     Returns:
         Float64[length]. Another row more or less changes it by at most clip_norm·(1 + summation_error(most)) in norm.
@@ -178,6 +177,6 @@ def clip_and_sum(batches: Iterable[Rows], clip_norm: Fraction, *, length: int, m
 
 
 def check_count(count: int, most: int) -> None:
-    """Raise ``WrongVectorShape`` where there are more vectors than declared."""
+    """Raise ``WrongVectorShape`` if there are more vectors than declared."""
     if count > most:
         raise WrongVectorShape(f"more vectors than the {most} that there can be")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Whether a round's sum fits: decided from the public terms before a job starts, never found out while it runs."""
+"""Checking that a round's sum fits, from the public terms before a job starts and never while it runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, Seal
 
 
 def choose_sealing(values: ValueTerms, noise: NoiseTerms, parties: int, plaintext_bits: int) -> SealingKind:
-    """Return how replies under such terms are sealed; both sides come to the same.
+    """Return the sealing of replies under such terms; both sides derive the same.
 
-    Counts without noise are never padded: a pad would draw errors, and exact counts are what such a job is for.
+    Counts without noise are never padded: a pad would draw errors, and the purpose of such a job is exact counts.
 
     Args:
         values: of the round's terms.
@@ -25,7 +25,7 @@ def choose_sealing(values: ValueTerms, noise: NoiseTerms, parties: int, plaintex
         plaintext_bits: usable bits of one plaintext under the federation's key.
 
     Raises:
-        CapacityExceeded: the sum fits no slot, however it is sealed.
+        CapacityExceeded: the sum fits no slot under any sealing.
     """
     if isinstance(values, CountTerms) and noise.placement is Placement.NONE:
         return SealingKind.DIRECT
@@ -35,15 +35,16 @@ def choose_sealing(values: ValueTerms, noise: NoiseTerms, parties: int, plaintex
 
 
 def packing_for(terms: RoundTerms, parties: int, key: PublicKey) -> Packing:
-    """Return how what one reply encrypts is packed into plaintexts of ``key``: its vector, or the key of its pad.
+    """Return the packing of one reply's encrypted vector, or of the key of its pad, into plaintexts of ``key``.
 
     Args:
         terms: of the round.
-        parties: members of the roster; so many replies may meet in one sum.
+        parties: number of members of the roster, and maximum number of replies in one sum.
         key: the federation's public key.
 
     Raises:
-        CapacityExceeded: the sum's range does not fit, or the vector needs too many ciphertexts; says the numbers.
+        CapacityExceeded: the sum's range does not fit, or the vector needs too many ciphertexts; the message gives the
+            numbers.
     """
     if terms.sealing is SealingKind.PADDED:
         return padded_packing_for(terms, parties, key)

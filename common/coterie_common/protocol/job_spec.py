@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A job specification: what is computed, on which data set, at which privacy, under which schema. Public, and hashed.
+"""A job specification: the algorithm, data set, privacy and schema of a job. Public, and hashed.
 
 A person writes it as TOML; it travels as canonical JSON bytes, whose digest is part of every session id of the job.
-``config`` and ``schema`` are carried as they are: only the algorithm knows what they mean.
+``config`` and ``schema`` are carried unchanged: only the algorithm knows their meaning.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _DEPTH_MOST = 32
 
 
 def _exact(value: object) -> object:
-    """Accept numbers and their decimal text; a binary float would not be what the person wrote."""
+    """Accept numbers and their decimal text; a binary float would differ from the written number."""
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, str) and len(value) <= _TEXT_MOST:
@@ -71,12 +71,12 @@ class PrivacyGoal(_Part):
     """The privacy that the whole job promises.
 
     Attributes:
-        epsilon: greater than 0; says nothing where the placement is ``none``.
+        epsilon: greater than 0; meaningless if the placement is ``none``.
         delta: 0 where the mechanism needs no δ, otherwise at most 0.01.
         mechanism: noise distribution.
-        placement: who adds how much of it.
-        unit: whose presence is hidden.
-        allow_large_delta: whether δ may be above one in the number of records, where the job says that number.
+        placement: the part of it that each party adds.
+        unit: the unit of privacy whose presence is hidden.
+        allow_large_delta: true if δ may be above one in the number of records, if the job states that number.
     """
 
     epsilon: Annotated[Exact, Field(gt=0, le=1000)]
@@ -108,15 +108,15 @@ class PrivacyGoal(_Part):
 
 
 class RoundSettings(_Part):
-    """How long the parties have.
+    """The deadlines of the parties.
 
     Attributes:
-        proposal_deadline_s: after this long the job starts with those who accepted, if they are enough.
-        deadline_s: after this long a round goes on with those who replied, if they are enough.
-        patience_s: parties asked to help to open a sum, or to take the model, have this long before others are asked.
-        timeout_s: a round that is not released after this long is aborted, and a job that too few parties accepted
-            after this long (and after ``proposal_deadline_s``) ends.
-        quorum: fewest contributors per release; the federation's own quorum where not given.
+        proposal_deadline_s: after this time the job starts with the parties that accepted, if they are enough.
+        deadline_s: after this time a round goes on with the parties that replied, if they are enough.
+        patience_s: parties asked to help to open a sum, or to take the model, have this time before others are asked.
+        timeout_s: a round that is not released after this time is aborted, and a job that too few parties accepted
+            after this time (and after ``proposal_deadline_s``) ends.
+        quorum: minimum number of contributors per release; the federation's own quorum if not given.
         without: ids of parties that are not asked, such as those that may have spoilt an earlier job.
     """
 
@@ -128,7 +128,7 @@ class RoundSettings(_Part):
     without: Annotated[tuple[PartyId, ...], BeforeValidator(_parties)] = ()
 
     def to_document(self) -> dict[str, Any]:
-        """Return JSON values; ``without`` only where somebody is left out, as before there was such an entry."""
+        """Return JSON values; ``without`` only if parties are left out, as in versions before that entry."""
         table = self.model_dump()
         without = table.pop("without")
         return table | ({"without": list(without)} if without else {})
@@ -180,13 +180,13 @@ class JobSpec:
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> JobSpec:
-        """Check what a person wrote.
+        """Check a job specification that a person wrote.
 
         Args:
             table: parsed TOML, real numbers as ``Decimal``.
 
         Raises:
-            InvalidJob: names every offending key and what is expected.
+            InvalidJob: the message names every offending key and the expected values.
         """
         try:
             parsed = JobTable.model_validate(table)
@@ -232,7 +232,7 @@ class JobSpec:
                 "mechanism": self.privacy.mechanism.value,
                 "placement": self.privacy.placement.value,
                 "unit": self.privacy.unit.value,
-                # Only where it is said, so that the digests of all other jobs stay what they were.
+                # Only if it is stated, so that the digests of all other jobs stay unchanged.
                 **({"allow_large_delta": True} if self.privacy.allow_large_delta else {}),
             },
             "rounds": self.rounds.to_document(),
@@ -243,7 +243,7 @@ class JobSpec:
         """Parse canonical bytes.
 
         Raises:
-            MalformedMessage: not what ``to_bytes`` makes.
+            MalformedMessage: not in the form of ``to_bytes``.
         """
         table = document.decode(data, "the job specification", most=JOB_SPEC_BYTES)
         if not isinstance(table, dict):
@@ -273,7 +273,7 @@ def _check_privacy(goal: PrivacyGoal) -> None:
 
 
 def _plain(value: Any, path: tuple[str, ...]) -> Any:
-    """Turn decimals into their text, so that the document stays exact; binary floats never get in."""
+    """Turn decimals into their text, so that the document stays exact; binary floats never enter it."""
     if len(path) > _DEPTH_MOST:
         raise InvalidJob(f"job specification: {path[0]} is nested more than {_DEPTH_MOST} deep")
     if isinstance(value, Decimal):
@@ -288,7 +288,7 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def _decimal_text(value: Decimal, path: tuple[str, ...] = ()) -> str:
-    """Return the one text of a number, with every digit that was written."""
+    """Return the one text of a number, with all its written digits."""
     if not value.is_finite() or abs(value.adjusted()) > _DIGITS_MOST or len(value.as_tuple().digits) > _DIGITS_MOST:
         raise InvalidJob(
             f"job specification: {'.'.join(path)}: numbers must be finite, between 1e-{_DIGITS_MOST} and "

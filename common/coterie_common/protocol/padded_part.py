@@ -5,7 +5,7 @@
 A padded part is a covered vector as little-endian 32-bit integers, four bytes a value and nothing else; empty where a
 vector is sealed directly.
 
-What this does not do: tell whether a padded part is what its contribution names (``verification``).
+Not here: checking that a padded part is the one its contribution names (``verification``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Octets: TypeAlias = bytes | memoryview
 
 
 class PaddedDigest(LongDigest):
-    """Digest of a padded part of which the pieces come one after the other; how it is cut makes no difference."""
+    """Digest of a padded part whose pieces come one after the other; the cuts make no difference."""
 
     def __init__(self) -> None:
         super().__init__(Label.PADDED_PART)
@@ -38,7 +38,7 @@ class PaddedDigest(LongDigest):
 
 @dataclass(frozen=True, slots=True)
 class PaddedFacts:
-    """What everybody must know of a padded part: its size in bytes and its digest."""
+    """The public facts of a padded part: its size in bytes and its digest."""
 
     size: int
     digest: bytes
@@ -52,7 +52,7 @@ class PaddedSum:
 
         Args:
             session_id: of the round whose padded parts are added.
-            length: values of each; 0 where vectors are sealed directly.
+            length: number of values of each; 0 if vectors are sealed directly.
         """
         self.session_id: Final = session_id
         self.values: Final[UInt32Array] = np.zeros(length, dtype=np.uint32)
@@ -65,7 +65,7 @@ class PaddedSum:
             first: number of its first value.
 
         Raises:
-            StateError: it does not lie within the vector.
+            StateError: it is not within the vector.
         """
         count, rest = divmod(len(piece), VALUE_BYTES)
         if rest or first < 0 or first + count > len(self.values):
@@ -75,5 +75,5 @@ class PaddedSum:
 
 
 def to_octets(covered: UInt32Array) -> bytes:
-    """Return covered values as they are sent."""
+    """Return covered values in the form sent."""
     return covered.astype("<u4", copy=False).tobytes()

@@ -2,12 +2,12 @@
 # Copyright The Coterie authors
 """Sealing a long vector: the vector under a pad, the pad's key under the threshold key.
 
-The key part is the same dozen ciphertexts whatever the vector's length. Where the noise share is a discrete Gaussian
+The key part is the same dozen ciphertexts for any length of the vector. Where the noise share is a discrete Gaussian
 with a standard deviation of 64 units or more, it is the pad's error, and the opened sum is exact; otherwise the sum
 holds one error of standard deviation 6.4 per contributor and value.
 
 Invariants:
-- Every vector gets a pad of its own; its key is drawn here and forgotten here.
+- Every vector gets a pad of its own; its key is drawn here and discarded here.
 - The proof of knowledge of the key names the padded part: neither can be used with another.
 - Sums do not leave 32 bits: checked against the terms, with the noise that honest replies may have, before anything is
   sealed.
@@ -34,14 +34,14 @@ from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
 PIECE_VALUES: Final = 1 << 20
-"""Values that are opened at a time where the caller takes them in pieces."""
+"""Values that are opened at a time if the caller takes them in pieces."""
 
 
 class PaddedSealing(Sealing):
     """A pad from ring learning with errors under the terms of one round, its key packed Damgård–Jurik."""
 
     def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
-        """Raise ``CapacityExceeded`` where sums of so many parties could leave 32 bits, with the numbers."""
+        """Raise ``CapacityExceeded`` with the numbers if sums of ``parties`` replies could exceed 32 bits."""
         super().__init__(padded_packing_for(terms, parties, encryptor.public_key), terms.encoding.length, encryptor)
         self._draw_error: Final = is_error_needed(terms.noise)
         self._lower, self._upper = terms.encoding.contribution_range(terms.noise)
@@ -78,10 +78,10 @@ class PaddedSealing(Sealing):
     def open_pieces(
         self, plaintexts: Sequence[int], contributors: int, padded_sum: PaddedSum | None = None
     ) -> Iterator[NDArray[np.int64]]:
-        """See ``Sealing``; pieces of ``PIECE_VALUES``. The sum holds the errors, where any are drawn.
+        """See ``Sealing``; pieces of ``PIECE_VALUES``. The sum holds the errors, if any are drawn.
 
-        Values outside what so many replies can reach are found piece by piece: whoever encrypts a key other than that
-        of its pad leaves random numbers in the sum.
+        Values beyond the range of that number of replies are found piece by piece: a party that encrypts a key other
+            than that of its pad leaves random numbers in the sum.
         """
         if padded_sum is None or len(padded_sum.values) != self._padded_length:
             raise StateError(f"opening needs a padded sum of {self._padded_length} values")
@@ -109,5 +109,5 @@ class PaddedSealing(Sealing):
 
 
 def _is_piece(count: int, missing: int) -> bool:
-    """Tell whether a piece of ``count`` values may come where ``missing`` are left: whole blocks, or all of them."""
+    """Return true if a piece of ``count`` values may come when ``missing`` are left: whole blocks, or all of them."""
     return 0 < count == missing or (0 < count < missing and count % DEGREE == 0)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The numbers that a federation is founded with, checked together in one place.
+"""The parameters that a federation is founded with, checked together in one place.
 
 With n parties, decryption threshold t, corruption bound c and quorum m:
 
@@ -24,11 +24,11 @@ from coterie_common.fields import Fields
 from coterie_common.limits import PARTIES_FEWEST, PARTIES_MOST
 
 HONEST_SHARES_FEWEST = 2
-"""One honest reply alone in a sum would be opened as it is, but for its noise."""
+"""One honest reply alone in a sum would be opened unchanged, except for its noise."""
 
 
 class AggregatorTrust(StrEnum):
-    """What the aggregator is assumed to do."""
+    """The assumption about the aggregator's behaviour."""
 
     MALICIOUS = "malicious"
     HONEST_BUT_CURIOUS = "honest-but-curious"
@@ -36,17 +36,17 @@ class AggregatorTrust(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FederationParameters:
-    """Parameters of a federation; the constructor refuses what does not hold together.
+    """Parameters of a federation; the constructor refuses inconsistent ones.
 
     Attributes:
         parties: n, from 3 to 200.
         decryption_threshold: t, partial decryptions needed to open a sum.
-        corruption_bound: c, most roster members that an adversary may control.
-        quorum: m, fewest contributors that a release may have.
-        aggregator_trust: what the aggregator is assumed to do.
+        corruption_bound: c, maximum number of roster members that an adversary may control.
+        quorum: m, minimum number of contributors of a release.
+        aggregator_trust: the assumption about the aggregator.
 
     Raises:
-        ConfigurationError: a condition above is violated; says which, with the numbers.
+        ConfigurationError: a condition above is violated; the message names it, with the numbers.
     """
 
     parties: int
@@ -87,14 +87,14 @@ class FederationParameters:
 
     @property
     def may_be_down(self) -> int:
-        """How many parties may be unreachable while rounds still complete."""
+        """Number of parties that may be unreachable while rounds still complete."""
         return self.parties - max(self.decryption_threshold, self.quorum)
 
     def honest_shares(self, round_quorum: int) -> int:
-        """Return h: how many noise shares of honest parties are in every release of a round.
+        """Return h: the number of noise shares of honest parties in every release of a round.
 
         Args:
-            round_quorum: fewest contributors that this round's release may have, from ``quorum`` to ``parties``.
+            round_quorum: minimum number of contributors of this round's release, from ``quorum`` to ``parties``.
 
         Raises:
             QuorumTooSmall: the round quorum is outside that range.
@@ -109,7 +109,7 @@ class FederationParameters:
         return round_quorum - self.corruption_bound
 
     def explain(self) -> tuple[str, ...]:
-        """Say in sentences what these numbers promise and cost."""
+        """Return the promises and costs of these numbers in sentences."""
         n, t, c, m = self.parties, self.decryption_threshold, self.corruption_bound, self.quorum
         down = self.may_be_down
         sentences = [
@@ -166,10 +166,10 @@ def choose_parameters(
     quorum: int | None = None,
     aggregator_trust: AggregatorTrust = AggregatorTrust.MALICIOUS,
 ) -> FederationParameters:
-    """Fill in what the founder leaves open: c = max(1, ⌊(n−1)/3⌋); t = m = n − c where that holds, else n.
+    """Fill in the numbers that the founder leaves open: c = max(1, ⌊(n−1)/3⌋); t = m = n − c if consistent, else n.
 
     Raises:
-        ConfigurationError: no choice of what is open satisfies all conditions; names one that fails.
+        ConfigurationError: no choice of the open numbers satisfies all conditions; the message names one that fails.
     """
     bound = max(1, (parties - 1) // 3) if corruption_bound is None else corruption_bound
 

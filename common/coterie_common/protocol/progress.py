@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the aggregator tells people about parties, jobs and models: plain values for lists and live progress.
+"""The aggregator's reports to people on parties, jobs and models: plain values for lists and live progress.
 
 Nothing here is signed or trusted by a party; exact numbers are text, as in the job specification.
 """
@@ -16,7 +16,7 @@ from coterie_common.protocol.messages import Decision
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     PROPOSED = "proposed"
     RUNNING = "running"
@@ -27,18 +27,18 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True once nothing will change any more."""
+        """True once the state is final."""
         return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What a person submits.
+    """The submission of a person.
 
     Attributes:
         spec: canonical bytes of the job specification, not parsed yet.
-        despite_noise: whether the person knows that the job's noise may drown what it asks.
-        again: whether the person knows that a job of the very same specification was submitted before.
+        despite_noise: true if the person accepts that the job's noise may drown its result.
+        again: true if the person knows that a job with the same specification was submitted before.
     """
 
     spec: bytes
@@ -47,7 +47,7 @@ class JobRequest:
 
 
 class RoundPhase(StrEnum):
-    """Where a round stands."""
+    """The phase of a round."""
 
     COLLECTING = "collecting"
     DECRYPTING = "decrypting"
@@ -61,7 +61,7 @@ class RoundProgress:
 
     Attributes:
         number: 1-based.
-        phase: where it stands.
+        phase: of the round.
         contributed: parties whose verified reply arrived.
         decrypted: parties whose verified partial decryption arrived.
     """
@@ -74,7 +74,7 @@ class RoundProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privacy:
-    """What a job promises, as its specification says it: ε and δ as exact decimal text."""
+    """The privacy promise of a job, as in its specification: ε and δ as exact decimal text."""
 
     epsilon: str
     delta: str
@@ -91,10 +91,10 @@ class JobParty:
         party_id: which one.
         decision: its answer to the proposal; ``None`` before it answered.
         code: error code of a refusal, or empty.
-        detail: its words for it, or empty.
+        detail: its text for people, or empty.
         model_received: it confirmed that the model is on its disk.
         connected: its stream is open.
-        waiting: why it does not answer the current round yet, in its own words, or empty.
+        waiting: its reason for not yet answering the current round, or empty.
     """
 
     party_id: PartyId
@@ -114,13 +114,13 @@ class JobStatus:
         job_id: the job.
         name: from its specification; the model is named after it.
         algorithm: which one.
-        dataset: name of the data set that it asks for.
-        state: where it stands.
-        reason: why it failed or was cancelled, or empty.
+        dataset: name of its data set.
+        state: of the job.
+        reason: of its failure or cancellation, or empty.
         waiting_for: parties that must still accept, reply or decrypt before it can go on; 0 when there are enough.
-        rounds_planned: most rounds that it may have.
+        rounds_planned: maximum number of its rounds.
         round: the current or last round; ``None`` before the first.
-        privacy: what it promises.
+        privacy: its promise.
         parties: in roster order.
         submitted_by: id of the operator or scientist.
         submitted_at: with time zone.
@@ -151,7 +151,7 @@ class PartyStatus:
         party_id: which one.
         index: index of its key share.
         connected: its stream is open.
-        since: since when it is connected, or when it was last; ``None`` if never.
+        since: start of its connection, or end of the last one; ``None`` if it never connected.
     """
 
     party_id: PartyId
@@ -168,13 +168,13 @@ class ModelInfo:
         job_id: the job that made it.
         name: the job's name.
         algorithm: which one.
-        digest: of the model's file, as its delivery was signed.
+        digest: of the model's file, as signed in its delivery.
         size_bytes: of the file.
         rounds: that were released.
-        rounds_planned: most rounds that the job might have had.
+        rounds_planned: maximum number of rounds of the job.
         state: of the job; failed or cancelled: the model is unfinished, that of the last released round.
-        privacy: what its job promised.
-        finished_at: when it was made, with time zone.
+        privacy: the promise of its job.
+        finished_at: time of its completion, with time zone.
     """
 
     job_id: JobId

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Words for people inside messages: one printable line of bounded length, so that no peer can forge log lines.
+"""Text for people inside messages: one printable line of bounded length, so that no peer can forge log lines.
 
-Whoever puts a reason into a message (and signs it) passes it through ``one_line`` first; whoever parses one refuses
-anything else.
+The sender passes a reason through ``one_line`` before it signs the message; the receiver refuses anything else.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ def one_line(text: str) -> str:
 
 
 def is_one_line(text: str) -> bool:
-    """Tell whether ``one_line`` would leave ``text`` as it is."""
+    """Return true if ``one_line`` would leave ``text`` unchanged."""
     return len(text) <= REASON_CHARACTERS and text.isprintable()
 
 
 def is_code(text: str) -> bool:
-    """Tell whether ``text`` has the form of an error code."""
+    """Return true if ``text`` has the form of an error code."""
     return len(text) <= CODE_CHARACTERS and _CODE.fullmatch(text) is not None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The roster: who is in the federation, with which keys and under which parameters, signed by its founder.
+"""The roster: the members of the federation, their keys and its parameters, signed by its founder.
 
-Everybody holds the same roster; its digest is in every session id. Members pin the founder's fingerprint and
-believe a roster only under that key. Which serial a member has seen before is for the caller to remember.
+All members hold the same roster; its digest is in every session id. Members pin the founder's fingerprint and trust a
+roster only under that key. The caller remembers the last serial that a member has seen.
 
 Invariants:
 - A ``Roster`` is complete and consistent: indices 1..n in order, nobody twice, no key shared by two members.
@@ -81,7 +81,7 @@ class AggregatorMember:
         verify_key: checks the signatures of its messages.
 
     Raises:
-        MalformedMessage: no host name, or one that is none.
+        MalformedMessage: no host name, or a malformed one.
     """
 
     id: PartyId
@@ -120,12 +120,12 @@ class AggregatorMember:
 
 @dataclass(frozen=True, kw_only=True)
 class Roster:
-    """Everything that the members of a federation agree on.
+    """Everything on which the members of a federation agree.
 
     Attributes:
         federation: its name.
         serial: grows with every roster that the founder signs; a member never goes back.
-        key_epoch: which threshold key is in force; a share is used only under a roster of its epoch.
+        key_epoch: the threshold key in force; a share is used only under a roster of its epoch.
         parameters: of the federation.
         key_digest: digest of the threshold public key with its verification keys.
         authority_digest: SHA-256 of the certificate authority's certificate.
@@ -174,7 +174,7 @@ class Roster:
         """Return the party with that id.
 
         Raises:
-            NotInCohort: there is none.
+            NotInCohort: there is no such party.
         """
         for member in self.members:
             if member.party_id == party_id:
@@ -226,10 +226,10 @@ class Roster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRoster:
-    """A roster with its founder's signature; nothing is believed before ``verify``.
+    """A roster with its founder's signature; nothing in it is trusted before ``verify``.
 
     Attributes:
-        roster: what was signed.
+        roster: the signed roster.
         signature: Ed25519, over the roster's digest.
         founder_key: the founder's public key, to be compared with the pinned fingerprint.
     """
@@ -292,7 +292,7 @@ class SignedRoster:
 
 
 def founder_fingerprint(founder_key: VerifyKey) -> str:
-    """Return what people compare and members pin: the fingerprint of the founder's Ed25519 public key."""
+    """Return the fingerprint of the founder's Ed25519 public key, which people compare and members pin."""
     return readable_fingerprint(Label.FOUNDER_FINGERPRINT, founder_key.encoded)
 
 

@@ -2,12 +2,12 @@
 # Copyright The Coterie authors
 """Sealing a vector: from the noised integers of one party to ciphertexts, their sum, and back.
 
-``Sealing`` is the interface, with what is the same however a vector is sealed: the key part, which is ciphertexts with
-a proof of plaintext knowledge. ``DirectSealing`` encrypts the whole vector; ``padded_sealing`` only the key of a pad.
+``Sealing`` is the interface, with the part common to all sealings: the key part, which is ciphertexts with a proof of
+plaintext knowledge. ``DirectSealing`` encrypts the whole vector; ``padded_sealing`` only the key of a pad.
 
 Invariants:
 - The number of ciphertexts follows from the terms; a key part with any other number is malformed.
-- ``open`` of the sum equals the sum of what was sealed; where a pad draws errors, but for these.
+- ``open`` of the sum equals the sum of the sealed vectors, except for the errors that a pad draws.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SealedVector:
 
     Attributes:
         key_part: ciphertexts and proof.
-        padded: the padded part; empty where sealed directly.
+        padded: the padded part; empty if sealed directly.
         padded_digest: its digest, which the proof in the key part names.
     """
 
@@ -47,14 +47,14 @@ class SealedVector:
 
 
 class Sealing(ABC):
-    """How the vectors of one round are sealed, added and opened."""
+    """The sealing, adding and opening of the vectors of one round."""
 
     def __init__(self, packing: Packing, padded_length: int, encryptor: Encryptor) -> None:
-        """Say what the terms come to.
+        """Set the values that follow from the terms.
 
         Args:
-            packing: of what is encrypted.
-            padded_length: values of a padded part; 0 where there is none.
+            packing: of the encrypted values.
+            padded_length: number of values of a padded part; 0 if there is none.
             encryptor: for the federation's key.
         """
         self._packing = packing
@@ -79,7 +79,7 @@ class Sealing(ABC):
         random: RandomSource,
         write: Callable[[bytes], None],
     ) -> tuple[KeyPart, bytes]:
-        """Seal a noised vector and prove knowledge of what is encrypted.
+        """Seal a noised vector and prove knowledge of the plaintexts.
 
         Args:
             pieces: consecutive pieces of the vector, together Int64[length], encoded and noised, each value within the
@@ -87,7 +87,7 @@ class Sealing(ABC):
             session_id: the sealed vector can be added to others of this session only.
             party_id: the proof holds for this party only.
             random: source of nonces, keys and errors.
-            write: takes the pieces of the padded part, in order; is not called where there is none.
+            write: takes the pieces of the padded part, in order; not called if there is none.
 
         Returns:
             The key part, and the digest of the padded part.
@@ -96,8 +96,8 @@ class Sealing(ABC):
             PlaintextOutOfRange: the pieces are not one vector of the terms' length, or a value is outside its range.
 
         Privacy: the only place where a reply leaves plaintext form; all randomness is fresh for every call. The values
-            must hold the whole noise share of the terms: it may be all that hides them from somebody who opens the
-            sum of pads' keys.
+            must hold the whole noise share of the terms: it may be the only protection against an adversary that opens
+                the sum of pads' keys.
         """
 
     def check_ciphertexts(self, key_part: KeyPart) -> tuple[Ciphertext, ...]:
@@ -114,9 +114,9 @@ class Sealing(ABC):
         return self._key.check_all(key_part.ciphertexts)
 
     def check_padded_digest(self, digest: bytes) -> None:
-        """Raise ``MalformedMessage`` where a contribution names a padded part that the terms have not, or names none.
+        """Raise ``MalformedMessage`` if a contribution has a padded part against the terms, or lacks a required one.
 
-        A padded part beside a direct sealing would be signed for, but belong to no sum.
+        A padded part beside a direct sealing would be signed, but belong to no sum.
         """
         if (digest == NOTHING_PADDED) != (self._padded_length == 0):
             raise MalformedMessage(
@@ -124,7 +124,7 @@ class Sealing(ABC):
             )
 
     def check_padded(self, size: int) -> None:
-        """Raise ``MalformedMessage`` unless a padded part of so many bytes is as long as the terms say."""
+        """Raise ``MalformedMessage`` unless ``size`` bytes is the length of a padded part under the terms."""
         if size != VALUE_BYTES * self._padded_length:
             raise MalformedMessage(f"a padded part has {size} bytes instead of {VALUE_BYTES * self._padded_length}")
 
@@ -161,8 +161,7 @@ class Sealing(ABC):
             random: source of this verifier's weights; see ``plaintext_knowledge.verify_together``.
 
         Raises:
-            MalformedMessage, InvalidProof: one of them is not what ``verify_knowledge`` accepts; its party is the
-                culprit.
+            MalformedMessage, InvalidProof: ``verify_knowledge`` refuses one of them; its party is the culprit.
         """
         claims = [self._claim(*each, session_id) for each in zip(contributions, ciphertexts, strict=True)]
         plaintext_knowledge.verify_together(claims, self._encryptor, random)
@@ -172,7 +171,7 @@ class Sealing(ABC):
         return tuple(self._key.add(column) for column in zip(*contributions, strict=True))
 
     def new_padded_sum(self, session_id: bytes) -> PaddedSum:
-        """Return where the padded parts of a session are added up; of no values where there are none."""
+        """Return the accumulator for the padded parts of a session; of no values if there are none."""
         return PaddedSum(session_id, self._padded_length)
 
     def open(
@@ -189,16 +188,16 @@ class Sealing(ABC):
 
         Args:
             plaintexts: decrypted, of the added ciphertexts.
-            contributors: how many contributions were added.
-            padded_sum: of the same contributions; not needed where vectors are sealed directly.
+            contributors: number of added contributions.
+            padded_sum: of the same contributions; not needed if vectors are sealed directly.
 
         Returns:
             Consecutive pieces of Int64[length].
 
         Raises:
-            PlaintextOutOfRange: not the sum of so many packed vectors.
-            InvalidPadKey: what was decrypted is no sum of keys of pads: a contributor encrypted something else.
-            StateError: the padded sum, the plaintexts or the contributors are other than the terms give.
+            PlaintextOutOfRange: not the sum of that number of packed vectors.
+            InvalidPadKey: the decrypted sum is not a sum of keys of pads: a contributor encrypted something else.
+            StateError: the padded sum, the plaintexts or the contributors do not match the terms.
         """
 
     def _seal_plaintexts(
@@ -209,7 +208,7 @@ class Sealing(ABC):
         padded_part_digest: bytes,
         random: RandomSource,
     ) -> KeyPart:
-        """Encrypt plaintexts with fresh nonces and prove to know them."""
+        """Encrypt plaintexts with fresh nonces and prove knowledge of them."""
         nonces = tuple(self._encryptor.draw_nonce(random) for _ in plaintexts)
         ciphertexts = tuple(map(self._encryptor.encrypt, plaintexts, nonces))
         proof = plaintext_knowledge.prove(
@@ -247,7 +246,7 @@ class DirectSealing(Sealing):
     """Packed Damgård–Jurik under the terms of one round."""
 
     def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
-        """Raise ``CapacityExceeded`` where the terms do not fit the key."""
+        """Raise ``CapacityExceeded`` if the terms do not fit the key."""
         super().__init__(packing_for(terms, parties, encryptor.public_key), 0, encryptor)
 
     def seal_pieces(

@@ -13,15 +13,15 @@ from coterie_common.protocol.sealing import DirectSealing, Sealing
 from coterie_common.protocol.terms import RoundTerms, SealingKind
 
 SealingMaker: TypeAlias = Callable[[RoundTerms, int, Encryptor], Sealing]
-"""What ``make_sealing`` is. Daemons are handed it by whoever starts them, so that a benchmark can compare with none."""
+"""The type of ``make_sealing``. It is an argument of the daemons, so that a benchmark can compare with no sealing."""
 
 
 def make_sealing(terms: RoundTerms, parties: int, encryptor: Encryptor) -> Sealing:
-    """Return how replies under ``terms`` are sealed, added and opened.
+    """Return the sealing of replies under ``terms``.
 
     Args:
         terms: of the round.
-        parties: members of the roster; so many replies may meet in one sum.
+        parties: number of members of the roster, and maximum number of replies in one sum.
         encryptor: for the federation's key.
 
     Raises:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The session id: one digest of all that a round asks, so that only replies to the same query ever meet in a sum."""
+"""The session id: one digest of everything that a round asks, so that a sum holds only replies to the same query."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROTOCOL_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFields:
-    """What the session id of one round covers.
+    """The fields that the session id of one round covers.
 
     Attributes:
         roster_digest: digest of the roster in force.
@@ -28,8 +28,8 @@ class SessionFields:
         spec_digest: digest of the job specification's canonical bytes.
         round_number: 1-based.
         body_digest: digest of the whole query body.
-        cohort: sorted ids of the parties asked.
-        round_quorum: fewest contributors that this round's release may have.
+        cohort: sorted ids of the asked parties.
+        round_quorum: minimum number of contributors of this round's release.
         terms: sealing, encoding and privacy terms.
         previous_transcript: transcript digest of this job's previously released round, or empty.
     """
@@ -92,9 +92,9 @@ def session_id_of(
     terms: tuple[Item, ...],
     previous_transcript: bytes,
 ) -> bytes:
-    """Return the session id of what is given as it stands: the fields of ``SessionFields``, the terms as ``items()``.
+    """Return the session id of unchecked values: the fields of ``SessionFields``, with the terms as ``items()``.
 
-    The hash alone, without any check of the fields: an audit record is recomputed with it long after its round.
+    It only hashes, without any check of the fields: audit records are recomputed with it long after their round.
     """
     return tuple_hash(
         Label.SESSION,

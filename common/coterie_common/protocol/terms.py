@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the rounds of a job may ask and at which noise: fixed before the first round, the same for all.
+"""The allowed asks and the noise of a job's rounds: fixed before the first round, the same for all parties.
 
 The aggregator derives the terms from the algorithm's plan and proposes them with the job; each party derives the plan
-itself, checks that the terms fit it and that they cost no more than the job says, and then accepts only queries under
+itself, checks that the terms fit it and that they cost no more than the job states, and then accepts only queries under
 these terms.
 """
 
@@ -27,7 +27,7 @@ from coterie_common.privacy.real_encoding import RealEncoding
 
 
 class SealingKind(StrEnum):
-    """How a reply's vector is sealed."""
+    """The sealing of a reply's vector."""
 
     DIRECT = "direct"
     PADDED = "padded"
@@ -35,12 +35,12 @@ class SealingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountTerms:
-    """What is particular to a round of counts, or of other small integers.
+    """The terms specific to a round of counts, or of other small integers.
 
     Attributes:
         encoding: length, scale and range of one party's exact vector.
-        l0: most values that one unit of privacy touches.
-        linf: most that it changes each, before scaling.
+        l0: maximum number of values that one unit of privacy touches.
+        linf: maximum change of each, before scaling.
     """
 
     kind: ClassVar[str] = "counts"
@@ -50,7 +50,7 @@ class CountTerms:
     linf: int
 
     def event(self, noise: NoiseTerms, unit: Unit) -> CountEvent:
-        """Return what the round costs, as an event for the accountant."""
+        """Return the round's cost as an event for the accountant."""
         return CountEvent(l0=self.l0, linf=self.linf, scale_bits=self.encoding.scale_bits, noise=noise, unit=unit)
 
     def to_document(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class CountTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorTerms:
-    """What is particular to a round of real vectors; the sensitivity follows from the encoding.
+    """The terms specific to a round of real vectors; the sensitivity follows from the encoding.
 
     Attributes:
         encoding: clipping, scale, rounding and range of one party's sum.
@@ -83,7 +83,7 @@ class VectorTerms:
     sampling_rate: Fraction | None
 
     def event(self, noise: NoiseTerms, unit: Unit) -> VectorEvent:
-        """Return what the round costs, as an event for the accountant.
+        """Return the round's cost as an event for the accountant.
 
         Raises:
             UnsupportedMechanism: the accountant has no bound for this combination.
@@ -114,10 +114,10 @@ class RoundTerms:
     """Terms of one round.
 
     Attributes:
-        sealing: how the vector is sealed.
-        values: what is asked: how it is encoded, and how much one unit changes it.
+        sealing: of the vector.
+        values: the encoding of the reply, and the change that one unit makes to it.
         noise: mechanism, placement, size and number of guaranteed shares.
-        unit: whose presence the noise hides.
+        unit: the unit of privacy whose presence the noise hides.
     """
 
     sealing: SealingKind
@@ -127,12 +127,12 @@ class RoundTerms:
 
     @property
     def encoding(self) -> Encoding | RealEncoding:
-        """Return how a party's exact answer becomes the integers that are summed."""
+        """Return the mapping of a party's exact answer to the integers that are summed."""
         return self.values.encoding
 
     @property
     def event(self) -> Event:
-        """Return what the round costs, as an event for the accountant; raises ``UnsupportedMechanism``."""
+        """Return the round's cost as an event for the accountant; raises ``UnsupportedMechanism``."""
         return self.values.event(self.noise, self.unit)
 
     def shortened(self, length: int) -> RoundTerms:
@@ -149,7 +149,7 @@ class RoundTerms:
         return replace(self, values=replace(self.values, encoding=replace(self.values.encoding, length=length)))
 
     def items(self) -> tuple[Item, ...]:
-        """Return what enters the session id."""
+        """Return the items that enter the session id."""
         return (document.encode(self.to_document()),)
 
     def to_document(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The transcript of a round: who contributed what, as one digest that all who open the sum must agree on."""
+"""The transcript of a round: its contributions as one digest, on which all parties that open the sum must agree."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The supervisor of a call at the server: whatever goes wrong inside ends it with the right status.
+"""The supervisor of a call at the server: any exception inside ends it with the right status.
 
 What is ours alone (a bug, our storage, our keys) becomes INTERNAL with the number of an incident, under which our log
 has the words and the traceback.
@@ -23,7 +23,7 @@ from coterie_common.rpc.status import CODE_KEY, INCIDENT_KEY, RETRY_KEY, STATUS
 
 @asynccontextmanager
 async def translated(context: Any, incidents: Incidents) -> AsyncIterator[None]:
-    """End the call with the right status for whatever the body raises.
+    """End the call with the right status for any exception of the body.
 
     Args:
         context: the ``grpc.aio.ServicerContext`` of the call.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Content that follows a message: larger than memory, so it is taken from disk and put there while it is sent.
+"""Content that follows a message: larger than memory, so it is read from disk and written there during the transfer.
 
 Invariant: neither side holds more than a few frames of it.
 """
@@ -25,10 +25,10 @@ class WithContent(Generic[M_co]):
     """A message to be sent, and the content that follows it.
 
     Attributes:
-        message: says the length, too.
+        message: it also states the length.
         length: of the content in bytes, 1 or more.
         digest: of the content, as for a padded part.
-        open: opens it when its turn to be sent comes; ``None``: it is gone, and neither is sent.
+        open: opens it when it is to be sent; ``None``: it is gone, and neither is sent.
     """
 
     message: M_co
@@ -51,7 +51,7 @@ class Content:
 
     @property
     def digest(self) -> bytes:
-        """The announced digest; that of the content once ``pieces`` has ended."""
+        """The announced digest, which is that of the content once ``pieces`` has ended."""
         return self._frames.digest
 
     async def pieces(self) -> AsyncGenerator[bytes]:
@@ -69,6 +69,6 @@ class Content:
             raise MalformedMessage("the digest of the content differs from the announced one")
 
     async def skip(self) -> None:
-        """Let go of what is left; raises ``MalformedMessage`` where the framing is broken."""
+        """Discard the rest; raises ``MalformedMessage`` if the framing is broken."""
         while not self._frames.is_complete:
             await self._take()

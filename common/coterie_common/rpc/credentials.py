@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Mutual TLS for gRPC: credentials of both sides, options of every channel and server, and who the peer is.
+"""Mutual TLS for gRPC: credentials of both sides, options of every channel and server, and the peer's identity.
 
 Invariants:
 - No server without a client certificate of the federation's authority; no channel in clear.
@@ -38,7 +38,7 @@ _COMMON: Final[tuple[_Option, ...]] = (
     ("grpc.max_send_message_length", FRAME_MESSAGE_BYTES),
     ("grpc.max_metadata_size", METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", METADATA_BYTES),
-    # A compressed message is a thousandth of what it becomes, and its limit would be compared with the former.
+    # A compressed message may be a thousandth of its real size, and the limit would apply to the compressed size.
     ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
     ("grpc.per_message_compression", 0),
     ("grpc.per_message_decompression", 0),
@@ -49,10 +49,10 @@ _COMMON: Final[tuple[_Option, ...]] = (
 
 CHANNEL_OPTIONS: Final[tuple[_Option, ...]] = (
     *_COMMON,
-    # Each channel has its own connection and its own back-off, so that trying again means trying now.
+    # Each channel has its own connection and its own back-off, so that a retry connects at once.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.min_reconnect_backoff_ms", int(HANDSHAKE_SECONDS * 1000)),
-    # A proxy of the environment would see who talks to whom, and could not be reached by most parties anyway.
+    # A proxy of the environment would see the connections, and most parties could not reach it anyway.
     ("grpc.enable_http_proxy", 0),
 )
 
@@ -63,7 +63,7 @@ SERVER_OPTIONS: Final[tuple[_Option, ...]] = (
     ("grpc.http2.bdp_probe", 0),
     ("grpc.max_concurrent_streams", CONNECTION_CALLS_MOST),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Parties ping as often as we do; twice as often is still no abuse.
+    # Parties ping as often as we do; twice as often is not yet abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 500)),
     ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1000)),
     # Two servers on one port would share its connections at random.
@@ -79,20 +79,20 @@ def server_credentials(tls: TlsCredentials) -> grpc.ServerCredentials:
 
 
 def channel_credentials(tls: TlsCredentials) -> grpc.ChannelCredentials:
-    """Return credentials of a client that trusts only the federation's authority and shows its own certificate."""
+    """Return credentials of a client that trusts only the federation's authority and presents its own certificate."""
     return grpc.ssl_channel_credentials(
         root_certificates=tls.authority, private_key=tls.key.reveal(), certificate_chain=tls.certificate
     )
 
 
 def peer_of(context: Any) -> tuple[Identity, bytes]:
-    """Return who calls and the fingerprint of its certificate, which TLS has verified.
+    """Return the caller's identity and the fingerprint of its certificate, which TLS has verified.
 
     Args:
         context: the ``ServicerContext`` of the call.
 
     Raises:
-        Unauthenticated: the connection shows no certificate.
+        Unauthenticated: the connection presents no certificate.
         IdentityMismatch: its certificate names nobody, or more than one.
     """
     certificates = list(context.auth_context().get("x509_pem_cert", ()))

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Transfers cut into frames and put together again: pure, no input or output.
+"""Transfers cut into frames and reassembled: pure, no input or output.
 
 A transfer is any number of bytes: a message, or content that the message before it announced and that is too large to
-be held as a whole. Its first frame announces length and digest, so that the receiver knows what it would have to hold
-before it holds anything, and whether it got what was sent. Frames of one transfer follow each other without a gap; the
-stream below keeps their order.
+be held as a whole. Its first frame announces length and digest, so that the receiver knows the required memory before
+it allocates any, and can check that it received the transfer intact. Frames of one transfer follow each other without a
+gap; the stream below keeps their order.
 
 Invariants:
 - An ``Assembler`` never holds more than the announced length, and that is at most its limit; and never much more than
-  what has come.
-- Whatever breaks the framing raises ``MalformedMessage``; the stream is of no use after that.
+  it has received.
+- Broken framing raises ``MalformedMessage``; the stream is unusable after that.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class FrameDigest(LongDigest):
 
 
 def split(data: Octets) -> Iterator[Frame]:
-    """Yield the frames of one message's transfer; the first takes reading all of it once.
+    """Yield the frames of one message's transfer; the first one requires reading all of it once.
 
     Args:
         data: 1 to ``TRANSFER_BYTES`` bytes.
@@ -55,12 +55,12 @@ def split_content(read: Callable[[int], bytes], length: int, digest: bytes) -> I
     """Yield the frames of content, holding one at a time.
 
     Args:
-        read: returns the next so many bytes, fewer only at the end.
+        read: returns the given number of next bytes, fewer only at the end.
         length: of the content in bytes, 1 or more.
         digest: to announce.
 
     Raises:
-        StorageError: ``read`` returned less than announced; the stream is of no use after that.
+        StorageError: ``read`` returned less than announced; the stream is unusable after that.
     """
     announcement: Announcement | None = Announcement(length, digest, is_content=True)
     while length:
@@ -73,7 +73,7 @@ def split_content(read: Callable[[int], bytes], length: int, digest: bytes) -> I
 
 
 class _Progress:
-    """Where one transfer stands."""
+    """The state of one transfer."""
 
     def __init__(self, announced: Announcement) -> None:
         self.announced = announced
@@ -92,7 +92,7 @@ class _Progress:
 
 
 class Assembler:
-    """Puts the frames of one stream's messages together, one transfer after the other.
+    """Reassembles the messages of one stream from frames, one transfer after the other.
 
     Args:
         most: longest transfer accepted, in bytes; at most ``TRANSFER_BYTES``.
@@ -117,7 +117,7 @@ class Assembler:
         """Take the next frame.
 
         Returns:
-            The whole transfer once it is complete, else ``None``.
+            The whole transfer once it is complete, otherwise ``None``.
 
         Raises:
             MalformedMessage: an announcement that is too long, missing, of content or in the middle; more bytes than
@@ -125,7 +125,7 @@ class Assembler:
         """
         progress = self._progress = self._progress or self._begin(frame)
         chunk = progress.take(frame)
-        # Grown as it comes: an announcement alone must not make us hold what may never come.
+        # Grown as data arrive: an announcement alone must not make us allocate memory for data that may never come.
         self._data += chunk
         self._digest.update(chunk)
         if progress.missing:
@@ -147,14 +147,14 @@ class Assembler:
 
 
 class ContentFrames:
-    """Takes the frames of one content, chunk by chunk; whether their digest is right is for whoever keeps them to ask.
+    """Takes the frames of one content, chunk by chunk; the code that keeps them checks their digest.
 
     Args:
         announced: by its first frame.
         length: that its message announced, in bytes.
 
     Raises:
-        MalformedMessage: it is no content of that length.
+        MalformedMessage: it is not content of that length.
     """
 
     def __init__(self, announced: Announcement | None, length: int) -> None:

@@ -22,8 +22,8 @@ _RETRY_SECONDS = 1.0
 class Outbox(Generic[M]):
     """The sending end of a stream.
 
-    Messages leave in the order in which they were put. Nothing says that they arrived: whoever needs that gets an
-    answer of the protocol, and sends again on the next stream otherwise.
+    Messages leave in the order in which they were put. Nothing confirms their arrival: a sender that needs confirmation
+    waits for an answer of the protocol, and otherwise sends again on the next stream.
     """
 
     def __init__(self, most: int = QUEUED_MESSAGES) -> None:
@@ -42,7 +42,7 @@ class Outbox(Generic[M]):
         Raises:
             Unavailable: the stream has ended.
         """
-        # A lock is fair: who waited longest sends first.
+        # A lock is fair: the longest waiting sender sends first.
         async with self._senders:
             while len(self._waiting) >= self._most and not self._closed:
                 await self._change()
@@ -63,7 +63,7 @@ class Outbox(Generic[M]):
         self._changed.set()
 
     def close(self) -> None:
-        """Take no further messages; what waits still goes out if the stream lives that long."""
+        """Take no further messages; waiting ones are still sent if the stream lasts that long."""
         self._closed = True
         self._changed.set()
 
@@ -78,6 +78,6 @@ class Outbox(Generic[M]):
         return message
 
     async def _change(self) -> None:
-        # All who wait look again after any change; between here and the wait nothing else runs.
+        # All waiters look again after any change; between here and the wait nothing else runs.
         self._changed.clear()
         await self._changed.wait()

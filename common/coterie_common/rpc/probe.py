@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Why a connection fails: gRPC says UNAVAILABLE for everything, so one plain TLS handshake names the reason.
+"""The reason why a connection fails: gRPC reports UNAVAILABLE for everything, so one plain TLS handshake finds it.
 
 Blocking, a few seconds at most; a daemon runs it in a thread. Nothing is sent after the handshake.
 
-Security: the private key passes through a temporary file, because ``ssl`` reads keys from files only; it lies
-there encrypted under a random password that never leaves memory.
+Security: the private key passes through a temporary file, because ``ssl`` reads keys from files only; there it is
+encrypted under a random password that never leaves memory.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _ALERTS: Final = {
     "UNSUPPORTED_CERTIFICATE": "our certificate is not made for connecting to an aggregator",
     "CERTIFICATE_REVOKED": "our certificate has been revoked",
 }
-"""End of ``ssl``'s reason for an alert, and what it means for a person."""
+"""End of ``ssl``'s reason for an alert, and its meaning for a person."""
 
 
 def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> CoterieError | None:
-    """Try one TLS handshake with ``target`` (``HOST:PORT``) and name what is wrong.
+    """Try one TLS handshake with ``target`` (``HOST:PORT``) and name the fault.
 
     Args:
         target: the aggregator's address, as given to gRPC.
@@ -56,10 +56,10 @@ def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> Cote
 
     Returns:
         ``Unauthenticated`` if either side does not accept the other's certificate, ``Unavailable`` if nobody answers,
-        ``None`` if TLS works, so that the reason lies elsewhere.
+        ``None`` if TLS works, so that the reason is elsewhere.
 
     Raises:
-        ConfigurationError: the target has another form.
+        ConfigurationError: the target is not of this form.
     """
     address = Address.parse(target)
     host = address.host
@@ -80,7 +80,7 @@ def probe(target: str, tls: TlsCredentials | None, random: RandomSource) -> Cote
         return Unavailable(f"the host name {host} cannot be resolved")
     except TimeoutError:
         return Unavailable(f"{target} does not answer")
-    except OSError as error:  # of the temporary file, too: then nothing is known, which is no worse than before
+    except OSError as error:  # also of the temporary file: then nothing is known, which is no worse than before
         return Unavailable(f"{target} cannot be reached: {error.strerror or type(error).__name__}")
 
 
@@ -106,7 +106,7 @@ def _context(tls: TlsCredentials | None, random: RandomSource) -> ssl.SSLContext
 
 
 def _named_otherwise(address: Address, tls: TlsCredentials | None, random: RandomSource) -> str:
-    """Say for which names the certificate is; one more handshake shows them, for a name that is not compared."""
+    """Report the names that the certificate is for; one more handshake, without a name check, shows them."""
     context = _context(tls, random)
     context.check_hostname = False
     try:
@@ -133,10 +133,10 @@ def _theirs(target: str, error: ssl.SSLCertVerificationError) -> Unauthenticated
 
 
 def _is_served(secured: ssl.SSLSocket) -> bool:
-    """Tell whether the server goes on after the handshake.
+    """Check that the server goes on after the handshake.
 
-    In TLS 1.3 the client is done before the server has judged its certificate. What comes then is the server's first
-    HTTP/2 frame, an alert, or, from gRPC's own server, just the end.
+    In TLS 1.3 the client is done before the server has judged its certificate. Then follows the server's first HTTP/2
+    frame, an alert, or, from gRPC's own server, just the end of the stream.
     """
     try:
         return bool(secured.recv(1))

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What becomes of a transfer that came: a message that was handled, or a refusal, and the one answer to it.
+"""The handling of a received transfer: a handled message, or a refusal and the one answer to it.
 
 Both ends of the federation stream go through here, and so does the stream of the tests that has no network.
 
 Invariants:
-- Whatever the bytes are, nothing but a refusal comes of reading them.
-- An error whose words may be told is answered with a ``Rejection``; any other goes up, to end the stream or the daemon.
+- For any bytes, reading them can only end in a message or a refusal.
+- An error whose text may be sent is answered with a ``Rejection``; any other propagates, to end the stream or the
+  daemon.
 - A ``Rejection`` is never answered with another.
 """
 
@@ -34,8 +35,8 @@ class Refused(Generic[M]):
     """A transfer that was not accepted.
 
     Attributes:
-        error: the reason, whose words may be told.
-        message: that it held; ``None``: it could not even be read.
+        error: the reason, whose text may be sent.
+        message: its content; ``None``: it could not be read.
     """
 
     error: CoterieError
@@ -43,7 +44,7 @@ class Refused(Generic[M]):
 
     @property
     def answer(self) -> Rejection | None:
-        """What is said to the sender."""
+        """The answer to the sender."""
         if isinstance(self.message, Rejection):
             return None
         about: Any = self.message.fields if isinstance(self.message, Query | DecryptionRequest) else self.message
@@ -61,7 +62,7 @@ async def receive(
     """Read one transfer and handle its message.
 
     Args:
-        data: the transfer; it is let go of once it is read, so the caller should keep no reference.
+        data: the transfer; it is released once it is read, so the caller should keep no reference.
         from_wire: converts it; raises ``MalformedMessage``.
         handle: acts on the message.
 
@@ -69,7 +70,7 @@ async def receive(
         ``None`` once the message is handled.
 
     Raises:
-        Exception: what ``handle`` raised that is ours alone.
+        Exception: an internal error that ``handle`` raised.
     """
     message: M | None = None
     try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Errors across gRPC: which status a class becomes, and back to the class from its code.
+"""Errors across gRPC: the status of each class, and the class of each code.
 
 The status is for tools that know gRPC; Coterie's own code decides by ``coterie-code`` in the trailing metadata.
 """
@@ -89,7 +89,7 @@ _UNCODED: Final[dict[grpc.StatusCode, type[CoterieError]]] = {
     _Status.INVALID_ARGUMENT: errors.MalformedMessage,
     _Status.UNIMPLEMENTED: errors.ParameterMismatch,
 }
-"""What a status means that gRPC itself, or a proxy, produced."""
+"""The meaning of a status that gRPC itself, or a proxy, produced."""
 
 
 _WORDS: Final[dict[type[CoterieError], str]] = {
@@ -103,7 +103,7 @@ _WORDS: Final[dict[type[CoterieError], str]] = {
 
 
 def error_from_rpc(failure: Any) -> CoterieError:
-    """Return the error that the other side meant by a failed call: a ``grpc.RpcError``, blocking or ``grpc.aio``'s."""
+    """Return the other side's error in a failed call: a ``grpc.RpcError``, blocking or ``grpc.aio``'s."""
     metadata = _texts(failure.trailing_metadata())
     status: grpc.StatusCode = failure.code()
     details = one_line(failure.details() or "")

@@ -3,7 +3,7 @@
 """Both ends of the federation stream: messages out as frames, frames in as messages.
 
 Invariants:
-- What breaks the framing raises and ends the stream; what becomes of a message that is merely wrong: ``receiving``.
+- Broken framing raises and ends the stream; ``receiving`` handles messages that are merely wrong.
 - Content that follows a message is held a frame at a time, on the way out as on the way in.
 - Work on more than one frame's bytes runs in a thread, so that one long transfer does not hold up the other streams.
 """
@@ -32,18 +32,18 @@ Write = Callable[[pb.Frame], Awaitable[Any]]
 
 
 def connect(channel: Any) -> Any:
-    """Open a party's stream on a ``grpc.aio`` channel; what comes over it are the bytes of frames, not read yet."""
+    """Open a party's stream on a ``grpc.aio`` channel; it yields the bytes of frames, unparsed."""
     open_call = channel.stream_stream(_CONNECT, request_serializer=pb.Frame.SerializeToString)
     return open_call()
 
 
 async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], write: Write) -> None:
-    """Write what the outbox holds until it is closed and empty.
+    """Write the messages of the outbox until it is closed and empty.
 
     Args:
         outbox: of messages, some of them ``WithContent``.
         to_wire: converts one of these messages.
-        write: sends a frame; waits where the peer is slow.
+        write: sends a frame; waits if the peer is slow.
 
     Raises:
         StorageError: content cannot be read.
@@ -56,7 +56,7 @@ async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], 
 
 
 async def write_transfer(data: Octets, write: Write) -> None:
-    """Write one message's transfer; ``write`` waits where the peer is slow."""
+    """Write one message's transfer; ``write`` waits if the peer is slow."""
     frames = split(data)
     if len(data) > FRAME_BYTES:  # all of it is read for its digest before the first frame goes out
         await write(frame_to_wire(await asyncio.to_thread(next, frames)))
@@ -76,10 +76,10 @@ async def _write_with_content(item: WithContent[Any], to_wire: Callable[[Any], O
 
 
 class Transfers:
-    """What the peer sends: iterates over whole messages' transfers until it ends the stream.
+    """The receiving end of a stream: iterates over whole messages' transfers until the peer ends the stream.
 
-    Whatever breaks the framing is raised as ``MalformedMessage``, by the iteration also if content was being read when
-    it happened: the stream must end.
+    Broken framing is raised as ``MalformedMessage``, by the iteration also if it occurred while content was read: the
+    stream must end.
 
     Args:
         frames: as gRPC delivers them.
@@ -97,7 +97,7 @@ class Transfers:
         return self
 
     async def __anext__(self) -> Octets:
-        """Return the next message's transfer; what was not taken of content before it is skipped."""
+        """Return the next message's transfer; unread content before it is skipped."""
         if self._broken is not None:
             raise self._broken
         content, self._content = self._content, None
@@ -118,7 +118,7 @@ class Transfers:
         self._assembler.allow(most)
 
     async def drop(self, idle_s: float) -> None:
-        """Read on and keep nothing, until no frame comes for ``idle_s`` seconds or the peer ends its half."""
+        """Read and discard, until no frame comes for ``idle_s`` seconds or the peer ends its half."""
         with suppress(TimeoutError, StopAsyncIteration):
             while True:
                 async with asyncio.timeout(idle_s):
@@ -165,7 +165,7 @@ async def read_message(data: Octets, from_wire: Callable[[Octets], M]) -> M:
 
 
 async def until_first(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run the parts of a stream together until the first ends; cancel the others and raise what it raised."""
+    """Run the parts of a stream together until the first ends; cancel the others and raise its exception, if any."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -2,9 +2,9 @@
 # Copyright The Coterie authors
 """Messages with one very long field, read and written without the copies that protocol buffers would make of it.
 
-A model of hundreds of megabytes is copied once where a message is read, and once where it is written: the field is
-taken out of the bytes before they are parsed, and put between the others after they were serialised. What the bytes
-mean is not changed by this: other implementations read and write them with protocol buffers alone.
+A model of hundreds of megabytes is copied once when a message is read, and once when it is written: the field is taken
+out of the bytes before they are parsed, and put between the others after they were serialised. The meaning of the bytes
+does not change: other implementations read and write them with protocol buffers alone.
 
 Source: Protocol Buffers, "Encoding": records of tag and payload, variable-width integers, merging of concatenations.
 """
@@ -20,7 +20,7 @@ from coterie_common.wire.strict import Octets
 _LENGTH_DELIMITED: Final = 2
 _VARINT_BYTES_MOST: Final = 10
 _RECORDS_MOST: Final = 16
-"""Fields of a message that has a long one; where there are more, nothing is kept of them here."""
+"""Maximum number of fields of a message with a long one; if there are more, none of them is kept here."""
 
 
 class Taken(NamedTuple):
@@ -28,7 +28,7 @@ class Taken(NamedTuple):
 
     Attributes:
         rest: the message without its long field.
-        field: content of that.
+        field: content of the long field.
     """
 
     rest: bytes
@@ -56,13 +56,13 @@ def take_out(data: Octets, fields: Mapping[int, int], *, least: int) -> Taken | 
     Args:
         data: of the envelope.
         fields: number of the long field by that of its message in the envelope.
-        least: bytes from which on a field is long.
+        least: minimum number of bytes of a long field.
 
     Returns:
-        ``None`` where there is no such field, or anything unusual about it: then protocol buffers are to judge.
+        ``None`` if there is no such field, or if it is unusual in any way: then protocol buffers decide.
 
     Raises:
-        MalformedMessage: the field is there twice.
+        MalformedMessage: the field occurs twice.
     """
     view = memoryview(data)
     try:
@@ -91,11 +91,11 @@ def take_out(data: Octets, fields: Mapping[int, int], *, least: int) -> Taken | 
 
 
 class _Unusual(Exception):
-    """A record of another kind, or one that does not lie within the bytes, or with needless bytes in its numbers."""
+    """A record of another kind, one that exceeds the bytes, or one with needless bytes in its numbers."""
 
 
 def _record(view: memoryview, start: int) -> tuple[int, int, int]:
-    """Return a record's field number, and where its content begins and ends."""
+    """Return a record's field number, and the beginning and end of its content."""
     tag, position = _varint(view, start)
     if tag & 7 != _LENGTH_DELIMITED:
         raise _Unusual

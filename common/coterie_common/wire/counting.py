@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Counting the fields of a message on its bytes, before protocol buffers make anything of them.
+"""Counting the fields of a message on its bytes, before protocol buffers parse them.
 
 Two bytes of an empty entry become some ninety of memory, and only then could a count be looked at. So the bytes are
 walked first: a field that the message does not have, one that is set twice, or a list of more entries than it may have
-ends the walk, which is never longer than the largest message that is allowed.
+ends the walk, which is never longer than the largest allowed message.
 
 Source: Protocol Buffers, "Encoding": records of tag and payload, variable-width integers.
 """
@@ -29,7 +29,7 @@ LISTS: Final = {
     "coterie.v1.RoundProgress.decrypted": PARTIES_MOST,
     "coterie.v1.JobStatus.parties": PARTIES_MOST,
 }
-"""The most entries of every list that a message holds."""
+"""The maximum number of entries of every list in a message."""
 
 _VARINT, _DELIMITED = 0, 2
 _VARINT_BYTES_MOST: Final = 10
@@ -44,12 +44,12 @@ class _Field(NamedTuple):
 
 
 def check_counts(kind: type[Message], data: bytes | bytearray | memoryview, what: str) -> None:
-    """Refuse bytes that hold more than a ``kind`` may.
+    """Refuse bytes with more than a ``kind`` may hold.
 
     Args:
         kind: the message.
         data: its bytes.
-        what: how to call it in errors.
+        what: its name in errors.
 
     Raises:
         MalformedMessage: an unknown field, one set twice, too many entries, or a record that is cut off.

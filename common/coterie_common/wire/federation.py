@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """Converter for ``federation.proto``: one transfer's bytes to one message of the protocol, and back.
 
-A message that comes out is well formed: known fields only, identifiers, sizes and enum values as they must be. Whether
-its signatures and proofs hold is for ``protocol.verification``.
+A parsed message is well formed: known fields only, with valid identifiers, sizes and enum values.
+``protocol.verification`` checks its signatures and proofs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from coterie_common.wire.strict import Octets
 _UINT32_MOST = 2**32 - 1
 
 _LONG_BYTES: Final = FRAME_BYTES
-"""From here on a field is worth not being copied."""
+"""Minimum size of a field for which avoiding a copy pays."""
 
 _PLACEHOLDER: Final = b"\0"
 
@@ -129,7 +129,7 @@ def _from_wire(envelope: type[pb.PartyEnvelope] | type[pb.AggregatorEnvelope], d
 
 
 def _same_names(kind: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return the conversion of a message whose fields are named and typed alike on the wire."""
+    """Return the conversion of a message whose fields have the same names and types on the wire."""
     return lambda message: kind(**{each.name: getattr(message, each.name) for each in fields(message)})
 
 

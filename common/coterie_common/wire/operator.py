@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Converter for ``operator.proto``: what people are told about parties, jobs and models."""
+"""Converter for ``operator.proto``: the reports to people on parties, jobs and models."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def job_status_from_wire(message: pb.JobStatus) -> JobStatus:
 
 
 def model_info_to_wire(info: ModelInfo) -> pb.ModelInfo:
-    """Return the protocol buffer of what is known of a model."""
+    """Return the protocol buffer of the known facts of a model."""
     return pb.ModelInfo(
         job_id=info.job_id,
         name=info.name,

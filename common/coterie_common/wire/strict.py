@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Taking protocol buffers apart without trusting them: what protobuf lets pass is refused here, in one place.
+"""Reading protocol buffers without trusting them: the laxities of protobuf are refused here, in one place.
 
-proto3 keeps unknown fields, lets a field be sent twice (the last wins), and cannot tell absent from zero. ``check``
-refuses the first two; each field reader states what its value must be, so that a missing one is refused as well.
+proto3 keeps unknown fields, lets a field be sent twice (the last wins), and cannot distinguish absent from zero.
+``check`` refuses the first two; each field reader states its allowed values, so that a missing one is refused as well.
 
 Invariant: every failure is a ``MalformedMessage`` that names the field and quotes nothing of the content.
 """
@@ -40,8 +40,8 @@ def parse(kind: type[AnyMessage], data: Octets, what: str) -> AnyMessage:
     """Parse ``data`` as a ``kind``; ``what`` names it in errors.
 
     Raises:
-        MalformedMessage: no such message, an unknown field, a field set twice, too many entries of a list, or a number
-            written with needless bytes.
+        MalformedMessage: not such a message, an unknown field, a field set twice, too many entries of a list, or a
+            number written with needless bytes.
     """
     check_counts(kind, data, what)
     message = kind()
@@ -84,7 +84,7 @@ def part(message: Message, field: str) -> Any:
 
 
 def octets(value: bytes, field: str, *, least: int = 0, most: int) -> bytes:
-    """Return bytes whose length lies in the given range."""
+    """Return bytes whose length is in the given range."""
     if not least <= len(value) <= most:
         expected = f"{least} bytes" if least == most else f"{least} to {most} bytes"
         raise MalformedMessage(f"{field} must have {expected}")
@@ -97,7 +97,7 @@ def digest(value: bytes, field: str) -> bytes:
 
 
 def signature(value: bytes) -> bytes:
-    """Return a signature; whether it verifies is not known yet."""
+    """Return a signature, not verified yet."""
     return octets(value, "signature", least=SIGNATURE_BYTES, most=SIGNATURE_BYTES)
 
 
@@ -135,7 +135,7 @@ def party_ids(values: Iterable[str], field: str) -> tuple[PartyId, ...]:
 
 
 def reason(value: str, field: str) -> str:
-    """Return words for a person."""
+    """Return text for a person."""
     if not is_one_line(value):
         raise MalformedMessage(f"{field} must be one printable line of bounded length")
     return value
@@ -156,7 +156,7 @@ def enum(table: Mapping[AnyWire, AnyEnum], value: AnyWire, field: str) -> AnyEnu
 
 
 def instant(value: int, field: str) -> datetime:
-    """Return a time that must be there, from microseconds since 1970."""
+    """Return a time that must be present, from microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=number(value, field, least=1, most=_TIME_MOST))
 
 
@@ -166,7 +166,7 @@ def optional_instant(value: int, field: str) -> datetime | None:
 
 
 def microseconds(when: datetime | None) -> int:
-    """Return what ``instant`` and ``optional_instant`` read."""
+    """Return the wire form that ``instant`` and ``optional_instant`` read."""
     return 0 if when is None else (when - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Converter for ``types.proto``: frames, and the parts that several messages are made of."""
+"""Converter for ``types.proto``: frames, and the common parts of several messages."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _UINT32_MOST = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What the first frame of a transfer says about the whole.
+    """The announcement of a transfer in its first frame.
 
     Attributes:
-        length: bytes of it.
-        digest: of it.
+        length: of the transfer in bytes.
+        digest: of the transfer.
         is_content: it is not a message, but the content of the one before it.
     """
 
@@ -129,7 +129,7 @@ def contribution_to_wire(contribution: Contribution) -> pb.Contribution:
 def contribution_from_wire(message: pb.Contribution) -> Contribution:
     """Check and convert a contribution; raises ``MalformedMessage``.
 
-    The lengths of ciphertexts and proof are bounded here; what they must be exactly is the key's to say.
+    The lengths of ciphertexts and proof are bounded here; the key determines their exact values.
     """
     key_part: pb.KeyPart = strict.part(message, "key_part")
     return Contribution(
