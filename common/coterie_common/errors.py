@@ -27,7 +27,7 @@ class CoterieError(Exception):
     Attributes:
         code: stable identifier, lower case with hyphens.
         may_be_told: true if the other side may see the text. Texts of our own errors, in a party's data, configuration
-            or code, stay local: they may quote them. Whatever reports an error to others takes its words from
+            or code, stay local: they may quote them. Code that reports an error to others takes its text from
             ``public_message``, which applies this rule.
         culprits: ids of the members proven or claimed to be at fault; empty unless a subclass of ``PeerError``.
     """
@@ -124,7 +124,7 @@ class StateError(CoterieError):
 
 
 class InternalError(CoterieError):
-    """Something impossible happened; the documentation of the raise says why it is impossible.
+    """Something impossible happened; a comment at the raise states why it is impossible.
 
     Attributes:
         incident: number under which the log has the traceback; empty until ``Incidents.take`` has logged it. The

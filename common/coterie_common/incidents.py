@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Failures that nobody foresaw: contained where foreign code runs, logged under an id, told to others as that id.
+"""Unforeseen failures: contained where foreign code runs, logged under a number, and reported to others by that number.
 
-Readers, algorithms and libraries raise what they like. A daemon answers with a refusal and goes on: who is told gets
-a code and an incident; whoever reads the log finds the rest under it; ``health`` says that there was one.
+Readers, algorithms and libraries may raise anything. A daemon answers with a refusal and goes on: others receive a code
+and an incident; a reader of the log finds the rest under its number; ``health`` reports that there was one.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _NEVER_DELIVERED: Final = (StopIteration, StopAsyncIteration, concurrent.futures.CancelledError)
-"""Exceptions that mean something else to whoever awaits a thread: they would hang, or be taken for cancelling."""
+"""Exceptions with another meaning for the code that awaits a thread: it would hang, or take them for cancelling."""
 
 
 class ForeignFailure(Exception):
-    """Foreign code raised what must not reach an event loop; its cause is what it was."""
+    """Foreign code raised an exception that must not reach an event loop; its cause is that exception."""
 
 
 def contained(function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
     """Run a function that may raise anything, on a worker thread, so that its caller gets an ordinary ``Exception``.
 
-    ``SystemExit`` and ``KeyboardInterrupt`` would end the event loop of whoever awaits the thread, a ``CancelledError``
-    would end its task without a word, and a ``StopIteration`` would never arrive: it would wait for ever.
+    ``SystemExit`` and ``KeyboardInterrupt`` would end the event loop of the code that awaits the thread, a
+    ``CancelledError`` would end its task silently, and a ``StopIteration`` would never arrive: it would wait for ever.
 
     Raises:
         ForeignFailure: one of these.
@@ -51,7 +51,7 @@ def contained(function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs
 
 
 def is_own_cancelling() -> bool:
-    """Return whether the current task was asked to end: else a ``CancelledError`` in it is somebody's failure."""
+    """Return true if the current task was asked to end: otherwise a ``CancelledError`` in it is a failure."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -62,7 +62,7 @@ def new_incident(random: RandomSource) -> str:
 
 
 class Incidents:
-    """What a daemon met since it was started. Used by its event loop alone.
+    """The unforeseen failures of a daemon since its start. Used by its event loop alone.
 
     Args:
         whose: the daemon, for people elsewhere, such as ``"the party's"``.
@@ -79,8 +79,8 @@ class Incidents:
         """Log a failure with its traceback under a new number, and return the error that others may see.
 
         Args:
-            failure: whatever it was; its words may quote data, and go into the log only. One that was taken before
-                comes back as it is: one failure has one number.
+            failure: the exception; its text may quote data, and goes into the log only. One that was taken before is
+                returned unchanged: one failure has one number.
             doing: what failed, for the log.
             where: job, round and the like, for the log.
         """

@@ -112,7 +112,7 @@ class FederationHome:
 
     @property
     def is_founded(self) -> bool:
-        """Whether founding was completed here."""
+        """True if founding was completed here."""
         return self.record_path.is_file()
 
     def record(self) -> FederationRecord:

@@ -41,5 +41,5 @@ class Method(StrEnum):
 
     @property
     def is_noisy(self) -> bool:
-        """Whether ε matters."""
+        """True if ε matters."""
         return self in (Method.DISTRIBUTED, Method.CURATOR, Method.LOCAL)

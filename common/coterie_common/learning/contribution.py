@@ -4,11 +4,11 @@
 
 A party and a simulated party both compute it here, so that they release the same distribution.
 
-What is sensitive about vectors is settled here and nowhere else: which records take part is drawn in the caller's
-process, and every vector that comes back from wherever they are computed is clipped in this one.
+Only this module handles the sensitive part of vectors: the records that take part are drawn in the caller's process,
+and every computed vector is clipped in this one.
 
-A vector that is not finite counts as 0. To refuse the round because of it would tell whoever chose the parameters, who
-can make them overflow for any records they like, exactly whether there is such a record, with no noise and at no price.
+A vector that is not finite counts as 0. A refusal of the round would reveal to anyone who chose the parameters, and can
+make them overflow for any chosen records, exactly whether there is such a record, without noise and at no privacy cost.
 """
 
 from __future__ import annotations

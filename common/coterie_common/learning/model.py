@@ -88,12 +88,12 @@ class Lineage(StrictModel):
             roster_digest: of the roster in force, 32 bytes.
             contributors: parties in the sum of each released round.
             transcripts: digests of these rounds, 32 bytes each.
-            placement: of the noise, where not as the specification says.
+            placement: of the noise, if not the one in the specification.
             unfinished: how the job ended if it did not complete.
             rounds_planned: most rounds that such a job might have had.
         """
         goal = spec.privacy
-        # Without noise nothing is promised, whatever the specification says.
+        # Without noise nothing is promised, regardless of the specification.
         is_private = goal.placement is not Placement.NONE
         return cls(
             federation=federation,

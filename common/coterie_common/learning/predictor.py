@@ -89,7 +89,7 @@ class FederatedClassifier(ClassifierMixin, _FederatedPredictor):  # type: ignore
             Float64[records, classes].
 
         Raises:
-            DataError: a feature is missing, or a value is not one that the schema allows; says which.
+            DataError: a feature is missing, or a value is not one that the schema allows; the message names it.
             ConfigurationError: the model predicts nothing.
         """
         classifier = classifier_of(self.model)
@@ -125,7 +125,7 @@ class FederatedRegressor(RegressorMixin, _FederatedPredictor):  # type: ignore[m
         """Return the predicted number of every record, Float64[records], in the label's own unit.
 
         Raises:
-            DataError: a feature is missing, or a value is not one that the schema allows; says which.
+            DataError: a feature is missing, or a value is not one that the schema allows; the message names it.
             ConfigurationError: the model predicts no number.
         """
         return regressor_of(self.model).predictions(self.model.schema, self.model.body, self._values(x))

@@ -52,7 +52,7 @@ Search: TypeAlias = Callable[[Callable[[float], Sequence[Fraction]], float], flo
 
 
 class Placement(StrEnum):
-    """Who draws how much of it."""
+    """The part of the noise that each party draws."""
 
     DISTRIBUTED = "distributed"
     LOCAL = "local"
@@ -60,7 +60,7 @@ class Placement(StrEnum):
 
 
 class Unit(StrEnum):
-    """Unit of privacy: what may be added or removed without being noticed.
+    """Unit of privacy, which may be added or removed without being noticed.
 
     ``RECORD``: one record of one party. ``PARTY``: one party's reply, replaced by zero with its noise kept.
     """
@@ -76,10 +76,10 @@ class NoiseTerms(ABC):
     Attributes:
         mechanism: name of the mechanism, as stored and signed.
         parameter: name of its size in documents.
-        needs_delta: whether a job's δ must be above 0; otherwise it must be 0.
-        has_norm_bound: whether the accountant has a bound for a change that is given by its Euclidean norm.
-        placement: who draws how much.
-        shares: h ≥ 1, shares that make up the guaranteed noise.
+        needs_delta: true if a job's δ must be above 0; otherwise it must be 0.
+        has_norm_bound: true if the accountant has a bound for a change that is given by its Euclidean norm.
+        placement: the part that each party draws.
+        shares: h ≥ 1, the number of shares that make up the guaranteed noise.
 
     Raises:
         UnsupportedMechanism: the size is missing, superfluous or out of range, or the shares are.
@@ -102,7 +102,7 @@ class NoiseTerms(ABC):
         if self.size is not None:
             self._check_size(self.size)
 
-    # What a mechanism adds: the noise of a round.
+    # A mechanism adds: the noise of a round.
 
     @classmethod
     @abstractmethod
@@ -116,7 +116,7 @@ class NoiseTerms(ABC):
 
     @abstractmethod
     def _check_size(self, size: Fraction) -> None:
-        """Raise ``UnsupportedMechanism`` where the sampler has no share of this size."""
+        """Raise ``UnsupportedMechanism`` if the sampler has no share of this size."""
 
     @abstractmethod
     def _variance_of_share(self, size: Fraction) -> float:
@@ -134,7 +134,7 @@ class NoiseTerms(ABC):
     def _draw(self, size: Fraction, count: int, random: RandomSource) -> Int64Array:
         """See ``draw_share``."""
 
-    # What a mechanism adds: what the accountant knows of it. One of the two.
+    # A mechanism adds: its bound for the accountant. One of the two.
 
     @property
     def gaussian_variance(self) -> Fraction | None:
@@ -149,7 +149,7 @@ class NoiseTerms(ABC):
         """
         return Fraction(0)
 
-    # What a mechanism adds: how much of it a job needs.
+    # A mechanism adds: the noise that a job needs.
 
     @classmethod
     @abstractmethod
@@ -165,7 +165,7 @@ class NoiseTerms(ABC):
 
         Args:
             queries: (l0, linf) of every planned round.
-            factors: per query > 0, how much more noise it gets than others.
+            factors: per query > 0, the factor of its noise relative to others.
             epsilon: ε > 0 of all rounds together.
             delta: 0 < δ < 1, where the mechanism needs one.
             search: finds the least noise by the accountant, for a mechanism without a closed form.
@@ -182,11 +182,11 @@ class NoiseTerms(ABC):
         The size is a short exact fraction, rounded towards more noise.
         """
 
-    # What all mechanisms have in common.
+    # The common part of all mechanisms.
 
     @classmethod
     def refusal(cls, placement: Placement) -> UnsupportedMechanism:
-        """Return what to raise where terms have another size than placement and mechanism demand."""
+        """Return the error for terms of another size than placement and mechanism demand."""
         needed = "neither variance nor ratio" if placement is Placement.NONE else f"its {cls.parameter} only"
         return UnsupportedMechanism(f"{cls.mechanism} noise, placement {placement}: needs {needed}")
 
@@ -215,7 +215,7 @@ class NoiseTerms(ABC):
     def draw_share(self, count: int, random: RandomSource) -> Int64Array:
         """Draw one party's noise share for ``count`` values, Int64[count].
 
-        Privacy: exact. Drawn once per round and never again: the sum of two draws tells more than one.
+        Privacy: exact. Drawn once per round and never again: the sum of two draws reveals more than one.
         """
         return np.zeros(count, dtype=np.int64) if self.size is None else self._draw(self.size, count, random)
 

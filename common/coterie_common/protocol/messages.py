@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The messages of the protocol as values: what is said, by whom, and what its signature covers.
+"""The messages of the protocol as values: their content, their sender and the items that their signature covers.
 
-These are plain data, already parsed but not yet verified: ciphertexts, proofs and signatures are bytes as they came.
-What must hold before anybody acts on a message is in ``verification``.
+These are plain data, already parsed but not yet verified: ciphertexts, proofs and signatures are bytes as received.
+``verification`` checks a message before anyone acts on it.
 
 Invariants:
 - A signed message signs itself and checks its own signature; nobody else writes out what the signature covers.
-- Everything that a party says in a round is bound to the session id, which covers the whole query.
+- Everything that a party sends in a round is bound to the session id, which covers the whole query.
 - ``stored_as`` is how audit records name a message of the aggregator; it outlives the name of the class.
 """
 
@@ -27,7 +27,7 @@ from coterie_common.protocol.transcript import transcript_digest_of
 
 
 class Decision(StrEnum):
-    """What a party says to a job."""
+    """A party's answer to a job."""
 
     ACCEPTED = "accepted"
     HELD = "held"
@@ -35,7 +35,7 @@ class Decision(StrEnum):
 
 
 class JobOutcome(StrEnum):
-    """How a job ended."""
+    """The outcome of a job."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -44,7 +44,7 @@ class JobOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """First message of a party on its stream: who it is and under which roster it speaks."""
+    """First message of a party on its stream: its identity and its roster."""
 
     protocol_version: int
     party_id: PartyId
@@ -116,7 +116,7 @@ class JobReply(Signed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query(Signed):
-    """Aggregator → cohort: what one round asks.
+    """Aggregator → cohort: the query of one round.
 
     Attributes:
         fields: everything that the session id covers.
@@ -148,19 +148,19 @@ class KeyPart:
 
 
 def padded_digest(padded: bytes) -> bytes:
-    """Digest of the padded part of a sealed vector; of empty bytes where the vector is sealed directly."""
+    """Digest of the padded part of a sealed vector; of empty bytes if the vector is sealed directly."""
     digest = PaddedDigest()
     digest.update(padded)
     return digest.digest()
 
 
 NOTHING_PADDED = padded_digest(b"")
-"""What a contribution that is sealed directly names as the digest of its padded part."""
+"""The digest of the padded part in a contribution that is sealed directly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
-    """What everybody must see of one party's reply: its key part, the digest of its padded part, its signature.
+    """The public part of one party's reply: its key part, the digest of its padded part, its signature.
 
     The signature covers the id of the session too, which is named once for all contributions of a round.
     """
@@ -172,7 +172,7 @@ class Contribution:
 
     @property
     def digest(self) -> bytes:
-        """Digest under which a party remembers what it sent."""
+        """Digest under which a party remembers its contribution."""
         return self.digest_of(self.party_id, self.key_part.digest, self.padded_digest, self.signature)
 
     @staticmethod
@@ -204,7 +204,7 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncryptedReply:
-    """Party → aggregator: a contribution; where vectors are padded, its padded part went before it."""
+    """Party → aggregator: a contribution; if vectors are padded, its padded part precedes it."""
 
     job_id: JobId
     round_number: int
@@ -214,9 +214,9 @@ class EncryptedReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaddedPart:
-    """Party → aggregator: the padded part of a reply follows, as content of so many bytes; the reply comes after it.
+    """Party → aggregator: the padded part of a reply follows, as content of ``size`` bytes, then the reply.
 
-    It is not signed: the contribution, which is, names the content by its digest.
+    It is not signed: the contribution is signed, and names the content by its digest.
     """
 
     job_id: JobId
@@ -242,7 +242,7 @@ class DecryptionRequest(Signed):
 
     @property
     def transcript_digest(self) -> bytes:
-        """Digest of the transcript, from the contributions as they are here."""
+        """Digest of the transcript of these contributions."""
         seen = [(each.party_id, each.key_part.digest, each.padded_digest) for each in self.contributions]
         return transcript_digest_of(self.fields.session_id, seen)
 
@@ -293,7 +293,7 @@ class ModelDelivery(Signed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReceipt(Signed):
-    """Party → aggregator: the model lies on my disk."""
+    """Party → aggregator: the model is stored on this party's disk."""
 
     job_id: JobId
     party_id: PartyId

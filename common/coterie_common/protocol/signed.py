@@ -18,7 +18,7 @@ UNSIGNED: Final = b""
 """The signature of a message that ``signed_by`` is about to sign; no key verifies it, and no peer parses it."""
 
 SignedItems: TypeAlias = tuple[Label, tuple[Item, ...]]
-"""What a signature covers: a label, and the items of its tuple."""
+"""The content that a signature covers: a label, and the items of its tuple."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A verification as a tuple of numbered checks: what each one says is in words, and tests leave one out at a time."""
+"""A verification as a tuple of numbered checks, each stated in words; tests leave one out at a time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Check(NamedTuple, Generic[S_contra]):
 
     Attributes:
         number: its place, from 1 on.
-        name: what holds once it has passed.
-        run: raises where it does not hold; may add to the subject what later checks build on.
+        name: the condition that holds once it has passed.
+        run: raises if the condition does not hold; may add values to the subject that later checks build on.
     """
 
     number: int
@@ -26,6 +26,6 @@ class Check(NamedTuple, Generic[S_contra]):
 
 
 def run_checks(checks: Iterable[Check[T]], subject: T) -> None:
-    """Run checks in their order; whatever the first one that fails raises goes through."""
+    """Run checks in their order; the exception of the first that fails propagates."""
     for check in checks:
         check.run(subject)

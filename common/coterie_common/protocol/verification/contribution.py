@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """Verifying contributions: one by the aggregator when it arrives, all by every party before it opens their sum.
 
-Of a reply every check is a numbered entry of ``REPLY_CHECKS``, cheap ones first; its sender is the culprit of whichever
-fails, provably from check 5 on: what the later ones look at bears its signature.
+Every check of a reply is a numbered entry of ``REPLY_CHECKS``, cheap ones first; its sender is the culprit of any that
+fails, provably from check 5 on: the later ones check content that bears its signature.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from coterie_common.protocol.verification.check import Check, run_checks
 
 @dataclass(slots=True, kw_only=True)
 class ReplyReceived:
-    """A reply as it came, and the round that it is for.
+    """A received reply, and the round that it is for.
 
     Attributes:
         reply: as it came.
@@ -80,11 +80,11 @@ def verify_signature(contribution: Contribution, session_id: bytes, roster: Rost
     """Check a contribution's signature for a session.
 
     Raises:
-        NotInCohort: the party is no member of the roster.
+        NotInCohort: the party is not a member of the roster.
         MalformedMessage: the digest of the padded part has a wrong length.
         InvalidSignature: not signed by that party for this session.
 
-    No error names a culprit: what a party did not sign is the word of whoever brings it, which may be the aggregator.
+    No error names a culprit: content that a party did not sign is a claim of its sender, which may be the aggregator.
     """
     if len(contribution.padded_digest) != DIGEST_BYTES:
         raise MalformedMessage("the digest of the padded part has a wrong length")
@@ -95,7 +95,7 @@ def check_form(contribution: Contribution, sealing: Sealing) -> tuple[Ciphertext
     """Check the form of a contribution whose signature holds, and return its ciphertexts.
 
     Raises:
-        MalformedMessage: wrong number or length of ciphertexts, or a padded part where the terms have none.
+        MalformedMessage: wrong number or length of ciphertexts, or a padded part although the terms have none.
         InvalidCiphertext: out of range or no unit.
     """
     with blaming(contribution.party_id):
@@ -105,7 +105,7 @@ def check_form(contribution: Contribution, sealing: Sealing) -> tuple[Ciphertext
 
 @contextmanager
 def blaming(party_id: PartyId) -> Iterator[None]:
-    """Name the sender of what is checked inside as the culprit of every error of a peer."""
+    """Name the sender of the content checked inside as the culprit of every ``PeerError``."""
     try:
         yield
     except PeerError as error:

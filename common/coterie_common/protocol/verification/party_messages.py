@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What the aggregator checks of a job reply, a partial decryption and a model receipt."""
+"""The aggregator's checks of a job reply, a partial decryption and a model receipt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def verify_job_reply(reply: JobReply, proposal: JobProposal, roster: Roster) -> 
 
 @dataclass(slots=True, kw_only=True)
 class PartialReceived:
-    """A partial decryption as it came, and what it is of.
+    """A received partial decryption, and the sum that it decrypts.
 
     Attributes:
         partial: as it came.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party checks of a job's proposal and of each query before it computes anything.
+"""A party's checks of a job's proposal and of each query, before it computes anything.
 
-Of a query every check is a numbered entry of ``QUERY_CHECKS``, cheap ones first. That its steward's policy allows it,
-and that the ledger can afford it, was decided on the proposal and is not in here.
+Every check of a query is a numbered entry of ``QUERY_CHECKS``, cheap ones first. The steward's policy and the ledger
+were checked on the proposal, not here.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from coterie_common.protocol.verification.check import Check, run_checks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedJob:
-    """What a party accepted for a job, and what it saw of its rounds so far.
+    """The terms that a party accepted for a job, and its record of the job's rounds so far.
 
     Attributes:
         spec_digest: of the accepted specification.
         terms: accepted for each round.
-        round_quorum: that the specification names, or else the federation's.
+        round_quorum: the specification's, or otherwise the federation's.
         previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
         transcripts: round number → transcript digest of the rounds that it helped to open.
     """
@@ -72,10 +72,10 @@ def verify_job_end(end: JobEnd, roster: Roster) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a round asks, beside what was agreed on.
+    """The ask of a round, beside the accepted job.
 
     Attributes:
-        fields: what the session id covers.
+        fields: covered by the session id.
         roster: in force.
         job: what this party accepted.
     """
@@ -87,7 +87,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryReceived(Asked):
-    """A query as it came, and who checks it.
+    """A received query, and the party that checks it.
 
     Attributes:
         query: with ``fields``.
@@ -109,7 +109,7 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob
 
     Raises:
         ParameterMismatch, NotInCohort, UnknownRound, MalformedMessage, InvalidSignature, Equivocation: the
-            aggregator asks something else than what was agreed on.
+            aggregator asks something other than what was agreed.
         QuorumTooSmall, NoiseInsufficient: the release would hold too few replies or too little honest noise.
     """
     received = QueryReceived(fields=query.fields, roster=roster, job=job, query=query, own_id=own_id)
@@ -117,7 +117,7 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob
 
 
 def verify_fields(fields: SessionFields, roster: Roster, job: AcceptedJob) -> None:
-    """Check what others were asked in a job that this party accepted; raises as ``verify_query``."""
+    """Check the query to other parties in a job that this party accepted; raises as ``verify_query``."""
     run_checks(_FIELD_CHECKS, Asked(fields=fields, roster=roster, job=job))
 
 
@@ -127,7 +127,7 @@ def _roster(v: QueryReceived) -> None:
 
 
 def _signature(v: QueryReceived) -> None:
-    # The session id covers everything that is checked below.
+    # The session id covers everything checked below.
     v.query.verify(v.roster.aggregator.verify_key)
 
 
@@ -177,7 +177,7 @@ def _quorum(v: Asked) -> None:
 
 
 def _noise(v: Asked) -> None:
-    # From the roster and this party's own view of the job, never from what the message says of shares.
+    # From the roster and this party's own view of the job, never from the shares that the message states.
     shares = v.roster.parameters.honest_shares(v.job.round_quorum)
     noise = _agreed_terms(v).noise
     if noise.placement is Placement.DISTRIBUTED and noise.shares > shares:
@@ -202,8 +202,8 @@ def check_everybody(fields: SessionFields, roster: Roster) -> None:
     Raises:
         QuorumTooSmall: fewer are asked, or would be enough.
 
-    Privacy: two exact sums of different parties differ by exact replies. All members are the one set that neither
-        an aggregator nor who stays away can choose, in any round of any job.
+    Privacy: two exact sums of different parties differ by exact replies. All members are the one set that neither an
+        aggregator nor an absent party can choose, in any round of any job.
     """
     if fields.terms.noise.placement is not Placement.NONE:
         return
@@ -218,13 +218,13 @@ def check_everybody(fields: SessionFields, roster: Roster) -> None:
 def _same_parties(v: Asked) -> None:
     if v.fields.terms.noise.placement is not Placement.NONE or v.job.previous_cohort is None:
         return
-    # All members of a new roster are others than those of the one before.
+    # All members of a new roster are a different set from those of the previous one.
     if set(v.fields.cohort) != set(v.job.previous_cohort):
         raise NotInCohort("a round without noise asks other parties than an earlier round of the job")
 
 
 def _agreed_terms(v: Asked) -> RoundTerms:
-    # A round beyond the plan is refused by its own check; what is not planned has no terms to compare with.
+    # A round beyond the plan is refused by its own check, and has no terms to compare with.
     return v.job.terms.rounds[min(v.fields.round_number, len(v.job.terms.rounds)) - 1]
 
 

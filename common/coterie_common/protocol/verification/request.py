@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What a party checks before it helps to open a sum. Here it relies on nothing that the aggregator says.
+"""A party's checks before it helps to open a sum. Here it relies on no statement of the aggregator.
 
-Every check is a numbered entry of ``REQUEST_CHECKS``: a function of the request and of what the party itself knows,
-which raises. They run in order, cheap ones first; nothing is recorded or decrypted unless all pass.
+Every check is a numbered entry of ``REQUEST_CHECKS``: a function of the request and of the party's own knowledge, which
+raises. They run in order, cheap ones first; nothing is recorded or decrypted unless all pass.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from coterie_common.randomness import RandomSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnKnowledge:
-    """What a party knows by itself about the round that it is asked to open.
+    """A party's own knowledge of the round that it is asked to open.
 
     Attributes:
         party_id: its own id.
         roster: in force, verified under the pinned founder's key.
-        session_id: that it accepted for this job and round; ``None`` if it never saw the query.
-        contribution_digest: of what it sent; ``None`` if it sent nothing.
+        session_id: the one that it accepted for this job and round; ``None`` if it never saw the query.
+        contribution_digest: of its contribution; ``None`` if it sent none.
         spec_digest: of the specification that this job was first proposed with; ``None`` if it never was.
-        job: what it accepted for the job; ``None`` if it did not.
-        random: source of weights that nobody else can foresee, to check proofs together.
+        job: the terms that it accepted for the job; ``None`` if it accepted none.
+        random: source of weights that nobody else can foresee, for checking proofs together.
     """
 
     party_id: PartyId
@@ -51,7 +51,7 @@ class OwnKnowledge:
 
 @dataclass
 class RequestReceived:
-    """A decryption request as it came, and what the party knows.
+    """A received decryption request, and the party's own knowledge.
 
     Attributes:
         request: as it came.
@@ -69,19 +69,19 @@ class RequestReceived:
 
     @cached_property
     def transcript_digest(self) -> bytes:
-        """Recomputed from the contributions as they came."""
+        """The transcript digest, recomputed from the received contributions."""
         return self.request.transcript_digest
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRequest:
-    """What the party may open: it multiplied the ciphertexts itself.
+    """The sum that the party may open: it multiplied the ciphertexts itself.
 
     Attributes:
         session_id: recomputed.
         transcript_digest: recomputed.
         total: the ciphertexts of the sum.
-        contributors: how many replies are in it.
+        contributors: number of replies in it.
     """
 
     session_id: bytes
@@ -99,8 +99,8 @@ def verify_request(request: DecryptionRequest, own: OwnKnowledge, sealing: Seali
         sealing: for the terms that the request names.
 
     Raises:
-        PeerError: the first check that fails. Up to check 9 it is the aggregator's doing and names nobody; from check
-            10 on what fails bears the culprit's own signature.
+        PeerError: the first check that fails. Up to check 9 the aggregator is at fault and nobody is named; from check
+            10 on the failed content bears the culprit's own signature.
         QuorumTooSmall, NoiseInsufficient: fewer contributors than round quorum or federation demand, or too little
             honest noise.
     """
@@ -121,15 +121,15 @@ def _verify_request(received: RequestReceived, checks: tuple[Check[RequestReceiv
 def shows_forgotten_reply(
     request: DecryptionRequest, own_id: PartyId, contribution_digest: bytes | None, roster: Roster
 ) -> bool:
-    """Tell whether a request shows a reply that a party signed and does not know.
+    """Return true if a request shows a reply that a party signed but does not know.
 
-    Then its store is not the one that it answered with: restored from a backup, or another daemon uses its keys. Nobody
-    else can make such a request, which takes the party's own signature.
+    Then its store is not the one that it answered with: it was restored from a backup, or another daemon uses its keys.
+    Nobody else can make such a request, which requires the party's own signature.
 
     Args:
         request: as it came.
-        own_id: of the party that looks.
-        contribution_digest: of what it remembers to have sent for the round; ``None`` if nothing.
+        own_id: of the party that checks.
+        contribution_digest: of the contribution that it remembers for the round; ``None`` if there is none.
         roster: in force.
     """
     for contribution in request.contributions:
@@ -157,7 +157,7 @@ def _session(v: RequestReceived) -> None:
 def _job(v: RequestReceived) -> None:
     if v.own.spec_digest is not None and v.request.fields.spec_digest != v.own.spec_digest:
         raise Equivocation("the decryption request names another specification than the job was proposed with")
-    # What it accepted itself passed these checks already, before later rounds could be seen.
+    # A query that it accepted passed these checks already, before later rounds could be seen.
     if v.own.job is not None and v.own.session_id is None:
         verify_fields(v.request.fields, v.own.roster, v.own.job)
 
@@ -190,7 +190,7 @@ def _quorum(v: RequestReceived) -> None:
 
 
 def _everybody(v: RequestReceived) -> None:
-    # From the terms under which the replies were sealed: whoever decrypts need not know the job.
+    # From the terms under which the replies were sealed: a decrypting party need not know the job.
     check_everybody(v.request.fields, v.own.roster)
     if v.request.fields.terms.noise.placement is Placement.NONE and len(v.request.contributions) != len(
         v.own.roster.members
