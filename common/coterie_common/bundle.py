@@ -71,7 +71,7 @@ class Bundle:
             self.membership.key, sealing_key.open(self.sealed_share, info=info, associated=associated)
         )
         if share.index != member.index:
-            raise KeyFileError("the key share in the bundle has another index than the roster says")
+            raise KeyFileError("the key share in the bundle has another index than in the roster")
         return share
 
     def to_bytes(self) -> bytes:

@@ -112,4 +112,4 @@ class Incidents:
         if not self._count:
             return ""
         failures = "1 unforeseen failure" if self._count == 1 else f"{self._count:,} unforeseen failures"
-        return f"{failures} since the daemon was started; the log says more about the last, incident {self._last}"
+        return f"{failures} since the daemon was started; the log has the details of the last, incident {self._last}"

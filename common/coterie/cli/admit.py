@@ -130,7 +130,7 @@ def _compare(folder: FederationHome, requests: Sequence[EnrolmentRequest], expec
         confirm(
             "Did each applicant read out the same fingerprint?",
             yes=yes,
-            otherwise="--expect FINGERPRINT compares what was read out, --yes says that it was compared",
+            otherwise="--expect FINGERPRINT compares the one read out, --yes states that it was compared",
         )
 
 

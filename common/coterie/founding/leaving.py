@@ -90,7 +90,7 @@ def undo_admission(home: FederationHome, member_id: PartyId) -> Admission:
         if admission.role in PEOPLE:
             raise ConfigurationError(
                 f"the {admission.role.value} {member_id} has a certificate since it was admitted, which cannot be "
-                f"taken back: 'coterie expel {member_id}' says what can be done"
+                f"taken back: 'coterie expel {member_id}' shows the alternative"
             )
         if _has_key(home, member_id, admission.role):
             raise ConfigurationError(

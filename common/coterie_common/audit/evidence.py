@@ -2,9 +2,9 @@
 # Copyright The Coterie authors
 """The proof in an entry against anyone but its author: only facts that recompute count as signed.
 
-A party writes its record itself and can write anything. An entry quotes the aggregator. This module decides if the
+A party writes its record itself and can write anything. An entry quotes the aggregator. This module decides whether the
 quote is genuine: it recomputes, from the entry's own job, round and fields, the bytes that the signature must cover.
-Every ``EVIDENCE_CHECKS`` entry is a numbered check. The same rule decides if a contribution is its party's.
+Every ``EVIDENCE_CHECKS`` entry is a numbered check. The same rule decides whether a contribution is its party's.
 
 A round's fields are recomputed by the rules of that round's protocol version. A later version adds its function to
 ``_SESSION_IDS``; the entries of earlier ones stay as they are. Entries made before the terms were kept state no
@@ -282,7 +282,7 @@ def _end(claim: Claim) -> SignedItems:
 
 
 _SIGNED: Final[Mapping[Kind, Callable[[Claim], SignedItems]]] = {
-    # As ``signed_items`` of the messages; these hold contents, of which a record has the digests.
+    # As ``signed_items`` of the messages; those hold contents, a record holds their digests.
     Kind.DECISION: lambda claim: (
         Label.PROPOSAL,
         (claim.job_id, *(claim.octets(name) for name in ("roster_digest", "spec_digest", "terms_digest"))),

@@ -102,7 +102,7 @@ class Export:
         )
         if stated != export.head:
             raise MalformedMessage(
-                f"the exported record says that it ends with entry {stated.sequence}, but its last one is "
+                f"the exported record states that it ends with entry {stated.sequence}, but its last one is "
                 f"{export.head.sequence} or another: entries were cut off or exchanged"
             )
         return export

@@ -119,7 +119,7 @@ class Multiplier:
         # Not ``distance > …``: a comparison with a NaN must fail.
         if not workspace.distance <= _DISTANCE_MOST:
             raise InternalError(
-                f"a product lies {workspace.distance:.2f} from the nearest integer, more than {_DISTANCE_MOST}: "
+                f"a product is {workspace.distance:.2f} from the nearest integer, more than {_DISTANCE_MOST}: "
                 "the factor is too large for double precision"
             )
         whole = exact.view(np.int64)  # the same memory: its content is no longer needed

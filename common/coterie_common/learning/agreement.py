@@ -90,8 +90,8 @@ def _check_delta(spec: JobSpec, config: Any) -> None:
     is_promised = goal.placement is not Placement.NONE and goal.unit is Unit.RECORD and not goal.allow_large_delta
     if is_promised and isinstance(records, int) and goal.exact_delta * records > 1:
         raise InvalidJob(
-            f"privacy.delta: {goal.delta_text} is above one in {records}, the records that the job says there are: "
-            f"{float(goal.exact_delta * records):.3g} of them could be published as they are and the promise be kept. "
+            f"privacy.delta: {goal.delta_text} is above one in {records}, the job's stated number of records: "
+            f"{float(goal.exact_delta * records):.3g} of them could be published unchanged within the promise. "
             f"Take 1e-{len(str(records))}, or write allow_large_delta = true below [privacy]"
         )
 

@@ -105,7 +105,7 @@ def refuse_other_encodings(path: Path, content: bytes) -> None:
     except UnicodeDecodeError as cause:
         line = content.count(b"\n", 0, cause.start) + 1
         raise DataError(
-            f"{path}: line {line} is not UTF-8 text; save the file as UTF-8, or say its encoding, "
+            f"{path}: line {line} is not UTF-8 text; save the file as UTF-8, or state its encoding, "
             'such as "windows-1252"'
         ) from cause
 
