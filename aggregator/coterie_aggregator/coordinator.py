@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from functools import partial as bind
-from typing import Any, TypeVar, assert_never
+from typing import assert_never
 
 import structlog
 
@@ -22,28 +22,23 @@ from coterie_aggregator.context import Context, Outbox
 from coterie_aggregator.live_job import LiveJob
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.loading import initial_state, load_job
+from coterie_aggregator.one_task import OneTask
 from coterie_aggregator.padded_upload import receive_padded
 from coterie_aggregator.quota import check_quota
 from coterie_aggregator.shown_job import ShownJob
 from coterie_aggregator.status import job_status, model_info, party_statuses
-from coterie_aggregator.store import StoredJob
-from coterie_aggregator.submission import check_beginning, check_left_out, load_submission, make_proposal, understand
+from coterie_aggregator.submitting import understand_request
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import (
     AlreadySubmitted,
     IdentityMismatch,
     NotFound,
     OutsideHours,
-    PeerError,
     PermissionDenied,
     StorageError,
-    Unavailable,
     UnknownRound,
 )
-from coterie_common.identifiers import JobId, PartyId, parse_job_id
-from coterie_common.learning.agreement import propose_terms
-from coterie_common.learning.noise_warning import check_noise
-from coterie_common.protocol.capacity import check_capacity
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     EncryptedReply,
@@ -58,10 +53,9 @@ from coterie_common.protocol.messages import (
 from coterie_common.protocol.progress import JobRequest, JobStatus, ModelInfo, PartyStatus
 from coterie_common.protocol.verification.contribution import blaming
 from coterie_common.rpc.content import Content
-from coterie_common.wire.federation import aggregator_message_to_wire
+from coterie_common.wire.strict import Octets
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 _ENDED_JOBS_REPEATED = 100
 """Parties that were away learn of this many ended jobs when they come back; older ones they end by themselves."""
@@ -75,14 +69,13 @@ class Coordinator:
     """
 
     def __init__(self, make_context: Callable[[Callable[[Callable[[], Awaitable[None]]], None]], Context]) -> None:
-        self._inbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-        self._context = make_context(self._inbox.put_nowait)
+        self._task = OneTask()
+        self._context = make_context(self._task.post)
         self._jobs: dict[JobId, LiveJob] = {}
         # In order of submission, with those that ended and whose algorithm is gone.
         self._known: dict[JobId, LiveJob | ShownJob] = {}
         self._seen: dict[PartyId, datetime] = {}
         self._changes = asyncio.Condition()
-        self._loop: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load every stored job and resume those that have not ended."""
@@ -96,7 +89,7 @@ class Coordinator:
         for live in self._jobs.values():
             if live.state.phase is not job_machine.Phase.ENDED or live in recent:
                 live.resume()
-        self._loop = asyncio.create_task(self._run())
+        self._task.start(self._context.incidents)
 
     @property
     def news(self) -> str:
@@ -105,56 +98,14 @@ class Coordinator:
 
     async def wait(self) -> None:
         """Wait for the loop; raises the error of durable state that ended it."""
-        if self._loop:
-            await self._loop
+        await self._task.wait()
 
     async def stop(self) -> None:
         """Stop; everything that was accepted is stored."""
-        if self._loop:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await self._task.stop()
         for live in self._jobs.values():
             live.stop()
         await self._context.tasks.cancel()
-
-    async def _run(self) -> None:
-        while True:
-            work = await self._inbox.get()
-            try:
-                await work()
-            except StorageError:
-                raise
-            except PeerError as error:
-                log.warning("message rejected", code=error.code, why=error.message, culprits=error.culprits)
-            except Exception as failure:  # noqa: BLE001  # a supervisor: one job's trouble must not stop the others
-                self._context.incidents.take(failure, "coordinator")
-
-    async def _in_order(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run ``work`` in the coordinator's task and return its result; raises ``Unavailable`` once that has ended."""
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        async def run() -> None:
-            try:
-                result = await work()
-            except StorageError as error:
-                if not done.done():
-                    done.set_exception(error)
-                raise
-            except Exception as error:  # noqa: BLE001  # not swallowed: handed to the waiting caller
-                if not done.done():
-                    done.set_exception(error)
-            else:
-                if not done.done():
-                    done.set_result(result)
-
-        if self._loop is None:
-            raise Unavailable("the aggregator has not started yet")
-        self._inbox.put_nowait(run)
-        first: set[asyncio.Future[Any]] = {done, self._loop}
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if not done.done():
-            raise Unavailable("the aggregator is stopping")
-        return done.result()
 
     def _changed(self) -> None:
         self._context.tasks.spawn(self._notify())
@@ -175,7 +126,7 @@ class Coordinator:
             for live in self._jobs.values():
                 live.party_connected(party_id)
 
-        await self._in_order(connect)
+        await self._task.in_order(connect)
         self._changed()
 
     async def party_disconnected(self, party_id: PartyId, outbox: Outbox) -> None:
@@ -187,28 +138,28 @@ class Coordinator:
                 self._context.deliveries.disconnected(party_id)
                 self._seen[party_id] = self._context.clock.now()
 
-        await self._in_order(disconnect)
+        await self._task.in_order(disconnect)
         self._changed()
 
-    async def party_message(self, party_id: PartyId, message: PartyMessage) -> None:
-        """Handle one message of an authenticated party.
+    async def party_message(self, party_id: PartyId, message: PartyMessage, data: Octets) -> None:
+        """Handle one message of an authenticated party; ``data`` are its bytes as they came.
 
         Raises:
             PeerError: the party broke the protocol; the stream stays open.
         """
         with blaming(party_id):
-            await self._in_order(bind(self._handle, party_id, message))
+            await self._task.in_order(bind(self._handle, party_id, message, data))
 
     async def padded_part(self, party_id: PartyId, part: PaddedPart, content: Content) -> None:
         """Take a padded part of an authenticated party's reply, if it is wanted; raises as ``party_message``."""
         find = bind(self._round, part.job_id, part.round_number)
         try:
-            await receive_padded(party_id, part, content, find, self._in_order)
+            await receive_padded(party_id, part, content, find, self._task.in_order)
         except StorageError as error:
             self._context.halt(error)
             raise
 
-    async def _handle(self, party_id: PartyId, message: PartyMessage) -> None:
+    async def _handle(self, party_id: PartyId, message: PartyMessage, data: Octets) -> None:
         match message:
             case Hello():
                 raise UnknownRound("a second hello on the same stream")
@@ -219,9 +170,9 @@ class Coordinator:
             case ModelReceipt():
                 await self._job(message.job_id, party_id, message.party_id).receipt_received(message)
             case EncryptedReply():
-                await self._round(message.job_id, message.round_number).reply_received(party_id, message)
+                await self._round(message.job_id, message.round_number).reply_received(party_id, message, data)
             case PartialDecryption():
-                await self._round(message.job_id, message.round_number).partial_received(party_id, message)
+                await self._round(message.job_id, message.round_number).partial_received(party_id, message, data)
             case Rejection():
                 await self._party_rejected(party_id, message)
             case _:
@@ -276,40 +227,21 @@ class Coordinator:
             MalformedMessage: not a canonical specification.
         """
         check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
-        # On a worker: a person's specification may take seconds to plan, and the parties' streams must not wait for it.
-        planned = await self._context.compute(understand, request.spec)
-        if not request.again:
-            self._check_new(planned.spec)
-        # Before the parties hear of it: a job that cannot begin here would cost them a round.
-        await self._context.compute(check_beginning, planned)
-        parameters, key = self._context.roster.parameters, self._context.key.public_key
-        check_left_out(planned.spec, self._context.roster)
-        terms = await self._context.compute(propose_terms, planned, parameters, key.plaintext_bits)
-        check_capacity(terms, parameters.parties, key)
-        if not request.despite_noise:
-            check_noise(planned, terms, parameters.parties)
-        job_id = parse_job_id(f"{planned.spec.name}-{self._context.random.token_bytes(4).hex()}")
-        proposal = make_proposal(job_id, self._context.roster, request.spec, terms, self._context.signing_key)
-        stored = StoredJob(
-            job_id=job_id,
-            proposal=aggregator_message_to_wire(proposal),
-            submitter=submitter.id,
-            submitted_at=self._context.clock.now(),
-        )
+        submission, stored = await understand_request(self._context, request, submitter.id, self._check_new)
 
         async def begin() -> None:
             # Others may have been submitted while this one was being planned.
             check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
             await self._context.write(self._context.store.add_job, stored)
-            submission = load_submission(stored)
-            state = initial_state(submission.planned.spec, self._context.roster)
-            live = self._jobs[job_id] = self._known[job_id] = LiveJob(self._context, submission, state, self._changed)
-            log.info("job submitted", job=job_id, algorithm=planned.spec.algorithm, submitter=submitter.id)
+            spec = submission.planned.spec
+            live = LiveJob(self._context, submission, initial_state(spec, self._context.roster), self._changed)
+            self._jobs[live.job_id] = self._known[live.job_id] = live
+            log.info("job submitted", job=live.job_id, algorithm=spec.algorithm, submitter=submitter.id)
             live.resume()
 
-        await self._in_order(begin)
+        await self._task.in_order(begin)
         self._changed()
-        return job_id
+        return submission.job_id
 
     async def jobs(self) -> tuple[JobStatus, ...]:
         """Return every job, in order of submission."""
@@ -343,7 +275,7 @@ class Coordinator:
         if by.role is not Role.OPERATOR and by.id != shown.submitter:
             raise PermissionDenied(f"{by.role.value} {by.id} did not submit job {job_id}, and may not cancel it")
         if live := self._jobs.get(job_id):
-            await self._in_order(bind(live.take, job_events.JobCancelled(f"cancelled by {by.id}")))
+            await self._task.in_order(bind(live.take, job_events.JobCancelled(f"cancelled by {by.id}")))
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return every finished model."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial as bind
 from typing import assert_never
@@ -20,24 +20,25 @@ from coterie_aggregator import round as round_machine
 from coterie_aggregator.context import Context
 from coterie_aggregator.live_round import LiveRound
 from coterie_aggregator.machine import Machine, Running
+from coterie_aggregator.model_delivery import StoredModelDelivery
 from coterie_aggregator.reasons import aborted, unusable
+from coterie_aggregator.round_start import start_round
 from coterie_aggregator.shown_job import ShownJob, ShownRound
-from coterie_aggregator.submission import Progress, Submission, make_delivery
+from coterie_aggregator.submission import Progress, Submission
 from coterie_aggregator.supervised import Supervised
-from coterie_aggregator.timing import RoundTimes, remaining_s
+from coterie_aggregator.timing import remaining_s
 from coterie_aggregator.unfinished import unfinished_model
-from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StorageError, UnexpectedMessage
+from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.learning.agreement import round_quorum
-from coterie_common.learning.algorithm import Ask, Release
-from coterie_common.limits import HELD_REPLIES_MOST, QUERY_BODY_BYTES
-from coterie_common.protocol.messages import Decision, JobEnd, JobOutcome, JobReply, ModelDelivery, ModelReceipt, Query
-from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.learning.algorithm import Release
+from coterie_common.limits import HELD_REPLIES_MOST
+from coterie_common.protocol.messages import Decision, JobEnd, JobOutcome, JobReply, ModelReceipt, Query
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
-from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
 
 log = structlog.get_logger(__name__)
+
+Persist = Callable[[events.Event], Awaitable[None]]
 
 
 class LiveJob:
@@ -62,10 +63,7 @@ class LiveJob:
         self._context = context
         self._changed = changed
         self._held: Counter[PartyId] = Counter()
-        self._delivery: ModelDelivery | None = None
-        self._model_digest = b""
-        self._loading = asyncio.Lock()
-        self._finishing: Callable[[datetime], None] | None = None
+        self._delivery = StoredModelDelivery(context, submission.job_id, self._delivers)
         self._persisted_at: datetime | None = None
         self._work = Supervised(context, self._broken)
         self._machine = Machine(
@@ -116,9 +114,9 @@ class LiveJob:
         if self.round:
             self.round.party_connected(party_id)
 
-    async def take(self, event: events.Event) -> None:
-        """Take an event in the coordinator's task."""
-        if not await self._machine.take(event):
+    async def take(self, event: events.Event, persist: Persist | None = None) -> None:
+        """Take an event in the coordinator's task; ``persist`` stores it with what it tells of."""
+        if not await self._machine.take(event, persist):
             return
         if self.state.phase is not machine.Phase.RUNNING and self.round:
             self.round.stop()
@@ -127,7 +125,7 @@ class LiveJob:
             log.info("job ended", job=self.job_id, outcome=self.state.outcome, reason=self.state.reason)
             # Recorded contributions could be opened by shares that are stolen later: they go with the job.
             await self._context.write(self._context.spool.delete_job, self.job_id)
-            self._delivery = None
+            self._delivery.drop()
         self._changed()
 
     async def reply_received(self, reply: JobReply) -> None:
@@ -145,20 +143,19 @@ class LiveJob:
         # Nobody can have a model that does not exist; looking for it in the store would find a damaged one.
         if not self.state.has_model:
             raise UnexpectedMessage("a receipt of a model that does not exist")
-        if not self._model_digest:
-            await self._model_delivery()
-        verify_receipt(receipt, self._model_digest, self._context.roster)
+        verify_receipt(receipt, await self._delivery.digest(), self._context.roster)
         self._context.deliveries.settled(receipt.party_id, self.job_id)
         await self.take(events.ReceiptReceived(receipt.party_id))
 
     async def _persist(self, event: events.Event) -> None:
         self._persisted_at = now = self._context.clock.now()
-        if self._finishing:
-            # The release, the new state and the event that announces them become durable together.
-            await self._context.write(self._finishing, now)
-        else:
-            ends = machine.step(self.state, event).phase is machine.Phase.ENDED
-            await self._context.write(self._context.store.append_job_event, self.job_id, event, now, ends)
+        ends = machine.step(self.state, event).phase is machine.Phase.ENDED
+        await self._context.write(self._context.store.append_job_event, self.job_id, event, now, ends)
+
+    async def _persist_with(self, finish: Callable[[datetime], None], event: events.Event) -> None:
+        # The release, the new state and the event that announces them become durable together.
+        self._persisted_at = now = self._context.clock.now()
+        await self._context.write(finish, now)
 
     def _start(self, effect: effects.Effect) -> Running | None:
         match effect:
@@ -209,43 +206,14 @@ class LiveJob:
 
     async def _run_round(self, number: int) -> None:
         """Load or create the round, then hand it to the coordinator's task."""
-        store = self._context.store
-        stored = await self._context.write(store.round, self.job_id, number)
-        if stored is None:
-            progress = await self._latest_progress()
-            query = await self._create_query(number, progress)
-            now = self._context.clock.now()
-            data, saved = aggregator_message_to_wire(query), await self._encoded(progress)
-            await self._context.write(store.start_round, self.job_id, number, data, saved, now)
-            times = RoundTimes(now)
-        else:
-            times = RoundTimes(stored.started_at)
-            loaded = aggregator_message_from_wire(stored.query)
-            if not isinstance(loaded, Query):
-                raise StorageError(f"the stored query of job {self.job_id} round {number} is another message")
-            query, progress = loaded, await self._context.compute(self.submission.decode, stored.state)
-        fields = query.fields
-        state = round_machine.AggregatorRound(
-            parameters=round_machine.RoundParameters(
-                # A party that is not asked for replies can still help to open the sum.
-                members=tuple(member.party_id for member in self._context.roster.members),
-                cohort=tuple(p for p in self.state.parameters.members if p in fields.cohort),
-                round_quorum=fields.round_quorum,
-                decryption_threshold=self._context.roster.parameters.decryption_threshold,
-            )
-        )
-        happened = await self._context.write(store.round_event_times, self.job_id, number)
-        for event, at in zip(await self._context.write(store.round_events, self.job_id, number), happened, strict=True):
-            state = round_machine.step(state, event)
-            if state.phase is round_machine.Phase.DECRYPTING:
-                times.fixed_at = times.fixed_at or at
+        started = await start_round(self._context, self.submission, self.state, number)
         live = LiveRound(
             self._context,
-            query,
-            state,
+            started.query,
+            started.state,
             self.submission.planned.spec.rounds,
-            times,
-            released=bind(self._released, query, progress),
+            started.times,
+            released=bind(self._released, started.query, started.progress),
             aborted=self._aborted,
             broken=self._broken,
             changed=self._changed,
@@ -264,112 +232,54 @@ class LiveJob:
             if (number := live.query.fields.round_number) > 1:
                 await self._context.write(self._context.spool.delete_rounds_before, self.job_id, number)
 
-    async def _create_query(self, number: int, progress: Progress) -> Query:
-        planned, roster = self.submission.planned, self._context.roster
-        ask = await self._context.compute(planned.algorithm.next_ask, progress.state)
-        if ask is None or ask.round_number != number:
-            raise StorageError(f"the stored state of job {self.job_id} does not ask for round {number}")
-        body = ask.to_bytes()
-        transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
-        fields = SessionFields(
-            roster_digest=roster.digest(),
-            key_epoch=roster.key_epoch,
-            job_id=self.job_id,
-            spec_digest=self.submission.proposal.spec_digest,
-            round_number=number,
-            body_digest=body_digest(body),
-            cohort=tuple(sorted(self.state.cohort)),
-            round_quorum=round_quorum(planned.spec, roster.parameters),
-            terms=self.submission.terms.rounds[number - 1].shortened(ask.length),
-            previous_transcript=transcripts[-1] if transcripts else b"",
-        )
-        return Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self._context.signing_key)
-
     async def _released(self, query: Query, progress: Progress, transcript: bytes, release: Release) -> None:
         """Update the algorithm's state with a release, then start the next round or finish."""
         number = query.fields.round_number
-        algorithm = self.submission.planned.algorithm
-        ask = Ask.from_bytes(number, query.body, most=QUERY_BODY_BYTES)
-        state = await self._context.compute(algorithm.update, progress.state, ask, release)
-        following = Progress(state, (*progress.contributors, release.contributors))
-        model: bytes | None = None
+        advanced = await self._context.compute(self.submission.advance, progress, query, release)
+        saved, model = advanced.saved, None
         event: events.RoundReleased | events.ModelFinished = events.RoundReleased(number)
-        if await self._context.compute(algorithm.next_ask, state) is None:
+        if advanced.is_finished:
             transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
-            digests = (*transcripts, transcript)
-            model = await self._context.compute(self._finished, following, digests)
+            model = await self._context.compute(self._finished, advanced.progress, (*transcripts, transcript))
             event = events.ModelFinished()
-        saved = await self._encoded(following)
 
         def finish(now: datetime) -> None:
             self._context.store.finish_round(
-                self.job_id, number, transcript_digest=transcript, state=saved, event=event, model=model, at=now
+                self.job_id,
+                number,
+                transcript_digest=transcript,
+                state=saved,
+                event=event,
+                model=model,
+                at=now,
             )
 
         log.info("round released", job=self.job_id, round=number, contributors=release.contributors)
-        self._work.post(bind(self._take_released, event, finish))
+        self._work.post(bind(self.take, event, bind(self._persist_with, finish)))
 
     async def _keep_unfinished(self) -> None:
         """Store the model of the last released round: it was paid for."""
-        progress = await self._latest_progress()
-        model = await unfinished_model(self._context, self.submission, progress, self.state.outcome)
+        model = await unfinished_model(self._context, self.submission, self.state.outcome)
         event = events.UnfinishedModelKept(model is not None)
 
         def finish(now: datetime) -> None:
             self._context.store.keep_unfinished(self.job_id, event, model, now)
 
-        self._work.post(bind(self._take_released, event, finish))
-
-    async def _take_released(
-        self,
-        event: events.RoundReleased | events.ModelFinished | events.UnfinishedModelKept,
-        finish: Callable[[datetime], None],
-    ) -> None:
-        self._finishing = finish
-        try:
-            await self.take(event)
-        finally:
-            self._finishing = None
+        self._work.post(bind(self.take, event, bind(self._persist_with, finish)))
 
     async def _aborted(self, state: round_machine.AggregatorRound) -> None:
         await self.take(events.JobFailed(aborted(self.state.round_number, state)))
 
     async def _send_model(self, party_id: PartyId) -> None:
-        self._context.send(party_id, await self._model_delivery())
+        self._context.send(party_id, await self._delivery.load())
 
-    async def _model_delivery(self) -> ModelDelivery:
-        # All parties are sent the model at the same time: it is read once, and they share it.
-        async with self._loading:
-            if self._delivery is None:
-                model = await self._context.write(self._context.store.model, self.job_id)
-                if model is None:
-                    raise StorageError(f"the model of job {self.job_id} is not stored")
-                made = await self._context.compute(make_delivery, self.job_id, model, self._context.signing_key)
-                delivery, self._model_digest = made
-                if self.state.phase is not machine.Phase.DELIVERING:
-                    # To a party that comes late. A party that withholds its receipts must not keep it in memory.
-                    return delivery
-                self._delivery = delivery
-            return self._delivery
+    def _delivers(self) -> bool:
+        return self.state.phase is machine.Phase.DELIVERING
 
     def _job_end(self) -> JobEnd:
         outcome = self.state.outcome or JobOutcome.FAILED
         end = JobEnd(job_id=self.job_id, outcome=outcome, reason=self.state.reason, signature=UNSIGNED)
         return end.signed_by(self._context.signing_key)
-
-    async def _latest_progress(self) -> Progress:
-        saved = await self._context.write(self._context.store.latest_state, self.job_id)
-        if saved is not None:
-            return await self._context.compute(self.submission.decode, saved)
-        planned = self.submission.planned
-        return Progress(
-            await self._context.compute(planned.algorithm.initial_state, planned.config, planned.schema), ()
-        )
-
-    # The algorithm's own code runs on a worker, where any error that it raises is contained.
-
-    async def _encoded(self, progress: Progress) -> bytes:
-        return await self._context.compute(self.submission.encode, progress)
 
     def _finished(self, progress: Progress, transcripts: tuple[bytes, ...]) -> bytes:
         return self.submission.model(progress, transcripts, self._context.roster).to_bytes()

@@ -18,12 +18,12 @@ from coterie_aggregator import round_events as events
 from coterie_aggregator.context import Context
 from coterie_aggregator.machine import Machine, Running
 from coterie_aggregator.opening import FixedTranscript, RoundArithmetic
+from coterie_aggregator.received import Received
 from coterie_aggregator.supervised import Supervised
 from coterie_aggregator.timing import RoundTimes, remaining_s
 from coterie_common.errors import (
     Equivocation,
     IdentityMismatch,
-    MalformedMessage,
     NotInCohort,
     ParameterMismatch,
     PeerError,
@@ -36,7 +36,7 @@ from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
 from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query
 from coterie_common.protocol.terms import SealingKind
-from coterie_common.wire.federation import party_message_from_wire, party_message_to_wire
+from coterie_common.wire.strict import Octets
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +84,7 @@ class LiveRound:
         self._number = query.fields.round_number
         sealing = context.make_sealing(query.fields.terms, context.roster.parameters.parties, context.encryptor)
         self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, sealing)
+        self._received = Received(context, self._job_id, self._number)
         self._transcript: asyncio.Task[FixedTranscript] | None = None
         self._is_stopped = False
         self._machine = Machine(
@@ -105,6 +106,7 @@ class LiveRound:
         self._machine.stop()
         if self._transcript:
             self._transcript.cancel()
+        self._received.forget()
         # People still see how it stood; the model in it is of no use any more.
         self.query = replace(self.query, body=b"")
 
@@ -117,8 +119,8 @@ class LiveRound:
         if not self._is_stopped and await self._machine.take(event):
             self._changed()
 
-    async def reply_received(self, party_id: PartyId, reply: EncryptedReply) -> None:
-        """Spool a reply, then let the machine have it.
+    async def reply_received(self, party_id: PartyId, reply: EncryptedReply, data: Octets) -> None:
+        """Spool a reply, whose bytes are ``data``, then let the machine have it.
 
         Raises:
             PeerError: it is another party's, for another query, too late, or differs from an earlier one.
@@ -126,16 +128,12 @@ class LiveRound:
         if reply.contribution.party_id != party_id:
             raise IdentityMismatch("the reply names another party than the one that sent it", culprits=(party_id,))
         self._check_wanted(party_id, reply.session_id)
-        data = party_message_to_wire(reply)
         if party_id in self.state.contributions:
-            if (
-                await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
-                != data
-            ):
+            if await self._received.reply(party_id) != reply:
                 raise Equivocation("a second, different reply in the same round", culprits=(party_id,))
             return
         self._check_collecting()
-        await self._context.write(self._context.spool.put_contribution, self._job_id, self._number, party_id, data)
+        await self._received.keep_reply(party_id, reply, data)
         await self.take(events.ContributionReceived(party_id))
 
     async def padded_begins(self, party_id: PartyId, part: PaddedPart, digest: bytes) -> FileDraft | None:
@@ -162,14 +160,13 @@ class LiveRound:
         spool = self._context.spool
         await self._context.write(spool.commit_padded, self._job_id, self._number, party_id, draft, digest)
 
-    async def partial_received(self, party_id: PartyId, partial: PartialDecryption) -> None:
-        """Spool a partial decryption, then let the machine have it; raises ``PeerError``."""
+    async def partial_received(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
+        """Spool a partial decryption, whose bytes are ``data``, then let the machine have it; raises ``PeerError``."""
         if partial.party_id != party_id:
             raise IdentityMismatch("the partial decryption names another party than its sender", culprits=(party_id,))
         if self._is_stopped or self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
             return
-        data = party_message_to_wire(partial)
-        await self._context.write(self._context.spool.put_partial, self._job_id, self._number, party_id, data)
+        await self._received.keep_partial(party_id, partial, data)
         await self.take(events.PartialReceived(party_id))
 
     async def refused(self, party_id: PartyId, code: str) -> None:
@@ -232,10 +229,10 @@ class LiveRound:
                 assert_never(event)
 
     async def _verify_contribution(self, party_id: PartyId) -> None:
-        data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
         padded = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
         try:
-            await self._context.compute(self._arithmetic.verify_reply, _reply(data), padded)
+            reply = await self._received.reply(party_id)
+            await self._context.compute(self._arithmetic.verify_reply, reply, padded)
         except PeerError as error:
             self._blame("contribution rejected", party_id, error)
             self._work.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
@@ -246,10 +243,10 @@ class LiveRound:
         self._context.send(party_id, (await self._fixed_transcript()).request)
 
     async def _verify_partial(self, party_id: PartyId) -> None:
-        data = await self._context.write(self._context.spool.partial, self._job_id, self._number, party_id)
         transcript = await self._fixed_transcript()
         try:
-            await self._context.compute(self._arithmetic.verify_partial, _partial(data), transcript)
+            partial = await self._received.partial(party_id)
+            await self._context.compute(self._arithmetic.verify_partial, partial, transcript)
         except PeerError as error:
             self._blame("partial decryption rejected", party_id, error)
             self._work.post(bind(self.take, events.PartialRejected(party_id, error.code)))
@@ -259,8 +256,7 @@ class LiveRound:
     async def _open_sum(self) -> None:
         partials = {}
         for party_id in self.state.verified_partials:
-            data = await self._context.write(self._context.spool.partial, self._job_id, self._number, party_id)
-            partials[self._context.roster.member(party_id).index] = _partial(data)
+            partials[self._context.roster.member(party_id).index] = await self._received.partial(party_id)
         padded = [self._padded_pieces(party_id) for party_id in self.state.contributors]
         release = await self._context.compute(self._arithmetic.open_sum, partials, padded)
         digest = (await self._fixed_transcript()).digest
@@ -278,25 +274,8 @@ class LiveRound:
         return await asyncio.shield(self._transcript)
 
     async def _fix_transcript(self) -> FixedTranscript:
-        contributions = []
-        for party_id in self.state.contributors:
-            data = await self._context.write(self._context.spool.contribution, self._job_id, self._number, party_id)
-            contributions.append(_reply(data).contribution)
+        contributions = [(await self._received.reply(party_id)).contribution for party_id in self.state.contributors]
         return await self._context.compute(self._arithmetic.fix_transcript, contributions, self._context.signing_key)
 
     def _blame(self, event: str, party_id: PartyId, error: PeerError) -> None:
         log.warning(event, job=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message)
-
-
-def _reply(data: bytes) -> EncryptedReply:
-    message = party_message_from_wire(data)
-    if not isinstance(message, EncryptedReply):
-        raise MalformedMessage("the spooled contribution is another kind of message")
-    return message
-
-
-def _partial(data: bytes) -> PartialDecryption:
-    message = party_message_from_wire(data)
-    if not isinstance(message, PartialDecryption):
-        raise MalformedMessage("the spooled partial decryption is another kind of message")
-    return message

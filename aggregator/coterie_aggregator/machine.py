@@ -57,12 +57,17 @@ class Machine(Generic[S, E, F]):
         self._start = start
         self._active: dict[F, Running | None] = {}
 
-    async def take(self, event: E) -> bool:
-        """Take one event; returns whether it changed the state."""
+    async def take(self, event: E, persist: Callable[[E], Awaitable[None]] | None = None) -> bool:
+        """Take one event; returns whether it changed the state.
+
+        Args:
+            event: that happened.
+            persist: makes this one event durable, where more than the event is stored along with it.
+        """
         following = self._step(self.state, event)
         if following is self.state or following == self.state:
             return False
-        await self._persist(event)
+        await (persist or self._persist)(event)
         self.state = following
         self.carry_out()
         return True

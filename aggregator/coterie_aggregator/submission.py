@@ -23,11 +23,11 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import PlannedJob, plan_job, round_quorum
-from coterie_common.learning.algorithm import check_installed
+from coterie_common.learning.algorithm import Ask, Release, check_installed
 from coterie_common.learning.model import Lineage, Model
-from coterie_common.limits import STATE_BYTES
+from coterie_common.limits import QUERY_BODY_BYTES, STATE_BYTES
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import JobProposal, ModelDelivery
+from coterie_common.protocol.messages import JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
@@ -44,9 +44,24 @@ class Progress:
     contributors: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What a release made of a job.
+
+    Attributes:
+        progress: after it.
+        saved: the same, as it is stored.
+        is_finished: whether the algorithm wants no further round.
+    """
+
+    progress: Progress
+    saved: bytes
+    is_finished: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A submitted job.
+    """A submitted job; built once, when it is submitted or when the aggregator starts.
 
     Attributes:
         proposal: signed.
@@ -78,6 +93,14 @@ class Submission:
         value = {**stored.document["state"], **stored.arrays}
         state = self.planned.algorithm.state_from_document(self.planned.config, self.planned.schema, value)
         return Progress(state, tuple(stored.document["contributors"]))
+
+    def advance(self, progress: Progress, query: Query, release: Release) -> Advanced:
+        """Update the algorithm's state with the release of the round that ``query`` asked from ``progress``."""
+        ask = Ask.from_bytes(query.fields.round_number, query.body, most=QUERY_BODY_BYTES)
+        state = self.planned.algorithm.update(progress.state, ask, release)
+        following = Progress(state, (*progress.contributors, release.contributors))
+        is_finished = self.planned.algorithm.next_ask(state) is None
+        return Advanced(following, self.encode(following), is_finished)
 
     def model(
         self,

@@ -12,21 +12,21 @@ from typing import Literal
 import structlog
 
 from coterie_aggregator.context import Context
-from coterie_aggregator.submission import Progress, Submission
+from coterie_aggregator.round_start import latest_progress
+from coterie_aggregator.submission import Submission
 from coterie_common.errors import StorageError
 from coterie_common.protocol.messages import JobOutcome
 
 log = structlog.get_logger(__name__)
 
 
-async def unfinished_model(
-    context: Context, submission: Submission, progress: Progress, outcome: JobOutcome | None
-) -> bytes | None:
+async def unfinished_model(context: Context, submission: Submission, outcome: JobOutcome | None) -> bytes | None:
     """Return the file of the model; ``None`` where the algorithm makes none of so few rounds.
 
     Raises:
         StorageError: the store cannot be read.
     """
+    progress = await latest_progress(context, submission)
     transcripts = await context.write(context.store.transcripts, submission.job_id)
 
     def make() -> bytes:

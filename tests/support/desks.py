@@ -69,7 +69,7 @@ class RecordingFederationDesk:
         self.outboxes[party_id] = outbox
         self.events.put("connected", party_id, outbox)
 
-    async def party_message(self, party_id: PartyId, message: Any) -> None:
+    async def party_message(self, party_id: PartyId, message: Any, data: Any) -> None:
         self.events.put("message", party_id, message)
         await self.gate.wait()
         if self.failure is not None:

@@ -25,6 +25,7 @@ from sqlalchemy import Engine
 
 from coterie_aggregator.context import Context as AggregatorContext
 from coterie_aggregator.coordinator import Coordinator as AggregatorCoordinator
+from coterie_aggregator.service.federation import Converter
 from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore
@@ -49,7 +50,7 @@ from coterie_common.protocol.messages import (
 from coterie_common.protocol.progress import JobRequest, JobStatus
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.randomness import OsRandom
-from coterie_common.rpc.content import Content, WithContent
+from coterie_common.rpc.content import Content, Ready, WithContent
 from coterie_common.rpc.framing import ContentFrames, split_content
 from coterie_common.rpc.receiving import receive
 from coterie_common.wire.federation import (
@@ -137,13 +138,17 @@ class _Link:
     async def send(self, message: AggregatorMessage) -> None:
         passing = self._federation.see(self._party_id, message)
         if passing is not None:
-            self.down.put_nowait(aggregator_message_to_wire(cast(AggregatorMessage, passing)))
+            self.down.put_nowait(bytes(self._federation.to_wire(cast(AggregatorMessage, passing))))
 
     async def say(self, item: Outgoing) -> None:
         with_content = item if isinstance(item, WithContent) else None
-        passing = self._federation.see(self._party_id, with_content.message if with_content else cast(Message, item))
-        if passing is not None:
-            self.up.put_nowait((party_message_to_wire(cast(PartyMessage, passing)), with_content))
+        said = party_message_from_wire(item.data) if isinstance(item, Ready) else item
+        passing = self._federation.see(self._party_id, with_content.message if with_content else cast(Message, said))
+        if passing is None:
+            return
+        stored = item.data if isinstance(item, Ready) and passing is said else None
+        data = stored or party_message_to_wire(cast(PartyMessage, passing))
+        self.up.put_nowait((data, with_content))
 
     async def _pump(self, queue: asyncio.Queue[T], receive: Callable[[T], Awaitable[None]]) -> None:
         while True:
@@ -173,7 +178,7 @@ class _Link:
                 assert with_content is not None
                 await self._receive_padded(message, with_content)
             else:
-                await self._aggregator.party_message(self._party_id, message)
+                await self._aggregator.party_message(self._party_id, message, data)
 
         refused = await receive(data, party_message_from_wire, handle)
         if refused is not None:
@@ -226,6 +231,7 @@ class InProcessFederation:
         passed: every message that was sent, with the party at the other end, also if it was intercepted.
         writes: what was made durable: by whom, the function's name, its arguments.
         errors: what a side did not accept, with whoever did not.
+        to_wire: converts what the aggregator says, as its service does.
         failures: what would have ended a process; a test that expects none fails at the end.
     """
 
@@ -250,6 +256,7 @@ class InProcessFederation:
     writes: list[tuple[PartyId, str, tuple[object, ...]]] = field(default_factory=list)
     errors: list[tuple[PartyId, CoterieError]] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
+    to_wire: Converter = field(default_factory=Converter)
     _links: dict[PartyId, _Link] = field(default_factory=dict)
     _pools: list[ThreadPoolExecutor] = field(default_factory=list)
     _engines: list[Engine] = field(default_factory=list)

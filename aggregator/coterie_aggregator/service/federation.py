@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final, Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import structlog
 
@@ -36,6 +37,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.limits import HANDSHAKE_SECONDS, HELLO_BYTES, HELLOS_AT_ONCE, LINGER_SECONDS, PARTY_TRANSFER_BYTES
 from coterie_common.protocol.messages import (
     AggregatorMessage,
+    DecryptionRequest,
     EncryptedReply,
     Hello,
     ModelDelivery,
@@ -67,8 +69,8 @@ class FederationDesk(Protocol):
         """A party is connected; ``outbox`` takes the messages to it until ``party_disconnected``."""
         ...
 
-    async def party_message(self, party_id: PartyId, message: PartyMessage) -> None:
-        """A party sent a message under its own id; an error of the peer becomes its ``Rejection``."""
+    async def party_message(self, party_id: PartyId, message: PartyMessage, data: Octets) -> None:
+        """A party sent a message under its own id, as ``data``; an error of the peer becomes its ``Rejection``."""
         ...
 
     async def padded_part(self, party_id: PartyId, part: PaddedPart, content: Content) -> None:
@@ -90,22 +92,35 @@ class _Stream:
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class _Converter:
-    """Converts messages for the wire; a long one that goes to many parties, as one that holds a model, once for all.
+class Converter:
+    """Converts messages for the wire, on the threads of the streams; one that goes to many parties once for all.
 
-    The converted message is shared as long as one stream still writes it, which holds message and view of its bytes.
+    What may hold a model is shared as long as one stream still writes it, which holds message and view of its bytes; a
+    decryption request as long as its round holds it, since parties are asked one after the other.
     """
 
     def __init__(self) -> None:
         self._shared: WeakValueDictionary[int, memoryview] = WeakValueDictionary()
+        self._requests: WeakKeyDictionary[DecryptionRequest, bytes] = WeakKeyDictionary()
+        self._one_at_a_time = Lock()
 
     def __call__(self, message: AggregatorMessage) -> bytes | memoryview:
-        if not isinstance(message, Query | ModelDelivery):
-            return aggregator_message_to_wire(message)
-        known: memoryview | None = self._shared.get(id(message))
-        if known is None:
-            known = self._shared[id(message)] = memoryview(aggregator_message_to_wire(message))
-        return known
+        """Return the bytes of a message's transfer; may be called on any thread."""
+        match message:
+            case Query() | ModelDelivery():
+                with self._one_at_a_time:
+                    view: memoryview | None = self._shared.get(id(message))
+                    if view is None:
+                        view = self._shared[id(message)] = memoryview(aggregator_message_to_wire(message))
+                    return view
+            case DecryptionRequest():
+                with self._one_at_a_time:
+                    data = self._requests.get(message)
+                    if data is None:
+                        data = self._requests[message] = aggregator_message_to_wire(message)
+                    return data
+            case _:
+                return aggregator_message_to_wire(message)
 
 
 class FederationService(federation_pb2_grpc.FederationServicer):
@@ -122,7 +137,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
         self._streams: dict[PartyId, _Stream] = {}
         self._greetings = {member.party_id: asyncio.Semaphore(HELLOS_AT_ONCE) for member in roster.members}
         self._turns = {member.party_id: asyncio.Lock() for member in roster.members}
-        self._to_wire: Final = _Converter()
+        self._to_wire: Final = Converter()
         self._closing = False
 
     async def Connect(self, request_iterator: Any, context: Any) -> None:  # noqa: N802  # gRPC's name
@@ -228,7 +243,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
                 await self._desk.padded_part(party_id, message, content)
             else:
                 _check_sender(party_id, message)
-                await self._desk.party_message(party_id, message)
+                await self._desk.party_message(party_id, message, data)
 
         async for data in transfers:
             refused = await receive(data, party_message_from_wire, handle)

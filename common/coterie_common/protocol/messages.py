@@ -226,7 +226,7 @@ class PaddedPart:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class DecryptionRequest(Signed):
     """Aggregator → parties: open the sum of exactly these contributions.
 

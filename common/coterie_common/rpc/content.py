@@ -37,6 +37,13 @@ class WithContent(Generic[M_co]):
     open: Callable[[], BinaryIO | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message that is bytes already, as it was stored: it is sent as it is."""
+
+    data: bytes
+
+
 class Content:
     """Content that is coming in.
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.limits import FRAME_BYTES
-from coterie_common.rpc.content import Content, WithContent
+from coterie_common.rpc.content import Content, Ready, WithContent
 from coterie_common.rpc.framing import Assembler, ContentFrames, split, split_content
 from coterie_common.rpc.outbox import Outbox
 from coterie_common.wire.pb import types_pb2 as pb
@@ -41,8 +41,8 @@ async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], 
     """Write the messages of the outbox until it is closed and empty.
 
     Args:
-        outbox: of messages, some of them ``WithContent``.
-        to_wire: converts one of these messages.
+        outbox: of messages, some of them ``WithContent`` or ``Ready``.
+        to_wire: converts one of these messages, on a thread: it may be long.
         write: sends a frame; waits if the peer is slow.
 
     Raises:
@@ -51,8 +51,10 @@ async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], 
     while (item := await outbox.next()) is not None:
         if isinstance(item, WithContent):
             await _write_with_content(item, to_wire, write)
+        elif isinstance(item, Ready):
+            await write_transfer(item.data, write)
         else:
-            await write_transfer(to_wire(item), write)
+            await write_transfer(await asyncio.to_thread(to_wire, item), write)
 
 
 async def write_transfer(data: Octets, write: Write) -> None:
@@ -69,7 +71,7 @@ async def _write_with_content(item: WithContent[Any], to_wire: Callable[[Any], O
     if stream is None:
         return
     with stream:
-        await write_transfer(to_wire(item.message), write)
+        await write_transfer(await asyncio.to_thread(to_wire, item.message), write)
         frames = split_content(stream.read, item.length, item.digest)
         while (frame := await asyncio.to_thread(next, frames, None)) is not None:
             await write(frame_to_wire(frame))
