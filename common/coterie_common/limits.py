@@ -206,6 +206,10 @@ PARTY_OPEN_JOBS_MOST: Final = 200
 """Jobs that a party holds, or takes part in, at a time, twice what an aggregator runs: each keeps a specification and
 terms of up to 9 MiB on its disk, 1.8 GiB in all."""
 
+ACCEPTED_JOBS_BYTES: Final = 64 << 20
+"""Specifications and terms of jobs that a party keeps in memory, where they take almost three times as much once they
+are parsed: 40 jobs of 5,000 rounds, or all ordinary ones. Of further jobs those are parsed again whose turn comes."""
+
 PARTY_UNASKED_JOBS_MOST: Final = 200
 """Jobs of one day that ended before they asked this party anything. They cost no budget, so nothing else limits the
 number that an aggregator can have accepted and end; each leaves digests, an entry in the record, and its lines in the

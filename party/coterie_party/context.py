@@ -119,6 +119,10 @@ class Context:
         finally:
             draft.discard()
 
+    async def look(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run what reads all of a message, beside the event loop and without waiting for workers, which may train."""
+        return await asyncio.to_thread(contained, function, *arguments)
+
     async def compute(self, function: Callable[..., T], *arguments: object) -> T:
         """Run data or big-integer work on a worker thread; anything that it raises comes as an ``Exception``."""
         work = bind(contained, function, *arguments)

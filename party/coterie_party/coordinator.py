@@ -33,11 +33,10 @@ from coterie_common.errors import (
     UnexpectedMessage,
 )
 from coterie_common.identifiers import JobId
-from coterie_common.learning.agreement import PlannedJob, plan_job
-from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
+    EncryptedReply,
     JobEnd,
     JobOutcome,
     JobProposal,
@@ -51,10 +50,11 @@ from coterie_common.protocol.verification.query import verify_delivery, verify_j
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_party import answering
 from coterie_party import round as round_machine
+from coterie_party.accepted_jobs import AcceptedJobs
 from coterie_party.background import Asked, BackgroundWork, RoundKey
 from coterie_party.context import Context
 from coterie_party.job_data import JobData, load_job_data
-from coterie_party.knowledge import accepted_job, delivered_job, own_knowledge, running_job
+from coterie_party.knowledge import delivered_job, job_knowledge, own_knowledge, running_job
 from coterie_party.models import keep_model, make_receipt
 from coterie_party.padded_parts import Outgoing
 from coterie_party.proposals import reply_to
@@ -73,11 +73,11 @@ class Coordinator:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._lock = asyncio.Lock()
-        self._planned: dict[JobId, PlannedJob] = {}
+        self._jobs = AcceptedJobs(context)
         self._data: dict[JobId, JobData] = {}
         self._work = BackgroundWork(self._report, context.incidents)
         self._send: Send | None = None
-        self._waiting = Waiting(context)
+        self._waiting = Waiting(context, self._jobs)
 
     async def failed(self) -> None:
         """Wait until durable state can no longer be trusted; raises that error."""
@@ -175,29 +175,29 @@ class Coordinator:
 
     async def _proposal(self, proposal: JobProposal) -> None:
         verify_proposal(proposal, self._context.roster)
-        reply = await reply_to(proposal, self._context)
+        reply = await reply_to(proposal, self._context, self._jobs)
         log.info("job proposed", job=proposal.job_id, decision=reply.decision, code=reply.code, detail=reply.detail)
         await self._say(reply)
 
     async def _query(self, query: Query) -> None:
         fields = query.fields
-        job = await running_job(self._context, fields.job_id)
-        planned = await self._plan(job)
-        accepted = await accepted_job(self._context, job)
-        verify_query(query, self._context.party_id, self._context.roster, accepted)
+        job = await self._jobs.of(await running_job(self._context, fields.job_id))
+        known = await job_knowledge(self._context, job, fields.round_number)
+        # Beside the loop, as whatever reads all of a message that may hold a model.
+        await self._context.look(verify_query, query, self._context.party_id, self._context.roster, known)
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
-        if not await self._waiting.admits(query, planned, is_new=is_new):
+        if not await self._waiting.admits(query, job.planned, is_new=is_new):
             words = f"waits for its hours: it answers {self._context.policy.hours_in_words()} only, local time"
             number = fields.round_number
             await self._say(
                 Rejection(code=OutsideHours.code, detail=one_line(words), job_id=fields.job_id, round_number=number)
             )
             return
-        await self._context.compute(answering.check_ask, query, planned)
+        await self._context.compute(answering.check_ask, query, job.planned)
         await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
 
     async def _delivery(self, delivery: ModelDelivery) -> None:
-        verify_delivery(delivery, self._context.roster)
+        await self._context.look(verify_delivery, delivery, self._context.roster)
         job = await delivered_job(self._context, delivery.job_id)
         allowed = self._context.policy.all_algorithms
         try:
@@ -206,11 +206,13 @@ class Coordinator:
             # A model is no promise: without room for it the party goes on, and the aggregator sends it again.
             raise InternalError("the model cannot be written") from full
         log.info("model received", job=delivery.job_id, path=str(kept.path), finished=kept.is_finished)
-        await self._context.write(self._context.audit.record_model, delivery.job_id, told(delivery))
+        details = await self._context.look(told, delivery)
+        await self._context.write(self._context.audit.record_model, delivery.job_id, details)
         # If a job left an unfinished model, its JobEnd states how it ended.
         if kept.is_finished:
             await self._end(delivery.job_id, JobOutcome.COMPLETED)
-        await self._say(make_receipt(delivery, self._context.party_id, self._context.signing_key))
+        signer = self._context.party_id, self._context.signing_key
+        await self._say(await self._context.look(make_receipt, delivery, *signer))
 
     async def _job_end(self, end: JobEnd) -> None:
         verify_job_end(end, self._context.roster)
@@ -225,7 +227,7 @@ class Coordinator:
         await self._work.cancel(job_id)
         await self._context.write(self._context.padded.delete_job, job_id)
         self._waiting.forget(job_id)
-        self._planned.pop(job_id, None)
+        self._jobs.forget(job_id)
         if data := self._data.pop(job_id, None):
             await self._context.compute(data.close)
 
@@ -240,7 +242,7 @@ class Coordinator:
         for effect in transition.effects:
             await self._persist(key, effect, event)
         for effect in transition.effects:
-            await self._carry_out(key, effect)
+            await self._carry_out(key, effect, event)
 
     async def _state(self, key: RoundKey) -> round_machine.PartyRound:
         return await self._context.write(self._context.store.round, *key)
@@ -271,7 +273,7 @@ class Coordinator:
             case _:
                 assert_never(effect)
 
-    async def _carry_out(self, key: RoundKey, effect: round_machine.Effect) -> None:
+    async def _carry_out(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> None:
         match effect:
             case round_machine.ComputeReply(query):
                 self._work.start(key, "reply", bind(self._compute_reply, key, query), query)
@@ -280,7 +282,9 @@ class Coordinator:
             case round_machine.ComputePartial():
                 self._work.start(key, "partial", bind(self._compute_partial, key))
             case round_machine.SendReply():
-                await self._send_stored(key, await self._context.write(self._context.store.reply, *key))
+                # One that was just made is not parsed again to be sent.
+                made = event.reply if isinstance(event, round_machine.ReplyComputed) else None
+                await self._send_stored(key, await self._context.write(self._context.store.reply, *key), made)
             case round_machine.SendPartial():
                 await self._send_stored(key, await self._context.write(self._context.store.partial, *key))
             case round_machine.Refuse(error):
@@ -307,7 +311,7 @@ class Coordinator:
             await self._context.write(self._context.padded.delete_before, *key)
 
     async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
-        own = await own_knowledge(self._context, request, await self._state(key))
+        own = await own_knowledge(self._context, self._jobs, request, await self._state(key))
         verified = await self._context.compute(answering.verify, self._context, request, own)
         await self._post(key, round_machine.RequestVerified(request, verified))
 
@@ -320,17 +324,11 @@ class Coordinator:
         log.info("sum opened", job=key[0], round=key[1], contributors=stored.contributors)
         await self._post(key, round_machine.PartialComputed(partial))
 
-    async def _job_data(self, job: PartyJob) -> JobData:
-        """Load the job's data once, and split it as its rounds require."""
-        if job.job_id not in self._data:
-            self._data[job.job_id] = await load_job_data(self._context, job, await self._plan(job))
-        return self._data[job.job_id]
-
-    async def _plan(self, job: PartyJob) -> PlannedJob:
-        # Planning runs the algorithm's own code: on a worker, where any error that it raises is contained.
-        if job.job_id not in self._planned:
-            self._planned[job.job_id] = await self._context.compute(_understand, job.spec)
-        return self._planned[job.job_id]
+    async def _job_data(self, row: PartyJob) -> JobData:
+        """Load the job's data once, and split it as its rounds ask."""
+        if row.job_id not in self._data:
+            self._data[row.job_id] = await load_job_data(self._context, await self._jobs.of(row))
+        return self._data[row.job_id]
 
     async def _report(self, key: RoundKey, error: CoterieError, about: Asked | None) -> None:
         await self._post(key, round_machine.ComputationFailed(error, about))
@@ -339,9 +337,9 @@ class Coordinator:
         async with self._lock:
             await self._take(key, event)
 
-    async def _send_stored(self, key: RoundKey, data: bytes | None) -> None:
+    async def _send_stored(self, key: RoundKey, data: bytes | None, reply: EncryptedReply | None = None) -> None:
         try:
-            messages = self._context.padded.outgoing(data)
+            messages = self._context.padded.outgoing(data, reply)
         except AlreadyAnswered as gone:
             await record_refusal(self._context, gone, None, key)
             await self._refuse(key, gone)
@@ -363,7 +361,3 @@ class Coordinator:
             await self._send(message)
         except TransientError:
             log.debug("not sent, the stream has ended", kind=type(message).__name__)
-
-
-def _understand(spec: bytes) -> PlannedJob:
-    return plan_job(JobSpec.from_bytes(spec))

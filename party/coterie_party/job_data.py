@@ -24,10 +24,10 @@ from coterie_common.learning.plan import PlannedVectorRound, Records
 from coterie_common.privacy.encoding import Encoding
 from coterie_common.privacy.real_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
+from coterie_party.accepted_jobs import AcceptedJob
 from coterie_party.context import Context
 from coterie_party.division import division_in_force
 from coterie_party.policy import Confinement
-from coterie_party.store import PartyJob
 from coterie_party.training.process import TrainingLimits, TrainingProcess
 
 log = structlog.get_logger(__name__)
@@ -104,21 +104,21 @@ def _log_unusable(unusable: int, count: int) -> None:
     log.warning("vectors that are not finite count as 0", vectors=unusable, of=count)
 
 
-async def load_job_data(context: Context, job: PartyJob, planned: PlannedJob) -> JobData:
+async def load_job_data(context: Context, job: AcceptedJob) -> JobData:
     """Load a job's records, and split them as its rounds ask.
 
     Args:
         context: of the party.
-        job: accepted; names the data set.
-        planned: the same job.
+        job: names the data set.
 
     Raises:
         DataError: the records are no longer bound, or do not fit the schema.
         RecordsMoved: the records are divided differently than when the job's cost was reserved.
     """
-    binding = context.datasets.get(job.dataset)
+    dataset, planned = job.row.dataset, job.planned
+    binding = context.datasets.get(dataset)
     if binding is None:
-        raise DataError(f"the data set {job.dataset} is not bound any more in party.toml")
+        raise DataError(f"the data set {dataset} is not bound any more in party.toml")
     before = await division_in_force(binding, context)
     records = await context.compute(binding.load, planned, kinds_of_records(planned), before.salt)
     # Again: the file may have been written while it was read.
@@ -127,12 +127,12 @@ async def load_job_data(context: Context, job: PartyJob, planned: PlannedJob) ->
     if not reserved <= {before.name} & {division.name}:
         raise RecordsMoved(
             f"{binding.path} changed otherwise than at its end since job {job.job_id} was accepted, or set_aside of "
-            f"{job.dataset} did: records may have changed sides, and the job's cost is reserved for one side only; "
+            f"{dataset} did: records may have changed sides, and the job's cost is reserved for one side only; "
             "have the job submitted again"
         )
     if division.version is not None and division.version != division.known:
         # Rows that were added and are counted now have their sides from now on.
-        await context.write(context.store.keep_data_version, job.dataset, division.version)
+        await context.write(context.store.keep_data_version, dataset, division.version)
     is_demanded = context.policy.confinement is Confinement.REQUIRED
     limits = replace(context.training, must_be_confined=is_demanded)
     return JobData(planned, records, limits, context.clock)

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from coterie_common.errors import ConsentDenied, StaleRound, UnknownRound
 from coterie_common.identifiers import JobId
-from coterie_common.learning.agreement import round_quorum
-from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, DecryptionRequest
-from coterie_common.protocol.terms import JobTerms
-from coterie_common.protocol.verification.query import AcceptedJob
+from coterie_common.protocol.verification.query import JobKnowledge
 from coterie_common.protocol.verification.request import OwnKnowledge
+from coterie_party.accepted_jobs import AcceptedJob, AcceptedJobs
 from coterie_party.context import Context
 from coterie_party.round import PartyRound
 from coterie_party.store import PartyJob
@@ -50,32 +48,40 @@ async def delivered_job(context: Context, job_id: JobId) -> PartyJob:
     return job
 
 
-async def accepted_job(context: Context, job: PartyJob) -> AcceptedJob:
-    """Return the terms that this party accepted for a job, with the rounds that it has seen so far."""
-    return AcceptedJob(
-        spec_digest=job.spec_digest,
-        terms=JobTerms.from_bytes(job.terms),
-        round_quorum=round_quorum(JobSpec.from_bytes(job.spec), context.roster.parameters),
+async def job_knowledge(context: Context, job: AcceptedJob, round_number: int) -> JobKnowledge:
+    """Return what this party accepted for a job, and what it saw of it before a round."""
+    before = await context.write(context.store.transcript, job.job_id, round_number - 1)
+    return JobKnowledge(
+        spec_digest=job.row.spec_digest,
+        terms=job.terms,
+        round_quorum=job.round_quorum,
         previous_cohort=await context.write(context.store.previous_cohort, job.job_id),
-        transcripts=await context.write(context.store.transcripts, job.job_id),
+        transcripts={} if before is None else {round_number - 1: before.digest},
     )
 
 
-async def own_knowledge(context: Context, request: DecryptionRequest, state: PartyRound) -> OwnKnowledge:
+async def own_knowledge(
+    context: Context, jobs: AcceptedJobs, request: DecryptionRequest, state: PartyRound
+) -> OwnKnowledge:
     """Return this party's knowledge of the round that it is asked to open, and of its job.
 
     Raises:
         StaleRound: the job has ended and asked this party nothing: its terms, against which to check, are gone.
     """
-    job = await context.write(context.store.job, request.fields.job_id)
-    if job is not None and job.decision is Decision.ACCEPTED and not job.terms:
+    row = await context.write(context.store.job, request.fields.job_id)
+    accepted = row if row is not None and row.decision is Decision.ACCEPTED else None
+    if accepted is not None and not accepted.terms:
         raise StaleRound("the job has ended")
+    job: JobKnowledge | None = None
+    # A round whose query this party accepted is held against that query: nothing else of the job is needed.
+    if accepted is not None and state.session_id is None:
+        job = await job_knowledge(context, await jobs.of(accepted), request.fields.round_number)
     return OwnKnowledge(
         party_id=context.party_id,
         roster=context.roster,
         session_id=state.session_id,
         contribution_digest=state.contribution_digest,
-        spec_digest=job.spec_digest if job else None,
-        job=await accepted_job(context, job) if job and job.decision is Decision.ACCEPTED else None,
+        spec_digest=row.spec_digest if row else None,
+        job=job,
         random=context.random,
     )

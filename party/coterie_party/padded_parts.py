@@ -20,10 +20,10 @@ from coterie_common.errors import AlreadyAnswered, StorageError
 from coterie_common.files import PRIVATE, FileDraft, make_durable_folder, remove_drafts, remove_folder
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, PaddedPart, PartyMessage
-from coterie_common.rpc.content import WithContent
+from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.wire.federation import party_message_from_wire
 
-Outgoing: TypeAlias = PartyMessage | WithContent[PartyMessage]
+Outgoing: TypeAlias = PartyMessage | WithContent[PartyMessage] | Ready
 
 
 class PaddedParts:
@@ -50,11 +50,12 @@ class PaddedParts:
         remove_drafts(path)
         return FileDraft(path, mode=PRIVATE)
 
-    def outgoing(self, stored: bytes | None) -> tuple[Outgoing, ...]:
+    def outgoing(self, stored: bytes | None, known: EncryptedReply | None = None) -> tuple[Outgoing, ...]:
         """Return everything to be sent for a stored message: for a reply with a padded part, that part first.
 
         Args:
-            stored: the bytes of a reply or partial decryption; ``None`` if they were deleted.
+            stored: the bytes of a reply or partial decryption, sent as they are; ``None`` if they were deleted.
+            known: the same reply, where it need not be parsed to see what it names.
 
         Raises:
             AlreadyAnswered: the message or its padded part was deleted; it is never computed again.
@@ -62,9 +63,9 @@ class PaddedParts:
         """
         if stored is None:
             raise AlreadyAnswered("this round's reply was sent and deleted; it is never made again")
-        reply = party_message_from_wire(stored)
+        reply = known or party_message_from_wire(stored)
         if not isinstance(reply, EncryptedReply) or reply.contribution.padded_digest == NOTHING_PADDED:
-            return (reply,)
+            return (Ready(stored),)
         job_id, number = reply.job_id, reply.round_number
         size = self.size(job_id, number)
         if size is None:
@@ -83,7 +84,7 @@ class PaddedParts:
                 digest=reply.contribution.padded_digest,
                 open=lambda: self.open(job_id, number),
             ),
-            reply,
+            Ready(stored),
         )
 
     def size(self, job_id: JobId, number: int) -> int | None:

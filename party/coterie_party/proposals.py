@@ -42,12 +42,13 @@ from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
+from coterie_party.accepted_jobs import AcceptedJob, AcceptedJobs
 from coterie_party.booking import as_entry, book, per_side
 from coterie_party.context import Context
 from coterie_party.decision import Verdict, check_algorithms, check_confinement, decide
 from coterie_party.division import Division, division_in_force
 from coterie_party.policy import Policy
-from coterie_party.store import LedgerEntry, PartyJob, Reservation, ReservationStatus, Ruling
+from coterie_party.store import AskedJob, LedgerEntry, PartyJob, Reservation, ReservationStatus, Ruling
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class _Priced:
     """A proposal that could be understood: its plan, the releases of its rounds, and their costs."""
 
     planned: PlannedJob
+    terms: JobTerms
     events: tuple[Event, ...]
     lines: tuple[Reservation, ...]
 
@@ -82,8 +84,13 @@ class _Circumstances:
     ruling: Ruling | None
 
 
-async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
+async def reply_to(proposal: JobProposal, context: Context, jobs: AcceptedJobs) -> JobReply:
     """Decide on a proposal whose signature was verified, store the decision, and return the signed reply.
+
+    Args:
+        proposal: as it came.
+        context: of the party.
+        jobs: keeps the job as it was understood, if it is accepted.
 
     Raises:
         Equivocation: the same job id was proposed with another specification or other terms before.
@@ -91,13 +98,13 @@ async def reply_to(proposal: JobProposal, context: Context) -> JobReply:
     job = await context.write(context.store.job, proposal.job_id)
     digests = (proposal.spec_digest, proposal.terms_digest)
     if job is None or job.decision is Decision.HELD or (job.spec_digest, job.terms_digest) != digests:
-        job = await _decide(proposal, context, is_new=job is None)
+        job = await _decide(proposal, context, jobs, is_new=job is None)
     return _signed(job, context)
 
 
-async def decide_again(job: PartyJob, context: Context) -> JobReply | None:
-    """Decide again on a held job, store the decision, and return the signed reply unless nothing has changed."""
-    decided = await _decide(job, context)
+async def decide_again(job: PartyJob, context: Context, jobs: AcceptedJobs) -> JobReply | None:
+    """Decide again on a held job; as ``reply_to``, but return no reply where nothing has changed."""
+    decided = await _decide(job, context, jobs)
     unchanged = (decided.decision, decided.detail) == (job.decision, job.detail)
     return None if unchanged else _signed(decided, context)
 
@@ -116,7 +123,9 @@ def _signed(job: PartyJob, context: Context) -> JobReply:
     return reply.signed_by(context.signing_key)
 
 
-async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new: bool = False) -> PartyJob:
+async def _decide(
+    proposal: JobProposal | PartyJob, context: Context, jobs: AcceptedJobs, *, is_new: bool = False
+) -> PartyJob:
     dataset = proposal.dataset if isinstance(proposal, PartyJob) else ""
     price: Document = None
     priced: _Priced | None = None
@@ -166,6 +175,9 @@ async def _decide(proposal: JobProposal | PartyJob, context: Context, *, is_new:
     # The store's version counts: a held job may have ended in the meantime.
     version = None if division is None else division.version
     decided = await context.write(context.store.record_job, job, reservations, _told(proposal, ruling), version)
+    if priced is not None and decided.decision is Decision.ACCEPTED and decided.outcome is None:
+        quorum = round_quorum(priced.planned.spec, context.roster.parameters)
+        jobs.keep(AcceptedJob(row=decided, planned=priced.planned, terms=priced.terms, round_quorum=quorum))
     if decided.decision is Decision.HELD and priced is not None:
         goal = priced.planned.spec.privacy
         facts = {"algorithm": priced.planned.spec.algorithm, "dataset": dataset, "name": priced.planned.spec.name}
@@ -214,20 +226,22 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     terms, parameters, key = JobTerms.from_bytes(proposal.terms), context.roster.parameters, context.key.public_key
     events = check_terms(planned, terms, parameters, key.plaintext_bits)
     check_capacity(terms, parameters.parties, key)
-    return _Priced(planned, events, book(planned.plan, planned.algorithm.records, events))
+    return _Priced(planned, terms, events, book(planned.plan, planned.algorithm.records, events))
 
 
 async def asked_others(spec: JobSpec, parties: Sequence[PartyId], context: Context) -> JobId | None:
     """Return a job without noise on the same data that asked others than ``parties``, if ``spec`` adds none either."""
     if spec.privacy.placement is not Placement.NONE:
         return None
-    for job in await context.write(context.store.asked_jobs, spec.dataset):
-        # Ids name persons within one federation only.
-        if job.is_own and set(job.cohort) == set(parties):
-            continue
-        if JobSpec.from_bytes(job.spec).privacy.placement is Placement.NONE:
-            return job.job_id
-    return None
+    asked = await context.write(context.store.asked_jobs, spec.dataset)
+    # Ids name persons within one federation only.
+    others = [job for job in asked if not (job.is_own and set(job.cohort) == set(parties))]
+    return await context.compute(_without_noise, others) if others else None
+
+
+def _without_noise(jobs: Sequence[AskedJob]) -> JobId | None:
+    noiseless = (job for job in jobs if JobSpec.from_bytes(job.spec).privacy.placement is Placement.NONE)
+    return next((job.job_id for job in noiseless), None)
 
 
 def _judge(priced: _Priced, now: _Circumstances, context: Context) -> Verdict:

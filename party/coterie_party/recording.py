@@ -89,7 +89,8 @@ async def record_refusal(
         "detail": one_line(error.public_message),
         "culprits": list(error.culprits[:_IDS_MOST]) if isinstance(error, PeerError) else [],
         "message": "" if message is None else message.stored_as,
-        "told": dict(told_briefly(message)) if message is not None else {},
+        # Beside the loop: what is refused may hold a model, of which this is a digest.
+        "told": {} if message is None else dict(await context.look(told_briefly, message)),
     }
     job_id, round_number = key or subject(message)
     if job_id and isinstance(error, ConfigurationError):

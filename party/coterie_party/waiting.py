@@ -15,6 +15,7 @@ from coterie_common.learning.agreement import PlannedJob
 from coterie_common.limits import QUERIES_WAITING_BYTES
 from coterie_common.protocol.messages import JobReply, Query
 from coterie_common.protocol.reason import one_line
+from coterie_party.accepted_jobs import AcceptedJobs
 from coterie_party.context import Context
 from coterie_party.decision import check_asked_others, check_confinement, check_consent, check_floors
 from coterie_party.proposals import asked_others, decide_again
@@ -25,8 +26,9 @@ _log = structlog.get_logger(__name__)
 class Waiting:
     """Held jobs are in the store; the aggregator repeats queries, so keeping some in memory is enough."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, jobs: AcceptedJobs) -> None:
         self._context = context
+        self._jobs = jobs
         self._queries: dict[JobId, Query] = {}
         # Jobs whose decision failed as nobody foresaw: not tried again before the next start.
         self._failed: set[JobId] = set()
@@ -96,7 +98,7 @@ class Waiting:
             if job.job_id in self._failed or not (is_refused or one_line(reason) != job.detail):
                 continue
             try:
-                reply = await decide_again(job, self._context)
+                reply = await decide_again(job, self._context, self._jobs)
             except StorageError:
                 raise
             except Exception as failure:  # noqa: BLE001  # a supervisor: one job's trouble must not keep the others waiting

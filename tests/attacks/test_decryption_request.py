@@ -23,7 +23,7 @@ from coterie_common.protocol.messages import Contribution, DecryptionRequest, Ke
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.check import Check
-from coterie_common.protocol.verification.query import AcceptedJob
+from coterie_common.protocol.verification.query import JobKnowledge
 from coterie_common.protocol.verification.request import (
     REQUEST_CHECKS,
     OwnKnowledge,
@@ -128,8 +128,8 @@ def another_query(federation: Federation) -> Attempt:
     return Attempt(federation.request(fields, contributions), own, gain)
 
 
-def accepted(federation: Federation, **changes: object) -> AcceptedJob:
-    job = AcceptedJob(
+def accepted(federation: Federation, **changes: object) -> JobKnowledge:
+    job = JobKnowledge(
         spec_digest=digest_of("spec"),
         terms=JobTerms((federation.terms(), federation.terms())),
         round_quorum=federation.parameters.quorum,

@@ -104,6 +104,11 @@ class Converter:
         self._requests: WeakKeyDictionary[DecryptionRequest, bytes] = WeakKeyDictionary()
         self._one_at_a_time = Lock()
 
+    @staticmethod
+    def may_be_long(message: AggregatorMessage) -> bool:
+        """Return whether converting a message may take so long that it belongs on a thread."""
+        return isinstance(message, Query | ModelDelivery | DecryptionRequest)
+
     def __call__(self, message: AggregatorMessage) -> bytes | memoryview:
         """Return the bytes of a message's transfer; may be called on any thread."""
         match message:
@@ -224,7 +229,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             await self._desk.party_connected(party_id, stream.outbox)
             await until_first(
                 self._read(party_id, stream.outbox, transfers),
-                write_messages(stream.outbox, self._to_wire, context.write),
+                write_messages(stream.outbox, self._to_wire, context.write, may_be_long=Converter.may_be_long),
                 _raise_when_superseded(stream),
             )
         finally:

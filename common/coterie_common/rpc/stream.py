@@ -37,13 +37,20 @@ def connect(channel: Any) -> Any:
     return open_call()
 
 
-async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], write: Write) -> None:
+async def write_messages(
+    outbox: Outbox[Any],
+    to_wire: Callable[[Any], Octets],
+    write: Write,
+    *,
+    may_be_long: Callable[[Any], bool] = lambda message: False,
+) -> None:
     """Write the messages of the outbox until it is closed and empty.
 
     Args:
         outbox: of messages, some of them ``WithContent`` or ``Ready``.
-        to_wire: converts one of these messages, on a thread: it may be long.
+        to_wire: converts one of these messages.
         write: sends a frame; waits if the peer is slow.
+        may_be_long: whether a message is converted on a thread.
 
     Raises:
         StorageError: content cannot be read.
@@ -54,7 +61,8 @@ async def write_messages(outbox: Outbox[Any], to_wire: Callable[[Any], Octets], 
         elif isinstance(item, Ready):
             await write_transfer(item.data, write)
         else:
-            await write_transfer(await asyncio.to_thread(to_wire, item), write)
+            data = await asyncio.to_thread(to_wire, item) if may_be_long(item) else to_wire(item)
+            await write_transfer(data, write)
 
 
 async def write_transfer(data: Octets, write: Write) -> None:
@@ -71,7 +79,7 @@ async def _write_with_content(item: WithContent[Any], to_wire: Callable[[Any], O
     if stream is None:
         return
     with stream:
-        await write_transfer(await asyncio.to_thread(to_wire, item.message), write)
+        await write_transfer(to_wire(item.message), write)
         frames = split_content(stream.read, item.length, item.digest)
         while (frame := await asyncio.to_thread(next, frames, None)) is not None:
             await write(frame_to_wire(frame))

@@ -11,7 +11,7 @@ import pytest
 from coterie_common.errors import AlreadyAnswered, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import EncryptedReply, PaddedPart, padded_digest
-from coterie_common.rpc.content import WithContent
+from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_party.padded_parts import PaddedParts
 from tests.support.rounds import make_contribution
@@ -127,8 +127,9 @@ def reply_naming(content: bytes) -> EncryptedReply:
 def test_a_stored_reply_goes_out_after_its_padded_part(tmp_path: Path) -> None:
     padded = PaddedParts(tmp_path / "padded")
     keep(padded)
-    part, reply = padded.outgoing(party_message_to_wire(reply_naming(CONTENT)))
-    assert reply == reply_naming(CONTENT)
+    stored = party_message_to_wire(reply_naming(CONTENT))
+    part, reply = padded.outgoing(stored)
+    assert reply == Ready(stored)
     assert isinstance(part, WithContent)
     assert part.message == PaddedPart(
         job_id=JOB, round_number=1, session_id=bytes(32), party_id=PartyId("party-1"), size=len(CONTENT)
@@ -143,8 +144,8 @@ def test_a_stored_reply_goes_out_after_its_padded_part(tmp_path: Path) -> None:
 
 
 def test_what_has_no_padded_part_goes_out_alone(tmp_path: Path) -> None:
-    reply = reply_naming(b"")
-    assert PaddedParts(tmp_path).outgoing(party_message_to_wire(reply)) == (reply,)
+    stored = party_message_to_wire(reply_naming(b""))
+    assert PaddedParts(tmp_path).outgoing(stored) == (Ready(stored),)
 
 
 def test_what_was_deleted_is_never_made_again(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from coterie_common.protocol.verification.check import Check, run_checks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedJob:
+class JobKnowledge:
     """The terms that a party accepted for a job, and its record of the job's rounds so far.
 
     Attributes:
@@ -38,7 +38,7 @@ class AcceptedJob:
         terms: accepted for each round.
         round_quorum: the specification's, or otherwise the federation's.
         previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
-        transcripts: round number → transcript digest of the rounds that it helped to open.
+        transcripts: round number → transcript digest of rounds that it helped to open; the one before is enough.
     """
 
     spec_digest: bytes
@@ -82,7 +82,7 @@ class Asked:
 
     fields: SessionFields
     roster: Roster
-    job: AcceptedJob
+    job: JobKnowledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class QueryReceived(Asked):
     own_id: PartyId
 
 
-def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob) -> None:
+def verify_query(query: Query, own_id: PartyId, roster: Roster, job: JobKnowledge) -> None:
     """Check a query against roster, accepted job and earlier rounds.
 
     Args:
@@ -116,7 +116,7 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: AcceptedJob
     run_checks(QUERY_CHECKS, received)
 
 
-def verify_fields(fields: SessionFields, roster: Roster, job: AcceptedJob) -> None:
+def verify_fields(fields: SessionFields, roster: Roster, job: JobKnowledge) -> None:
     """Check the query to other parties in a job that this party accepted; raises as ``verify_query``."""
     run_checks(_FIELD_CHECKS, Asked(fields=fields, roster=roster, job=job))
 

@@ -22,7 +22,7 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing import Sealing
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import check_form, verify_signature
-from coterie_common.protocol.verification.query import AcceptedJob, check_everybody, verify_fields
+from coterie_common.protocol.verification.query import JobKnowledge, check_everybody, verify_fields
 from coterie_common.randomness import RandomSource
 
 
@@ -36,7 +36,7 @@ class OwnKnowledge:
         session_id: the one that it accepted for this job and round; ``None`` if it never saw the query.
         contribution_digest: of its contribution; ``None`` if it sent none.
         spec_digest: of the specification that this job was first proposed with; ``None`` if it never was.
-        job: the terms that it accepted for the job; ``None`` if it accepted none.
+        job: the terms that it accepted for the job; ``None`` if it accepted none, or the query itself.
         random: source of weights that nobody else can foresee, for checking proofs together.
     """
 
@@ -45,7 +45,7 @@ class OwnKnowledge:
     session_id: bytes | None
     contribution_digest: bytes | None
     spec_digest: bytes | None = None
-    job: AcceptedJob | None = None
+    job: JobKnowledge | None = None
     random: RandomSource
 
 

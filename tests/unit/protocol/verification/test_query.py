@@ -19,7 +19,7 @@ from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.check import run_checks
 from coterie_common.protocol.verification.query import (
     QUERY_CHECKS,
-    AcceptedJob,
+    JobKnowledge,
     QueryReceived,
     verify_delivery,
     verify_job_end,
@@ -37,12 +37,12 @@ ROUND_1 = digest_of("transcript of round 1")
 TWO_ROUNDS = JobTerms((FEDERATION.terms(6), FEDERATION.terms(9)))
 
 
-ACCEPTED = AcceptedJob(
+ACCEPTED = JobKnowledge(
     spec_digest=digest_of("spec"), terms=TWO_ROUNDS, round_quorum=4, previous_cohort=None, transcripts={}
 )
 
 
-def accepted(**changes: Any) -> AcceptedJob:
+def accepted(**changes: Any) -> JobKnowledge:
     return replace(ACCEPTED, **changes)
 
 
@@ -72,7 +72,7 @@ class Bad:
     name: str
     code: str
     make: Callable[[Federation], Query]
-    job: AcceptedJob = ACCEPTED
+    job: JobKnowledge = ACCEPTED
 
 
 EXACT = replace(
@@ -216,7 +216,7 @@ def test_query_with_one_thing_wrong_passes_without_its_check(bad: Bad) -> None:
         "everybody again without noise",
     ],
 )
-def test_query_that_keeps_to_the_job_is_accepted(query: Query, job: AcceptedJob) -> None:
+def test_query_that_keeps_to_the_job_is_accepted(query: Query, job: JobKnowledge) -> None:
     verify_query(query, OWN, FEDERATION.roster, job)
 
 
