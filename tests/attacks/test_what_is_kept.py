@@ -151,5 +151,5 @@ async def test_party_that_withholds_receipts_is_sent_one_model_at_a_time(tmp_pat
         )
         assert sent() == [first, second]
         # Once the jobs ended, no model stays in memory for whoever may confirm it one day.
-        assert all(live._delivery is None for live in running.aggregator._jobs.values())
+        assert all(live._delivery._delivery is None for live in running.aggregator._jobs.values())
         assert Model.from_bytes(await running.aggregator.model(second)).lineage.job_id == second
