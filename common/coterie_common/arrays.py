@@ -28,6 +28,7 @@ import numpy.typing as npt
 from coterie_common import document
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
+from coterie_common.long_bytes import join_long
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -102,7 +103,7 @@ def encode(content: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
         stored[name].reshape(-1).view(np.uint8).data
         for name in _order({name: array.dtype for name, array in stored.items()})
     )
-    return b"".join(parts)
+    return join_long(parts)
 
 
 def decode(data: bytes, what: str, *, most: int) -> Content:

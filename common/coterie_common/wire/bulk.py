@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from coterie_common.errors import MalformedMessage
+from coterie_common.long_bytes import join_long
 from coterie_common.wire.strict import Octets
 
 _LENGTH_DELIMITED: Final = 2
@@ -87,7 +88,7 @@ def take_out(data: Octets, fields: Mapping[int, int], *, least: int) -> Taken | 
     if taken is None:
         return None
     rest = b"".join(kept)
-    return Taken(_header(outer, len(rest)) + rest, bytes(taken))
+    return Taken(_header(outer, len(rest)) + rest, join_long([taken]))
 
 
 class _Unusual(Exception):

@@ -22,6 +22,7 @@ from enum import IntEnum
 from typing import Final
 
 from coterie_common.clock import Clock
+from coterie_common.long_bytes import PIECE_BYTES
 
 _HEADER_BYTES: Final = 9
 
@@ -97,7 +98,7 @@ class Channel:
         self._end.close()
 
     def _receive_bytes(self, count: int) -> bytearray:
-        content = bytearray(count)
+        content = zeros(count)
         view = memoryview(content)
         while view:
             # each time anew: a byte now and then must not put off the deadline
@@ -120,3 +121,11 @@ class Channel:
         if left <= 0:
             raise TimeoutError
         return left
+
+
+def zeros(count: int) -> bytearray:
+    """Return so many bytes; as ``bytearray(count)``, which would hold the interpreter's lock until all are cleared."""
+    content = bytearray()
+    while len(content) < count:
+        content += bytes(min(PIECE_BYTES, count - len(content)))
+    return content
