@@ -25,7 +25,6 @@ from coterie_common.errors import (
     AlreadyAnswered,
     CoterieError,
     InternalError,
-    OutsideHours,
     PeerError,
     RefusedError,
     StorageError,
@@ -53,13 +52,12 @@ from coterie_party import round as round_machine
 from coterie_party.accepted_jobs import AcceptedJobs
 from coterie_party.background import Asked, BackgroundWork, RoundKey
 from coterie_party.context import Context
-from coterie_party.job_data import JobData, load_job_data
+from coterie_party.job_data import LoadedData
 from coterie_party.knowledge import delivered_job, job_knowledge, own_knowledge, running_job
 from coterie_party.models import keep_model, make_receipt
 from coterie_party.padded_parts import Outgoing
 from coterie_party.proposals import reply_to
 from coterie_party.recording import cause_of, record_failure, record_refusal, subject
-from coterie_party.store import PartyJob
 from coterie_party.waiting import Waiting
 
 log = structlog.get_logger(__name__)
@@ -74,7 +72,7 @@ class Coordinator:
         self._context = context
         self._lock = asyncio.Lock()
         self._jobs = AcceptedJobs(context)
-        self._data: dict[JobId, JobData] = {}
+        self._data = LoadedData(context)
         self._work = BackgroundWork(self._report, context.incidents)
         self._send: Send | None = None
         self._waiting = Waiting(context, self._jobs)
@@ -86,8 +84,7 @@ class Coordinator:
     async def stop(self) -> None:
         """Cancel background work; work that was not persisted is redone after the next start."""
         await self._work.cancel()
-        for data in self._data.values():
-            data.close()
+        self._data.close()
 
     # The interface for the connection.
 
@@ -187,11 +184,7 @@ class Coordinator:
         await self._context.look(verify_query, query, self._context.party_id, self._context.roster, known)
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
         if not await self._waiting.admits(query, job.planned, is_new=is_new):
-            words = f"waits for its hours: it answers {self._context.policy.hours_in_words()} only, local time"
-            number = fields.round_number
-            await self._say(
-                Rejection(code=OutsideHours.code, detail=one_line(words), job_id=fields.job_id, round_number=number)
-            )
+            await self._say(self._waiting.notice(query))
             return
         await self._context.compute(answering.check_ask, query, job.planned)
         await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
@@ -228,8 +221,7 @@ class Coordinator:
         await self._context.write(self._context.padded.delete_job, job_id)
         self._waiting.forget(job_id)
         self._jobs.forget(job_id)
-        if data := self._data.pop(job_id, None):
-            await self._context.compute(data.close)
+        await self._data.drop(job_id)
 
     # One round.
 
@@ -303,7 +295,7 @@ class Coordinator:
         job = await self._context.write(self._context.store.job, key[0])
         if job is None:
             raise StorageError(f"the accepted job {key[0]} is not stored any more")
-        data = await self._job_data(job)
+        data = await self._data.of(await self._jobs.of(job))
         async with data.turn, self._context.drafting(*key) as draft:
             reply = await self._context.compute(answering.answer, self._context, query, data, draft.write)
         await self._post(key, round_machine.ReplyComputed(reply))
@@ -323,12 +315,6 @@ class Coordinator:
         partial = await self._context.compute(answering.decrypt_partially, self._context, *key, verified)
         log.info("sum opened", job=key[0], round=key[1], contributors=stored.contributors)
         await self._post(key, round_machine.PartialComputed(partial))
-
-    async def _job_data(self, row: PartyJob) -> JobData:
-        """Load the job's data once, and split it as its rounds ask."""
-        if row.job_id not in self._data:
-            self._data[row.job_id] = await load_job_data(self._context, await self._jobs.of(row))
-        return self._data[row.job_id]
 
     async def _report(self, key: RoundKey, error: CoterieError, about: Asked | None) -> None:
         await self._post(key, round_machine.ComputationFailed(error, about))

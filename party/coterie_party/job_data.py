@@ -16,6 +16,7 @@ import structlog
 
 from coterie_common.clock import Clock
 from coterie_common.errors import DataError, RecordsMoved
+from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.contribution import Contributor
@@ -136,3 +137,27 @@ async def load_job_data(context: Context, job: AcceptedJob) -> JobData:
     is_demanded = context.policy.confinement is Confinement.REQUIRED
     limits = replace(context.training, must_be_confined=is_demanded)
     return JobData(planned, records, limits, context.clock)
+
+
+class LoadedData:
+    """The data of jobs that run, each loaded when its first round asks for it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._loaded: dict[JobId, JobData] = {}
+
+    async def of(self, job: AcceptedJob) -> JobData:
+        """Return a job's data, split as its rounds ask; raises as ``load_job_data``."""
+        if job.job_id not in self._loaded:
+            self._loaded[job.job_id] = await load_job_data(self._context, job)
+        return self._loaded[job.job_id]
+
+    async def drop(self, job_id: JobId) -> None:
+        """Let go of the data of a job that has ended, and of the process that computes on them."""
+        if data := self._loaded.pop(job_id, None):
+            await self._context.compute(data.close)
+
+    def close(self) -> None:
+        """Let go of all."""
+        for data in self._loaded.values():
+            data.close()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import structlog
 
-from coterie_common.errors import ConsentDenied, StorageError
+from coterie_common.errors import ConsentDenied, OutsideHours, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.limits import QUERIES_WAITING_BYTES
-from coterie_common.protocol.messages import JobReply, Query
+from coterie_common.protocol.messages import JobReply, Query, Rejection
 from coterie_common.protocol.reason import one_line
 from coterie_party.accepted_jobs import AcceptedJobs
 from coterie_party.context import Context
@@ -67,6 +67,12 @@ class Waiting:
         else:
             self._queries[fields.job_id] = query
         return False
+
+    def notice(self, query: Query) -> Rejection:
+        """Return what is said of a query that waits: no refusal, but why nothing comes yet."""
+        words = f"waits for its hours: it answers {self._context.policy.hours_in_words()} only, local time"
+        job_id, number = query.fields.job_id, query.fields.round_number
+        return Rejection(code=OutsideHours.code, detail=one_line(words), job_id=job_id, round_number=number)
 
     def forget(self, job_id: JobId) -> None:
         """Drop the waiting queries of a job that is over."""
