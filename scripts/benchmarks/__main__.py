@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.loop import loop_markdown, measure_loop
 from benchmarks.memory import MemoryNotMeasured
 from benchmarks.plan import Plan, quick, whole
 from benchmarks.primitives import WrongSum
@@ -30,9 +31,16 @@ def main() -> int:
     options = _options()
     console = Console(stderr=True)
     began = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
+
     try:
         with tempfile.TemporaryDirectory(prefix="coterie-bench-", dir=options.scratch) as scratch:
-            outcome = run(_plan(options), Path(scratch), lambda text: console.print(text, highlight=False))
+            if options.part == "loop":
+                print(loop_markdown(measure_loop(Path(scratch), say), _machine()))
+                return 0
+            outcome = run(_plan(options), Path(scratch), say)
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")
         return 130
@@ -68,6 +76,7 @@ def _machine() -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=["loop"], help="measure this alone: stalls of event loops")
     parser.add_argument("--quick", action="store_true", help="fewer lengths and repetitions; at most three minutes")
     parser.add_argument("--huge", action="store_true", help="vectors of 10^8 values too; needs 2 GiB of disk")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE as JSON")

@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The daemons of a benchmark: those of the product, given a sealing that leaves some jobs unsealed.
 
-``python -m benchmarks.daemon aggregator|party HOME``
+``python -m benchmarks.daemon aggregator|party HOME [FILE]``; FILE takes what a watchdog sees of its event loop.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.plain_sealing import make_either_sealing
+from benchmarks.watchdog import run_watched
 from coterie_aggregator.app import serve
 from coterie_aggregator.home import load_aggregator_home
 from coterie_common.clock import SystemClock
@@ -21,16 +22,20 @@ from coterie_party.app import run
 from coterie_party.home import PartyHome, load_party_home
 
 
-def main(who: str, home: Path) -> None:
+def main(who: str, home: Path, watchdog: Path | None = None) -> None:
     """Run one daemon until SIGTERM."""
     configure_logging(parse_format("text"), verbose=False)
     now = SystemClock().now()
     if who == "aggregator":
-        asyncio.run(serve(home, load_aggregator_home(home, now=now), make_sealing=make_either_sealing))
+        work = serve(home, load_aggregator_home(home, now=now), make_sealing=make_either_sealing)
     else:
         password = read_password(PartyHome(home).password_file(None), what="this party's keys")
-        asyncio.run(run(home, load_party_home(home, password, now=now), make_sealing=make_either_sealing))
+        work = run(home, load_party_home(home, password, now=now), make_sealing=make_either_sealing)
+    if watchdog is None:
+        asyncio.run(work)
+    else:
+        run_watched(work, watchdog)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], *map(Path, sys.argv[2:]))

@@ -66,10 +66,11 @@ class BenchmarkFederation:
     Attributes:
         client: for the operator.
         processes: numbers of the daemons' processes; the aggregator's first.
+        watched: by name of a daemon the file that its watchdog writes; empty without watchdogs.
     """
 
-    def __init__(self, folder: Path, parties: int) -> None:
-        """Found it and start every daemon.
+    def __init__(self, folder: Path, parties: int, *, watched: bool = False) -> None:
+        """Found it and start every daemon, with a watchdog in its event loop if ``watched``.
 
         Raises:
             CommandError: a daemon died or did not connect in time.
@@ -80,6 +81,8 @@ class BenchmarkFederation:
         home = self._found()
         _write_package(folder / "package")
         self.processes: list[int] = []
+        names = ["aggregator", *self._parties] if watched else []
+        self.watched = {name: folder / f"{name}.delays" for name in names}
         try:
             for who, root in (("aggregator", "aggregator"), *(("party", party) for party in self._parties)):
                 self._start(who, folder / root)
@@ -135,7 +138,8 @@ class BenchmarkFederation:
         return home
 
     def _start(self, who: str, root: Path) -> None:
-        command = ("-m", "benchmarks.daemon", who, root)
+        watchdog = [self.watched[root.name]] if root.name in self.watched else []
+        command = ("-m", "benchmarks.daemon", who, root, *watchdog)
         found_in = environment(self._folder / "package")
         self.processes.append(self._daemons.start(root.name, "python", *command, folder=root, environment=found_in))
 
@@ -155,9 +159,9 @@ class BenchmarkFederation:
 
 
 @contextmanager
-def running_federation(folder: Path, parties: int) -> Iterator[BenchmarkFederation]:
+def running_federation(folder: Path, parties: int, *, watched: bool = False) -> Iterator[BenchmarkFederation]:
     """Start a federation, and stop it in the end."""
-    federation = BenchmarkFederation(folder, parties)
+    federation = BenchmarkFederation(folder, parties, watched=watched)
     try:
         yield federation
     finally:

@@ -8,7 +8,7 @@ The first round of a job is not counted: parties start their training processes 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -20,6 +20,7 @@ from benchmarks.plain_sealing import PLAIN_CLIP_NORM
 from benchmarks.plan import Plan
 from benchmarks.processes import core_ms, peak_mib
 from benchmarks.rows import Measured, measured
+from coterie_common.identifiers import PartyId
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.progress import JobState
 
@@ -32,7 +33,7 @@ class RoundFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class Mark:
     """The beginning of a round, and the resources that all processes had used by then."""
 
     seconds: float
@@ -58,7 +59,7 @@ def measure_rounds(federation: BenchmarkFederation, plan: Plan, values: int) -> 
     for _ in range(plan.jobs_each):
         for metric, clip_norm in (("round_sealed", SEALED_CLIP_NORM), ("round_plain", PLAIN_CLIP_NORM)):
             config = VectorsConfig(values=values, rounds=plan.rounds_each + 1, clip_norm=clip_norm)
-            marks = _run(federation, config)
+            marks = run_job(federation, config)
             for before, after in pairwise(marks):
                 times[metric].append(1000 * (after.seconds - before.seconds))
             first, last = marks[0].core_ms, marks[-1].core_ms
@@ -72,10 +73,19 @@ def measure_rounds(federation: BenchmarkFederation, plan: Plan, values: int) -> 
         yield replace(row, core_ms=min(cores[metric], default=None), memory=memory)
 
 
-def _run(federation: BenchmarkFederation, config: VectorsConfig) -> list[_Mark]:
-    """Run one job to its end; returns a mark for the beginning of every round but the first, and for the end."""
-    job_id = federation.client.submit(_spec(config).to_bytes(), despite_noise=True, again=True)
-    marks: list[_Mark] = []
+def run_job(federation: BenchmarkFederation, config: VectorsConfig, *, without: Sequence[PartyId] = ()) -> list[Mark]:
+    """Run one job to its end; returns a mark for the beginning of every round but the first, and for the end.
+
+    Args:
+        federation: runs.
+        config: of the job.
+        without: parties that take no part.
+
+    Raises:
+        RoundFailed: it did not complete.
+    """
+    job_id = federation.client.submit(_spec(config, without).to_bytes(), despite_noise=True, again=True)
+    marks: list[Mark] = []
     begun = 1
     for status in federation.client.watch(job_id):
         federation.check()
@@ -83,14 +93,14 @@ def _run(federation: BenchmarkFederation, config: VectorsConfig) -> list[_Mark]:
             raise RoundFailed(f"a job with {config.values} values {status.state.value}: {status.reason}")
         is_over = status.state in (JobState.DELIVERING, JobState.COMPLETED) and len(marks) < config.rounds
         if is_over or (status.round is not None and status.round.number > begun):
-            marks.append(_Mark(time.monotonic(), core_ms(federation.processes)))
+            marks.append(Mark(time.monotonic(), core_ms(federation.processes)))
             begun += 1
     if len(marks) != config.rounds:
         raise RoundFailed(f"a job with {config.values} values showed {len(marks)} of {config.rounds} rounds")
     return marks
 
 
-def _spec(config: VectorsConfig) -> JobSpec:
+def _spec(config: VectorsConfig, without: Sequence[PartyId]) -> JobSpec:
     column = {"name": "x", "lower": 0, "upper": 1, "bins": 2}
     return JobSpec.from_table(
         {
@@ -99,7 +109,7 @@ def _spec(config: VectorsConfig) -> JobSpec:
             "dataset": DATASET,
             "config": config.model_dump(),
             "privacy": {"epsilon": _EPSILON, "delta": Decimal("1e-5"), "unit": "party"},
-            "rounds": {"deadline_s": 600, "timeout_s": 3600, "patience_s": 600},
+            "rounds": {"deadline_s": 600, "timeout_s": 3600, "patience_s": 600, "without": list(without)},
             "schema": {"max_records": 1, "columns": [column]},
         }
     )
