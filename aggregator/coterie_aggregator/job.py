@@ -49,7 +49,7 @@ from coterie_common.protocol.reason import one_line
 
 
 class Phase(StrEnum):
-    """Where the job stands."""
+    """The phase of the job."""
 
     PROPOSED = "proposed"
     RUNNING = "running"
@@ -111,7 +111,7 @@ class AggregatorJob:
 
     @property
     def waiting_for(self) -> int:
-        """How many more parties must accept before the job can start."""
+        """The number of parties that must still accept before the job can start."""
         if self.phase is not Phase.PROPOSED:
             return 0
         return max(0, self.parameters.round_quorum - len(self.who(Decision.ACCEPTED)))

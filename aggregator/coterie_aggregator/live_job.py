@@ -72,7 +72,7 @@ class LiveJob:
 
     @property
     def state(self) -> machine.AggregatorJob:
-        """Where the job stands."""
+        """The state of the job."""
         return self._machine.state
 
     @property

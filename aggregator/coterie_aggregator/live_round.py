@@ -93,7 +93,7 @@ class LiveRound:
 
     @property
     def state(self) -> machine.AggregatorRound:
-        """Where the round stands."""
+        """The state of the round."""
         return self._machine.state
 
     def resume(self) -> None:

@@ -50,7 +50,7 @@ from coterie_common.identifiers import PartyId
 
 
 class Phase(StrEnum):
-    """Where the round stands."""
+    """The phase of the round."""
 
     COLLECTING = "collecting"
     DECRYPTING = "decrypting"
@@ -67,7 +67,7 @@ class Standing(StrEnum):
 
 
 class AbortReason(StrEnum):
-    """Why a round ended without a release."""
+    """The reason for which a round ended without a release."""
 
     TIMEOUT = "timeout"
     TOO_FEW_PARTIES = "too-few-parties"

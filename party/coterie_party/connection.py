@@ -90,7 +90,7 @@ class ConnectionHandler(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where the aggregator is and who we are.
+    """The aggregator's address and our own identity.
 
     Attributes:
         target: ``HOST:PORT``.
@@ -109,7 +109,7 @@ class Connection:
     """Keeps one stream to the aggregator.
 
     Args:
-        endpoint: where to and as whom.
+        endpoint: the aggregator's address and our own identity.
         handler: acts on the aggregator's messages.
         random: for jitter.
         incidents: takes unforeseen failures; the connection is then opened again.

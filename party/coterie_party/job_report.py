@@ -84,7 +84,7 @@ class JobReport:
 
     @property
     def reason(self) -> str:
-        """Why the party does not take part, or not yet."""
+        """The reason for which the party does not take part, or not yet."""
         return f"{self.job.detail} [{self.job.code}]" if self.job.code else self.job.detail
 
     @property

@@ -76,7 +76,7 @@ async def record_start(context: Context, version: str) -> None:
 async def record_refusal(
     context: Context, error: CoterieError, message: AggregatorMessage | None, key: tuple[str, int] | None = None
 ) -> None:
-    """Record a refusal, before anybody hears of it.
+    """Record a refusal before it is sent.
 
     Args:
         context: of the party.

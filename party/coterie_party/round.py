@@ -34,7 +34,7 @@ from coterie_common.protocol.verification.request import VerifiedRequest
 
 
 class Phase(StrEnum):
-    """Where the round stands."""
+    """The phase of the round."""
 
     NEW = "new"
     ANSWERING = "answering"

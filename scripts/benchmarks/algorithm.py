@@ -44,7 +44,7 @@ class VectorsConfig(StrictModel):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class VectorsState:
-    """Where a job stands."""
+    """The state of a job."""
 
     config: VectorsConfig
     released: int

@@ -25,7 +25,7 @@ _CHARACTERS: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Why a job, or one of its rounds, failed at this party.
+    """The reason for which a job, or one of its rounds, failed at this party.
 
     Attributes:
         round_number: 0 for the decision on the job.

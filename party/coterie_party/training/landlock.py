@@ -114,7 +114,7 @@ def _rules(path: Path, hidden: Collection[Path]) -> Iterator[tuple[Path, int]]:
     """Yield the paths to allow so that ``path`` can be read except for the hidden ones."""
     if path in hidden:
         return
-    # An environment inside of a hidden folder, such as a party's own, has to be read all the same.
+    # An environment inside a hidden folder, such as a party's own, must still be readable.
     if not any(other.is_relative_to(path) for other in hidden):
         yield path, _READ_FILE | _READ_DIR
         return
