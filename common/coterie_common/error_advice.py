@@ -65,4 +65,4 @@ ADVICE: Final[dict[type[CoterieError], str]] = {
     errors.StorageError: "free or repair the disk and start the daemon again; nothing unstored was sent",
     errors.NotFound: "look up the name: `coterie jobs list`, `coterie parties`, `coterie-party jobs`",
 }
-"""Every error with a code of its own."""
+"""Every error with its own code."""

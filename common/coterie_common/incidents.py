@@ -81,7 +81,7 @@ class Incidents:
         Args:
             failure: the exception; its text may quote data, and goes into the log only. One that was taken before is
                 returned unchanged: one failure has one number.
-            doing: what failed, for the log.
+            doing: the failed activity, for the log.
             where: job, round and the like, for the log.
         """
         if isinstance(failure, InternalError) and failure.incident:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie parties``: who is in the federation, and who is connected."""
+"""``coterie parties``: list the parties of the federation and their connections."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def found(
     random: RandomSource,
     now: datetime,
 ) -> Founded:
-    """Found a federation; a second call with the same arguments completes what is missing and changes nothing else.
+    """Found a federation; a second call with the same arguments completes missing parts and changes nothing else.
 
     Args:
         home: the founder's folder; made if it is missing.

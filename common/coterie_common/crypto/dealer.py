@@ -4,7 +4,7 @@
 
 While ``deal`` runs, its process knows the whole key. The primes, p'q', d and the polynomial are local variables of
 functions here; nothing that carries them is returned, stored or logged. CPython cannot overwrite their memory: run the
-dealer in a process of its own that ends afterwards.
+dealer in a separate process that ends afterwards.
 
 Source: Damgård and Jurik, PKC 2001, threshold variant, key generation.
 """

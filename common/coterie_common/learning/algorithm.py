@@ -129,13 +129,13 @@ class Algorithm(Protocol[Config, State]):
     records: Records
 
     def named_code(self, table: Mapping[str, Any]) -> NamedCode:
-        """Return what other code a job's ``[config]`` table names; a party runs only what its policy allows.
+        """Return the other code that a job's ``[config]`` table names; a party runs only what its policy allows.
 
         It is called before ``parse_config``, with a table from outside, and loads nothing. An entry that cannot be a
         name is returned as it is.
 
         Raises:
-            MalformedMessage: what would name the code cannot be read.
+            MalformedMessage: the entry that names the code cannot be read.
         """
         ...
 

@@ -124,7 +124,7 @@ class CategoricalColumn(StrictModel):
 
     @property
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """The allowed values, in words."""
         shown = ", ".join(_name_level(level) for level in self.levels[:_LEVELS_SHOWN])
         more = len(self.levels) - _LEVELS_SHOWN
         return f"one of {shown} and {more} more" if more > 0 else f"one of {shown}"
@@ -209,7 +209,7 @@ class NumericColumn(StrictModel):
 
     @property
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """The allowed values, in words."""
         kind = "a whole number" if self.integer else "a number"
         return f"{kind} from {self.lower:.12g} to {self.upper:.12g}"
 

@@ -44,9 +44,9 @@ class VectorSource(Protocol):
 
         Args:
             ask: of a round of vectors.
-            records: which kind takes part.
+            records: the kind that takes part.
             batch: Bool[records of that kind], those that do.
-            expected: how many vectors there must be.
+            expected: the required number of vectors.
 
         Returns:
             Float32[n, length of the ask], ``expected`` rows in all.

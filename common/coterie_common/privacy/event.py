@@ -67,7 +67,7 @@ class CountEvent(_Noised):
         linf: maximum change of each, ≥ 1, before scaling.
         scale_bits: the encoding multiplies values by 2^scale_bits.
         noise: in scaled units.
-        unit: whose presence the noise hides.
+        unit: the unit of privacy whose presence the noise hides.
 
     Raises:
         UnsupportedMechanism: a number is out of range.
@@ -115,7 +115,7 @@ class VectorEvent(_Noised):
         length: number of values, ≥ 1.
         squared_sensitivity: maximum squared Euclidean norm of a unit's change, after scaling and rounding.
         noise: in scaled units, of a mechanism with a bound for a change given by its norm.
-        unit: whose presence the noise hides.
+        unit: the unit of privacy whose presence the noise hides.
         sampling_rate: probability with which each record takes part, independently of all others and known to its
             party only; None: every record does. A party's reply is never sampled: all see which parties take part, so
             sampling would hide nothing.

@@ -7,7 +7,7 @@ A discrete Gaussian of parameter σ² shifted by Δ has Rényi divergence ≤ α
     RDP(α) = α·N·Δ²/2σ² + (2α−1)/(α−1)·N·τ(h, σ²/h)
 
 where the second term pays for the sum of h shares not being exactly a discrete Gaussian (see ``loss``). Vectors, with
-and without sampled batches, have divergences of their own (see ``vector_renyi``). Ledgers of older versions hold such
+and without sampled batches, have their own divergences (see ``vector_renyi``). Ledgers of older versions hold such
 divergences (see ``legacy_cost``).
 
 Source: Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy", 2020, for the divergence and the

@@ -42,7 +42,7 @@ Rows: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 CLIP_NORM_FEWEST: Final = Fraction(1, 1 << 64)
 CLIP_NORM_MOST: Final = Fraction(1 << 64)
-"""Far beyond any use; between them neither the squares of what is left nor their sum leave the range of doubles."""
+"""Far beyond any use; between them neither the squares of the rest nor their sum leave the range of doubles."""
 
 TILE: Final = 1 << 16
 """Numbers worked on at a time: their doubles take 512 KiB, about a second-level cache."""
@@ -66,7 +66,7 @@ def summation_error(count: int) -> Fraction:
     n·(n + 2)·2^−52 ≥ 2·n·(n + 1)·u/(1 − (n + 1)·u) where (n + 1)² ≤ 2^53.
 
     Raises:
-        UnsupportedMechanism: so many vectors that the error would be as great as the norm.
+        UnsupportedMechanism: too many vectors; the error would be as great as the norm.
     """
     if count >= 1 << _SUMMED_BITS:
         raise UnsupportedMechanism(f"{count} vectors are too many to be added up in doubles")

@@ -139,10 +139,10 @@ class JobTable(_Part):
 
     Attributes:
         name: 1–48 lower-case letters, digits, hyphens; models are named after it.
-        algorithm: which one, such as ``decision_tree``.
+        algorithm: its name, such as ``decision_tree``.
         dataset: name under which each party binds its own data.
         config: the algorithm's parameters.
-        privacy: what is promised.
+        privacy: the promised privacy.
         rounds: deadlines and quorum.
         schema_: public description of the columns.
     """
@@ -162,11 +162,11 @@ class JobSpec:
 
     Attributes:
         name: 1–48 lower-case letters, digits, hyphens; models are named after it.
-        algorithm: which one, such as ``decision_tree``.
+        algorithm: its name, such as ``decision_tree``.
         dataset: name under which each party binds its own data.
         config: the algorithm's parameters; real numbers as decimal text.
         schema: public description of the columns; real numbers as decimal text.
-        privacy: what is promised.
+        privacy: the promised privacy.
         rounds: deadlines and quorum.
     """
 

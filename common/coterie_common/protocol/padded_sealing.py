@@ -7,7 +7,7 @@ with a standard deviation of 64 units or more, it is the pad's error, and the op
 holds one error of standard deviation 6.4 per contributor and value.
 
 Invariants:
-- Every vector gets a pad of its own; its key is drawn here and discarded here.
+- Every vector gets its own pad; its key is drawn here and discarded here.
 - The proof of knowledge of the key names the padded part: neither can be used with another.
 - Sums do not leave 32 bits: checked against the terms, with the noise that honest replies may have, before anything is
   sealed.

@@ -88,7 +88,7 @@ class JobParty:
     """One party's part in a job.
 
     Attributes:
-        party_id: which one.
+        party_id: of the party.
         decision: its answer to the proposal; ``None`` before it answered.
         code: error code of a refusal, or empty.
         detail: its text for people, or empty.
@@ -113,7 +113,7 @@ class JobStatus:
     Attributes:
         job_id: the job.
         name: from its specification; the model is named after it.
-        algorithm: which one.
+        algorithm: its name.
         dataset: name of its data set.
         state: of the job.
         reason: of its failure or cancellation, or empty.
@@ -148,7 +148,7 @@ class PartyStatus:
     """One party as the aggregator sees it.
 
     Attributes:
-        party_id: which one.
+        party_id: of the party.
         index: index of its key share.
         connected: its stream is open.
         since: start of its connection, or end of the last one; ``None`` if it never connected.
@@ -167,7 +167,7 @@ class ModelInfo:
     Attributes:
         job_id: the job that made it.
         name: the job's name.
-        algorithm: which one.
+        algorithm: its name.
         digest: of the model's file, as signed in its delivery.
         size_bytes: of the file.
         rounds: that were released.

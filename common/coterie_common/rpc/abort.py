@@ -27,7 +27,7 @@ async def translated(context: Any, incidents: Incidents) -> AsyncIterator[None]:
 
     Args:
         context: the ``grpc.aio.ServicerContext`` of the call.
-        incidents: takes what is ours alone.
+        incidents: takes internal errors.
     """
     try:
         yield

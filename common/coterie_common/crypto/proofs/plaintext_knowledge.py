@@ -8,7 +8,7 @@ covers all ciphertexts of a contribution and is bound to session, party and padd
 A Schnorr proof made non-interactive, batched: A = (1+N)^u · h_s^w, challenges e_k, z = u + Σ e_k·M_k mod N^s,
 y = w + Σ e_k·α_k over the integers. It holds if D = A · ∏ C_k^{e_k} · (1+N)^{−z} · h_s^{−y} has D² = 1.
 
-- The challenges absorb parameters, statement and commitment; each ciphertext has a challenge of its own.
+- The challenges absorb parameters, statement and commitment; each ciphertext has its own challenge.
 - y hides the nonces because w is longer by 256 bits and the number of ciphertexts: 128 bits are the challenge's, the
   rest is the statistical distance 2^-128.
 - Soundness: two proofs with one commitment that differ in e_k only, by d, give C_k^{2d} = (1+N)^{2Δz} · h_s^{2Δy}.

@@ -101,7 +101,7 @@ class FlatNetwork:
 
         Raises:
             InvalidJob: it is another network's.
-            RowsNotIndependent: what comes of a record would depend on others.
+            RowsNotIndependent: the result of a record would depend on others.
         """
         return self._logits_with(State(from_stored(self._module, named)), inputs)
 
@@ -114,7 +114,7 @@ class FlatNetwork:
 
         Raises:
             TrainingFailed: torch cannot compute it.
-            RowsNotIndependent: what comes of a record would depend on others.
+            RowsNotIndependent: the result of a record would depend on others.
         """
         flat = self._owned(parameters)
         state = State(self._split(flat), _seed_of(flat))

@@ -77,7 +77,7 @@ class Asked:
     Attributes:
         fields: covered by the session id.
         roster: in force.
-        job: what this party accepted.
+        job: the terms that this party accepted.
     """
 
     fields: SessionFields
@@ -105,7 +105,7 @@ def verify_query(query: Query, own_id: PartyId, roster: Roster, job: JobKnowledg
         query: as it came.
         own_id: of the party that checks.
         roster: in force.
-        job: what this party accepted.
+        job: the terms that this party accepted.
 
     Raises:
         ParameterMismatch, NotInCohort, UnknownRound, MalformedMessage, InvalidSignature, Equivocation: the

@@ -55,7 +55,7 @@ class RequestReceived:
 
     Attributes:
         request: as it came.
-        own: what this party knows.
+        own: this party's knowledge.
         sealing: for the terms that the request names.
         session_id: recomputed.
         ciphertexts: of every contribution, once their form was checked.
@@ -95,7 +95,7 @@ def verify_request(request: DecryptionRequest, own: OwnKnowledge, sealing: Seali
 
     Args:
         request: as it came.
-        own: what this party knows.
+        own: this party's knowledge.
         sealing: for the terms that the request names.
 
     Raises:
