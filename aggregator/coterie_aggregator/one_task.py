@@ -61,7 +61,7 @@ class OneTask:
                 if not done.done():
                     done.set_exception(error)
                 raise
-            except Exception as error:  # noqa: BLE001  # not swallowed: handed to whoever waits
+            except Exception as error:  # noqa: BLE001  # not swallowed: handed to the waiting caller
                 if not done.done():
                     done.set_exception(error)
             else:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""What parties sent in one round: in the spool as it came, and in memory as values, so that each is parsed once.
+"""The parties' messages of one round: in the spool as bytes, and in memory as values, so that each is parsed once.
 
 The memory is that of the decryption request, which holds the same contributions, and of the partial decryptions that
-open its sum; what was sent before a restart is read from the spool when it is first needed.
+open its sum; messages sent before a restart are read from the spool when they are first needed.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What a release made of a job.
+    """The state of a job after a release.
 
     Attributes:
         progress: after it.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Understanding what a person submits, once: what comes of it is the value that the job lives by until it ends."""
+"""Parsing and planning a person's submission, once: the resulting value serves the job until it ends."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The jobs that this party accepted, understood: each is parsed and planned once, not again for every message of it.
+"""The jobs that this party accepted, as values: each is parsed and planned once, not again for every message of it.
 
-Invariant: what is kept of a job never stands for its stored row. Whether it runs, the store says, at every message.
+Invariant: the kept value never replaces a job's stored row. At every message the store decides whether the job runs.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class AcceptedJobs:
         """
         job = self._kept.get(row.job_id)
         if job is None:
-            # Planning runs the algorithm's own code: on a worker, where whatever it raises is contained.
+            # Planning runs the algorithm's own code: on a worker, where any error that it raises is contained.
             job = await self._context.compute(understood, row, self._context.roster.parameters)
         if (job.row.spec_digest, job.row.terms_digest) != (row.spec_digest, row.terms_digest):
             raise StorageError(f"the stored job {row.job_id} is another one than this party accepted")

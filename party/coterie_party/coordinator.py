@@ -180,7 +180,7 @@ class Coordinator:
         fields = query.fields
         job = await self._jobs.of(await running_job(self._context, fields.job_id))
         known = await job_knowledge(self._context, job, fields.round_number)
-        # Beside the loop, as whatever reads all of a message that may hold a model.
+        # Outside the loop, like everything that reads the whole of a message that may hold a model.
         await self._context.look(verify_query, query, self._context.party_id, self._context.roster, known)
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
         if not await self._waiting.admits(query, job.planned, is_new=is_new):

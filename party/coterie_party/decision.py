@@ -94,7 +94,7 @@ def decide(
 def check_algorithms(policy: Policy, spec: JobSpec) -> None:
     """Check the names of all algorithms and networks that a job would run, before any of their code is loaded.
 
-    The job's own algorithm is loaded once the policy allows it, and says which other code the configuration names.
+    The job's own algorithm is loaded once the policy allows it, and declares the other code that its config names.
 
     Raises:
         ConsentDenied: one is not in the policy.

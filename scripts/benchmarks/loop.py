@@ -27,7 +27,7 @@ ROUNDS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """What one run found.
+    """The results of one run.
 
     Attributes:
         values: length of the vector.

@@ -124,7 +124,7 @@ class Channel:
 
 
 def zeros(count: int) -> bytearray:
-    """Return so many bytes; as ``bytearray(count)``, which would hold the interpreter's lock until all are cleared."""
+    """Return ``count`` zero bytes; ``bytearray(count)`` would hold the interpreter's lock until all are cleared."""
     content = bytearray()
     while len(content) < count:
         content += bytes(min(PIECE_BYTES, count - len(content)))
