@@ -46,7 +46,7 @@ from coterie_common.limits import (
     TRANSFER_BYTES,
 )
 from coterie_common.membership import TlsCredentials
-from coterie_common.protocol.messages import AggregatorMessage, Hello, Welcome
+from coterie_common.protocol.messages import AggregatorMessage, Hello, Rejection, Welcome
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import PROTOCOL_VERSION
 from coterie_common.randomness import RandomSource
@@ -57,6 +57,7 @@ from coterie_common.rpc.receiving import receive
 from coterie_common.rpc.status import error_from_rpc
 from coterie_common.rpc.stream import Transfers, connect, read_message, until_first, write_messages
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
+from coterie_common.wire.strict import Octets
 from coterie_common.wire.types import frame_from_bytes
 from coterie_party.padded_parts import Outgoing
 
@@ -248,22 +249,46 @@ class Connection:
         data = await anext(transfers, None)
         if data is None:
             return False
-        receiving = receive(data, aggregator_message_from_wire, self._handle)
+        taking = take_message(data, self._handler, outbox.send)
         del data
-        refused = await receiving
-        if refused is not None:
-            error, message = refused.error, refused.message
-            _log.warning("message rejected", code=error.code, detail=error.message)
-            if message is None or isinstance(message, Welcome):
-                await self._handler.rejected(error)
-            if refused.answer is not None:
-                await outbox.send(refused.answer)
+        await taking
         return True
 
-    async def _handle(self, message: AggregatorMessage) -> None:
+
+async def take_message(
+    data: Octets, handler: ConnectionHandler, answer: Callable[[Rejection], Awaitable[None]]
+) -> CoterieError | None:
+    """Take one transfer that follows on Welcome: hand on its message, or answer why it is refused.
+
+    Args:
+        data: the transfer; it is let go of once it is read, so the caller should keep no reference.
+        handler: of the messages.
+        answer: says something to the aggregator.
+
+    Returns:
+        Why it was refused; ``None`` if it was not.
+
+    Raises:
+        Exception: what the handler raised that is ours alone.
+    """
+
+    async def handle(message: AggregatorMessage) -> None:
         if isinstance(message, Welcome):
             raise UnexpectedMessage("Welcome comes only once")
-        await self._handler.message(message)
+        await handler.message(message)
+
+    receiving = receive(data, aggregator_message_from_wire, handle)
+    del data
+    refused = await receiving
+    if refused is None:
+        return None
+    error, message = refused.error, refused.message
+    _log.warning("message rejected", code=error.code, detail=error.message)
+    if message is None or isinstance(message, Welcome):
+        await handler.rejected(error)
+    if refused.answer is not None:
+        await answer(refused.answer)
+    return error
 
 
 def _writer(call: Any) -> Callable[[Any], Awaitable[None]]:

@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from functools import partial as bind
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from sqlalchemy import Engine
 
 from coterie_aggregator.context import Context as AggregatorContext
 from coterie_aggregator.coordinator import Coordinator as AggregatorCoordinator
+from coterie_aggregator.service import federation as federation_service
 from coterie_aggregator.service.federation import Converter
 from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
@@ -39,27 +40,27 @@ from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.incidents import Incidents
 from coterie_common.learning.schema import Schema
+from coterie_common.limits import PARTY_TRANSFER_BYTES
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     Message,
     ModelReceipt,
-    PaddedPart,
     PartyMessage,
 )
 from coterie_common.protocol.progress import JobRequest, JobStatus
 from coterie_common.protocol.sealings import make_sealing
 from coterie_common.randomness import OsRandom
-from coterie_common.rpc.content import Content, Ready, WithContent
-from coterie_common.rpc.framing import ContentFrames, split_content
-from coterie_common.rpc.receiving import receive
+from coterie_common.rpc.content import Ready, WithContent
+from coterie_common.rpc.framing import split_content
+from coterie_common.rpc.stream import Transfers
 from coterie_common.wire.federation import (
-    aggregator_message_from_wire,
     aggregator_message_to_wire,
     party_message_from_wire,
     party_message_to_wire,
 )
-from coterie_common.wire.types import Announcement
+from coterie_common.wire.types import frame_to_wire
+from coterie_party import connection
 from coterie_party.bindings import BoundDataset
 from coterie_party.coordinator import Coordinator as PartyCoordinator
 from coterie_party.padded_parts import Outgoing, PaddedParts
@@ -162,43 +163,29 @@ class _Link:
                 queue.task_done()
 
     async def _receive_down(self, data: bytes) -> None:
-        refused = await receive(data, aggregator_message_from_wire, self._party.message)
-        if refused is not None:
-            self._federation.note_error(self._party_id, refused.error)
-            if refused.message is None:
-                await self._party.rejected(refused.error)
-            if refused.answer is not None:
-                await self.say(refused.answer)
+        error = await connection.take_message(data, self._party, self.say)
+        if error is not None:
+            self._federation.note_error(self._party_id, error)
 
     async def _receive_up(self, item: tuple[bytes, WithContent[PartyMessage] | None]) -> None:
-        data, with_content = item
+        data, sent = item
+        stream = None if sent is None else sent.open()
+        if sent is not None and stream is None:
+            return  # gone before its turn came: then neither message nor content is sent
+        with stream or nullcontext():
+            incoming = Transfers(_frames_of(stream, sent), most=PARTY_TRANSFER_BYTES)
+            error = await federation_service.take_message(
+                data, self._party_id, self._aggregator, incoming.content, self.send
+            )
+        if error is not None:
+            self._federation.note_error(AGGREGATOR, error)
 
-        async def handle(message: PartyMessage) -> None:
-            if isinstance(message, PaddedPart):
-                assert with_content is not None
-                await self._receive_padded(message, with_content)
-            else:
-                await self._aggregator.party_message(self._party_id, message, data)
 
-        refused = await receive(data, party_message_from_wire, handle)
-        if refused is not None:
-            self._federation.note_error(AGGREGATOR, refused.error)
-            if refused.answer is not None:
-                await self.send(refused.answer)
-
-    async def _receive_padded(self, part: PaddedPart, sent: WithContent[PartyMessage]) -> None:
-        stream = sent.open()
-        if stream is None:
-            return
-        with stream:
-            frames = split_content(stream.read, sent.length, sent.digest)
-            taken = ContentFrames(Announcement(sent.length, sent.digest, is_content=True), part.size)
-
-            async def take() -> bytes:
-                return taken.take(next(frames))
-
-            content = Content(taken, take)
-            await self._aggregator.padded_part(self._party_id, part, content)
+async def _frames_of(stream: BinaryIO | None, sent: WithContent[PartyMessage] | None) -> AsyncIterator[Any]:
+    """The content that follows a message on its stream."""
+    if stream is not None and sent is not None:
+        for frame in split_content(stream.read, sent.length, sent.digest):
+            yield frame_to_wire(frame)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, Protocol
@@ -24,6 +25,7 @@ import structlog
 
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import (
+    CoterieError,
     DeadlineExceeded,
     IdentityMismatch,
     MalformedMessage,
@@ -240,24 +242,50 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             raise Unavailable("the aggregator is shutting down")
 
     async def _read(self, party_id: PartyId, outbox: PartyOutbox, transfers: Transfers) -> None:
-        async def handle(message: PartyMessage) -> None:
-            if isinstance(message, PaddedPart):
-                # Taken up before anything is refused, so that it is skipped if it is.
-                content = await transfers.content(message.size)
-                _check_sender(party_id, message)
-                await self._desk.padded_part(party_id, message, content)
-            else:
-                _check_sender(party_id, message)
-                await self._desk.party_message(party_id, message, data)
-
         async for data in transfers:
-            refused = await receive(data, party_message_from_wire, handle)
-            if refused is None:
-                continue
-            error = refused.error
-            _log.warning("message rejected", party=party_id, code=error.code, detail=error.message)
-            if refused.answer is not None:
-                await outbox.send(refused.answer)
+            await take_message(data, party_id, self._desk, transfers.content, outbox.send)
+
+
+async def take_message(
+    data: Octets,
+    party_id: PartyId,
+    desk: FederationDesk,
+    content: Callable[[int], Awaitable[Content]],
+    answer: Callable[[AggregatorMessage], Awaitable[None]],
+) -> CoterieError | None:
+    """Take one transfer that follows on Hello: hand on its message, or answer why it is refused.
+
+    Args:
+        data: the transfer.
+        party_id: whose stream it came on.
+        desk: of the messages.
+        content: begins to take the content of so many bytes that the message announced.
+        answer: says something to the party.
+
+    Returns:
+        Why it was refused; ``None`` if it was not.
+
+    Raises:
+        Exception: what the desk raised that is ours alone.
+    """
+
+    async def handle(message: PartyMessage) -> None:
+        if isinstance(message, PaddedPart):
+            # Taken up before anything is refused, so that it is skipped if it is.
+            coming = await content(message.size)
+            _check_sender(party_id, message)
+            await desk.padded_part(party_id, message, coming)
+        else:
+            _check_sender(party_id, message)
+            await desk.party_message(party_id, message, data)
+
+    refused = await receive(data, party_message_from_wire, handle)
+    if refused is None:
+        return None
+    _log.warning("message rejected", party=party_id, code=refused.error.code, detail=refused.error.message)
+    if refused.answer is not None:
+        await answer(refused.answer)
+    return refused.error
 
 
 def _check_sender(party_id: PartyId, message: PartyMessage) -> None:
@@ -266,7 +294,7 @@ def _check_sender(party_id: PartyId, message: PartyMessage) -> None:
         raise UnexpectedMessage("Hello comes only once")
     claimed = message.contribution if isinstance(message, EncryptedReply) else message
     if getattr(claimed, "party_id", party_id) != party_id:
-        raise IdentityMismatch(f"{party_id} sent a message under another party's id")
+        raise IdentityMismatch(f"{party_id} sent a message under another party's id", culprits=(party_id,))
 
 
 async def _raise_when_superseded(stream: _Stream) -> None:
