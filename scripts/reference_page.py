@@ -17,17 +17,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from coterie_aggregator.config import AggregatorConfig
-from coterie_common.console import EXIT_STATUSES, exit_status
-from coterie_common.error_advice import ADVICE
+from coterie_aggregator.home.config import AggregatorConfig
 from coterie_common.errors import CoterieError
+from coterie_common.host.console import EXIT_STATUSES, exit_status
+from coterie_common.host.error_advice import ADVICE
 from coterie_common.learning.algorithm import BUILT_IN_ALGORITHMS, get_algorithm
-from coterie_common.learning.column import CategoricalColumn, NumericColumn
-from coterie_common.learning.schema import SchemaTable
+from coterie_common.learning.data.column import CategoricalColumn, NumericColumn
+from coterie_common.learning.data.schema import SchemaTable
 from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
-from coterie_party.config import DatasetBinding, PartyConfig, TrainingConfig
-from coterie_party.hours import Hours
-from coterie_party.policy import Budget, DatasetRules, Period, Policy
+from coterie_party.home.config import DatasetBinding, PartyConfig, TrainingConfig
+from coterie_party.policy.hours import Hours
+from coterie_party.policy.policy import Budget, DatasetRules, Period, Policy
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/reference.md"
 INTRODUCTION = """\

@@ -12,25 +12,25 @@ from pathlib import Path
 
 import structlog
 
-from coterie_aggregator.context import Context
-from coterie_aggregator.coordinator import Coordinator
-from coterie_aggregator.home import AggregatorMembership
+from coterie_aggregator.home.home import AggregatorMembership
+from coterie_aggregator.live.context import Context
+from coterie_aggregator.live.coordinator import Coordinator
 from coterie_aggregator.service.federation import FederationService
 from coterie_aggregator.service.gate import Gate
 from coterie_aggregator.service.operator import OperatorService
 from coterie_aggregator.service.server import start_server
-from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore
+from coterie_aggregator.store.spool import Spool
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.paillier import Encryptor
-from coterie_common.database import open_database
 from coterie_common.files import make_private_folder
-from coterie_common.folder_lock import locked
-from coterie_common.heartbeat import Heartbeat
-from coterie_common.incidents import Incidents
-from coterie_common.protocol.sealings import SealingMaker, make_sealing
+from coterie_common.host.database import open_database
+from coterie_common.host.folder_lock import locked
+from coterie_common.host.heartbeat import Heartbeat
+from coterie_common.host.incidents import Incidents
+from coterie_common.host.signals import stop_on_signals
+from coterie_common.protocol.sealing.making import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
-from coterie_common.signals import stop_on_signals
 
 log = structlog.get_logger(__name__)
 

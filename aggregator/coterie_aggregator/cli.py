@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from coterie_common.console import Program, say
+from coterie_common.host.console import Program, say
 
 AggregatorFolder: TypeAlias = Annotated[
     Path, typer.Option("--home", envvar="COTERIE_AGGREGATOR_HOME", help="The aggregator's folder.")
@@ -34,7 +34,7 @@ def init(
     home: AggregatorFolder = Path("aggregator"),
 ) -> None:
     """Create the aggregator's keys, its configuration, and an enrolment request for the founder to admit."""
-    from coterie_aggregator.home import AggregatorHome
+    from coterie_aggregator.home.home import AggregatorHome
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.identifiers import parse_party_id
     from coterie_common.randomness import OsRandom
@@ -63,9 +63,9 @@ def serve(
     import asyncio
 
     from coterie_aggregator.app import serve as serve_forever
-    from coterie_aggregator.home import load_aggregator_home
+    from coterie_aggregator.home.home import load_aggregator_home
     from coterie_common.clock import SystemClock
-    from coterie_common.telemetry import configure_logging, parse_format
+    from coterie_common.host.telemetry import configure_logging, parse_format
 
     configure_logging(parse_format(log_format), verbose=verbose)
     membership = load_aggregator_home(home, now=SystemClock().now())
@@ -76,7 +76,7 @@ def serve(
 def health(home: AggregatorFolder = Path("aggregator")) -> None:
     """Check that the daemon on this folder is serving: exit status 0 only if it is."""
     from coterie_common.clock import SystemClock
-    from coterie_common.heartbeat import check_heartbeat
+    from coterie_common.host.heartbeat import check_heartbeat
 
     for warning in check_heartbeat(home, "coterie-aggregator", now=SystemClock().now()):
         say(f"warning: {warning}", err=True)
@@ -94,8 +94,8 @@ def import_(
     home: AggregatorFolder = Path("aggregator"),
 ) -> None:
     """Verify the bundle and keep certificate, roster and threshold key."""
-    from coterie_aggregator.home import AggregatorHome
-    from coterie_aggregator.joining import import_bundle
+    from coterie_aggregator.home.home import AggregatorHome
+    from coterie_aggregator.home.joining import import_bundle
     from coterie_common.clock import SystemClock
     from coterie_common.fingerprint import printed_fingerprint
 

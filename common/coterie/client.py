@@ -23,7 +23,7 @@ from coterie_common.address import Address
 from coterie_common.errors import MalformedMessage, Unavailable
 from coterie_common.identifiers import JobId
 from coterie_common.limits import CALL_SECONDS, MODEL_BYTES
-from coterie_common.membership import TlsCredentials
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.progress import JobStatus, ModelInfo, PartyStatus
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials

@@ -14,7 +14,7 @@ from coterie_common.errors import IdentityMismatch
 from coterie_common.fields import Fields
 from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.membership import CERTIFICATE_LONGEST
+from coterie_common.membership.membership import CERTIFICATE_LONGEST
 from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
 
 _FORMAT: Final = "coterie-credential"

@@ -29,14 +29,14 @@ from coterie_common.crypto.certificates import (
     identity_of,
     make_tls_key,
 )
-from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, StorageError, WrongOrderError
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
-from coterie_common.founder_pin import check_pin, pin_founder, pinned_founder
 from coterie_common.identifiers import PartyId
-from coterie_common.key_files import read_tls_key, write_tls_key
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.membership import TlsCredentials
+from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
+from coterie_common.membership.founder_pin import check_pin, pin_founder, pinned_founder
+from coterie_common.membership.key_files import read_tls_key, write_tls_key
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
 
 PEOPLE: Final = (Role.OPERATOR, Role.SCIENTIST)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from coterie_common.config import load_toml
+from coterie_common.host.config import load_toml
 from coterie_common.learning.evaluation import Evaluation, embed_model
 from coterie_common.protocol.job_spec import JobSpec
 

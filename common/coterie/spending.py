@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.progress import JobState, JobStatus
 
 

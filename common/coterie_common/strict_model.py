@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """Checking a person's input against a strict model; every error is one clear line.
 
-Pure: the caller supplies the table (``coterie_common.config`` reads files).
+Pure: the caller supplies the table (``coterie_common.host.config`` reads files).
 Unknown keys are refused: a misspelt limit that is silently ignored is worse than no limit.
 """
 

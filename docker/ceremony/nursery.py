@@ -11,7 +11,7 @@ import csv
 import sys
 from pathlib import Path
 
-from demonstration.data import read_rows, split
+from coterie_lab.local_federation.data import read_rows, split
 
 part, parts = sys.argv[1], int(sys.argv[2])
 parted = split(read_rows(Path("/examples/data/nursery.csv.gz")), parts)

@@ -16,27 +16,27 @@ import structlog
 from coterie_common.audit.entry import Owner
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.paillier import Encryptor
-from coterie_common.database import open_database
 from coterie_common.errors import TrainingDied
 from coterie_common.files import make_private_folder
-from coterie_common.folder_lock import locked
-from coterie_common.heartbeat import Heartbeat
-from coterie_common.incidents import Incidents
-from coterie_common.protocol.sealings import SealingMaker, make_sealing
+from coterie_common.host.database import open_database
+from coterie_common.host.folder_lock import locked
+from coterie_common.host.heartbeat import Heartbeat
+from coterie_common.host.incidents import Incidents
+from coterie_common.host.signals import stop_on_signals
+from coterie_common.protocol.sealing.making import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
-from coterie_common.signals import stop_on_signals
-from coterie_party.bindings_file import BindingsFile
 from coterie_party.connection import Connection, Endpoint
-from coterie_party.context import Context
-from coterie_party.coordinator import Coordinator
-from coterie_party.data_watch import DataWatch
-from coterie_party.home import PartyMembership
-from coterie_party.notifying import Notifier
-from coterie_party.padded_parts import PaddedParts
-from coterie_party.policy import POLICY_FILE_NAME
-from coterie_party.policy_file import PolicyFile
-from coterie_party.recording import record_start
+from coterie_party.data.bindings_file import BindingsFile
+from coterie_party.home.home import PartyMembership
+from coterie_party.live.context import Context
+from coterie_party.live.coordinator import Coordinator
+from coterie_party.live.data_watch import DataWatch
+from coterie_party.live.notifying import Notifier
+from coterie_party.live.recording import record_start
+from coterie_party.policy.file import PolicyFile
+from coterie_party.policy.policy import POLICY_FILE_NAME
 from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder, StewardNotes
+from coterie_party.store.padded_parts import PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits, probe_confinement
 

@@ -36,8 +36,8 @@ from coterie_common.errors import (
     Unavailable,
     UnexpectedMessage,
 )
+from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import PartyId
-from coterie_common.incidents import Incidents
 from coterie_common.limits import (
     BACKOFF_FIRST_SECONDS,
     BACKOFF_MOST_SECONDS,
@@ -45,7 +45,7 @@ from coterie_common.limits import (
     HANDSHAKE_SECONDS,
     TRANSFER_BYTES,
 )
-from coterie_common.membership import TlsCredentials
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.messages import AggregatorMessage, Hello, Rejection, Welcome
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import PROTOCOL_VERSION
@@ -59,7 +59,7 @@ from coterie_common.rpc.stream import Transfers, connect, read_message, until_fi
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
 from coterie_common.wire.strict import Octets
 from coterie_common.wire.types import frame_from_bytes
-from coterie_party.padded_parts import Outgoing
+from coterie_party.store.padded_parts import Outgoing
 
 _log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coterie_common.crypto.pad import OneTimePad
+from coterie_common.crypto.pads.pad import OneTimePad
 from tests.support.federation import digest_of
 from tests.support.seeded_random import SeededRandom
 

@@ -13,10 +13,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from coterie_common.learning import linear
 from coterie_common.learning.algorithm import Ask, get_algorithm
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.algorithms import linear
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.privacy.vectors import clip
 
 COLUMNS = 16

@@ -12,10 +12,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from coterie_common.errors import InvalidJob
-from coterie_common.learning.column import NumericColumn
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import parse_schema
-from coterie_common.learning.statistics import Statistics
+from coterie_common.learning.algorithms.statistics import Statistics
+from coterie_common.learning.data.column import NumericColumn
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from tests.support.seeded_random import SeededRandom
 
 STATISTICS = Statistics()

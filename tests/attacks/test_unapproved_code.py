@@ -18,8 +18,8 @@ from coterie_common.learning.model import Model
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt
 from coterie_common.protocol.signed import UNSIGNED
-from coterie_party.decision import check_algorithms, check_consent
-from coterie_party.policy import DatasetRules
+from coterie_party.policy.decision import check_algorithms, check_consent
+from coterie_party.policy.policy import DatasetRules
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
@@ -84,7 +84,7 @@ def test_network_of_a_model_to_be_evaluated_must_be_in_the_policy_too() -> None:
 
 BACKBONE = """
 from coterie_common.learning.algorithm import NamedCode
-from coterie_common.learning.statistics import Statistics
+from coterie_common.learning.algorithms.statistics import Statistics
 
 class Theirs(Statistics):
     name = "theirs"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.plan import Plan
-from benchmarks.run import run
+from coterie_lab.benchmarks.plan import Plan
+from coterie_lab.benchmarks.run import run
 
 
 @pytest.mark.slow

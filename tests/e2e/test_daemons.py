@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demonstration.processes import Daemons
+from coterie_lab.local_federation.processes import Daemons
 
 SLEEP = ("-c", "import time; time.sleep(60)")
 

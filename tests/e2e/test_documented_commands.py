@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from coterie_common.files import write_atomically
-from demonstration.data import NURSERY, read_rows, split, write_rows
-from demonstration.ports import LOOPBACK
+from coterie_lab.local_federation.data import NURSERY, read_rows, split, write_rows
+from coterie_lab.local_federation.ports import LOOPBACK
 from tests.support.documented import NOT_RUN, block_after, documented
 from tests.support.heart import write_hospitals
 from tests.support.readers import Readers

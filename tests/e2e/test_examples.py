@@ -37,7 +37,7 @@ def test_hospitals_together_are_better_than_each_alone(tmp_path: Path) -> None:
 
 def test_example_without_its_data_says_what_is_missing(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "worked_examples", "mnist", "--data", tmp_path, "--folder", tmp_path / "run"],
+        [sys.executable, "-m", "coterie_lab.examples", "mnist", "--data", tmp_path, "--folder", tmp_path / "run"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coterie_common.secret import Password
-from coterie_party.home import load_party_home
+from coterie_party.home.home import load_party_home
 from tests.support.running import RunningFederation
 
 TLS_HANDSHAKE = b"\x16\x03"

@@ -43,8 +43,8 @@ def test_import_contracts_name_the_whole_core() -> None:
         "coterie_common.crypto",
         "coterie_common.privacy",
         "coterie_common.protocol",
-        "coterie_aggregator.round",
-        "coterie_aggregator.job",
+        "coterie_aggregator.machines.round_machine",
+        "coterie_aggregator.machines.job_machine",
         "coterie_party.round",
     }
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import reference_page
-from coterie_common.error_advice import ADVICE
+from coterie_common.host.error_advice import ADVICE
 from coterie_common.rpc.status import STATUS
 from tests.support.repository import ROOT
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from coterie_aggregator.config import TEMPLATE as AGGREGATOR_TEMPLATE
-from coterie_aggregator.config import AggregatorConfig
+from coterie_aggregator.home.config import TEMPLATE as AGGREGATOR_TEMPLATE
+from coterie_aggregator.home.config import AggregatorConfig
 from coterie_common.address import DEFAULT_PORT, Address
-from coterie_common.config import load, load_toml
+from coterie_common.host.config import load, load_toml
 from coterie_common.learning.agreement import plan_job
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_party.config import TEMPLATE as PARTY_TEMPLATE
-from coterie_party.config import PartyConfig
-from coterie_party.policy import DEFAULT_POLICY_TOML, load_policy
+from coterie_party.home.config import TEMPLATE as PARTY_TEMPLATE
+from coterie_party.home.config import PartyConfig
+from coterie_party.policy.policy import DEFAULT_POLICY_TOML, load_policy
 from tests.support.documented import block_after
 from tests.support.repository import ROOT
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from coterie_common.console import CONFIGURATION_STATUS
+from coterie_common.host.console import CONFIGURATION_STATUS
 from tests.support.repository import ROOT
 
 UNITS = sorted((ROOT / "examples/systemd").iterdir())

@@ -18,10 +18,10 @@ REVEALING = {
     "coterie_common.crypto.paillier": "encryption randomness, into the exponent",
     "coterie_common.crypto.proofs.partial_decryption": "the key share, into the response that a nonce hides",
     "coterie_common.crypto.proofs.plaintext_knowledge": "encryption randomness, into the response that a nonce hides",
-    "coterie_common.crypto.ring": "a pad's key, into a product that hides it",
+    "coterie_common.crypto.pads.ring": "a pad's key, into a product that hides it",
     "coterie_common.crypto.threshold": "the key share, into the exponent and into locked or sealed bytes",
-    "coterie_common.key_files": "a daemon's TLS key, into a file that only its owner reads",
-    "coterie_common.protocol.padded_sealing": "a pad's key, into the plaintexts that carry it encrypted",
+    "coterie_common.membership.key_files": "a daemon's TLS key, into a file that only its owner reads",
+    "coterie_common.protocol.sealing.padded": "a pad's key, into the plaintexts that carry it encrypted",
     "coterie_common.rpc.credentials": "the TLS key, into gRPC",
 }
 

@@ -73,7 +73,7 @@ def test_every_folder_of_a_package_is_a_package() -> None:
 
 
 OWN_JSON = {
-    "coterie_common.listing": "what this process has just written",
+    "coterie_common.host.listing": "what this process has just written",
     "coterie_party.training.__main__": "an argument that the daemon gives to its own process",
 }
 """Modules that parse JSON which nobody else could have written."""

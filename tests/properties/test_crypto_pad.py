@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coterie_common.crypto.pad import ERROR_BOUND, KEY_BOUND, OneTimePad, SummedPad, add_covered, key_packing
-from coterie_common.crypto.pad_expansion import PublicElements
-from coterie_common.crypto.ring import DEGREE, Multiplier, Workspace
+from coterie_common.crypto.pads.expansion import PublicElements
+from coterie_common.crypto.pads.pad import ERROR_BOUND, KEY_BOUND, OneTimePad, SummedPad, add_covered, key_packing
+from coterie_common.crypto.pads.ring import DEGREE, Multiplier, Workspace
 from tests.support.negacyclic import folded_product
 from tests.support.seeded_random import SeededRandom
 

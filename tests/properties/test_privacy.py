@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coterie_common.privacy.accounting import calibrate, epsilon_of
-from coterie_common.privacy.cost import Charge, Cost, cost
-from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.accounting.cost import Charge, Cost, cost
+from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
+from coterie_common.privacy.count_encoding import Encoding
 from coterie_common.privacy.exact import (
     float_above,
     fraction_from_text,
@@ -19,7 +19,7 @@ from coterie_common.privacy.exact import (
     short_above,
     short_below,
 )
-from coterie_common.privacy.noise import Mechanism, Placement, Unit, noise_from_document
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit, noise_from_document
 from coterie_common.privacy.sampling import DiscreteGaussian
 from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom

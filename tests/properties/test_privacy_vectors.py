@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from coterie_common.errors import CapacityExceeded, VectorsNotFinite
-from coterie_common.privacy.accounting import epsilon_of
+from coterie_common.privacy.accounting.epsilon import epsilon_of
+from coterie_common.privacy.accounting.renyi import renyi_bound
+from coterie_common.privacy.accounting.vector_calibration import VectorQuery, calibrate_vectors
 from coterie_common.privacy.conditional_rounding import conditional_bound, round_blocks, round_rows
 from coterie_common.privacy.event import VectorEvent
 from coterie_common.privacy.headroom import check_headroom
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.real_encoding import RealEncoding, Rounding
-from coterie_common.privacy.renyi import renyi_bound
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.rounding import round_stochastically
-from coterie_common.privacy.vector_calibration import VectorQuery, calibrate_vectors
+from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
 from coterie_common.privacy.vectors import clip, clip_and_sum, summation_error
 from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from coterie_common.errors import DataError
-from coterie_common.learning.column import CategoricalColumn, Column, NumericColumn
-from coterie_common.learning.dataset_file import load_table, load_values
-from coterie_common.learning.file_format import PLAIN, FileFormat
-from coterie_common.learning.raw_values import parse_values
-from coterie_common.learning.record_sources import raw_columns
+from coterie_common.learning.data.column import CategoricalColumn, Column, NumericColumn
+from coterie_common.learning.data.dataset_file import load_table, load_values
+from coterie_common.learning.data.file_format import PLAIN, FileFormat
+from coterie_common.learning.data.raw_values import parse_values
+from coterie_common.learning.data.record_sources import raw_columns
 
 NUMBERS = (
     NumericColumn(name="n", lower=-100, upper=0.3),

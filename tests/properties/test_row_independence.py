@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from coterie_common.one_thread import SETTINGS
+from coterie_common.host.one_thread import SETTINGS
 from tests.support.repository import ROOT
 
 # slow, all of them: a process each, which loads SciPy or torch

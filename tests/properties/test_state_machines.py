@@ -13,15 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from coterie_aggregator import job as job_machine
-from coterie_aggregator import job_effects, job_events
-from coterie_aggregator import round as round_machine
-from coterie_aggregator import round_events as e
-from coterie_aggregator.round import AggregatorRound, Phase, RoundParameters, Standing
+from coterie_aggregator.machines import job_effects, job_events, job_machine, round_machine
+from coterie_aggregator.machines import round_events as e
+from coterie_aggregator.machines.round_machine import AggregatorRound, Phase, RoundParameters, Standing
 from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore, StoredJob
-from coterie_common.database import open_database
 from coterie_common.errors import AlreadyAnswered, CoterieError, DataError
+from coterie_common.host.database import open_database
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party import round as party_machine
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coterie_aggregator.round_events import ContributionRejected, PartialRejected, RoundTimedOut
+from coterie_aggregator.machines.round_events import ContributionRejected, PartialRejected, RoundTimedOut
 from coterie_common.audit.entry import Kind
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId

@@ -16,7 +16,7 @@ from coterie.simulation.job import Simulation
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import EncryptedReply, JobReply, Message
-from coterie_party.policy import Budget
+from coterie_party.policy.policy import Budget
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
 from tests.support.in_process import generous_policy

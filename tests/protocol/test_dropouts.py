@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from coterie_aggregator.job_events import DeliveryPatiencePassed, ProposalDeadlinePassed
-from coterie_aggregator.round_events import DeadlinePassed, RoundTimedOut
+from coterie_aggregator.machines.job_events import DeliveryPatiencePassed, ProposalDeadlinePassed
+from coterie_aggregator.machines.round_events import DeadlinePassed, RoundTimedOut
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import (

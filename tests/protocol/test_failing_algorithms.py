@@ -41,7 +41,7 @@ def install_faulty(
         "faulty",
         f"""
 import asyncio, concurrent.futures, threading
-from coterie_common.learning.statistics import Statistics
+from coterie_common.learning.algorithms.statistics import Statistics
 
 class Theirs(Statistics):
     name = "faulty"
@@ -69,7 +69,7 @@ async def test_bug_in_the_aggregators_half_fails_its_job_and_no_other(
 ) -> None:
     # A logger of its own: the module's may have been bound for good by a command that another test ran in this process.
     captured = LogCapture()
-    monkeypatch.setattr("coterie_common.incidents.log", structlog.wrap_logger(None, processors=[captured]))
+    monkeypatch.setattr("coterie_common.host.incidents.log", structlog.wrap_logger(None, processors=[captured]))
     install_faulty(monkeypatch, tmp_path, method, failure=failure)
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)

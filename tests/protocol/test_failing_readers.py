@@ -18,7 +18,7 @@ from coterie_common.audit.entry import Kind
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision, JobReply, ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobState
-from coterie_party.bindings import BoundDataset
+from coterie_party.data.bindings import BoundDataset
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.foreign import WORST

@@ -44,7 +44,7 @@ async def test_party_whose_vectors_cannot_be_used_is_left_out_and_says_why(
         f"""
 import os
 import numpy as np
-from coterie_common.learning.linear import LogisticRegression
+from coterie_common.learning.algorithms.linear import LogisticRegression
 
 class Theirs(LogisticRegression):
     name = "spoiled"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from coterie_aggregator.job_events import DeliveryPatiencePassed
-from coterie_aggregator.round_events import DeadlinePassed
+from coterie_aggregator.machines.job_events import DeliveryPatiencePassed
+from coterie_aggregator.machines.round_events import DeadlinePassed
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import EncryptedReply, Message, ModelReceipt, PartialDecryption

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.privacy.cost import Charge
+from coterie_common.privacy.accounting.cost import Charge
 from coterie_common.protocol.messages import (
     Decision,
     EncryptedReply,
@@ -20,8 +20,8 @@ from coterie_common.protocol.messages import (
     Query,
 )
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
-from coterie_party.budget import charges, total
-from coterie_party.policy import Budget, Limit
+from coterie_party.policy.budget import charges, total
+from coterie_party.policy.policy import Budget, Limit
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash

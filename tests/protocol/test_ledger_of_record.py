@@ -20,20 +20,20 @@ from coterie_common.audit.ledger import Line, ledger_digest
 from coterie_common.audit.page import render
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.database import open_database
+from coterie_common.host.database import open_database
 from coterie_common.identifiers import PartyId
-from coterie_common.privacy.cost import Charge
+from coterie_common.privacy.accounting.cost import Charge
 from coterie_common.protocol.messages import Query
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.secret import Password
-from coterie_party.budget import charges, total
 from coterie_party.cli import main
-from coterie_party.home import PartyHome
-from coterie_party.ledger_file import LedgerFile
-from coterie_party.policy import Budget, Limit
+from coterie_party.home.home import PartyHome
+from coterie_party.policy.budget import charges, total
+from coterie_party.policy.policy import Budget, Limit
+from coterie_party.steward.ledger_file import LedgerFile
 from coterie_party.store import MIGRATIONS, AuditLog, LedgerEntry, PartyStore, ReservationStatus
-from coterie_party.store.carried import CarriedLines
+from coterie_party.store.ledger.carried import CarriedLines
 from tests.support.asynchronous import asynchronous
 from tests.support.audit_records import make_entries, make_export
 from tests.support.federation import FOUNDER, make_federation

@@ -24,7 +24,7 @@ from coterie_common.protocol.messages import (
     Rejection,
 )
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
-from coterie_party.policy import Policy
+from coterie_party.policy.policy import Policy
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -18,7 +18,7 @@ from coterie.simulation.job import SimulatedRound, Simulation
 from coterie_common.clock import SystemClock
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import choose_parameters
-from coterie_party.job_data import JobData
+from coterie_party.live.job_data import JobData
 from coterie_party.training.process import TrainingLimits
 from tests.support.misbehaving_algorithm import register
 from tests.support.repository import ROOT

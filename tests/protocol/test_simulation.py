@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from coterie.simulation.job import Simulation
-from coterie_common.learning.dataset_file import load_dataset
+from coterie_common.learning.data.dataset_file import load_dataset
 from coterie_common.learning.model import Model
 from coterie_common.protocol.progress import JobState
 from coterie_common.randomness import OsRandom

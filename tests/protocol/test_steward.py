@@ -13,8 +13,8 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import Decision, EncryptedReply, JobReply, Message, Query
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
-from coterie_party.hours import WEEK, Hours
-from coterie_party.policy import Budget, Confinement, DatasetRules, Period, Policy
+from coterie_party.policy.hours import WEEK, Hours
+from coterie_party.policy.policy import Budget, Confinement, DatasetRules, Period, Policy
 from coterie_party.store import ReservationStatus
 from coterie_party.training.confinement import Confinement as KeptFrom
 from tests.support.asynchronous import asynchronous

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from coterie_aggregator import submission
-from coterie_aggregator.spool import Spool
+from coterie_aggregator.live import submission
+from coterie_aggregator.store.spool import Spool
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import DecryptionRequest, Message, Query
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.wire import types
-from coterie_party import accepted_jobs, proposals
+from coterie_party.live import accepted_jobs, proposals
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy

@@ -14,7 +14,7 @@ import pytest
 
 from coterie_common.learning.agreement import plan_job
 from coterie_common.learning.algorithm import Ask, Release
-from coterie_common.learning.dataset_file import load_dataset
+from coterie_common.learning.data.dataset_file import load_dataset
 from coterie_common.learning.model import Model
 from coterie_common.learning.predictor import load_predictor
 from coterie_common.privacy.vectors import clip

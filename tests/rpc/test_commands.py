@@ -21,8 +21,8 @@ from coterie.credential import IssuedCredential
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import InvalidJob
-from coterie_common.founder_pin import pin_founder
-from coterie_common.key_files import write_tls_key
+from coterie_common.membership.founder_pin import pin_founder
+from coterie_common.membership.key_files import write_tls_key
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.roster import founder_fingerprint

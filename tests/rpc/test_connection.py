@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from structlog.testing import capture_logs
 
-from coterie.relay import Relay
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import StaleRound, StorageError, Unavailable
-from coterie_common.incidents import Incidents
+from coterie_common.host.incidents import Incidents
 from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS, BACKOFF_REFUSED_SECONDS, CIPHERTEXTS_MOST
 from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Rejection
 from coterie_common.randomness import OsRandom
+from coterie_lab.local_federation.ports import free_port
+from coterie_lab.local_federation.relay import Relay
 from coterie_party.connection import Connection, Endpoint
-from demonstration.ports import free_port
 from tests.rpc.test_federation_service import reply_of
 from tests.support.desks import SECONDS, Aggregator, Events
 from tests.support.tls import Certificates

@@ -27,7 +27,7 @@ from coterie_common.limits import (
     SCIENTISTS_CALLS_MOST,
     SUBMISSIONS_AT_ONCE,
 )
-from coterie_common.membership import TlsCredentials
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.messages import Hello
 from coterie_common.protocol.progress import JobState
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials

@@ -19,7 +19,7 @@ import pytest
 
 from coterie_aggregator.service import gate
 from coterie_common.limits import CALLS_MOST, SUBMISSIONS_AT_ONCE
-from coterie_common.membership import TlsCredentials
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.rpc.status import CODE_KEY
 from tests.support.asynchronous import asynchronous

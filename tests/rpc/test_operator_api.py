@@ -29,7 +29,7 @@ from coterie_common.limits import JOB_SPEC_BYTES
 from coterie_common.protocol.progress import JobState
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.wire.pb import operator_pb2
-from demonstration.ports import free_port
+from coterie_lab.local_federation.ports import free_port
 from tests.support.desks import MODEL, Aggregator
 from tests.support.tls import Certificates
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
-from coterie_aggregator.padded_upload import receive_padded
-from coterie_aggregator.spool import Spool
+from coterie_aggregator.live.rounds.padded_upload import receive_padded
+from coterie_aggregator.store.spool import Spool
 from coterie_common.errors import MalformedMessage, StaleRound
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
@@ -28,7 +28,7 @@ from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 from coterie_common.rpc.framing import split, split_content
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_common.wire.types import Frame
-from coterie_party.padded_parts import PaddedParts
+from coterie_party.store.padded_parts import PaddedParts
 from tests.rpc.test_connection import Party
 from tests.rpc.test_federation_service import reply_of
 from tests.support.asynchronous import asynchronous

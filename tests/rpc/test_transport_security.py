@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from grpc import StatusCode
 
-from coterie.relay import Direction, Relay
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import Unauthenticated, Unavailable
 from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.probe import probe
-from demonstration.ports import free_port
+from coterie_lab.local_federation.ports import free_port
+from coterie_lab.local_federation.relay import Direction, Relay
 from tests.support.desks import Aggregator
 from tests.support.raw_party import RawParty, hello
 from tests.support.tcp_relay import Recording

@@ -12,8 +12,8 @@ from __future__ import annotations
 import pytest
 
 from coterie.simulation.method import Method
-from coterie_common.privacy.noise import Mechanism
-from evaluation.noise import Setting, measure
+from coterie_common.privacy.noise.mechanisms import Mechanism
+from coterie_lab.evaluation.noise import Setting, measure
 
 # slow: up to five million noise shares per case
 pytestmark = pytest.mark.slow

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coterie_common.crypto.narrow_gaussian import narrow_gaussian
-from coterie_common.crypto.pad import OneTimePad, SummedPad
-from coterie_common.crypto.ring import DEGREE
+from coterie_common.crypto.pads.narrow_gaussian import narrow_gaussian
+from coterie_common.crypto.pads.pad import OneTimePad, SummedPad
+from coterie_common.crypto.pads.ring import DEGREE
 from tests.support.distributions import chi_square_p_value, gaussian_pmf
 from tests.support.seeded_random import SeededRandom
 

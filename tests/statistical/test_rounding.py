@@ -16,8 +16,8 @@ import pytest
 from scipy import stats
 
 from coterie_common.privacy.conditional_rounding import round_blocks, round_rows
-from coterie_common.privacy.real_encoding import RealEncoding, Rounding
 from coterie_common.privacy.rounding import round_stochastically
+from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
 from tests.support.distributions import Pmf, chi_square_p_value
 from tests.support.seeded_random import SeededRandom
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 from tests.support.distributions import (
     Pmf,
     chi_square_p_value,

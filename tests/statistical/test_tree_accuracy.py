@@ -20,7 +20,7 @@ from coterie.simulation.division import as_party
 from coterie.simulation.job import Simulation, with_privacy
 from coterie.simulation.method import Method
 from coterie.simulation.scores import scores_of
-from coterie_common.privacy.noise import Mechanism
+from coterie_common.privacy.noise.mechanisms import Mechanism
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import choose_parameters
 from tests.support.examples import load_job, load_nursery

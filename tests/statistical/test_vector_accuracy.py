@@ -18,7 +18,7 @@ from coterie.simulation.division import as_party, deal
 from coterie_common.learning.algorithm import get_algorithm
 from coterie_common.learning.features import to_inputs
 from coterie_common.learning.plan import Records
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from tests.support.examples import load_job
 from tests.support.heart import heart_schema, hospitals_as_parties, pooled
 from tests.support.mnist import load_mnist, mnist_folder, mnist_schema

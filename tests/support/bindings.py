@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coterie_party.bindings import BoundDataset
+from coterie_party.data.bindings import BoundDataset
 
 
 @dataclass(frozen=True)

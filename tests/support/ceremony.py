@@ -18,19 +18,19 @@ from coterie.founding.admission import Admitted, admit
 from coterie.founding.dealing import Dealt, deal_keys
 from coterie.founding.founding import found
 from coterie.founding.home import FederationHome
-from coterie_aggregator.home import AggregatorHome
-from coterie_aggregator.joining import import_bundle as import_aggregator_bundle
+from coterie_aggregator.home.home import AggregatorHome
+from coterie_aggregator.home.joining import import_bundle as import_aggregator_bundle
 from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role, make_tls_key
 from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests
 from coterie_common.crypto.identity import SealingKey, SigningKey
-from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.identifiers import FederationName, PartyId
+from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
-from coterie_party.home import PartyHome
-from coterie_party.joining import Joined, import_bundle
+from coterie_party.home.home import PartyHome
+from coterie_party.home.joining import Joined, import_bundle
 from tests.support.dealings import load_primes
 from tests.support.seeded_random import SeededRandom
 

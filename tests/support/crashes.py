@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from coterie_aggregator.context import Context as AggregatorContext
+from coterie_aggregator.live.context import Context as AggregatorContext
 from coterie_common.errors import StorageError
-from coterie_party.context import Context as PartyContext
+from coterie_party.live.context import Context as PartyContext
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from coterie_common.database import open_database
+from coterie_common.host.database import open_database
 
 SERVER = "COTERIE_TEST_DATABASE"
 """Environment variable: URL of a PostgreSQL database in which schemas may be made; set, the tests run on it too."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import partial as bind
 from typing import Any
 
-from coterie_aggregator import job_events, round_events
+from coterie_aggregator.machines import job_events, round_events
 from coterie_common.identifiers import JobId
 from tests.support.in_process import InProcessFederation
 

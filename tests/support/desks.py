@@ -16,8 +16,8 @@ from coterie_aggregator.service.operator import OperatorService
 from coterie_aggregator.service.server import AggregatorServer, start_server
 from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import AlreadySubmitted, CoterieError, NotFound
+from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.incidents import Incidents
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import (
     JobParty,

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from coterie_common.config import load_toml
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.dataset_file import load_dataset
-from coterie_common.learning.schema import Schema, parse_schema
+from coterie_common.host.config import load_toml
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.dataset_file import load_dataset
+from coterie_common.learning.data.schema import Schema, parse_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

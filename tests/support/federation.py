@@ -16,8 +16,8 @@ from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.identity import SealingKey, SigningKey
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.identifiers import FederationName, JobId, PartyId
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.protocol.messages import (
     Contribution,
     DecryptionRequest,
@@ -28,8 +28,8 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster, founder_fingerprint
-from coterie_common.protocol.sealing import Sealing
-from coterie_common.protocol.sealings import make_sealing
+from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.making import make_sealing
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind

@@ -14,12 +14,12 @@ import numpy as np
 
 from coterie.simulation.division import Party
 from coterie_common.learning.algorithm import Values
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.dataset_file import load_dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.dataset_file import load_dataset
+from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.randomness import RandomSource
-from coterie_party.datasets import set_aside_split
+from coterie_party.data.set_aside import set_aside_split
 from tests.support.examples import EXAMPLES, load_job
 
 

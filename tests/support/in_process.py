@@ -23,23 +23,23 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from sqlalchemy import Engine
 
-from coterie_aggregator.context import Context as AggregatorContext
-from coterie_aggregator.coordinator import Coordinator as AggregatorCoordinator
+from coterie_aggregator.live.context import Context as AggregatorContext
+from coterie_aggregator.live.coordinator import Coordinator as AggregatorCoordinator
 from coterie_aggregator.service import federation as federation_service
 from coterie_aggregator.service.federation import Converter
-from coterie_aggregator.spool import Spool
 from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore
+from coterie_aggregator.store.spool import Spool
 from coterie_common.audit.entry import Owner
 from coterie_common.audit.export import Export
 from coterie_common.clock import Clock, SystemClock
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.crypto.threshold import KeyShare
-from coterie_common.database import open_database
 from coterie_common.errors import CoterieError
+from coterie_common.host.database import open_database
+from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.incidents import Incidents
-from coterie_common.learning.schema import Schema
+from coterie_common.learning.data.schema import Schema
 from coterie_common.limits import PARTY_TRANSFER_BYTES
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
@@ -49,7 +49,7 @@ from coterie_common.protocol.messages import (
     PartyMessage,
 )
 from coterie_common.protocol.progress import JobRequest, JobStatus
-from coterie_common.protocol.sealings import make_sealing
+from coterie_common.protocol.sealing.making import make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.rpc.framing import split_content
@@ -61,13 +61,13 @@ from coterie_common.wire.federation import (
 )
 from coterie_common.wire.types import frame_to_wire
 from coterie_party import connection
-from coterie_party.bindings import BoundDataset
-from coterie_party.coordinator import Coordinator as PartyCoordinator
-from coterie_party.padded_parts import Outgoing, PaddedParts
-from coterie_party.policy import Budget, Policy
-from coterie_party.recording import record_start
+from coterie_party.data.bindings import BoundDataset
+from coterie_party.live.coordinator import Coordinator as PartyCoordinator
+from coterie_party.live.recording import record_start
+from coterie_party.policy.policy import Budget, Policy
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import AuditLog, PartyStore, Recorder, StewardNotes
+from coterie_party.store.padded_parts import Outgoing, PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 from tests.support.bindings import FixedBindings

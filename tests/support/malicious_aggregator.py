@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from coterie_aggregator.coordinator import Coordinator
+from coterie_aggregator.live.coordinator import Coordinator
 from coterie_common import arrays
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import plan_job, propose_terms, round_quorum

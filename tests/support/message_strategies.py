@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import PADDED_PART_BYTES, REASON_CHARACTERS
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
+from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
 from coterie_common.protocol import messages as m
 from coterie_common.protocol import progress as p
 from coterie_common.protocol.session import SessionFields

@@ -19,8 +19,8 @@ import numpy as np
 
 from coterie_common.errors import InvalidJob, VectorsNotFinite
 from coterie_common.learning.algorithm import Ask
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.linear import LogisticRegression
+from coterie_common.learning.algorithms.linear import LogisticRegression
+from coterie_common.learning.data.dataset import Dataset
 
 
 def register(folder: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import Schema, parse_schema
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import Schema, parse_schema
 from tests.support.examples import load_job
 
 _SHA256 = {

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.model import Lineage, Model
-from coterie_common.learning.schema import parse_schema
 
 SCHEMA = parse_schema(
     {

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 
 
 def noise_terms(

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from decimal import Decimal
 
-from coterie_party.policy import DEFAULT_POLICY_TOML, Policy
+from coterie_party.policy.policy import DEFAULT_POLICY_TOML, Policy
 
 
 @dataclass(frozen=True)

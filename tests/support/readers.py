@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from demonstration.ports import free_port
-from demonstration.processes import BIN
+from coterie_lab.local_federation.ports import free_port
+from coterie_lab.local_federation.processes import BIN
 from tests.support.documented import NOT_RUN, meaning
 from tests.support.repository import ROOT
 from tests.support.terminal import Terminal

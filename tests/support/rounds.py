@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.protocol.messages import (
     NOTHING_PADDED,
     Contribution,

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorithm
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.algorithms.row_functions import same_bits
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.learning.features import width
 from coterie_common.learning.model import Model, classifier_of, regressor_of
-from coterie_common.learning.row_functions import same_bits
-from coterie_common.learning.schema import Schema, parse_schema
 from coterie_common.privacy.vectors import clip_factors, squared_norms
 from tests.support.models import make_lineage
 

@@ -15,10 +15,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from coterie.relay import Direction
-from demonstration.data import NURSERY, read_rows, split, write_rows
-from demonstration.federation import Federation
-from demonstration.processes import BIN
+from coterie_lab.local_federation.data import NURSERY, read_rows, split, write_rows
+from coterie_lab.local_federation.federation import Federation
+from coterie_lab.local_federation.processes import BIN
+from coterie_lab.local_federation.relay import Direction
 from tests.support.nursery import nursery_toml
 
 POLICY = """\

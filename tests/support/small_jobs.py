@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from coterie_common.identifiers import PartyId
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import Schema, parse_schema
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.protocol.job_spec import JobSpec
 
 SCHEMA: dict[str, Any] = {

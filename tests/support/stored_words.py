@@ -28,59 +28,60 @@ from pydantic import BaseModel
 from sqlalchemy import MetaData
 
 import coterie.founding.leaving
-import coterie_aggregator.job
-import coterie_aggregator.job_events
-import coterie_aggregator.round
-import coterie_aggregator.round_events
+import coterie_aggregator.machines.job_events
+import coterie_aggregator.machines.job_machine
+import coterie_aggregator.machines.round_events
+import coterie_aggregator.machines.round_machine
 import coterie_party.round
 from coterie.credential import IssuedCredential
 from coterie.founding.home import FederationRecord
 from coterie.founding.register import Register
-from coterie.relay import Direction
 from coterie.simulation.method import Method
-from coterie_aggregator.config import AggregatorConfig
+from coterie_aggregator.home.config import AggregatorConfig
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_aggregator.store.tables import METADATA as AGGREGATOR_TABLES
 from coterie_common.audit.entry import Entry, Kind
 from coterie_common.audit.export import Export
 from coterie_common.audit.ledger import LineStatus, ledger_details
 from coterie_common.audit.told import told
-from coterie_common.bundle import Bundle
 from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.threshold import ThresholdPublicKey
-from coterie_common.enrolment import EnrolmentRequest
 from coterie_common.errors import CoterieError, KeyFileError, MalformedMessage
+from coterie_common.host.telemetry import LogFormat
 from coterie_common.learning import model as model_file
 from coterie_common.learning.algorithm import BUILT_IN_ALGORITHMS, get_algorithm
-from coterie_common.learning.column import CategoricalColumn, NumericColumn
-from coterie_common.learning.descent_config import Phase as DescentPhase
-from coterie_common.learning.descent_config import ScalingKind
-from coterie_common.learning.file_format import FileFormat
-from coterie_common.learning.linear_losses import Loss
-from coterie_common.learning.optimiser import Optimiser
+from coterie_common.learning.algorithms.descent_config import Phase as DescentPhase
+from coterie_common.learning.algorithms.descent_config import ScalingKind
+from coterie_common.learning.algorithms.linear_losses import Loss
+from coterie_common.learning.algorithms.optimiser import Optimiser
+from coterie_common.learning.data.column import CategoricalColumn, NumericColumn
+from coterie_common.learning.data.file_format import FileFormat
+from coterie_common.learning.data.schema import Schema, SchemaTable
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import Schema, SchemaTable
-from coterie_common.membership import Membership
-from coterie_common.privacy.cost import Cost
-from coterie_common.privacy.encoding import Encoding
+from coterie_common.membership.bundle import Bundle
+from coterie_common.membership.enrolment import EnrolmentRequest
+from coterie_common.membership.membership import Membership
+from coterie_common.privacy.accounting.cost import Cost
+from coterie_common.privacy.count_encoding import Encoding
 from coterie_common.privacy.event import event_from_document
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
+from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
 from coterie_common.protocol import messages
 from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
 from coterie_common.protocol.progress import JobState, RoundPhase
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
-from coterie_common.telemetry import LogFormat
 from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
-from coterie_party import proposals, recording
-from coterie_party.config import DatasetBinding, PartyConfig, TrainingConfig
-from coterie_party.hours import Hours
-from coterie_party.policy import Budget, Confinement, DatasetRules, Period, Policy
-from coterie_party.store import audit, carried_record, promises
+from coterie_lab.local_federation.relay import Direction
+from coterie_party.home.config import DatasetBinding, PartyConfig, TrainingConfig
+from coterie_party.live import proposals, recording
+from coterie_party.policy.hours import Hours
+from coterie_party.policy.policy import Budget, Confinement, DatasetRules, Period, Policy
+from coterie_party.store import audit, promises
+from coterie_party.store.ledger import carried_record
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import ReservationStatus
 from coterie_party.store.tables import METADATA as PARTY_TABLES
@@ -114,11 +115,11 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "ledger lines in audit records": LineStatus,
     "log formats": LogFormat,
     "losses": Loss,
-    "machine of a job at the aggregator: phases": coterie_aggregator.job.Phase,
+    "machine of a job at the aggregator: phases": coterie_aggregator.machines.job_machine.Phase,
     "machine of a round at a party: phases": coterie_party.round.Phase,
-    "machine of a round at the aggregator: phases": coterie_aggregator.round.Phase,
-    "machine of a round at the aggregator: reasons to abort": coterie_aggregator.round.AbortReason,
-    "machine of a round at the aggregator: standings of parties": coterie_aggregator.round.Standing,
+    "machine of a round at the aggregator: phases": coterie_aggregator.machines.round_machine.Phase,
+    "machine of a round at the aggregator: reasons to abort": coterie_aggregator.machines.round_machine.AbortReason,
+    "machine of a round at the aggregator: standings of parties": coterie_aggregator.machines.round_machine.Standing,
     "mechanisms": Mechanism,
     "optimisers": Optimiser,
     "placements of noise": Placement,
@@ -201,7 +202,10 @@ _DOCUMENTS: Final[dict[str, Callable[[], object]]] = {
 }
 """Reads an object without the keys that it must have."""
 _ANY: Final = settings(database=None, phases=[Phase.generate])
-_MACHINES: Final = {"job": coterie_aggregator.job_events.Event, "round": coterie_aggregator.round_events.Event}
+_MACHINES: Final = {
+    "job": coterie_aggregator.machines.job_events.Event,
+    "round": coterie_aggregator.machines.round_events.Event,
+}
 
 
 def collect() -> dict[str, Any]:

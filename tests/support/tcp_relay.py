@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from coterie.relay import Direction
+from coterie_lab.local_federation.relay import Direction
 
 _HANDSHAKE_RECORD, _TLS_MAJOR, _CLIENT_HELLO = 0x16, 0x03, 0x01
 

@@ -12,7 +12,7 @@ from coterie_common.crypto.certificates import Identity, Role, fingerprint, make
 from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.identity import SealingKey, SigningKey
 from coterie_common.identifiers import parse_federation_name, parse_party_id
-from coterie_common.membership import TlsCredentials
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster
 from coterie_common.randomness import OsRandom

@@ -13,8 +13,8 @@ from typing import Any
 from coterie.simulation.division import Party
 from coterie.simulation.job import SimulatedRound, Simulation
 from coterie_common.learning.algorithm import Ask, Release, get_algorithm
-from coterie_common.learning.schema import Schema
-from coterie_common.privacy.noise import Placement
+from coterie_common.learning.data.schema import Schema
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_common.randomness import RandomSource

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coterie_common.config import load_toml
 from coterie_common.errors import ConfigurationError
+from coterie_common.host.config import load_toml
 
 
 @pytest.mark.parametrize("depth", [40, 400, 700, 1100])

@@ -3,8 +3,8 @@
 import pytest
 import typer
 
-from coterie_common.console import Program
 from coterie_common.errors import DataError, InvalidJob, KeyFileError
+from coterie_common.host.console import Program
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import coterie_aggregator.store
 import coterie_aggregator.store.tables
 import coterie_party.store
 import coterie_party.store.tables
-from coterie_common.database import Instant, open_database, transaction
 from coterie_common.errors import ConfigurationError, StateError, StorageError
+from coterie_common.host.database import Instant, open_database, transaction
 from tests.support.databases import KINDS, SERVER, database
 
 AGGREGATOR = coterie_aggregator.store.MIGRATIONS

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from coterie_common.errors import ConfigurationError
-from coterie_common.folder_lock import locked
+from coterie_common.host.folder_lock import locked
 
 HOLDER = (
-    "import sys, time; from pathlib import Path; from coterie_common.folder_lock import locked\n"
+    "import sys, time; from pathlib import Path; from coterie_common.host.folder_lock import locked\n"
     "with locked(Path(sys.argv[1]), 'coterie-party'):\n    print('held', flush=True); time.sleep(60)"
 )
 

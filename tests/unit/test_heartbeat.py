@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coterie_common.errors import StorageError, Unavailable
-from coterie_common.heartbeat import BEAT_SECONDS, FILE_NAME, STALE_SECONDS, Heartbeat, check_heartbeat
+from coterie_common.host.heartbeat import BEAT_SECONDS, FILE_NAME, STALE_SECONDS, Heartbeat, check_heartbeat
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -16,15 +16,15 @@ import pytest
 from coterie.cli import job_display
 from coterie_common.audit.entry import Event, Kind
 from coterie_common.audit.page import read_record, render
-from coterie_common.console import Program, say, say_data, say_json
 from coterie_common.errors import DataError, InvalidJob
-from coterie_common.listing import print_json, print_table
+from coterie_common.host.console import Program, say, say_data, say_json
+from coterie_common.host.listing import print_json, print_table
+from coterie_common.host.telemetry import LogFormat
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_common.shown import LINE_CHARACTERS
-from coterie_common.telemetry import LogFormat
-from coterie_party.ledger_plot import draw
-from coterie_party.ledger_report import LedgerReport
+from coterie_party.steward.ledger_plot import draw
+from coterie_party.steward.ledger_report import LedgerReport
 from tests.support.audit_records import make_export
 from tests.support.desks import job_status
 from tests.support.federation import make_federation
@@ -158,7 +158,7 @@ def test_drawing_of_a_ledger_is_harmless(words):
 
 LOGS = """
 import logging, sys, structlog
-from coterie_common.telemetry import LogFormat, configure_logging
+from coterie_common.host.telemetry import LogFormat, configure_logging
 from tests.support.hostile import HOSTILE
 
 configure_logging(LogFormat(sys.argv[1]))

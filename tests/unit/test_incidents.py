@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from coterie_common.errors import DataError, InternalError, StorageError
-from coterie_common.incidents import ForeignFailure, Incidents, contained
+from coterie_common.host.incidents import ForeignFailure, Incidents, contained
 from tests.support.foreign import FOREIGN
 from tests.support.seeded_random import SeededRandom
 

@@ -5,7 +5,7 @@ import pytest
 from coterie_common.crypto.certificates import make_tls_key
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import ConfigurationError, KeyFileError
-from coterie_common.key_files import read_signing_key, read_tls_key, write_signing_key, write_tls_key
+from coterie_common.membership.key_files import read_signing_key, read_tls_key, write_signing_key, write_tls_key
 from tests.support.seeded_random import SeededRandom
 
 

@@ -16,7 +16,7 @@ PROGRAM = """
 import json, sys
 import coterie_party.cli, coterie_party.cli.run
 is_early = "numpy" not in sys.modules
-from coterie_common.one_thread import keep_to_one_thread
+from coterie_common.host.one_thread import keep_to_one_thread
 keep_to_one_thread()
 import coterie_party.app
 from threadpoolctl import threadpool_info

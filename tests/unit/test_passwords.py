@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from coterie_common.errors import ConfigurationError, KeyFileError
-from coterie_common.passwords import read_password
+from coterie_common.host.passwords import read_password
 
 
 @pytest.mark.parametrize("content", [b"secret", b"secret\n", b"secret\r\n"])
@@ -55,7 +55,7 @@ def test_password_file_that_is_a_folder_or_device_raises(tmp_path):
 
 
 def test_prompt_without_a_terminal_is_one_line(tmp_path):
-    code = "from coterie_common.passwords import read_password; read_password(None, what='the keys')"
+    code = "from coterie_common.host.passwords import read_password; read_password(None, what='the keys')"
     done = subprocess.run(
         [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True
     )

@@ -29,7 +29,7 @@ import structlog
 
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import DeadlineExceeded, IdentityMismatch, MalformedMessage, Overloaded, PermissionDenied
-from coterie_common.incidents import Incidents
+from coterie_common.host.incidents import Incidents
 from coterie_common.limits import (
     CALL_SECONDS,
     CALLS_MOST,

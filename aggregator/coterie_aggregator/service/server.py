@@ -21,7 +21,7 @@ from coterie_aggregator.service.gate import Gate
 from coterie_aggregator.service.operator import OperatorService
 from coterie_common.errors import ConfigurationError
 from coterie_common.limits import SERVER_CALLS_MOST, SHUTDOWN_SECONDS
-from coterie_common.membership import TlsCredentials
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.rpc.credentials import SERVER_OPTIONS, server_credentials
 from coterie_common.wire.pb import federation_pb2, federation_pb2_grpc, operator_pb2, operator_pb2_grpc
 

@@ -19,14 +19,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, Select, Table, func, insert, select, update
 
-from coterie_aggregator import round_events
-from coterie_aggregator.job_events import Event as JobEvent
-from coterie_aggregator.job_events import ModelFinished, RoundReleased, UnfinishedModelKept
+from coterie_aggregator.machines import round_events
+from coterie_aggregator.machines.job_events import Event as JobEvent
+from coterie_aggregator.machines.job_events import ModelFinished, RoundReleased, UnfinishedModelKept
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_aggregator.store.tables import JOB_EVENTS, JOBS, MODELS, ROUND_EVENTS, ROUNDS
 from coterie_common.crypto.hashing import Label, long_hash
-from coterie_common.database import transaction
 from coterie_common.errors import StateError
+from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId
 
 _JOB_EVENTS: Final = EventCodec[JobEvent](JobEvent)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Integer, LargeBinary, MetaData, String, Table
 
-from coterie_common.database import Instant
+from coterie_common.host.database import Instant
 
 METADATA = MetaData()
 

@@ -12,7 +12,7 @@ from coterie.cli.members import expel, members
 from coterie.cli.parties import parties
 from coterie.cli.predict import predict
 from coterie.cli.simulate import simulate
-from coterie_common.console import Program
+from coterie_common.host.console import Program
 
 main = Program("coterie", "Found a federation, admit its members, deal its keys, submit and watch jobs.")
 main.app.command("found")(found)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import FederationFolder, PasswordFile, confirm
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coterie.founding.home import FederationHome
-    from coterie_common.enrolment import EnrolmentRequest
+    from coterie_common.membership.enrolment import EnrolmentRequest
 
 
 def admit(
@@ -51,10 +51,10 @@ def admit(
     from coterie.founding.home import FederationHome
     from coterie_common.clock import SystemClock
     from coterie_common.crypto.certificates import Role
-    from coterie_common.enrolment import read_request
     from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import printed_fingerprint
-    from coterie_common.passwords import read_password
+    from coterie_common.host.passwords import read_password
+    from coterie_common.membership.enrolment import read_request
 
     folder = FederationHome(home)
     if undo is not None:

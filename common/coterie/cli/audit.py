@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import AsJson
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 if TYPE_CHECKING:
     from coterie_common.audit.comparison import Difference
@@ -37,7 +37,7 @@ def compare(
     """Verify the records and report where the aggregator's statements to parties differ; exit status 1 if any do."""
     from coterie_common.audit.comparison import compare as compare_records
     from coterie_common.errors import ConfigurationError
-    from coterie_common.listing import print_json
+    from coterie_common.host.listing import print_json
 
     if len(files) < 2:
         raise ConfigurationError("a comparison needs the records of two parties, or more")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 
 def budget(
@@ -13,7 +13,7 @@ def budget(
 ) -> None:
     """Add up the promised privacy cost of jobs per data set. Informative only: each party decides by its own ledger."""
     from coterie.spending import spending
-    from coterie_common.listing import print_json, print_table
+    from coterie_common.host.listing import print_json, print_table
 
     with open_client(aggregator, credential) as client:
         found = spending(client.jobs())

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 app = typer.Typer(help="Get a credential.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -51,7 +51,7 @@ def import_(
     from coterie.credential_folder import import_credential
     from coterie_common.clock import SystemClock
     from coterie_common.fingerprint import printed_fingerprint
-    from coterie_common.founder_pin import pinned_founder
+    from coterie_common.membership.founder_pin import pinned_founder
 
     was_pinned = pinned_founder(home) is not None
     credential = import_credential(home, file, now=SystemClock().now())

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import FederationFolder, PasswordFile
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 
 def found(
@@ -43,8 +43,8 @@ def found(
     from coterie_common.clock import SystemClock
     from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import printed_fingerprint
+    from coterie_common.host.passwords import read_password
     from coterie_common.identifiers import parse_federation_name
-    from coterie_common.passwords import read_password
     from coterie_common.protocol.parameters import AggregatorTrust, choose_parameters
     from coterie_common.randomness import OsRandom
 

@@ -15,9 +15,9 @@ from rich.table import Table
 
 from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
 from coterie_common.clock import SystemClock
-from coterie_common.console import say
 from coterie_common.errors import CoterieError
-from coterie_common.listing import cell
+from coterie_common.host.console import say
+from coterie_common.host.listing import cell
 from coterie_common.protocol.progress import JobState, JobStatus, RoundPhase
 
 _STYLES = {JobState.COMPLETED: "bold green", JobState.FAILED: "bold red", JobState.CANCELLED: "bold yellow"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, confirm, open_client
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 if TYPE_CHECKING:
     from coterie.client import Client
@@ -64,7 +64,7 @@ def list_(
 ) -> None:
     """List all jobs, oldest first."""
     from coterie.progress_view import state_line
-    from coterie_common.listing import moment, print_json, print_table
+    from coterie_common.host.listing import moment, print_json, print_table
 
     with open_client(aggregator, credential) as client:
         statuses = client.jobs()
@@ -119,7 +119,7 @@ def _watch(client: Client, job_id: JobId) -> None:
     """Follow a job on the terminal and exit with 1 unless it completed."""
     from coterie.cli.job_display import job_display
     from coterie.watching import follow
-    from coterie_common.console import INTERRUPTED_STATUS
+    from coterie_common.host.console import INTERRUPTED_STATUS
     from coterie_common.protocol.progress import JobState
 
     try:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import FederationFolder, PasswordFile
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 app = typer.Typer(help="Deal the threshold key.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -39,7 +39,7 @@ def deal(
     from coterie.founding.home import FederationHome
     from coterie_common.clock import SystemClock
     from coterie_common.crypto.dealer import deal as deal_threshold_key
-    from coterie_common.passwords import read_password
+    from coterie_common.host.passwords import read_password
     from coterie_common.randomness import OsRandom
 
     dealt = deal_keys(

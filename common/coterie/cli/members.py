@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import AsJson, FederationFolder, Yes, confirm
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 
 def members(home: FederationFolder = Path("federation"), as_json: AsJson = False) -> None:
@@ -18,7 +18,7 @@ def members(home: FederationFolder = Path("federation"), as_json: AsJson = False
     from coterie.founding.home import FederationHome
     from coterie.founding.leaving import members as list_members
     from coterie_common.fingerprint import printed_fingerprint
-    from coterie_common.listing import moment, print_json, print_table
+    from coterie_common.host.listing import moment, print_json, print_table
 
     entries = list_members(FederationHome(home))
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 if TYPE_CHECKING:
     from coterie_common.protocol.progress import ModelInfo
@@ -23,7 +23,7 @@ def list_(
     aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """List all finished models, oldest first."""
-    from coterie_common.listing import moment, print_json, print_table
+    from coterie_common.host.listing import moment, print_json, print_table
 
     with open_client(aggregator, credential) as client:
         infos = client.models()

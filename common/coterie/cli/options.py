@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 if TYPE_CHECKING:
     from coterie.client import Client
-    from coterie_common.learning.file_format import FileFormat
+    from coterie_common.learning.data.file_format import FileFormat
 
 FederationFolder: TypeAlias = Annotated[
     Path, typer.Option("--home", envvar="COTERIE_FEDERATION_HOME", help="The founder's folder.")
@@ -106,7 +106,7 @@ def file_format(
     separator: str | None, decimal: str, encoding: str, *, trim: bool, missing: list[str] | None
 ) -> FileFormat:
     """Return the file format that the options above describe; raises ``ConfigurationError``."""
-    from coterie_common.learning.file_format import FileFormat
+    from coterie_common.learning.data.file_format import FileFormat
     from coterie_common.strict_model import parse
 
     options = {"separator": separator, "decimal": decimal, "encoding": encoding, "trim": trim, "missing": missing or []}

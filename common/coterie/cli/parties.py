@@ -11,7 +11,7 @@ def parties(
     aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL, as_json: AsJson = False
 ) -> None:
     """List the parties and their connection state."""
-    from coterie_common.listing import moment, print_json, print_table
+    from coterie_common.host.listing import moment, print_json, print_table
 
     with open_client(aggregator, credential) as client:
         statuses = client.parties()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format
-from coterie_common.console import say, say_data
+from coterie_common.host.console import say, say_data
 
 if TYPE_CHECKING:
     from coterie_common.learning.algorithm import Values
-    from coterie_common.learning.column import Column
-    from coterie_common.learning.file_format import FileFormat
+    from coterie_common.learning.data.column import Column
+    from coterie_common.learning.data.file_format import FileFormat
     from coterie_common.learning.model import Model
 
 
@@ -37,7 +37,7 @@ def predict(
     """
     from coterie.records import to_csv
     from coterie_common.files import write_atomically
-    from coterie_common.learning.dataset_file import load_table, load_values
+    from coterie_common.learning.data.dataset_file import load_table, load_values
     from coterie_common.learning.model import load_model
 
     form = file_format(separator, decimal, encoding, trim=trim, missing=missing)
@@ -88,7 +88,7 @@ def _comparison(label: Column, truth: Sequence[str], predicted: Sequence[str], f
 
     Records without a label that the schema allows are left out, and counted.
     """
-    from coterie_common.learning.raw_values import parse_values
+    from coterie_common.learning.data.raw_values import parse_values
 
     known, is_unknown = parse_values(label, truth, form)
     pairs = [
@@ -104,7 +104,7 @@ def _comparison(label: Column, truth: Sequence[str], predicted: Sequence[str], f
 def _score(label: Column, pairs: Sequence[tuple[float, str]]) -> str:
     from collections import Counter
 
-    from coterie_common.learning.column import CategoricalColumn
+    from coterie_common.learning.data.column import CategoricalColumn
 
     if isinstance(label, CategoricalColumn):
         met = sum(label.levels[int(own)] == guess for own, guess in pairs)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format
-from coterie_common.console import say, say_data
+from coterie_common.host.console import say, say_data
 
 app = typer.Typer(help="Describe data for jobs.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -36,8 +36,8 @@ def draft(
     A schema is public. Replace everything derived from the records before it leaves this machine.
     """
     from coterie_common.files import write_atomically
-    from coterie_common.learning.dataset_file import load_table
-    from coterie_common.learning.schema_draft import draft_schema, to_toml
+    from coterie_common.learning.data.dataset_file import load_table
+    from coterie_common.learning.data.schema_draft import draft_schema, to_toml
 
     form = file_format(separator, decimal, encoding, trim=trim, missing=missing)
     table = load_table(data, form, needed=() if label is None else (label,))

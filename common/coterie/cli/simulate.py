@@ -12,7 +12,7 @@ import typer
 
 from coterie.cli.options import AsJson, DecimalMark, Encoding, Missing, Separator, Trim, file_format
 from coterie.simulation.method import Method
-from coterie_common.console import say, say_json
+from coterie_common.host.console import say, say_json
 
 if TYPE_CHECKING:
     from coterie.simulation.comparison import Contest
@@ -50,9 +50,9 @@ def simulate(
     from coterie.simulation.job import with_privacy
     from coterie.simulation.scores import mean_of, stddev_of
     from coterie_common.errors import DataError
+    from coterie_common.host.listing import print_table
     from coterie_common.learning.agreement import plan_job
-    from coterie_common.learning.dataset_file import load_dataset
-    from coterie_common.listing import print_table
+    from coterie_common.learning.data.dataset_file import load_dataset
     from coterie_common.protocol.parameters import choose_parameters
 
     spec = read_job(job)

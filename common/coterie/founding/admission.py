@@ -21,9 +21,9 @@ from coterie.founding.home import FederationHome, FederationRecord, FounderKeys
 from coterie.founding.register import Admission, Register, load_register
 from coterie_common.crypto.authority import issue
 from coterie_common.crypto.certificates import Identity, Role, expires_at
-from coterie_common.enrolment import EnrolmentRequest
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import write_atomically
+from coterie_common.membership.enrolment import EnrolmentRequest
 from coterie_common.secret import Password
 
 _PERSON_LIFETIME: Final = timedelta(days=730)

@@ -26,13 +26,13 @@ from coterie.founding.credentials import refresh_credentials
 from coterie.founding.home import FederationHome, FederationRecord, FounderKeys
 from coterie.founding.register import Register, load_register
 from coterie_common import document
-from coterie_common.bundle import Bundle, seal_share
 from coterie_common.crypto.certificates import Role, fingerprint
 from coterie_common.crypto.dealer import Dealing
 from coterie_common.errors import InternalError, StorageError, WrongOrderError
 from coterie_common.files import make_private_folder, sync_folder, write_atomically
 from coterie_common.identifiers import PartyId
-from coterie_common.membership import Membership
+from coterie_common.membership.bundle import Bundle, seal_share
+from coterie_common.membership.membership import Membership
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password

@@ -27,10 +27,10 @@ from coterie_common.crypto.keystore import lock, unlock
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
 from coterie_common.fields import Fields
 from coterie_common.files import PRIVATE, read_bytes, write_atomically
-from coterie_common.folder_lock import locked
+from coterie_common.host.folder_lock import locked
 from coterie_common.identifiers import FederationName, parse_federation_name
 from coterie_common.limits import KEY_BITS, KEY_FILE_BYTES
-from coterie_common.membership import CERTIFICATE_LONGEST
+from coterie_common.membership.membership import CERTIFICATE_LONGEST
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
 from coterie_common.randomness import RandomSource

@@ -15,12 +15,12 @@ from coterie.founding.home import FederationHome
 from coterie_common import document
 from coterie_common.crypto.authority import requested_key
 from coterie_common.crypto.certificates import Role
-from coterie_common.enrolment import EnrolmentRequest
 from coterie_common.errors import KeyFileError, PeerError
 from coterie_common.fields import Fields
 from coterie_common.files import read_bytes
 from coterie_common.limits import ADMISSIONS_BYTES, PARTIES_MOST
-from coterie_common.membership import CERTIFICATE_LONGEST
+from coterie_common.membership.enrolment import EnrolmentRequest
+from coterie_common.membership.membership import CERTIFICATE_LONGEST
 
 _FORMAT: Final = "coterie-register"
 _VERSION: Final = 1

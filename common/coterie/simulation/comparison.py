@@ -18,10 +18,10 @@ from coterie.simulation.job import Simulation, with_privacy
 from coterie.simulation.method import Method
 from coterie.simulation.scores import Scores, class_scores, mean_of, number_scores, scores_of
 from coterie.simulation.seeded_random import SeededRandom
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.model import Model
 from coterie_common.learning.plan import Records
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coterie_common.errors import DataError
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_common.randomness import RandomSource
 

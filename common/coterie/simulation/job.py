@@ -26,12 +26,12 @@ from coterie_common.errors import QuorumTooSmall
 from coterie_common.learning.agreement import check_terms, plan_job, propose_terms, round_quorum
 from coterie_common.learning.algorithm import Algorithm, Ask, Float32, Release
 from coterie_common.learning.contribution import Contributor, computed_vectors
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.model import Lineage, Model
 from coterie_common.learning.plan import Records
 from coterie_common.limits import JOB_SPEC_BYTES, MODEL_BYTES, QUERY_BODY_BYTES
-from coterie_common.privacy.accounting import epsilon_of
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.accounting.epsilon import epsilon_of
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.terms import RoundTerms

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.evaluation import Evaluation, figures
 from coterie_common.learning.model import Model
 

@@ -21,16 +21,16 @@ from coterie_common.errors import (
     UnsupportedMechanism,
 )
 from coterie_common.learning.algorithm import Algorithm, get_algorithm
+from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedRound, PlannedVectorRound
-from coterie_common.learning.schema import Schema, parse_schema
-from coterie_common.privacy.accounting import calibrate, epsilon_of
-from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
+from coterie_common.privacy.accounting.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
+from coterie_common.privacy.count_encoding import Encoding
 from coterie_common.privacy.event import Event
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
-from coterie_common.privacy.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
-from coterie_common.protocol.capacity import choose_sealing
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
+from coterie_common.protocol.sealing.capacity import choose_sealing
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms, VectorTerms
 
 DIRECT_SHARE_STDDEV: Final = 4

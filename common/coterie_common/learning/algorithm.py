@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from coterie_common import arrays as containers
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, MissingLibrary
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import Schema
 from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedVectorRound, Records
-from coterie_common.learning.schema import Schema
 from coterie_common.randomness import RandomSource
 
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -37,14 +37,14 @@ State = TypeVar("State")
 
 GROUP: Final = "coterie.algorithms"
 BUILT_IN_ALGORITHMS: Final = {
-    "decision_tree": "coterie_common.learning.decision_tree:DecisionTree",
+    "decision_tree": "coterie_common.learning.algorithms.decision_tree:DecisionTree",
     "evaluation": "coterie_common.learning.evaluation:Evaluation",
     "federated_averaging": "coterie_common.learning.network.averaging:FederatedAveraging",
-    "linear_regression": "coterie_common.learning.linear:LinearRegression",
-    "linear_svm": "coterie_common.learning.linear:LinearSupportVectorMachine",
-    "logistic_regression": "coterie_common.learning.linear:LogisticRegression",
+    "linear_regression": "coterie_common.learning.algorithms.linear:LinearRegression",
+    "linear_svm": "coterie_common.learning.algorithms.linear:LinearSupportVectorMachine",
+    "logistic_regression": "coterie_common.learning.algorithms.linear:LogisticRegression",
     "network": "coterie_common.learning.network.descent:NetworkDescent",
-    "statistics": "coterie_common.learning.statistics:Statistics",
+    "statistics": "coterie_common.learning.algorithms.statistics:Statistics",
 }
 
 

@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from coterie_common.errors import ParameterMismatch, TrainingFailed, WrongVectorShape
 from coterie_common.learning.algorithm import Algorithm, Ask, Float32, Int64, VectorAlgorithm
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.plan import Plan, PlannedVectorRound, Records
 from coterie_common.privacy.batches import draw_batch
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Unit
-from coterie_common.privacy.real_encoding import RealEncoding
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import Unit
+from coterie_common.privacy.vector_encoding import RealEncoding
 from coterie_common.randomness import RandomSource
 
 PIECE_VALUES: Final = 1 << 20

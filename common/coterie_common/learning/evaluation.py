@@ -20,13 +20,13 @@ from typing_extensions import override
 from coterie_common import document
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Algorithm, Ask, Int64, NamedCode, Release, check_round
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.algorithms.noisy_counts import SIGNIFICANT, Float64, has_enough_records, project
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import Schema
 from coterie_common.learning.model import Model, classifier_of, load_model
 from coterie_common.learning.network.architectures import BUILT_IN, check_network
-from coterie_common.learning.noisy_counts import SIGNIFICANT, Float64, has_enough_records, project
 from coterie_common.learning.plan import Plan, PlannedRound, Records
-from coterie_common.learning.schema import Schema
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.randomness import RandomSource
 
 

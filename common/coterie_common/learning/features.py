@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from coterie_common.errors import InvalidJob
 from coterie_common.learning.algorithm import Float32, Float64, Values
-from coterie_common.learning.column import CategoricalColumn, Column, NumericColumn
-from coterie_common.learning.schema import Schema
+from coterie_common.learning.data.column import CategoricalColumn, Column, NumericColumn
+from coterie_common.learning.data.schema import Schema
 
 Classes: TypeAlias = npt.NDArray[np.int64]
 

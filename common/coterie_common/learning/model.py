@@ -21,9 +21,9 @@ from coterie_common.crypto.hashing import Label, long_hash
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
 from coterie_common.files import read_bytes
 from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
-from coterie_common.learning.schema import Schema, parse_schema
+from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.limits import MODEL_BYTES, ROUNDS_MOST
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.strict_model import StrictModel, parse
 

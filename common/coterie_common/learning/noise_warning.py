@@ -14,9 +14,9 @@ from typing import Final
 
 from coterie_common.errors import DrownedInNoise
 from coterie_common.learning.agreement import PlannedJob
-from coterie_common.learning.descent_config import RecordConfig
+from coterie_common.learning.algorithms.descent_config import RecordConfig
 from coterie_common.learning.plan import PlannedRound, PlannedVectorRound, Records
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 
 _LONGEST_SHARE: Final = 0.25

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from coterie_common.errors import InvalidJob
 from coterie_common.limits import ROUNDS_MOST
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.noise.mechanisms import Unit
 
 
 class Records(StrEnum):

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from coterie_common.learning.algorithm import Float64, Regressor, Values, get_algorithm
+from coterie_common.learning.data.raw_values import parse_values, refuse_bad_cells
+from coterie_common.learning.data.record_sources import raw_cells, raw_columns
 from coterie_common.learning.model import Model, classifier_of, load_model, regressor_of
-from coterie_common.learning.raw_values import parse_values, refuse_bad_cells
-from coterie_common.learning.record_sources import raw_cells, raw_columns
 
 
 class _FederatedPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no stubs

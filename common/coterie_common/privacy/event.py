@@ -22,9 +22,9 @@ from typing import Any, Final
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
 from coterie_common.fields import Fields
-from coterie_common.privacy.encoding import SCALE_BITS_MOST
+from coterie_common.privacy.count_encoding import SCALE_BITS_MOST
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
-from coterie_common.privacy.noise import NoiseTerms, Placement, Unit, noise_from_document
+from coterie_common.privacy.noise.mechanisms import NoiseTerms, Placement, Unit, noise_from_document
 
 TOUCHED_MOST: Final = 1 << 31
 CHANGE_MOST: Final = 1 << 62

@@ -13,9 +13,9 @@ from typing import Final
 
 from coterie_common.errors import CapacityExceeded
 from coterie_common.limits import PARTIES_FEWEST
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import NoiseTerms
-from coterie_common.privacy.real_encoding import RealEncoding
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import NoiseTerms
+from coterie_common.privacy.vector_encoding import RealEncoding
 
 PAD_MODULUS_BITS: Final = 32
 """Padded sums are uint32, read as centred."""

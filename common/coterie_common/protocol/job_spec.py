@@ -20,7 +20,7 @@ from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
 from coterie_common.identifiers import PartyId, parse_party_id
 from coterie_common.limits import JOB_SPEC_BYTES, PARTIES_MOST
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.strict_model import describe
 
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$"

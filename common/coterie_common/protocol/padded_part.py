@@ -16,8 +16,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from coterie_common.crypto.hashing import Label, LongDigest
-from coterie_common.crypto.pad import add_covered
-from coterie_common.crypto.ring import UInt32Array
+from coterie_common.crypto.pads.pad import add_covered
+from coterie_common.crypto.pads.ring import UInt32Array
 from coterie_common.errors import StateError
 
 VALUE_BYTES: Final = 4

@@ -19,11 +19,11 @@ from coterie_common.crypto.hashing import Item
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
 from coterie_common.limits import JOB_TERMS_BYTES, ROUNDS_MOST
-from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.count_encoding import Encoding
 from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
-from coterie_common.privacy.noise import NoiseTerms, Unit, noise_from_document
-from coterie_common.privacy.real_encoding import RealEncoding
+from coterie_common.privacy.noise.mechanisms import NoiseTerms, Unit, noise_from_document
+from coterie_common.privacy.vector_encoding import RealEncoding
 
 
 class SealingKind(StrEnum):

@@ -16,7 +16,7 @@ import grpc.aio
 from grpc import StatusCode
 
 from coterie_common.errors import CoterieError, Overloaded
-from coterie_common.incidents import Incidents
+from coterie_common.host.incidents import Incidents
 from coterie_common.protocol.reason import one_line
 from coterie_common.rpc.status import CODE_KEY, INCIDENT_KEY, RETRY_KEY, STATUS
 

@@ -27,7 +27,7 @@ from coterie_common.limits import (
 )
 
 if TYPE_CHECKING:
-    from coterie_common.membership import TlsCredentials
+    from coterie_common.membership.membership import TlsCredentials
 
 _Option = tuple[str, int]
 

@@ -24,7 +24,7 @@ from coterie_common.crypto.certificates import check_issued, load_key
 from coterie_common.errors import CoterieError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
-    from coterie_common.membership import TlsCredentials
+    from coterie_common.membership.membership import TlsCredentials
     from coterie_common.randomness import RandomSource
 
 _SECONDS: Final = 5.0

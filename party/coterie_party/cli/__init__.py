@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from coterie_common.console import Program
+from coterie_common.host.console import Program
 from coterie_party.cli import audit, data, keys, ledger
 from coterie_party.cli.health import health
 from coterie_party.cli.init import init

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 from coterie_party.cli.options import PartyFolder
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def verify(
 ) -> None:
     """Check that no entry was altered, removed, moved or cut off; list any that was. Exit status 0 only if none was."""
     from coterie_common.fingerprint import parse_fingerprint
-    from coterie_party.audit_folder import FolderRecord, read_folder
-    from coterie_party.home import PartyHome
+    from coterie_party.home.home import PartyHome
+    from coterie_party.steward.audit_folder import FolderRecord, read_folder
 
     kept = read_folder(home) if file is None else FolderRecord(_read(file))
     export = kept.export
@@ -60,8 +60,8 @@ def show(
     job: Annotated[str | None, typer.Option(help="Only entries about this job.")] = None,
 ) -> None:
     """Show the record as a table, oldest entry first; below it the local causes of failures, which are in no record."""
-    from coterie_party.audit_folder import read_folder
     from coterie_party.cli.desk import open_desk
+    from coterie_party.steward.audit_folder import read_folder
 
     entries = [entry for entry in read_folder(home).export.entries if job in (None, entry.job_id)]
     _print(entries)
@@ -81,7 +81,7 @@ def export(
     from coterie_common.audit.page import render
     from coterie_common.errors import ConfigurationError
     from coterie_common.files import write_atomically
-    from coterie_party.audit_folder import read_folder
+    from coterie_party.steward.audit_folder import read_folder
 
     if file.suffix not in (".html", ".json"):
         raise ConfigurationError(f"{file} must end in .html, to be read by people, or .json, to be compared")
@@ -108,7 +108,7 @@ def _head(text: str) -> Head:
 
 def _print(entries: Sequence[Entry]) -> None:
     from coterie_common.audit.words import sentence
-    from coterie_common.listing import print_table
+    from coterie_common.host.listing import print_table
 
     print_table(
         ("entry", "time (UTC)", "job", "round", "what happened"),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 from coterie_party.cli.options import PartyFolder
 
 app = typer.Typer(
@@ -29,8 +29,8 @@ def check(
     Nothing leaves this machine. The daemon does not have to run. The exit status is 0 only if everything fits.
     """
     from coterie_common.errors import DataError, NotFound
-    from coterie_party.bindings import bind_datasets
-    from coterie_party.home import PartyHome
+    from coterie_party.data.bindings import bind_datasets
+    from coterie_party.home.home import PartyHome
 
     bound = bind_datasets(home, PartyHome(home).config().datasets)
     if dataset is not None and dataset not in bound:

@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 
 if TYPE_CHECKING:
-    from coterie_party.policy import Policy
+    from coterie_party.policy.policy import Policy
     from coterie_party.store import PartyStore, StewardNotes
-    from coterie_party.store.carried import CarriedLines
+    from coterie_party.store.ledger.carried import CarriedLines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,9 @@ def open_desk(home: Path) -> Iterator[Desk]:
         StorageError: the store cannot be read.
     """
     from coterie_common.clock import SystemClock
-    from coterie_common.database import open_database
     from coterie_common.errors import WrongOrderError
-    from coterie_party.home import PartyHome
+    from coterie_common.host.database import open_database
+    from coterie_party.home.home import PartyHome
     from coterie_party.store import MIGRATIONS, PartyStore, StewardNotes
 
     config, path = PartyHome(home).config(), home / "store" / "party.db"
@@ -74,11 +74,11 @@ def open_lines(home: Path) -> Iterator[CarriedLines]:
         WrongOrderError: the folder was not made.
         StorageError: the store cannot be read.
     """
-    from coterie_common.database import open_database
     from coterie_common.files import make_private_folder
-    from coterie_party.home import PartyHome
+    from coterie_common.host.database import open_database
+    from coterie_party.home.home import PartyHome
     from coterie_party.store import MIGRATIONS
-    from coterie_party.store.carried import CarriedLines
+    from coterie_party.store.ledger.carried import CarriedLines
 
     PartyHome(home).config()
     make_private_folder(home / "store")
@@ -92,7 +92,7 @@ def open_lines(home: Path) -> Iterator[CarriedLines]:
 def read_policy(home: Path) -> Policy | None:
     """Read the policy; if it cannot be used, report that on standard error and return ``None``."""
     from coterie_common.errors import ConfigurationError
-    from coterie_party.policy import POLICY_FILE_NAME, load_policy
+    from coterie_party.policy.policy import POLICY_FILE_NAME, load_policy
 
     try:
         return load_policy(home / POLICY_FILE_NAME)

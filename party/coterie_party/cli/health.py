@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 from coterie_party.cli.options import PartyFolder
 
 
@@ -18,7 +18,7 @@ def health(home: PartyFolder = Path("party")) -> None:
     (the jobs or messages concerned are refused).
     """
     from coterie_common.clock import SystemClock
-    from coterie_common.heartbeat import check_heartbeat
+    from coterie_common.host.heartbeat import check_heartbeat
 
     for warning in check_heartbeat(home, "coterie-party", now=SystemClock().now()):
         say(f"warning: {warning}", err=True)

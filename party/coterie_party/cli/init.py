@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 from coterie_party.cli.options import PartyFolder, PasswordFile
 
 
@@ -23,10 +23,10 @@ def init(
     """Create this party's keys, its configuration, and an enrolment request for the founder to admit."""
     from coterie_common.address import Address
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
+    from coterie_common.host.passwords import read_password
     from coterie_common.identifiers import parse_party_id
-    from coterie_common.passwords import read_password
     from coterie_common.randomness import OsRandom
-    from coterie_party.home import PartyHome
+    from coterie_party.home.home import PartyHome
 
     checked_id, pinned = parse_party_id(party_id), parse_fingerprint(founder)
     address = Address.parse(aggregator) if aggregator is not None else None

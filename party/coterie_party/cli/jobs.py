@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie_common.console import say, say_json
+from coterie_common.host.console import say, say_json
 from coterie_party.cli.desk import Desk, open_desk
 from coterie_party.cli.options import AsJson, PartyFolder
 
 if TYPE_CHECKING:
-    from coterie_party.job_report import JobReport
+    from coterie_party.steward.job_report import JobReport
     from coterie_party.store import PartyJob
 
 _Job = Annotated[str, typer.Argument(metavar="JOB", help="The job, as 'coterie-party jobs' shows it.")]
@@ -27,8 +27,8 @@ def jobs(
 ) -> None:
     """List the jobs that were proposed to this party, oldest first, in plain words; or show one in full."""
     from coterie_common.errors import NotFound
+    from coterie_common.host.listing import moment, print_table
     from coterie_common.identifiers import parse_job_id
-    from coterie_common.listing import moment, print_table
 
     with open_desk(home) as desk:
         if job is None:
@@ -99,7 +99,7 @@ def _rule(home: Path, job: str, *, is_approved: bool, reason: str = "") -> Party
 
 
 def _describe(desk: Desk, job: PartyJob) -> JobReport:
-    from coterie_party.job_report import describe
+    from coterie_party.steward.job_report import describe
 
     entries = desk.store.ledger(job.dataset) if job.dataset else ()
     return describe(job, desk.store.ruling(job.job_id), entries, desk.policy, desk.now, desk.notes.of_job(job.job_id))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie_common.console import say
+from coterie_common.host.console import say
 from coterie_party.cli.options import PartyFolder, PasswordFile
 
 if TYPE_CHECKING:
-    from coterie_party.home import PartyHome
+    from coterie_party.home.home import PartyHome
 
 app = typer.Typer(help="Import the bundle from the founder.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -37,10 +37,10 @@ def import_(
 ) -> None:
     """Verify the bundle against the pinned founder, check the key share, and keep it locked."""
     from coterie_common.clock import SystemClock
-    from coterie_common.passwords import read_password
+    from coterie_common.host.passwords import read_password
     from coterie_common.randomness import OsRandom
-    from coterie_party.home import PartyHome
-    from coterie_party.joining import import_bundle
+    from coterie_party.home.home import PartyHome
+    from coterie_party.home.joining import import_bundle
 
     folder = PartyHome(home)
     _check_ledger(folder, bundle, ledger, empty_ledger)
@@ -72,8 +72,8 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
     """
     import sys
 
-    from coterie_common.bundle import read_bundle
     from coterie_common.errors import WrongOrderError
+    from coterie_common.membership.bundle import read_bundle
     from coterie_party.cli.desk import open_lines
     from coterie_party.cli.ledger import import_ledger
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from coterie_common.console import say, say_json
+from coterie_common.host.console import say, say_json
 from coterie_party.cli.desk import open_desk, open_lines
 from coterie_party.cli.options import AsJson, PartyFolder
 
 if TYPE_CHECKING:
-    from coterie_party.ledger_file import LedgerFile
-    from coterie_party.ledger_report import LedgerReport
+    from coterie_party.steward.ledger_file import LedgerFile
+    from coterie_party.steward.ledger_report import LedgerReport
 
 
 class _ShowsByDefault(TyperGroup):
@@ -43,7 +43,7 @@ def export(
     home: PartyFolder = Path("party"),
 ) -> None:
     """Write all lines of the ledger to a file, for another machine or another federation's folder."""
-    from coterie_party.ledger_file import LedgerFile
+    from coterie_party.steward.ledger_file import LedgerFile
 
     with open_lines(home) as lines:
         found = LedgerFile(*lines.everything())
@@ -83,9 +83,9 @@ def _read(home: Path, file: Path) -> tuple[LedgerFile, str]:
     from coterie_common.audit.page import is_record
     from coterie_common.files import read_bytes
     from coterie_common.limits import AUDIT_EXPORT_BYTES
-    from coterie_party.home import PartyHome
-    from coterie_party.ledger_file import LedgerFile
-    from coterie_party.ledger_of_record import ledger_of_record
+    from coterie_party.home.home import PartyHome
+    from coterie_party.steward.ledger_file import LedgerFile
+    from coterie_party.steward.ledger_of_record import ledger_of_record
 
     config = PartyHome(home).config()
     data = read_bytes(file, "the ledger", most=AUDIT_EXPORT_BYTES)
@@ -104,8 +104,8 @@ def show(
 ) -> None:
     """Show what is spent, reserved and left of each data set's privacy budget, per limit and per job."""
     from coterie_common.files import write_atomically
-    from coterie_party.ledger_plot import draw
-    from coterie_party.ledger_report import report
+    from coterie_party.steward.ledger_plot import draw
+    from coterie_party.steward.ledger_report import report
 
     with open_desk(home) as desk:
         names = desk.store.datasets() if dataset is None else (dataset,)
@@ -122,8 +122,8 @@ def show(
 
 
 def _show(found: LedgerReport) -> None:
-    from coterie_common.listing import moment, print_table
-    from coterie_party.budget import decimal_text
+    from coterie_common.host.listing import moment, print_table
+    from coterie_party.policy.budget import decimal_text
 
     say(f"{found.dataset}, per {found.unit}")
     limits = [

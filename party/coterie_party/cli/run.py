@@ -25,14 +25,14 @@ def run(
     forbid_tracing()
     import asyncio
 
-    from coterie_common.one_thread import keep_to_one_thread
+    from coterie_common.host.one_thread import keep_to_one_thread
 
     keep_to_one_thread()  # before anything loads NumPy
     from coterie_common.clock import SystemClock
-    from coterie_common.passwords import read_password
-    from coterie_common.telemetry import configure_logging, parse_format
+    from coterie_common.host.passwords import read_password
+    from coterie_common.host.telemetry import configure_logging, parse_format
     from coterie_party.app import run as run_forever
-    from coterie_party.home import PartyHome, load_party_home
+    from coterie_party.home.home import PartyHome, load_party_home
 
     configure_logging(parse_format(log_format), verbose=verbose)
     folder = PartyHome(home)

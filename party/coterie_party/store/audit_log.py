@@ -11,10 +11,12 @@ from sqlalchemy import Engine
 
 from coterie_common.audit.chain import Finding
 from coterie_common.audit.entry import Details, Entry, Event, Kind
-from coterie_common.database import transaction
 from coterie_common.errors import StateError
-from coterie_party.store import audit, carried_record, ledger_record, promises
+from coterie_common.host.database import transaction
+from coterie_party.store import audit, promises
 from coterie_party.store.audit import Recorder
+from coterie_party.store.ledger import carried_record
+from coterie_party.store.ledger import record as ledger_record
 
 
 class AuditLog:

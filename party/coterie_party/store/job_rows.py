@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, insert, update
 from coterie_common import document
 from coterie_common.errors import MalformedMessage, StorageError
 from coterie_common.protocol.messages import Decision, JobOutcome
-from coterie_party.store.ledger import COST_BYTES
+from coterie_party.store.ledger.ledger import COST_BYTES
 from coterie_party.store.records import PartyJob
 from coterie_party.store.tables import JOBS
 

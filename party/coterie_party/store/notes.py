@@ -14,8 +14,8 @@ from typing import Final
 from sqlalchemy import Engine, delete, insert, select
 
 from coterie_common.clock import Clock
-from coterie_common.database import transaction
 from coterie_common.errors import CoterieError
+from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId
 from coterie_party.store.tables import NOTES
 

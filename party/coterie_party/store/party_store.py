@@ -27,20 +27,22 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select, u
 
 from coterie_common.audit.entry import Details, Event, Kind
 from coterie_common.audit.told import NOTHING_TOLD
-from coterie_common.database import transaction
 from coterie_common.errors import (
     Equivocation,
     NotFound,
     StaleRound,
     StateError,
 )
+from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
-from coterie_party.store import data_versions, job_quota, ledger, ledger_record, promises, rulings, salts
+from coterie_party.store import data_versions, job_quota, promises, rulings, salts
 from coterie_party.store.audit import Recorder
 from coterie_party.store.job_rows import insert_job, job_of, may_still_decide, update_job
+from coterie_party.store.ledger import ledger
+from coterie_party.store.ledger import record as ledger_record
 from coterie_party.store.records import (
     AskedJob,
     DataVersion,

@@ -17,7 +17,7 @@ from coterie_common import document
 from coterie_common.errors import AlreadyAnswered, MalformedMessage, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_party.round import PartyRound, Phase
-from coterie_party.store import ledger
+from coterie_party.store.ledger import ledger
 from coterie_party.store.records import AskedJob, RecordedTranscript
 from coterie_party.store.tables import ACCEPTANCES, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
 

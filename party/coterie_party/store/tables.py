@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from coterie_common.database import Instant
+from coterie_common.host.database import Instant
 
 METADATA = MetaData()
 

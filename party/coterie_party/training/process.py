@@ -32,11 +32,12 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from coterie_common import arrays, document, errors, one_thread
+from coterie_common import arrays, document, errors
 from coterie_common.clock import Clock
 from coterie_common.errors import MalformedMessage, StateError, TrainingDied, TrainingFailed, TrainingTimeout
+from coterie_common.host import one_thread
 from coterie_common.learning.algorithm import Ask, Float32
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.plan import Records
 from coterie_party.training.confinement import Confinement, forbid_tracing
 from coterie_party.training.frames import Channel, ChannelClosed, Kind

@@ -19,9 +19,9 @@ from coterie_common import arrays, document
 from coterie_common.errors import CoterieError, TrainingFailed
 from coterie_common.learning.algorithm import Ask, Float32, get_algorithm
 from coterie_common.learning.contribution import computed_vectors
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import Schema, parse_schema
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.frames import Channel, ChannelClosed, Kind
 

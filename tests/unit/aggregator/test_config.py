@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 import pytest
 
-from coterie_aggregator.config import AggregatorConfig
+from coterie_aggregator.home.config import AggregatorConfig
 from coterie_common.errors import ConfigurationError
 from coterie_common.strict_model import parse
 

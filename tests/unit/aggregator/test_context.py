@@ -7,8 +7,8 @@ import gc
 from dataclasses import fields
 from typing import Any
 
-from coterie_aggregator.context import Context
-from coterie_aggregator.machine import Tasks
+from coterie_aggregator.live.context import Context
+from coterie_aggregator.machines.driver import Tasks
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Rejection
 from coterie_common.rpc.outbox import Outbox

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from coterie_aggregator.context import Context
-from coterie_aggregator.coordinator import Coordinator
+from coterie_aggregator.live.context import Context
+from coterie_aggregator.live.coordinator import Coordinator
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import CoterieError, NotFound, StorageError, Unavailable
 from coterie_common.identifiers import JobId, PartyId

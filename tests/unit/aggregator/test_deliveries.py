@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
-from coterie_aggregator.deliveries import Deliveries
+from coterie_aggregator.live.deliveries import Deliveries
 from coterie_common.identifiers import JobId, PartyId
 
 A, B = PartyId("anna"), PartyId("bert")

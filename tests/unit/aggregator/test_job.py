@@ -6,9 +6,15 @@ from functools import cache, reduce
 
 import pytest
 
-from coterie_aggregator.job import AggregatorJob, JobParameters, Phase, outstanding, step
-from coterie_aggregator.job_effects import KeepUnfinishedModel, RunRound, SendJobEnd, SendModel, SendProposal, Timer
-from coterie_aggregator.job_events import (
+from coterie_aggregator.machines.job_effects import (
+    KeepUnfinishedModel,
+    RunRound,
+    SendJobEnd,
+    SendModel,
+    SendProposal,
+    Timer,
+)
+from coterie_aggregator.machines.job_events import (
     DeliveryPatiencePassed,
     Event,
     JobCancelled,
@@ -21,6 +27,7 @@ from coterie_aggregator.job_events import (
     RoundReleased,
     UnfinishedModelKept,
 )
+from coterie_aggregator.machines.job_machine import AggregatorJob, JobParameters, Phase, outstanding, step
 from coterie_common.protocol.messages import Decision, JobOutcome
 from tests.support.exploration import every_event, explore
 

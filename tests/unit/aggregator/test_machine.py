@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from coterie_aggregator.machine import Machine, Tasks
+from coterie_aggregator.machines.driver import Machine, Tasks
 from coterie_common.errors import StorageError
 from tests.support.asynchronous import asynchronous
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coterie_aggregator.opening import RoundArithmetic
+from coterie_aggregator.live.rounds.arithmetic import RoundArithmetic
 from coterie_common.crypto import threshold
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.paillier import Ciphertext

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from coterie_aggregator.job import Phase
-from coterie_aggregator.quota import check_quota
+from coterie_aggregator.live.quota import check_quota
+from coterie_aggregator.machines.job_machine import Phase
 from coterie_common.errors import QuotaExceeded
 from coterie_common.identifiers import PartyId
 from coterie_common.limits import OPEN_JOBS_MOST, OPEN_JOBS_PER_PERSON, SUBMISSIONS_PER_PERSON

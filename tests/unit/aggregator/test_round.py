@@ -6,7 +6,21 @@ from functools import cache, reduce
 
 import pytest
 
-from coterie_aggregator.round import (
+from coterie_aggregator.machines.round_events import (
+    ContributionReceived,
+    ContributionRejected,
+    ContributionVerified,
+    DeadlinePassed,
+    DecryptionRefused,
+    Event,
+    PartialReceived,
+    PartialRejected,
+    PartialVerified,
+    PatiencePassed,
+    ReplyRefused,
+    RoundTimedOut,
+)
+from coterie_aggregator.machines.round_machine import (
     AbortReason,
     AggregatorRound,
     EndJob,
@@ -21,20 +35,6 @@ from coterie_aggregator.round import (
     VerifyPartial,
     outstanding,
     step,
-)
-from coterie_aggregator.round_events import (
-    ContributionReceived,
-    ContributionRejected,
-    ContributionVerified,
-    DeadlinePassed,
-    DecryptionRefused,
-    Event,
-    PartialReceived,
-    PartialRejected,
-    PartialVerified,
-    PatiencePassed,
-    ReplyRefused,
-    RoundTimedOut,
 )
 from tests.support.exploration import every_event, explore
 

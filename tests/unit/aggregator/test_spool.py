@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from coterie_aggregator.spool import Spool
+from coterie_aggregator.store.spool import Spool
 from coterie_common.errors import Equivocation, StorageError
 from coterie_common.protocol.messages import NOTHING_PADDED
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts

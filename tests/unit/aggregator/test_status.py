@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coterie_aggregator.job import AggregatorJob, JobParameters, step
-from coterie_aggregator.job_events import PartyReplied
+from coterie_aggregator.machines.job_events import PartyReplied
+from coterie_aggregator.machines.job_machine import AggregatorJob, JobParameters, step
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision, EncryptedReply, JobOutcome, Message
 from coterie_common.protocol.progress import JobParty, JobState, RoundPhase, RoundProgress

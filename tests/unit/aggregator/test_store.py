@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from coterie_aggregator.job_events import (
+from coterie_aggregator.machines.job_events import (
     DeliveryPatiencePassed,
     JobCancelled,
     ModelFinished,
     PartyReplied,
     RoundReleased,
 )
-from coterie_aggregator.round_events import ContributionReceived, ContributionRejected, DeadlinePassed
+from coterie_aggregator.machines.round_events import ContributionReceived, ContributionRejected, DeadlinePassed
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore, StoredJob, StoredModel, StoredRound
 from coterie_aggregator.store.tables import JOB_EVENTS
 from coterie_common.crypto.hashing import Label, long_hash
-from coterie_common.database import transaction
 from coterie_common.errors import StateError, StorageError
+from coterie_common.host.database import transaction
 from coterie_common.protocol.messages import Decision
 from tests.support.databases import KINDS, database
 

@@ -6,22 +6,22 @@ from __future__ import annotations
 
 import pytest
 
-from coterie_aggregator.job_events import ModelFinished, RoundReleased
-from coterie_aggregator.round_events import ContributionReceived
-from coterie_aggregator.spool import Spool
+from coterie_aggregator.machines.job_events import ModelFinished, RoundReleased
+from coterie_aggregator.machines.round_events import ContributionReceived
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore
-from coterie_common.database import open_database
+from coterie_aggregator.store.spool import Spool
+from coterie_common.host.database import open_database
 from tests.support.killed import reported_before_kill
 
 WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from coterie_aggregator.job_events import ModelFinished, RoundReleased
-from coterie_aggregator.round_events import ContributionReceived
-from coterie_aggregator.spool import Spool
+from coterie_aggregator.machines.job_events import ModelFinished, RoundReleased
+from coterie_aggregator.machines.round_events import ContributionReceived
+from coterie_aggregator.store.spool import Spool
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore, StoredJob
-from coterie_common.database import open_database
+from coterie_common.host.database import open_database
 
 folder = Path(sys.argv[1])
 store = AggregatorStore(open_database(f"sqlite:///{folder / 'store.db'}", MIGRATIONS))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coterie_aggregator import job_events, round_events
+from coterie_aggregator.machines import job_events, round_events
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_common.errors import StorageError
 from coterie_common.protocol.messages import Decision

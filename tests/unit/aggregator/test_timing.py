@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coterie_aggregator.timing import remaining_s
+from coterie_aggregator.live.timing import remaining_s
 
 SINCE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

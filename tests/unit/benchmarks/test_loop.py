@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.loop import LoopResult, loop_markdown
-from benchmarks.watchdog import NO_DELAY, Delay, longest, read_delays, run_watched
+from coterie_lab.benchmarks.whole_rounds.loop import LoopResult, loop_markdown
+from coterie_lab.benchmarks.whole_rounds.watchdog import NO_DELAY, Delay, longest, read_delays, run_watched
 
 EARLY, HIT, LATE = Delay(1.0, 900, 9, 9), Delay(2.0, 40, 30, 3), Delay(2.5, 20, 10, 12)
 

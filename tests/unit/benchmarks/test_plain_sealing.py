@@ -11,15 +11,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from benchmarks.plain_sealing import PLAIN_CLIP_NORM, PlainSealing, make_either_sealing
-from benchmarks.workload import PARTY, SESSION, Workload
 from coterie_aggregator import app as aggregator
 from coterie_common.errors import StateError
-from coterie_common.privacy.noise import Unit
-from coterie_common.protocol.padded_sealing import PaddedSealing
-from coterie_common.protocol.sealing import Sealing
-from coterie_common.protocol.sealings import make_sealing
+from coterie_common.privacy.noise.mechanisms import Unit
+from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.making import make_sealing
+from coterie_common.protocol.sealing.padded import PaddedSealing
 from coterie_common.protocol.terms import RoundTerms, SealingKind, VectorTerms
+from coterie_lab.benchmarks.whole_rounds.plain_sealing import PLAIN_CLIP_NORM, PlainSealing, make_either_sealing
+from coterie_lab.benchmarks.workload import PARTY, SESSION, Workload
 from coterie_party import app as party
 from tests.support.repository import sources
 from tests.support.seeded_random import SeededRandom

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from benchmarks.processes import core_ms, peak_mib
-from benchmarks.report import markdown
-from benchmarks.rows import REFERENCE_VALUES, Measured, Results, measured
+from coterie_lab.benchmarks.report import markdown
+from coterie_lab.benchmarks.rows import REFERENCE_VALUES, Measured, Results, measured
+from coterie_lab.benchmarks.whole_rounds.processes import core_ms, peak_mib
 
 PARTIES = 10
 

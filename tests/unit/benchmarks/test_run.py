@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import PeerFigures
-from benchmarks.plan import Plan, quick, whole
-from benchmarks.report import STEPS, markdown, plot
-from benchmarks.rows import METRICS, to_csv, to_json
-from benchmarks.run import Outcome, run
-from benchmarks.workload import Workload
-from coterie_common.crypto.pad import key_packing
+from coterie_common.crypto.pads.pad import key_packing
+from coterie_lab.benchmarks.peers import PeerFigures
+from coterie_lab.benchmarks.plan import Plan, quick, whole
+from coterie_lab.benchmarks.report import STEPS, markdown, plot
+from coterie_lab.benchmarks.rows import METRICS, to_csv, to_json
+from coterie_lab.benchmarks.run import Outcome, run
+from coterie_lab.benchmarks.workload import Workload
 
 VALUES, PARTIES = (50, 5000), 3
 PLAN = Plan(

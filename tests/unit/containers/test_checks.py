@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from containers.checks import IN_EXCHANGE, OWNERS, PARTIES, container_faults, mount_faults, volume_faults
+from coterie_lab.containers.checks import IN_EXCHANGE, OWNERS, PARTIES, container_faults, mount_faults, volume_faults
 
 GOOD: dict[str, Any] = {
     "Config": {"User": "10001:10001", "Labels": {"com.docker.compose.service": "party-1"}},

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from containers.examine import found_in, locked_shares
 from coterie_common.crypto.keystore import lock
 from coterie_common.secret import Password
+from coterie_lab.containers.examine import found_in, locked_shares
 from tests.support.seeded_random import SeededRandom
 
 RANDOM = SeededRandom("examine")

@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
-from containers.testbed import unreadable
+from coterie_lab.containers.testbed import unreadable
 
 
 def test_unreadable_names_files_and_folders_that_others_may_not_read(tmp_path):

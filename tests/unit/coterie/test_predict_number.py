@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from coterie.cli import main
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.model import Model
 from coterie_common.learning.predictor import load_predictor
-from coterie_common.learning.schema import parse_schema
 from tests.support.models import make_lineage
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from coterie_common.crypto.narrow_gaussian import VARIANCE, narrow_gaussian
+from coterie_common.crypto.pads.narrow_gaussian import VARIANCE, narrow_gaussian
 from coterie_common.privacy.strips import enclose_exp
 from tests.support.seeded_random import SeededRandom
 

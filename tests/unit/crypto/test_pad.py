@@ -10,8 +10,8 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from coterie_common.crypto import pad as pad_module
-from coterie_common.crypto.pad import (
+from coterie_common.crypto.pads import pad as pad_module
+from coterie_common.crypto.pads.pad import (
     ERROR_BOUND,
     KEY_BOUND,
     OneTimePad,
@@ -20,7 +20,7 @@ from coterie_common.crypto.pad import (
     add_covered,
     key_packing,
 )
-from coterie_common.crypto.ring import DEGREE
+from coterie_common.crypto.pads.ring import DEGREE
 from coterie_common.errors import CapacityExceeded, InternalError, InvalidPadKey, StateError
 from coterie_common.randomness import OsRandom
 from tests.support.negacyclic import pads

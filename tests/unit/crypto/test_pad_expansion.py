@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from coterie_common.crypto.pad_expansion import PublicElements
+from coterie_common.crypto.pads.expansion import PublicElements
 from tests.support.negacyclic import DEGREE, public_element
 
 SESSION = bytes(range(32))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from coterie_common.crypto.ring import DEGREE, FACTOR_MOST, Multiplier, Workspace
+from coterie_common.crypto.pads.ring import DEGREE, FACTOR_MOST, Multiplier, Workspace
 from coterie_common.errors import InternalError, StateError
 from tests.support.negacyclic import fold, folded_product
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from evaluation.attacks.audit import epsilon_at_least, guesses
-from evaluation.attacks.eavesdropping import View, infer_property, invert_gradients
-from evaluation.attacks.membership import auc, roc, scores, simulation, train
+from coterie_lab.evaluation.attacks.audit import epsilon_at_least, guesses
+from coterie_lab.evaluation.attacks.eavesdropping import View, infer_property, invert_gradients
+from coterie_lab.evaluation.attacks.membership import auc, roc, scores, simulation, train
 
 RANDOM = np.random.Generator(np.random.PCG64(5))
 COINS = RANDOM.random(4000) < 0.5

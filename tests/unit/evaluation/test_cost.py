@@ -10,19 +10,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from benchmarks.measuring import Yardstick
-from benchmarks.primitives import WrongSum
 from coterie_common.crypto import threshold
-from coterie_common.protocol.capacity import packing_for
+from coterie_common.protocol.sealing.capacity import packing_for
 from coterie_common.protocol.terms import SealingKind
-from evaluation.cost import campaign, sealed_round
-from evaluation.cost.campaign import MODELS, NaivePrice, measure_plain, planned_rounds
-from evaluation.cost.rows import CostRow, Way
-from evaluation.cost.sealed_round import measure_sealed, vector_of
-from evaluation.cost.table import cost_table
-from evaluation.csv_file import read_csv, write_csv
-from evaluation.points import FULL
-from evaluation.report import RESULTS
+from coterie_lab.benchmarks.measuring import Yardstick
+from coterie_lab.benchmarks.primitives import WrongSum
+from coterie_lab.evaluation.cost import campaign, sealed_round
+from coterie_lab.evaluation.cost.campaign import MODELS, NaivePrice, measure_plain, planned_rounds
+from coterie_lab.evaluation.cost.rows import CostRow, Way
+from coterie_lab.evaluation.cost.sealed_round import measure_sealed, vector_of
+from coterie_lab.evaluation.cost.table import cost_table
+from coterie_lab.evaluation.csv_file import read_csv, write_csv
+from coterie_lab.evaluation.points import FULL
+from coterie_lab.evaluation.report import RESULTS
 from tests.support.dealings import load_dealing, partials_by_factors
 from tests.support.federation import make_federation
 

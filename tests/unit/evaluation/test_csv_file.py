@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pytest
 
-from evaluation.csv_file import read_csv, write_csv
+from coterie_lab.evaluation.csv_file import read_csv, write_csv
 
 
 class Colour(StrEnum):

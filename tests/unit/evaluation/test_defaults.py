@@ -9,11 +9,11 @@ import pytest
 
 from coterie.simulation.job import Simulation
 from coterie.simulation.method import Method
-from coterie_common.learning import decision_tree
+from coterie_common.learning.algorithms import decision_tree
 from coterie_common.protocol.parameters import choose_parameters
-from evaluation import runs
-from evaluation.csv_file import read_csv
-from evaluation.defaults import (
+from coterie_lab.evaluation import runs
+from coterie_lab.evaluation.csv_file import read_csv
+from coterie_lab.evaluation.defaults import (
     CONSTANTS,
     FULL,
     QUICK,
@@ -26,8 +26,8 @@ from evaluation.defaults import (
     results_of,
     run_trials,
 )
-from evaluation.defaults_report import TrialRow, rows_of, trial_table, write_rows
-from evaluation.points import Point
+from coterie_lab.evaluation.defaults_report import TrialRow, rows_of, trial_table, write_rows
+from coterie_lab.evaluation.points import Point
 
 TREE = Trial("tree", 10, "0.5")
 DEPTHS = Ablation("tree", ((10, "0.5"),), (Variation("max_depth", ("2", "3")),), seeds=2)

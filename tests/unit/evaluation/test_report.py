@@ -10,18 +10,18 @@ from fractions import Fraction
 import pytest
 
 from coterie.simulation.method import Method
-from evaluation.attacks.campaign import read_breaches
-from evaluation.attacks.eavesdropping import Leak, View
-from evaluation.csv_file import read_csv
-from evaluation.daemons import RealRun
-from evaluation.defaults import FULL as TRIED
-from evaluation.defaults import default_of
-from evaluation.defaults_report import FILE, TrialRow
-from evaluation.figures import INK
-from evaluation.noise import read_ledger
-from evaluation.points import FULL, Point, default_bound
-from evaluation.report import DOCUMENT, RESULTS, rows_of, simulated, tables, with_tables
-from evaluation.rows import half_width
+from coterie_lab.evaluation.attacks.campaign import read_breaches
+from coterie_lab.evaluation.attacks.eavesdropping import Leak, View
+from coterie_lab.evaluation.csv_file import read_csv
+from coterie_lab.evaluation.daemons import RealRun
+from coterie_lab.evaluation.defaults import FULL as TRIED
+from coterie_lab.evaluation.defaults import default_of
+from coterie_lab.evaluation.defaults_report import FILE, TrialRow
+from coterie_lab.evaluation.figures import INK
+from coterie_lab.evaluation.noise import read_ledger
+from coterie_lab.evaluation.points import FULL, Point, default_bound
+from coterie_lab.evaluation.report import DOCUMENT, RESULTS, rows_of, simulated, tables, with_tables
+from coterie_lab.evaluation.rows import half_width
 
 TREE = FULL["tree"]
 ROWS = rows_of(TREE)

@@ -15,15 +15,15 @@ import pytest
 from coterie.simulation.job import Simulation
 from coterie.simulation.method import Method
 from coterie_common.protocol.parameters import choose_parameters
-from demonstration.data import DataProblem
-from evaluation.__main__ import main
-from evaluation.csv_file import read_csv, write_csv
-from evaluation.gisette import derive
-from evaluation.points import FULL, QUICK, Point, Sweep
-from evaluation.rows import Row, row_of, write_json
-from evaluation.runs import Cache, key_of, run_missing
-from evaluation.workloads import schema_of, workload
-from worked_examples.mnist import Digits
+from coterie_lab.evaluation.__main__ import main
+from coterie_lab.evaluation.csv_file import read_csv, write_csv
+from coterie_lab.evaluation.gisette import derive
+from coterie_lab.evaluation.points import FULL, QUICK, Point, Sweep
+from coterie_lab.evaluation.rows import Row, row_of, write_json
+from coterie_lab.evaluation.runs import Cache, key_of, run_missing
+from coterie_lab.evaluation.workloads import schema_of, workload
+from coterie_lab.examples.mnist import Digits
+from coterie_lab.local_federation.data import DataProblem
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "scripts")}
 POINTS = [
@@ -142,7 +142,7 @@ def test_gisette_like_set_has_as_many_of_either_digit_and_tells_them_apart():
 INTERRUPTED = """
 import signal, sys, time
 from pathlib import Path
-from evaluation.runs import Cache, carry_out
+from coterie_lab.evaluation.runs import Cache, carry_out
 
 def work(number):
     time.sleep(0.2 if number < 2 else 600)

@@ -10,9 +10,9 @@ import pytest
 from coterie.simulation.job import Simulation
 from coterie.simulation.seeded_random import SeededRandom
 from coterie_common.protocol.parameters import choose_parameters
-from evaluation.csv_file import read_csv, write_csv
-from evaluation.scale import JOBS, Fineness, at_scale, finenesses
-from evaluation.workloads import workload
+from coterie_lab.evaluation.csv_file import read_csv, write_csv
+from coterie_lab.evaluation.scale import JOBS, Fineness, at_scale, finenesses
+from coterie_lab.evaluation.workloads import workload
 
 
 @pytest.mark.slow  # calibrates the noise of two jobs

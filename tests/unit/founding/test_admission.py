@@ -10,7 +10,6 @@ from coterie.founding.credentials import credential_path
 from coterie.founding.register import load_register
 from coterie_common.crypto.certificates import Role, expires_at, identity_of, make_tls_key
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.errors import (
     ConfigurationError,
     IdentityMismatch,
@@ -19,6 +18,7 @@ from coterie_common.errors import (
     MalformedMessage,
     WrongOrderError,
 )
+from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.secret import Password
 from tests.support.ceremony import NOW, AskPassword, Ceremony, make_party_request
 from tests.support.seeded_random import SeededRandom

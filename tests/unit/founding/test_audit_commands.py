@@ -14,13 +14,13 @@ import pytest
 
 import coterie.cli
 import coterie_party.cli
-import coterie_party.home
+import coterie_party.home.home
 from coterie_common.audit.entry import Event, Kind, Owner
 from coterie_common.audit.export import Export
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.hashing import Label
-from coterie_common.database import open_database
 from coterie_common.fingerprint import printed_fingerprint
+from coterie_common.host.database import open_database
 from coterie_party.store import MIGRATIONS, AuditLog, Recorder
 from tests.support.audit_records import EVENTS, make_export
 from tests.support.ceremony import PASSWORD, Ceremony
@@ -122,7 +122,7 @@ def test_hostile_record_is_shown_compared_and_exported_harmlessly(run, files, tm
 
 
 def test_hostile_refusals_in_the_own_record_are_shown_harmlessly(run, home):
-    party = coterie_party.home.PartyHome(home)
+    party = coterie_party.home.home.PartyHome(home)
     founder, keys = party.config().founder, party.unlock_keys(PASSWORD)
     recorder = Recorder(owner=Owner(founder, "p1"), key=keys.signing_key, clock=SystemClock())
     engine = open_database(f"sqlite:///{home / 'store/party.db'}", MIGRATIONS)

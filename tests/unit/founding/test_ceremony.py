@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from coterie.credential_folder import load_credential
-from coterie_aggregator.home import AggregatorHome, load_aggregator_home
+from coterie_aggregator.home.home import AggregatorHome, load_aggregator_home
 from coterie_common.crypto.certificates import Role, identity_of
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import combine, partial_decrypt
 from coterie_common.errors import ConfigurationError, KeyFileError, WrongOrderError
 from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.secret import Password
-from coterie_party.home import load_party_home
+from coterie_party.home.home import load_party_home
 from tests.support.ceremony import NOW, PARTIES, PASSWORD, AskPassword, Ceremony
 from tests.support.seeded_random import SeededRandom
 

@@ -13,7 +13,7 @@ import coterie_aggregator.cli
 import coterie_party.cli
 from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.secret import Password
-from coterie_party.home import PartyHome, load_party_home
+from coterie_party.home.home import PartyHome, load_party_home
 
 PROGRAMS = {
     "coterie": coterie.cli.main,

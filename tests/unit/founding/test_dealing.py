@@ -6,10 +6,10 @@ import pytest
 
 from coterie.credential_folder import load_credential
 from coterie.founding.dealing import deal_keys
-from coterie_common.bundle import read_bundle
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import ConfigurationError, KeyFileError, StateError, WrongOrderError
-from coterie_party.home import load_party_home
+from coterie_common.membership.bundle import read_bundle
+from coterie_party.home.home import load_party_home
 from tests.support.ceremony import NOW, PASSWORD, AskPassword, Ceremony, deal_known_primes, make_party_request
 
 

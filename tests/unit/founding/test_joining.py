@@ -7,9 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from coterie_aggregator.joining import import_bundle as import_aggregator_bundle
+from coterie_aggregator.home.joining import import_bundle as import_aggregator_bundle
 from coterie_common import document
-from coterie_common.bundle import Bundle, read_bundle
 from coterie_common.crypto.authority import create_authority, issue
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import (
@@ -23,6 +22,7 @@ from coterie_common.errors import (
     WrongOrderError,
 )
 from coterie_common.fingerprint import printed_fingerprint
+from coterie_common.membership.bundle import Bundle, read_bundle
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.secret import Password
 from tests.support.ceremony import NOW, PASSWORD, AskPassword, Ceremony

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from coterie_common.crypto.certificates import Role
-from coterie_common.database import open_database
 from coterie_common.errors import ConfigurationError, IdentityMismatch, KeyFileError, StorageError, WrongOrderError
 from coterie_common.fingerprint import printed_fingerprint
+from coterie_common.host.database import open_database
 from coterie_common.identifiers import PartyId
-from coterie_common.membership_file import MEMBERSHIP_NAME
-from coterie_party import federation_folder
-from coterie_party.budget import charges, total
-from coterie_party.federation_folder import FederationFolder, move_former
-from coterie_party.home import load_party_home
+from coterie_common.membership.file import MEMBERSHIP_NAME
+from coterie_party.home import federation_folder
+from coterie_party.home.federation_folder import FederationFolder, move_former
+from coterie_party.home.home import load_party_home
+from coterie_party.policy.budget import charges, total
 from coterie_party.store import MIGRATIONS, PartyStore, Reservation
 from tests.support.ceremony import NOW, PASSWORD, Ceremony, make_party_request
 from tests.support.recorders import make_recorder

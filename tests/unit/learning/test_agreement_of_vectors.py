@@ -16,8 +16,8 @@ import pytest
 from coterie_common.errors import CoterieError, InvalidJob, UnsupportedMechanism
 from coterie_common.learning.agreement import PADDED_SHARE_STDDEV, check_terms, plan_job, propose_terms, vector_rounds
 from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
-from coterie_common.privacy.accounting import epsilon_of
-from coterie_common.privacy.noise import Placement, Unit
+from coterie_common.privacy.accounting.epsilon import epsilon_of
+from coterie_common.privacy.noise.mechanisms import Placement, Unit
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.terms import JobTerms, RoundTerms, SealingKind, VectorTerms

@@ -9,9 +9,9 @@ import pytest
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, MissingLibrary
 from coterie_common.learning.algorithm import Algorithm, Ask, algorithm_names, check_round, get_algorithm
-from coterie_common.learning.decision_tree import DecisionTree
+from coterie_common.learning.algorithms.decision_tree import DecisionTree
 from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.noise.mechanisms import Unit
 
 PLAN = Plan(
     Unit.RECORD,
@@ -37,7 +37,7 @@ def test_get_algorithm_of_unknown_name_raises_invalid_job_listing_the_known():
 def registered(monkeypatch, tmp_path):
     """Install a package that registers algorithms."""
     (tmp_path / "their_algorithms.py").write_text(
-        "from coterie_common.learning.decision_tree import DecisionTree\n"
+        "from coterie_common.learning.algorithms.decision_tree import DecisionTree\n"
         "class Mine(DecisionTree):\n    name = 'mine'\n"
         "class Incomplete:\n    name = 'incomplete'\n"
     )

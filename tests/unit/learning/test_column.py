@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from coterie_common.errors import InvalidJob
-from coterie_common.learning.column import CategoricalColumn, NumericColumn
-from coterie_common.learning.raw_values import parse_values
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.data.column import CategoricalColumn, NumericColumn
+from coterie_common.learning.data.raw_values import parse_values
+from coterie_common.learning.data.schema import parse_schema
 
 COMPOSED, DECOMPOSED = "Z\u00fcrich", "Zu\u0308rich"
 

@@ -9,15 +9,15 @@ import pytest
 
 from coterie_common.errors import ParameterMismatch, TrainingFailed, WrongVectorShape
 from coterie_common.learning.algorithm import Ask
+from coterie_common.learning.algorithms.linear import LogisticRegression
+from coterie_common.learning.algorithms.statistics import Statistics
 from coterie_common.learning.contribution import Contributor, computed_vectors
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.linear import LogisticRegression
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound, Records
-from coterie_common.learning.schema import parse_schema
-from coterie_common.learning.statistics import Statistics
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Unit
-from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import Unit
+from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
 from tests.support.seeded_random import SeededRandom
 
 SCHEMA = parse_schema({"max_records": 200, "columns": [{"name": "age", "lower": 0, "upper": 200}]})

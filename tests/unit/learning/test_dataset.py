@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import StateError
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 
 SCHEMA = parse_schema(
     {

@@ -11,9 +11,9 @@ import pytest
 from pyarrow import parquet
 
 from coterie_common.errors import DataError
-from coterie_common.learning.dataset_file import load_dataset, load_table
-from coterie_common.learning.file_format import FileFormat
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.data.dataset_file import load_dataset, load_table
+from coterie_common.learning.data.file_format import FileFormat
+from coterie_common.learning.data.schema import parse_schema
 from tests.support.examples import load_nursery, nursery_schema
 
 SCHEMA = parse_schema(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from coterie_common.errors import InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Classifier, Release
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.decision_tree import DecisionTree
-from coterie_common.learning.schema import parse_schema
-from coterie_common.privacy.noise import Unit
+from coterie_common.learning.algorithms.decision_tree import DecisionTree
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
+from coterie_common.privacy.noise.mechanisms import Unit
 from tests.support.seeded_random import SeededRandom
 
 TREE = DecisionTree()

@@ -10,12 +10,12 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Release
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.evaluation import Evaluation, embed_model
 from coterie_common.learning.model import Model
 from coterie_common.learning.plan import Records
 from coterie_common.learning.predictor import load_predictor
-from coterie_common.learning.schema import parse_schema
 from tests.support.models import SCHEMA, make_lineage, make_model
 from tests.support.seeded_random import SeededRandom
 

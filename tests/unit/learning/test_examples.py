@@ -7,10 +7,10 @@ import pytest
 
 from coterie_common.learning.agreement import plan_job
 from coterie_common.learning.algorithm import get_algorithm
-from coterie_common.learning.dataset_file import load_dataset
+from coterie_common.learning.data.dataset_file import load_dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.evaluation import embed_model
 from coterie_common.learning.model import Model
-from coterie_common.learning.schema import parse_schema
 from coterie_common.protocol.job_spec import JobSpec
 from tests.support.examples import EXAMPLES, load_job, nursery_schema
 from tests.support.heart import heart_schema, load_hospitals

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coterie_common.errors import InvalidJob
-from coterie_common.learning.column import NumericColumn
+from coterie_common.learning.data.column import NumericColumn
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.features import (
     Scaling,
     class_labels,
@@ -19,7 +20,6 @@ from coterie_common.learning.features import (
     to_inputs,
     width,
 )
-from coterie_common.learning.schema import parse_schema
 
 COLUMNS = [
     {"name": "age", "lower": 20, "upper": 100},

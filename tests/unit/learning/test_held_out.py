@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, r2_score
 
-from coterie_common.learning import held_out
 from coterie_common.learning.algorithm import Release
-from coterie_common.learning.column import NumericColumn
+from coterie_common.learning.algorithms import held_out
+from coterie_common.learning.data.column import NumericColumn
 
 LABEL = NumericColumn(name="y", lower=0, upper=10)
 MEASURE = held_out.RegressorMeasure(LABEL)

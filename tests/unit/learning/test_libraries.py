@@ -19,7 +19,7 @@ ON_A_HOST_WITHOUT = """
 from coterie_common.errors import MissingLibrary
 from coterie_common.learning.algorithm import check_installed, get_algorithm
 from coterie_common.learning.network.architectures import build
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.data.schema import parse_schema
 columns = [{"name": "x", "lower": 0, "upper": 1}, {"name": "y", "levels": ["a", "b"]}]
 schema = parse_schema({"label": "y", "max_records": 9, "columns": columns})
 network = get_algorithm("network")

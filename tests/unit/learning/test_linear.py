@@ -14,14 +14,14 @@ from sklearn.metrics import accuracy_score, r2_score
 from coterie.simulation.division import as_party, deal
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Classifier, Regressor, Release, VectorAlgorithm, get_algorithm
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.algorithms.linear_losses import Loss, derivatives
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.evaluation import Evaluation, embed_model
-from coterie_common.learning.linear_losses import Loss, derivatives
 from coterie_common.learning.model import Model, load_model
 from coterie_common.learning.plan import Records
 from coterie_common.learning.predictor import load_predictor
-from coterie_common.learning.schema import parse_schema
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from tests.support.models import make_lineage
 from tests.support.models import make_model as make_tree

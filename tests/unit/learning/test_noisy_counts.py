@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coterie_common.learning.noisy_counts import entropy_left, pool, project
+from coterie_common.learning.algorithms.noisy_counts import entropy_left, pool, project
 
 TABLES = (np.array([[8.0, 1.0], [2.0, 9.0]]), np.array([[4.0, 3.0], [3.0, 3.0], [3.0, 4.0]]))
 ROWS = st.lists(st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=3), min_size=1, max_size=5).map(np.array)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import StorageError
-from coterie_common.learning.optimiser import Optimiser, OptimiserState, Rule, step
+from coterie_common.learning.algorithms.optimiser import Optimiser, OptimiserState, Rule, step
 
 SGD = Rule(optimiser=Optimiser.SGD, learning_rate=0.1, momentum=0.5, decay=False, steps=10)
 ADAM = replace(SGD, optimiser=Optimiser.ADAM, momentum=0.9)

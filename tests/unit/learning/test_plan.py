@@ -10,7 +10,7 @@ import pytest
 from coterie_common.errors import InvalidJob
 from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
 from coterie_common.limits import ROUNDS_MOST
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.noise.mechanisms import Unit
 
 ROUND = PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1)
 

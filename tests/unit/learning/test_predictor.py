@@ -17,9 +17,9 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 from coterie_common.errors import DataError
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.model import Model
 from coterie_common.learning.predictor import load_predictor
-from coterie_common.learning.schema import parse_schema
 from tests.support.models import make_lineage, make_model
 
 PREDICTOR = load_predictor(make_model())

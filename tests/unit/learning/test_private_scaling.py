@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from coterie_common.learning import private_scaling
+from coterie_common.learning.algorithms import private_scaling
 
 NUMBERS = np.random.default_rng(1).uniform(-0.4, 0.8, (500, 3)).astype(np.float32)
 

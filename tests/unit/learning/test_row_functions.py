@@ -7,7 +7,7 @@ import pytest
 import scipy.special
 
 from coterie_common.errors import RowsNotIndependent
-from coterie_common.learning.row_functions import (
+from coterie_common.learning.algorithms.row_functions import (
     BLOCK,
     check_places,
     cross_entropy,

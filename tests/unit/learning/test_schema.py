@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis.strategies import data, integers
 
 from coterie_common.errors import InvalidJob
-from coterie_common.learning.column import CategoricalColumn, NumericColumn
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.data.column import CategoricalColumn, NumericColumn
+from coterie_common.learning.data.schema import parse_schema
 
 TABLE = {
     "label": "class",

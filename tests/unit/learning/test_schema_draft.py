@@ -9,11 +9,11 @@ import pytest
 
 from coterie.cli import main
 from coterie_common.errors import DataError
-from coterie_common.learning.dataset_file import load_dataset, load_table
-from coterie_common.learning.file_format import FileFormat
-from coterie_common.learning.file_table import FileTable
-from coterie_common.learning.schema import parse_schema
-from coterie_common.learning.schema_draft import draft_schema, to_toml
+from coterie_common.learning.data.dataset_file import load_dataset, load_table
+from coterie_common.learning.data.file_format import FileFormat
+from coterie_common.learning.data.file_table import FileTable
+from coterie_common.learning.data.schema import parse_schema
+from coterie_common.learning.data.schema_draft import draft_schema, to_toml
 
 HEADER = "grade;größe;note;answer;born;same;empty;id\n"
 ROWS = "".join(

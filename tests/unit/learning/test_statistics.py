@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from coterie_common.errors import InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Release
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import parse_schema
-from coterie_common.learning.statistics import Statistics
+from coterie_common.learning.algorithms.statistics import Statistics
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from tests.support.seeded_random import SeededRandom
 
 STATISTICS = Statistics()

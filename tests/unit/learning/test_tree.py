@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coterie_common.errors import MalformedMessage
-from coterie_common.learning.schema import parse_schema
-from coterie_common.learning.tree import Tree
+from coterie_common.learning.algorithms.tree import Tree
+from coterie_common.learning.data.schema import parse_schema
 
 SCHEMA = parse_schema(
     {

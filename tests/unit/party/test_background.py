@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from coterie_common.errors import DataError, InternalError, Overloaded, StorageError
+from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId
-from coterie_common.incidents import Incidents
-from coterie_party.background import BackgroundWork
+from coterie_party.live.background import BackgroundWork
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.seeded_random import SeededRandom

@@ -10,10 +10,10 @@ import pytest
 
 from coterie_common.errors import ConfigurationError, ConsentDenied, DataError
 from coterie_common.learning.agreement import plan_job
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import parse_schema
-from coterie_party.bindings import BoundDataset, bind_datasets
-from coterie_party.config import DatasetBinding
+from coterie_party.data.bindings import BoundDataset, bind_datasets
+from coterie_party.home.config import DatasetBinding
 from tests.support.small_jobs import SCHEMA, play_schema, statistics_spec, tree_spec, write_play
 
 OUTLOOK, WIND, TEMPERATURE, PLAY = SCHEMA["columns"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from coterie_common.config import load
 from coterie_common.errors import ConfigurationError
-from coterie_party.bindings_file import BindingsFile
-from coterie_party.config import PartyConfig
+from coterie_common.host.config import load
+from coterie_party.data.bindings_file import BindingsFile
+from coterie_party.home.config import PartyConfig
 
 START = f'id = "p1"\nfounder = "{"-".join(["abcd"] * 8)}"\n'
 BINDING = '[datasets.play]\npath = "play.csv"\nschemas = ["play.toml"]\n'

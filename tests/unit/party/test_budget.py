@@ -11,11 +11,11 @@ import pytest
 
 from coterie_common.errors import StorageError, UnsupportedMechanism
 from coterie_common.learning.plan import Records
-from coterie_common.privacy.cost import Cost
-from coterie_common.privacy.dominating import Curve, Domination
-from coterie_common.privacy.noise import Unit
-from coterie_party.budget import charges, division_now, on_side, total, within
-from coterie_party.policy import Budget, Limit
+from coterie_common.privacy.accounting.cost import Cost
+from coterie_common.privacy.accounting.dominating import Curve, Domination
+from coterie_common.privacy.noise.mechanisms import Unit
+from coterie_party.policy.budget import charges, division_now, on_side, total, within
+from coterie_party.policy.policy import Budget, Limit
 from coterie_party.store import LedgerEntry, ReservationStatus
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)

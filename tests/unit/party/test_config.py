@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from coterie_common.address import Address
-from coterie_common.config import load
 from coterie_common.errors import ConfigurationError
-from coterie_common.learning.file_format import FileFormat
-from coterie_party.config import TEMPLATE, PartyConfig
+from coterie_common.host.config import load
+from coterie_common.learning.data.file_format import FileFormat
+from coterie_party.home.config import TEMPLATE, PartyConfig
 
 FOUNDER = "-".join(["abcd"] * 8)
 START = f'id = "p1"\nfounder = "{FOUNDER}"\n'

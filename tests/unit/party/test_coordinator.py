@@ -22,8 +22,8 @@ from coterie_common.protocol.messages import (
     Welcome,
 )
 from coterie_common.rpc.content import Ready
-from coterie_party.padded_parts import Outgoing
 from coterie_party.round import Phase
+from coterie_party.store.padded_parts import Outgoing
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
 from tests.support.federation import make_federation

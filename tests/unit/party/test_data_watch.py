@@ -12,12 +12,12 @@ from sqlalchemy import insert
 from structlog.testing import capture_logs
 
 from coterie_common.clock import SystemClock
-from coterie_common.database import open_database, transaction
 from coterie_common.errors import DataError, TrainingFailed
+from coterie_common.host.database import open_database, transaction
 from coterie_common.identifiers import JobId
-from coterie_party.bindings import BoundDataset
-from coterie_party.context import Context
-from coterie_party.data_watch import DataWatch
+from coterie_party.data.bindings import BoundDataset
+from coterie_party.live.context import Context
+from coterie_party.live.data_watch import DataWatch
 from coterie_party.store import MIGRATIONS, StewardNotes
 from coterie_party.store.tables import NOTES
 from tests.support.asynchronous import asynchronous

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import ConfigurationError
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import parse_schema
-from coterie_party.datasets import set_aside_split
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
+from coterie_party.data.set_aside import set_aside_split
 
 SALT = bytes(range(16))
 

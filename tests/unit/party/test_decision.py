@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from coterie_common.errors import QuorumTooSmall
 from coterie_common.learning.algorithm import get_algorithm
-from coterie_common.privacy.cost import Cost
-from coterie_common.privacy.gaussian_dp import epsilon_at, squared_distance_of_pure
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.accounting.cost import Cost
+from coterie_common.privacy.accounting.gaussian_dp import epsilon_at, squared_distance_of_pure
+from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.parameters import choose_parameters
-from coterie_party.decision import Verdict, check_consent, check_floors, decide
+from coterie_party.policy.decision import Verdict, check_consent, check_floors, decide
 from coterie_party.store import LedgerEntry, ReservationStatus
 from tests.support.policies import policy_of
 

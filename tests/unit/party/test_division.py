@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 
-from coterie_common.learning.file_format import FileFormat
-from coterie_party.datasets import division_of
-from coterie_party.division import version_of
+from coterie_common.learning.data.file_format import FileFormat
+from coterie_party.data.set_aside import division_of
+from coterie_party.live.division import version_of
 from coterie_party.store import DataVersion
 from tests.support.seeded_random import SeededRandom
 

@@ -18,16 +18,16 @@ import pytest
 from sqlalchemy import text
 
 from coterie_common import document
-from coterie_common.database import open_database
 from coterie_common.errors import StorageError
-from coterie_common.privacy.accounting import epsilon_of
+from coterie_common.host.database import open_database
+from coterie_common.privacy.accounting.epsilon import epsilon_of
+from coterie_common.privacy.accounting.gaussian_dp import delta_bounds
+from coterie_common.privacy.accounting.renyi import ORDERS
 from coterie_common.privacy.event import event_from_document
-from coterie_common.privacy.gaussian_dp import delta_bounds
-from coterie_common.privacy.renyi import ORDERS
-from coterie_party.budget import charges, total
-from coterie_party.policy import Budget, Limit
+from coterie_party.policy.budget import charges, total
+from coterie_party.policy.policy import Budget, Limit
 from coterie_party.store import MIGRATIONS, PartyStore, ReservationStatus
-from coterie_party.store.former_costs import renewed
+from coterie_party.store.ledger.former_costs import renewed
 from tests.support.independent_accountant import profile
 
 STORED = Path(__file__).parents[2] / "support" / "ledgers" / "party-0003.db.gz"

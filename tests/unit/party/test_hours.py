@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from coterie_party.hours import WEEK, Hours
+from coterie_party.policy.hours import WEEK, Hours
 
 WEDNESDAY = datetime(2026, 3, 4)
 

@@ -12,7 +12,7 @@ import pytest
 from coterie_common.clock import SystemClock
 from coterie_common.errors import TrainingDied
 from coterie_common.learning.agreement import plan_job, propose_terms
-from coterie_party.job_data import JobData
+from coterie_party.live.job_data import JobData
 from coterie_party.training.process import TrainingLimits
 from tests.support.federation import make_federation
 from tests.support.seeded_random import SeededRandom

@@ -12,18 +12,18 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from coterie_common.database import open_database
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import make_private_folder
+from coterie_common.host.database import open_database
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.secret import Password
-from coterie_party.budget import charges, total
 from coterie_party.cli import main
-from coterie_party.home import PartyHome
-from coterie_party.ledger_file import LedgerFile
-from coterie_party.policy import Budget, Limit
+from coterie_party.home.home import PartyHome
+from coterie_party.policy.budget import charges, total
+from coterie_party.policy.policy import Budget, Limit
+from coterie_party.steward.ledger_file import LedgerFile
 from coterie_party.store import MIGRATIONS, DataVersion, PartyStore, ReservationStatus
-from coterie_party.store.carried import CarriedLines
+from coterie_party.store.ledger.carried import CarriedLines
 from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
 from tests.support.small_jobs import tree_spec

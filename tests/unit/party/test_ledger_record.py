@@ -14,7 +14,7 @@ from coterie_common.audit.chain import verify_chain
 from coterie_common.audit.entry import Event, Kind, Owner
 from coterie_common.audit.ledger import Line, LineStatus, ledger_details, ledger_digest, recorded_ledger
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.database import transaction
+from coterie_common.host.database import transaction
 from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, ROUNDS_MOST
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.store import (
@@ -26,7 +26,7 @@ from coterie_party.store import (
     Reservation,
     ReservationStatus,
 )
-from coterie_party.store.carried import CarriedLines
+from coterie_party.store.ledger.carried import CarriedLines
 from tests.support.audit_records import make_entries
 from tests.support.databases import database
 from tests.support.recorders import make_recorder

@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coterie_common.privacy.cost import cost, costs
+from coterie_common.privacy.accounting.cost import cost, costs
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_party.budget import cost_of
-from coterie_party.ledger_plot import draw
-from coterie_party.ledger_report import limit_uses, report
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
+from coterie_party.policy.budget import cost_of
+from coterie_party.steward.ledger_plot import draw
+from coterie_party.steward.ledger_report import limit_uses, report
 from coterie_party.store import LedgerEntry, ReservationStatus
 from tests.support.noise import noise_terms
 from tests.support.policies import policy_of

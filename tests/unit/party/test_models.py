@@ -10,7 +10,7 @@ import pytest
 from coterie_common.errors import Equivocation, MalformedMessage
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.messages import ModelDelivery
-from coterie_party.models import keep_model
+from coterie_party.live.models import keep_model
 from tests.support.models import make_model
 
 MODEL = make_model()

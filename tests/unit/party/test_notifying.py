@@ -13,7 +13,7 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from coterie_common.identifiers import JobId
-from coterie_party.notifying import WAITING_MOST, Notifier
+from coterie_party.live.notifying import WAITING_MOST, Notifier
 from tests.support.asynchronous import asynchronous
 
 WRITE = """

@@ -13,7 +13,7 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import EncryptedReply, PaddedPart, padded_digest
 from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.wire.federation import party_message_to_wire
-from coterie_party.padded_parts import PaddedParts
+from coterie_party.store.padded_parts import PaddedParts
 from tests.support.rounds import make_contribution
 
 JOB, OTHER = JobId("job-1"), JobId("job-2")

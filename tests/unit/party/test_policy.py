@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.errors import ConfigurationError
-from coterie_party.policy import DEFAULT_POLICY_TOML, Budget, Policy, load_policy
+from coterie_party.policy.policy import DEFAULT_POLICY_TOML, Budget, Policy, load_policy
 from tests.support.policies import policy_of
 
 

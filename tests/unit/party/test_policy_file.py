@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from coterie_common.errors import ConfigurationError
-from coterie_party.policy import DEFAULT_POLICY_TOML
-from coterie_party.policy_file import PolicyFile
+from coterie_party.policy.file import PolicyFile
+from coterie_party.policy.policy import DEFAULT_POLICY_TOML
 
 
 @pytest.fixture

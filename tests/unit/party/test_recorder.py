@@ -8,8 +8,8 @@ import pytest
 
 from coterie_common.audit.chain import verify_chain
 from coterie_common.audit.entry import Kind, Owner
-from coterie_common.database import open_database
 from coterie_common.errors import StateError
+from coterie_common.host.database import open_database
 from coterie_common.limits import AUDIT_REFUSAL_SECONDS, AUDIT_REFUSALS_LISTED
 from coterie_common.protocol.messages import Decision
 from coterie_party.store import MIGRATIONS, AuditLog, PartyJob, PartyStore

@@ -13,8 +13,8 @@ from coterie_common.audit.words import sentence
 from coterie_common.errors import AlreadyAnswered
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.messages import JobEnd, JobOutcome
-from coterie_party.context import Context
-from coterie_party.recording import record_refusal
+from coterie_party.live.context import Context
+from coterie_party.live.recording import record_refusal
 from tests.support.asynchronous import asynchronous
 
 WORDS = {

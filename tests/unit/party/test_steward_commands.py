@@ -12,17 +12,17 @@ import pytest
 
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.hashing import Label, tuple_hash
-from coterie_common.database import open_database
 from coterie_common.errors import DataError
 from coterie_common.files import make_private_folder
-from coterie_common.heartbeat import Heartbeat
+from coterie_common.host.database import open_database
+from coterie_common.host.heartbeat import Heartbeat
 from coterie_common.learning.agreement import plan_job, propose_terms
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.secret import Password
-from coterie_party.booking import book, per_side
 from coterie_party.cli import main
-from coterie_party.home import PartyHome
-from coterie_party.policy import DEFAULT_POLICY_TOML
+from coterie_party.home.home import PartyHome
+from coterie_party.policy.booking import book, per_side
+from coterie_party.policy.policy import DEFAULT_POLICY_TOML
 from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, StewardNotes
 from tests.support.federation import make_federation
 from tests.support.hostile import HOSTILE, assert_harmless

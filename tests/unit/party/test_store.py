@@ -14,7 +14,6 @@ from sqlalchemy import text, update
 import coterie_party.store
 from coterie_common import document
 from coterie_common.clock import SystemClock
-from coterie_common.database import open_database, transaction
 from coterie_common.errors import (
     AlreadyAnswered,
     AlreadyDecided,
@@ -26,8 +25,9 @@ from coterie_common.errors import (
     StateError,
     StorageError,
 )
+from coterie_common.host.database import open_database, transaction
 from coterie_common.limits import AUDIT_REFUSALS_LISTED
-from coterie_common.privacy.renyi import ORDERS
+from coterie_common.privacy.accounting.renyi import ORDERS
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.round import PartyRound, Phase
 from coterie_party.store import (

@@ -9,7 +9,7 @@ import pytest
 from coterie_common.audit.chain import verify_chain
 from coterie_common.audit.entry import Owner
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.database import open_database
+from coterie_common.host.database import open_database
 from coterie_party.round import Phase
 from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, ReservationStatus
 from tests.support.killed import reported_before_kill
@@ -21,7 +21,7 @@ from pathlib import Path
 from coterie_common.audit.entry import Owner
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.database import open_database
+from coterie_common.host.database import open_database
 from coterie_common.protocol.messages import Decision
 from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Recorder, Reservation
 

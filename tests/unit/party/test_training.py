@@ -20,9 +20,9 @@ from coterie_common.errors import (
     WrongVectorShape,
 )
 from coterie_common.learning.algorithm import Ask, get_algorithm
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import parse_schema
 from coterie_party.training.confinement import FILES_MOST, Confinement
 from coterie_party.training.frames import Channel, ChannelClosed, Kind
 from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement

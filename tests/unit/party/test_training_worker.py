@@ -14,9 +14,9 @@ import pytest
 
 from coterie_common import arrays, document
 from coterie_common.learning.algorithm import Ask, get_algorithm
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import parse_schema
 from coterie_party.training import worker
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.frames import Channel, Kind

@@ -9,8 +9,8 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.accounting import CountEvent, calibrate, epsilon_of
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.privacy.accounting.epsilon import CountEvent, calibrate, epsilon_of
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.noise import noise_terms
 
 GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE

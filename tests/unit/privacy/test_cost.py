@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
-from coterie_common.privacy.accounting import calibrate
-from coterie_common.privacy.cost import Charge, Cost, cost, costs, joined, most
+from coterie_common.privacy.accounting.cost import Charge, Cost, cost, costs, joined, most
+from coterie_common.privacy.accounting.epsilon import calibrate
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.independent_accountant import profile
 from tests.support.noise import noise_terms
 

@@ -11,16 +11,16 @@ import pytest
 from scipy.special import ndtr
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
-from coterie_common.privacy.dominating import (
+from coterie_common.privacy.accounting.dominating import (
     Curve,
     Domination,
     curve_of,
     curve_of_divergences,
     dominates_alone,
 )
+from coterie_common.privacy.accounting.renyi import ORDERS, divergences_of
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.renyi import ORDERS, divergences_of
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.distributions import gaussian_pmf
 from tests.support.independent_accountant import profile
 from tests.support.noise import noise_terms

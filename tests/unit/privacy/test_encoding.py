@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextOutOfRange
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, Placement
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement
 from tests.support.noise import noise_terms
 
 ENCODING = Encoding(length=4, scale_bits=3, lower=-5, upper=100)

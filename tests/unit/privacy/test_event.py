@@ -6,7 +6,7 @@ import pytest
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.event import CountEvent
-from coterie_common.privacy.noise import Mechanism, Placement
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement
 from tests.support.noise import noise_terms
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.limits import PARTIES_MOST
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, noise_from_document
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, noise_from_document
 from tests.support.seeded_random import SeededRandom
 
 SIZES = {Mechanism.DISCRETE_GAUSSIAN: Fraction(48), Mechanism.DISCRETE_LAPLACE: Fraction(1, 5)}

@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from coterie_common.privacy.gaussian_dp import (
+from coterie_common.privacy.accounting.gaussian_dp import (
     delta_bounds,
     epsilon_at,
     most_squared_distance,

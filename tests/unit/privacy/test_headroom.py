@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.errors import CapacityExceeded
-from coterie_common.privacy.encoding import Encoding
+from coterie_common.privacy.count_encoding import Encoding
 from coterie_common.privacy.headroom import check_headroom
-from coterie_common.privacy.noise import Mechanism, Placement
-from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement
+from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
 from tests.support.noise import noise_terms
 
 NONE = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=3)

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.loss import LossClass, classes_of, gaussian_epsilon, renyi_epsilon, sum_divergence
+from coterie_common.privacy.accounting.loss import (
+    LossClass,
+    classes_of,
+    gaussian_epsilon,
+    renyi_epsilon,
+    sum_divergence,
+)
 from tests.support.distributions import Pmf, gaussian_pmf
 
 

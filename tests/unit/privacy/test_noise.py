@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
-from coterie_common.privacy.accounting import calibrate
-from coterie_common.privacy.noise import Mechanism, Placement, noise_from_document
+from coterie_common.privacy.accounting.epsilon import calibrate
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, noise_from_document
 from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 

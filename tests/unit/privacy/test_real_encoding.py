@@ -18,8 +18,8 @@ from coterie_common.errors import (
     WrongVectorShape,
 )
 from coterie_common.privacy.conditional_rounding import conditional_bound
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.real_encoding import RealEncoding, Rounding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
+from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
 from coterie_common.privacy.vectors import TILE, clip, summation_error
 from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom

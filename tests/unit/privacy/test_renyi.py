@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import UnsupportedMechanism
+from coterie_common.privacy.accounting.loss import renyi_epsilon
+from coterie_common.privacy.accounting.renyi import ORDERS, divergences_of, renyi_bound, renyi_profile
 from coterie_common.privacy.event import CountEvent
-from coterie_common.privacy.loss import renyi_epsilon
-from coterie_common.privacy.noise import Mechanism, Placement
-from coterie_common.privacy.renyi import ORDERS, divergences_of, renyi_bound, renyi_profile
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement
 from tests.support.distributions import gaussian_pmf
 from tests.support.noise import noise_terms
 

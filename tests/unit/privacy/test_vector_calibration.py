@@ -7,11 +7,11 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.errors import CapacityExceeded, UnsupportedMechanism
-from coterie_common.privacy.accounting import calibrate, epsilon_of
+from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
+from coterie_common.privacy.accounting.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
 from coterie_common.privacy.headroom import check_headroom
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.real_encoding import Rounding
-from coterie_common.privacy.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
+from coterie_common.privacy.vector_encoding import Rounding
 
 DELTA = Fraction(1, 10**5)
 # MNIST: ten parties of up to 6,000 records, 2,048 records a round on average, a network of 26,010 parameters.

@@ -11,11 +11,11 @@ import pytest
 from scipy import special
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.accounting import calibrate, epsilon_of
-from coterie_common.privacy.cost import cost
+from coterie_common.privacy.accounting.cost import cost
+from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
+from coterie_common.privacy.accounting.renyi import ORDERS, divergences_of, renyi_bound
 from coterie_common.privacy.event import LENGTH_MOST, SQUARED_NORM_MOST, CountEvent, VectorEvent, protected_vectors
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.renyi import ORDERS, divergences_of, renyi_bound
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.distributions import gaussian_pmf
 from tests.support.noise import noise_terms
 

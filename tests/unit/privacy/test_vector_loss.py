@@ -10,10 +10,10 @@ import pytest
 from scipy import fft, integrate, special
 
 from coterie_common.errors import UnsupportedMechanism
+from coterie_common.privacy.accounting.loss import gaussian_epsilon
+from coterie_common.privacy.accounting.vector_loss import VectorLoss, share_divergence, vector_losses_of
 from coterie_common.privacy.event import VectorEvent
-from coterie_common.privacy.loss import gaussian_epsilon
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.vector_loss import VectorLoss, share_divergence, vector_losses_of
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.distributions import gaussian_pmf
 from tests.support.noise import noise_terms
 

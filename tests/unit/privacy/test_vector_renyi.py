@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import pytest
 
+from coterie_common.privacy.accounting.renyi import ORDERS
+from coterie_common.privacy.accounting.vector_renyi import sampled_divergence, vector_divergences
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
-from coterie_common.privacy.renyi import ORDERS
-from coterie_common.privacy.vector_renyi import sampled_divergence, vector_divergences
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.noise import noise_terms
 
 

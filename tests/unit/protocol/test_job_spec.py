@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from coterie_common import document
 from coterie_common.errors import InvalidJob, MalformedMessage
 from coterie_common.limits import JOB_SPEC_BYTES
-from coterie_common.privacy.noise import Mechanism, Placement, Unit
+from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.protocol.job_spec import JobSpec, RoundSettings
 
 TOML = """

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import pytest
 
-from coterie_common.crypto.pad import ERROR_BOUND, key_packing
+from coterie_common.crypto.pads.pad import ERROR_BOUND, key_packing
 from coterie_common.errors import CapacityExceeded
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
-from coterie_common.protocol.padded_capacity import is_error_needed, is_pad_cheaper, padded_packing_for
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
+from coterie_common.protocol.sealing.padded_capacity import is_error_needed, is_pad_cheaper, padded_packing_for
 from coterie_common.protocol.terms import RoundTerms
 from tests.support.dealings import load_encryptor
 from tests.support.federation import make_federation, with_encoding

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coterie_common.crypto import threshold
-from coterie_common.crypto.pad import ERROR_BOUND, key_packing
+from coterie_common.crypto.pads.pad import ERROR_BOUND, key_packing
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import (
     CapacityExceeded,
@@ -23,11 +23,11 @@ from coterie_common.errors import (
     PlaintextOutOfRange,
     StateError,
 )
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart, padded_digest
 from coterie_common.protocol.padded_part import PaddedSum
-from coterie_common.protocol.padded_sealing import PaddedSealing
-from coterie_common.protocol.sealing import DirectSealing, SealedVector, Sealing
+from coterie_common.protocol.sealing.direct import DirectSealing, SealedVector, Sealing
+from coterie_common.protocol.sealing.padded import PaddedSealing
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_encoding
 from tests.support.noise import noise_terms

@@ -14,7 +14,7 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InvalidCiphertext, InvalidProof, MalformedMessage, PlaintextOutOfRange
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
-from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealing.direct import Sealing
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_values
 from tests.support.seeded_random import SeededRandom

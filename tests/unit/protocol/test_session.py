@@ -12,7 +12,7 @@ from hypothesis import given
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import PartyId
 from coterie_common.limits import ROUNDS_MOST
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import SealingKind
 from tests.support.federation import digest_of, make_federation, with_encoding, with_values

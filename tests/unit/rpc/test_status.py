@@ -11,7 +11,7 @@ from grpc import StatusCode
 
 from coterie_common import errors
 from coterie_common.errors import CoterieError
-from coterie_common.incidents import Incidents
+from coterie_common.host.incidents import Incidents
 from coterie_common.rpc.abort import translated
 from coterie_common.rpc.status import CODE_KEY, INCIDENT_KEY, RETRY_KEY, STATUS, error_from_rpc
 from tests.support.seeded_random import SeededRandom

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from coterie_common.crypto.pad import OneTimePad, SummedPad
-from coterie_common.crypto.pad_expansion import PublicElements
-from coterie_common.crypto.ring import DEGREE
+from coterie_common.crypto.pads.expansion import PublicElements
+from coterie_common.crypto.pads.pad import OneTimePad, SummedPad
+from coterie_common.crypto.pads.ring import DEGREE
 from tests.support.negacyclic import pads, public_element
 from tests.support.seeded_random import SeededRandom
 

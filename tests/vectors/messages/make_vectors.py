@@ -12,8 +12,8 @@ from typing import Final
 
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.privacy.encoding import Encoding
-from coterie_common.privacy.noise import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.protocol import messages as m
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED

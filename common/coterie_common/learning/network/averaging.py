@@ -22,13 +22,13 @@ from pydantic import Field
 from typing_extensions import override
 
 from coterie_common.learning.algorithm import Float32, Float64, Release
-from coterie_common.learning.column import Real
-from coterie_common.learning.gradient_descent import Labels
-from coterie_common.learning.held_out import ClassifierMeasure, Measure
+from coterie_common.learning.algorithms.gradient_descent import Labels
+from coterie_common.learning.algorithms.held_out import ClassifierMeasure, Measure
+from coterie_common.learning.algorithms.optimiser import Optimiser
+from coterie_common.learning.data.column import Real
+from coterie_common.learning.data.schema import Schema
 from coterie_common.learning.network.model import NetworkAlgorithm, NetworkConfig
-from coterie_common.learning.optimiser import Optimiser
-from coterie_common.learning.schema import Schema
-from coterie_common.privacy.noise import Unit
+from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.job_spec import Exact
 
 

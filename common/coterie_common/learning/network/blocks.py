@@ -25,8 +25,8 @@ import torch
 
 from coterie_common.errors import RowsNotIndependent
 from coterie_common.learning.algorithm import Float32
+from coterie_common.learning.algorithms.row_functions import same_bits
 from coterie_common.learning.features import Classes
-from coterie_common.learning.row_functions import same_bits
 
 _SEED: Final = 20190613
 """Seed of the tried patterns; any will do."""

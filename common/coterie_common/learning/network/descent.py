@@ -16,11 +16,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from coterie_common.learning.algorithm import Float32, Float64, Release
-from coterie_common.learning.column import Real
-from coterie_common.learning.descent_config import RecordConfig
-from coterie_common.learning.gradient_descent import Labels, chunks
+from coterie_common.learning.algorithms.descent_config import RecordConfig
+from coterie_common.learning.algorithms.gradient_descent import Labels, chunks
+from coterie_common.learning.data.column import Real
+from coterie_common.learning.data.schema import Schema
 from coterie_common.learning.network.model import NetworkAlgorithm, NetworkConfig
-from coterie_common.learning.schema import Schema
 from coterie_common.protocol.job_spec import Exact
 
 

@@ -25,8 +25,8 @@ from torch.func import functional_call, grad, vmap
 from coterie_common.arrays import Array
 from coterie_common.errors import InvalidJob, TrainingFailed
 from coterie_common.learning.algorithm import Float32, Float64
+from coterie_common.learning.algorithms.gradient_descent import rows_at_once
 from coterie_common.learning.features import Classes
-from coterie_common.learning.gradient_descent import rows_at_once
 from coterie_common.learning.network.architectures import build
 from coterie_common.learning.network.blocks import Blocks, State, spread
 from coterie_common.learning.network.stored import check_state, from_stored, to_stored

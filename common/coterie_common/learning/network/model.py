@@ -19,16 +19,16 @@ from typing_extensions import override
 
 from coterie_common import arrays
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, WrongVectorShape
-from coterie_common.learning import held_out
 from coterie_common.learning.algorithm import Classifier, Float32, Float64, NamedCode, NeedsMore, Values
-from coterie_common.learning.descent_config import DescentConfig
+from coterie_common.learning.algorithms import held_out
+from coterie_common.learning.algorithms.descent_config import DescentConfig
+from coterie_common.learning.algorithms.gradient_descent import DescentState, GradientDescent, Labels
+from coterie_common.learning.algorithms.row_functions import softmax
+from coterie_common.learning.data.schema import Schema
 from coterie_common.learning.features import Scaling, class_labels, numeric_positions, to_inputs, width
-from coterie_common.learning.gradient_descent import DescentState, GradientDescent, Labels
 from coterie_common.learning.libraries import needing
 from coterie_common.learning.network.architectures import check_network
 from coterie_common.learning.network.shapes import parameter_count
-from coterie_common.learning.row_functions import softmax
-from coterie_common.learning.schema import Schema
 
 if TYPE_CHECKING:
     from coterie_common.learning.network.flat import FlatNetwork

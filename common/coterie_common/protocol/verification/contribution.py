@@ -20,7 +20,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Contribution, EncryptedReply
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealing.direct import Sealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.check import Check, run_checks
 

@@ -21,7 +21,7 @@ from coterie_common.errors import (
     UnknownRound,
 )
 from coterie_common.identifiers import PartyId
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.messages import JobEnd, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import SessionFields, body_digest

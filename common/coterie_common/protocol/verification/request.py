@@ -16,10 +16,10 @@ from typing import Final
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import Equivocation, NotInCohort, ParameterMismatch, PeerError, QuorumTooSmall
 from coterie_common.identifiers import PartyId
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing import Sealing
+from coterie_common.protocol.sealing.direct import Sealing
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import check_form, verify_signature
 from coterie_common.protocol.verification.query import JobKnowledge, check_everybody, verify_fields

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from coterie_party.store.former_costs import renewed
+from coterie_party.store.ledger.former_costs import renewed
 
 revision = "party_0005"
 down_revision = "party_0004"

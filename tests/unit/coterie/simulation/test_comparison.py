@@ -13,8 +13,8 @@ from coterie.simulation.comparison import Contest, Division
 from coterie.simulation.method import Method
 from coterie.simulation.scores import class_scores, mean_of, scores_of, stddev_of
 from coterie_common.learning.algorithm import get_algorithm
-from coterie_common.learning.dataset import Dataset
-from coterie_common.learning.schema import parse_schema
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.protocol.parameters import choose_parameters
 from tests.support.small_jobs import play_dataset, tree_spec
 

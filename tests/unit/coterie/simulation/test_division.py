@@ -9,9 +9,9 @@ import pytest
 
 from coterie.simulation.division import as_party, deal, hold_out
 from coterie_common.errors import DataError
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
-from coterie_common.learning.schema import parse_schema
 from tests.support.seeded_random import SeededRandom
 
 SCHEMA = parse_schema({"max_records": 1000, "columns": [{"name": "x", "lower": 0, "upper": 1000}]})

@@ -11,7 +11,7 @@ from coterie.simulation.division import deal
 from coterie.simulation.job import Simulation, with_privacy
 from coterie.simulation.scores import scores_of
 from coterie_common.errors import InvalidJob, QuorumTooSmall
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.parameters import choose_parameters
 from tests.support.seeded_random import SeededRandom
 from tests.support.small_jobs import make_spec, play_dataset, tree_spec

@@ -67,7 +67,7 @@ def test_planning_a_job_and_checking_its_ask_load_no_torch():
     program = (
         "import sys, numpy\n"
         "from coterie_common.learning.algorithm import Ask, get_algorithm\n"
-        "from coterie_common.learning.schema import parse_schema\n"
+        "from coterie_common.learning.data.schema import parse_schema\n"
         "network = get_algorithm('network')\n"
         "columns = [{'name': 'x', 'lower': 0, 'upper': 1}, {'name': 'y', 'levels': ['a', 'b']}]\n"
         "schema = parse_schema({'label': 'y', 'max_records': 9, 'columns': columns})\n"

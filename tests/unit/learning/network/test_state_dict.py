@@ -17,13 +17,13 @@ from torch import nn  # noqa: E402
 from coterie.simulation.division import as_party  # noqa: E402
 from coterie_common.errors import InvalidJob  # noqa: E402
 from coterie_common.learning.algorithm import get_algorithm  # noqa: E402
-from coterie_common.learning.dataset import Dataset  # noqa: E402
+from coterie_common.learning.data.dataset import Dataset  # noqa: E402
+from coterie_common.learning.data.schema import parse_schema  # noqa: E402
 from coterie_common.learning.model import Model  # noqa: E402
 from coterie_common.learning.network.architectures import build  # noqa: E402
 from coterie_common.learning.network.flat import FlatNetwork, load_network  # noqa: E402
 from coterie_common.learning.predictor import load_predictor  # noqa: E402
-from coterie_common.learning.schema import parse_schema  # noqa: E402
-from coterie_common.privacy.noise import Placement  # noqa: E402
+from coterie_common.privacy.noise.mechanisms import Placement  # noqa: E402
 from tests.support import networks  # noqa: E402
 from tests.support.models import make_lineage  # noqa: E402
 from tests.support.repository import ROOT  # noqa: E402

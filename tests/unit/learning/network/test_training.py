@@ -21,13 +21,13 @@ from coterie_common.errors import (
     WrongVectorShape,
 )
 from coterie_common.learning.algorithm import Ask, Classifier, Release, VectorAlgorithm, get_algorithm
-from coterie_common.learning.dataset import Dataset
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.evaluation import Evaluation
 from coterie_common.learning.model import Model
 from coterie_common.learning.plan import Records
 from coterie_common.learning.predictor import load_predictor
-from coterie_common.learning.schema import parse_schema
-from coterie_common.privacy.noise import Placement, Unit
+from coterie_common.privacy.noise.mechanisms import Placement, Unit
 from coterie_common.privacy.vectors import clip_and_sum
 from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement
 from tests.support import attempts

@@ -12,7 +12,7 @@ import pytest
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.privacy.noise import Placement
+from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.messages import JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms

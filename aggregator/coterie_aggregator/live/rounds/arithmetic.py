@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The aggregator's arithmetic for one round: verify the replies, build the decryption request, open the sum.
+
+Pure functions of their arguments, run on worker threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from coterie_common.crypto import threshold
+from coterie_common.crypto.identity import SigningKey
+from coterie_common.crypto.paillier import Ciphertext
+from coterie_common.crypto.threshold import ThresholdPublicKey
+from coterie_common.learning.algorithm import Release
+from coterie_common.privacy.count_encoding import unscaled
+from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption
+from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedFacts
+from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.session import SessionFields
+from coterie_common.protocol.signed import UNSIGNED
+from coterie_common.protocol.verification.contribution import verify_reply
+from coterie_common.protocol.verification.party_messages import verify_partial
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTranscript:
+    """The one transcript of a round.
+
+    Attributes:
+        request: signed, the same for every party.
+        digest: of the transcript.
+        total: ciphertexts of the sum.
+    """
+
+    request: DecryptionRequest
+    digest: bytes
+    total: tuple[Ciphertext, ...]
+
+
+class RoundArithmetic:
+    """Everything that a round computes, for one query."""
+
+    def __init__(self, fields: SessionFields, roster: Roster, key: ThresholdPublicKey, sealing: Sealing) -> None:
+        self._fields = fields
+        self._session_id = fields.session_id
+        self._roster = roster
+        self._key = key
+        self._sealing = sealing
+
+    def check_padded(self, size: int) -> None:
+        """Raise ``MalformedMessage`` unless padded parts of this round are ``size`` bytes long."""
+        self._sealing.check_padded(size)
+
+    def verify_reply(self, reply: EncryptedReply, padded: PaddedFacts) -> None:
+        """Check a reply and its padded part as received; raises ``PeerError`` with its sender as culprit."""
+        verify_reply(reply, padded, self._fields, self._roster, self._sealing)
+
+    def fix_transcript(self, contributions: Sequence[Contribution], signing_key: SigningKey) -> FixedTranscript:
+        """Sum verified contributions, given in roster order, and sign the request to open the sum."""
+        request = DecryptionRequest(
+            fields=self._fields, contributions=tuple(contributions), signature=UNSIGNED
+        ).signed_by(signing_key)
+        total = self._sealing.add([self._sealing.check_ciphertexts(c.key_part) for c in contributions])
+        return FixedTranscript(request, request.transcript_digest, total)
+
+    def verify_partial(self, partial: PartialDecryption, transcript: FixedTranscript) -> None:
+        """Check a partial decryption; raises ``PeerError`` with its sender as culprit."""
+        verify_partial(partial, self._session_id, transcript.digest, transcript.total, self._key, self._roster)
+
+    def open_sum(self, partials: Mapping[int, PartialDecryption], padded: Sequence[Iterable[bytes]]) -> Release:
+        """Combine verified partial decryptions, add up the padded parts, and decode the sum.
+
+        Args:
+            partials: by party index.
+            padded: of every contributor of the transcript the padded part in pieces of whole values; nothing in it
+                where the sealing is direct. No more than one vector and one release are in memory at a time.
+
+        Raises:
+            InsufficientShares: fewer than the decryption threshold.
+            InvalidPadKey: a contributor encrypted no key of a pad.
+            PlaintextOutOfRange: a contributor sealed values outside the agreed range.
+        """
+        contributors = len(padded)
+        total = self._sealing.new_padded_sum(self._session_id)
+        for pieces in padded:
+            first = 0
+            for piece in pieces:
+                total.add(piece, first)
+                first += len(piece) // VALUE_BYTES
+        values = {
+            index: [int.from_bytes(value, "big") for value in partial.values] for index, partial in partials.items()
+        }
+        terms = self._fields.terms
+        released = np.empty(terms.encoding.length, np.float64)
+        start = 0
+        for opened in self._sealing.open_pieces(threshold.combine(self._key, values), contributors, total):
+            released[start : start + len(opened)] = unscaled(opened, terms.encoding.scale_bits)
+            start += len(opened)
+        return Release(
+            values=released,
+            contributors=contributors,
+            noise_stddev=terms.noise.aggregate_stddev(contributors) / 2**terms.encoding.scale_bits,
+        )

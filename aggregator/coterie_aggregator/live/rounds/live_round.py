@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One running round: connects its state machine with spool, workers, timers and parties."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from functools import partial as bind
+from typing import Final, assert_never
+
+import structlog
+
+from coterie_aggregator.live.context import Context
+from coterie_aggregator.live.rounds.arithmetic import FixedTranscript, RoundArithmetic
+from coterie_aggregator.live.rounds.received import Received
+from coterie_aggregator.live.supervised import Supervised
+from coterie_aggregator.live.timing import RoundTimes, remaining_s
+from coterie_aggregator.machines import round_effects as effects
+from coterie_aggregator.machines import round_events as events
+from coterie_aggregator.machines import round_machine as machine
+from coterie_aggregator.machines.driver import Machine, Running
+from coterie_common.errors import (
+    Equivocation,
+    IdentityMismatch,
+    NotInCohort,
+    ParameterMismatch,
+    PeerError,
+    StaleRound,
+    UnexpectedMessage,
+)
+from coterie_common.files import FileDraft
+from coterie_common.identifiers import PartyId
+from coterie_common.learning.algorithm import Release
+from coterie_common.protocol.job_spec import RoundSettings
+from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query
+from coterie_common.protocol.terms import SealingKind
+from coterie_common.wire.strict import Octets
+
+log = structlog.get_logger(__name__)
+
+_PIECE_BYTES: Final = 4 << 20
+"""Bytes of a padded part read and added at a time: whole values, and little compared with a vector."""
+
+
+class LiveRound:
+    """One round of one job.
+
+    Args:
+        context: of the aggregator.
+        query: signed and stored.
+        state: folded from the stored events.
+        settings: deadlines of the job.
+        times: from which the deadlines count.
+        released: called with transcript digest and release, outside the coordinator's task.
+        aborted: called with the state of an aborted round.
+        broken: called when our own code failed.
+        changed: called after every change that people may want to see.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        query: Query,
+        state: machine.AggregatorRound,
+        settings: RoundSettings,
+        times: RoundTimes,
+        *,
+        released: Callable[[bytes, Release], Awaitable[None]],
+        aborted: Callable[[machine.AggregatorRound], Awaitable[None]],
+        broken: Callable[[BaseException], Awaitable[None]],
+        changed: Callable[[], None],
+    ) -> None:
+        self.query = query
+        self._context = context
+        self._settings = settings
+        self._times = times
+        self._released = released
+        self._aborted = aborted
+        self._work = Supervised(context, broken)
+        self._changed = changed
+        self._job_id = query.fields.job_id
+        self._number = query.fields.round_number
+        sealing = context.make_sealing(query.fields.terms, context.roster.parameters.parties, context.encryptor)
+        self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, sealing)
+        self._received = Received(context, self._job_id, self._number)
+        self._transcript: asyncio.Task[FixedTranscript] | None = None
+        self._is_stopped = False
+        self._machine = Machine(
+            state, step=machine.step, outstanding=machine.outstanding, persist=self._persist, start=self._start
+        )
+
+    @property
+    def state(self) -> machine.AggregatorRound:
+        """The state of the round."""
+        return self._machine.state
+
+    def resume(self) -> None:
+        """Begin, or resume after a restart."""
+        self._machine.carry_out()
+
+    def stop(self) -> None:
+        """Cancel timers and computations, and take no further events: the spool may be gone."""
+        self._is_stopped = True
+        self._machine.stop()
+        if self._transcript:
+            self._transcript.cancel()
+        self._received.forget()
+        # People still see how it stood; the model in it is of no use any more.
+        self.query = replace(self.query, body=b"")
+
+    def party_connected(self, party_id: PartyId) -> None:
+        """Repeat everything that this party has not answered yet."""
+        self._machine.repeat([effects.SendQuery(party_id), effects.SendDecryptionRequest(party_id)])
+
+    async def take(self, event: events.Event) -> None:
+        """Take an event in the coordinator's task; events after the round was stopped are ignored."""
+        if not self._is_stopped and await self._machine.take(event):
+            self._changed()
+
+    async def reply_received(self, party_id: PartyId, reply: EncryptedReply, data: Octets) -> None:
+        """Spool a reply, whose bytes are ``data``, then let the machine have it.
+
+        Raises:
+            PeerError: it is another party's, for another query, too late, or differs from an earlier one.
+        """
+        if reply.contribution.party_id != party_id:
+            raise IdentityMismatch("the reply names another party than the one that sent it", culprits=(party_id,))
+        self._check_wanted(party_id, reply.session_id)
+        if party_id in self.state.contributions:
+            if await self._received.reply(party_id) != reply:
+                raise Equivocation("a second, different reply in the same round", culprits=(party_id,))
+            return
+        self._check_collecting()
+        await self._received.keep_reply(party_id, reply, data)
+        await self.take(events.ContributionReceived(party_id))
+
+    async def padded_begins(self, party_id: PartyId, part: PaddedPart, digest: bytes) -> FileDraft | None:
+        """Return the path for an arriving padded part; ``None`` if it arrived before and is not needed.
+
+        Raises:
+            PeerError: it is not wanted: for another query, of another length, too late, or not what came before.
+        """
+        self._check_wanted(party_id, part.session_id)
+        known = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
+        if known.size:
+            if known.digest != digest:
+                raise Equivocation("a second, different padded part in the same round", culprits=(party_id,))
+            return None
+        if party_id in self.state.contributions:
+            raise UnexpectedMessage("a padded part comes before the reply that names it", culprits=(party_id,))
+        self._check_collecting()
+        self._arithmetic.check_padded(part.size)
+        return await self._context.write(self._context.spool.begin_padded, self._job_id, self._number, party_id)
+
+    async def padded_received(self, party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
+        """Keep a complete padded part; raises ``PeerError`` if it came too late."""
+        self._check_collecting()
+        spool = self._context.spool
+        await self._context.write(spool.commit_padded, self._job_id, self._number, party_id, draft, digest)
+
+    async def partial_received(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
+        """Spool a partial decryption, whose bytes are ``data``, then let the machine have it; raises ``PeerError``."""
+        if partial.party_id != party_id:
+            raise IdentityMismatch("the partial decryption names another party than its sender", culprits=(party_id,))
+        if self._is_stopped or self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
+            return
+        await self._received.keep_partial(party_id, partial, data)
+        await self.take(events.PartialReceived(party_id))
+
+    async def refused(self, party_id: PartyId, code: str) -> None:
+        """A party declined the last request to it in this round."""
+        if self.state.phase is machine.Phase.COLLECTING:
+            await self.take(events.ReplyRefused(party_id, code))
+        else:
+            await self.take(events.DecryptionRefused(party_id, code))
+
+    def _check_wanted(self, party_id: PartyId, session_id: bytes) -> None:
+        if party_id not in self.query.fields.cohort:
+            raise NotInCohort("the sender of the reply was not asked", culprits=(party_id,))
+        if session_id != self.query.fields.session_id:
+            raise ParameterMismatch("the reply answers another query", culprits=(party_id,))
+        if self._is_stopped:
+            raise StaleRound("the round is over", culprits=())
+
+    def _check_collecting(self) -> None:
+        if self._is_stopped or self.state.phase is not machine.Phase.COLLECTING:
+            raise StaleRound("the sum of this round is already fixed", culprits=())
+
+    async def _persist(self, event: events.Event) -> None:
+        now = self._context.clock.now()
+        await self._context.write(self._context.store.append_round_event, self._job_id, self._number, event, now)
+
+    def _start(self, effect: effects.Effect) -> Running | None:
+        match effect:
+            case effects.SendQuery(party_id):
+                self._context.send(party_id, self.query)
+            case effects.VerifyContribution(party_id):
+                return self._work.spawn(self._verify_contribution(party_id))
+            case effects.SendDecryptionRequest(party_id):
+                return self._work.spawn(self._send_request(party_id))
+            case effects.VerifyPartial(party_id):
+                return self._work.spawn(self._verify_partial(party_id))
+            case effects.OpenSum():
+                return self._work.spawn(self._open_sum())
+            case effects.EndJob():
+                self._work.post(bind(self._aborted, self.state))
+            case effects.Timer(event):
+                loop = asyncio.get_running_loop()
+                return loop.call_later(self._remaining_s(event), self._work.post, bind(self.take, event))
+            case _:
+                assert_never(effect)
+        return None
+
+    def _remaining_s(self, event: effects.Timed) -> float:
+        """The time to wait for a timer's event: from the beginning of the phase that it ends, also after a restart."""
+        now, times, settings = self._context.clock.now(), self._times, self._settings
+        match event:
+            case events.DeadlinePassed():
+                return remaining_s(settings.deadline_s, times.started_at, now)
+            case events.RoundTimedOut():
+                return remaining_s(settings.timeout_s, times.started_at, now)
+            case events.PatiencePassed():
+                # Of a transcript that was fixed in this process, now.
+                times.fixed_at = times.fixed_at or now
+                return remaining_s(settings.patience_s, times.fixed_at, now)
+            case _:
+                assert_never(event)
+
+    async def _verify_contribution(self, party_id: PartyId) -> None:
+        padded = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
+        try:
+            reply = await self._received.reply(party_id)
+            await self._context.compute(self._arithmetic.verify_reply, reply, padded)
+        except PeerError as error:
+            self._blame("contribution rejected", party_id, error)
+            self._work.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
+        else:
+            self._work.post(bind(self.take, events.ContributionVerified(party_id)))
+
+    async def _send_request(self, party_id: PartyId) -> None:
+        self._context.send(party_id, (await self._fixed_transcript()).request)
+
+    async def _verify_partial(self, party_id: PartyId) -> None:
+        transcript = await self._fixed_transcript()
+        try:
+            partial = await self._received.partial(party_id)
+            await self._context.compute(self._arithmetic.verify_partial, partial, transcript)
+        except PeerError as error:
+            self._blame("partial decryption rejected", party_id, error)
+            self._work.post(bind(self.take, events.PartialRejected(party_id, error.code)))
+        else:
+            self._work.post(bind(self.take, events.PartialVerified(party_id)))
+
+    async def _open_sum(self) -> None:
+        partials = {}
+        for party_id in self.state.verified_partials:
+            partials[self._context.roster.member(party_id).index] = await self._received.partial(party_id)
+        padded = [self._padded_pieces(party_id) for party_id in self.state.contributors]
+        release = await self._context.compute(self._arithmetic.open_sum, partials, padded)
+        digest = (await self._fixed_transcript()).digest
+        await self._released(digest, release)
+
+    def _padded_pieces(self, party_id: PartyId) -> Iterator[bytes]:
+        if self.query.fields.terms.sealing is not SealingKind.PADDED:
+            return iter(())
+        return self._context.spool.padded_pieces(self._job_id, self._number, party_id, _PIECE_BYTES)
+
+    async def _fixed_transcript(self) -> FixedTranscript:
+        """Compute the transcript once; every asker gets the same."""
+        if self._transcript is None:
+            self._transcript = asyncio.ensure_future(self._fix_transcript())
+        return await asyncio.shield(self._transcript)
+
+    async def _fix_transcript(self) -> FixedTranscript:
+        contributions = [(await self._received.reply(party_id)).contribution for party_id in self.state.contributors]
+        return await self._context.compute(self._arithmetic.fix_transcript, contributions, self._context.signing_key)
+
+    def _blame(self, event: str, party_id: PartyId, error: PeerError) -> None:
+        log.warning(event, job=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message)

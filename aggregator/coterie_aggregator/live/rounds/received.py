@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The parties' messages of one round: in the spool as bytes, and in memory as values, so that each is parsed once.
+
+The memory is that of the decryption request, which holds the same contributions, and of the partial decryptions that
+open its sum; messages sent before a restart are read from the spool when they are first needed.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from coterie_aggregator.live.context import Context
+from coterie_common.errors import MalformedMessage
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, PartyMessage
+from coterie_common.wire.federation import party_message_from_wire
+from coterie_common.wire.strict import Octets
+
+M = TypeVar("M", EncryptedReply, PartialDecryption)
+
+
+class Received:
+    """Replies and partial decryptions of one round.
+
+    Args:
+        context: of the aggregator.
+        job_id: the job.
+        number: of the round.
+    """
+
+    def __init__(self, context: Context, job_id: JobId, number: int) -> None:
+        self._context = context
+        self._round = job_id, number
+        self._replies: dict[PartyId, EncryptedReply] = {}
+        self._partials: dict[PartyId, PartialDecryption] = {}
+
+    async def keep_reply(self, party_id: PartyId, reply: EncryptedReply, data: Octets) -> None:
+        """Spool a reply; ``data`` are its bytes as they came. Raises ``Equivocation``, ``StorageError``."""
+        await self._context.write(self._context.spool.put_contribution, *self._round, party_id, data)
+        self._replies[party_id] = reply
+
+    async def keep_partial(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
+        """Spool a partial decryption; as ``keep_reply``."""
+        await self._context.write(self._context.spool.put_partial, *self._round, party_id, data)
+        self._partials[party_id] = partial
+
+    async def reply(self, party_id: PartyId) -> EncryptedReply:
+        """Return a reply that was spooled; raises ``StorageError``, or ``MalformedMessage`` where it is none."""
+        if party_id not in self._replies:
+            data = await self._context.write(self._context.spool.contribution, *self._round, party_id)
+            self._replies[party_id] = await self._context.compute(_parsed, EncryptedReply, data)
+        return self._replies[party_id]
+
+    async def partial(self, party_id: PartyId) -> PartialDecryption:
+        """Return a partial decryption that was spooled; raises as ``reply``."""
+        if party_id not in self._partials:
+            data = await self._context.write(self._context.spool.partial, *self._round, party_id)
+            self._partials[party_id] = await self._context.compute(_parsed, PartialDecryption, data)
+        return self._partials[party_id]
+
+    def forget(self) -> None:
+        """Let go of all values: the round is over."""
+        self._replies.clear()
+        self._partials.clear()
+
+
+def _parsed(kind: type[M], data: bytes) -> M:
+    message: PartyMessage = party_message_from_wire(data)
+    if not isinstance(message, kind):
+        raise MalformedMessage(f"the spooled message is no {kind.__name__}")
+    return message

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The beginning of a round: its query, made of what the algorithm asks next, or as it was stored before a restart.
+
+States, asks and queries may hold a model: they are converted on workers, never on the event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coterie_aggregator.live.context import Context
+from coterie_aggregator.live.submission import Progress, Submission
+from coterie_aggregator.live.timing import RoundTimes
+from coterie_aggregator.machines import round_machine as machine
+from coterie_aggregator.machines.job_machine import AggregatorJob
+from coterie_aggregator.store import StoredRound
+from coterie_common.errors import StorageError
+from coterie_common.identifiers import PartyId
+from coterie_common.learning.agreement import round_quorum
+from coterie_common.protocol.messages import Query
+from coterie_common.protocol.session import SessionFields, body_digest
+from coterie_common.protocol.signed import UNSIGNED
+from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedRound:
+    """A round that is stored.
+
+    Attributes:
+        query: signed.
+        progress: of the algorithm, before the round.
+        state: folded from the stored events.
+        times: from which its deadlines count.
+    """
+
+    query: Query
+    progress: Progress
+    state: machine.AggregatorRound
+    times: RoundTimes
+
+
+async def start_round(context: Context, submission: Submission, job: AggregatorJob, number: int) -> StartedRound:
+    """Load a round, or make its query and store it.
+
+    Args:
+        context: of the aggregator.
+        submission: of the job.
+        job: that runs.
+        number: of the round, 1-based.
+
+    Raises:
+        StorageError: what is stored is damaged, or the algorithm's state does not ask for this round.
+    """
+    store, job_id = context.store, submission.job_id
+    stored = await context.write(store.round, job_id, number)
+    if stored is None:
+        progress = await latest_progress(context, submission)
+        transcripts = await context.write(store.transcripts, job_id)
+        previous = transcripts[-1] if transcripts else b""
+        maker = _QueryMaker(context, submission, job.cohort, number, previous)
+        query, data, saved = await context.compute(maker.make, progress)
+        now = context.clock.now()
+        await context.write(store.start_round, job_id, number, data, saved, now)
+        times = RoundTimes(now)
+    else:
+        query, progress = await context.compute(_read, submission, number, stored)
+        times = RoundTimes(stored.started_at)
+    state = machine.AggregatorRound(
+        parameters=machine.RoundParameters(
+            # Whoever is not asked for replies can still help to open the sum.
+            members=tuple(member.party_id for member in context.roster.members),
+            cohort=tuple(p for p in job.parameters.members if p in query.fields.cohort),
+            round_quorum=query.fields.round_quorum,
+            decryption_threshold=context.roster.parameters.decryption_threshold,
+        )
+    )
+    happened = await context.write(store.round_event_times, job_id, number)
+    for event, at in zip(await context.write(store.round_events, job_id, number), happened, strict=True):
+        state = machine.step(state, event)
+        if state.phase is machine.Phase.DECRYPTING:
+            times.fixed_at = times.fixed_at or at
+    return StartedRound(query=query, progress=progress, state=state, times=times)
+
+
+async def latest_progress(context: Context, submission: Submission) -> Progress:
+    """Return how far a job's algorithm has come; raises ``StorageError``."""
+    saved = await context.write(context.store.latest_state, submission.job_id)
+    if saved is not None:
+        return await context.compute(submission.decode, saved)
+    planned = submission.planned
+    return Progress(await context.compute(planned.algorithm.initial_state, planned.config, planned.schema), ())
+
+
+@dataclass(frozen=True, slots=True)
+class _QueryMaker:
+    context: Context
+    submission: Submission
+    cohort: tuple[PartyId, ...]
+    number: int
+    previous_transcript: bytes
+
+    def make(self, progress: Progress) -> tuple[Query, bytes, bytes]:
+        """Return the signed query, its bytes, and the algorithm's state as it is stored with it."""
+        planned, roster = self.submission.planned, self.context.roster
+        ask = planned.algorithm.next_ask(progress.state)
+        if ask is None or ask.round_number != self.number:
+            raise StorageError(f"the stored state of job {self.submission.job_id} does not ask for round {self.number}")
+        body = ask.to_bytes()
+        fields = SessionFields(
+            roster_digest=roster.digest(),
+            key_epoch=roster.key_epoch,
+            job_id=self.submission.job_id,
+            spec_digest=self.submission.proposal.spec_digest,
+            round_number=self.number,
+            body_digest=body_digest(body),
+            cohort=tuple(sorted(self.cohort)),
+            round_quorum=round_quorum(planned.spec, roster.parameters),
+            terms=self.submission.terms.rounds[self.number - 1].shortened(ask.length),
+            previous_transcript=self.previous_transcript,
+        )
+        query = Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.context.signing_key)
+        return query, aggregator_message_to_wire(query), self.submission.encode(progress)
+
+
+def _read(submission: Submission, number: int, stored: StoredRound) -> tuple[Query, Progress]:
+    query = aggregator_message_from_wire(stored.query)
+    if not isinstance(query, Query):
+        raise StorageError(f"the stored query of job {submission.job_id} round {number} is another message")
+    return query, submission.decode(stored.state)

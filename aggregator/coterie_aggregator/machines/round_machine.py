@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The state machine of one round at the aggregator, pure: ``step(state, event) → state``.
+
+Outstanding effects are a function of the state (``outstanding``): the caller persists an event that changed the state,
+then carries out the effects that became outstanding by it. A restart folds the persisted events and carries out all
+outstanding effects, so replay and live run cannot differ; every message is idempotent.
+
+| phase | of the protocol |
+|---|---|
+| COLLECTING | contributions arrive and are verified; below the round quorum it waits, also past the deadline |
+| DECRYPTING | the transcript is fixed for good; verified partial decryptions are collected |
+| RELEASED | enough partial decryptions: the sum can be combined |
+| ABORTED | timed out, or too few parties can still answer |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from coterie_aggregator.machines.round_effects import (
+    Effect,
+    EndJob,
+    OpenSum,
+    SendDecryptionRequest,
+    SendQuery,
+    Timer,
+    VerifyContribution,
+    VerifyPartial,
+)
+from coterie_aggregator.machines.round_events import (
+    ContributionReceived,
+    ContributionRejected,
+    ContributionVerified,
+    DeadlinePassed,
+    DecryptionRefused,
+    Event,
+    PartialReceived,
+    PartialRejected,
+    PartialVerified,
+    PatiencePassed,
+    ReplyRefused,
+    RoundTimedOut,
+)
+from coterie_common.identifiers import PartyId
+
+
+class Phase(StrEnum):
+    """The phase of the round."""
+
+    COLLECTING = "collecting"
+    DECRYPTING = "decrypting"
+    RELEASED = "released"
+    ABORTED = "aborted"
+
+
+class Standing(StrEnum):
+    """The standing of a message that a party sent."""
+
+    RECEIVED = "received"
+    VERIFIED = "verified"
+    REJECTED = "rejected"
+
+
+class AbortReason(StrEnum):
+    """The reason for which a round ended without a release."""
+
+    TIMEOUT = "timeout"
+    TOO_FEW_PARTIES = "too-few-parties"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundParameters:
+    """Parameters fixed when the round starts.
+
+    Attributes:
+        members: all parties of the roster, in its order: any of them may help to open the sum.
+        cohort: the parties asked, in roster order.
+        round_quorum: minimum number of contributors to the release.
+        decryption_threshold: partial decryptions needed.
+    """
+
+    members: tuple[PartyId, ...]
+    cohort: tuple[PartyId, ...]
+    round_quorum: int
+    decryption_threshold: int
+
+
+Standings = Mapping[PartyId, Standing]
+
+
+def _nobody() -> Mapping[PartyId, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregatorRound:
+    """One round.
+
+    Attributes:
+        parameters: fixed at the start.
+        phase: see the module's table.
+        contributions: standing of each reply that came.
+        refusals: parties that declined to reply, or to decrypt, with the code given.
+        deadline_passed: the round no longer waits for more than the quorum.
+        contributors: in the transcript, in roster order; empty until it is fixed.
+        asked: parties asked for a partial decryption.
+        partials: standing of each partial decryption that came.
+        culprits: parties proven to have deviated.
+        reason: why the round was aborted.
+    """
+
+    parameters: RoundParameters
+    phase: Phase = Phase.COLLECTING
+    contributions: Standings = field(default_factory=_nobody)
+    refusals: Mapping[PartyId, str] = field(default_factory=_nobody)
+    deadline_passed: bool = False
+    contributors: tuple[PartyId, ...] = ()
+    asked: frozenset[PartyId] = frozenset()
+    partials: Standings = field(default_factory=_nobody)
+    culprits: tuple[PartyId, ...] = ()
+    reason: AbortReason | None = None
+
+    @property
+    def verified_contributors(self) -> tuple[PartyId, ...]:
+        """The parties that have contributed so far, in roster order."""
+        return tuple(p for p in self.parameters.cohort if self.contributions.get(p) is Standing.VERIFIED)
+
+    @property
+    def verified_partials(self) -> tuple[PartyId, ...]:
+        """Whose partial decryptions count, in roster order."""
+        return tuple(p for p in self.parameters.members if self.partials.get(p) is Standing.VERIFIED)
+
+    @property
+    def waiting_for(self) -> int:
+        """Minimum number of further replies, or partial decryptions, that the round needs."""
+        if self.phase is Phase.COLLECTING:
+            return max(0, self.parameters.round_quorum - len(self.verified_contributors))
+        if self.phase is Phase.DECRYPTING:
+            return max(0, self.parameters.decryption_threshold - len(self.verified_partials))
+        return 0
+
+
+def step(state: AggregatorRound, event: Event) -> AggregatorRound:
+    """Take one event. An event that does not apply, or adds nothing new, returns the very same state."""
+    handler = _HANDLERS.get((state.phase, type(event)))
+    if handler is None:
+        return state
+    taken = handler(state, event)
+    # The caller decides by identity whether there is something to persist.
+    return state if taken == state else _settle(taken)
+
+
+def outstanding(state: AggregatorRound) -> frozenset[Effect]:
+    """Return every effect outstanding in this state."""
+    effects: set[Effect] = set()
+    if state.phase is Phase.COLLECTING:
+        for party_id in state.parameters.cohort:
+            standing = state.contributions.get(party_id)
+            if standing is Standing.RECEIVED:
+                effects.add(VerifyContribution(party_id))
+            elif standing is None and party_id not in state.refusals:
+                effects.add(SendQuery(party_id))
+        if not state.deadline_passed:
+            effects.add(Timer(DeadlinePassed()))
+    if state.phase is Phase.DECRYPTING:
+        for party_id in state.asked:
+            standing = state.partials.get(party_id)
+            if standing is Standing.RECEIVED:
+                effects.add(VerifyPartial(party_id))
+            elif standing is None and party_id not in state.refusals:
+                effects.add(SendDecryptionRequest(party_id))
+        if len(state.asked) < len(state.parameters.members):
+            effects.add(Timer(PatiencePassed()))
+    if state.phase is Phase.RELEASED:
+        effects.add(OpenSum())
+    elif state.phase is Phase.ABORTED:
+        effects.add(EndJob())
+    else:
+        effects.add(Timer(RoundTimedOut()))
+    return frozenset(effects)
+
+
+def _settle(state: AggregatorRound) -> AggregatorRound:
+    """Move to the next phase if the messages received allow or force it."""
+    if state.phase is Phase.COLLECTING:
+        return _settle_collecting(state)
+    if state.phase is Phase.DECRYPTING:
+        return _settle_decrypting(state)
+    return state
+
+
+def _settle_collecting(state: AggregatorRound) -> AggregatorRound:
+    parameters = state.parameters
+    open_replies = [
+        p
+        for p in parameters.cohort
+        if p not in state.refusals and state.contributions.get(p) in (None, Standing.RECEIVED)
+    ]
+    verified = state.verified_contributors
+    if len(verified) + len(open_replies) < parameters.round_quorum:
+        return replace(state, phase=Phase.ABORTED, reason=AbortReason.TOO_FEW_PARTIES)
+    # A reply that has arrived but is not verified yet is worth waiting for even past the deadline.
+    pending = any(standing is Standing.RECEIVED for standing in state.contributions.values())
+    complete = not open_replies or (state.deadline_passed and not pending)
+    if len(verified) < parameters.round_quorum or not complete:
+        return state
+    # Contributors are online and fast, so they are asked first: as many as needed, and one spare.
+    first = verified + tuple(p for p in parameters.members if p not in verified)
+    return _settle_decrypting(
+        replace(
+            state,
+            phase=Phase.DECRYPTING,
+            contributors=verified,
+            refusals=MappingProxyType({}),
+            asked=frozenset(first[: parameters.decryption_threshold + 1]),
+        )
+    )
+
+
+def _settle_decrypting(state: AggregatorRound) -> AggregatorRound:
+    parameters = state.parameters
+    if len(state.verified_partials) >= parameters.decryption_threshold:
+        return replace(state, phase=Phase.RELEASED)
+    lost = {p for p, standing in state.partials.items() if standing is Standing.REJECTED} | set(state.refusals)
+    if len(parameters.members) - len(lost) < parameters.decryption_threshold:
+        return replace(state, phase=Phase.ABORTED, reason=AbortReason.TOO_FEW_PARTIES)
+    # Whoever failed is replaced at once by everybody else: a wrong share is rare, waiting for it helps nobody.
+    if lost & state.asked and state.asked != frozenset(parameters.members):
+        return replace(state, asked=frozenset(parameters.members))
+    return state
+
+
+def _mark(standings: Standings, party_id: PartyId, standing: Standing) -> Standings:
+    return MappingProxyType({**standings, party_id: standing})
+
+
+def _without(refusals: Mapping[PartyId, str], party_id: PartyId) -> Mapping[PartyId, str]:
+    """Forget a refusal of a party that delivered after all."""
+    return MappingProxyType({p: code for p, code in refusals.items() if p != party_id})
+
+
+def _contribution_received(state: AggregatorRound, event: ContributionReceived) -> AggregatorRound:
+    if event.party_id not in state.parameters.cohort or event.party_id in state.contributions:
+        return state
+    contributions = _mark(state.contributions, event.party_id, Standing.RECEIVED)
+    return replace(state, contributions=contributions, refusals=_without(state.refusals, event.party_id))
+
+
+def _contribution_verified(state: AggregatorRound, event: ContributionVerified) -> AggregatorRound:
+    if state.contributions.get(event.party_id) is not Standing.RECEIVED:
+        return state
+    return replace(state, contributions=_mark(state.contributions, event.party_id, Standing.VERIFIED))
+
+
+def _contribution_rejected(state: AggregatorRound, event: ContributionRejected) -> AggregatorRound:
+    if state.contributions.get(event.party_id) is not Standing.RECEIVED:
+        return state
+    contributions = _mark(state.contributions, event.party_id, Standing.REJECTED)
+    return replace(state, contributions=contributions, culprits=(*state.culprits, event.party_id))
+
+
+def _refused(state: AggregatorRound, event: ReplyRefused | DecryptionRefused) -> AggregatorRound:
+    collecting = state.phase is Phase.COLLECTING
+    answered = state.contributions if collecting else state.partials
+    could_answer = state.parameters.cohort if collecting else state.asked
+    # The first refusal stays: every other one would be an event to store.
+    if event.party_id not in could_answer or event.party_id in answered or event.party_id in state.refusals:
+        return state
+    return replace(state, refusals=MappingProxyType({**state.refusals, event.party_id: event.code}))
+
+
+def _deadline(state: AggregatorRound, event: DeadlinePassed) -> AggregatorRound:
+    return replace(state, deadline_passed=True)
+
+
+def _partial_received(state: AggregatorRound, event: PartialReceived) -> AggregatorRound:
+    if event.party_id not in state.asked or event.party_id in state.partials:
+        return state
+    partials = _mark(state.partials, event.party_id, Standing.RECEIVED)
+    return replace(state, partials=partials, refusals=_without(state.refusals, event.party_id))
+
+
+def _partial_verified(state: AggregatorRound, event: PartialVerified) -> AggregatorRound:
+    if state.partials.get(event.party_id) is not Standing.RECEIVED:
+        return state
+    return replace(state, partials=_mark(state.partials, event.party_id, Standing.VERIFIED))
+
+
+def _partial_rejected(state: AggregatorRound, event: PartialRejected) -> AggregatorRound:
+    if state.partials.get(event.party_id) is not Standing.RECEIVED:
+        return state
+    partials = _mark(state.partials, event.party_id, Standing.REJECTED)
+    return replace(state, partials=partials, culprits=(*state.culprits, event.party_id))
+
+
+def _patience(state: AggregatorRound, event: PatiencePassed) -> AggregatorRound:
+    return replace(state, asked=frozenset(state.parameters.members))
+
+
+def _timeout(state: AggregatorRound, event: RoundTimedOut) -> AggregatorRound:
+    return replace(state, phase=Phase.ABORTED, reason=AbortReason.TIMEOUT)
+
+
+_HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorRound, Any], AggregatorRound]] = {
+    (Phase.COLLECTING, ContributionReceived): _contribution_received,
+    (Phase.COLLECTING, ContributionVerified): _contribution_verified,
+    (Phase.COLLECTING, ContributionRejected): _contribution_rejected,
+    (Phase.COLLECTING, ReplyRefused): _refused,
+    (Phase.COLLECTING, DeadlinePassed): _deadline,
+    (Phase.COLLECTING, RoundTimedOut): _timeout,
+    (Phase.DECRYPTING, PartialReceived): _partial_received,
+    (Phase.DECRYPTING, PartialVerified): _partial_verified,
+    (Phase.DECRYPTING, PartialRejected): _partial_rejected,
+    (Phase.DECRYPTING, DecryptionRefused): _refused,
+    (Phase.DECRYPTING, PatiencePassed): _patience,
+    (Phase.DECRYPTING, RoundTimedOut): _timeout,
+}

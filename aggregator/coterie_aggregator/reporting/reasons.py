@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""One-line explanations, for people, of why rounds ended a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from coterie_aggregator.machines.round_machine import AggregatorRound
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.reason import one_line
+
+_NAMES_CHARACTERS: Final = 240
+"""For the ids in a line with other content; the full list is in the aggregator's log and in every party's record."""
+
+
+def aborted(number: int, state: AggregatorRound) -> str:
+    """Explain why a round was aborted: the culprits, and the parties that refused."""
+    words = f"round {number} was aborted: {state.reason.value if state.reason else 'unknown'}"
+    for who, why in (
+        ("blamed", state.culprits),
+        ("refused", tuple(f"{p} ({c})" for p, c in state.refusals.items())),
+    ):
+        words += f"; {who}: {', '.join(why)}" if why else ""
+    return one_line(words)
+
+
+def unusable(number: int, words: str, contributors: Sequence[PartyId]) -> str:
+    """Say whose replies are in a sum that is none: one of them spoilt it, and nothing shows which."""
+    names = ", ".join(contributors)
+    if len(names) > _NAMES_CHARACTERS:
+        names = f"{names[:_NAMES_CHARACTERS].rpartition(',')[0]} and others, {len(contributors)} in all"
+    return one_line(
+        f"the sum of round {number} is no sum of replies: one of its contributors sealed {words}, and nothing shows "
+        f"which: {names}; leave some out of the next job (rounds.without)"
+    )
