@@ -107,10 +107,10 @@ def allowed(schema: dict[str, Any], kinds: dict[str, Any]) -> str:
         return '`"HOST:PORT"`' if schema.get("properties", {}).keys() == {"host", "port"} else "table"
     words = {"integer": "whole number", "string": "text", "boolean": "true or false"}.get(kind, kind)
     words = "path" if schema.get("format") == "path" else words
-    least = schema.get("minimum", schema.get("ge"))
-    most, above = schema.get("maximum", schema.get("le")), schema.get("exclusiveMinimum", schema.get("gt"))
-    limits = [f"from {least:,}" if least is not None else "", f"above {above:,}" if above is not None else ""]
-    limits += [f"to {most:,}" if isinstance(most, int) else f"to {most}" if most is not None else ""]
+    minimum = schema.get("minimum", schema.get("ge"))
+    maximum, above = schema.get("maximum", schema.get("le")), schema.get("exclusiveMinimum", schema.get("gt"))
+    limits = [f"from {minimum:,}" if minimum is not None else "", f"above {above:,}" if above is not None else ""]
+    limits += [f"to {maximum:,}" if isinstance(maximum, int) else f"to {maximum}" if maximum is not None else ""]
     return " ".join([words, *filter(None, limits)])
 
 

@@ -90,7 +90,7 @@ class IssuedCredential:
     def from_bytes(cls, data: bytes) -> IssuedCredential:
         """Parse a credential file without verifying; raises ``MalformedMessage``."""
         fields = Fields(
-            document.decode(data, "the credential", most=KEY_FILE_BYTES),
+            document.decode(data, "the credential", maximum=KEY_FILE_BYTES),
             "the credential",
             ("format", "version", *cls.__slots__),
         )
@@ -100,7 +100,7 @@ class IssuedCredential:
         return cls(
             certificate=fields.text("certificate", longest=CERTIFICATE_LONGEST).encode("utf-8"),
             authority=fields.text("authority", longest=CERTIFICATE_LONGEST).encode("utf-8"),
-            founder_key=VerifyKey(fields.octets("founder_key", least=PUBLIC_BYTES, most=PUBLIC_BYTES)),
+            founder_key=VerifyKey(fields.octets("founder_key", minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES)),
             signed_roster=None if roster is None else SignedRoster.from_document(roster),
-            signature=fields.octets("signature", least=SIGNATURE_BYTES, most=SIGNATURE_BYTES),
+            signature=fields.octets("signature", minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES),
         )

@@ -5,7 +5,7 @@
 The founder's operator gets one when the federation is founded. Everybody else makes a key and a request here, has the
 request admitted, and imports the file that comes back.
 
-- ``key.pem``: the person's TLS key, 0600. ``ID.csr``: the request.
+- ``key.pem``: the person's TLS key, 0600. ``ID.request``: the request.
 - ``founder``: the pinned fingerprint of the founder.
 - ``credential.json``: the credential that the founder issued, written last.
 - ``aggregator``: HOST:PORT of the aggregator that answered last; a convenience, never trusted: its certificate counts.
@@ -77,7 +77,7 @@ def create_credential_request(folder: Path, person: PartyId, role: Role, founder
         ConfigurationError: the folder holds the request of somebody else, or pins another founder.
     """
     applicant = Applicant(role=role, id=person)
-    existing = sorted(folder.glob("*.csr"))
+    existing = sorted(folder.glob("*.request"))
     if existing:
         request = read_request(existing[0])
         if request.applicant != applicant:
@@ -90,7 +90,7 @@ def create_credential_request(folder: Path, person: PartyId, role: Role, founder
     write_tls_key(folder / _KEY, key)
     if founder is not None:
         pin_founder(folder, founder)
-    write_atomically(folder / f"{person}.csr", request.to_bytes())
+    write_atomically(folder / f"{person}.request", request.to_bytes())
     return request
 
 
@@ -104,7 +104,7 @@ def import_credential(folder: Path, issued_file: Path, *, now: datetime) -> Cred
     """
     if not (folder / _KEY).is_file():
         raise WrongOrderError(f"{folder} holds no key; first run 'coterie credential init'")
-    data = read_bytes(issued_file, "the credential", most=KEY_FILE_BYTES)
+    data = read_bytes(issued_file, "the credential", maximum=KEY_FILE_BYTES)
     try:
         issued = IssuedCredential.from_bytes(data)
     except PeerError as cause:
@@ -127,7 +127,7 @@ def load_credential(folder: Path) -> Credential:
     if not (folder / _ISSUED).is_file():
         step = "coterie credential import FILE" if (folder / _KEY).is_file() else "coterie credential init ID"
         raise WrongOrderError(f"{folder} holds no credential; first run '{step}'")
-    data = read_bytes(folder / _ISSUED, "the credential", most=KEY_FILE_BYTES)
+    data = read_bytes(folder / _ISSUED, "the credential", maximum=KEY_FILE_BYTES)
     try:
         return _checked(folder, IssuedCredential.from_bytes(data), pinned_founder(folder))
     except PeerError as cause:
@@ -142,7 +142,7 @@ def aggregator_of(folder: Path, credential: Credential) -> str:
     """
     path = folder / _AGGREGATOR
     if path.is_file():
-        return read_bytes(path, "the remembered aggregator", most=_ADDRESS_BYTES).decode("utf-8", "replace").strip()
+        return read_bytes(path, "the remembered aggregator", maximum=_ADDRESS_BYTES).decode("utf-8", "replace").strip()
     if credential.signed_roster is not None:
         return str(Address(credential.signed_roster.roster.aggregator.names[0], DEFAULT_PORT))
     raise ConfigurationError(

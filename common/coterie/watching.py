@@ -11,7 +11,7 @@ from typing import Final
 from coterie.client import Client
 from coterie_common.errors import CoterieError, TransientError, Unavailable
 from coterie_common.identifiers import JobId
-from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS
+from coterie_common.limits import BACKOFF_FIRST_SECONDS, MAX_BACKOFF_SECONDS
 from coterie_common.protocol.progress import JobStatus
 
 _FACTOR: Final = 2.0
@@ -55,4 +55,4 @@ def follow(
                 raise
             lost(error, pause)
         sleep(pause)
-        pause = min(pause * _FACTOR, BACKOFF_MOST_SECONDS)
+        pause = min(pause * _FACTOR, MAX_BACKOFF_SECONDS)

@@ -17,7 +17,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 DNS_NAME_LONGEST: Final = 253
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<name>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
-_PORT_MOST: Final = 65_535
+_MAX_PORT: Final = 65_535
 
 
 def parse_host_name(text: str) -> str:
@@ -55,7 +55,7 @@ class Address:
             ConfigurationError: another form, or a malformed host.
         """
         match = _ADDRESS.fullmatch(text)
-        if match is None or int(match["port"]) > _PORT_MOST:
+        if match is None or int(match["port"]) > _MAX_PORT:
             raise ConfigurationError(f"{text[:80]!r} is not of the form host:port, such as 'aggregator.example:8443'")
         return cls(parse_host_name(match["six"] or match["name"]), int(match["port"]))
 

@@ -32,18 +32,18 @@ from coterie_common.long_bytes import join_long
 
 Array: TypeAlias = npt.NDArray[Any]
 
-ARRAYS_MOST: Final = 10_000
+MAX_ARRAYS: Final = 10_000
 """Arrays of one container: layers of the largest networks have a few thousand."""
 
-NAME_CHARACTERS_MOST: Final = 200
+MAX_NAME_CHARACTERS: Final = 200
 
-_HEADER_BYTES_MOST: Final = 64 << 20
+_MAX_HEADER_BYTES: Final = 64 << 20
 """Document and list of arrays; the bound limits the number that a peer can claim."""
 
-_HEADER_PARTS_MOST: Final = 8 * ARRAYS_MOST + 8
+_MAX_HEADER_PARTS: Final = 8 * MAX_ARRAYS + 8
 """Texts, lists and objects of a header: eight for each array, four for the document."""
 
-_DIMENSIONS_MOST: Final = 8
+_MAX_DIMENSIONS: Final = 8
 _SIZE_LIMIT: Final = 1 << 40
 _KINDS: Final[dict[str, np.dtype[Any]]] = {"F64": np.dtype("<f8"), "I64": np.dtype("<i8"), "F32": np.dtype("<f4")}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
@@ -94,8 +94,8 @@ def encode(content: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     text = document.encode(content)
     if not arrays:
         return text
-    if len(arrays) > ARRAYS_MOST:
-        raise ValueError(f"a container has at most {ARRAYS_MOST} arrays, not {len(arrays)}")
+    if len(arrays) > MAX_ARRAYS:
+        raise ValueError(f"a container has at most {MAX_ARRAYS} arrays, not {len(arrays)}")
     stored = {name: _stored(name, array) for name, array in arrays.items()}
     header = _header(text.decode("utf-8"), {name: (array.dtype, array.shape) for name, array in stored.items()})
     parts: list[bytes | memoryview] = [len(header).to_bytes(8, "little"), header]
@@ -106,29 +106,29 @@ def encode(content: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     return join_long(parts)
 
 
-def decode(data: bytes, what: str, *, most: int) -> Content:
+def decode(data: bytes, what: str, *, maximum: int) -> Content:
     """Parse an encoded container.
 
     Args:
         data: the bytes; the arrays are views of them.
         what: the name of the data in errors.
-        most: refuse anything longer, in bytes.
+        maximum: refuse anything longer, in bytes.
 
     Raises:
         MalformedMessage: too long, not in the one canonical form, or a number that is not finite.
     """
-    if len(data) > most:
-        raise MalformedMessage(f"{what} is longer than {most} bytes")
+    if len(data) > maximum:
+        raise MalformedMessage(f"{what} is longer than {maximum} bytes")
     if not is_container(data):
-        value = document.decode(data, what, most=most)
+        value = document.decode(data, what, maximum=maximum)
         if not isinstance(value, dict):
             raise MalformedMessage(f"{what} must be an object")
         return Content(value, {})
     end = 8 + int.from_bytes(data[:8], "little")
-    if end > min(len(data), _HEADER_BYTES_MOST):
+    if end > min(len(data), _MAX_HEADER_BYTES):
         raise MalformedMessage(f"{what} has an impossible header")
     text, shapes = _parse_header(data[8:end], what)
-    value = document.decode(text.encode("utf-8"), what, most=most)
+    value = document.decode(text.encode("utf-8"), what, maximum=maximum)
     # Encoded again from the parsed values: only the canonical form compares equal.
     if not isinstance(value, dict) or _header(text, shapes) != data[8:end]:
         raise MalformedMessage(f"{what} is not in canonical form")
@@ -154,10 +154,10 @@ def is_container(data: bytes) -> bool:
 
 def _stored(name: str, array: Array) -> Array:
     kind = array.dtype.newbyteorder("<")
-    if kind not in _NAMES or array.ndim > _DIMENSIONS_MOST:
+    if kind not in _NAMES or array.ndim > _MAX_DIMENSIONS:
         raise ValueError(f"array {name[:80]!r} of {array.dtype}: Float32, Float64 and Int64 can be stored, up to 8-D")
-    if not 1 <= len(name) <= NAME_CHARACTERS_MOST or name == _METADATA:
-        raise ValueError(f"an array must have a name of 1 to {NAME_CHARACTERS_MOST} characters")
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS or name == _METADATA:
+        raise ValueError(f"an array must have a name of 1 to {MAX_NAME_CHARACTERS} characters")
     stored = np.asarray(array, dtype=kind, order="C")
     if not _is_finite(stored):
         raise ValueError(f"array {name!r} holds a number that is not finite")
@@ -188,22 +188,22 @@ def _header(text: str, shapes: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]
 
 def _parse_header(header: bytes, what: str) -> tuple[str, dict[str, tuple[np.dtype[Any], tuple[int, ...]]]]:
     entries = document.decode(
-        header.rstrip(b" "), f"the header of {what}", most=_HEADER_BYTES_MOST, parts=_HEADER_PARTS_MOST
+        header.rstrip(b" "), f"the header of {what}", maximum=_MAX_HEADER_BYTES, parts=_MAX_HEADER_PARTS
     )
     metadata = entries.pop(_METADATA, None) if isinstance(entries, dict) else None
     if not isinstance(metadata, dict) or not isinstance(text := metadata.get(_KEY), str):
         raise MalformedMessage(f"the header of {what} holds no document")
-    if not 1 <= len(entries) <= ARRAYS_MOST:
-        raise MalformedMessage(f"{what} must have 1 to {ARRAYS_MOST} arrays")
+    if not 1 <= len(entries) <= MAX_ARRAYS:
+        raise MalformedMessage(f"{what} must have 1 to {MAX_ARRAYS} arrays")
     return text, {name: _parse_entry(name, entry, what) for name, entry in entries.items()}
 
 
 def _parse_entry(name: str, entry: Any, what: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     fields = Fields(entry, f"an array of {what}", ("dtype", "shape", "data_offsets"))
     kind = _KINDS.get(fields.text("dtype", longest=8))
-    shape = fields.items("shape", most=_DIMENSIONS_MOST)
+    shape = fields.items("shape", maximum=_MAX_DIMENSIONS)
     if kind is None or not all(type(size) is int and 0 <= size < _SIZE_LIMIT for size in shape):
         raise MalformedMessage(f"an array of {what} has no type and shape that can be read")
-    if not 1 <= len(name) <= NAME_CHARACTERS_MOST:
-        raise MalformedMessage(f"an array of {what} must have a name of 1 to {NAME_CHARACTERS_MOST} characters")
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+        raise MalformedMessage(f"an array of {what} must have a name of 1 to {MAX_NAME_CHARACTERS} characters")
     return kind, tuple(shape)

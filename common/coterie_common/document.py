@@ -22,7 +22,7 @@ from itertools import accumulate
 from typing import Any, Final, TypeAlias, Union
 
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import DOCUMENT_DEPTH_MOST, DOCUMENT_PARTS_MOST, DOCUMENT_VALUES_MOST
+from coterie_common.limits import MAX_DOCUMENT_DEPTH, MAX_DOCUMENT_PARTS, MAX_DOCUMENT_VALUES
 
 Document: TypeAlias = Union[str, int, float, bool, "Sequence[Document]", "Mapping[str, Document]", None]
 
@@ -44,19 +44,19 @@ def encode(document: Document) -> bytes:
     return text.encode("utf-8")
 
 
-def decode(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOST) -> Any:
+def decode(data: bytes, what: str, *, maximum: int, parts: int = MAX_DOCUMENT_PARTS) -> Any:
     """Parse canonical JSON.
 
     Args:
         data: the bytes.
         what: the name of the data in errors.
-        most: refuse anything longer, in bytes.
+        maximum: refuse anything longer, in bytes.
         parts: refuse more texts, lists and objects than that.
 
     Raises:
         MalformedMessage: too long, too deep, too many values, not JSON, or not in the one canonical form.
     """
-    document = parse(data, what, most=most, parts=parts)
+    document = parse(data, what, maximum=maximum, parts=parts)
     try:
         canonical = encode(document)
     except (ValueError, RecursionError) as cause:
@@ -66,10 +66,10 @@ def decode(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOS
     return document
 
 
-def parse(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOST) -> Any:
+def parse(data: bytes, what: str, *, maximum: int, parts: int = MAX_DOCUMENT_PARTS) -> Any:
     """Parse JSON in any form; arguments and errors as for ``decode``."""
-    if len(data) > most:
-        raise MalformedMessage(f"{what} is longer than {most} bytes")
+    if len(data) > maximum:
+        raise MalformedMessage(f"{what} is longer than {maximum} bytes")
     _check_counts(data, what, parts)
     try:
         return json.loads(data.decode("utf-8"))
@@ -77,7 +77,7 @@ def parse(data: bytes, what: str, *, most: int, parts: int = DOCUMENT_PARTS_MOST
         raise MalformedMessage(f"{what} is no canonical JSON") from cause
 
 
-def _check_counts(data: bytes, what: str, most: int) -> None:
+def _check_counts(data: bytes, what: str, maximum: int) -> None:
     """Refuse a text that is nested too deep or holds too many values, without building any of them.
 
     The counts are exact up to the first byte that is not JSON; the parser gets no further than that.
@@ -85,13 +85,13 @@ def _check_counts(data: bytes, what: str, most: int) -> None:
     # Backslashes pair up from the left, so an unpaired one escapes the next character.
     bare = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
     texts = bare.count(b'"') // 2
-    if texts > most:
-        raise MalformedMessage(f"{what} holds more than {most} texts, lists and objects")
+    if texts > maximum:
+        raise MalformedMessage(f"{what} holds more than {maximum} texts, lists and objects")
     bare = _TEXT.sub(b"", bare)
     steps = array("b", bare.translate(_STEPS, _NO_BRACKETS))
-    if texts + steps.count(1) > most:
-        raise MalformedMessage(f"{what} holds more than {most} texts, lists and objects")
-    if bare.count(b",") > DOCUMENT_VALUES_MOST:
-        raise MalformedMessage(f"{what} holds more than {DOCUMENT_VALUES_MOST} values")
-    if max(accumulate(steps), default=0) > DOCUMENT_DEPTH_MOST:
-        raise MalformedMessage(f"{what} is nested more than {DOCUMENT_DEPTH_MOST} deep")
+    if texts + steps.count(1) > maximum:
+        raise MalformedMessage(f"{what} holds more than {maximum} texts, lists and objects")
+    if bare.count(b",") > MAX_DOCUMENT_VALUES:
+        raise MalformedMessage(f"{what} holds more than {MAX_DOCUMENT_VALUES} values")
+    if max(accumulate(steps), default=0) > MAX_DOCUMENT_DEPTH:
+        raise MalformedMessage(f"{what} is nested more than {MAX_DOCUMENT_DEPTH} deep")

@@ -49,18 +49,18 @@ class Fields:
         if type(value) is not type(expected) or value != expected:
             raise self._malformed(name, repr(expected))
 
-    def integer(self, name: str, *, least: int, most: int) -> int:
-        """Return an integer from ``least`` to ``most``, both included; raises ``MalformedMessage``."""
+    def integer(self, name: str, *, minimum: int, maximum: int) -> int:
+        """Return an integer from ``minimum`` to ``maximum``, both included; raises ``MalformedMessage``."""
         value = self._value[name]
-        if type(value) is not int or not least <= value <= most:
-            raise self._malformed(name, f"an integer from {least} to {most}")
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise self._malformed(name, f"an integer from {minimum} to {maximum}")
         return value
 
-    def octets(self, name: str, *, least: int, most: int) -> bytes:
-        """Return ``least`` to ``most`` bytes written as lower-case hexadecimal; raises ``MalformedMessage``."""
+    def octets(self, name: str, *, minimum: int, maximum: int) -> bytes:
+        """Return ``minimum`` to ``maximum`` bytes written as lower-case hexadecimal; raises ``MalformedMessage``."""
         value = self._value[name]
-        expected = f"{least} bytes" if least == most else f"{least} to {most} bytes"
-        if not isinstance(value, str) or not 2 * least <= len(value) <= 2 * most:
+        expected = f"{minimum} bytes" if minimum == maximum else f"{minimum} to {maximum} bytes"
+        if not isinstance(value, str) or not 2 * minimum <= len(value) <= 2 * maximum:
             raise self._malformed(name, f"{expected} in hexadecimal")
         try:
             octets = bytes.fromhex(value)
@@ -71,16 +71,16 @@ class Fields:
             raise self._malformed(name, f"{expected} in lower-case hexadecimal")
         return octets
 
-    def items(self, name: str, *, most: int) -> list[Any]:
-        """Return a list of at most ``most`` entries; raises ``MalformedMessage``."""
+    def items(self, name: str, *, maximum: int) -> list[Any]:
+        """Return a list of at most ``maximum`` entries; raises ``MalformedMessage``."""
         value = self._value[name]
-        if not isinstance(value, list) or len(value) > most:
-            raise self._malformed(name, f"a list of at most {most} entries")
+        if not isinstance(value, list) or len(value) > maximum:
+            raise self._malformed(name, f"a list of at most {maximum} entries")
         return value
 
-    def texts(self, name: str, *, most: int, longest: int) -> tuple[str, ...]:
-        """Return a list of at most ``most`` texts of at most ``longest`` characters; raises ``MalformedMessage``."""
-        values = self.items(name, most=most)
+    def texts(self, name: str, *, maximum: int, longest: int) -> tuple[str, ...]:
+        """Return a list of at most ``maximum`` texts of at most ``longest`` characters; raises ``MalformedMessage``."""
+        values = self.items(name, maximum=maximum)
         if not all(isinstance(value, str) and len(value) <= longest for value in values):
             raise self._malformed(name, f"a list of texts of at most {longest} characters")
         return tuple(values)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from coterie_common.errors import ConfigurationError, StateError, StorageError
+from coterie_common.long_bytes import Octets
 
 PRIVATE = 0o600
 PUBLIC = 0o644
@@ -52,7 +53,7 @@ class FileDraft:
         """Create the file now rather than with the first piece; raises ``StorageError``."""
         self.write(b"")
 
-    def write(self, piece: bytes | memoryview) -> None:
+    def write(self, piece: Octets) -> None:
         """Add the next piece.
 
         Raises:
@@ -129,7 +130,7 @@ class FileDraft:
         return StorageError(f"cannot write {self._path}: {cause.strerror}")
 
 
-def write_atomically(path: Path, content: bytes, *, mode: int = PUBLIC) -> None:
+def write_atomically(path: Path, content: Octets, *, mode: int = PUBLIC) -> None:
     """Write ``content`` to ``path``: temporary file in the same folder, fsync, rename, fsync of the folder.
 
     Args:
@@ -229,13 +230,13 @@ def make_durable_folder(path: Path, top: Path) -> None:
         raise StorageError(f"cannot create the folder {path}: {cause.strerror}") from cause
 
 
-def read_bytes(path: Path, what: str, *, most: int) -> bytes:
+def read_bytes(path: Path, what: str, *, maximum: int) -> bytes:
     """Read a file that a person named.
 
     Args:
         path: the file, or a pipe such as a shell's ``<(…)`` or ``/dev/stdin``.
         what: its name in errors, such as ``"the roster"``.
-        most: refuse anything larger, in bytes.
+        maximum: refuse anything larger, in bytes.
 
     Raises:
         ConfigurationError: missing, unreadable, neither file nor pipe, or too large.
@@ -245,9 +246,9 @@ def read_bytes(path: Path, what: str, *, most: int) -> bytes:
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise ConfigurationError(f"{what} {path} is {'a folder' if stat.S_ISDIR(mode) else 'no file'}")
         with path.open("rb") as stream:
-            content = stream.read(most + 1)
-        if len(content) > most:
-            raise ConfigurationError(f"{what} {path} is larger than {most} bytes")
+            content = stream.read(maximum + 1)
+        if len(content) > maximum:
+            raise ConfigurationError(f"{what} {path} is larger than {maximum} bytes")
         return content
     except (FileNotFoundError, NotADirectoryError) as cause:
         raise ConfigurationError(f"{what} {path} does not exist") from cause

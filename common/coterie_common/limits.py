@@ -4,8 +4,8 @@
 
 This file determines the memory that one peer can make us hold. The aggregator holds of one party at most
 ``PARTY_TRANSFER_BYTES`` being assembled, a few frames for each of ``HELLOS_AT_ONCE`` streams before Hello, the unread
-data that flow control lets each of its ``CALLS_MOST`` calls send, and ``QUEUED_MESSAGES`` parsed messages waiting to be
-sent, which share their model; of one person a frame for each call, and ``FETCHES_MOST`` models. A party holds
+data that flow control lets each of its ``MAX_CALLS`` calls send, and ``QUEUED_MESSAGES`` parsed messages waiting to be
+sent, which share their model; of one person a frame for each call, and ``MAX_FETCHES`` models. A party holds
 ``TRANSFER_BYTES`` being assembled and once more while they are parsed. The memory for a message's bytes, a JSON text or
 a schema is counted before any of it is allocated: none takes more than a few times its size. Content (the padded parts
 of replies) is never in memory as a whole: a stream holds three frames of it at most, one that gRPC has read ahead, one
@@ -22,13 +22,13 @@ CONFIG_FILE_BYTES: Final = 1 << 20
 KEY_FILE_BYTES: Final = 1 << 20
 """Rosters, bundles, certificates and key files hold a few numbers per member: 200 members × 4096 bits × s + 1 fit."""
 
-PARTIES_MOST: Final = 200
+MAX_PARTIES: Final = 200
 """Δ = n! enters exponents: at 200 members it has 1,246 bits, and partial decryption grows with it."""
 
-PARTIES_FEWEST: Final = 3
+MIN_PARTIES: Final = 3
 """With two, each learns the other's reply by subtracting its own."""
 
-HOST_NAMES_MOST: Final = 16
+MAX_HOST_NAMES: Final = 16
 """Host names and addresses of the aggregator's certificate."""
 
 ADMISSIONS_BYTES: Final = 64 << 20
@@ -84,22 +84,22 @@ KEEPALIVE_TIMEOUT_SECONDS: Final = 15.0
 CALL_SECONDS: Final = 30.0
 """A unary call of the operator API: all of them only read or write the aggregator's database."""
 
-CALLS_MOST: Final = 32
+MAX_CALLS: Final = 32
 """Concurrent calls of any kind of one certificate: a party needs its stream, a person watches a few jobs."""
 
-PEOPLE_CALLS_MOST: Final = 400
+MAX_PEOPLE_CALLS: Final = 400
 """Concurrent calls of all operators and scientists together; the rest is reserved for the parties."""
 
-SCIENTISTS_CALLS_MOST: Final = PEOPLE_CALLS_MOST - 2 * CALLS_MOST
+MAX_SCIENTISTS_CALLS: Final = MAX_PEOPLE_CALLS - 2 * MAX_CALLS
 """Concurrent calls of all scientists together; the rest is reserved for the operators, who must be able to act."""
 
-SERVER_CALLS_MOST: Final = PARTIES_MOST * CALLS_MOST + PEOPLE_CALLS_MOST
+MAX_SERVER_CALLS: Final = MAX_PARTIES * MAX_CALLS + MAX_PEOPLE_CALLS
 """Concurrent calls at the aggregator, before their callers are known: the total of all members."""
 
-CONNECTION_CALLS_MOST: Final = 2 * CALLS_MOST
+MAX_CONNECTION_CALLS: Final = 2 * MAX_CALLS
 """Concurrent calls on one connection; more wait at their sender. Twice as many, so that excess calls are refused."""
 
-FETCHES_MOST: Final = 2
+MAX_FETCHES: Final = 2
 """Models that one certificate fetches at once: each is held in memory while it is sent."""
 
 SUBMISSIONS_AT_ONCE: Final = 4
@@ -125,7 +125,7 @@ METADATA_BYTES: Final = 8 << 10
 BACKOFF_FIRST_SECONDS: Final = 0.5
 """Pause before the second attempt to reach the aggregator; doubles from there, with jitter."""
 
-BACKOFF_MOST_SECONDS: Final = 30.0
+MAX_BACKOFF_SECONDS: Final = 30.0
 """Longest pause: an aggregator that is back sees all its parties within this time."""
 
 BACKOFF_REFUSED_SECONDS: Final = 300.0
@@ -134,10 +134,10 @@ BACKOFF_REFUSED_SECONDS: Final = 300.0
 SHUTDOWN_SECONDS: Final = 5.0
 """Time for open calls to finish when the aggregator stops."""
 
-CIPHERTEXTS_MOST: Final = 1000
+MAX_CIPHERTEXTS: Final = 1000
 """Ciphertexts of one directly sealed reply; longer vectors need a pad."""
 
-ROUNDS_MOST: Final = 10_000
+MAX_ROUNDS: Final = 10_000
 """Rounds that one job may plan."""
 
 JOB_SPEC_BYTES: Final = 1 << 20
@@ -150,33 +150,33 @@ STATE_BYTES: Final = 4 * MODEL_BYTES
 """The state of an algorithm between rounds: a model, and its optimiser's memory of every number."""
 
 JOB_TERMS_BYTES: Final = 8 << 20
-"""Terms take some 400 bytes a round, and a job has at most ``ROUNDS_MOST``."""
+"""Terms take some 400 bytes a round, and a job has at most ``MAX_ROUNDS``."""
 
 ROUND_TERMS_BYTES: Final = 16 << 10
 """Terms of one round: some 400 bytes, and room for fractions of thousands of digits."""
 
-DOCUMENT_DEPTH_MOST: Final = 64
+MAX_DOCUMENT_DEPTH: Final = 64
 """Depth of nested objects and lists in any JSON text; ours need ten."""
 
-DOCUMENT_PARTS_MOST: Final = 1 << 23
+MAX_DOCUMENT_PARTS: Final = 1 << 23
 """Texts, lists and objects of one JSON text: the largest tree takes some two million, and eight million take a GiB."""
 
-DOCUMENT_VALUES_MOST: Final = 1 << 25
+MAX_DOCUMENT_VALUES: Final = 1 << 25
 """Values of one JSON text: histograms of the largest schema have 20 million cells; that many numbers take a GiB."""
 
-SCHEMA_COLUMNS_MOST: Final = 2_000
+MAX_SCHEMA_COLUMNS: Final = 2_000
 """Columns of a data schema; a job specification with their names and levels must stay under ``JOB_SPEC_BYTES``."""
 
-SCHEMA_LEVELS_MOST: Final = 1 << 19
+MAX_SCHEMA_LEVELS: Final = 1 << 19
 """Levels of all columns together: twice what ``JOB_SPEC_BYTES`` can hold, for one list may stand for many columns."""
 
-COLUMN_CELLS_MOST: Final = 10_000
+MAX_COLUMN_CELLS: Final = 10_000
 """Levels or bins of one column: each becomes a value of a sealed vector, times the classes."""
 
-RECORDS_MOST: Final = 10**9
+MAX_RECORDS: Final = 10**9
 """Records that one party may declare: sums of 200 parties stay far below 2^63 even in fine integer units."""
 
-TREE_NODES_MOST: Final = 10_000
+MAX_TREE_NODES: Final = 10_000
 """Open nodes per level of a decision tree; each is asked for every remaining feature, value and class."""
 
 AUDIT_DETAILS_BYTES: Final = 96 << 10
@@ -202,7 +202,7 @@ AUDIT_REFUSAL_SECONDS: Final = 10.0
 """Time after which another refusal is listed: 9,000 entries in a day of flooding, some 10 MB, 150 MB with quotes of
 maximum length."""
 
-PARTY_OPEN_JOBS_MOST: Final = 200
+MAX_PARTY_OPEN_JOBS: Final = 200
 """Jobs that a party holds, or takes part in, at a time, twice what an aggregator runs: each keeps a specification and
 terms of up to 9 MiB on its disk, 1.8 GiB in all."""
 
@@ -210,15 +210,15 @@ ACCEPTED_JOBS_BYTES: Final = 64 << 20
 """Specifications and terms of jobs that a party keeps in memory, where they take almost three times as much once they
 are parsed: 40 jobs of 5,000 rounds, or all ordinary ones. Of further jobs those are parsed again whose turn comes."""
 
-PARTY_UNASKED_JOBS_MOST: Final = 200
+MAX_PARTY_UNASKED_JOBS: Final = 200
 """Jobs of one day that ended before they asked this party anything. They cost no budget, so nothing else limits the
 number that an aggregator can have accepted and end; each leaves digests, an entry in the record, and its lines in the
 ledger."""
 
-REFUSED_JOBS_MOST: Final = 1000
+MAX_REFUSED_JOBS: Final = 1000
 """Refused jobs whose digests a party remembers, some 2 KB each; the oldest are forgotten first."""
 
-WORK_MOST: Final = 64
+MAX_WORK: Final = 64
 """Pieces of work on rounds that a party has begun at a time: more than an honest aggregator's jobs have rounds."""
 
 WORK_BYTES: Final = 2 * TRANSFER_BYTES
@@ -228,7 +228,7 @@ ones."""
 QUERIES_WAITING_BYTES: Final = TRANSFER_BYTES
 """Queries that wait in memory for a party's hours: one of the largest, or many small ones."""
 
-OPEN_JOBS_MOST: Final = 100
+MAX_OPEN_JOBS: Final = 100
 """Jobs of an aggregator that have not ended, of all people together: each has a state of its algorithm in memory, and
 every party is asked about it."""
 
@@ -239,5 +239,5 @@ SUBMISSIONS_PER_PERSON: Final = 200
 """Jobs that one person may submit in any 24 hours, ended or not: their specifications and terms stay in the
 aggregator's database, 9 MiB each at most."""
 
-HELD_REPLIES_MOST: Final = 100
+MAX_HELD_REPLIES: Final = 100
 """Different reasons with which one party may hold one job, per start of the aggregator: each is a stored event."""

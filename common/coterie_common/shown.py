@@ -19,7 +19,7 @@ from typing import Final
 LINE_CHARACTERS: Final = 2_000
 """One line: a refusal with its numbers, the ids of the most parties. Nobody reads more of one."""
 
-LINES_MOST: Final = 500
+MAX_LINES: Final = 500
 """Lines of one text: a model's tree, a traceback."""
 
 _CUT: Final = "…"
@@ -51,9 +51,9 @@ def shown_lines(text: object, indent: str = "") -> str:
         text: from anywhere.
         indent: precedes every line but the first, so that no line of it can pass for one of ours.
     """
-    lines = (text if isinstance(text, str) else str(text)).split("\n", LINES_MOST)
-    if len(lines) > LINES_MOST:
-        lines[LINES_MOST:] = [_CUT]
+    lines = (text if isinstance(text, str) else str(text)).split("\n", MAX_LINES)
+    if len(lines) > MAX_LINES:
+        lines[MAX_LINES:] = [_CUT]
     return f"\n{indent}".join(map(shown, lines))
 
 

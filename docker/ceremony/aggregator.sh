@@ -8,7 +8,7 @@
 if [ ! -e membership.json ]; then
     await founder founding
     coterie-aggregator init --name "$1" --founder "$(fingerprint)"
-    publish aggregator.csr
+    publish aggregator.request
     await aggregator.bundle founding
     coterie-aggregator keys import /exchange/aggregator.bundle
 fi

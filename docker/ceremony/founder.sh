@@ -16,14 +16,14 @@ publish operator/founder
 # Here a person compares the fingerprints of the requests with those that each applicant reads out; --yes confirms that.
 requests=""
 for party in $parties; do
-    await "$party.csr" "join-$party"
-    requests="$requests /exchange/$party.csr"
+    await "$party.request" "join-$party"
+    requests="$requests /exchange/$party.request"
 done
-await aggregator.csr join-aggregator
-await operator-1.csr join-operator
+await aggregator.request join-aggregator
+await operator-1.request join-operator
 # shellcheck disable=SC2086  # one word per request
 coterie admit $requests --role party --yes --password-file /etc/coterie/password
-coterie admit /exchange/aggregator.csr --role aggregator --yes --password-file /etc/coterie/password
-coterie admit /exchange/operator-1.csr --role operator --yes --password-file /etc/coterie/password
+coterie admit /exchange/aggregator.request --role aggregator --yes --password-file /etc/coterie/password
+coterie admit /exchange/operator-1.request --role operator --yes --password-file /etc/coterie/password
 coterie keys deal --password-file /etc/coterie/password
 publish bundles/*.bundle credentials/operator-1.credential

@@ -8,7 +8,7 @@
 if [ ! -e held-out.csv ]; then
     await founder founding
     coterie credential init "$1" --role operator --founder "$(fingerprint)"
-    publish "$1.csr"
+    publish "$1.request"
     await "$1.credential" founding
     coterie credential import "/exchange/$1.credential"
     PYTHONPATH=/scripts python3 /ceremony/nursery.py held-out 4 >.held-out.csv

@@ -12,7 +12,7 @@ if [ ! -e membership.json ] && ! ls federations/*/membership.json >/dev/null 2>&
     await founder founding
     coterie-party init "$id" --founder "$(fingerprint)" --aggregator "$COTERIE_AGGREGATOR" \
         --password-file /etc/coterie/password
-    publish "$id.csr"
+    publish "$id.request"
     await "$id.bundle" founding
     coterie-party keys import "/exchange/$id.bundle" --password-file /etc/coterie/password
 fi

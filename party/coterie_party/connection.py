@@ -40,9 +40,9 @@ from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import PartyId
 from coterie_common.limits import (
     BACKOFF_FIRST_SECONDS,
-    BACKOFF_MOST_SECONDS,
     BACKOFF_REFUSED_SECONDS,
     HANDSHAKE_SECONDS,
+    MAX_BACKOFF_SECONDS,
     TRANSFER_BYTES,
 )
 from coterie_common.membership.membership import TlsCredentials
@@ -61,7 +61,7 @@ from coterie_common.wire.strict import Octets
 from coterie_common.wire.types import frame_from_bytes
 from coterie_party.store.padded_parts import Outgoing
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 _FOR_A_PERSON: Final = (Unauthenticated, IdentityMismatch, PermissionDenied, ParameterMismatch, Superseded)
 """Errors that an early retry does not cure."""
@@ -158,20 +158,20 @@ class Connection:
             except Exception as unforeseen:  # noqa: BLE001  # a supervisor: without a connection the party would be silent
                 error = self._incidents.take(unforeseen, "connection")
             # Welcome alone proves nothing: an aggregator that greets and then fails must not be asked twice a second.
-            self._failures = 1 if loop.time() - began > BACKOFF_MOST_SECONDS else self._failures + 1
+            self._failures = 1 if loop.time() - began > MAX_BACKOFF_SECONDS else self._failures + 1
             pause = self._pause(error)
             self._report(error, pause)
             await self._sleep(pause)
 
     def _pause(self, error: CoterieError) -> float:
         """Return the seconds until the next attempt: doubling, capped, of which half is at random."""
-        most = BACKOFF_REFUSED_SECONDS if isinstance(error, _FOR_A_PERSON) else BACKOFF_MOST_SECONDS
-        first = BACKOFF_MOST_SECONDS if isinstance(error, Superseded) else BACKOFF_FIRST_SECONDS
-        longest = min(most, first * 2.0 ** min(self._failures - 1, 30))
+        maximum = BACKOFF_REFUSED_SECONDS if isinstance(error, _FOR_A_PERSON) else MAX_BACKOFF_SECONDS
+        first = MAX_BACKOFF_SECONDS if isinstance(error, Superseded) else BACKOFF_FIRST_SECONDS
+        longest = min(maximum, first * 2.0 ** min(self._failures - 1, 30))
         return longest * (0.5 + self._random.randbelow(1 << 20) / (1 << 21))
 
     def _report(self, error: CoterieError, pause: float) -> None:
-        say = _log.error if isinstance(error, _FOR_A_PERSON) else _log.warning
+        say = log.error if isinstance(error, _FOR_A_PERSON) else log.warning
         say(
             "no connection to the aggregator",
             aggregator=self._endpoint.target,
@@ -201,7 +201,7 @@ class Connection:
         return await asyncio.to_thread(probe, self._endpoint.target, self._endpoint.tls, self._random) or error
 
     async def _serve(self, call: Any) -> None:
-        transfers = Transfers(_frames(call), most=TRANSFER_BYTES)
+        transfers = Transfers(_frames(call), maximum=TRANSFER_BYTES)
         outbox: Outbox[Outgoing] = Outbox()
         roster = self._endpoint.roster
         outbox.put_nowait(
@@ -226,7 +226,7 @@ class Connection:
             raise UnexpectedMessage("the aggregator ended the stream before Welcome") from None
         self._check_welcome(welcome)
         self._greeted = self._connected = True
-        _log.info("connected to the aggregator", aggregator=self._endpoint.target)
+        log.info("connected to the aggregator", aggregator=self._endpoint.target)
         try:
             await self._handler.connected(outbox.send)
             while await self._receive(outbox, transfers):
@@ -283,7 +283,7 @@ async def take_message(
     if refused is None:
         return None
     error, message = refused.error, refused.message
-    _log.warning("message rejected", code=error.code, detail=error.message)
+    log.warning("message rejected", code=error.code, detail=error.message)
     if message is None or isinstance(message, Welcome):
         await handler.rejected(error)
     if refused.answer is not None:

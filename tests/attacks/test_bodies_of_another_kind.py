@@ -23,7 +23,7 @@ async def test_body_with_an_array_where_none_belongs_is_refused_and_the_party_go
 ) -> None:
     async with attacking(tmp_path, spec=statistics_spec()) as attacker:
         await attacker.accepted()
-        ask = Ask.from_bytes(1, attacker.body, most=1 << 20)
+        ask = Ask.from_bytes(1, attacker.body, maximum=1 << 20)
         body = Ask(1, {**ask.body, name: np.zeros(3, np.float32)}).to_bytes()
         answer = await attacker.tell(attacker.query(attacker.fields(body=body), body))
         assert isinstance(answer, Rejection)

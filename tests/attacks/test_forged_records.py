@@ -22,7 +22,7 @@ from coterie_common.audit.export import Export
 from coterie_common.audit.told import told, told_briefly
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.limits import AUDIT_TOLD_BYTES, PARTIES_MOST
+from coterie_common.limits import AUDIT_TOLD_BYTES, MAX_PARTIES
 from coterie_common.protocol.messages import (
     Contribution,
     DecryptionRequest,
@@ -499,7 +499,7 @@ def test_entries_of_versions_that_kept_no_terms_are_their_authors_word() -> None
 
 def test_entry_about_the_largest_round_fits_and_a_refusal_of_it_is_cut() -> None:
     # 200 parties with ids of 32 characters are more than any federation has.
-    ids = [PartyId(f"party-{index:03d}-{'x' * 22}") for index in range(PARTIES_MOST)]
+    ids = [PartyId(f"party-{index:03d}-{'x' * 22}") for index in range(MAX_PARTIES)]
     asked = fields(JOBS[0], 1, cohort=tuple(ids))
     one = contribution(asked, HONEST)
     huge = FEDERATION.request(asked, tuple(replace(one, party_id=party_id) for party_id in ids))

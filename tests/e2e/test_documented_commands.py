@@ -77,21 +77,21 @@ def make_keys_and_admit(people: Readers) -> None:
     people.step("deployment.md", "coterie-aggregator init", "host")
     people.step("deployment.md", "coterie-party init", PARTIES[-1])
     for party in PARTIES:
-        people.carry(people.at(party, f"party/{party}.csr"), "founder")
-    people.carry(people.at("host", "aggregator/aggregator.csr"), "founder")
+        people.carry(people.at(party, f"party/{party}.request"), "founder")
+    people.carry(people.at("host", "aggregator/aggregator.request"), "founder")
     # Before the five are in: there is no place for a sixth.
     people.typed("anna", "coterie-party init hosptial-3 --founder {fingerprint} --aggregator localhost:{port}")
-    people.carry(people.at("anna", "party/hosptial-3.csr"), "founder")
-    people.typed("founder", "coterie admit hosptial-3.csr --role party")
+    people.carry(people.at("anna", "party/hosptial-3.request"), "founder")
+    people.typed("founder", "coterie admit hosptial-3.request --role party")
     people.step("founding.md", "coterie admit --undo", "founder", early=True)
     people.step("founding.md", "coterie admit --show", "founder")
-    admitted = people.step("founding.md", "coterie admit hospital-1.csr", "founder")
+    admitted = people.step("founding.md", "coterie admit hospital-1.request", "founder")
     assert all(f"{party} is admitted" in admitted for party in PARTIES)
-    people.step("founding.md", "coterie admit aggregator.csr", "founder")
+    people.step("founding.md", "coterie admit aggregator.request", "founder")
     # Every command may be repeated: it says what was done before and changes nothing.
     people.step("README.md", "coterie admit hospital-*", "founder")
-    people.step("deployment.md", "coterie admit hospital-1.csr", "founder")
-    people.step("deployment.md", "coterie admit aggregator.csr", "founder")
+    people.step("deployment.md", "coterie admit hospital-1.request", "founder")
+    people.step("deployment.md", "coterie admit aggregator.request", "founder")
     assert "hospital-5" in people.step("founding.md", "coterie members", "founder")
 
 
@@ -275,8 +275,8 @@ def begin_on_hospitals(people: Readers) -> list[str]:
 def welcome_a_scientist(people: Readers) -> None:
     page = "founding.md"
     people.step(page, "coterie credential init", "anna")
-    people.carry(people.at("anna", "credential/anna.csr"), "founder")
-    people.step(page, "coterie admit anna.csr", "founder")
+    people.carry(people.at("anna", "credential/anna.request"), "founder")
+    people.step(page, "coterie admit anna.request", "founder")
     people.carry(people.at("founder", "federation/credentials/anna.credential"), "anna")
     people.step(page, "coterie credential import", "anna")
     assert "nursery-tree" in people.typed("anna", "coterie jobs list")

@@ -30,7 +30,7 @@ def test_job_with_a_party_killed_completes_and_the_party_takes_part_again(
     assert status["state"] == "completed", status
     lineage = json.loads(running.model_of("party-1", job_id).read_text())["lineage"]
     # Killed a moment after its record the victim may, or may not, have got its message out.
-    assert all(least <= seen <= 5 for least, seen in zip((4, 4), lineage["contributors"], strict=True))
+    assert all(minimum <= seen <= 5 for minimum, seen in zip((4, 4), lineage["contributors"], strict=True))
     assert lineage["contributors"][1] == contributors[1]
 
     running.start_party(VICTIM)

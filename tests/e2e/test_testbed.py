@@ -163,7 +163,8 @@ def test_party_with_a_wrong_password_says_so_and_starts_again_with_the_right_one
 def test_check_with_a_share_in_the_exchange_or_a_foreign_mount_names_it(project: Project) -> None:
     assert check(project) == []
     reveal = (
-        "import sys; sys.path.insert(0, '/checks'); from pathlib import Path; from coterie_lab.containers.examine import share_of; "
+        "import sys; sys.path.insert(0, '/checks'); from pathlib import Path; "
+        "from coterie_lab.containers.examine import share_of; "
         "Path('/volumes/exchange/leak').write_text(f'share: {share_of(Path(\"/volumes\"), \"party-3\")}')"
     )
     shorts = ("party-3", "party-3-password", "exchange")

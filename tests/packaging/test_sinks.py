@@ -14,7 +14,7 @@ from tests.support.repository import PACKAGES, sources
 COMMON, PARTY = PACKAGES["coterie_common"], PACKAGES["coterie_party"]
 WRITES = {
     # What writes: where it may.
-    "typer.echo": {COMMON / "console.py"},
+    "typer.echo": {COMMON / "host/console.py"},
     "typer.secho": set(),
     "click.echo": set(),
     "print": set(),
@@ -23,11 +23,11 @@ WRITES = {
     "rich.print": set(),
     "traceback.print_exc": set(),
     "html.escape": {COMMON / "audit/page.py"},
-    "escape": {PARTY / "ledger_plot.py"},
-    "Text": {COMMON / "listing.py"},
-    "logging.StreamHandler": {COMMON / "telemetry.py"},
+    "escape": {PARTY / "steward/ledger_plot.py"},
+    "Text": {COMMON / "host/listing.py"},
+    "logging.StreamHandler": {COMMON / "host/telemetry.py"},
 }
-RICH = {COMMON / "listing.py", PACKAGES["coterie"] / "cli/job_display.py"}
+RICH = {COMMON / "host/listing.py", PACKAGES["coterie"] / "cli/job_display.py"}
 
 
 def calls(path: Path) -> set[str]:

@@ -8,6 +8,7 @@ import ast
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from tests.support.repository import PACKAGES, ROOT, module_name, sources
 
 HEADER = "# SPDX-License-Identifier: Apache-2.0\n# Copyright The Coterie authors\n"
-USUAL_LINES, MOST_LINES = 350, 500
+USUAL_LINES, MAX_LINES = 350, 500
+MAX_MODULES = 15
+"""In a folder, beside its sub-packages: a listing is read at a glance."""
 JUNK_DRAWERS = {"utils", "util", "helpers", "misc", "base", "manager", "common"}
 
 MODULES = [pytest.param(path, id=module_name(path)) for path in sources()]
@@ -53,7 +56,12 @@ def test_no_module_is_longer_than_one_can_read() -> None:
     long = {name: count for name, count in lines.items() if count > USUAL_LINES}
     if long:
         warnings.warn(f"modules of more than {USUAL_LINES} lines: {long}", stacklevel=1)
-    assert {name: count for name, count in long.items() if count > MOST_LINES} == {}
+    assert {name: count for name, count in long.items() if count > MAX_LINES} == {}
+
+
+def test_no_folder_holds_more_modules_than_one_takes_in() -> None:
+    folders = Counter(path.parent for path in sources(*PACKAGES.values(), ROOT / "scripts") if path.stem[:2] != "__")
+    assert {folder: count for folder, count in folders.items() if count > MAX_MODULES} == {}
 
 
 def test_no_module_is_a_junk_drawer() -> None:

@@ -17,7 +17,7 @@ from tests.support.federation import FOUNDER, make_federation
 FEDERATION = make_federation()
 EXPORT = make_export(FEDERATION, FEDERATION.parties[0])
 DATA, PAGE = EXPORT.to_bytes(), render(EXPORT)
-VALUE = document.decode(DATA, "the record", most=1 << 20)
+VALUE = document.decode(DATA, "the record", maximum=1 << 20)
 
 
 def is_noticed(data: bytes) -> bool:
@@ -45,7 +45,7 @@ def replaced(value, path, new):
 
 
 def _changed(value, path, new, *, is_removed):
-    copy = document.decode(document.encode(value), "", most=1 << 20)
+    copy = document.decode(document.encode(value), "", maximum=1 << 20)
     place = copy
     for key in path[:-1]:
         place = place[key]

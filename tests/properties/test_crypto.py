@@ -80,13 +80,13 @@ def test_any_threshold_of_parties_combines_and_fewer_do_not(parties, data, seed)
 @settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_unpack_of_a_sum_is_the_sum(data):
-    contributors_most = data.draw(st.integers(1, 200))
-    limit = (1 << 63) // contributors_most - 1
+    max_contributors = data.draw(st.integers(1, 200))
+    limit = (1 << 63) // max_contributors - 1
     lower, upper = sorted(data.draw(st.tuples(*[st.integers(-limit, limit)] * 2)))
-    assume((upper - lower) * contributors_most < 1 << 64)
+    assume((upper - lower) * max_contributors < 1 << 64)
     length = data.draw(st.integers(1, 60))
-    layout = Packing(length, lower, upper, contributors_most, data.draw(st.integers(64, 600)))
-    contributors = data.draw(st.integers(1, min(contributors_most, 5)))
+    layout = Packing(length, lower, upper, max_contributors, data.draw(st.integers(64, 600)))
+    contributors = data.draw(st.integers(1, min(max_contributors, 5)))
     vectors = [
         data.draw(st.lists(st.integers(lower, upper), min_size=length, max_size=length)) for _ in range(contributors)
     ]

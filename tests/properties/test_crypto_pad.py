@@ -23,8 +23,8 @@ def ring_elements(numbers, dtype):
     )
 
 
-def vector(seed, length, most=2**20):
-    return np.random.Generator(np.random.PCG64(seed)).integers(-most, most, length, endpoint=True)
+def vector(seed, length, maximum=2**20):
+    return np.random.Generator(np.random.PCG64(seed)).integers(-maximum, maximum, length, endpoint=True)
 
 
 @settings(max_examples=60)
@@ -37,7 +37,7 @@ def test_products_are_those_of_exact_integers(factor, element):
 @settings(max_examples=30)
 @given(ring_elements(st.integers(-500, 500), np.int64), ring_elements(st.integers(-500, 500), np.int64), seeds)
 def test_products_are_additive_in_the_factor(first, second, seed):
-    elements = vector(seed, (2, DEGREE), most=2**31 - 1).astype(np.int32)
+    elements = vector(seed, (2, DEGREE), maximum=2**31 - 1).astype(np.int32)
     products = [
         Multiplier(factor).multiply(elements, Workspace(2)).copy() for factor in (first, second, first + second)
     ]

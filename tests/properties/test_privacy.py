@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coterie_common.privacy.accounting.cost import Charge, Cost, cost
 from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.exact import (
     float_above,
     fraction_from_text,
@@ -87,16 +87,16 @@ def test_noise_terms_round_trip_and_their_share_has_the_declared_spread(noise):
 )
 @settings(max_examples=40)
 def test_encoding_scales_clamped_values_into_the_contribution_range(scale_bits, lower, width, values, noise):
-    encoding = Encoding(length=len(values), scale_bits=scale_bits, lower=lower, upper=lower + width)
-    assert Encoding.from_document(encoding.to_document()) == encoding
+    encoding = CountEncoding(length=len(values), scale_bits=scale_bits, lower=lower, upper=lower + width)
+    assert CountEncoding.from_document(encoding.to_document()) == encoding
     encoded = encoding.encode(np.array(values, dtype=np.int64))
     clamped = np.clip(values, lower, lower + width)
     assert np.array_equal(encoding.decode(encoded), clamped)
     assert np.array_equal(encoding.decode(encoded + encoded), 2 * clamped)
-    least, most = encoding.contribution_range(noise)
+    minimum, maximum = encoding.contribution_range(noise)
     contribution = encoded + noise.draw_share(len(values), SeededRandom("contribution"))
-    assert least <= contribution.min()
-    assert contribution.max() <= most
+    assert minimum <= contribution.min()
+    assert contribution.max() <= maximum
 
 
 @given(variances, st.integers(0, 300))

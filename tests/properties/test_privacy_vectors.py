@@ -20,7 +20,7 @@ from coterie_common.privacy.event import VectorEvent
 from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.rounding import round_stochastically
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.privacy.vectors import clip, clip_and_sum, summation_error
 from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
@@ -64,7 +64,7 @@ def test_clipping_either_bounds_every_row_or_names_one_that_is_not_finite(rows, 
 @given(doubles, norms, st.data())
 def test_sums_of_clipped_rows_stay_within_the_declared_error(rows, norm, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
-    total = clip_and_sum(np.split(rows, cuts), norm, length=rows.shape[1], most=6)
+    total = clip_and_sum(np.split(rows, cuts), norm, length=rows.shape[1], maximum=6)
     clipped = clip(rows, norm)
     error = Fraction(0)
     for x, column in zip(total, clipped.T, strict=True):
@@ -99,7 +99,9 @@ def test_conditional_rounding_stays_within_its_bound(rows, norm, size, seed):
 
 
 encodings = st.builds(
-    lambda rounding, units, **terms: RealEncoding(rounding=rounding, units=units + (rounding is Rounding.SUM), **terms),
+    lambda rounding, units, **terms: VectorEncoding(
+        rounding=rounding, units=units + (rounding is Rounding.SUM), **terms
+    ),
     length=st.integers(1, 8),
     clip_norm=norms,
     scale_bits=st.integers(-10, 8),
@@ -113,7 +115,7 @@ encodings = st.builds(
 @given(encodings, st.integers(), st.integers(0, 5), st.sampled_from([1e-3, 1.0, 1e8]))
 @settings(max_examples=60)
 def test_encoding_round_trips_and_its_sums_are_in_range(encoding, seed, count, size):
-    assert RealEncoding.from_document(encoding.to_document()) == encoding
+    assert VectorEncoding.from_document(encoding.to_document()) == encoding
     rows = np.random.default_rng(abs(seed)).normal(size=(min(count, encoding.units), encoding.length)) * size
     encoded = encoding.encode([rows], SeededRandom(seed))
     assert encoding.lower <= encoded.min()

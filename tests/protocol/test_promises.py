@@ -106,7 +106,7 @@ async def test_same_round_asked_again_about_another_tree_is_refused(tmp_path: Pa
         await running.saw(lambda p, m: p == PARTY and isinstance(m, EncryptedReply) and m.round_number == 2)
         query = next(m for p, m in running.passed if p == PARTY and isinstance(m, Query) and m.fields.round_number == 2)
         # Another node of the same tree: allowed by the plan, but not what was asked first.
-        ask = document.decode(query.body, "the query", most=1000)
+        ask = document.decode(query.body, "the query", maximum=1000)
         body = document.encode({**ask, "open": [3 if node == 2 else 2 for node in ask["open"][:1]], "length": 12})
         assert body != query.body
         terms = query.fields.terms.shortened(12)

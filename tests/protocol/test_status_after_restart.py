@@ -19,7 +19,10 @@ from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.plugins import install_algorithm
 from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play
 
-THEIRS = "from coterie_common.learning.algorithms.statistics import Statistics\n\n\nclass Theirs(Statistics):\n    name = 'theirs'\n"
+THEIRS = (
+    "from coterie_common.learning.algorithms.statistics import Statistics\n\n\n"
+    "class Theirs(Statistics):\n    name = 'theirs'\n"
+)
 
 
 def without_links(status: JobStatus) -> JobStatus:

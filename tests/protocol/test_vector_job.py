@@ -102,7 +102,7 @@ async def test_sum_that_is_opened_is_that_of_the_sealed_vectors(tmp_path: Path) 
         (query,) = {m.fields.session_id: m for _, m in running.passed if isinstance(m, Query)}.values()
         model = Model.from_bytes(running.model(federation.parties[0], job_id))
     planned = plan_job(spec)
-    ask = Ask.from_bytes(1, query.body, most=1 << 20)
+    ask = Ask.from_bytes(1, query.body, maximum=1 << 20)
     total = np.zeros(ask.length)
     for path in datasets.values():
         for rows in planned.algorithm.vectors(ask, load_dataset(path, planned.schema)):

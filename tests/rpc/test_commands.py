@@ -27,7 +27,7 @@ from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.roster import founder_fingerprint
 from coterie_common.randomness import OsRandom
-from tests.support.desks import SECONDS, Aggregator, job_status
+from tests.support.handlers import SECONDS, Aggregator, job_status
 from tests.support.models import make_model
 
 JOB = """
@@ -61,13 +61,13 @@ def credential(federation, tmp_path_factory):
 
 @pytest.fixture
 def run(federation, credential, capsys):
-    """Run one command against a server; return exit status, standard output, standard error and the desk."""
+    """Run one command against a server; return exit status, standard output, standard error and the handler."""
 
     def run_command(*arguments, prepare=None):
         async def scenario():
             aggregator = Aggregator(federation)
             if prepare is not None:
-                prepare(aggregator.operator_desk)
+                prepare(aggregator.operator_handler)
 
             def command(port):
                 options = ["--aggregator", f"localhost:{port}", "--credential", str(credential)]
@@ -76,19 +76,19 @@ def run(federation, credential, capsys):
                 return caught.value.code
 
             async with aggregator.running() as server:
-                return await asyncio.to_thread(command, server.port), aggregator.operator_desk
+                return await asyncio.to_thread(command, server.port), aggregator.operator_handler
 
         # The server's log would be in the command's output.
         with capture_logs():
-            status, desk = asyncio.run(scenario())
+            status, handler = asyncio.run(scenario())
         output = capsys.readouterr()
-        return status, output.out, output.err, desk
+        return status, output.out, output.err, handler
 
     return run_command
 
 
 def with_statuses(*statuses):
-    return lambda desk: setattr(desk, "statuses", list(statuses))
+    return lambda handler: setattr(handler, "statuses", list(statuses))
 
 
 def test_parties_lists_who_is_connected(run):
@@ -128,9 +128,9 @@ def test_jobs_and_models_are_listed(run):
 def test_submit_sends_the_canonical_specification_and_prints_the_id(run, tmp_path):
     path = tmp_path / "job.toml"
     path.write_text(JOB)
-    status, out, _, desk = run("jobs", "submit", str(path))
+    status, out, _, handler = run("jobs", "submit", str(path))
     assert (status, out) == (0, "nursery-1\n")
-    ((_, spec, submitter),) = desk.calls
+    ((_, spec, submitter),) = handler.calls
     assert JobSpec.from_bytes(spec).name == "nursery"
     assert submitter == "coterie://trees/operator/olga"
 
@@ -161,7 +161,7 @@ def test_fetch_writes_the_model_and_says_what_it_promises(run, tmp_path):
     model = make_model().to_bytes()
     path = tmp_path / "tennis.json"
     status, out, _, _ = run(
-        "models", "fetch", "tennis-1", "--out", str(path), prepare=lambda desk: setattr(desk, "file", model)
+        "models", "fetch", "tennis-1", "--out", str(path), prepare=lambda handler: setattr(handler, "file", model)
     )
     assert (status, out) == (0, f"{path}: ε = 1, δ = 0.00001 per record, 2 rounds\n")
     assert path.read_bytes() == model
@@ -175,10 +175,10 @@ def test_fetch_of_what_is_no_model_leaves_the_file_as_it_was(run, tmp_path):
     assert "[malformed-message]" in err
 
 
-def test_cancel_reaches_the_desk_and_reports_what_became_of_the_job(run):
-    status, out, _, desk = run("jobs", "cancel", "nursery-1")
+def test_cancel_reaches_the_handler_and_reports_what_became_of_the_job(run):
+    status, out, _, handler = run("jobs", "cancel", "nursery-1")
     assert status == 0
-    assert desk.calls[0] == ("cancel", "nursery-1", "coterie://trees/operator/olga")
+    assert handler.calls[0] == ("cancel", "nursery-1", "coterie://trees/operator/olga")
     assert out.startswith("nursery-1 is being cancelled; ")
 
 
@@ -202,17 +202,17 @@ def test_refused_job_is_one_line_with_its_code(run, tmp_path):
     path = tmp_path / "job.toml"
     path.write_text(JOB)
     failure = InvalidJob("job specification: there is no algorithm of this name")
-    code, _, err, _ = run("jobs", "submit", str(path), prepare=lambda desk: setattr(desk, "failure", failure))
+    code, _, err, _ = run("jobs", "submit", str(path), prepare=lambda handler: setattr(handler, "failure", failure))
     assert (code, err) == (78, "error: job specification: there is no algorithm of this name [invalid-job]\n")
 
 
 def test_misspelt_key_of_a_job_is_refused_before_anything_is_sent(run, tmp_path):
     path = tmp_path / "job.toml"
     path.write_text(JOB.replace("epsilon", "epsilom"))
-    code, _, err, desk = run("jobs", "submit", str(path))
+    code, _, err, handler = run("jobs", "submit", str(path))
     assert code == 78
     assert "epsilom is not a known key" in err
-    assert desk.calls == []
+    assert handler.calls == []
 
 
 def test_folder_without_credential_says_what_to_do(federation, tmp_path, capsys):
@@ -225,7 +225,7 @@ def test_folder_without_credential_says_what_to_do(federation, tmp_path, capsys)
 def test_interrupted_watch_leaves_the_job_running_and_says_so(federation, credential):
     async def scenario():
         aggregator = Aggregator(federation)
-        aggregator.operator_desk.statuses = [job_status()]
+        aggregator.operator_handler.statuses = [job_status()]
         async with aggregator.running() as server:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -245,7 +245,7 @@ def test_interrupted_watch_leaves_the_job_running_and_says_so(federation, creden
                 _, err = await process.communicate()
             assert process.returncode == 130
             assert err == b"The job goes on; 'coterie jobs watch nursery-1' shows it again.\n"
-            assert aggregator.operator_desk.calls == [("watch", "nursery-1")]
+            assert aggregator.operator_handler.calls == [("watch", "nursery-1")]
 
     asyncio.run(scenario())
 
@@ -290,9 +290,9 @@ def test_submit_of_an_evaluation_embeds_the_model_beside_the_job_file(run, tmp_p
     path = tmp_path / "job.toml"
     config = 'algorithm = "evaluation"\ndataset = "tennis"\n\n[config]\nmodel = "tennis.json"\n'
     path.write_text(f'name = "check"\n{config}{JOB[JOB.index("[privacy]") :]}')
-    status, _, _, desk = run("jobs", "submit", str(path))
+    status, _, _, handler = run("jobs", "submit", str(path))
     assert status == 0
-    ((_, spec, _),) = desk.calls
+    ((_, spec, _),) = handler.calls
     assert JobSpec.from_bytes(spec).config == {"model": model.to_document()}
 
 
@@ -300,15 +300,15 @@ def test_submit_of_an_evaluation_without_its_model_says_which_file_is_missing(ru
     path = tmp_path / "job.toml"
     config = 'algorithm = "evaluation"\ndataset = "tennis"\n\n[config]\nmodel = "nowhere.json"\n'
     path.write_text(f'name = "check"\n{config}{JOB[JOB.index("[privacy]") :]}')
-    status, _, err, desk = run("jobs", "submit", str(path))
-    assert (status, desk.calls) == (78, [])
+    status, _, err, handler = run("jobs", "submit", str(path))
+    assert (status, handler.calls) == (78, [])
     assert "nowhere.json does not exist [configuration]" in err
 
 
 def test_fetched_model_is_called_as_its_format_says(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = make_model().to_bytes()
-    status, out, _, _ = run("models", "fetch", "tennis-1", prepare=lambda desk: setattr(desk, "file", model))
+    status, out, _, _ = run("models", "fetch", "tennis-1", prepare=lambda handler: setattr(handler, "file", model))
     assert (status, out.partition(":")[0]) == (0, "tennis-1.json")
     assert (tmp_path / "tennis-1.json").read_bytes() == model
 
@@ -317,11 +317,11 @@ def test_same_job_again_asks_first_and_needs_a_word_without_a_terminal(run, tmp_
     path = tmp_path / "job.toml"
     path.write_text(JOB)
 
-    def submitted(desk):
-        desk.was_submitted = True
+    def submitted(handler):
+        handler.was_submitted = True
 
-    status, _, err, desk = run("jobs", "submit", str(path), prepare=submitted)
-    assert (status, len(desk.calls), "[already-submitted]" in err) == (78, 1, True)
+    status, _, err, handler = run("jobs", "submit", str(path), prepare=submitted)
+    assert (status, len(handler.calls), "[already-submitted]" in err) == (78, 1, True)
     status, out, _, _ = run("jobs", "submit", str(path), "--again", prepare=submitted)
     assert (status, out) == (0, "nursery-1\n")
 
@@ -331,8 +331,8 @@ def test_same_job_again_asks_first_and_needs_a_word_without_a_terminal(run, tmp_
 
     for answer, outcome in (("n", (1, 1)), ("y", (0, 2))):
         monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n"))
-        status, _, err, desk = run("jobs", "submit", str(path), prepare=submitted)
-        assert (status, len(desk.calls)) == outcome
+        status, _, err, handler = run("jobs", "submit", str(path), prepare=submitted)
+        assert (status, len(handler.calls)) == outcome
         assert "very same specification" in err
 
 
@@ -341,6 +341,6 @@ def test_unfinished_model_is_marked_in_its_name_and_in_words(run, tmp_path, monk
     model = make_model()
     lineage = model.lineage.model_copy(update={"unfinished": "cancelled", "rounds_planned": 9})
     data = replace(model, lineage=lineage).to_bytes()
-    status, out, _, _ = run("models", "fetch", "tennis-1", prepare=lambda desk: setattr(desk, "file", data))
+    status, out, _, _ = run("models", "fetch", "tennis-1", prepare=lambda handler: setattr(handler, "file", data))
     assert (status, out.startswith("tennis-1.unfinished.json: ")) == (0, True)
     assert out.endswith("2 of 9 rounds, cancelled: unfinished\n")

@@ -11,14 +11,14 @@ from structlog.testing import capture_logs
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import StaleRound, StorageError, Unavailable
 from coterie_common.host.incidents import Incidents
-from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MOST_SECONDS, BACKOFF_REFUSED_SECONDS, CIPHERTEXTS_MOST
+from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_REFUSED_SECONDS, MAX_BACKOFF_SECONDS, MAX_CIPHERTEXTS
 from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Rejection
 from coterie_common.randomness import OsRandom
 from coterie_lab.local_federation.ports import free_port
 from coterie_lab.local_federation.relay import Relay
 from coterie_party.connection import Connection, Endpoint
 from tests.rpc.test_federation_service import reply_of
-from tests.support.desks import SECONDS, Aggregator, Events
+from tests.support.handlers import SECONDS, Aggregator, Events
 from tests.support.tls import Certificates
 
 RECEIPT = ModelReceipt(job_id="job-1", party_id="alpha", model_digest=bytes(32), signature=bytes(64))
@@ -94,17 +94,17 @@ class Party:
 def test_messages_go_both_ways(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        desk = aggregator.desk
+        handler = aggregator.handler
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             assert await party.handler.events.next() == ("connected",)
-            assert (await desk.events.next())[:2] == ("connected", "alpha")
+            assert (await handler.events.next())[:2] == ("connected", "alpha")
             await party.handler.send(RECEIPT)
-            assert await desk.events.next() == ("message", "alpha", RECEIPT)
-            await desk.outboxes["alpha"].send(JOB_END)
+            assert await handler.events.next() == ("message", "alpha", RECEIPT)
+            await handler.outboxes["alpha"].send(JOB_END)
             assert await party.handler.events.next() == ("message", JOB_END)
             party.task.cancel()
             assert await party.handler.events.next() == ("disconnected",)
-            assert (await desk.events.next())[0] == "disconnected"
+            assert (await handler.events.next())[0] == "disconnected"
             with pytest.raises(Unavailable):
                 await party.handler.send(RECEIPT)
 
@@ -114,19 +114,19 @@ def test_messages_go_both_ways(federation):
 def test_bad_message_is_rejected_and_the_stream_goes_on(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        desk = aggregator.desk
+        handler = aggregator.handler
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             await party.handler.events.next()
-            await desk.events.next()
+            await handler.events.next()
             party.handler.failure = StaleRound("long over")
-            await desk.outboxes["alpha"].send(JOB_END)
+            await handler.outboxes["alpha"].send(JOB_END)
             expected = Rejection(code="stale-round", detail="long over", job_id="job-1", round_number=0)
-            assert await desk.events.next() == ("message", "alpha", expected)
-            await desk.outboxes["alpha"].send(expected)
+            assert await handler.events.next() == ("message", "alpha", expected)
+            await handler.outboxes["alpha"].send(expected)
             party.handler.failure = None
             await party.handler.send(RECEIPT)
             # What the handler had against the rejection was not answered.
-            assert await desk.events.next() == ("message", "alpha", RECEIPT)
+            assert await handler.events.next() == ("message", "alpha", RECEIPT)
 
     asyncio.run(scenario())
 
@@ -137,8 +137,8 @@ def test_failure_of_the_handlers_own_ends_the_connection(federation):
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             await party.handler.events.next()
             party.handler.failure = StorageError("the disk is full")
-            await aggregator.desk.events.next()
-            await aggregator.desk.outboxes["alpha"].send(JOB_END)
+            await aggregator.handler.events.next()
+            await aggregator.handler.outboxes["alpha"].send(JOB_END)
             with pytest.raises(StorageError):
                 await party.task
             assert await party.handler.events.next() == ("message", JOB_END)
@@ -154,8 +154,8 @@ def test_failure_that_nobody_foresaw_makes_the_connection_anew(federation):
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             await party.handler.events.next()
             party.handler.failure = KeyError("what a library raised")
-            await aggregator.desk.events.next()
-            await aggregator.desk.outboxes["alpha"].send(JOB_END)
+            await aggregator.handler.events.next()
+            await aggregator.handler.outboxes["alpha"].send(JOB_END)
             assert await party.handler.events.next() == ("message", JOB_END)
             assert await party.handler.events.next() == ("disconnected",)
             party.handler.failure = None
@@ -197,11 +197,11 @@ def test_party_reconnects_after_the_network_broke(federation):
         ):
             for connection in (1, 2):
                 assert await party.handler.events.next() == ("connected",)
-                assert (await aggregator.desk.events.next())[0] == "connected"
+                assert (await aggregator.handler.events.next())[0] == "connected"
                 assert relay.traffic.connections == connection
                 relay.cut()
                 assert await party.handler.events.next() == ("disconnected",)
-                assert (await aggregator.desk.events.next())[0] == "disconnected"
+                assert (await aggregator.handler.events.next())[0] == "disconnected"
                 await party.sleep.began()
                 party.sleep.end()
 
@@ -216,8 +216,8 @@ def test_pause_grows_to_its_cap_while_nobody_answers(federation):
                 for _ in range(9):
                     pauses.append(await party.sleep.began())
                     party.sleep.end()
-        longest = [min(BACKOFF_MOST_SECONDS, BACKOFF_FIRST_SECONDS * 2**k) for k in range(9)]
-        assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
+        longest = [min(MAX_BACKOFF_SECONDS, BACKOFF_FIRST_SECONDS * 2**k) for k in range(9)]
+        assert all(maximum / 2 <= pause <= maximum for pause, maximum in zip(pauses, longest, strict=True))
         assert {entry["code"] for entry in logs} == {"unavailable"}
         assert all("refused" in entry["reason"] for entry in logs)
         assert party.handler.events.is_empty
@@ -253,7 +253,7 @@ def test_what_only_a_person_can_repair_is_named_and_tried_again_slowly(federatio
             ours = [entry for entry in logs if entry["event"] == "no connection to the aggregator"]
             assert all((entry["code"], entry["log_level"]) == (code, "error") for entry in ours)
             assert all(words in entry["reason"] for entry in ours)
-            assert aggregator.desk.events.is_empty
+            assert aggregator.handler.events.is_empty
             assert party.handler.events.is_empty
 
     asyncio.run(scenario())
@@ -268,7 +268,7 @@ def test_second_daemon_of_one_party_is_said_loudly_and_waits(federation):
                 async with Party(federation, server.port).running() as second:
                     assert await second.handler.events.next() == ("connected",)
                     assert await first.handler.events.next() == ("disconnected",)
-                    assert await first.sleep.began() >= BACKOFF_MOST_SECONDS / 2
+                    assert await first.sleep.began() >= MAX_BACKOFF_SECONDS / 2
             assert any(entry.get("code") == "superseded" and entry["log_level"] == "error" for entry in logs)
 
     asyncio.run(scenario())
@@ -277,7 +277,7 @@ def test_second_daemon_of_one_party_is_said_loudly_and_waits(federation):
 def test_failing_aggregator_is_not_asked_twice_a_second(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        aggregator.desk.failure = RuntimeError("a bug")
+        aggregator.handler.failure = RuntimeError("a bug")
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             pauses = []
             for _ in range(4):
@@ -294,13 +294,13 @@ def test_failing_aggregator_is_not_asked_twice_a_second(federation):
 def test_long_transfers_arrive_whole(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        desk = aggregator.desk
-        reply, long = reply_of("alpha"), reply_of("alpha", ciphertexts=CIPHERTEXTS_MOST)
+        handler = aggregator.handler
+        reply, long = reply_of("alpha"), reply_of("alpha", ciphertexts=MAX_CIPHERTEXTS)
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             await party.handler.events.next()
-            await desk.events.next()
+            await handler.events.next()
             for message in (long, reply, long):
                 await party.handler.send(message)
-            assert [(await desk.events.next())[2] for _ in range(3)] == [long, reply, long]
+            assert [(await handler.events.next())[2] for _ in range(3)] == [long, reply, long]
 
     asyncio.run(scenario())

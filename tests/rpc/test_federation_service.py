@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import Overloaded, StaleRound, StorageError, Unavailable
-from coterie_common.limits import CIPHERTEXT_BYTES, CIPHERTEXTS_MOST, FRAME_BYTES, PARTY_TRANSFER_BYTES, QUEUED_MESSAGES
+from coterie_common.limits import CIPHERTEXT_BYTES, FRAME_BYTES, MAX_CIPHERTEXTS, PARTY_TRANSFER_BYTES, QUEUED_MESSAGES
 from coterie_common.protocol.messages import (
     Contribution,
     EncryptedReply,
@@ -24,7 +24,7 @@ from coterie_common.protocol.messages import (
 from coterie_common.rpc.framing import split
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_common.wire.types import Announcement, Frame
-from tests.support.desks import Aggregator
+from tests.support.handlers import Aggregator
 from tests.support.raw_party import RawParty, hello
 
 RECEIPT = ModelReceipt(job_id="job-1", party_id="alpha", model_digest=bytes(32), signature=bytes(64))
@@ -44,22 +44,22 @@ def reply_of(party_id, ciphertexts=1):
 def test_party_messages_go_both_ways_in_order(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        desk = aggregator.desk
+        handler = aggregator.handler
         delivery = ModelDelivery(job_id="job-1", model=b"m" * (3 * FRAME_BYTES), signature=bytes(64))
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             welcome = await party.greet("alpha", federation.roster)
             assert welcome.roster_digest == federation.roster.digest()
-            kind, name, outbox = await desk.events.next()
+            kind, name, outbox = await handler.events.next()
             assert (kind, name) == ("connected", "alpha")
             for message in (delivery, JOB_END):
                 await outbox.send(message)
             assert [await party.receive(), await party.receive()] == [delivery, JOB_END]
             await party.send(RECEIPT)
             await party.send(reply_of("alpha"))
-            assert await desk.events.next() == ("message", "alpha", RECEIPT)
-            assert await desk.events.next() == ("message", "alpha", reply_of("alpha"))
+            assert await handler.events.next() == ("message", "alpha", RECEIPT)
+            assert await handler.events.next() == ("message", "alpha", reply_of("alpha"))
             await party.call.done_writing()
-            assert await desk.events.next() == ("disconnected", "alpha", outbox)
+            assert await handler.events.next() == ("disconnected", "alpha", outbox)
             with pytest.raises(Unavailable):
                 await outbox.send(JOB_END)
 
@@ -90,7 +90,7 @@ def test_stream_with_wrong_certificate_is_refused(federation, credential, status
         async with aggregator.running() as server, RawParty(server.port, credential(federation)) as party:
             await party.send(hello("alpha", federation.roster))
             assert await party.failure() == (status, code)
-            assert aggregator.desk.events.is_empty
+            assert aggregator.handler.events.is_empty
 
     asyncio.run(scenario())
 
@@ -116,7 +116,7 @@ def test_stream_with_wrong_hello_is_refused(federation, first, status, code):
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.send(first(federation.roster))
             assert await party.failure() == (status, code)
-            assert aggregator.desk.events.is_empty
+            assert aggregator.handler.events.is_empty
 
     with capture_logs() as logs:
         asyncio.run(scenario())
@@ -161,7 +161,7 @@ def test_broken_framing_ends_the_stream(federation, frames):
             await party.greet("alpha", federation.roster)
             await party.send_frames(frames)
             assert await party.failure() == (StatusCode.INVALID_ARGUMENT, "malformed-message")
-            kinds = [(await aggregator.desk.events.next())[0] for _ in range(2)]
+            kinds = [(await aggregator.handler.events.next())[0] for _ in range(2)]
             assert kinds == ["connected", "disconnected"]
 
     asyncio.run(scenario())
@@ -183,10 +183,10 @@ def test_stream_that_ends_inside_a_transfer_is_broken_framing(federation):
 def test_bad_messages_are_rejected_and_the_stream_goes_on(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        desk = aggregator.desk
+        handler = aggregator.handler
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
-            await desk.events.next()
+            await handler.events.next()
             unknown_kind = b"\xfa\x07\x01x"
             for message, expected in (
                 (unknown_kind, ("malformed-message", "", 0)),
@@ -198,19 +198,19 @@ def test_bad_messages_are_rejected_and_the_stream_goes_on(federation):
                 answer = await party.receive()
                 assert isinstance(answer, Rejection)
                 assert (answer.code, answer.job_id, answer.round_number) == expected
-            desk.failure = StaleRound("round 3 is over")
+            handler.failure = StaleRound("round 3 is over")
             await party.send(reply_of("alpha"))
             assert await party.receive() == Rejection(
                 code="stale-round", detail="round 3 is over", job_id="job-1", round_number=3
             )
-            assert (await desk.events.next())[0] == "message"
+            assert (await handler.events.next())[0] == "message"
             # A rejection is never answered with another.
             await party.send(Rejection(code="stale-round", detail="", job_id="", round_number=0))
-            assert (await desk.events.next())[0] == "message"
-            desk.failure = None
+            assert (await handler.events.next())[0] == "message"
+            handler.failure = None
             await party.send(RECEIPT)
-            assert await desk.events.next() == ("message", "alpha", RECEIPT)
-            await desk.outboxes["alpha"].send(JOB_END)
+            assert await handler.events.next() == ("message", "alpha", RECEIPT)
+            await handler.outboxes["alpha"].send(JOB_END)
             assert await party.receive() == JOB_END
 
     asyncio.run(scenario())
@@ -221,7 +221,7 @@ def test_failure_of_our_own_ends_the_stream_without_its_words(federation):
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
-            aggregator.desk.failure = StorageError("disk /var/lib/secret-place is full")
+            aggregator.handler.failure = StorageError("disk /var/lib/secret-place is full")
             await party.send(RECEIPT)
             assert await party.failure() == (StatusCode.INTERNAL, "internal")
             assert "secret-place" not in await party.call.details()
@@ -233,7 +233,7 @@ def test_failure_of_our_own_ends_the_stream_without_its_words(federation):
 def test_second_stream_of_a_party_replaces_the_first(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        events = aggregator.desk.events
+        events = aggregator.handler.events
         tls = federation.parties["alpha"]
         async with aggregator.running() as server, RawParty(server.port, tls) as first:
             await first.greet("alpha", federation.roster)
@@ -251,19 +251,19 @@ def test_second_stream_of_a_party_replaces_the_first(federation):
     asyncio.run(scenario())
 
 
-def test_replaced_stream_that_is_stuck_in_the_desk_does_not_hold_up_the_new_one(federation):
+def test_replaced_stream_that_is_stuck_in_the_handler_does_not_hold_up_the_new_one(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        desk = aggregator.desk
+        handler = aggregator.handler
         tls = federation.parties["alpha"]
         async with aggregator.running() as server, RawParty(server.port, tls) as first:
             await first.greet("alpha", federation.roster)
-            desk.gate.clear()
+            handler.gate.clear()
             await first.send(RECEIPT)
-            assert [(await desk.events.next())[0] for _ in range(2)] == ["connected", "message"]
+            assert [(await handler.events.next())[0] for _ in range(2)] == ["connected", "message"]
             async with RawParty(server.port, tls) as second:
                 await second.greet("alpha", federation.roster)
-                assert [(await desk.events.next())[0] for _ in range(2)] == ["disconnected", "connected"]
+                assert [(await handler.events.next())[0] for _ in range(2)] == ["disconnected", "connected"]
 
     asyncio.run(scenario())
 
@@ -274,8 +274,8 @@ def test_vanished_party_is_reported_disconnected(federation):
         async with aggregator.running() as server:
             async with RawParty(server.port, federation.parties["alpha"]) as party:
                 await party.greet("alpha", federation.roster)
-                assert (await aggregator.desk.events.next())[0] == "connected"
-            assert (await aggregator.desk.events.next())[0] == "disconnected"
+                assert (await aggregator.handler.events.next())[0] == "connected"
+            assert (await aggregator.handler.events.next())[0] == "disconnected"
 
     asyncio.run(scenario())
 
@@ -286,7 +286,7 @@ def test_outbox_of_a_party_that_does_not_read_is_bounded(federation):
         delivery = ModelDelivery(job_id="job-1", model=b"m" * (FRAME_BYTES // 4), signature=bytes(64))
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
-            _, _, outbox = await aggregator.desk.events.next()
+            _, _, outbox = await aggregator.handler.events.next()
             sent = 0
             while len(outbox) < QUEUED_MESSAGES:
                 outbox.put_nowait(delivery)
@@ -304,26 +304,26 @@ def test_outbox_of_a_party_that_does_not_read_is_bounded(federation):
     asyncio.run(scenario())
 
 
-def test_party_that_floods_a_busy_desk_is_held_up(federation):
+def test_party_that_floods_a_busy_handler_is_held_up(federation):
     async def scenario():
         aggregator = Aggregator(federation)
-        desk = aggregator.desk
+        handler = aggregator.handler
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
-            await desk.events.next()
-            desk.gate.clear()
-            big = reply_of("alpha", ciphertexts=CIPHERTEXTS_MOST)
+            await handler.events.next()
+            handler.gate.clear()
+            big = reply_of("alpha", ciphertexts=MAX_CIPHERTEXTS)
 
             async def flood():
                 for _ in range(128):
                     await party.send(big)
 
             flooding = asyncio.create_task(flood())
-            assert (await desk.events.next())[0] == "message"
-            # Flow control: with the desk waiting, 512 MiB cannot have left the party.
+            assert (await handler.events.next())[0] == "message"
+            # Flow control: with the handler waiting, 512 MiB cannot have left the party.
             await asyncio.wait({flooding}, timeout=0.5)
             assert not flooding.done()
-            assert desk.events.is_empty
+            assert handler.events.is_empty
             flooding.cancel()
 
     asyncio.run(scenario())
@@ -335,13 +335,13 @@ def test_shutdown_sends_what_waits_and_ends_streams_as_unavailable(federation):
         server = await aggregator.start()
         async with RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
-            _, _, outbox = await aggregator.desk.events.next()
+            _, _, outbox = await aggregator.handler.events.next()
             for _ in range(5):
                 outbox.put_nowait(JOB_END)
             stopping = asyncio.create_task(server.stop())
             assert [await party.receive() for _ in range(5)] == [JOB_END] * 5
             assert await party.failure() == (StatusCode.UNAVAILABLE, "unavailable")
             await stopping
-            assert (await aggregator.desk.events.next())[0] == "disconnected"
+            assert (await aggregator.handler.events.next())[0] == "disconnected"
 
     asyncio.run(scenario())

@@ -18,13 +18,13 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from coterie_aggregator.service.operator import ALLOWED
 from coterie_common.crypto.certificates import Role
 from coterie_common.limits import (
-    CALLS_MOST,
-    FETCHES_MOST,
     FRAME_BYTES,
     HELLO_BYTES,
+    MAX_CALLS,
+    MAX_FETCHES,
+    MAX_PEOPLE_CALLS,
+    MAX_SCIENTISTS_CALLS,
     PARTY_TRANSFER_BYTES,
-    PEOPLE_CALLS_MOST,
-    SCIENTISTS_CALLS_MOST,
     SUBMISSIONS_AT_ONCE,
 )
 from coterie_common.membership.membership import TlsCredentials
@@ -37,7 +37,7 @@ from coterie_common.wire.federation import party_message_to_wire
 from coterie_common.wire.pb import operator_pb2, operator_pb2_grpc
 from coterie_common.wire.types import Announcement, Frame
 from tests.support.asynchronous import asynchronous
-from tests.support.desks import Aggregator, job_status
+from tests.support.handlers import Aggregator, job_status
 from tests.support.raw_party import RawParty, hello
 from tests.support.tls import Federation
 
@@ -84,7 +84,7 @@ async def outcomes(*calls: Any) -> Counter[str]:
 
 def running_job(federation: Federation) -> Aggregator:
     aggregator = Aggregator(federation)
-    aggregator.operator_desk.statuses = [job_status(JobState.RUNNING)]
+    aggregator.operator_handler.statuses = [job_status(JobState.RUNNING)]
     return aggregator
 
 
@@ -94,8 +94,8 @@ async def test_one_person_has_so_many_calls_open_and_everybody_else_is_served(
     federation: Federation, kinds: list[str]
 ) -> None:
     async with running_job(federation).running() as server, channel(server.port, federation.scientist) as theirs:
-        calls = [OPENERS[kinds[number % len(kinds)]](theirs) for number in range(CALLS_MOST)]
-        assert await outcomes(*calls) == {"served": CALLS_MOST}
+        calls = [OPENERS[kinds[number % len(kinds)]](theirs) for number in range(MAX_CALLS)]
+        assert await outcomes(*calls) == {"served": MAX_CALLS}
         async with channel(server.port, federation.scientist) as another:
             more = [opener(another) for opener in OPENERS.values()]
             assert await outcomes(*more) == {"RESOURCE_EXHAUSTED overloaded": 3}
@@ -115,7 +115,7 @@ async def test_thousand_calls_of_one_person_shut_nobody_out(federation: Federati
         channels = [channel(server.port, federation.scientist) for _ in range(20)]
         calls = [watch(one) for one in channels for _ in range(50)]
         seen = await outcomes(*calls)
-        assert seen == {"served": CALLS_MOST, "RESOURCE_EXHAUSTED overloaded": 1000 - CALLS_MOST}
+        assert seen == {"served": MAX_CALLS, "RESOURCE_EXHAUSTED overloaded": 1000 - MAX_CALLS}
         async with RawParty(server.port, federation.parties["beta"]) as party:
             await party.greet("beta", federation.roster)
         for one in channels:
@@ -126,19 +126,19 @@ async def test_thousand_calls_of_one_person_shut_nobody_out(federation: Federati
 async def test_scientists_together_leave_room_for_an_operator_and_people_together_for_a_party(
     federation: Federation,
 ) -> None:
-    names = [f"sam-{number}" for number in range(-(-SCIENTISTS_CALLS_MOST // CALLS_MOST) + 1)]
+    names = [f"sam-{number}" for number in range(-(-MAX_SCIENTISTS_CALLS // MAX_CALLS) + 1)]
     people = [federation.certificates.issue(Role.SCIENTIST, name) for name in names]
     operators = [federation.certificates.issue(Role.OPERATOR, name) for name in ("olga", "oscar", "odile")]
     async with running_job(federation).running() as server:
         channels = [channel(server.port, person) for person in people]
-        calls = [watch(one) for one in channels for _ in range(CALLS_MOST)]
+        calls = [watch(one) for one in channels for _ in range(MAX_CALLS)]
         assert await outcomes(*calls) == {
-            "served": SCIENTISTS_CALLS_MOST,
-            "RESOURCE_EXHAUSTED overloaded": len(calls) - SCIENTISTS_CALLS_MOST,
+            "served": MAX_SCIENTISTS_CALLS,
+            "RESOURCE_EXHAUSTED overloaded": len(calls) - MAX_SCIENTISTS_CALLS,
         }
         theirs = [channel(server.port, operator) for operator in operators]
-        more = [watch(one) for one in theirs for _ in range(CALLS_MOST)]
-        kept = PEOPLE_CALLS_MOST - SCIENTISTS_CALLS_MOST
+        more = [watch(one) for one in theirs for _ in range(MAX_CALLS)]
+        kept = MAX_PEOPLE_CALLS - MAX_SCIENTISTS_CALLS
         assert await outcomes(*more) == {"served": kept, "RESOURCE_EXHAUSTED overloaded": len(more) - kept}
         async with RawParty(server.port, federation.parties["beta"]) as party:
             await party.greet("beta", federation.roster)
@@ -147,16 +147,16 @@ async def test_scientists_together_leave_room_for_an_operator_and_people_togethe
 
 
 @pytest.mark.parametrize(
-    ("open_call", "most", "words"),
+    ("open_call", "maximum", "words"),
     [
         (lambda stub: stub.SubmitJob(operator_pb2.SubmitJobRequest(spec=b"{}")), SUBMISSIONS_AT_ONCE, "submissions"),
-        (lambda stub: stub.FetchModel(operator_pb2.FetchModelRequest(job_id="nursery-1")), FETCHES_MOST, "fetched"),
+        (lambda stub: stub.FetchModel(operator_pb2.FetchModelRequest(job_id="nursery-1")), MAX_FETCHES, "fetched"),
     ],
     ids=["submissions", "models"],
 )
 @asynchronous
 async def test_costly_calls_of_one_person_are_fewer(
-    federation: Federation, open_call: Callable[[Any], Any], most: int, words: str
+    federation: Federation, open_call: Callable[[Any], Any], maximum: int, words: str
 ) -> None:
     aggregator, gate, begun = Aggregator(federation), asyncio.Event(), asyncio.Queue[None]()
 
@@ -165,15 +165,15 @@ async def test_costly_calls_of_one_person_are_fewer(
         await gate.wait()
         return "nursery-1" if words == "submissions" else b"model"
 
-    aggregator.operator_desk.submit = aggregator.operator_desk.model = wait  # type: ignore[method-assign]
+    aggregator.operator_handler.submit = aggregator.operator_handler.model = wait  # type: ignore[method-assign]
     async with aggregator.running() as server, channel(server.port, federation.scientist) as theirs:
         stub = operator_pb2_grpc.OperatorStub(theirs)
-        calls = [open_call(stub) for _ in range(most)]
+        calls = [open_call(stub) for _ in range(maximum)]
         for _ in calls:
             await begun.get()
         refused = open_call(stub)
         assert await refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert f"scientist sam has {most}" in await refused.details()
+        assert f"scientist sam has {maximum}" in await refused.details()
         assert words in await refused.details()
         async with channel(server.port, federation.operator) as others:
             another = open_call(operator_pb2_grpc.OperatorStub(others))
@@ -213,8 +213,8 @@ async def test_party_that_is_not_in_the_roster_is_served_by_no_service(
 async def test_calls_of_a_party_are_counted_before_hello(federation: Federation) -> None:
     alpha = federation.parties["alpha"]
     async with running_job(federation).running() as server, channel(server.port, alpha) as theirs:
-        held = [watch_health(theirs) for _ in range(CALLS_MOST)]
-        assert await outcomes(*held) == {"served": CALLS_MOST}
+        held = [watch_health(theirs) for _ in range(MAX_CALLS)]
+        assert await outcomes(*held) == {"served": MAX_CALLS}
         async with RawParty(server.port, alpha) as stream:
             assert await stream.failure() == (grpc.StatusCode.RESOURCE_EXHAUSTED, "overloaded")
         async with RawParty(server.port, federation.parties["beta"]) as another:
@@ -234,7 +234,7 @@ async def test_stream_that_begins_with_more_than_a_hello_is_refused(federation: 
         await party.send_frames([Frame(Announcement(length, bytes(32)), b"x")])
         assert await party.failure() == (grpc.StatusCode.INVALID_ARGUMENT, "malformed-message")
         assert "1 to 200 bytes" in await party.call.details()
-        assert aggregator.desk.events.is_empty
+        assert aggregator.handler.events.is_empty
 
 
 @asynchronous
@@ -271,7 +271,7 @@ async def test_compressed_request_is_refused_without_being_expanded(
             request = operator_pb2.SubmitJobRequest(spec=bytes(1 << 20))
             call = operator_pb2_grpc.OperatorStub(theirs).SubmitJob(request)
             assert await call.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INVALID_ARGUMENT)
-    assert aggregator.operator_desk.calls == []
+    assert aggregator.operator_handler.calls == []
 
 
 @asynchronous
@@ -290,4 +290,4 @@ async def test_request_that_cannot_be_read_is_refused_as_malformed(federation: F
                     assert (status, metadata[CODE_KEY]) == (grpc.StatusCode.INVALID_ARGUMENT, "malformed-message")
         health = theirs.unary_unary("/grpc.health.v1.Health/Check")(b"\xff")
         assert await health.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert aggregator.operator_desk.calls == []
+    assert aggregator.operator_handler.calls == []

@@ -18,12 +18,12 @@ import grpc.aio
 import pytest
 
 from coterie_aggregator.service import gate
-from coterie_common.limits import CALLS_MOST, SUBMISSIONS_AT_ONCE
+from coterie_common.limits import MAX_CALLS, SUBMISSIONS_AT_ONCE
 from coterie_common.membership.membership import TlsCredentials
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.rpc.status import CODE_KEY
 from tests.support.asynchronous import asynchronous
-from tests.support.desks import Aggregator
+from tests.support.handlers import Aggregator
 from tests.support.raw_party import RawParty
 from tests.support.tls import Federation
 
@@ -63,15 +63,15 @@ async def end(call: Any) -> tuple[str, str | None]:
 async def test_calls_without_a_request_take_the_places_of_their_own_certificate_only(federation: Federation) -> None:
     async with Aggregator(federation).running() as server:
         channels = [channel(server.port, federation.scientist) for _ in range(3)]
-        calls = [silent(one, "/coterie.v1.Operator/ListJobs") for one in channels for _ in range(CALLS_MOST)]
+        calls = [silent(one, "/coterie.v1.Operator/ListJobs") for one in channels for _ in range(MAX_CALLS)]
         waiting = {asyncio.ensure_future(end(call)) for call in calls}
         refused: Counter[tuple[str, str | None]] = Counter()
-        while sum(refused.values()) < 2 * CALLS_MOST:
+        while sum(refused.values()) < 2 * MAX_CALLS:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             refused.update(task.result() for task in done)
-        assert refused == {("RESOURCE_EXHAUSTED", "overloaded"): 2 * CALLS_MOST}
+        assert refused == {("RESOURCE_EXHAUSTED", "overloaded"): 2 * MAX_CALLS}
         # The others are open, and are counted.
-        assert len(waiting) == CALLS_MOST
+        assert len(waiting) == MAX_CALLS
         assert await end(silent(channels[0], CHECK)) == ("RESOURCE_EXHAUSTED", "overloaded")
         async with channel(server.port, federation.operator) as others:
             assert await end(others.unary_unary(CHECK)(b"")) == ("OK", None)
@@ -122,7 +122,7 @@ async def test_call_that_ends_without_its_request_is_malformed(federation: Feder
             call = theirs.stream_stream(method)()
             await call.done_writing()
             assert await end(call) == ("INVALID_ARGUMENT", "malformed-message")
-    assert aggregator.operator_desk.calls == []
+    assert aggregator.operator_handler.calls == []
 
 
 # A client of HTTP/2 that takes no answer: gRPC's own always takes some.
@@ -205,7 +205,7 @@ async def test_call_counts_until_its_answer_is_taken(federation: Federation, tmp
         Aggregator(federation).running() as server,
         miser(server.port, federation.scientist, tmp_path) as theirs,
     ):
-        for number in range(CALLS_MOST + 1):
+        for number in range(MAX_CALLS + 1):
             theirs.call(2 * number + 1, CHECK)
         # Only a refusal has no message.
         await theirs.first_end()

@@ -30,7 +30,7 @@ from coterie_common.protocol.progress import JobState
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.wire.pb import operator_pb2
 from coterie_lab.local_federation.ports import free_port
-from tests.support.desks import MODEL, Aggregator
+from tests.support.handlers import MODEL, Aggregator
 from tests.support.tls import Certificates
 
 CALLS = {
@@ -45,34 +45,34 @@ CALLS = {
 
 
 def with_client(federation, use, *, tls=None, prepare=None, denied=()):
-    """Run ``use(client)`` in a thread against a real server; return its result and the recording desk."""
+    """Run ``use(client)`` in a thread against a real server; return its result and the recording handler."""
 
     async def scenario():
         aggregator = Aggregator(federation)
         if prepare is not None:
-            prepare(aggregator.operator_desk)
+            prepare(aggregator.operator_handler)
 
         def talk(port):
             with Client(f"localhost:{port}", tls or federation.operator) as client:
                 return use(client)
 
         async with aggregator.running(denied=denied) as server:
-            return await asyncio.to_thread(talk, server.port), aggregator.operator_desk
+            return await asyncio.to_thread(talk, server.port), aggregator.operator_handler
 
     return asyncio.run(scenario())
 
 
-def test_every_call_reaches_the_desk_and_brings_back_its_answer(federation):
-    results, desk = with_client(federation, lambda client: {name: call(client) for name, call in CALLS.items()})
+def test_every_call_reaches_the_handler_and_brings_back_its_answer(federation):
+    results, handler = with_client(federation, lambda client: {name: call(client) for name, call in CALLS.items()})
     assert [party.connected for party in results["ListParties"]] == [True, False]
     assert results["SubmitJob"] == "nursery-1"
-    assert list(results["ListJobs"]) == desk.statuses[-1:]
-    assert results["WatchJob"] == desk.statuses
+    assert list(results["ListJobs"]) == handler.statuses[-1:]
+    assert results["WatchJob"] == handler.statuses
     assert results["CancelJob"] is None
     assert results["ListModels"][0].size_bytes == len(MODEL)
     assert results["FetchModel"] == MODEL
     by = "coterie://trees/operator/olga"
-    assert desk.calls == [
+    assert handler.calls == [
         ("parties",),
         ("submit", b"{}", by),
         ("jobs",),
@@ -92,7 +92,7 @@ def test_every_method_of_the_service_is_in_the_table_of_roles():
 @pytest.mark.parametrize("role", ["scientist", "party"])
 def test_call_is_allowed_by_role_only(federation, role, name):
     tls = federation.scientist if role == "scientist" else federation.parties["alpha"]
-    # Whose job a scientist cancels, the desk looks at: tests/protocol/test_ended_early.py.
+    # Whose job a scientist cancels, the handler looks at: tests/protocol/test_ended_early.py.
     allowed = role == "scientist"
 
     def use(client):
@@ -102,8 +102,8 @@ def test_call_is_allowed_by_role_only(federation, role, name):
             CALLS[name](client)
         return None
 
-    _, desk = with_client(federation, use, tls=tls)
-    assert bool(desk.calls) == allowed
+    _, handler = with_client(federation, use, tls=tls)
+    assert bool(handler.calls) == allowed
 
 
 def test_person_who_is_denied_gets_nothing_and_another_with_the_same_id_in_another_role_does(federation):
@@ -112,8 +112,8 @@ def test_person_who_is_denied_gets_nothing_and_another_with_the_same_id_in_anoth
             with pytest.raises(PermissionDenied, match="denied by the aggregator's configuration"):
                 call(client)
 
-    _, desk = with_client(federation, use, denied=("operator/olga",))
-    assert desk.calls == []
+    _, handler = with_client(federation, use, denied=("operator/olga",))
+    assert handler.calls == []
     assert with_client(federation, CALLS["ListJobs"], denied=("scientist/olga",))[1].calls == [("jobs",)]
 
 
@@ -125,14 +125,14 @@ def test_person_who_is_denied_gets_nothing_and_another_with_the_same_id_in_anoth
         NotFound("there is no job nursery-1"),
     ],
 )
-def test_refusal_of_the_desk_arrives_as_the_same_error(federation, failure):
+def test_refusal_of_the_handler_arrives_as_the_same_error(federation, failure):
     def use(client):
         for call in CALLS.values():
             with pytest.raises(type(failure)) as caught:
                 call(client)
             assert (caught.value.code, caught.value.message) == (failure.code, failure.message)
 
-    with_client(federation, use, prepare=lambda desk: setattr(desk, "failure", failure))
+    with_client(federation, use, prepare=lambda handler: setattr(handler, "failure", failure))
 
 
 def test_overload_says_when_to_come_back(federation):
@@ -142,7 +142,7 @@ def test_overload_says_when_to_come_back(federation):
         return caught.value.retry_after_s
 
     failure = Overloaded("too many jobs", retry_after_s=12.5)
-    assert with_client(federation, use, prepare=lambda desk: setattr(desk, "failure", failure))[0] == 12.5
+    assert with_client(federation, use, prepare=lambda handler: setattr(handler, "failure", failure))[0] == 12.5
 
 
 def test_failure_of_our_own_arrives_as_an_incident_without_its_words(federation):
@@ -151,13 +151,15 @@ def test_failure_of_our_own_arrives_as_an_incident_without_its_words(federation)
             client.jobs()
         return caught.value.message
 
-    words, _ = with_client(federation, use, prepare=lambda desk: setattr(desk, "failure", RuntimeError("secret-place")))
+    words, _ = with_client(
+        federation, use, prepare=lambda handler: setattr(handler, "failure", RuntimeError("secret-place"))
+    )
     assert "incident" in words
     assert "secret-place" not in words
 
 
 @pytest.mark.parametrize("spec", [b"", b"x" * JOB_SPEC_BYTES + b"x"], ids=["empty", "too long"])
-def test_specification_of_impossible_size_is_refused_before_the_desk(federation, spec):
+def test_specification_of_impossible_size_is_refused_before_the_handler(federation, spec):
     def use(client):
         with pytest.raises(MalformedMessage):
             client.submit(spec)
@@ -165,7 +167,7 @@ def test_specification_of_impossible_size_is_refused_before_the_desk(federation,
     assert with_client(federation, use)[1].calls == []
 
 
-def test_malformed_job_id_is_refused_before_the_desk(federation):
+def test_malformed_job_id_is_refused_before_the_handler(federation):
     def use(client):
         with pytest.raises(MalformedMessage):
             client.cancel("../../etc")

@@ -32,7 +32,7 @@ from coterie_party.store.padded_parts import PaddedParts
 from tests.rpc.test_connection import Party
 from tests.rpc.test_federation_service import reply_of
 from tests.support.asynchronous import asynchronous
-from tests.support.desks import Aggregator, RecordingFederationDesk
+from tests.support.handlers import Aggregator, RecordingFederationHandler
 from tests.support.raw_party import RawParty
 
 JOB, ALPHA = JobId("job-1"), PartyId("alpha")
@@ -56,7 +56,7 @@ def header_frames(part: PaddedPart = PART) -> list[Frame]:
     return list(split(party_message_to_wire(part)))
 
 
-class SpoolingDesk(RecordingFederationDesk):
+class SpoolingHandler(RecordingFederationHandler):
     """Keeps padded parts of one size as the aggregator does, without rounds."""
 
     def __init__(self, folder: Path, size: int = len(CONTENT)) -> None:
@@ -96,13 +96,13 @@ class SpoolingDesk(RecordingFederationDesk):
 
 
 @asynccontextmanager
-async def raw_party(federation: Any, desk: RecordingFederationDesk) -> AsyncIterator[RawParty]:
+async def raw_party(federation: Any, handler: RecordingFederationHandler) -> AsyncIterator[RawParty]:
     async with (
-        Aggregator(federation, desk).running() as server,
+        Aggregator(federation, handler).running() as server,
         RawParty(server.port, federation.parties["alpha"]) as party,
     ):
         await party.greet("alpha", federation.roster)
-        assert (await desk.events.next())[0] == "connected"
+        assert (await handler.events.next())[0] == "connected"
         yield party
 
 
@@ -129,15 +129,15 @@ def stored_reply(folder: Path, size: int) -> tuple[PaddedParts, EncryptedReply, 
 @asynchronous
 async def test_padded_part_goes_from_disk_to_disk_before_its_reply(federation: Any, tmp_path: Path) -> None:
     padded, reply, facts = stored_reply(tmp_path, 8 * FRAME_BYTES)
-    desk = SpoolingDesk(tmp_path, facts.size)
-    async with Aggregator(federation, desk).running() as server, Party(federation, server.port).running() as party:
+    handler = SpoolingHandler(tmp_path, facts.size)
+    async with Aggregator(federation, handler).running() as server, Party(federation, server.port).running() as party:
         await party.handler.events.next()
-        await desk.events.next()
+        await handler.events.next()
         for _ in range(2):  # the second time as when it is asked for again: nothing of it is kept, nobody complains
             for item in padded.outgoing(party_message_to_wire(reply)):
                 await party.handler.send(item)
         part = replace(PART, size=facts.size)
-        assert [await desk.events.next() for _ in range(5)] == [
+        assert [await handler.events.next() for _ in range(5)] == [
             ("begins", ALPHA, part),
             ("padded", ALPHA, part),
             ("message", ALPHA, reply),
@@ -145,22 +145,22 @@ async def test_padded_part_goes_from_disk_to_disk_before_its_reply(federation: A
             ("message", ALPHA, reply),
         ]
         assert party.handler.events.is_empty
-    assert [path.name for path in desk.files] == ["alpha"]
-    assert Spool(desk.folder).padded_facts(JOB, 3, ALPHA) == facts
+    assert [path.name for path in handler.files] == ["alpha"]
+    assert Spool(handler.folder).padded_facts(JOB, 3, ALPHA) == facts
 
 
 @asynchronous
 async def test_padded_part_that_is_gone_is_left_out(federation: Any, tmp_path: Path) -> None:
     padded, reply, facts = stored_reply(tmp_path, 2 * FRAME_BYTES)
-    desk = SpoolingDesk(tmp_path, facts.size)
+    handler = SpoolingHandler(tmp_path, facts.size)
     outgoing = padded.outgoing(party_message_to_wire(reply))
     padded.delete_job(JOB)
-    async with Aggregator(federation, desk).running() as server, Party(federation, server.port).running() as party:
+    async with Aggregator(federation, handler).running() as server, Party(federation, server.port).running() as party:
         await party.handler.events.next()
-        await desk.events.next()
+        await handler.events.next()
         for item in outgoing:
             await party.handler.send(item)
-        assert await desk.events.next() == ("message", ALPHA, reply)
+        assert await handler.events.next() == ("message", ALPHA, reply)
 
 
 @pytest.mark.parametrize(
@@ -188,49 +188,49 @@ async def test_padded_part_that_is_gone_is_left_out(federation: Any, tmp_path: P
 async def test_padded_part_with_broken_framing_ends_the_stream(
     federation: Any, tmp_path: Path, frames: list[Frame]
 ) -> None:
-    desk = SpoolingDesk(tmp_path)
-    async with raw_party(federation, desk) as party:
+    handler = SpoolingHandler(tmp_path)
+    async with raw_party(federation, handler) as party:
         await party.send_frames([*header_frames(), *frames])
         await party.call.done_writing()
         assert await party.failure() == (StatusCode.INVALID_ARGUMENT, "malformed-message")
-        while (event := await desk.events.next())[0] != "disconnected":
+        while (event := await handler.events.next())[0] != "disconnected":
             assert event[0] in ("begins", "padded")
     # One frame too many comes after a padded part that is complete.
-    assert [path.name for path in desk.files] == (["alpha"] if frames[-1:] == [Frame(None, b"x")] else [])
+    assert [path.name for path in handler.files] == (["alpha"] if frames[-1:] == [Frame(None, b"x")] else [])
 
 
 @asynchronous
 async def test_padded_part_with_another_digest_is_rejected_and_the_right_one_still_taken(
     federation: Any, tmp_path: Path
 ) -> None:
-    desk = SpoolingDesk(tmp_path)
-    async with raw_party(federation, desk) as party:
+    handler = SpoolingHandler(tmp_path)
+    async with raw_party(federation, handler) as party:
         await party.send_frames([*header_frames(), *content_frames(digest=facts_of(b"other").digest)])
         assert await rejection(party) == ("malformed-message", JOB, 3)
-        assert (await desk.events.next())[0] == "begins"
-        assert desk.files == []
+        assert (await handler.events.next())[0] == "begins"
+        assert handler.files == []
         await party.send_frames([*header_frames(), *content_frames()])
-        assert [(await desk.events.next())[0] for _ in range(2)] == ["begins", "padded"]
-    assert desk.spool.padded_facts(JOB, 3, ALPHA) == facts_of(CONTENT)
+        assert [(await handler.events.next())[0] for _ in range(2)] == ["begins", "padded"]
+    assert handler.spool.padded_facts(JOB, 3, ALPHA) == facts_of(CONTENT)
 
 
 @asynchronous
 async def test_padded_part_that_was_cut_off_comes_whole_on_the_next_stream(federation: Any, tmp_path: Path) -> None:
-    desk = SpoolingDesk(tmp_path)
+    handler = SpoolingHandler(tmp_path)
     credential = federation.parties["alpha"]
-    async with Aggregator(federation, desk).running() as server:
+    async with Aggregator(federation, handler).running() as server:
         async with RawParty(server.port, credential) as party:
             await party.greet("alpha", federation.roster)
             await party.send_frames([*header_frames(), *content_frames()[:7]])
-            assert [(await desk.events.next())[0] for _ in range(2)] == ["connected", "begins"]
-        assert (await desk.events.next())[0] == "disconnected"
-        assert desk.files == []
+            assert [(await handler.events.next())[0] for _ in range(2)] == ["connected", "begins"]
+        assert (await handler.events.next())[0] == "disconnected"
+        assert handler.files == []
         async with RawParty(server.port, credential) as party:
             await party.greet("alpha", federation.roster)
             await party.send_frames([*header_frames(), *content_frames()])
-            assert [(await desk.events.next())[0] for _ in range(3)] == ["connected", "begins", "padded"]
-    assert [path.name for path in desk.files] == ["alpha"]
-    assert desk.spool.padded_facts(JOB, 3, ALPHA) == facts_of(CONTENT)
+            assert [(await handler.events.next())[0] for _ in range(3)] == ["connected", "begins", "padded"]
+    assert [path.name for path in handler.files] == ["alpha"]
+    assert handler.spool.padded_facts(JOB, 3, ALPHA) == facts_of(CONTENT)
 
 
 @pytest.mark.parametrize(
@@ -245,95 +245,95 @@ async def test_padded_part_that_was_cut_off_comes_whole_on_the_next_stream(feder
 async def test_padded_part_that_is_not_wanted_is_rejected_and_skipped(
     federation: Any, tmp_path: Path, part: PaddedPart, failure: Any, code: str
 ) -> None:
-    desk = SpoolingDesk(tmp_path)
-    desk.failure = failure
-    async with raw_party(federation, desk) as party:
+    handler = SpoolingHandler(tmp_path)
+    handler.failure = failure
+    async with raw_party(federation, handler) as party:
         sending = asyncio.create_task(party.send_frames([*header_frames(part), *content_frames()]))
         assert await rejection(party) == (code, JOB, 3)
         await sending
-        desk.failure = None
+        handler.failure = None
         await party.send(RECEIPT)
-        assert await desk.events.next() == ("message", ALPHA, RECEIPT)
-        assert desk.files == []
+        assert await handler.events.next() == ("message", ALPHA, RECEIPT)
+        assert handler.files == []
 
 
 @asynchronous
 async def test_padded_part_of_another_size_is_rejected_before_anything_is_kept(federation: Any, tmp_path: Path) -> None:
-    desk = SpoolingDesk(tmp_path, len(CONTENT) + 4)
-    async with raw_party(federation, desk) as party:
+    handler = SpoolingHandler(tmp_path, len(CONTENT) + 4)
+    async with raw_party(federation, handler) as party:
         # Only the first frame: the answer does not wait for the others.
         await party.send_frames([*header_frames(), *content_frames()[:1]])
         assert await rejection(party) == ("malformed-message", JOB, 3)
-        assert desk.events.is_empty
-        assert desk.files == []
+        assert handler.events.is_empty
+        assert handler.files == []
 
 
 @asynchronous
 async def test_padded_part_larger_than_any_ends_the_stream(federation: Any, tmp_path: Path) -> None:
-    desk = SpoolingDesk(tmp_path)
-    async with raw_party(federation, desk) as party:
+    handler = SpoolingHandler(tmp_path)
+    async with raw_party(federation, handler) as party:
         await party.send_frames([*header_frames(replace(PART, size=PADDED_PART_BYTES + 1)), *content_frames()[:1]])
         assert await party.failure() == (StatusCode.INVALID_ARGUMENT, "malformed-message")
-        assert (await desk.events.next())[0] == "disconnected"
+        assert (await handler.events.next())[0] == "disconnected"
 
 
 @asynchronous
 async def test_others_are_heard_while_a_padded_part_comes(federation: Any, tmp_path: Path) -> None:
-    desk = SpoolingDesk(tmp_path)
+    handler = SpoolingHandler(tmp_path)
     async with (
-        Aggregator(federation, desk).running() as server,
+        Aggregator(federation, handler).running() as server,
         RawParty(server.port, federation.parties["alpha"]) as alpha,
         RawParty(server.port, federation.parties["beta"]) as beta,
     ):
         await alpha.greet("alpha", federation.roster)
         await beta.greet("beta", federation.roster)
-        assert {(await desk.events.next())[0] for _ in range(2)} == {"connected"}
+        assert {(await handler.events.next())[0] for _ in range(2)} == {"connected"}
         first, *rest = content_frames()
         await alpha.send_frames([*header_frames(), first])
-        assert (await desk.events.next())[0] == "begins"
+        assert (await handler.events.next())[0] == "begins"
         theirs = replace(RECEIPT, party_id=PartyId("beta"))
         await beta.send(theirs)
-        assert await desk.events.next() == ("message", "beta", theirs)
+        assert await handler.events.next() == ("message", "beta", theirs)
         await alpha.send_frames(rest)
-        assert await desk.events.next() == ("padded", ALPHA, PART)
+        assert await handler.events.next() == ("padded", ALPHA, PART)
 
 
 @asynchronous
 async def test_party_is_held_up_while_the_aggregator_does_not_take_its_padded_part(
     federation: Any, tmp_path: Path
 ) -> None:
-    desk = SpoolingDesk(tmp_path)
-    desk.gate.clear()
-    async with raw_party(federation, desk) as party:
+    handler = SpoolingHandler(tmp_path)
+    handler.gate.clear()
+    async with raw_party(federation, handler) as party:
         sending = asyncio.create_task(party.send_frames([*header_frames(), *content_frames()]))
         # Flow control: without anybody who takes them, 20 MiB cannot have left the party.
         await asyncio.wait({sending}, timeout=0.5)
         assert not sending.done()
-        desk.gate.set()
+        handler.gate.set()
         await sending
-        assert [(await desk.events.next())[0] for _ in range(2)] == ["begins", "padded"]
+        assert [(await handler.events.next())[0] for _ in range(2)] == ["begins", "padded"]
 
 
 @asynchronous
 async def test_long_padded_part_takes_a_few_frames_of_memory_at_both_ends(federation: Any, tmp_path: Path) -> None:
     size = 64 * FRAME_BYTES
     padded, reply, facts = stored_reply(tmp_path, size)
-    desk = SpoolingDesk(tmp_path, size)
-    async with Aggregator(federation, desk).running() as server, Party(federation, server.port).running() as party:
+    handler = SpoolingHandler(tmp_path, size)
+    async with Aggregator(federation, handler).running() as server, Party(federation, server.port).running() as party:
         await party.handler.events.next()
-        await desk.events.next()
+        await handler.events.next()
         resident = _resident("VmRSS")
         _forget_peak()
         tracemalloc.start()
         try:
             for item in padded.outgoing(party_message_to_wire(reply)):
                 await party.handler.send(item)
-            assert [(await desk.events.next())[0] for _ in range(3)] == ["begins", "padded", "message"]
+            assert [(await handler.events.next())[0] for _ in range(3)] == ["begins", "padded", "message"]
             traced = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
         beyond = _resident("VmHWM") - resident
-    assert desk.spool.padded_facts(JOB, 3, ALPHA) == facts
+    assert handler.spool.padded_facts(JOB, 3, ALPHA) == facts
     # Both ends in this one process: the frames themselves, and what gRPC and TLS hold of them.
     assert traced < 16 * FRAME_BYTES
     assert beyond < 40 * FRAME_BYTES
@@ -352,7 +352,7 @@ def _resident(entry: str) -> int:
 @asynchronous
 async def test_stream_that_ends_while_a_whole_padded_part_gets_its_name_harms_nothing(tmp_path: Path) -> None:
     content = CONTENT[:FRAME_BYTES]
-    desk, facts = SpoolingDesk(tmp_path, len(content)), facts_of(content)
+    handler, facts = SpoolingHandler(tmp_path, len(content)), facts_of(content)
     reached, go_on = asyncio.Event(), asyncio.Event()
 
     async def pieces() -> AsyncGenerator[bytes]:
@@ -361,7 +361,7 @@ async def test_stream_that_ends_while_a_whole_padded_part_gets_its_name_harms_no
     async def received(party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
         reached.set()
         await go_on.wait()
-        await SpoolingDesk.padded_received(desk, party_id, draft, digest)
+        await SpoolingHandler.padded_received(handler, party_id, draft, digest)
 
     works: list[asyncio.Task[Any]] = []
 
@@ -370,7 +370,7 @@ async def test_stream_that_ends_while_a_whole_padded_part_gets_its_name_harms_no
         works.append(asyncio.create_task(work()))
         return await asyncio.shield(works[-1])
 
-    this: Any = desk
+    this: Any = handler
     this.padded_received = received
     incoming: Any = SimpleNamespace(digest=facts.digest, pieces=pieces)
     part = replace(PART, size=len(content))
@@ -380,5 +380,5 @@ async def test_stream_that_ends_while_a_whole_padded_part_gets_its_name_harms_no
     await asyncio.gather(upload, return_exceptions=True)
     go_on.set()
     await works[-1]
-    assert desk.spool.padded_facts(JOB, 3, ALPHA) == facts
-    assert len(desk.files) == 1
+    assert handler.spool.padded_facts(JOB, 3, ALPHA) == facts
+    assert len(handler.files) == 1

@@ -15,7 +15,7 @@ from coterie_common.randomness import OsRandom
 from coterie_common.rpc.probe import probe
 from coterie_lab.local_federation.ports import free_port
 from coterie_lab.local_federation.relay import Direction, Relay
-from tests.support.desks import Aggregator
+from tests.support.handlers import Aggregator
 from tests.support.raw_party import RawParty, hello
 from tests.support.tcp_relay import Recording
 from tests.support.tls import Certificates
@@ -53,7 +53,7 @@ def test_unacceptable_client_certificate_is_unavailable_to_grpc_and_named_by_the
             assert isinstance(error, Unauthenticated)
             assert error.code == "unauthenticated"
             assert words in error.message
-            assert aggregator.desk.events.is_empty
+            assert aggregator.handler.events.is_empty
 
     asyncio.run(scenario())
 
@@ -157,13 +157,13 @@ def test_every_connection_is_tls_and_nothing_is_readable(federation):
             for name in ("alpha", "beta"):
                 async with RawParty(relay.port, federation.parties[name]) as party:
                     await party.greet(name, federation.roster)
-                    await aggregator.desk.events.next()
-                    await aggregator.desk.outboxes[name].send(delivery)
+                    await aggregator.handler.events.next()
+                    await aggregator.handler.outboxes[name].send(delivery)
                     assert await party.receive() == delivery
                     if name == "alpha":
                         await party.send(receipt)
-                        assert await aggregator.desk.events.next() == ("message", "alpha", receipt)
-                assert (await aggregator.desk.events.next())[0] == "disconnected"
+                        assert await aggregator.handler.events.next() == ("message", "alpha", receipt)
+                assert (await aggregator.handler.events.next())[0] == "disconnected"
             assert relay.traffic.connections == 2
             assert all(recording.opens_with_client_hello(number) for number in (1, 2))
             everything = recording.everything

@@ -17,7 +17,7 @@ from scipy import stats
 
 from coterie_common.privacy.conditional_rounding import round_blocks, round_rows
 from coterie_common.privacy.rounding import round_stochastically
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from tests.support.distributions import Pmf, chi_square_p_value
 from tests.support.seeded_random import SeededRandom
 
@@ -77,7 +77,7 @@ def test_rounding_under_a_condition_is_the_conditional_distribution(blocks):
 @pytest.mark.parametrize("rounding", Rounding)
 def test_an_encoded_sum_has_the_distribution_of_its_roundings(rounding):
     # Twelve records of 0.3 in scaled units: twelve roundings add up to a binomial variable, one to two values.
-    codec = RealEncoding(
+    codec = VectorEncoding(
         length=10_000, clip_norm=Fraction(100), scale_bits=0, rounding=rounding, units=12, lower=-50, upper=50
     )
     rows = np.full((12, 10_000), 0.3)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from coterie_aggregator.live.context import Context as AggregatorContext
 from coterie_common.errors import StorageError
 from coterie_party.live.context import Context as PartyContext
 
+Q = ParamSpec("Q")
 T = TypeVar("T")
 
 READS = frozenset(
@@ -99,9 +100,9 @@ class CrashingAggregatorContext(AggregatorContext):
     crash: Crash = field(default_factory=no_crash)
     wrote: Callable[[str, tuple[object, ...]], None] = field(default=lambda name, arguments: None)
 
-    async def write(self, function: Callable[..., T], *arguments: object) -> T:
-        write = super().write
-        result = await self.crash.around(function.__name__, lambda: write(function, *arguments))
+    async def on_writer(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
+        on_writer = super().on_writer
+        result = await self.crash.around(function.__name__, lambda: on_writer(function, *arguments, **named))
         self.wrote(function.__name__, arguments)
         return result
 
@@ -111,8 +112,8 @@ class CrashingPartyContext(PartyContext):
     crash: Crash = field(default_factory=no_crash)
     wrote: Callable[[str, tuple[object, ...]], None] = field(default=lambda name, arguments: None)
 
-    async def write(self, function: Callable[..., T], *arguments: object) -> T:
-        write = super().write
-        result = await self.crash.around(function.__name__, lambda: write(function, *arguments))
+    async def on_writer(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
+        on_writer = super().on_writer
+        result = await self.crash.around(function.__name__, lambda: on_writer(function, *arguments, **named))
         self.wrote(function.__name__, arguments)
         return result

@@ -87,12 +87,12 @@ def same_distribution_p_value(left: npt.NDArray[np.int64], right: npt.NDArray[np
     return float(stats.chi2_contingency(np.add.reduceat(counts, cells, axis=1)).pvalue)
 
 
-def _cells(expected: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.intp]:
-    """Return where cells of at least ``least`` start; the rest at the end joins the last."""
+def _cells(expected: npt.NDArray[np.float64], minimum: float) -> npt.NDArray[np.intp]:
+    """Return where cells of at least ``minimum`` start; the rest at the end joins the last."""
     starts, total, begin = [], 0.0, 0
     for i, value in enumerate(expected):
         total += value
-        if total >= least:
+        if total >= minimum:
             starts.append(begin)
             begin, total = i + 1, 0.0
     return np.array(starts, dtype=np.intp)

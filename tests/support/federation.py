@@ -16,7 +16,7 @@ from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.identity import SealingKey, SigningKey
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.identifiers import FederationName, JobId, PartyId
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.protocol.messages import (
     Contribution,
@@ -85,7 +85,7 @@ class Federation:
         return RoundTerms(
             sealing=SealingKind.DIRECT,
             values=CountTerms(
-                encoding=Encoding(length=length, scale_bits=2, lower=0, upper=100),
+                encoding=CountEncoding(length=length, scale_bits=2, lower=0, upper=100),
                 l0=2,
                 linf=1,
             ),

@@ -173,7 +173,7 @@ class _Link:
         if sent is not None and stream is None:
             return  # gone before its turn came: then neither message nor content is sent
         with stream or nullcontext():
-            incoming = Transfers(_frames_of(stream, sent), most=PARTY_TRANSFER_BYTES)
+            incoming = Transfers(_frames_of(stream, sent), maximum=PARTY_TRANSFER_BYTES)
             error = await federation_service.take_message(
                 data, self._party_id, self._aggregator, incoming.content, self.send
             )

@@ -25,9 +25,9 @@ def charged(ledger: dict[str, Any], job_id: str) -> tuple[Fraction, Fraction]:
     together = next((cost["together"][0] for cost in costs if cost["together"]), None)
     if together is not None:
         pairs = [(Fraction(slack), Fraction(square)) for slack, square in together]
-        most = Fraction(limit["slack"]), Fraction(limit["squared_distance"])
-        least = min(pairs, key=lambda pair: max(pair[0] / most[0], pair[1] / most[1]))
-        slack, square = slack + least[0], square + least[1]
+        maximum = Fraction(limit["slack"]), Fraction(limit["squared_distance"])
+        minimum = min(pairs, key=lambda pair: max(pair[0] / maximum[0], pair[1] / maximum[1]))
+        slack, square = slack + minimum[0], square + minimum[1]
     return square, slack
 
 

@@ -125,7 +125,7 @@ class MaliciousAggregator:
 
     def fields(self, round_number: int = 1, *, body: bytes | None = None, **changes: Any) -> SessionFields:
         asked = self.body if body is None else body
-        length = arrays.decode(asked, "the body", most=1 << 20).document["length"]
+        length = arrays.decode(asked, "the body", maximum=1 << 20).document["length"]
         cohort = changes.get("cohort", tuple(sorted(self.federation.parties)))
         fields = SessionFields(
             roster_digest=self.federation.roster.digest(),

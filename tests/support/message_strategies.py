@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import PADDED_PART_BYTES, REASON_CHARACTERS
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol import messages as m
 from coterie_common.protocol import progress as p
 from coterie_common.protocol.session import SessionFields
@@ -51,7 +51,7 @@ noise = st.one_of(
 count_terms = st.builds(
     CountTerms,
     encoding=st.builds(
-        Encoding,
+        CountEncoding,
         length=st.integers(1, 10_000),
         scale_bits=st.integers(0, 10),
         lower=st.integers(-1000, 0),
@@ -63,7 +63,7 @@ count_terms = st.builds(
 vector_terms = st.builds(
     VectorTerms,
     encoding=st.builds(
-        RealEncoding,
+        VectorEncoding,
         length=st.integers(1, 10**8),
         clip_norm=st.fractions(min_value=Fraction(1, 100), max_value=Fraction(100), max_denominator=1000),
         scale_bits=st.integers(-4, 8),

@@ -20,7 +20,7 @@ from coterie_common.rpc.status import error_from_rpc
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
 from coterie_common.wire.pb import federation_pb2_grpc
 from coterie_common.wire.types import Frame, frame_from_wire, frame_to_wire
-from tests.support.desks import SECONDS
+from tests.support.handlers import SECONDS
 
 
 def hello(party_id: Any, roster: Roster, **changes: Any) -> Hello:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.protocol.messages import (
     NOTHING_PADDED,
@@ -40,7 +40,7 @@ def make_query(body: bytes) -> Query:
         round_quorum=3,
         terms=RoundTerms(
             sealing=SealingKind.DIRECT,
-            values=CountTerms(encoding=Encoding(length=6, scale_bits=2, lower=0, upper=100), l0=2, linf=1),
+            values=CountTerms(encoding=CountEncoding(length=6, scale_bits=2, lower=0, upper=100), l0=2, linf=1),
             noise=noise_terms(
                 mechanism=Mechanism.DISCRETE_GAUSSIAN,
                 placement=Placement.DISTRIBUTED,

@@ -64,10 +64,10 @@ from coterie_common.membership.bundle import Bundle
 from coterie_common.membership.enrolment import EnrolmentRequest
 from coterie_common.membership.membership import Membership
 from coterie_common.privacy.accounting.cost import Cost
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.event import event_from_document
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol import messages
 from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
@@ -75,7 +75,6 @@ from coterie_common.protocol.progress import JobState, RoundPhase
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
 from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
-from coterie_lab.local_federation.relay import Direction
 from coterie_party.home.config import DatasetBinding, PartyConfig, TrainingConfig
 from coterie_party.live import proposals, recording
 from coterie_party.policy.hours import Hours
@@ -125,7 +124,6 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "placements of noise": Placement,
     "privacy units": Unit,
     "records": Records,
-    "relay: directions": Direction,
     "reservations": ReservationStatus,
     "rounding": Rounding,
     "round phases shown to people": RoundPhase,
@@ -182,8 +180,8 @@ _DOCUMENTS: Final[dict[str, Callable[[], object]]] = {
     "audit record": lambda: Export.from_bytes(b"{}"),
     "bundle": lambda: Bundle.from_bytes(b"{}"),
     "credential": lambda: IssuedCredential.from_bytes(b"{}"),
-    "encoding of counts": lambda: Encoding.from_document({}),
-    "encoding of vectors": lambda: RealEncoding.from_document({}),
+    "encoding of counts": lambda: CountEncoding.from_document({}),
+    "encoding of vectors": lambda: VectorEncoding.from_document({}),
     "enrolment request": lambda: EnrolmentRequest.from_document({}),
     "federation": lambda: FederationRecord.from_bytes(b"{}"),
     "federation: parameters": lambda: FederationParameters.from_document({}),

@@ -22,11 +22,11 @@ ARRAYS = {
     "nothing": np.zeros((0, 4), np.float32),
     "one": np.array(1.5, np.float32),
 }
-MOST = 1 << 20
+MAX = 1 << 20
 
 
-def read(data, most=MOST):
-    return decode(data, "the test", most=most)
+def read(data, maximum=MAX):
+    return decode(data, "the test", maximum=maximum)
 
 
 def rebuilt(header, rest):
@@ -138,9 +138,9 @@ def test_decode_of_container_with_more_at_its_end_raises_malformed_message():
 
 def test_decode_beyond_the_limit_raises_malformed_message():
     data = encode(DOCUMENT, ARRAYS)
-    assert read(data, most=len(data)).document == DOCUMENT
+    assert read(data, maximum=len(data)).document == DOCUMENT
     with pytest.raises(MalformedMessage, match="longer"):
-        read(data, most=len(data) - 1)
+        read(data, maximum=len(data) - 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])

@@ -19,10 +19,10 @@ def test_fields_of_another_shape_raises(value):
 
 def test_fields_return_what_fits():
     assert field("abc").text("x", longest=3) == "abc"
-    assert field(3).integer("x", least=3, most=3) == 3
-    assert field("00ff").octets("x", least=2, most=2) == b"\x00\xff"
-    assert field([1, 2]).items("x", most=2) == [1, 2]
-    assert field(["a", "b"]).texts("x", most=2, longest=1) == ("a", "b")
+    assert field(3).integer("x", minimum=3, maximum=3) == 3
+    assert field("00ff").octets("x", minimum=2, maximum=2) == b"\x00\xff"
+    assert field([1, 2]).items("x", maximum=2) == [1, 2]
+    assert field(["a", "b"]).texts("x", maximum=2, longest=1) == ("a", "b")
     assert field({"y": 1}).value("x") == {"y": 1}
     field("coterie").constant("x", "coterie")
     field(1).constant("x", 1)
@@ -33,21 +33,21 @@ def test_fields_return_what_fits():
     [
         lambda: field(7).text("x", longest=3),
         lambda: field("abcd").text("x", longest=3),
-        lambda: field(True).integer("x", least=0, most=3),
-        lambda: field(1.0).integer("x", least=0, most=3),
-        lambda: field(4).integer("x", least=0, most=3),
-        lambda: field(-1).integer("x", least=0, most=3),
-        lambda: field("0").octets("x", least=0, most=3),
-        lambda: field("FF").octets("x", least=1, most=1),
-        lambda: field("ff ff").octets("x", least=2, most=3),
-        lambda: field("zz").octets("x", least=1, most=1),
-        lambda: field("ff").octets("x", least=2, most=2),
-        lambda: field("ffff").octets("x", least=1, most=1),
-        lambda: field(b"ff").octets("x", least=1, most=1),
-        lambda: field("ab").items("x", most=2),
-        lambda: field([1, 2, 3]).items("x", most=2),
-        lambda: field(["a", 1]).texts("x", most=2, longest=1),
-        lambda: field(["ab"]).texts("x", most=2, longest=1),
+        lambda: field(True).integer("x", minimum=0, maximum=3),
+        lambda: field(1.0).integer("x", minimum=0, maximum=3),
+        lambda: field(4).integer("x", minimum=0, maximum=3),
+        lambda: field(-1).integer("x", minimum=0, maximum=3),
+        lambda: field("0").octets("x", minimum=0, maximum=3),
+        lambda: field("FF").octets("x", minimum=1, maximum=1),
+        lambda: field("ff ff").octets("x", minimum=2, maximum=3),
+        lambda: field("zz").octets("x", minimum=1, maximum=1),
+        lambda: field("ff").octets("x", minimum=2, maximum=2),
+        lambda: field("ffff").octets("x", minimum=1, maximum=1),
+        lambda: field(b"ff").octets("x", minimum=1, maximum=1),
+        lambda: field("ab").items("x", maximum=2),
+        lambda: field([1, 2, 3]).items("x", maximum=2),
+        lambda: field(["a", 1]).texts("x", maximum=2, longest=1),
+        lambda: field(["ab"]).texts("x", maximum=2, longest=1),
         lambda: field("other").constant("x", "coterie"),
         lambda: field(True).constant("x", 1),
     ],

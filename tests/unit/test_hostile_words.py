@@ -26,8 +26,8 @@ from coterie_common.shown import LINE_CHARACTERS
 from coterie_party.steward.ledger_plot import draw
 from coterie_party.steward.ledger_report import LedgerReport
 from tests.support.audit_records import make_export
-from tests.support.desks import job_status
 from tests.support.federation import make_federation
+from tests.support.handlers import job_status
 from tests.support.hostile import HOSTILE, assert_harmless
 
 EACH = pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)

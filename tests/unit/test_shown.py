@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coterie_common.shown import LINE_CHARACTERS, LINES_MOST, shown, shown_json, shown_lines
+from coterie_common.shown import LINE_CHARACTERS, MAX_LINES, shown, shown_json, shown_lines
 from tests.support.hostile import HOSTILE, assert_harmless
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None), max_size=300)
@@ -49,7 +49,7 @@ def test_what_is_cut_says_so():
 def test_lines_are_bounded_and_indented():
     assert shown_lines("a\nb\rc", "  ") == "a\n  b\\rc"
     many = shown_lines("\n" * (1 << 20))
-    assert many.count("\n") == LINES_MOST
+    assert many.count("\n") == MAX_LINES
     assert many.endswith("…")
 
 

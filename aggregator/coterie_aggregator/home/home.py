@@ -3,7 +3,7 @@
 """The aggregator's folder: its contents, how it is created, how it is loaded.
 
 - ``tls.key``, ``signing.key``: unencrypted, 0600, so that the service starts by itself; neither opens a reply.
-- ``ID.csr``: the enrolment request, for the founder.
+- ``ID.request``: the enrolment request, for the founder.
 - ``founder``: the founder's fingerprint, pinned when the folder is made or by the first bundle.
 - ``aggregator.toml``: configuration, written last when the folder is made.
 - ``membership.json``: certificate, roster and threshold key, after the import of a bundle.
@@ -83,7 +83,7 @@ class AggregatorHome:
 
     def request_path(self, aggregator_id: str) -> Path:
         """Path of the enrolment request."""
-        return self.root / f"{aggregator_id}.csr"
+        return self.root / f"{aggregator_id}.request"
 
     def create(
         self, aggregator_id: PartyId, names: Sequence[str], founder: str | None, *, random: RandomSource

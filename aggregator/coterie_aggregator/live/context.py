@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial as bind
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from coterie_aggregator.live.deliveries import Deliveries
 from coterie_aggregator.machines.driver import Tasks
@@ -28,6 +28,7 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.making import SealingMaker
 from coterie_common.randomness import RandomSource
 
+Q = ParamSpec("Q")
 T = TypeVar("T")
 
 
@@ -79,14 +80,14 @@ class Context:
     deliveries: Deliveries = field(default_factory=Deliveries)
     tasks: Tasks = field(default_factory=Tasks)
 
-    async def write(self, function: Callable[..., T], *arguments: object) -> T:
+    async def on_writer(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
         """Run a function of store or spool on the one writer thread, in the order of the calls."""
-        work = bind(contained, function, *arguments)
+        work = bind(contained, function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.writer, work)
 
-    async def compute(self, function: Callable[..., T], *arguments: object) -> T:
+    async def compute(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
         """Run big-integer or learning work on a worker thread; anything that it raises comes as an ``Exception``."""
-        work = bind(contained, function, *arguments)
+        work = bind(contained, function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.workers, work)
 
     def halt(self, error: StorageError) -> None:

@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The single-writer loop of the aggregator: every event of every job passes through one task, in order.
 
-It implements the interfaces of the two gRPC services: the parties' hub and the operator's desk. It decides nothing;
+It implements the interfaces of the two gRPC services: the parties' hub and the operators' handler. It decides nothing;
 decisions are in ``job`` and ``round``.
 """
 
@@ -78,7 +78,7 @@ class Coordinator:
 
     async def start(self) -> None:
         """Load every stored job and resume those that have not ended."""
-        for stored in await self._context.write(self._context.store.jobs):
+        for stored in await self._context.on_writer(self._context.store.jobs):
             loaded = await load_job(self._context, stored, self._changed)
             if isinstance(loaded, LiveJob):
                 self._jobs[stored.job_id] = loaded
@@ -231,7 +231,7 @@ class Coordinator:
         async def begin() -> None:
             # Others may have been submitted while this one was being planned.
             check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
-            await self._context.write(self._context.store.add_job, stored)
+            await self._context.on_writer(self._context.store.add_job, stored)
             spec = submission.planned.spec
             live = LiveJob(self._context, submission, initial_state(spec, self._context.roster), self._changed)
             self._jobs[live.job_id] = self._known[live.job_id] = live
@@ -278,7 +278,7 @@ class Coordinator:
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return every finished model."""
-        found = await self._context.write(self._context.store.models)
+        found = await self._context.on_writer(self._context.store.models)
         return tuple(model_info(self._shown(stored.job_id), stored) for stored in found if stored.job_id in self._known)
 
     async def model(self, job_id: JobId) -> bytes:
@@ -288,7 +288,7 @@ class Coordinator:
             NotFound: there is none.
         """
         shown = self._shown(job_id)
-        content = await self._context.write(self._context.store.model, job_id)
+        content = await self._context.on_writer(self._context.store.model, job_id)
         if content is None:
             is_over = shown.finished_at is not None
             raise NotFound(f"job {job_id} " + ("ended without a model" if is_over else "has no model yet"))

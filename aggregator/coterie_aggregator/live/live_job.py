@@ -31,7 +31,7 @@ from coterie_aggregator.reporting.shown_job import ShownJob, ShownRound
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.algorithm import Release
-from coterie_common.limits import HELD_REPLIES_MOST
+from coterie_common.limits import MAX_HELD_REPLIES
 from coterie_common.protocol.messages import Decision, JobEnd, JobOutcome, JobReply, ModelReceipt, Query
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
@@ -124,7 +124,7 @@ class LiveJob:
             self.finished_at = self._persisted_at
             log.info("job ended", job=self.job_id, outcome=self.state.outcome, reason=self.state.reason)
             # Recorded contributions could be opened by shares that are stolen later: they go with the job.
-            await self._context.write(self._context.spool.delete_job, self.job_id)
+            await self._context.on_writer(self._context.spool.delete_job, self.job_id)
             self._delivery.drop()
         self._changed()
 
@@ -132,7 +132,7 @@ class LiveJob:
         """Take a party's answer to the proposal; raises ``PeerError``."""
         if reply.decision is Decision.HELD:
             self._held[reply.party_id] += 1
-            if self._held[reply.party_id] > HELD_REPLIES_MOST:
+            if self._held[reply.party_id] > MAX_HELD_REPLIES:
                 raise UnexpectedMessage("too many replies that hold the same job", culprits=(reply.party_id,))
         verify_job_reply(reply, self.submission.proposal, self._context.roster)
         log.info("party decided", job=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
@@ -150,12 +150,12 @@ class LiveJob:
     async def _persist(self, event: events.Event) -> None:
         self._persisted_at = now = self._context.clock.now()
         ends = machine.step(self.state, event).phase is machine.Phase.ENDED
-        await self._context.write(self._context.store.append_job_event, self.job_id, event, now, ends)
+        await self._context.on_writer(self._context.store.append_job_event, self.job_id, event, now, ends)
 
     async def _persist_with(self, finish: Callable[[datetime], None], event: events.Event) -> None:
         # The release, the new state and the event that announces them become durable together.
         self._persisted_at = now = self._context.clock.now()
-        await self._context.write(finish, now)
+        await self._context.on_writer(finish, now)
 
     def _start(self, effect: effects.Effect) -> Running | None:
         match effect:
@@ -230,7 +230,7 @@ class LiveJob:
             live.resume()
             self._changed()
             if (number := live.query.fields.round_number) > 1:
-                await self._context.write(self._context.spool.delete_rounds_before, self.job_id, number)
+                await self._context.on_writer(self._context.spool.delete_rounds_before, self.job_id, number)
 
     async def _released(self, query: Query, progress: Progress, transcript: bytes, release: Release) -> None:
         """Update the algorithm's state with a release, then start the next round or finish."""
@@ -239,7 +239,7 @@ class LiveJob:
         saved, model = advanced.saved, None
         event: events.RoundReleased | events.ModelFinished = events.RoundReleased(number)
         if advanced.is_finished:
-            transcripts = await self._context.write(self._context.store.transcripts, self.job_id)
+            transcripts = await self._context.on_writer(self._context.store.transcripts, self.job_id)
             model = await self._context.compute(self._finished, advanced.progress, (*transcripts, transcript))
             event = events.ModelFinished()
 

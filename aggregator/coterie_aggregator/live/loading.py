@@ -58,10 +58,10 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
     Raises:
         StorageError: it is damaged, or has not ended and is not understood any more.
     """
-    ended_at = await context.write(context.store.ended_at, stored.job_id)
+    ended_at = await context.on_writer(context.store.ended_at, stored.job_id)
     if ended_at is not None:
         # A crash may have come between the end of the job and this.
-        await context.write(context.spool.delete_job, stored.job_id)
+        await context.on_writer(context.spool.delete_job, stored.job_id)
     try:
         submission = await context.compute(load_submission, stored)
     except StorageError as error:
@@ -75,7 +75,7 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
     state = await _folded(context, stored.job_id, submission.planned.spec, has_ended=ended_at is not None)
     live = LiveJob(context, submission, state, changed)
     live.finished_at = ended_at
-    live.delivering_since = await context.write(context.store.model_stored_at, stored.job_id)
+    live.delivering_since = await context.on_writer(context.store.model_stored_at, stored.job_id)
     if ended_at is not None:
         live.last_round = await _last_round(context, stored.job_id, state)
     return live
@@ -98,7 +98,7 @@ async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -
 
 
 async def _folded(context: Context, job_id: JobId, spec: JobSpec, *, has_ended: bool) -> job_machine.AggregatorJob:
-    events = await context.write(context.store.job_events, job_id)
+    events = await context.on_writer(context.store.job_events, job_id)
     # Every party that answered was a member when the job ran; the roster may have another epoch by now.
     answered = tuple(event.party_id for event in events if isinstance(event, job_events.PartyReplied))
 
@@ -118,7 +118,7 @@ async def _folded(context: Context, job_id: JobId, spec: JobSpec, *, has_ended: 
 
 async def _last_round(context: Context, job_id: JobId, state: job_machine.AggregatorJob) -> ShownRound | None:
     """Fold the events of the last round that was asked."""
-    number = await context.write(context.store.last_round, job_id)
+    number = await context.on_writer(context.store.last_round, job_id)
     if not number:
         return None
     folded = round_machine.AggregatorRound(
@@ -129,6 +129,6 @@ async def _last_round(context: Context, job_id: JobId, state: job_machine.Aggreg
             decryption_threshold=context.roster.parameters.decryption_threshold,
         )
     )
-    for event in await context.write(context.store.round_events, job_id, number):
+    for event in await context.on_writer(context.store.round_events, job_id, number):
         folded = round_machine.step(folded, event)
     return ShownRound(number, folded)

@@ -36,7 +36,7 @@ class StoredModelDelivery:
         async with self._loading:
             if self._delivery is not None:
                 return self._delivery
-            model = await self._context.write(self._context.store.model, self._job_id)
+            model = await self._context.on_writer(self._context.store.model, self._job_id)
             if model is None:
                 raise StorageError(f"the model of job {self._job_id} is not stored")
             made = await self._context.compute(make_delivery, self._job_id, model, self._context.signing_key)

@@ -14,7 +14,7 @@ from coterie_aggregator.live.live_job import LiveJob
 from coterie_aggregator.machines.job_machine import Phase
 from coterie_common.errors import QuotaExceeded
 from coterie_common.identifiers import PartyId
-from coterie_common.limits import OPEN_JOBS_MOST, OPEN_JOBS_PER_PERSON, SUBMISSIONS_PER_PERSON
+from coterie_common.limits import MAX_OPEN_JOBS, OPEN_JOBS_PER_PERSON, SUBMISSIONS_PER_PERSON
 
 _DAY = timedelta(days=1)
 
@@ -37,8 +37,8 @@ def check_quota(jobs: Collection[LiveJob], person: PartyId, now: datetime) -> No
             f"{len(mine)} of your jobs have not ended, the limit per person is {OPEN_JOBS_PER_PERSON}: wait for one, "
             "or cancel one; see 'coterie jobs list'"
         )
-    if len(still_open) >= OPEN_JOBS_MOST:
-        raise QuotaExceeded(f"{len(still_open)} jobs have not ended, the limit is {OPEN_JOBS_MOST}: wait for one")
+    if len(still_open) >= MAX_OPEN_JOBS:
+        raise QuotaExceeded(f"{len(still_open)} jobs have not ended, the limit is {MAX_OPEN_JOBS}: wait for one")
     submitted = [live.submission.submitted_at for live in jobs if live.submission.submitter == person]
     recent = sorted(at for at in submitted if at > now - _DAY)
     if len(recent) >= SUBMISSIONS_PER_PERSON:

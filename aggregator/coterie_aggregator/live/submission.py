@@ -89,14 +89,14 @@ class Submission:
 
     def decode(self, data: bytes) -> Progress:
         """Read what ``encode`` wrote."""
-        stored = arrays.decode(data, "the stored state", most=STATE_BYTES)
+        stored = arrays.decode(data, "the stored state", maximum=STATE_BYTES)
         value = {**stored.document["state"], **stored.arrays}
         state = self.planned.algorithm.state_from_document(self.planned.config, self.planned.schema, value)
         return Progress(state, tuple(stored.document["contributors"]))
 
     def advance(self, progress: Progress, query: Query, release: Release) -> Advanced:
         """Update the algorithm's state with the release of the round that ``query`` asked from ``progress``."""
-        ask = Ask.from_bytes(query.fields.round_number, query.body, most=QUERY_BODY_BYTES)
+        ask = Ask.from_bytes(query.fields.round_number, query.body, maximum=QUERY_BODY_BYTES)
         state = self.planned.algorithm.update(progress.state, ask, release)
         following = Progress(state, (*progress.contributors, release.contributors))
         is_finished = self.planned.algorithm.next_ask(state) is None

@@ -27,7 +27,7 @@ async def unfinished_model(context: Context, submission: Submission, outcome: Jo
         StorageError: the store cannot be read.
     """
     progress = await latest_progress(context, submission)
-    transcripts = await context.write(context.store.transcripts, submission.job_id)
+    transcripts = await context.on_writer(context.store.transcripts, submission.job_id)
 
     def make() -> bytes:
         ended: Literal["cancelled", "failed"] = "cancelled" if outcome is JobOutcome.CANCELLED else "failed"

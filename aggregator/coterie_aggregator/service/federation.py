@@ -3,10 +3,10 @@
 """The stream that every party keeps open: authenticates the party, receives its messages, notices when it is gone.
 
 This is the shell: it checks identities and forms and knows nothing of jobs and rounds, which are the
-``FederationDesk``'s.
+``FederationHandler``'s.
 
 Invariants:
-- The desk hears of a party only after TLS, certificate, roster and Hello agree on who it is.
+- The handler hears of a party only after TLS, certificate, roster and Hello agree on who it is.
 - For each stream ``party_connected`` comes first, ``party_disconnected`` last; the streams of one party never overlap.
 - Only failures of authentication and framing, a newer stream and shutdown end a stream; a bad message gets a
   ``Rejection``.
@@ -59,12 +59,12 @@ from coterie_common.wire.federation import aggregator_message_to_wire, party_mes
 from coterie_common.wire.pb import federation_pb2_grpc
 from coterie_common.wire.strict import Octets
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 PartyOutbox = Outbox[AggregatorMessage]
 
 
-class FederationDesk(Protocol):
+class FederationHandler(Protocol):
     """The coordinator's interface for this service. Calls may be cancelled while they wait; they must not block."""
 
     async def party_connected(self, party_id: PartyId, outbox: PartyOutbox) -> None:
@@ -135,12 +135,12 @@ class FederationService(federation_pb2_grpc.FederationServicer):
 
     Args:
         roster: in force; parties outside it are not served.
-        desk: acts on the parties' messages.
+        handler: acts on the parties' messages.
     """
 
-    def __init__(self, roster: Roster, desk: FederationDesk) -> None:
+    def __init__(self, roster: Roster, handler: FederationHandler) -> None:
         self._roster = roster
-        self._desk = desk
+        self._handler = handler
         self._streams: dict[PartyId, _Stream] = {}
         self._greetings = {member.party_id: asyncio.Semaphore(HELLOS_AT_ONCE) for member in roster.members}
         self._turns = {member.party_id: asyncio.Lock() for member in roster.members}
@@ -150,18 +150,18 @@ class FederationService(federation_pb2_grpc.FederationServicer):
     async def Connect(self, request_iterator: Any, context: Any) -> None:  # noqa: N802  # gRPC's name
         """Serve one stream until it ends."""
         party_id = self._authenticate(context)
-        transfers = Transfers(request_iterator, most=HELLO_BYTES)
+        transfers = Transfers(request_iterator, maximum=HELLO_BYTES)
         async with self._greetings[party_id]:
             try:
                 await self._receive_hello(party_id, transfers)
             except (ParameterMismatch, IdentityMismatch) as error:
                 # Otherwise the operator sees a party that is away, without a reason.
-                _log.warning("party turned away", party=party_id, code=error.code, detail=error.message)
+                log.warning("party turned away", party=party_id, code=error.code, detail=error.message)
                 raise
         transfers.allow(PARTY_TRANSFER_BYTES)
         stream = self._register(party_id)
         try:
-            # The stream before, if any, ends for the desk too before this one begins.
+            # The stream before, if any, ends for the handler too before this one begins.
             async with self._turns[party_id]:
                 await self._serve(party_id, stream, transfers, context)
         finally:
@@ -217,7 +217,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
         stream = _Stream()
         before, self._streams[party_id] = self._streams.get(party_id), stream
         if before is not None:
-            _log.warning("party connected again", party=party_id, code=Superseded.code)
+            log.warning("party connected again", party=party_id, code=Superseded.code)
             before.superseded.set()
         return stream
 
@@ -226,9 +226,9 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             raise Unavailable("the aggregator is shutting down")
         serial, digest = self._roster.serial, self._roster.digest()
         stream.outbox.put_nowait(Welcome(protocol_version=PROTOCOL_VERSION, roster_serial=serial, roster_digest=digest))
-        _log.info("party connected", party=party_id)
+        log.info("party connected", party=party_id)
         try:
-            await self._desk.party_connected(party_id, stream.outbox)
+            await self._handler.party_connected(party_id, stream.outbox)
             await until_first(
                 self._read(party_id, stream.outbox, transfers),
                 write_messages(stream.outbox, self._to_wire, context.write, may_be_long=Converter.may_be_long),
@@ -236,20 +236,20 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             )
         finally:
             stream.outbox.close()
-            _log.info("party disconnected", party=party_id)
-            await self._desk.party_disconnected(party_id, stream.outbox)
+            log.info("party disconnected", party=party_id)
+            await self._handler.party_disconnected(party_id, stream.outbox)
         if self._closing:
             raise Unavailable("the aggregator is shutting down")
 
     async def _read(self, party_id: PartyId, outbox: PartyOutbox, transfers: Transfers) -> None:
         async for data in transfers:
-            await take_message(data, party_id, self._desk, transfers.content, outbox.send)
+            await take_message(data, party_id, self._handler, transfers.content, outbox.send)
 
 
 async def take_message(
     data: Octets,
     party_id: PartyId,
-    desk: FederationDesk,
+    handler: FederationHandler,
     content: Callable[[int], Awaitable[Content]],
     answer: Callable[[AggregatorMessage], Awaitable[None]],
 ) -> CoterieError | None:
@@ -258,7 +258,7 @@ async def take_message(
     Args:
         data: the transfer.
         party_id: whose stream it came on.
-        desk: of the messages.
+        handler: of the messages.
         content: begins to take the content of so many bytes that the message announced.
         answer: says something to the party.
 
@@ -266,7 +266,7 @@ async def take_message(
         Why it was refused; ``None`` if it was not.
 
     Raises:
-        Exception: what the desk raised that is ours alone.
+        Exception: what the handler raised that is ours alone.
     """
 
     async def handle(message: PartyMessage) -> None:
@@ -274,15 +274,15 @@ async def take_message(
             # Taken up before anything is refused, so that it is skipped if it is.
             coming = await content(message.size)
             _check_sender(party_id, message)
-            await desk.padded_part(party_id, message, coming)
+            await handler.padded_part(party_id, message, coming)
         else:
             _check_sender(party_id, message)
-            await desk.party_message(party_id, message, data)
+            await handler.party_message(party_id, message, data)
 
     refused = await receive(data, party_message_from_wire, handle)
     if refused is None:
         return None
-    _log.warning("message rejected", party=party_id, code=refused.error.code, detail=refused.error.message)
+    log.warning("message rejected", party=party_id, code=refused.error.code, detail=refused.error.message)
     if refused.answer is not None:
         await answer(refused.answer)
     return refused.error

@@ -32,11 +32,11 @@ from coterie_common.errors import DeadlineExceeded, IdentityMismatch, MalformedM
 from coterie_common.host.incidents import Incidents
 from coterie_common.limits import (
     CALL_SECONDS,
-    CALLS_MOST,
     CALLS_RETRY_SECONDS,
-    FETCHES_MOST,
-    PEOPLE_CALLS_MOST,
-    SCIENTISTS_CALLS_MOST,
+    MAX_CALLS,
+    MAX_FETCHES,
+    MAX_PEOPLE_CALLS,
+    MAX_SCIENTISTS_CALLS,
     SUBMISSIONS_AT_ONCE,
 )
 from coterie_common.protocol.roster import Roster
@@ -44,11 +44,11 @@ from coterie_common.rpc.abort import translated
 from coterie_common.rpc.credentials import peer_of
 from coterie_common.wire.strict import parse_any
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 _OF_ONE_KIND: Final = {
     "/coterie.v1.Operator/SubmitJob": (SUBMISSIONS_AT_ONCE, "submissions"),
-    "/coterie.v1.Operator/FetchModel": (FETCHES_MOST, "models being fetched"),
+    "/coterie.v1.Operator/FetchModel": (MAX_FETCHES, "models being fetched"),
 }
 """Calls that cost much while they are open, and how many of them one certificate may have."""
 
@@ -85,11 +85,11 @@ class Gate(grpc.aio.ServerInterceptor):
                     request = _parsed(raw, parse) if handler.request_streaming else await _only(context, parse)
                     if inspect.isasyncgenfunction(behaviour):
                         async for response in behaviour(request, context):
-                            await context.write(response)
+                            await context.on_writer(response)
                     elif handler.response_streaming:
                         await behaviour(request, context)
                     else:
-                        await context.write(await behaviour(request, context))
+                        await context.on_writer(await behaviour(request, context))
 
         # Of a call with one request gRPC would wait for it, without end, before it asks this gate, and would send the
         # one response, which a caller need not take, after it. A stream, which is the same on the wire, begins and ends
@@ -121,7 +121,7 @@ class Gate(grpc.aio.ServerInterceptor):
         if identity.federation != self._roster.federation:
             raise IdentityMismatch(f"this is the federation {self._roster.federation}, not {identity.federation}")
         if f"{identity.role.value}/{identity.id}" in self._denied:
-            _log.warning("denied", call=method, by=identity.uri)
+            log.warning("denied", call=method, by=identity.uri)
             raise PermissionDenied(f"{identity.role.value} {identity.id} is denied by the aggregator's configuration")
         if identity.role is not Role.PARTY:
             return
@@ -133,22 +133,22 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def _check_room(self, identity: Identity, method: str) -> None:
         who = f"{identity.role.value} {identity.id}"
-        most, what = _OF_ONE_KIND.get(method, (CALLS_MOST, "calls"))
-        if self._open[identity.uri, ""] >= CALLS_MOST:
-            self._refuse(identity, f"{who} has {CALLS_MOST} calls open, the most at once: end some of them first")
-        if self._open[identity.uri, method] >= most:
-            self._refuse(identity, f"{who} has {most} {what} open, the most at once: wait for one to end")
-        if identity.role is Role.SCIENTIST and self._open_by_role[Role.SCIENTIST] >= SCIENTISTS_CALLS_MOST:
-            self._refuse(identity, f"scientists have {SCIENTISTS_CALLS_MOST} calls open, the most at once")
+        maximum, what = _OF_ONE_KIND.get(method, (MAX_CALLS, "calls"))
+        if self._open[identity.uri, ""] >= MAX_CALLS:
+            self._refuse(identity, f"{who} has {MAX_CALLS} calls open, the most at once: end some of them first")
+        if self._open[identity.uri, method] >= maximum:
+            self._refuse(identity, f"{who} has {maximum} {what} open, the most at once: wait for one to end")
+        if identity.role is Role.SCIENTIST and self._open_by_role[Role.SCIENTIST] >= MAX_SCIENTISTS_CALLS:
+            self._refuse(identity, f"scientists have {MAX_SCIENTISTS_CALLS} calls open, the most at once")
         people = self._open_by_role[Role.OPERATOR] + self._open_by_role[Role.SCIENTIST]
-        if identity.role is not Role.PARTY and people >= PEOPLE_CALLS_MOST:
-            self._refuse(identity, f"operators and scientists have {PEOPLE_CALLS_MOST} calls open, the most at once")
+        if identity.role is not Role.PARTY and people >= MAX_PEOPLE_CALLS:
+            self._refuse(identity, f"operators and scientists have {MAX_PEOPLE_CALLS} calls open, the most at once")
 
     def _refuse(self, identity: Identity, why: str) -> None:
         # Once until one of its calls ends: a flood of calls must not become a flood of lines.
         if identity.uri not in self._loud:
             self._loud.add(identity.uri)
-            _log.warning("too many calls", by=identity.uri, code=Overloaded.code, why=why)
+            log.warning("too many calls", by=identity.uri, code=Overloaded.code, why=why)
         raise Overloaded(why, retry_after_s=CALLS_RETRY_SECONDS)
 
 

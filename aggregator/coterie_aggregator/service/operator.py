@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The calls that people may make: on parties, jobs and models. One table holds the permissions of each role.
 
-This is the shell: it checks the caller's role and the form of the request; the ``OperatorDesk`` does the rest. The
+This is the shell: it checks the caller's role and the form of the request; the ``OperatorHandler`` does the rest. The
 gate has already decided who may call at all.
 """
 
@@ -23,7 +23,7 @@ from coterie_common.wire import operator as wire
 from coterie_common.wire.pb import operator_pb2 as pb
 from coterie_common.wire.pb import operator_pb2_grpc
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 _ANYBODY: Final = frozenset({Role.OPERATOR, Role.SCIENTIST})
 
@@ -36,10 +36,10 @@ ALLOWED: Final[dict[str, frozenset[Role]]] = {
     "ListModels": _ANYBODY,
     "FetchModel": _ANYBODY,
 }
-"""The roles that may make each call; parties may make none. The desk lets scientists cancel only their own jobs."""
+"""The roles that may make each call; parties may make none. The handler lets scientists cancel only their own jobs."""
 
 
-class OperatorDesk(Protocol):
+class OperatorHandler(Protocol):
     """The coordinator's interface for this service. Calls may be cancelled while they wait; they must not block."""
 
     async def parties(self) -> Sequence[PartyStatus]:
@@ -75,53 +75,53 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
     """gRPC service ``coterie.v1.Operator``.
 
     Args:
-        desk: answers the calls.
+        handler: answers the calls.
     """
 
-    def __init__(self, desk: OperatorDesk) -> None:
-        self._desk = desk
+    def __init__(self, handler: OperatorHandler) -> None:
+        self._handler = handler
 
     async def ListParties(self, request: pb.ListPartiesRequest, context: Any) -> None:  # noqa: N802  # gRPC's name
         """Stream every party."""
         self._authorise("ListParties", context)
-        for status in await self._desk.parties():
-            await context.write(wire.party_status_to_wire(status))
+        for status in await self._handler.parties():
+            await context.on_writer(wire.party_status_to_wire(status))
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:  # noqa: N802
         """Accept a job."""
         submitter = self._authorise("SubmitJob", context)
-        return pb.SubmitJobResponse(job_id=await self._desk.submit(wire.submission_from_wire(request), submitter))
+        return pb.SubmitJobResponse(job_id=await self._handler.submit(wire.submission_from_wire(request), submitter))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> None:  # noqa: N802
         """Stream every job."""
         self._authorise("ListJobs", context)
-        for status in await self._desk.jobs():
-            await context.write(wire.job_status_to_wire(status))
+        for status in await self._handler.jobs():
+            await context.on_writer(wire.job_status_to_wire(status))
 
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> None:  # noqa: N802
         """Stream one job's changes until it is over."""
         self._authorise("WatchJob", context)
-        async for status in self._desk.watch(wire.job_id_from_wire(request)):
-            await context.write(wire.job_status_to_wire(status))
+        async for status in self._handler.watch(wire.job_id_from_wire(request)):
+            await context.on_writer(wire.job_status_to_wire(status))
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:  # noqa: N802
         """Cancel a job."""
         by = self._authorise("CancelJob", context)
         job_id = wire.job_id_from_wire(request)
-        await self._desk.cancel(job_id, by)
-        _log.info("job cancelled", job=job_id, by=by.uri)
+        await self._handler.cancel(job_id, by)
+        log.info("job cancelled", job=job_id, by=by.uri)
         return pb.CancelJobResponse()
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> None:  # noqa: N802
         """Stream every finished model's entry."""
         self._authorise("ListModels", context)
-        for info in await self._desk.models():
-            await context.write(wire.model_info_to_wire(info))
+        for info in await self._handler.models():
+            await context.on_writer(wire.model_info_to_wire(info))
 
     async def FetchModel(self, request: pb.FetchModelRequest, context: Any) -> None:  # noqa: N802
         """Stream a model's file as one transfer."""
         self._authorise("FetchModel", context)
-        await write_transfer(await self._desk.model(wire.job_id_from_wire(request)), context.write)
+        await write_transfer(await self._handler.model(wire.job_id_from_wire(request)), context.write)
 
     def _authorise(self, call: str, context: Any) -> Identity:
         identity, _ = peer_of(context)

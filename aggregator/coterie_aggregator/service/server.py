@@ -20,7 +20,7 @@ from coterie_aggregator.service.federation import FederationService
 from coterie_aggregator.service.gate import Gate
 from coterie_aggregator.service.operator import OperatorService
 from coterie_common.errors import ConfigurationError
-from coterie_common.limits import SERVER_CALLS_MOST, SHUTDOWN_SECONDS
+from coterie_common.limits import MAX_SERVER_CALLS, SHUTDOWN_SECONDS
 from coterie_common.membership.membership import TlsCredentials
 from coterie_common.rpc.credentials import SERVER_OPTIONS, server_credentials
 from coterie_common.wire.pb import federation_pb2, federation_pb2_grpc, operator_pb2, operator_pb2_grpc
@@ -68,7 +68,7 @@ async def start_server(
     Raises:
         ConfigurationError: the address cannot be bound, or certificate and key do not fit.
     """
-    server = grpc.aio.server(interceptors=(gate,), options=SERVER_OPTIONS, maximum_concurrent_rpcs=SERVER_CALLS_MOST)
+    server = grpc.aio.server(interceptors=(gate,), options=SERVER_OPTIONS, maximum_concurrent_rpcs=MAX_SERVER_CALLS)
     federation_pb2_grpc.add_FederationServicer_to_server(federation, server)
     operator_pb2_grpc.add_OperatorServicer_to_server(operator, server)
     health = health_aio.HealthServicer()

@@ -75,7 +75,7 @@ class EventCodec(Generic[E]):
         if types is None:
             raise StorageError(f"the database holds an event {kind}, which this version of Coterie does not know")
         try:
-            values = document.decode(data, "an event", most=_DOCUMENT_BYTES)
+            values = document.decode(data, "an event", maximum=_DOCUMENT_BYTES)
             if not isinstance(values, dict) or values.keys() != types.keys():
                 raise MalformedMessage("an event has other fields than its class")
             return self._classes[kind](**{name: _parse(types[name], value) for name, value in values.items()})

@@ -31,6 +31,7 @@ from coterie_common.files import (
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import NOTHING_PADDED
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
+from coterie_common.wire.strict import Octets
 
 _CONTRIBUTIONS: Final = "contributions"
 _PARTIALS: Final = "partials"
@@ -51,7 +52,7 @@ class Spool:
         self._folder = folder
         self._padded: dict[Path, PaddedFacts] = {}
 
-    def put_contribution(self, job_id: JobId, number: int, party_id: PartyId, data: bytes) -> None:
+    def put_contribution(self, job_id: JobId, number: int, party_id: PartyId, data: Octets) -> None:
         """Keep the reply of a party to a round; the same again changes nothing.
 
         Raises:
@@ -64,7 +65,7 @@ class Spool:
         """Return a reply that was put; raises ``StorageError``."""
         return _read(self._path(job_id, number, _CONTRIBUTIONS, party_id))
 
-    def put_partial(self, job_id: JobId, number: int, party_id: PartyId, data: bytes) -> None:
+    def put_partial(self, job_id: JobId, number: int, party_id: PartyId, data: Octets) -> None:
         """Keep the partial decryption of a party; as ``put_contribution``."""
         self._put(self._path(job_id, number, _PARTIALS, party_id), data, "partial decryption", party_id)
 
@@ -152,7 +153,7 @@ class Spool:
     def _path(self, job_id: JobId, number: int, kind: str, party_id: PartyId) -> Path:
         return self._folder / job_id / str(number) / kind / party_id
 
-    def _put(self, path: Path, data: bytes, what: str, party_id: PartyId) -> None:
+    def _put(self, path: Path, data: Octets, what: str, party_id: PartyId) -> None:
         if path.exists():
             if _read(path) != data:
                 raise Equivocation(f"{party_id} sent two different {what} messages", culprits=(party_id,))

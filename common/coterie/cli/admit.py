@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def admit(
     requests: Annotated[
-        list[Path] | None, typer.Argument(metavar="REQUEST...", help="Request files, such as hospital-1.csr.")
+        list[Path] | None, typer.Argument(metavar="REQUEST...", help="Request files, such as hospital-1.request.")
     ] = None,
     role: Annotated[
         str | None, typer.Option(help="Role to admit them to: party, aggregator, operator or scientist.")
@@ -60,7 +60,7 @@ def admit(
     if undo is not None:
         return _undo(folder, undo, has_requests=bool(requests))
     if not requests:
-        raise ConfigurationError("name the request files that are to be admitted, such as hospital-1.csr")
+        raise ConfigurationError("name the request files that are to be admitted, such as hospital-1.request")
     if show:
         return _show([read_request(path) for path in requests])
     try:

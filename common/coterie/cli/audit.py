@@ -65,7 +65,7 @@ def _verified(files: list[Path], founder: str | None) -> list[Export]:
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.limits import AUDIT_EXPORT_BYTES
 
-    exports = [read_record(read_bytes(path, "the record", most=AUDIT_EXPORT_BYTES)) for path in files]
+    exports = [read_record(read_bytes(path, "the record", maximum=AUDIT_EXPORT_BYTES)) for path in files]
     pinned = parse_fingerprint(founder) if founder is not None else exports[0].owner.founder
     if founder is None:
         shown = printed_fingerprint(pinned)

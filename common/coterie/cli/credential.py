@@ -38,7 +38,7 @@ def init(
     pinned = parse_fingerprint(founder) if founder is not None else None
     request = create_credential_request(home, person_id, wanted, pinned)
     shown = printed_fingerprint(request.fingerprint)
-    say(f"Send {home / f'{person_id}.csr'} to the founder; its fingerprint is {shown}")
+    say(f"Send {home / f'{person_id}.request'} to the founder; its fingerprint is {shown}")
     say("Next: import the file that comes back with 'coterie credential import FILE'.")
 
 

@@ -108,9 +108,9 @@ def _score(label: Column, pairs: Sequence[tuple[float, str]]) -> str:
 
     if isinstance(label, CategoricalColumn):
         met = sum(label.levels[int(own)] == guess for own, guess in pairs)
-        ((most, count),) = Counter(label.levels[int(own)] for own, _ in pairs).most_common(1)
+        ((usual, count),) = Counter(label.levels[int(own)] for own, _ in pairs).most_common(1)
         return (
-            f"{met} of {len(pairs)} right, accuracy {met / len(pairs):.3f}; always {most!r}: {count / len(pairs):.3f}"
+            f"{met} of {len(pairs)} right, accuracy {met / len(pairs):.3f}; always {usual!r}: {count / len(pairs):.3f}"
         )
     mean = sum(own for own, _ in pairs) / len(pairs)
     missed = sum(abs(own - float(guess)) for own, guess in pairs) / len(pairs)

@@ -55,7 +55,7 @@ def _is_current(home: FederationHome, path: Path, person: Admission) -> bool:
     if not path.is_file():
         return False
     try:
-        issued = IssuedCredential.from_bytes(read_bytes(path, "the credential", most=KEY_FILE_BYTES))
+        issued = IssuedCredential.from_bytes(read_bytes(path, "the credential", maximum=KEY_FILE_BYTES))
     except MalformedMessage:
         return False
     return issued.certificate == person.certificate and issued.signed_roster == home.latest_roster()

@@ -74,7 +74,7 @@ class FederationRecord:
     def from_bytes(cls, data: bytes) -> FederationRecord:
         """Parse; raises ``MalformedMessage`` or ``ConfigurationError``."""
         fields = Fields(
-            document.decode(data, "the federation's record", most=KEY_FILE_BYTES),
+            document.decode(data, "the federation's record", maximum=KEY_FILE_BYTES),
             "the federation's record",
             ("format", "version", *cls.__slots__),
         )
@@ -83,8 +83,8 @@ class FederationRecord:
         return cls(
             federation=parse_federation_name(fields.text("federation", longest=32)),
             parameters=FederationParameters.from_document(fields.value("parameters")),
-            key_bits=fields.integer("key_bits", least=min(KEY_BITS), most=max(KEY_BITS)),
-            founder_key=VerifyKey(fields.octets("founder_key", least=PUBLIC_BYTES, most=PUBLIC_BYTES)),
+            key_bits=fields.integer("key_bits", minimum=min(KEY_BITS), maximum=max(KEY_BITS)),
+            founder_key=VerifyKey(fields.octets("founder_key", minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES)),
             authority=fields.text("authority", longest=CERTIFICATE_LONGEST).encode("utf-8"),
         )
 
@@ -124,7 +124,7 @@ class FederationHome:
         """
         if not self.is_founded:
             raise WrongOrderError(f"{self.root} holds no federation; first run 'coterie found NAME --parties N'")
-        data = read_bytes(self.record_path, "the federation's record", most=KEY_FILE_BYTES)
+        data = read_bytes(self.record_path, "the federation's record", maximum=KEY_FILE_BYTES)
         try:
             return FederationRecord.from_bytes(data)
         except (PeerError, ConfigurationError) as cause:
@@ -145,15 +145,15 @@ class FederationHome:
         Raises:
             KeyFileError: the file is missing or damaged, the password is wrong, or it is another federation's.
         """
-        data = read_bytes(self.keys_path, "the founder's key file", most=KEY_FILE_BYTES)
+        data = read_bytes(self.keys_path, "the founder's key file", maximum=KEY_FILE_BYTES)
         content = unlock(data, password, kind=_SECRETS_KIND)
         try:
             fields = Fields(
-                document.decode(content, "the founder's keys", most=KEY_FILE_BYTES),
+                document.decode(content, "the founder's keys", maximum=KEY_FILE_BYTES),
                 "the founder's keys",
                 ("signing_key", "authority_key"),
             )
-            signing_key = SigningKey(fields.octets("signing_key", least=SEED_BYTES, most=SEED_BYTES))
+            signing_key = SigningKey(fields.octets("signing_key", minimum=SEED_BYTES, maximum=SEED_BYTES))
             authority_key = TlsKey(fields.text("authority_key", longest=CERTIFICATE_LONGEST).encode("ascii"))
         except PeerError as cause:
             raise KeyFileError(f"{self.keys_path} is damaged: {cause.message}") from cause
@@ -180,7 +180,7 @@ class FederationHome:
             return None
         path = self.epoch_folder(epoch) / "roster.json"
         try:
-            return SignedRoster.from_bytes(read_bytes(path, "the roster", most=KEY_FILE_BYTES))
+            return SignedRoster.from_bytes(read_bytes(path, "the roster", maximum=KEY_FILE_BYTES))
         except PeerError as cause:
             raise KeyFileError(f"{path} is damaged: {cause.message}") from cause
 

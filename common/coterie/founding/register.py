@@ -18,13 +18,13 @@ from coterie_common.crypto.certificates import Role
 from coterie_common.errors import KeyFileError, PeerError
 from coterie_common.fields import Fields
 from coterie_common.files import read_bytes
-from coterie_common.limits import ADMISSIONS_BYTES, PARTIES_MOST
+from coterie_common.limits import ADMISSIONS_BYTES, MAX_PARTIES
 from coterie_common.membership.enrolment import EnrolmentRequest
 from coterie_common.membership.membership import CERTIFICATE_LONGEST
 
 _FORMAT: Final = "coterie-register"
 _VERSION: Final = 1
-_ENTRIES_MOST: Final = 10_000
+_MAX_ENTRIES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +107,20 @@ class Register:
     def from_bytes(cls, data: bytes) -> Register:
         """Parse; raises ``PeerError``."""
         fields = Fields(
-            document.decode(data, "the register", most=ADMISSIONS_BYTES),
+            document.decode(data, "the register", maximum=ADMISSIONS_BYTES),
             "the register",
             ("format", "version", "entries"),
         )
         fields.constant("format", _FORMAT)
         fields.constant("version", _VERSION)
-        return cls([_entry(value) for value in fields.items("entries", most=_ENTRIES_MOST)])
+        return cls([_entry(value) for value in fields.items("entries", maximum=_MAX_ENTRIES)])
 
 
 def load_register(home: FederationHome) -> Register:
     """Read who was admitted; raises ``KeyFileError`` if the record is damaged."""
     if not home.register_path.is_file():
         return Register()
-    data = read_bytes(home.register_path, "the register", most=ADMISSIONS_BYTES)
+    data = read_bytes(home.register_path, "the register", maximum=ADMISSIONS_BYTES)
     try:
         return Register.from_bytes(data)
     except PeerError as cause:
@@ -139,5 +139,5 @@ def _entry(value: Any) -> Admission:
     return Admission(
         request=EnrolmentRequest.from_document(fields.value("request")),
         certificate=fields.text("certificate", longest=CERTIFICATE_LONGEST).encode("utf-8"),
-        index=fields.integer("index", least=0, most=PARTIES_MOST),
+        index=fields.integer("index", minimum=0, maximum=MAX_PARTIES),
     )

@@ -141,7 +141,7 @@ class Simulation:
         contributors: list[int] = []
         while (ask := algorithm.next_ask(state)) is not None:
             # As a party reads it from a query.
-            ask = Ask.from_bytes(ask.round_number, ask.to_bytes(), most=QUERY_BODY_BYTES)
+            ask = Ask.from_bytes(ask.round_number, ask.to_bytes(), maximum=QUERY_BODY_BYTES)
             algorithm.check_ask(config, schema, ask, self.job.plan)
             done = self._round(ask, members, random)
             if watch is not None:
@@ -179,7 +179,7 @@ class Simulation:
         """Return the state that an aggregator has after a restart."""
         algorithm = self.job.algorithm
         stored = arrays.encode(*arrays.split(algorithm.state_to_document(state)))
-        value = arrays.decode(stored, "the state", most=MODEL_BYTES).joined()
+        value = arrays.decode(stored, "the state", maximum=MODEL_BYTES).joined()
         return algorithm.state_from_document(self.job.config, self.job.schema, value)
 
     def _model(self, body: Any, contributors: tuple[int, ...]) -> Model:
@@ -226,6 +226,6 @@ def with_privacy(spec: JobSpec, **changes: Any) -> JobSpec:
     Raises:
         InvalidJob: an entry is not possible.
     """
-    table = document.decode(spec.to_bytes(), "the job specification", most=JOB_SPEC_BYTES)
+    table = document.decode(spec.to_bytes(), "the job specification", maximum=JOB_SPEC_BYTES)
     table["privacy"] |= {name: str(value) for name, value in changes.items()}
     return JobSpec.from_table(table)

@@ -22,13 +22,13 @@ from coterie_common.crypto.identity import SIGNATURE_BYTES, SigningKey, VerifyKe
 from coterie_common.document import Document
 from coterie_common.errors import MalformedMessage, StateError
 from coterie_common.fields import Fields
-from coterie_common.limits import AUDIT_DETAILS_BYTES, ROUNDS_MOST
+from coterie_common.limits import AUDIT_DETAILS_BYTES, MAX_ROUNDS
 
 FIRST_PREVIOUS: Final = bytes(DIGEST_BYTES)
 """The previous hash of the first entry."""
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
-_SEQUENCE_MOST: Final = 2**53 - 1
+_MAX_SEQUENCE: Final = 2**53 - 1
 _JOB_LONGEST: Final = 64
 
 Details = Mapping[str, Document]
@@ -118,7 +118,7 @@ class Entry:
     @property
     def facts(self) -> dict[str, Any]:
         """The details as values; raises ``MalformedMessage`` if they are no object in canonical form."""
-        value = document.decode(self.details, f"the details of entry {self.sequence}", most=AUDIT_DETAILS_BYTES)
+        value = document.decode(self.details, f"the details of entry {self.sequence}", maximum=AUDIT_DETAILS_BYTES)
         if not isinstance(value, dict):
             raise MalformedMessage(f"the details of entry {self.sequence} are no object")
         return value
@@ -182,15 +182,15 @@ class Entry:
         except ValueError as cause:
             raise MalformedMessage("an entry of the record is of a kind that this version does not know") from cause
         return cls(
-            sequence=fields.integer("sequence", least=1, most=_SEQUENCE_MOST),
+            sequence=fields.integer("sequence", minimum=1, maximum=_MAX_SEQUENCE),
             time=fields.text("time", longest=64),
             kind=kind,
             job_id=fields.text("job", longest=_JOB_LONGEST),
-            round_number=fields.integer("round", least=0, most=ROUNDS_MOST),
+            round_number=fields.integer("round", minimum=0, maximum=MAX_ROUNDS),
             details=document.encode(details),
-            previous=fields.octets("previous", least=DIGEST_BYTES, most=DIGEST_BYTES),
-            hash=fields.octets("hash", least=DIGEST_BYTES, most=DIGEST_BYTES),
-            signature=fields.octets("signature", least=SIGNATURE_BYTES, most=SIGNATURE_BYTES),
+            previous=fields.octets("previous", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
+            hash=fields.octets("hash", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
+            signature=fields.octets("signature", minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES),
         )
 
 

@@ -22,7 +22,7 @@ from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
 
 _FORMAT: Final = "coterie-audit-record"
 _VERSION: Final = 1
-_ENTRIES_MOST: Final = AUDIT_EXPORT_BYTES // 256
+_MAX_ENTRIES: Final = AUDIT_EXPORT_BYTES // 256
 """No entry takes fewer bytes."""
 
 
@@ -84,12 +84,12 @@ class Export:
     @classmethod
     def from_bytes(cls, data: bytes) -> Export:
         """Parse canonical bytes without verifying; raises ``MalformedMessage``, which names the entry concerned."""
-        value = document.decode(data, "the exported record", most=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
+        value = document.decode(data, "the exported record", maximum=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
         names = ("format", "version", "party", "signed_roster", "head", "entries")
         fields = Fields(value, "the exported record", names)
         fields.constant("format", _FORMAT)
         fields.constant("version", _VERSION)
-        items = fields.items("entries", most=_ENTRIES_MOST)
+        items = fields.items("entries", maximum=_MAX_ENTRIES)
         export = cls(
             party_id=fields.text("party", longest=32),
             signed_roster=SignedRoster.from_document(fields.value("signed_roster")),
@@ -97,8 +97,8 @@ class Export:
         )
         head = Fields(fields.value("head"), "the head of the exported record", ("sequence", "hash"))
         stated = Head(
-            head.integer("sequence", least=0, most=2**53 - 1),
-            head.octets("hash", least=DIGEST_BYTES, most=DIGEST_BYTES),
+            head.integer("sequence", minimum=0, maximum=2**53 - 1),
+            head.octets("hash", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
         )
         if stated != export.head:
             raise MalformedMessage(

@@ -23,7 +23,7 @@ from coterie_common.audit.entry import Details, Entry, Kind
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.document import Document
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import AUDIT_LEDGER_BYTES, ROUNDS_MOST
+from coterie_common.limits import AUDIT_LEDGER_BYTES, MAX_ROUNDS
 
 ACCEPTED: Final = "accepted"
 """The decision that reserves lines."""
@@ -209,4 +209,4 @@ def _expanded(runs: Any) -> list[Line]:
 
 
 def _are_rounds(ends: Sequence[Any]) -> bool:
-    return all(type(end) is int for end in ends) and 1 <= ends[0] <= ends[1] <= ROUNDS_MOST
+    return all(type(end) is int for end in ends) and 1 <= ends[0] <= ends[1] <= MAX_ROUNDS

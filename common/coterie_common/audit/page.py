@@ -95,7 +95,7 @@ def read_record(data: bytes) -> Export:
     text, _, _ = rest.partition(_RECORD_END)
     content = text.encode("utf-8")
     try:
-        record = document.parse(content, "the record", most=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
+        record = document.parse(content, "the record", maximum=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
         canonical = document.encode(record)
     except (MalformedMessage, ValueError) as cause:
         raise MalformedMessage("the page carries no record, or a damaged one") from cause

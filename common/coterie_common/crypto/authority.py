@@ -38,7 +38,7 @@ from coterie_common.crypto.certificates import (
 )
 from coterie_common.errors import ConfigurationError, MalformedMessage
 from coterie_common.identifiers import FederationName
-from coterie_common.limits import HOST_NAMES_MOST
+from coterie_common.limits import MAX_HOST_NAMES
 
 _SKEW: Final = timedelta(hours=1)
 """The tolerated difference between the clocks of two members before a fresh certificate looks not yet valid."""
@@ -144,8 +144,8 @@ def issue(
         MalformedMessage: the request cannot be parsed.
     """
     serves = identity.role is Role.AGGREGATOR
-    if serves != bool(host_names) or len(host_names) > HOST_NAMES_MOST:
-        raise ConfigurationError(f"an aggregator has 1 to {HOST_NAMES_MOST} host names, every other role none")
+    if serves != bool(host_names) or len(host_names) > MAX_HOST_NAMES:
+        raise ConfigurationError(f"an aggregator has 1 to {MAX_HOST_NAMES} host names, every other role none")
     public = require_p256(_load_request(request).public_key())
     issuer = load_certificate(authority.certificate)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity.uri)]

@@ -20,7 +20,7 @@ from coterie_common.crypto.paillier import PublicKey
 from coterie_common.crypto.primes import safe_prime_pair
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
 from coterie_common.errors import ConfigurationError
-from coterie_common.limits import KEY_BITS, PARTIES_FEWEST, PARTIES_MOST
+from coterie_common.limits import KEY_BITS, MAX_PARTIES, MIN_PARTIES
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Secret
 
@@ -45,7 +45,7 @@ def deal(*, key_bits: int, parties: int, decryption_threshold: int, random: Rand
 
     Args:
         key_bits: length of the modulus, one of ``limits.KEY_BITS``.
-        parties: n, ``limits.PARTIES_FEWEST`` to ``limits.PARTIES_MOST``.
+        parties: n, ``limits.MIN_PARTIES`` to ``limits.MAX_PARTIES``.
         decryption_threshold: t, 1 to n.
         random: source of everything.
         s: plaintexts are integers modulo N^s.
@@ -73,8 +73,8 @@ def _deal_insecure_for_tests(
 
 
 def _check_parties(parties: int, decryption_threshold: int) -> None:
-    if not PARTIES_FEWEST <= parties <= PARTIES_MOST:
-        raise ConfigurationError(f"a key is dealt to {PARTIES_FEWEST} to {PARTIES_MOST} parties, not {parties}")
+    if not MIN_PARTIES <= parties <= MAX_PARTIES:
+        raise ConfigurationError(f"a key is dealt to {MIN_PARTIES} to {MAX_PARTIES} parties, not {parties}")
     if not 1 <= decryption_threshold <= parties:
         raise ConfigurationError(f"the decryption threshold must be 1 to {parties}, not {decryption_threshold}")
 

@@ -33,7 +33,7 @@ _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _KEY_BYTES: Final = 32
-_HEADER_BYTES_MOST: Final = 1024
+_MAX_HEADER_BYTES: Final = 1024
 
 _Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 _Hex12 = Annotated[str, Field(pattern="^[0-9a-f]{24}$")]
@@ -131,7 +131,7 @@ def _lock(content: bytes, password: Password, *, kind: str, random: RandomSource
 
 def _read_header(line: bytes) -> _Header:
     try:
-        header_line = document.parse(line, "the key file's header", most=_HEADER_BYTES_MOST)
+        header_line = document.parse(line, "the key file's header", maximum=_MAX_HEADER_BYTES)
     except MalformedMessage as cause:
         raise KeyFileError("this is no key file of Coterie, or its first line is damaged") from cause
     if not isinstance(header_line, dict) or header_line.get("format") != _FORMAT:

@@ -32,7 +32,7 @@ class Packing:
         length: values in the vector, 1 or more.
         lower: least value of ONE contribution, its noise share included.
         upper: greatest value of one contribution.
-        contributors_most: the maximum number of contributions in a sum, 1 or more.
+        max_contributors: the maximum number of contributions in a sum, 1 or more.
         plaintext_bits: usable bits of one plaintext.
 
     Raises:
@@ -42,31 +42,31 @@ class Packing:
     length: int
     lower: int
     upper: int
-    contributors_most: int
+    max_contributors: int
     plaintext_bits: int
 
     def __post_init__(self) -> None:
-        if self.length < 1 or self.contributors_most < 1 or self.lower > self.upper:
+        if self.length < 1 or self.max_contributors < 1 or self.lower > self.upper:
             raise CapacityExceeded(
-                f"a vector of {self.length} values in [{self.lower}, {self.upper}] of up to {self.contributors_most} "
+                f"a vector of {self.length} values in [{self.lower}, {self.upper}] of up to {self.max_contributors} "
                 "contributors cannot be packed: it needs a value, a contributor and a range"
             )
-        least, most = self.lower * self.contributors_most, self.upper * self.contributors_most
-        if least < _INT64.min or most > _INT64.max:
+        minimum, maximum = self.lower * self.max_contributors, self.upper * self.max_contributors
+        if minimum < _INT64.min or maximum > _INT64.max:
             raise CapacityExceeded(
-                f"the sum of {self.contributors_most} contributions in [{self.lower}, {self.upper}] "
+                f"the sum of {self.max_contributors} contributions in [{self.lower}, {self.upper}] "
                 "can exceed the range of 64-bit integers"
             )
         if self.slot_bits > self.plaintext_bits:
             raise CapacityExceeded(
-                f"the sum of {self.contributors_most} contributions in [{self.lower}, {self.upper}] needs "
+                f"the sum of {self.max_contributors} contributions in [{self.lower}, {self.upper}] needs "
                 f"{self.slot_bits} bits, a plaintext has {self.plaintext_bits}"
             )
 
     @property
     def slot_bits(self) -> int:
         """Bits of one slot: the maximum bits of the offset sum of the most contributions, at least 1."""
-        return max(1, ((self.upper - self.lower) * self.contributors_most).bit_length())
+        return max(1, ((self.upper - self.lower) * self.max_contributors).bit_length())
 
     @property
     def slots_per_plaintext(self) -> int:
@@ -108,7 +108,7 @@ class Packing:
 
         Args:
             plaintexts: the sums of the contributions' plaintexts.
-            contributors: the number of contributions in the sums, 1 to ``contributors_most``.
+            contributors: the number of contributions in the sums, 1 to ``max_contributors``.
 
         Returns:
             Int64[length], the sums of the values.
@@ -117,10 +117,10 @@ class Packing:
             PlaintextOutOfRange: not a sum of that many packed contributions: a wrong number of plaintexts or
                 contributors, a slot above the largest possible sum, or bits where there is no slot.
         """
-        if len(plaintexts) != self.plaintexts or not 1 <= contributors <= self.contributors_most:
+        if len(plaintexts) != self.plaintexts or not 1 <= contributors <= self.max_contributors:
             raise PlaintextOutOfRange(
                 f"{len(plaintexts)} plaintexts of {contributors} contributors instead of {self.plaintexts} "
-                f"of at most {self.contributors_most}"
+                f"of at most {self.max_contributors}"
             )
         used_bits = self.slots_per_plaintext * self.slot_bits
         if not all(0 <= plaintext < 1 << used_bits for plaintext in plaintexts):

@@ -26,11 +26,11 @@ from coterie_common.crypto.comb import Comb
 from coterie_common.crypto.exponential import exponential
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import InvalidCiphertext, KeyFileError, KeyMismatch, PlaintextOutOfRange, StateError
-from coterie_common.limits import CIPHERTEXTS_MOST, KEY_BITS
+from coterie_common.limits import KEY_BITS, MAX_CIPHERTEXTS
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Secret
 
-S_MOST: Final = 8
+MAX_S: Final = 8
 """Ciphertexts of 9·|N| bits; beyond that, more of them are cheaper than longer ones."""
 
 PROOF_NONCE_BITS: Final = 256
@@ -75,8 +75,8 @@ class PublicKey:
 
     def _validate(self) -> None:
         n, h = mpz(self.modulus), mpz(self.generator)
-        if not 1 <= self.s <= S_MOST:
-            raise KeyFileError(f"the public key's s is {self.s}, allowed are 1 to {S_MOST}")
+        if not 1 <= self.s <= MAX_S:
+            raise KeyFileError(f"the public key's s is {self.s}, allowed are 1 to {MAX_S}")
         if n.bit_length() % 2 or gcd(n, primorial(_SMALL_PRIMES_BELOW)) != 1 or is_prime(n):
             raise KeyFileError("the public key's modulus is no product of two large primes of equal length")
         # −y² has Jacobi symbol 1 for a product of safe primes; 1 and −1 would encrypt to the plaintext itself.
@@ -209,9 +209,9 @@ class Encryptor:
 
     def __init__(self, public_key: PublicKey) -> None:
         self.public_key: Final = public_key
-        # The second segment covers the bits by which the nonce of a proof over CIPHERTEXTS_MOST ciphertexts, and its
+        # The second segment covers the bits by which the nonce of a proof over MAX_CIPHERTEXTS ciphertexts, and its
         # response, exceed α.
-        beyond = PROOF_NONCE_BITS + (CIPHERTEXTS_MOST - 1).bit_length() + 1
+        beyond = PROOF_NONCE_BITS + (MAX_CIPHERTEXTS - 1).bit_length() + 1
         self._comb = Comb(public_key.blinding_base, public_key.ciphertext_modulus, (public_key.nonce_bits, beyond))
 
     def draw_nonce(self, random: RandomSource) -> Nonce:

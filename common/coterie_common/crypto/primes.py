@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from coterie_common.errors import StateError
 from coterie_common.randomness import RandomSource
 
-BITS_FEWEST: Final = 64
+MIN_BITS: Final = 64
 """Below this size, the sieve would strike out primes that it sieves with."""
 
 _SIEVE_BELOW: Final = 1 << 20
@@ -49,8 +49,8 @@ def safe_prime_pair(bits: int, random: RandomSource) -> tuple[int, int]:
 
 def _draw_start(bits: int, random: RandomSource) -> int:
     """Return a p' ≡ 5 mod 6 of ``bits`` − 1 bits, the highest two set; otherwise 3 would divide p' or 2p' + 1."""
-    if bits < BITS_FEWEST:
-        raise StateError(f"a safe prime must have at least {BITS_FEWEST} bits")
+    if bits < MIN_BITS:
+        raise StateError(f"a safe prime must have at least {MIN_BITS} bits")
     start = (3 << (bits - 3)) + random.randbits(bits - 3)
     return start - start % _STEP + 5
 

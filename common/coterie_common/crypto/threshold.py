@@ -24,10 +24,10 @@ from gmpy2 import invert, mpz, powmod_base_list
 
 from coterie_common.crypto.exponential import logarithm
 from coterie_common.crypto.hashing import Label, tuple_hash
-from coterie_common.crypto.paillier import S_MOST, Ciphertext, PublicKey
+from coterie_common.crypto.paillier import MAX_S, Ciphertext, PublicKey
 from coterie_common.errors import InsufficientShares, KeyFileError, KeyMismatch, MalformedMessage
 from coterie_common.fields import Fields
-from coterie_common.limits import KEY_BITS, PARTIES_MOST
+from coterie_common.limits import KEY_BITS, MAX_PARTIES
 from coterie_common.secret import Secret
 
 _INDEX_BYTES: Final = 2
@@ -64,10 +64,10 @@ class ThresholdPublicKey:
     verification_keys: tuple[int, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.parties <= PARTIES_MOST or len(self.verification_keys) != self.parties:
+        if not 1 <= self.parties <= MAX_PARTIES or len(self.verification_keys) != self.parties:
             raise KeyFileError(
                 f"the threshold key has {len(self.verification_keys)} verification keys for {self.parties} parties; "
-                f"1 to {PARTIES_MOST} parties must have one each"
+                f"1 to {MAX_PARTIES} parties must have one each"
             )
         if not 1 <= self.decryption_threshold <= self.parties:
             raise KeyFileError(
@@ -135,24 +135,26 @@ class ThresholdPublicKey:
     @classmethod
     def _from_fields(cls, document: Any) -> ThresholdPublicKey:
         fields = Fields(document, "the threshold key", _ENTRIES)
-        modulus = fields.octets("modulus", least=min(KEY_BITS) // 8, most=max(KEY_BITS) // 8)
+        modulus = fields.octets("modulus", minimum=min(KEY_BITS) // 8, maximum=max(KEY_BITS) // 8)
         if not modulus[0]:
             raise KeyFileError("modulus of the threshold key must be written without zeros in front")
         public_key = PublicKey(
             modulus=int.from_bytes(modulus, "big"),
-            s=fields.integer("s", least=1, most=S_MOST),
-            generator=int.from_bytes(fields.octets("generator", least=len(modulus), most=len(modulus)), "big"),
+            s=fields.integer("s", minimum=1, maximum=MAX_S),
+            generator=int.from_bytes(fields.octets("generator", minimum=len(modulus), maximum=len(modulus)), "big"),
         )
         size = public_key.ciphertext_bytes
-        keys = fields.items("verification_keys", most=PARTIES_MOST)
+        keys = fields.items("verification_keys", maximum=MAX_PARTIES)
         return cls(
             public_key=public_key,
-            parties=fields.integer("parties", least=1, most=PARTIES_MOST),
-            decryption_threshold=fields.integer("decryption_threshold", least=1, most=PARTIES_MOST),
-            verification_base=int.from_bytes(fields.octets("verification_base", least=size, most=size), "big"),
+            parties=fields.integer("parties", minimum=1, maximum=MAX_PARTIES),
+            decryption_threshold=fields.integer("decryption_threshold", minimum=1, maximum=MAX_PARTIES),
+            verification_base=int.from_bytes(fields.octets("verification_base", minimum=size, maximum=size), "big"),
             verification_keys=tuple(
                 int.from_bytes(
-                    Fields({"value": value}, "a verification key", ("value",)).octets("value", least=size, most=size),
+                    Fields({"value": value}, "a verification key", ("value",)).octets(
+                        "value", minimum=size, maximum=size
+                    ),
                     "big",
                 )
                 for value in keys

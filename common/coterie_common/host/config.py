@@ -14,7 +14,7 @@ from coterie_common.files import read_bytes
 from coterie_common.limits import CONFIG_FILE_BYTES
 from coterie_common.strict_model import Model, parse
 
-_DEPTH_MOST: Final = 33
+_MAX_DEPTH: Final = 33
 """Depth of nested tables and lists, the file itself included: more than a job file may have."""
 
 
@@ -24,7 +24,7 @@ def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = floa
     Raises:
         ConfigurationError: missing, too large, not UTF-8 or not TOML; the message names the place.
     """
-    content = read_bytes(path, what, most=CONFIG_FILE_BYTES)
+    content = read_bytes(path, what, maximum=CONFIG_FILE_BYTES)
     try:
         table = tomllib.loads(content.decode("utf-8"), parse_float=parse_float)
     except UnicodeDecodeError as cause:
@@ -35,7 +35,7 @@ def load_toml(path: Path, what: str, *, parse_float: Callable[[str], Any] = floa
         raise _too_deep(path, what) from cause
     layer: list[Any] = [table]
     # Layer by layer, because a dotted key nests tables to any depth.
-    for _ in range(_DEPTH_MOST):
+    for _ in range(_MAX_DEPTH):
         layer = [inner for value in layer for inner in _inner(value)]
     if layer:
         raise _too_deep(path, what)
@@ -47,7 +47,7 @@ def _inner(value: Any) -> Iterable[Any]:
 
 
 def _too_deep(path: Path, what: str) -> ConfigurationError:
-    return ConfigurationError(f"{what} {path} has tables or lists nested more than {_DEPTH_MOST} deep")
+    return ConfigurationError(f"{what} {path} has tables or lists nested more than {_MAX_DEPTH} deep")
 
 
 def load(model: type[Model], path: Path, what: str) -> Model:

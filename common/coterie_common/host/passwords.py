@@ -17,7 +17,7 @@ from coterie_common.errors import ConfigurationError, KeyFileError
 from coterie_common.files import OTHERS, read_bytes
 from coterie_common.secret import Password
 
-_BYTES_MOST: Final = 1024
+_MAX_BYTES: Final = 1024
 
 
 def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Password:
@@ -45,7 +45,7 @@ def read_password(file: Path | None, *, what: str, is_new: bool = False) -> Pass
 
 
 def _from_file(file: Path) -> bytes:
-    lines = read_bytes(file, "the password file", most=_BYTES_MOST).splitlines()
+    lines = read_bytes(file, "the password file", maximum=_MAX_BYTES).splitlines()
     # As ssh does with private keys: a file that another user owns and lends to this one, such as a secret that root
     # mounted, has the mode that its owner chose. A pipe is gone once it is read.
     status = file.stat()

@@ -22,7 +22,7 @@ from coterie_common.errors import ConfigurationError
 from coterie_common.shown import shown, shown_lines
 
 _INDENT: Final = "    "
-_ITEMS_MOST: Final = 200
+_MAX_ITEMS: Final = 200
 """Maximum number of members of a federation; nobody reads longer lists in a log."""
 
 
@@ -92,6 +92,6 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple | set | frozenset):
-        items = [_plain(item) for item in list(value)[:_ITEMS_MOST]]
-        return items if len(value) <= _ITEMS_MOST else [*items, f"… {len(value):,} in all"]
+        items = [_plain(item) for item in list(value)[:_MAX_ITEMS]]
+        return items if len(value) <= _MAX_ITEMS else [*items, f"… {len(value):,} in all"]
     return shown(value)

@@ -22,10 +22,10 @@ from coterie_common.errors import (
 )
 from coterie_common.learning.algorithm import Algorithm, get_algorithm
 from coterie_common.learning.data.schema import Schema, parse_schema
-from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedRound, PlannedVectorRound
+from coterie_common.learning.plan import Plan, PlannedCountRound, PlannedVectorRound, RoundPlan
 from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
 from coterie_common.privacy.accounting.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.event import Event
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.protocol.job_spec import JobSpec
@@ -159,7 +159,7 @@ def check_terms(
     if len(terms.rounds) != len(job.plan.rounds):
         raise ParameterMismatch(f"the terms have {len(terms.rounds)} rounds, the plan has {len(job.plan.rounds)}")
     # A job repeats the same round hundreds of times; equal terms of equal rounds are checked once.
-    checked: set[tuple[AnyPlannedRound, RoundTerms]] = set()
+    checked: set[tuple[RoundPlan, RoundTerms]] = set()
     for number, (planned, proposed) in enumerate(zip(job.plan.rounds, terms.rounds, strict=True), 1):
         if (planned, proposed) in checked:
             continue
@@ -207,7 +207,7 @@ _Chosen: TypeAlias = tuple[ValueTerms, NoiseTerms]
 
 def _propose_counts(job: PlannedJob, shares: int, min_share_stddev: int) -> list[_Chosen]:
     goal = job.spec.privacy
-    counts = [planned for planned in job.plan.rounds if isinstance(planned, PlannedRound)]
+    counts = [planned for planned in job.plan.rounds if isinstance(planned, PlannedCountRound)]
     events = calibrate(
         [(planned.l0, planned.linf) for planned in counts],
         epsilon=goal.exact_epsilon * _CALIBRATION_MARGIN,
@@ -264,13 +264,13 @@ def _sealed(
     )
 
 
-def _values_of(job: PlannedJob, planned: AnyPlannedRound, scale_bits: int) -> ValueTerms:
+def _values_of(job: PlannedJob, planned: RoundPlan, scale_bits: int) -> ValueTerms:
     """Return the values that follow from the plan for a round once its scale is chosen."""
     if isinstance(planned, PlannedVectorRound):
         encoding = _query_of(job, planned).encoding(scale_bits)
         return VectorTerms(encoding=encoding, sampling_rate=planned.sampling_rate)
     return CountTerms(
-        encoding=Encoding(length=planned.length, scale_bits=scale_bits, lower=planned.lower, upper=planned.upper),
+        encoding=CountEncoding(length=planned.length, scale_bits=scale_bits, lower=planned.lower, upper=planned.upper),
         l0=planned.l0,
         linf=planned.linf,
     )

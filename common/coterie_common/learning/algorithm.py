@@ -23,7 +23,7 @@ from coterie_common import arrays as containers
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, MissingLibrary
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import Schema
-from coterie_common.learning.plan import AnyPlannedRound, Plan, PlannedVectorRound, Records
+from coterie_common.learning.plan import Plan, PlannedVectorRound, Records, RoundPlan
 from coterie_common.randomness import RandomSource
 
 Int64: TypeAlias = npt.NDArray[np.int64]
@@ -83,9 +83,9 @@ class Ask:
         return containers.encode(*containers.split(self.body))
 
     @classmethod
-    def from_bytes(cls, round_number: int, data: bytes, *, most: int) -> Ask:
-        """Parse a body of at most ``most`` bytes; raises ``MalformedMessage``."""
-        return cls(round_number, containers.decode(data, "the body of the query", most=most).joined())
+    def from_bytes(cls, round_number: int, data: bytes, *, maximum: int) -> Ask:
+        """Parse a body of at most ``maximum`` bytes; raises ``MalformedMessage``."""
+        return cls(round_number, containers.decode(data, "the body of the query", maximum=maximum).joined())
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -267,7 +267,7 @@ class Regressor(Protocol):
         ...
 
 
-def check_round(ask: Ask, plan: Plan) -> AnyPlannedRound:
+def check_round(ask: Ask, plan: Plan) -> RoundPlan:
     """Return the planned round of an ask.
 
     Raises:

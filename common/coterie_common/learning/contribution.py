@@ -25,9 +25,9 @@ from coterie_common.learning.algorithm import Algorithm, Ask, Float32, Int64, Ve
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.plan import Plan, PlannedVectorRound, Records
 from coterie_common.privacy.batches import draw_batch
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Unit
-from coterie_common.privacy.vector_encoding import RealEncoding
+from coterie_common.privacy.vector_encoding import VectorEncoding
 from coterie_common.randomness import RandomSource
 
 PIECE_VALUES: Final = 1 << 20
@@ -89,7 +89,7 @@ class Contributor:
     vectors: VectorSource
     report: Callable[[int, int], None]
 
-    def exact(self, ask: Ask, encoding: Encoding | RealEncoding, random: RandomSource) -> Iterator[Int64]:
+    def exact(self, ask: Ask, encoding: CountEncoding | VectorEncoding, random: RandomSource) -> Iterator[Int64]:
         """Yield the encoded contribution, to which the noise share is to be added, piece by piece.
 
         Args:
@@ -108,15 +108,15 @@ class Contributor:
         Privacy: draws a fresh batch. Call it once per round, and keep what it returned.
         """
         planned = self.plan.rounds[ask.round_number - 1]
-        if isinstance(planned, PlannedVectorRound) and isinstance(encoding, RealEncoding):
+        if isinstance(planned, PlannedVectorRound) and isinstance(encoding, VectorEncoding):
             yield from self._vectors(ask, planned, encoding, random)
-        elif not isinstance(planned, PlannedVectorRound) and isinstance(encoding, Encoding):
+        elif not isinstance(planned, PlannedVectorRound) and isinstance(encoding, CountEncoding):
             yield encoding.encode(self.algorithm.answer(ask, self.datasets[self.algorithm.records], random))
         else:
             raise ParameterMismatch(f"round {ask.round_number} is planned for another kind of values than its terms")
 
     def _vectors(
-        self, ask: Ask, planned: PlannedVectorRound, encoding: RealEncoding, random: RandomSource
+        self, ask: Ask, planned: PlannedVectorRound, encoding: VectorEncoding, random: RandomSource
     ) -> Iterator[Int64]:
         records = planned.records or self.algorithm.records
         batch = draw_batch(self.datasets[records].rows, planned.sampling_rate, random)

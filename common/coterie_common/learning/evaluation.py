@@ -25,7 +25,7 @@ from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import Schema
 from coterie_common.learning.model import Model, classifier_of, load_model
 from coterie_common.learning.network.architectures import BUILT_IN, check_network
-from coterie_common.learning.plan import Plan, PlannedRound, Records
+from coterie_common.learning.plan import Plan, PlannedCountRound, Records
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.randomness import RandomSource
 
@@ -109,7 +109,7 @@ class Evaluation(Algorithm[EvaluationConfig, EvaluationState]):
         if (schema.label, schema.columns) != (config.model.schema.label, config.model.schema.columns):
             raise InvalidJob("[schema] must have the label and columns of the model to be evaluated")
         length = len(schema.class_names) ** 2
-        return Plan(Unit.RECORD, (PlannedRound(length=length, lower=0, upper=schema.max_records, l0=1, linf=1),))
+        return Plan(Unit.RECORD, (PlannedCountRound(length=length, lower=0, upper=schema.max_records, l0=1, linf=1),))
 
     def check_installed(self, config: EvaluationConfig, folders: Sequence[Path]) -> None:
         """See ``NeedsMore``; the model may be a network's."""

@@ -22,7 +22,7 @@ from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessa
 from coterie_common.files import read_bytes
 from coterie_common.learning.algorithm import Classifier, Regressor, get_algorithm
 from coterie_common.learning.data.schema import Schema, parse_schema
-from coterie_common.limits import MODEL_BYTES, ROUNDS_MOST
+from coterie_common.limits import MAX_ROUNDS, MODEL_BYTES
 from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.strict_model import StrictModel, parse
@@ -54,7 +54,7 @@ class Lineage(StrictModel):
     job_id: ShortText
     job_spec_digest: Digest
     roster_digest: Digest
-    rounds: Annotated[int, Field(ge=1, le=ROUNDS_MOST)]
+    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)]
     contributors: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
     epsilon: ShortText
     delta: ShortText
@@ -63,7 +63,7 @@ class Lineage(StrictModel):
     placement: ShortText
     transcript_digests: Annotated[tuple[Digest, ...], Field(strict=False)]
     unfinished: Literal["failed", "cancelled"] | None = None
-    rounds_planned: Annotated[int, Field(ge=1, le=ROUNDS_MOST)] | None = None
+    rounds_planned: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] | None = None
 
     @classmethod
     def of_job(
@@ -197,7 +197,7 @@ class Model:
         Raises:
             MalformedMessage: not a model.
         """
-        return cls._parse(*arrays.decode(data, "the model", most=MODEL_BYTES), algorithms)
+        return cls._parse(*arrays.decode(data, "the model", maximum=MODEL_BYTES), algorithms)
 
     @property
     def suffix(self) -> str:
@@ -253,7 +253,7 @@ def load_model(path: Path) -> Model:
         ConfigurationError: missing, unreadable or not a model; the message names which.
     """
     try:
-        return Model.from_bytes(read_bytes(path, "model", most=MODEL_BYTES))
+        return Model.from_bytes(read_bytes(path, "model", maximum=MODEL_BYTES))
     except MalformedMessage as cause:
         raise ConfigurationError(f"{path} is no model that this version reads: {cause.message}") from cause
 

@@ -15,7 +15,7 @@ from typing import Final
 from coterie_common.errors import DrownedInNoise
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithms.descent_config import RecordConfig
-from coterie_common.learning.plan import PlannedRound, PlannedVectorRound, Records
+from coterie_common.learning.plan import PlannedCountRound, PlannedVectorRound, Records
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 
@@ -39,7 +39,8 @@ def noise_warning(job: PlannedJob, terms: JobTerms, parties: int) -> str:
     drowned = [(number, words) for number, words in enumerate(warnings, start=1) if words]
     # A later round of counts asks fewer values than its plan allows: the first rounds' findings decide the number.
     is_learning = any(
-        isinstance(planned, PlannedRound) and not words for (planned, _), words in zip(rounds, warnings, strict=True)
+        isinstance(planned, PlannedCountRound) and not words
+        for (planned, _), words in zip(rounds, warnings, strict=True)
     )
     if not drowned or is_learning:
         return ""
@@ -55,11 +56,13 @@ def check_noise(job: PlannedJob, terms: JobTerms, parties: int) -> None:
         )
 
 
-def _round_warning(job: PlannedJob, planned: PlannedRound | PlannedVectorRound, terms: RoundTerms, parties: int) -> str:
+def _round_warning(
+    job: PlannedJob, planned: PlannedCountRound | PlannedVectorRound, terms: RoundTerms, parties: int
+) -> str:
     noise = terms.noise.aggregate_stddev(parties) / 2**terms.encoding.scale_bits
-    most = job.schema.max_records * parties
-    if isinstance(planned, PlannedRound):
-        mean = most * planned.l0 * planned.linf / planned.length
+    maximum = job.schema.max_records * parties
+    if isinstance(planned, PlannedCountRound):
+        mean = maximum * planned.l0 * planned.linf / planned.length
         if noise <= mean:
             return ""
         return (
@@ -69,7 +72,7 @@ def _round_warning(job: PlannedJob, planned: PlannedRound | PlannedVectorRound, 
     if planned.records is Records.SET_ASIDE:
         return ""  # their number is unknown; the figures themselves report too few records
     is_declared = isinstance(job.config, RecordConfig)
-    count = parties if job.plan.unit is Unit.PARTY else job.config.records if is_declared else most
+    count = parties if job.plan.unit is Unit.PARTY else job.config.records if is_declared else maximum
     expected = float(count * (planned.sampling_rate or 1))
     longest, length = expected * float(planned.clip_norm), noise * math.sqrt(planned.length)
     if length <= _LONGEST_SHARE * longest:

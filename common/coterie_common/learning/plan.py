@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from coterie_common.errors import InvalidJob
-from coterie_common.limits import ROUNDS_MOST
+from coterie_common.limits import MAX_ROUNDS
 from coterie_common.privacy.noise.mechanisms import Unit
 
 
@@ -27,7 +27,7 @@ class Records(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedRound:
+class PlannedCountRound:
     """One round of counts, or of other small integers, at its largest.
 
     Attributes:
@@ -87,7 +87,7 @@ class PlannedVectorRound:
             raise InvalidJob("a sampling rate must be above 0 and at most 1")
 
 
-AnyPlannedRound: TypeAlias = PlannedRound | PlannedVectorRound
+RoundPlan: TypeAlias = PlannedCountRound | PlannedVectorRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,11 @@ class Plan:
     """
 
     unit: Unit
-    rounds: tuple[AnyPlannedRound, ...]
+    rounds: tuple[RoundPlan, ...]
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.rounds) <= ROUNDS_MOST:
-            raise InvalidJob(f"a job must plan 1 to {ROUNDS_MOST} rounds, not {len(self.rounds)}")
+        if not 1 <= len(self.rounds) <= MAX_ROUNDS:
+            raise InvalidJob(f"a job must plan 1 to {MAX_ROUNDS} rounds, not {len(self.rounds)}")
         vectors = [planned for planned in self.rounds if isinstance(planned, PlannedVectorRound)]
         if self.unit is Unit.PARTY and any(planned.sampling_rate is not None for planned in vectors):
             raise InvalidJob("no amplification is claimed from sampling where a whole party is protected")

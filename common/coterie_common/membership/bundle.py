@@ -25,7 +25,7 @@ from coterie_common.protocol.roster import Member, Roster
 
 _FORMAT: Final = "coterie-bundle"
 _VERSION: Final = 1
-_SHARE_BYTES_MOST: Final = 64 << 10
+_MAX_SHARE_BYTES: Final = 64 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Bundle:
     def from_bytes(cls, data: bytes) -> Bundle:
         """Parse a bundle file without verifying; raises ``MalformedMessage``."""
         fields = Fields(
-            document.decode(data, "the bundle", most=KEY_FILE_BYTES),
+            document.decode(data, "the bundle", maximum=KEY_FILE_BYTES),
             "the bundle",
             ("format", "version", *cls.__slots__),
         )
@@ -98,8 +98,8 @@ class Bundle:
         fields.constant("version", _VERSION)
         return cls(
             membership=Membership.from_document(fields.value("membership")),
-            sealed_share=fields.octets("sealed_share", least=0, most=_SHARE_BYTES_MOST),
-            signature=fields.octets("signature", least=SIGNATURE_BYTES, most=SIGNATURE_BYTES),
+            sealed_share=fields.octets("sealed_share", minimum=0, maximum=_MAX_SHARE_BYTES),
+            signature=fields.octets("signature", minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES),
         )
 
 
@@ -124,7 +124,7 @@ def read_bundle(path: Path) -> Bundle:
         ConfigurationError: the file is missing.
         KeyFileError: it is not a bundle, or it is damaged.
     """
-    data = read_bytes(path, "the bundle", most=KEY_FILE_BYTES)
+    data = read_bytes(path, "the bundle", maximum=KEY_FILE_BYTES)
     try:
         return Bundle.from_bytes(data)
     except (PeerError, KeyFileError) as cause:

@@ -27,7 +27,7 @@ from coterie_common.fields import Fields
 from coterie_common.files import read_bytes
 from coterie_common.fingerprint import readable_fingerprint
 from coterie_common.identifiers import PartyId, parse_party_id
-from coterie_common.limits import HOST_NAMES_MOST, KEY_FILE_BYTES
+from coterie_common.limits import KEY_FILE_BYTES, MAX_HOST_NAMES
 
 _FORMAT: Final = "coterie-enrolment-request"
 _VERSION: Final = 1
@@ -59,8 +59,8 @@ class Applicant:
         signs = self.role in (Role.PARTY, Role.AGGREGATOR)
         if signs != (self.verify_key is not None) or (self.role is Role.PARTY) != (self.sealing_key is not None):
             raise MalformedMessage(f"the keys in the request are not those of a {self.role.value}")
-        if (self.role is Role.AGGREGATOR) != bool(self.names) or len(self.names) > HOST_NAMES_MOST:
-            raise MalformedMessage(f"an aggregator has 1 to {HOST_NAMES_MOST} host names, every other role none")
+        if (self.role is Role.AGGREGATOR) != bool(self.names) or len(self.names) > MAX_HOST_NAMES:
+            raise MalformedMessage(f"an aggregator has 1 to {MAX_HOST_NAMES} host names, every other role none")
 
     @property
     def digest(self) -> bytes:
@@ -125,7 +125,7 @@ class EnrolmentRequest:
         request = cls(
             applicant=_applicant(fields),
             certificate_request=fields.text("certificate_request", longest=_PEM_LONGEST).encode("utf-8"),
-            signature=fields.octets("signature", least=0, most=SIGNATURE_BYTES),
+            signature=fields.octets("signature", minimum=0, maximum=SIGNATURE_BYTES),
         )
         check_request(request.certificate_request, binding=request.applicant.digest)
         if request.applicant.verify_key:
@@ -143,7 +143,7 @@ class EnrolmentRequest:
     @classmethod
     def from_bytes(cls, data: bytes) -> EnrolmentRequest:
         """Parse a request file and check every proof in it; raises as ``from_document`` does."""
-        return cls.from_document(document.decode(data, "the enrolment request", most=KEY_FILE_BYTES))
+        return cls.from_document(document.decode(data, "the enrolment request", maximum=KEY_FILE_BYTES))
 
 
 def read_request(path: Path) -> EnrolmentRequest:
@@ -153,7 +153,7 @@ def read_request(path: Path) -> EnrolmentRequest:
         ConfigurationError: it is missing.
         KeyFileError: it is not a request, or it was altered.
     """
-    data = read_bytes(path, "the enrolment request", most=KEY_FILE_BYTES)
+    data = read_bytes(path, "the enrolment request", maximum=KEY_FILE_BYTES)
     try:
         return EnrolmentRequest.from_bytes(data)
     except PeerError as cause:
@@ -161,8 +161,8 @@ def read_request(path: Path) -> EnrolmentRequest:
 
 
 def _applicant(fields: Fields) -> Applicant:
-    verify_key = fields.octets("verify_key", least=0, most=PUBLIC_BYTES)
-    sealing_key = fields.octets("sealing_key", least=0, most=PUBLIC_BYTES)
+    verify_key = fields.octets("verify_key", minimum=0, maximum=PUBLIC_BYTES)
+    sealing_key = fields.octets("sealing_key", minimum=0, maximum=PUBLIC_BYTES)
     if len(sealing_key) not in (0, PUBLIC_BYTES):
         raise MalformedMessage(f"sealing_key of the enrolment request must have {PUBLIC_BYTES} bytes")
     try:
@@ -170,7 +170,7 @@ def _applicant(fields: Fields) -> Applicant:
             role=Role(fields.text("role", longest=16)),
             id=parse_party_id(fields.text("id", longest=32)),
             names=tuple(
-                _canonical(name) for name in fields.texts("names", most=HOST_NAMES_MOST, longest=DNS_NAME_LONGEST)
+                _canonical(name) for name in fields.texts("names", maximum=MAX_HOST_NAMES, longest=DNS_NAME_LONGEST)
             ),
             verify_key=VerifyKey(verify_key) if verify_key else None,
             sealing_key=sealing_key or None,

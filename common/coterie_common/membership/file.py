@@ -24,7 +24,7 @@ def read_membership(home: Path) -> Membership | None:
     path = home / MEMBERSHIP_NAME
     if not path.is_file():
         return None
-    data = read_bytes(path, "the membership", most=KEY_FILE_BYTES)
+    data = read_bytes(path, "the membership", maximum=KEY_FILE_BYTES)
     try:
         return Membership.from_bytes(data)
     except (PeerError, KeyFileError) as cause:

@@ -12,7 +12,7 @@ from coterie_common.files import read_bytes, write_atomically
 from coterie_common.fingerprint import printed_fingerprint, read_fingerprint
 
 _NAME: Final = "founder"
-_BYTES_MOST: Final = 256
+_MAX_BYTES: Final = 256
 
 
 def pin_founder(folder: Path, fingerprint: str) -> None:
@@ -29,7 +29,7 @@ def pinned_founder(folder: Path) -> str | None:
     path = folder / _NAME
     if not path.is_file():
         return None
-    return read_fingerprint(read_bytes(path, "the pinned founder", most=_BYTES_MOST).decode("utf-8", "replace"))
+    return read_fingerprint(read_bytes(path, "the pinned founder", maximum=_MAX_BYTES).decode("utf-8", "replace"))
 
 
 def check_pin(folder: Path, founder: str | None) -> None:

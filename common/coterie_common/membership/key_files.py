@@ -51,19 +51,19 @@ def read_signing_key(path: Path) -> SigningKey:
     data = _read_private(path, "the signing key")
     try:
         fields = Fields(
-            document.decode(data, "the signing key", most=KEY_FILE_BYTES),
+            document.decode(data, "the signing key", maximum=KEY_FILE_BYTES),
             "the signing key",
             ("format", "version", "seed"),
         )
         fields.constant("format", _FORMAT)
         fields.constant("version", _VERSION)
-        return SigningKey(fields.octets("seed", least=SEED_BYTES, most=SEED_BYTES))
+        return SigningKey(fields.octets("seed", minimum=SEED_BYTES, maximum=SEED_BYTES))
     except MalformedMessage as cause:
         raise KeyFileError(f"{path} is no signing key, or damaged: {cause.message}") from cause
 
 
 def _read_private(path: Path, what: str) -> bytes:
-    content = read_bytes(path, what, most=KEY_FILE_BYTES)
+    content = read_bytes(path, what, maximum=KEY_FILE_BYTES)
     try:
         mode = path.stat().st_mode
     except OSError as cause:

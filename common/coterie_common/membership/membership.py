@@ -159,4 +159,4 @@ class Membership:
     @classmethod
     def from_bytes(cls, data: bytes) -> Membership:
         """Parse canonical bytes without verifying; raises ``MalformedMessage``."""
-        return cls.from_document(document.decode(data, "the membership", most=KEY_FILE_BYTES))
+        return cls.from_document(document.decode(data, "the membership", maximum=KEY_FILE_BYTES))

@@ -22,24 +22,24 @@ from coterie_common.fields import Fields
 from coterie_common.privacy.noise.mechanisms import NoiseTerms
 from coterie_common.privacy.strips import Float64Array, Int64Array
 
-SCALE_BITS_MOST: Final = 40
+MAX_SCALE_BITS: Final = 40
 
 _RANGE_BITS: Final = 62
 """One contribution, noise included, is within ±2^62; the packing checks the range of the sum."""
 
-_LENGTH_MOST: Final = 1 << 40
+_MAX_LENGTH: Final = 1 << 40
 """Far beyond memory: only keeps arithmetic on a peer's number cheap."""
 
 _FIELDS: Final = ("length", "scale_bits", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoding:
+class CountEncoding:
     """The mapping of a vector of integers to the integers that are summed.
 
     Attributes:
         length: number of values, ≥ 1.
-        scale_bits: k, values are multiplied by 2^k; 0 to ``SCALE_BITS_MOST``.
+        scale_bits: k, values are multiplied by 2^k; 0 to ``MAX_SCALE_BITS``.
         lower: minimum value of one party's exact vector, unscaled.
         upper: maximum, ≥ lower.
 
@@ -53,7 +53,7 @@ class Encoding:
     upper: int
 
     def __post_init__(self) -> None:
-        if self.length < 1 or not 0 <= self.scale_bits <= SCALE_BITS_MOST or self.lower > self.upper:
+        if self.length < 1 or not 0 <= self.scale_bits <= MAX_SCALE_BITS or self.lower > self.upper:
             raise CapacityExceeded(
                 f"no encoding of {self.length} values in [{self.lower}, {self.upper}] times 2^{self.scale_bits}"
             )
@@ -107,7 +107,7 @@ class Encoding:
         return {name: getattr(self, name) for name in _FIELDS}
 
     @classmethod
-    def from_document(cls, document: Any) -> Encoding:
+    def from_document(cls, document: Any) -> CountEncoding:
         """Parse the output of ``to_document``.
 
         Raises:
@@ -116,10 +116,10 @@ class Encoding:
         """
         fields = Fields(document, "an encoding", _FIELDS)
         return cls(
-            length=fields.integer("length", least=1, most=_LENGTH_MOST),
-            scale_bits=fields.integer("scale_bits", least=0, most=SCALE_BITS_MOST),
-            lower=fields.integer("lower", least=-(1 << _RANGE_BITS), most=1 << _RANGE_BITS),
-            upper=fields.integer("upper", least=-(1 << _RANGE_BITS), most=1 << _RANGE_BITS),
+            length=fields.integer("length", minimum=1, maximum=_MAX_LENGTH),
+            scale_bits=fields.integer("scale_bits", minimum=0, maximum=MAX_SCALE_BITS),
+            lower=fields.integer("lower", minimum=-(1 << _RANGE_BITS), maximum=1 << _RANGE_BITS),
+            upper=fields.integer("upper", minimum=-(1 << _RANGE_BITS), maximum=1 << _RANGE_BITS),
         )
 
 

@@ -22,17 +22,17 @@ from typing import Any, Final
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
 from coterie_common.fields import Fields
-from coterie_common.privacy.count_encoding import SCALE_BITS_MOST
+from coterie_common.privacy.count_encoding import MAX_SCALE_BITS
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
 from coterie_common.privacy.noise.mechanisms import NoiseTerms, Placement, Unit, noise_from_document
 
-TOUCHED_MOST: Final = 1 << 31
-CHANGE_MOST: Final = 1 << 62
+MAX_TOUCHED: Final = 1 << 31
+MAX_CHANGE: Final = 1 << 62
 """Far beyond any vector that can be sealed; keeps the accountant's integers small."""
 
 
-LENGTH_MOST: Final = 1 << 40
-SQUARED_NORM_MOST: Final = 1 << 62
+MAX_LENGTH: Final = 1 << 40
+MAX_SQUARED_NORM: Final = 1 << 62
 
 
 class _Noised:
@@ -80,10 +80,10 @@ class CountEvent(_Noised):
     unit: Unit = Unit.RECORD
 
     def __post_init__(self) -> None:
-        if not 1 <= self.l0 <= TOUCHED_MOST or not 1 <= self.linf <= CHANGE_MOST:
+        if not 1 <= self.l0 <= MAX_TOUCHED or not 1 <= self.linf <= MAX_CHANGE:
             raise UnsupportedMechanism(f"no event in which one unit touches {self.l0} values by {self.linf} each")
-        if not 0 <= self.scale_bits <= SCALE_BITS_MOST:
-            raise UnsupportedMechanism(f"scale bits {self.scale_bits}: 0 to {SCALE_BITS_MOST} are possible")
+        if not 0 <= self.scale_bits <= MAX_SCALE_BITS:
+            raise UnsupportedMechanism(f"scale bits {self.scale_bits}: 0 to {MAX_SCALE_BITS} are possible")
 
     @property
     def shift(self) -> int:
@@ -131,7 +131,7 @@ class VectorEvent(_Noised):
     sampling_rate: Fraction | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.length <= LENGTH_MOST or not 1 <= self.squared_sensitivity <= SQUARED_NORM_MOST:
+        if not 1 <= self.length <= MAX_LENGTH or not 1 <= self.squared_sensitivity <= MAX_SQUARED_NORM:
             raise UnsupportedMechanism(
                 f"no event in which one unit changes {self.length} values by a norm of √{self.squared_sensitivity}"
             )
@@ -183,16 +183,16 @@ def event_from_document(value: Any) -> Event:
     noise, unit = noise_from_document(fields.value("noise")), _unit(fields.text("unit", longest=32))
     if not is_vectors:
         return CountEvent(
-            l0=fields.integer("l0", least=1, most=TOUCHED_MOST),
-            linf=fields.integer("linf", least=1, most=CHANGE_MOST),
-            scale_bits=fields.integer("scale_bits", least=0, most=SCALE_BITS_MOST),
+            l0=fields.integer("l0", minimum=1, maximum=MAX_TOUCHED),
+            linf=fields.integer("linf", minimum=1, maximum=MAX_CHANGE),
+            scale_bits=fields.integer("scale_bits", minimum=0, maximum=MAX_SCALE_BITS),
             noise=noise,
             unit=unit,
         )
     rate = fields.value("sampling_rate")
     return VectorEvent(
-        length=fields.integer("length", least=1, most=LENGTH_MOST),
-        squared_sensitivity=fields.integer("squared_sensitivity", least=1, most=SQUARED_NORM_MOST),
+        length=fields.integer("length", minimum=1, maximum=MAX_LENGTH),
+        squared_sensitivity=fields.integer("squared_sensitivity", minimum=1, maximum=MAX_SQUARED_NORM),
         noise=noise,
         unit=unit,
         sampling_rate=None if rate is None else fraction_from_text(rate, "an event's sampling rate"),

@@ -15,11 +15,11 @@ from typing import Final
 
 from coterie_common.errors import MalformedMessage
 
-_DIGITS_MOST: Final = 40
+_MAX_DIGITS: Final = 40
 """More digits than any noise parameter needs (2^128 has 39), few enough that arithmetic on a peer's number is
 cheap."""
 
-_FRACTION: Final = re.compile(rf"(0|[1-9][0-9]{{0,{_DIGITS_MOST - 1}}})/([1-9][0-9]{{0,{_DIGITS_MOST - 1}}})", re.ASCII)
+_FRACTION: Final = re.compile(rf"(0|[1-9][0-9]{{0,{_MAX_DIGITS - 1}}})/([1-9][0-9]{{0,{_MAX_DIGITS - 1}}})", re.ASCII)
 
 
 def fraction_to_text(value: Fraction) -> str:
@@ -39,7 +39,7 @@ def fraction_from_text(text: object, name: str) -> Fraction:
     """
     match = _FRACTION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise MalformedMessage(f'{name} must be a fraction "a/b" of at most {_DIGITS_MOST} digits each')
+        raise MalformedMessage(f'{name} must be a fraction "a/b" of at most {_MAX_DIGITS} digits each')
     value = Fraction(int(match[1]), int(match[2]))
     if fraction_to_text(value) != text:
         raise MalformedMessage(f"{name} is not in lowest terms")

@@ -12,17 +12,17 @@ from fractions import Fraction
 from typing import Final
 
 from coterie_common.errors import CapacityExceeded
-from coterie_common.limits import PARTIES_FEWEST
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.limits import MIN_PARTIES
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import NoiseTerms
-from coterie_common.privacy.vector_encoding import RealEncoding
+from coterie_common.privacy.vector_encoding import VectorEncoding
 
 PAD_MODULUS_BITS: Final = 32
 """Padded sums are uint32, read as centred."""
 
 
 def check_headroom(
-    encoding: Encoding | RealEncoding,
+    encoding: CountEncoding | VectorEncoding,
     noise: NoiseTerms,
     contributors: int,
     *,
@@ -49,21 +49,21 @@ def check_headroom(
     tail = noise.share_tail()
     largest = max(-(lower + tail), upper - tail)
     besides = noise.sum_tail(contributors) + contributors * error
-    most = (1 << (modulus_bits - 1)) - 1
+    maximum = (1 << (modulus_bits - 1)) - 1
     greatest = contributors * largest + besides
-    if greatest <= most:
+    if greatest <= maximum:
         return greatest
     refusal = (
         f"sums of {contributors} replies of up to ±{largest} each, and of noise up to ±{besides}, do not fit "
         f"{modulus_bits} bits"
     )
-    fitting = (most - besides) // contributors
+    fitting = (maximum - besides) // contributors
     if fitting < 1:
         raise CapacityExceeded(f"{refusal}: the noise alone is too wide")
     scale = Fraction(2) ** encoding.scale_bits
     ways = [f"bound a party's sums by ±{float(fitting / scale):.4g} instead of ±{float(largest / scale):.4g}"]
-    if isinstance(encoding, RealEncoding) and encoding.units > 1:
+    if isinstance(encoding, VectorEncoding) and encoding.units > 1:
         ways.append(f"let {fitting / largest:.2g} times as many records take part in a round")
-    if (parties := (most - besides) // largest) >= PARTIES_FEWEST:
+    if (parties := (maximum - besides) // largest) >= MIN_PARTIES:
         ways.append(f"have at most {parties} parties")
     raise CapacityExceeded(f"{refusal}: {', or '.join(ways)}")

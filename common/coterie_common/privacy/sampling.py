@@ -35,16 +35,16 @@ from coterie_common.privacy.strips import (
 )
 from coterie_common.randomness import RandomSource
 
-VARIANCE_FEWEST: Final = Fraction(1, 1 << 20)
-VARIANCE_MOST: Final = Fraction(1 << 60)
+MIN_VARIANCE: Final = Fraction(1, 1 << 20)
+MAX_VARIANCE: Final = Fraction(1 << 60)
 """A standard deviation of 2^30: sums of replies still fit 64 bits."""
 
-RATIO_FEWEST: Final = Fraction(1, 1 << 16)
+MIN_RATIO: Final = Fraction(1, 1 << 16)
 """The density of the negative binomial is tabulated up to 12/r."""
-RATIO_MOST: Final = Fraction(512)
+MAX_RATIO: Final = Fraction(512)
 """Beyond this, doubles come near their underflow; a noise of standard deviation e^−256 protects nothing."""
 
-_STRIP_BITS_MOST: Final = 24
+_MAX_STRIP_BITS: Final = 24
 """With cell and sign, a 64-bit word has 23 bits left for the first comparison; a variance of 2^60 has 352 such
 strips."""
 
@@ -64,7 +64,7 @@ def gaussian_layout(
 ) -> Layout:
     """Cut 0 … reach·σ into strips of σ/32 to σ/16 (or 1), which rejects about 2 % of the candidates."""
     deviation = Fraction(math.isqrt(math.floor(variance * 4096)), 64)
-    width = min(_power_of_two_below(deviation / 16), 1 << _STRIP_BITS_MOST)
+    width = min(_power_of_two_below(deviation / 16), 1 << _MAX_STRIP_BITS)
     strips = max(1, math.ceil(reach * deviation / width))
     return Layout([width] * strips, first_bits, further_bits)
 
@@ -114,14 +114,14 @@ class DiscreteGaussian:
         """Prepare tables, about a millisecond.
 
         Args:
-            variance: the parameter σ², between ``VARIANCE_FEWEST`` and ``VARIANCE_MOST``. (The distribution's
+            variance: the parameter σ², between ``MIN_VARIANCE`` and ``MAX_VARIANCE``. (The distribution's
                 variance is below it by a factor that differs from 1 by less than 10^−60 for σ ≥ 4.)
             layout: other strips or fewer first bits; changes speed, not the distribution.
 
         Raises:
             UnsupportedMechanism: the variance is out of range.
         """
-        if not VARIANCE_FEWEST <= variance <= VARIANCE_MOST:
+        if not MIN_VARIANCE <= variance <= MAX_VARIANCE:
             raise UnsupportedMechanism(f"no discrete Gaussian sampler for the variance {variance}: 2^-20 to 2^60")
         self.variance = variance
         self._strips = StripSampler(_HalfGaussian(variance), layout or gaussian_layout(variance))
@@ -142,7 +142,7 @@ def negative_binomial_layout(
     ratio: Fraction, *, reach: Fraction = Fraction(12), first_bits: int | None = None, further_bits: int = 36
 ) -> Layout:
     """Cut 0 … reach/r into strips that widen with their distance from 0, where the density has its peak."""
-    widest = min(_power_of_two_below(1 / (16 * ratio)), 1 << _STRIP_BITS_MOST)
+    widest = min(_power_of_two_below(1 / (16 * ratio)), 1 << _MAX_STRIP_BITS)
     end = max(1, math.ceil(reach / ratio))
     widths: list[int] = []
     start = 0
@@ -229,7 +229,7 @@ class NegativeBinomialDifference:
         """Prepare tables.
 
         Args:
-            ratio: r > 0, between ``RATIO_FEWEST`` and ``RATIO_MOST``; the privacy loss of the sum of h per unit of L1
+            ratio: r > 0, between ``MIN_RATIO`` and ``MAX_RATIO``; the privacy loss of the sum of h per unit of L1
                 distance.
             shares: h ≥ 1.
             layout: other strips or fewer first bits; changes speed, not the distribution.
@@ -237,7 +237,7 @@ class NegativeBinomialDifference:
         Raises:
             UnsupportedMechanism: r or h is out of range.
         """
-        if not RATIO_FEWEST <= ratio <= RATIO_MOST:
+        if not MIN_RATIO <= ratio <= MAX_RATIO:
             raise UnsupportedMechanism(f"no discrete Laplace sampler for the ratio {ratio}: 2^-16 to 512")
         if shares < 1:
             raise UnsupportedMechanism(f"noise in {shares} shares: at least one is needed")

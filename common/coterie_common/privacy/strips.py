@@ -64,10 +64,10 @@ _CELL_BITS: Final = 16
 _CHUNK: Final = 1 << 15
 """Candidates at a time: the temporaries of a chunk stay in the second-level cache."""
 
-_FLOAT_BITS_MOST: Final = 52
+_MAX_FLOAT_BITS: Final = 52
 """Bits of u that a double compares exactly."""
 
-_FIRST_BITS_FEWEST: Final = 7
+_MIN_FIRST_BITS: Final = 7
 """With fewer bits of a 32-bit word left for u, more than 1 % would be undecided: 64-bit words are taken."""
 
 _UNDERFLOW: Final = 2.0**-900
@@ -214,11 +214,11 @@ class StripSampler:
 
         self._offset_bits = int(widths.max()).bit_length() - 1
         fixed_bits = _CELL_BITS + 1 + self._offset_bits
-        word_bits = 32 if 32 - fixed_bits >= _FIRST_BITS_FEWEST else 64
+        word_bits = 32 if 32 - fixed_bits >= _MIN_FIRST_BITS else 64
         self._word = np.dtype(f"<u{word_bits // 8}")
-        most = min(word_bits - fixed_bits, _FLOAT_BITS_MOST)
-        self._first_bits = most if layout.first_bits is None else min(layout.first_bits, most)
-        self._further_bits = min(layout.further_bits, _FLOAT_BITS_MOST - self._first_bits)
+        maximum = min(word_bits - fixed_bits, _MAX_FLOAT_BITS)
+        self._first_bits = maximum if layout.first_bits is None else min(layout.first_bits, maximum)
+        self._further_bits = min(layout.further_bits, _MAX_FLOAT_BITS - self._first_bits)
 
         # Tail and rejecting strip: offset 0 and p_low = p_high = 0, so the comparison in doubles always rejects.
         self._origins = np.concatenate((starts, np.zeros(1, dtype=np.int64)))

@@ -32,7 +32,7 @@ from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextO
 from coterie_common.fields import Fields
 from coterie_common.privacy.conditional_rounding import conditional_bound, round_blocks, round_rows
 from coterie_common.privacy.count_encoding import unscaled
-from coterie_common.privacy.event import LENGTH_MOST, VectorEvent
+from coterie_common.privacy.event import MAX_LENGTH, VectorEvent
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text, sqrt_above
 from coterie_common.privacy.noise.mechanisms import NoiseTerms, Unit
 from coterie_common.privacy.rounding import round_stochastically
@@ -51,11 +51,11 @@ from coterie_common.privacy.vectors import (
 )
 from coterie_common.randomness import RandomSource
 
-REAL_SCALE_BITS_FEWEST: Final = -64
-REAL_SCALE_BITS_MOST: Final = 96
+MIN_REAL_SCALE_BITS: Final = -64
+MAX_REAL_SCALE_BITS: Final = 96
 """Clipping norms are within 2^±64, and one is never more than 2^31 units long."""
 
-UNITS_MOST: Final = 1 << 31
+MAX_UNITS: Final = 1 << 31
 
 _NORM_BITS: Final = 31
 """A rounded vector's norm is below 2^31: its square fits 62 bits, and so does the sum of 2^31 such vectors."""
@@ -77,7 +77,7 @@ class Rounding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RealEncoding:
+class VectorEncoding:
     """The mapping of a party's real vectors to the integers that are summed.
 
     Attributes:
@@ -105,9 +105,9 @@ class RealEncoding:
     def __post_init__(self) -> None:
         check_clip_norm(self.clip_norm)
         if (
-            not 1 <= self.length <= LENGTH_MOST
-            or not REAL_SCALE_BITS_FEWEST <= self.scale_bits <= REAL_SCALE_BITS_MOST
-            or not (1 if self.rounding is Rounding.EACH else 2) <= self.units <= UNITS_MOST
+            not 1 <= self.length <= MAX_LENGTH
+            or not MIN_REAL_SCALE_BITS <= self.scale_bits <= MAX_REAL_SCALE_BITS
+            or not (1 if self.rounding is Rounding.EACH else 2) <= self.units <= MAX_UNITS
             or not self.lower <= 0 <= self.upper
             or self.lower == self.upper
         ):
@@ -182,7 +182,7 @@ class RealEncoding:
             ``squared_sensitivity``. Batches are never cut short.
         """
         if self.rounding is Rounding.SUM:
-            total = clip_and_sum(batches, self.clip_norm, length=self.length, most=self.units)
+            total = clip_and_sum(batches, self.clip_norm, length=self.length, maximum=self.units)
             return self._clamp(round_stochastically(np.ldexp(total, self.scale_bits), random))
         sums = np.zeros(self.length, dtype=np.int64)
         bound = self.squared_sensitivity
@@ -259,7 +259,7 @@ class RealEncoding:
         return document | {"clip_norm": fraction_to_text(self.clip_norm), "rounding": self.rounding.value}
 
     @classmethod
-    def from_document(cls, document: Any) -> RealEncoding:
+    def from_document(cls, document: Any) -> VectorEncoding:
         """Parse the output of ``to_document``.
 
         Raises:
@@ -272,13 +272,13 @@ class RealEncoding:
         except ValueError as cause:
             raise MalformedMessage("an encoding of reals names an unknown rounding") from cause
         return cls(
-            length=fields.integer("length", least=1, most=LENGTH_MOST),
+            length=fields.integer("length", minimum=1, maximum=MAX_LENGTH),
             clip_norm=fraction_from_text(fields.value("clip_norm"), "clip_norm"),
-            scale_bits=fields.integer("scale_bits", least=REAL_SCALE_BITS_FEWEST, most=REAL_SCALE_BITS_MOST),
+            scale_bits=fields.integer("scale_bits", minimum=MIN_REAL_SCALE_BITS, maximum=MAX_REAL_SCALE_BITS),
             rounding=rounding,
-            units=fields.integer("units", least=1, most=UNITS_MOST),
-            lower=fields.integer("lower", least=-(1 << _RANGE_BITS), most=0),
-            upper=fields.integer("upper", least=0, most=1 << _RANGE_BITS),
+            units=fields.integer("units", minimum=1, maximum=MAX_UNITS),
+            lower=fields.integer("lower", minimum=-(1 << _RANGE_BITS), maximum=0),
+            upper=fields.integer("upper", minimum=0, maximum=1 << _RANGE_BITS),
         )
 
 

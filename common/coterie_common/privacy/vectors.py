@@ -40,8 +40,8 @@ from coterie_common.privacy.strips import Float64Array
 Rows: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """One vector per row, Float32[n, d] or Float64[n, d]."""
 
-CLIP_NORM_FEWEST: Final = Fraction(1, 1 << 64)
-CLIP_NORM_MOST: Final = Fraction(1 << 64)
+MIN_CLIP_NORM: Final = Fraction(1, 1 << 64)
+MAX_CLIP_NORM: Final = Fraction(1 << 64)
 """Far beyond any use; between them neither the squares of the rest nor their sum leave the range of doubles."""
 
 TILE: Final = 1 << 16
@@ -56,7 +56,7 @@ _MARGIN: Final = 16
 
 def check_clip_norm(clip_norm: Fraction) -> None:
     """Raise ``UnsupportedMechanism`` unless vectors can be clipped to this norm."""
-    if not CLIP_NORM_FEWEST <= clip_norm <= CLIP_NORM_MOST:
+    if not MIN_CLIP_NORM <= clip_norm <= MAX_CLIP_NORM:
         raise UnsupportedMechanism(f"a clipping norm of {float(clip_norm):.6g}: 2^-64 to 2^64 are possible")
 
 
@@ -108,7 +108,7 @@ def clip_factors(squares: Float64Array, length: int, clip_norm: Fraction) -> Flo
     Args:
         squares: squared norms of the rows, as ``squared_norms`` returns them.
         length: d, numbers in a row.
-        clip_norm: c, between ``CLIP_NORM_FEWEST`` and ``CLIP_NORM_MOST``.
+        clip_norm: c, between ``MIN_CLIP_NORM`` and ``MAX_CLIP_NORM``.
     """
     check_clip_norm(clip_norm)
     bound = float_below(clip_norm)
@@ -131,7 +131,7 @@ def clip(rows: Rows, clip_norm: Fraction) -> Float64Array:
 
     Args:
         rows: Float32[n, d] or Float64[n, d].
-        clip_norm: L2 norm, between ``CLIP_NORM_FEWEST`` and ``CLIP_NORM_MOST``.
+        clip_norm: L2 norm, between ``MIN_CLIP_NORM`` and ``MAX_CLIP_NORM``.
 
     Returns:
         Float64[n, d]; the exact norm of every row is at most ``clip_norm``.
@@ -147,21 +147,21 @@ def clip(rows: Rows, clip_norm: Fraction) -> Float64Array:
     return clipped
 
 
-def clip_and_sum(batches: Iterable[Rows], clip_norm: Fraction, *, length: int, most: int) -> Float64Array:
+def clip_and_sum(batches: Iterable[Rows], clip_norm: Fraction, *, length: int, maximum: int) -> Float64Array:
     """Clip every row and add all of them up in doubles.
 
     Args:
         batches: Float32[n, length] or Float64[n, length], any number of them, of any n.
         clip_norm: L2 norm of one row.
         length: numbers in a row.
-        most: maximum number of rows in all; ``summation_error`` is computed for this number.
+        maximum: maximum number of rows in all; ``summation_error`` is computed for this number.
 
     Returns:
         Float64[length]. Another row more or less changes it by at most clip_norm·(1 + summation_error(most)) in norm.
 
     Raises:
         VectorsNotFinite: names the first row that cannot be clipped, counted over all batches.
-        WrongVectorShape: rows of another length or type, or more than ``most``.
+        WrongVectorShape: rows of another length or type, or more than ``maximum``.
         UnsupportedMechanism: the clipping norm is out of range.
     """
     total = np.zeros(length, dtype=np.float64)
@@ -170,13 +170,13 @@ def clip_and_sum(batches: Iterable[Rows], clip_norm: Fraction, *, length: int, m
         check_shape(rows, length)
         factors = clip_factors(squared_norms(rows, count), length, clip_norm)
         count += len(rows)
-        check_count(count, most)
+        check_count(count, maximum)
         for vertical, horizontal in tiles(rows):
             total[horizontal] += factors[vertical] @ rows[vertical, horizontal].astype(np.float64, copy=False)
     return total
 
 
-def check_count(count: int, most: int) -> None:
+def check_count(count: int, maximum: int) -> None:
     """Raise ``WrongVectorShape`` if there are more vectors than declared."""
-    if count > most:
-        raise WrongVectorShape(f"more vectors than the {most} that there can be")
+    if count > maximum:
+        raise WrongVectorShape(f"more vectors than the {maximum} that there can be")

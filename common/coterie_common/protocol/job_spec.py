@@ -19,20 +19,20 @@ from coterie_common import document
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
 from coterie_common.identifiers import PartyId, parse_party_id
-from coterie_common.limits import JOB_SPEC_BYTES, PARTIES_MOST
+from coterie_common.limits import JOB_SPEC_BYTES, MAX_PARTIES
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.strict_model import describe
 
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$"
 _ALGORITHM = r"^[a-z][a-z0-9_.-]{0,62}$"
 
-_DIGITS_MOST = 40
+_MAX_DIGITS = 40
 """Significant digits of a number, and its greatest power of ten: far beyond what a parameter needs."""
 
-_TEXT_MOST = 2 * _DIGITS_MOST + 3
+_MAX_TEXT = 2 * _MAX_DIGITS + 3
 """Characters of the longest such number: sign, point and a zero before it come on top."""
 
-_DEPTH_MOST = 32
+_MAX_DEPTH = 32
 """Nested tables and lists; a document may be deeper."""
 
 
@@ -40,7 +40,7 @@ def _exact(value: object) -> object:
     """Accept numbers and their decimal text; a binary float would differ from the written number."""
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         return Decimal(value)
-    if isinstance(value, str) and len(value) <= _TEXT_MOST:
+    if isinstance(value, str) and len(value) <= _MAX_TEXT:
         try:
             return Decimal(value)
         except ArithmeticError as cause:
@@ -52,7 +52,7 @@ def _parties(value: object) -> object:
     """Accept a list of different ids."""
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
         raise ValueError('must be a list of ids of parties, such as ["party-3"]')
-    if len(set(value)) != len(value) or len(value) > PARTIES_MOST:
+    if len(set(value)) != len(value) or len(value) > MAX_PARTIES:
         raise ValueError("must name each party once")
     try:
         return tuple(map(parse_party_id, value))
@@ -245,7 +245,7 @@ class JobSpec:
         Raises:
             MalformedMessage: not in the form of ``to_bytes``.
         """
-        table = document.decode(data, "the job specification", most=JOB_SPEC_BYTES)
+        table = document.decode(data, "the job specification", maximum=JOB_SPEC_BYTES)
         if not isinstance(table, dict):
             raise MalformedMessage("the job specification must be an object")
         try:
@@ -274,8 +274,8 @@ def _check_privacy(goal: PrivacyGoal) -> None:
 
 def _plain(value: Any, path: tuple[str, ...]) -> Any:
     """Turn decimals into their text, so that the document stays exact; binary floats never enter it."""
-    if len(path) > _DEPTH_MOST:
-        raise InvalidJob(f"job specification: {path[0]} is nested more than {_DEPTH_MOST} deep")
+    if len(path) > _MAX_DEPTH:
+        raise InvalidJob(f"job specification: {path[0]} is nested more than {_MAX_DEPTH} deep")
     if isinstance(value, Decimal):
         return _decimal_text(value, path)
     if isinstance(value, dict):
@@ -289,11 +289,11 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
 
 def _decimal_text(value: Decimal, path: tuple[str, ...] = ()) -> str:
     """Return the one text of a number, with all its written digits."""
-    if not value.is_finite() or abs(value.adjusted()) > _DIGITS_MOST or len(value.as_tuple().digits) > _DIGITS_MOST:
+    if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS or len(value.as_tuple().digits) > _MAX_DIGITS:
         raise InvalidJob(
-            f"job specification: {'.'.join(path)}: numbers must be finite, between 1e-{_DIGITS_MOST} and "
-            f"1e{_DIGITS_MOST}, and have at most {_DIGITS_MOST} digits"
+            f"job specification: {'.'.join(path)}: numbers must be finite, between 1e-{_MAX_DIGITS} and "
+            f"1e{_MAX_DIGITS}, and have at most {_MAX_DIGITS} digits"
         )
     # The context of the thread would round to 28 digits.
-    text = format(Context(prec=_DIGITS_MOST).normalize(value), "f")
+    text = format(Context(prec=_MAX_DIGITS).normalize(value), "f")
     return "0" if value == 0 else text

@@ -21,9 +21,9 @@ from typing import Any
 
 from coterie_common.errors import ConfigurationError, MalformedMessage, QuorumTooSmall
 from coterie_common.fields import Fields
-from coterie_common.limits import PARTIES_FEWEST, PARTIES_MOST
+from coterie_common.limits import MAX_PARTIES, MIN_PARTIES
 
-HONEST_SHARES_FEWEST = 2
+MIN_HONEST_SHARES = 2
 """One honest reply alone in a sum would be opened unchanged, except for its noise."""
 
 
@@ -57,26 +57,26 @@ class FederationParameters:
 
     def __post_init__(self) -> None:
         n, t, c, m = self.parties, self.decryption_threshold, self.corruption_bound, self.quorum
-        if not PARTIES_FEWEST <= n <= PARTIES_MOST:
-            raise ConfigurationError(f"a federation has {PARTIES_FEWEST} to {PARTIES_MOST} parties, not {n}")
+        if not MIN_PARTIES <= n <= MAX_PARTIES:
+            raise ConfigurationError(f"a federation has {MIN_PARTIES} to {MAX_PARTIES} parties, not {n}")
         if c < 1:
             raise ConfigurationError(
                 f"the corruption bound must be at least 1, not {c}: a party that merely looks knows its own noise share"
             )
-        if c > n - HONEST_SHARES_FEWEST:
+        if c > n - MIN_HONEST_SHARES:
             raise ConfigurationError(
-                f"the corruption bound of {n} parties is at most {n - HONEST_SHARES_FEWEST}, not {c}: "
-                f"{HONEST_SHARES_FEWEST} honest replies must hide each other"
+                f"the corruption bound of {n} parties is at most {n - MIN_HONEST_SHARES}, not {c}: "
+                f"{MIN_HONEST_SHARES} honest replies must hide each other"
             )
         if not c + 1 <= t <= n:
             raise ConfigurationError(
                 f"the decryption threshold must be from {c + 1} (the corruption bound and one more, "
                 f"else {c} colluding parties open a reply) to {n} (all parties), not {t}"
             )
-        if not c + HONEST_SHARES_FEWEST <= m <= n:
+        if not c + MIN_HONEST_SHARES <= m <= n:
             raise ConfigurationError(
-                f"the quorum must be from {c + HONEST_SHARES_FEWEST} (the corruption bound and "
-                f"{HONEST_SHARES_FEWEST} honest replies that hide each other) to {n} (all parties), not {m}"
+                f"the quorum must be from {c + MIN_HONEST_SHARES} (the corruption bound and "
+                f"{MIN_HONEST_SHARES} honest replies that hide each other) to {n} (all parties), not {m}"
             )
         if self.aggregator_trust is AggregatorTrust.MALICIOUS and 2 * t <= n + c:
             raise ConfigurationError(
@@ -151,7 +151,7 @@ class FederationParameters:
         fields = Fields(value, "the federation's parameters", (*numbers, "aggregator_trust"))
         try:
             return cls(
-                **{name: fields.integer(name, least=0, most=PARTIES_MOST) for name in numbers},
+                **{name: fields.integer(name, minimum=0, maximum=MAX_PARTIES) for name in numbers},
                 aggregator_trust=AggregatorTrust(fields.text("aggregator_trust", longest=32)),
             )
         except (ConfigurationError, ValueError) as cause:

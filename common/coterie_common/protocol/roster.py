@@ -23,10 +23,10 @@ from coterie_common.errors import ConfigurationError, IdentityMismatch, Malforme
 from coterie_common.fields import Fields
 from coterie_common.fingerprint import printed_fingerprint, readable_fingerprint
 from coterie_common.identifiers import FederationName, PartyId, parse_federation_name, parse_party_id
-from coterie_common.limits import HOST_NAMES_MOST, KEY_FILE_BYTES, PARTIES_MOST
+from coterie_common.limits import KEY_FILE_BYTES, MAX_HOST_NAMES, MAX_PARTIES
 from coterie_common.protocol.parameters import FederationParameters
 
-_SERIAL_MOST: Final = 2**31 - 1
+_MAX_SERIAL: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +63,12 @@ class Member:
         fields = Fields(value, "a member of the roster", cls.__slots__)
         return cls(
             party_id=_member_id(fields.text("party_id", longest=32)),
-            index=fields.integer("index", least=1, most=PARTIES_MOST),
-            certificate_fingerprint=fields.octets("certificate_fingerprint", least=DIGEST_BYTES, most=DIGEST_BYTES),
+            index=fields.integer("index", minimum=1, maximum=MAX_PARTIES),
+            certificate_fingerprint=fields.octets(
+                "certificate_fingerprint", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES
+            ),
             verify_key=_verify_key(fields, "verify_key"),
-            sealing_key=fields.octets("sealing_key", least=PUBLIC_BYTES, most=PUBLIC_BYTES),
+            sealing_key=fields.octets("sealing_key", minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES),
         )
 
 
@@ -112,8 +114,10 @@ class AggregatorMember:
         fields = Fields(value, "the aggregator of the roster", cls.__slots__)
         return cls(
             id=_member_id(fields.text("id", longest=32)),
-            names=fields.texts("names", most=HOST_NAMES_MOST, longest=DNS_NAME_LONGEST),
-            certificate_fingerprint=fields.octets("certificate_fingerprint", least=DIGEST_BYTES, most=DIGEST_BYTES),
+            names=fields.texts("names", maximum=MAX_HOST_NAMES, longest=DNS_NAME_LONGEST),
+            certificate_fingerprint=fields.octets(
+                "certificate_fingerprint", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES
+            ),
             verify_key=_verify_key(fields, "verify_key"),
         )
 
@@ -147,7 +151,7 @@ class Roster:
     _digest: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.key_epoch <= self.serial <= _SERIAL_MOST:
+        if not 1 <= self.key_epoch <= self.serial <= _MAX_SERIAL:
             raise MalformedMessage(
                 "serial and key epoch of the roster must be positive, the epoch not above the serial"
             )
@@ -205,12 +209,12 @@ class Roster:
             raise MalformedMessage("the roster names no federation") from cause
         return cls(
             federation=federation,
-            serial=fields.integer("serial", least=1, most=_SERIAL_MOST),
-            key_epoch=fields.integer("key_epoch", least=1, most=_SERIAL_MOST),
+            serial=fields.integer("serial", minimum=1, maximum=_MAX_SERIAL),
+            key_epoch=fields.integer("key_epoch", minimum=1, maximum=_MAX_SERIAL),
             parameters=FederationParameters.from_document(fields.value("parameters")),
-            key_digest=fields.octets("key_digest", least=DIGEST_BYTES, most=DIGEST_BYTES),
-            authority_digest=fields.octets("authority_digest", least=DIGEST_BYTES, most=DIGEST_BYTES),
-            members=tuple(Member.from_document(entry) for entry in fields.items("members", most=PARTIES_MOST)),
+            key_digest=fields.octets("key_digest", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
+            authority_digest=fields.octets("authority_digest", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
+            members=tuple(Member.from_document(entry) for entry in fields.items("members", maximum=MAX_PARTIES)),
             aggregator=AggregatorMember.from_document(fields.value("aggregator")),
         )
 
@@ -221,7 +225,7 @@ class Roster:
     @classmethod
     def from_bytes(cls, data: bytes) -> Roster:
         """Parse canonical bytes; raises ``MalformedMessage``."""
-        return cls.from_document(document.decode(data, "the roster", most=KEY_FILE_BYTES))
+        return cls.from_document(document.decode(data, "the roster", maximum=KEY_FILE_BYTES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +281,7 @@ class SignedRoster:
         fields = Fields(value, "the signed roster", cls.__slots__)
         return cls(
             roster=Roster.from_document(fields.value("roster")),
-            signature=fields.octets("signature", least=SIGNATURE_BYTES, most=SIGNATURE_BYTES),
+            signature=fields.octets("signature", minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES),
             founder_key=_verify_key(fields, "founder_key"),
         )
 
@@ -288,7 +292,7 @@ class SignedRoster:
     @classmethod
     def from_bytes(cls, data: bytes) -> SignedRoster:
         """Parse canonical bytes without verifying; raises ``MalformedMessage``."""
-        return cls.from_document(document.decode(data, "the signed roster", most=KEY_FILE_BYTES))
+        return cls.from_document(document.decode(data, "the signed roster", maximum=KEY_FILE_BYTES))
 
 
 def founder_fingerprint(founder_key: VerifyKey) -> str:
@@ -297,7 +301,7 @@ def founder_fingerprint(founder_key: VerifyKey) -> str:
 
 
 def _verify_key(fields: Fields, name: str) -> VerifyKey:
-    return VerifyKey(fields.octets(name, least=PUBLIC_BYTES, most=PUBLIC_BYTES))
+    return VerifyKey(fields.octets(name, minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES))
 
 
 def _member_id(text: str) -> PartyId:

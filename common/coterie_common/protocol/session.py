@@ -11,7 +11,7 @@ from typing import Final
 from coterie_common.crypto.hashing import DIGEST_BYTES, Item, Label, long_hash, tuple_hash
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.limits import ROUNDS_MOST
+from coterie_common.limits import MAX_ROUNDS
 from coterie_common.protocol.terms import RoundTerms
 
 PROTOCOL_VERSION: Final = 1
@@ -51,8 +51,8 @@ class SessionFields:
                 raise MalformedMessage(f"{name} of the query must have {DIGEST_BYTES} bytes")
         if len(self.previous_transcript) not in (0, DIGEST_BYTES):
             raise MalformedMessage(f"previous_transcript of the query must be empty or have {DIGEST_BYTES} bytes")
-        if not 1 <= self.round_number <= ROUNDS_MOST:
-            raise MalformedMessage(f"round number of the query must be 1 to {ROUNDS_MOST}")
+        if not 1 <= self.round_number <= MAX_ROUNDS:
+            raise MalformedMessage(f"round number of the query must be 1 to {MAX_ROUNDS}")
         if list(self.cohort) != sorted(set(self.cohort)):
             raise MalformedMessage("cohort of the query must be sorted and without duplicates")
         if not 1 <= self.round_quorum <= len(self.cohort):

@@ -18,12 +18,12 @@ from coterie_common import document
 from coterie_common.crypto.hashing import Item
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
-from coterie_common.limits import JOB_TERMS_BYTES, ROUNDS_MOST
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.limits import JOB_TERMS_BYTES, MAX_ROUNDS
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
 from coterie_common.privacy.noise.mechanisms import NoiseTerms, Unit, noise_from_document
-from coterie_common.privacy.vector_encoding import RealEncoding
+from coterie_common.privacy.vector_encoding import VectorEncoding
 
 
 class SealingKind(StrEnum):
@@ -45,7 +45,7 @@ class CountTerms:
 
     kind: ClassVar[str] = "counts"
 
-    encoding: Encoding
+    encoding: CountEncoding
     l0: int
     linf: int
 
@@ -62,9 +62,9 @@ class CountTerms:
         """Parse; raises ``MalformedMessage``."""
         fields = Fields(value, "terms of counts", ("kind", "encoding", "l0", "linf"))
         return cls(
-            encoding=Encoding.from_document(fields.value("encoding")),
-            l0=fields.integer("l0", least=1, most=2**31),
-            linf=fields.integer("linf", least=1, most=2**62),
+            encoding=CountEncoding.from_document(fields.value("encoding")),
+            l0=fields.integer("l0", minimum=1, maximum=2**31),
+            linf=fields.integer("linf", minimum=1, maximum=2**62),
         )
 
 
@@ -79,7 +79,7 @@ class VectorTerms:
 
     kind: ClassVar[str] = "vectors"
 
-    encoding: RealEncoding
+    encoding: VectorEncoding
     sampling_rate: Fraction | None
 
     def event(self, noise: NoiseTerms, unit: Unit) -> VectorEvent:
@@ -101,7 +101,7 @@ class VectorTerms:
         fields = Fields(value, "terms of vectors", ("kind", "encoding", "sampling_rate"))
         rate = fields.value("sampling_rate")
         return cls(
-            encoding=RealEncoding.from_document(fields.value("encoding")),
+            encoding=VectorEncoding.from_document(fields.value("encoding")),
             sampling_rate=None if rate is None else fraction_from_text(rate, "sampling_rate"),
         )
 
@@ -126,7 +126,7 @@ class RoundTerms:
     unit: Unit
 
     @property
-    def encoding(self) -> Encoding | RealEncoding:
+    def encoding(self) -> CountEncoding | VectorEncoding:
         """Return the mapping of a party's exact answer to the integers that are summed."""
         return self.values.encoding
 
@@ -194,8 +194,8 @@ class JobTerms:
     rounds: tuple[RoundTerms, ...]
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.rounds) <= ROUNDS_MOST:
-            raise MalformedMessage(f"a job must have 1 to {ROUNDS_MOST} rounds, not {len(self.rounds)}")
+        if not 1 <= len(self.rounds) <= MAX_ROUNDS:
+            raise MalformedMessage(f"a job must have 1 to {MAX_ROUNDS} rounds, not {len(self.rounds)}")
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""
@@ -204,7 +204,7 @@ class JobTerms:
     @classmethod
     def from_bytes(cls, data: bytes) -> JobTerms:
         """Parse; raises ``MalformedMessage``."""
-        value = document.decode(data, "the job's terms", most=JOB_TERMS_BYTES)
+        value = document.decode(data, "the job's terms", maximum=JOB_TERMS_BYTES)
         if not isinstance(value, list):
             raise MalformedMessage("the job's terms must be a list of rounds")
         return cls(tuple(RoundTerms.from_document(entry) for entry in value))

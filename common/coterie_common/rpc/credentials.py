@@ -18,11 +18,11 @@ import grpc
 from coterie_common.crypto.certificates import Identity, fingerprint, identity_of
 from coterie_common.errors import Unauthenticated
 from coterie_common.limits import (
-    CONNECTION_CALLS_MOST,
     FRAME_MESSAGE_BYTES,
     HANDSHAKE_SECONDS,
     KEEPALIVE_SECONDS,
     KEEPALIVE_TIMEOUT_SECONDS,
+    MAX_CONNECTION_CALLS,
     METADATA_BYTES,
 )
 
@@ -61,7 +61,7 @@ SERVER_OPTIONS: Final[tuple[_Option, ...]] = (
     # Windows that grow with the line would hold megabytes of a stream that is not read; without, a line still carries
     # a frame for each time it takes there and back.
     ("grpc.http2.bdp_probe", 0),
-    ("grpc.max_concurrent_streams", CONNECTION_CALLS_MOST),
+    ("grpc.max_concurrent_streams", MAX_CONNECTION_CALLS),
     ("grpc.keepalive_permit_without_calls", 1),
     # Parties ping as often as we do; twice as often is not yet abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", int(KEEPALIVE_SECONDS * 500)),

@@ -95,18 +95,18 @@ class Assembler:
     """Reassembles the messages of one stream from frames, one transfer after the other.
 
     Args:
-        most: longest transfer accepted, in bytes; at most ``TRANSFER_BYTES``.
+        maximum: longest transfer accepted, in bytes; at most ``TRANSFER_BYTES``.
     """
 
-    def __init__(self, most: int = TRANSFER_BYTES) -> None:
-        self._most = min(most, TRANSFER_BYTES)
+    def __init__(self, maximum: int = TRANSFER_BYTES) -> None:
+        self._most = min(maximum, TRANSFER_BYTES)
         self._progress: _Progress | None = None
         self._data = bytearray()
         self._digest = FrameDigest()
 
-    def allow(self, most: int) -> None:
-        """Accept transfers of up to ``most`` bytes from the next one on, at most ``TRANSFER_BYTES``."""
-        self._most = min(most, TRANSFER_BYTES)
+    def allow(self, maximum: int) -> None:
+        """Accept transfers of up to ``maximum`` bytes from the next one on, at most ``TRANSFER_BYTES``."""
+        self._most = min(maximum, TRANSFER_BYTES)
 
     @property
     def is_between_transfers(self) -> bool:

@@ -26,8 +26,8 @@ class Outbox(Generic[M]):
     waits for an answer of the protocol, and otherwise sends again on the next stream.
     """
 
-    def __init__(self, most: int = QUEUED_MESSAGES) -> None:
-        self._most = most
+    def __init__(self, maximum: int = QUEUED_MESSAGES) -> None:
+        self._most = maximum
         self._waiting: deque[M] = deque()
         self._closed = False
         self._changed = asyncio.Event()

@@ -25,7 +25,7 @@ from coterie_common.protocol.reason import one_line
 from coterie_common.rpc.stream import read_message
 from coterie_common.wire.strict import Octets
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=Message)
 
@@ -90,5 +90,5 @@ async def _read(data: Octets, from_wire: Callable[[Octets], M]) -> M:
     except CoterieError:
         raise
     except Exception as cause:  # the last net: bytes of a peer must not end a stream or a process
-        _log.exception("a message could not be read", bytes=len(data))
+        log.exception("a message could not be read", bytes=len(data))
         raise MalformedMessage("the message cannot be read") from cause

@@ -93,12 +93,12 @@ class Transfers:
 
     Args:
         frames: as gRPC delivers them.
-        most: longest transfer of a message accepted, in bytes.
+        maximum: longest transfer of a message accepted, in bytes.
     """
 
-    def __init__(self, frames: AsyncIterable[pb.Frame], *, most: int) -> None:
+    def __init__(self, frames: AsyncIterable[pb.Frame], *, maximum: int) -> None:
         self._frames = aiter(frames)
-        self._assembler = Assembler(most)
+        self._assembler = Assembler(maximum)
         self._content: Content | None = None
         self._broken: MalformedMessage | None = None
 
@@ -123,9 +123,9 @@ class Transfers:
             raise MalformedMessage("the stream ended in the middle of a transfer")
         raise StopAsyncIteration
 
-    def allow(self, most: int) -> None:
-        """Accept transfers of up to ``most`` bytes from the next one on."""
-        self._assembler.allow(most)
+    def allow(self, maximum: int) -> None:
+        """Accept transfers of up to ``maximum`` bytes from the next one on."""
+        self._assembler.allow(maximum)
 
     async def drop(self, idle_s: float) -> None:
         """Read and discard, until no frame comes for ``idle_s`` seconds or the peer ends its half."""

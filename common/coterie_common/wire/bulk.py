@@ -19,8 +19,8 @@ from coterie_common.long_bytes import join_long
 from coterie_common.wire.strict import Octets
 
 _LENGTH_DELIMITED: Final = 2
-_VARINT_BYTES_MOST: Final = 10
-_RECORDS_MOST: Final = 16
+_MAX_VARINT_BYTES: Final = 10
+_MAX_RECORDS: Final = 16
 """Maximum number of fields of a message with a long one; if there are more, none of them is kept here."""
 
 
@@ -51,13 +51,13 @@ def enclose(outer: int, before: bytes, inner: int, field: bytes, after: bytes) -
     return b"".join((_header(outer, length), before, header, field, after))
 
 
-def take_out(data: Octets, fields: Mapping[int, int], *, least: int) -> Taken | None:
+def take_out(data: Octets, fields: Mapping[int, int], *, minimum: int) -> Taken | None:
     """Take the long field out of an envelope's bytes.
 
     Args:
         data: of the envelope.
         fields: number of the long field by that of its message in the envelope.
-        least: minimum number of bytes of a long field.
+        minimum: minimum number of bytes of a long field.
 
     Returns:
         ``None`` if there is no such field, or if it is unusual in any way: then protocol buffers decide.
@@ -73,10 +73,10 @@ def take_out(data: Octets, fields: Mapping[int, int], *, least: int) -> Taken | 
         kept: list[memoryview] = []
         taken: memoryview | None = None
         while start < end:
-            if len(kept) >= _RECORDS_MOST:
+            if len(kept) >= _MAX_RECORDS:
                 raise _Unusual
             number, content, following = _record(view, start)
-            if number == fields[outer] and following - content >= least:
+            if number == fields[outer] and following - content >= minimum:
                 if taken is not None:
                     raise MalformedMessage("the message has repeated fields")
                 taken = view[content:following]
@@ -108,7 +108,7 @@ def _record(view: memoryview, start: int) -> tuple[int, int, int]:
 
 def _varint(view: memoryview, start: int) -> tuple[int, int]:
     value = 0
-    for count in range(_VARINT_BYTES_MOST):
+    for count in range(_MAX_VARINT_BYTES):
         if start + count >= len(view):
             raise _Unusual
         byte = view[start + count]

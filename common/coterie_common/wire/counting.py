@@ -18,26 +18,26 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import CIPHERTEXTS_MOST, PARTIES_MOST
+from coterie_common.limits import MAX_CIPHERTEXTS, MAX_PARTIES
 
 LISTS: Final = {
-    "coterie.v1.SessionFields.cohort": PARTIES_MOST,
-    "coterie.v1.KeyPart.ciphertexts": CIPHERTEXTS_MOST,
-    "coterie.v1.DecryptionRequest.contributions": PARTIES_MOST,
-    "coterie.v1.PartialDecryption.values": CIPHERTEXTS_MOST,
-    "coterie.v1.RoundProgress.contributed": PARTIES_MOST,
-    "coterie.v1.RoundProgress.decrypted": PARTIES_MOST,
-    "coterie.v1.JobStatus.parties": PARTIES_MOST,
+    "coterie.v1.SessionFields.cohort": MAX_PARTIES,
+    "coterie.v1.KeyPart.ciphertexts": MAX_CIPHERTEXTS,
+    "coterie.v1.DecryptionRequest.contributions": MAX_PARTIES,
+    "coterie.v1.PartialDecryption.values": MAX_CIPHERTEXTS,
+    "coterie.v1.RoundProgress.contributed": MAX_PARTIES,
+    "coterie.v1.RoundProgress.decrypted": MAX_PARTIES,
+    "coterie.v1.JobStatus.parties": MAX_PARTIES,
 }
 """The maximum number of entries of every list in a message."""
 
 _VARINT, _DELIMITED = 0, 2
-_VARINT_BYTES_MOST: Final = 10
+_MAX_VARINT_BYTES: Final = 10
 
 
 class _Field(NamedTuple):
     name: str
-    most: int
+    maximum: int
     is_list: bool
     is_delimited: bool
     message: Descriptor | None
@@ -65,9 +65,9 @@ def check_counts(kind: type[Message], data: bytes | bytearray | memoryview, what
             if field is None:
                 raise MalformedMessage(f"{what} has unknown or repeated fields")
             counts[tag] = counts.get(tag, 0) + 1
-            if counts[tag] > field.most:
+            if counts[tag] > field.maximum:
                 raise MalformedMessage(
-                    f"{field.name} must have at most {field.most} entries"
+                    f"{field.name} must have at most {field.maximum} entries"
                     if field.is_list
                     else f"{what} has unknown or repeated fields"
                 )
@@ -87,7 +87,7 @@ def _fields(message: Descriptor) -> dict[int, _Field]:
     return {
         field.number << 3 | (_DELIMITED if (is_delimited := _is_delimited(field)) else _VARINT): _Field(
             name=field.name,
-            most=LISTS[field.full_name] if field.is_repeated else 1,
+            maximum=LISTS[field.full_name] if field.is_repeated else 1,
             is_list=field.is_repeated,
             is_delimited=is_delimited,
             message=field.message_type,
@@ -102,7 +102,7 @@ def _is_delimited(field: FieldDescriptor) -> bool:
 
 def _varint(view: memoryview, start: int, end: int, what: str) -> tuple[int, int]:
     value = 0
-    for position in range(start, min(end, start + _VARINT_BYTES_MOST)):
+    for position in range(start, min(end, start + _MAX_VARINT_BYTES)):
         byte = view[position]
         value |= (byte & 0x7F) << 7 * (position - start)
         if byte < 0x80:

@@ -17,11 +17,11 @@ from coterie_common.limits import (
     FRAME_BYTES,
     JOB_SPEC_BYTES,
     JOB_TERMS_BYTES,
+    MAX_ROUNDS,
     MODEL_BYTES,
     PADDED_PART_BYTES,
     PROOF_BYTES,
     QUERY_BODY_BYTES,
-    ROUNDS_MOST,
 )
 from coterie_common.protocol.messages import (
     AggregatorMessage,
@@ -47,7 +47,7 @@ from coterie_common.wire import bulk, strict, types
 from coterie_common.wire.pb import federation_pb2 as pb
 from coterie_common.wire.strict import Octets
 
-_UINT32_MOST = 2**32 - 1
+_MAX_UINT32 = 2**32 - 1
 
 _LONG_BYTES: Final = FRAME_BYTES
 """Minimum size of a field for which avoiding a copy pays."""
@@ -92,13 +92,13 @@ def aggregator_message_to_wire(message: AggregatorMessage) -> bytes:
 
 def aggregator_message_from_wire(data: Octets) -> AggregatorMessage:
     """Parse one transfer from the aggregator; raises ``MalformedMessage``. A model in it is copied once."""
-    taken = bulk.take_out(data, _LONG_NUMBERS, least=_LONG_BYTES)
+    taken = bulk.take_out(data, _LONG_NUMBERS, minimum=_LONG_BYTES)
     if taken is None:
         return cast(AggregatorMessage, _from_wire(pb.AggregatorEnvelope, data))
     parsed = strict.parse(pb.AggregatorEnvelope, taken.rest, "the message")
     name = parsed.WhichOneof("message") or ""
-    long, most = _LONG[name]
-    content, message = strict.octets(taken.field, long, most=most), getattr(parsed, name)
+    long, maximum = _LONG[name]
+    content, message = strict.octets(taken.field, long, maximum=maximum), getattr(parsed, name)
     if getattr(message, long):
         raise MalformedMessage("the message has repeated fields")
     setattr(message, long, _PLACEHOLDER)
@@ -135,17 +135,17 @@ def _same_names(kind: Callable[..., Any]) -> Callable[[Any], Any]:
 
 def _hello_from_wire(message: pb.Hello) -> Hello:
     return Hello(
-        protocol_version=strict.number(message.protocol_version, "protocol_version", least=1, most=_UINT32_MOST),
+        protocol_version=strict.number(message.protocol_version, "protocol_version", minimum=1, maximum=_MAX_UINT32),
         party_id=strict.party_id(message.party_id),
-        roster_serial=strict.number(message.roster_serial, "roster_serial", least=1, most=_UINT32_MOST),
+        roster_serial=strict.number(message.roster_serial, "roster_serial", minimum=1, maximum=_MAX_UINT32),
         roster_digest=strict.digest(message.roster_digest, "roster_digest"),
     )
 
 
 def _welcome_from_wire(message: pb.Welcome) -> Welcome:
     return Welcome(
-        protocol_version=strict.number(message.protocol_version, "protocol_version", least=1, most=_UINT32_MOST),
-        roster_serial=strict.number(message.roster_serial, "roster_serial", least=1, most=_UINT32_MOST),
+        protocol_version=strict.number(message.protocol_version, "protocol_version", minimum=1, maximum=_MAX_UINT32),
+        roster_serial=strict.number(message.roster_serial, "roster_serial", minimum=1, maximum=_MAX_UINT32),
         roster_digest=strict.digest(message.roster_digest, "roster_digest"),
     )
 
@@ -154,8 +154,8 @@ def _job_proposal_from_wire(message: pb.JobProposal) -> JobProposal:
     return JobProposal(
         job_id=strict.job_id(message.job_id),
         roster_digest=strict.digest(message.roster_digest, "roster_digest"),
-        spec=strict.octets(message.spec, "spec", least=1, most=JOB_SPEC_BYTES),
-        terms=strict.octets(message.terms, "terms", least=1, most=JOB_TERMS_BYTES),
+        spec=strict.octets(message.spec, "spec", minimum=1, maximum=JOB_SPEC_BYTES),
+        terms=strict.octets(message.terms, "terms", minimum=1, maximum=JOB_TERMS_BYTES),
         signature=strict.signature(message.signature),
     )
 
@@ -194,7 +194,7 @@ def _query_to_wire(message: Query) -> pb.Query:
 def _query_from_wire(message: pb.Query) -> Query:
     return Query(
         fields=types.fields_from_wire(strict.part(message, "fields")),
-        body=strict.octets(message.body, "body", least=1, most=QUERY_BODY_BYTES),
+        body=strict.octets(message.body, "body", minimum=1, maximum=QUERY_BODY_BYTES),
         signature=strict.signature(message.signature),
     )
 
@@ -211,7 +211,7 @@ def _encrypted_reply_to_wire(message: EncryptedReply) -> pb.EncryptedReply:
 def _encrypted_reply_from_wire(message: pb.EncryptedReply) -> EncryptedReply:
     return EncryptedReply(
         job_id=strict.job_id(message.job_id),
-        round_number=strict.number(message.round_number, "round_number", least=1, most=ROUNDS_MOST),
+        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUNDS),
         session_id=strict.digest(message.session_id, "session_id"),
         contribution=types.contribution_from_wire(strict.part(message, "contribution")),
     )
@@ -220,10 +220,10 @@ def _encrypted_reply_from_wire(message: pb.EncryptedReply) -> EncryptedReply:
 def _padded_part_from_wire(message: pb.PaddedPart) -> PaddedPart:
     return PaddedPart(
         job_id=strict.job_id(message.job_id),
-        round_number=strict.number(message.round_number, "round_number", least=1, most=ROUNDS_MOST),
+        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUNDS),
         session_id=strict.digest(message.session_id, "session_id"),
         party_id=strict.party_id(message.party_id),
-        size=strict.number(message.size, "size", least=1, most=PADDED_PART_BYTES),
+        size=strict.number(message.size, "size", minimum=1, maximum=PADDED_PART_BYTES),
     )
 
 
@@ -246,12 +246,12 @@ def _decryption_request_from_wire(message: pb.DecryptionRequest) -> DecryptionRe
 def _partial_decryption_from_wire(message: pb.PartialDecryption) -> PartialDecryption:
     return PartialDecryption(
         job_id=strict.job_id(message.job_id),
-        round_number=strict.number(message.round_number, "round_number", least=1, most=ROUNDS_MOST),
+        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUNDS),
         session_id=strict.digest(message.session_id, "session_id"),
         transcript_digest=strict.digest(message.transcript_digest, "transcript_digest"),
         party_id=strict.party_id(message.party_id),
         values=types.ciphertexts_from_wire(message.values, "values"),
-        proof=strict.octets(message.proof, "proof of correct decryption", least=1, most=PROOF_BYTES),
+        proof=strict.octets(message.proof, "proof of correct decryption", minimum=1, maximum=PROOF_BYTES),
         signature=strict.signature(message.signature),
     )
 
@@ -259,7 +259,7 @@ def _partial_decryption_from_wire(message: pb.PartialDecryption) -> PartialDecry
 def _model_delivery_from_wire(message: pb.ModelDelivery) -> ModelDelivery:
     return ModelDelivery(
         job_id=strict.job_id(message.job_id),
-        model=strict.octets(message.model, "model", least=1, most=MODEL_BYTES),
+        model=strict.octets(message.model, "model", minimum=1, maximum=MODEL_BYTES),
         signature=strict.signature(message.signature),
     )
 

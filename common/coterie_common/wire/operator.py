@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from coterie_common.identifiers import JobId
-from coterie_common.limits import JOB_SPEC_BYTES, MODEL_BYTES, PARTIES_MOST, ROUNDS_MOST
+from coterie_common.limits import JOB_SPEC_BYTES, MAX_PARTIES, MAX_ROUNDS, MODEL_BYTES
 from coterie_common.protocol.progress import (
     JobParty,
     JobRequest,
@@ -58,7 +58,7 @@ def party_status_from_wire(message: pb.PartyStatus) -> PartyStatus:
     strict.check_known(message, "the party's status")
     return PartyStatus(
         party_id=strict.party_id(message.party_id),
-        index=strict.number(message.index, "index", least=1, most=PARTIES_MOST),
+        index=strict.number(message.index, "index", minimum=1, maximum=MAX_PARTIES),
         connected=message.connected,
         since=strict.optional_instant(message.since_us, "since_us"),
     )
@@ -94,12 +94,12 @@ def job_status_from_wire(message: pb.JobStatus) -> JobStatus:
         dataset=strict.reason(message.dataset, "dataset"),
         state=strict.enum(_STATES, message.state, "state"),
         reason=strict.reason(message.reason, "reason"),
-        waiting_for=strict.number(message.waiting_for, "waiting_for", most=PARTIES_MOST),
-        rounds_planned=strict.number(message.rounds_planned, "rounds_planned", most=ROUNDS_MOST),
+        waiting_for=strict.number(message.waiting_for, "waiting_for", maximum=MAX_PARTIES),
+        rounds_planned=strict.number(message.rounds_planned, "rounds_planned", maximum=MAX_ROUNDS),
         round=_round_from_wire(message.round) if message.HasField("round") else None,
         privacy=_privacy_from_wire(strict.part(message, "privacy")),
         parties=tuple(
-            _job_party_from_wire(party) for party in strict.several(message.parties, "parties", most=PARTIES_MOST)
+            _job_party_from_wire(party) for party in strict.several(message.parties, "parties", maximum=MAX_PARTIES)
         ),
         submitted_by=strict.party_id(message.submitted_by, "submitted_by"),
         submitted_at=strict.instant(message.submitted_us, "submitted_us"),
@@ -131,9 +131,9 @@ def model_info_from_wire(message: pb.ModelInfo) -> ModelInfo:
         name=strict.reason(message.name, "name"),
         algorithm=strict.reason(message.algorithm, "algorithm"),
         digest=strict.digest(message.digest, "digest"),
-        size_bytes=strict.number(message.size_bytes, "size_bytes", least=1, most=MODEL_BYTES),
-        rounds=strict.number(message.rounds, "rounds", most=ROUNDS_MOST),
-        rounds_planned=strict.number(message.rounds_planned, "rounds_planned", most=ROUNDS_MOST),
+        size_bytes=strict.number(message.size_bytes, "size_bytes", minimum=1, maximum=MODEL_BYTES),
+        rounds=strict.number(message.rounds, "rounds", maximum=MAX_ROUNDS),
+        rounds_planned=strict.number(message.rounds_planned, "rounds_planned", maximum=MAX_ROUNDS),
         state=strict.enum(_STATES, message.state, "state"),
         privacy=_privacy_from_wire(strict.part(message, "privacy")),
         finished_at=strict.instant(message.finished_us, "finished_us"),
@@ -143,7 +143,7 @@ def model_info_from_wire(message: pb.ModelInfo) -> ModelInfo:
 def submission_from_wire(message: pb.SubmitJobRequest) -> JobRequest:
     """Check and convert; the specification is not parsed yet; raises ``MalformedMessage``."""
     strict.check_known(message, "the request")
-    spec = strict.octets(message.spec, "spec", least=1, most=JOB_SPEC_BYTES)
+    spec = strict.octets(message.spec, "spec", minimum=1, maximum=JOB_SPEC_BYTES)
     return JobRequest(spec=spec, despite_noise=message.despite_noise, again=message.again)
 
 
@@ -166,7 +166,7 @@ def _round_to_wire(progress: RoundProgress) -> pb.RoundProgress:
 
 def _round_from_wire(message: pb.RoundProgress) -> RoundProgress:
     return RoundProgress(
-        number=strict.number(message.number, "number", least=1, most=ROUNDS_MOST),
+        number=strict.number(message.number, "number", minimum=1, maximum=MAX_ROUNDS),
         phase=strict.enum(_PHASES, message.phase, "phase"),
         contributed=strict.party_ids(message.contributed, "contributed"),
         decrypted=strict.party_ids(message.decrypted, "decrypted"),

@@ -21,12 +21,12 @@ from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.identity import SIGNATURE_BYTES
 from coterie_common.errors import ConfigurationError, MalformedMessage
 from coterie_common.identifiers import JobId, PartyId, parse_job_id, parse_party_id
-from coterie_common.limits import PARTIES_MOST
+from coterie_common.limits import MAX_PARTIES
 from coterie_common.protocol.reason import is_code, is_one_line
 from coterie_common.wire.counting import check_counts
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME_MOST: Final = int((datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1))
+_MAX_TIME: Final = int((datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1))
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 AnyEnum = TypeVar("AnyEnum", bound=Enum)
@@ -83,36 +83,36 @@ def part(message: Message, field: str) -> Any:
     return getattr(message, field)
 
 
-def octets(value: bytes, field: str, *, least: int = 0, most: int) -> bytes:
+def octets(value: bytes, field: str, *, minimum: int = 0, maximum: int) -> bytes:
     """Return bytes whose length is in the given range."""
-    if not least <= len(value) <= most:
-        expected = f"{least} bytes" if least == most else f"{least} to {most} bytes"
+    if not minimum <= len(value) <= maximum:
+        expected = f"{minimum} bytes" if minimum == maximum else f"{minimum} to {maximum} bytes"
         raise MalformedMessage(f"{field} must have {expected}")
     return value
 
 
 def digest(value: bytes, field: str) -> bytes:
     """Return a digest."""
-    return octets(value, field, least=DIGEST_BYTES, most=DIGEST_BYTES)
+    return octets(value, field, minimum=DIGEST_BYTES, maximum=DIGEST_BYTES)
 
 
 def signature(value: bytes) -> bytes:
     """Return a signature, not verified yet."""
-    return octets(value, "signature", least=SIGNATURE_BYTES, most=SIGNATURE_BYTES)
+    return octets(value, "signature", minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES)
 
 
-def number(value: int, field: str, *, least: int = 0, most: int) -> int:
+def number(value: int, field: str, *, minimum: int = 0, maximum: int) -> int:
     """Return an integer in the given range."""
-    if not least <= value <= most:
-        raise MalformedMessage(f"{field} must be {least} to {most}")
+    if not minimum <= value <= maximum:
+        raise MalformedMessage(f"{field} must be {minimum} to {maximum}")
     return value
 
 
-def several(values: Iterable[T], field: str, *, least: int = 0, most: int) -> tuple[T, ...]:
+def several(values: Iterable[T], field: str, *, minimum: int = 0, maximum: int) -> tuple[T, ...]:
     """Return a list with a number of entries in the given range."""
     entries = tuple(values)
-    if not least <= len(entries) <= most:
-        raise MalformedMessage(f"{field} must have {least} to {most} entries")
+    if not minimum <= len(entries) <= maximum:
+        raise MalformedMessage(f"{field} must have {minimum} to {maximum} entries")
     return entries
 
 
@@ -128,7 +128,7 @@ def job_id(value: str) -> JobId:
 
 def party_ids(values: Iterable[str], field: str) -> tuple[PartyId, ...]:
     """Return ids of parties, none twice, in the order given."""
-    ids = tuple(party_id(value, field) for value in several(values, field, most=PARTIES_MOST))
+    ids = tuple(party_id(value, field) for value in several(values, field, maximum=MAX_PARTIES))
     if len(set(ids)) != len(ids):
         raise MalformedMessage(f"{field} names a party twice")
     return ids
@@ -157,7 +157,7 @@ def enum(table: Mapping[AnyWire, AnyEnum], value: AnyWire, field: str) -> AnyEnu
 
 def instant(value: int, field: str) -> datetime:
     """Return a time that must be present, from microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=number(value, field, least=1, most=_TIME_MOST))
+    return _EPOCH + timedelta(microseconds=number(value, field, minimum=1, maximum=_MAX_TIME))
 
 
 def optional_instant(value: int, field: str) -> datetime | None:

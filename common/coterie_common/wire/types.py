@@ -11,12 +11,12 @@ from coterie_common import document
 from coterie_common.errors import MalformedMessage, RefusedError
 from coterie_common.limits import (
     CIPHERTEXT_BYTES,
-    CIPHERTEXTS_MOST,
     FRAME_BYTES,
-    PARTIES_MOST,
+    MAX_CIPHERTEXTS,
+    MAX_PARTIES,
+    MAX_ROUNDS,
     PROOF_BYTES,
     ROUND_TERMS_BYTES,
-    ROUNDS_MOST,
 )
 from coterie_common.protocol.messages import Contribution, KeyPart, Rejection
 from coterie_common.protocol.session import SessionFields
@@ -24,7 +24,7 @@ from coterie_common.protocol.terms import RoundTerms
 from coterie_common.wire import strict
 from coterie_common.wire.pb import types_pb2 as pb
 
-_UINT32_MOST = 2**32 - 1
+_MAX_UINT32 = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def frame_from_wire(message: pb.Frame) -> Frame:
         announced = message.announcement
         digest = strict.digest(announced.digest, "digest of the announcement")
         announcement = Announcement(announced.length, digest, announced.is_content)
-    return Frame(announcement, strict.octets(message.chunk, "chunk of the frame", least=1, most=FRAME_BYTES))
+    return Frame(announcement, strict.octets(message.chunk, "chunk of the frame", minimum=1, maximum=FRAME_BYTES))
 
 
 def fields_to_wire(fields: SessionFields) -> pb.SessionFields:
@@ -96,14 +96,14 @@ def fields_to_wire(fields: SessionFields) -> pb.SessionFields:
 
 def fields_from_wire(message: pb.SessionFields) -> SessionFields:
     """Check and convert session fields; raises ``MalformedMessage``."""
-    document_of_terms = document.decode(message.terms, "the round's terms", most=ROUND_TERMS_BYTES)
+    document_of_terms = document.decode(message.terms, "the round's terms", maximum=ROUND_TERMS_BYTES)
     try:
         terms = RoundTerms.from_document(document_of_terms)
     except RefusedError as cause:
         raise MalformedMessage("the round's terms are such as no round can have") from cause
     return SessionFields(
         roster_digest=message.roster_digest,
-        key_epoch=strict.number(message.key_epoch, "key_epoch", least=1, most=_UINT32_MOST),
+        key_epoch=strict.number(message.key_epoch, "key_epoch", minimum=1, maximum=_MAX_UINT32),
         job_id=strict.job_id(message.job_id),
         spec_digest=message.spec_digest,
         round_number=message.round_number,
@@ -136,7 +136,7 @@ def contribution_from_wire(message: pb.Contribution) -> Contribution:
         party_id=strict.party_id(message.party_id),
         key_part=KeyPart(
             ciphertexts=ciphertexts_from_wire(key_part.ciphertexts, "ciphertexts"),
-            proof=strict.octets(key_part.proof, "proof of plaintext knowledge", least=1, most=PROOF_BYTES),
+            proof=strict.octets(key_part.proof, "proof of plaintext knowledge", minimum=1, maximum=PROOF_BYTES),
         ),
         padded_digest=strict.digest(message.padded_digest, "padded_digest"),
         signature=strict.signature(message.signature),
@@ -147,7 +147,7 @@ def contributions_from_wire(messages: Iterable[pb.Contribution]) -> tuple[Contri
     """Check and convert the contributions of one round, no party twice; raises ``MalformedMessage``."""
     contributions = tuple(
         contribution_from_wire(message)
-        for message in strict.several(messages, "contributions", least=1, most=PARTIES_MOST)
+        for message in strict.several(messages, "contributions", minimum=1, maximum=MAX_PARTIES)
     )
     if len({contribution.party_id for contribution in contributions}) != len(contributions):
         raise MalformedMessage("contributions name a party twice")
@@ -157,8 +157,8 @@ def contributions_from_wire(messages: Iterable[pb.Contribution]) -> tuple[Contri
 def ciphertexts_from_wire(values: Iterable[bytes], field: str) -> tuple[bytes, ...]:
     """Check the number and size of ciphertexts or partial decryptions; raises ``MalformedMessage``."""
     return tuple(
-        strict.octets(value, f"one of the {field}", least=1, most=CIPHERTEXT_BYTES)
-        for value in strict.several(values, field, least=1, most=CIPHERTEXTS_MOST)
+        strict.octets(value, f"one of the {field}", minimum=1, maximum=CIPHERTEXT_BYTES)
+        for value in strict.several(values, field, minimum=1, maximum=MAX_CIPHERTEXTS)
     )
 
 
@@ -178,5 +178,5 @@ def rejection_from_wire(message: pb.Rejection) -> Rejection:
         code=strict.code(message.code),
         detail=strict.reason(message.detail, "detail"),
         job_id=strict.job_id(message.job_id) if message.job_id else "",
-        round_number=strict.number(message.round_number, "round_number", most=ROUNDS_MOST),
+        round_number=strict.number(message.round_number, "round_number", maximum=MAX_ROUNDS),
     )

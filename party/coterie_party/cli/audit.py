@@ -60,14 +60,14 @@ def show(
     job: Annotated[str | None, typer.Option(help="Only entries about this job.")] = None,
 ) -> None:
     """Show the record as a table, oldest entry first; below it the local causes of failures, which are in no record."""
-    from coterie_party.cli.desk import open_desk
+    from coterie_party.cli.steward_view import open_steward_view
     from coterie_party.steward.audit_folder import read_folder
 
     entries = [entry for entry in read_folder(home).export.entries if job in (None, entry.job_id)]
     _print(entries)
-    with open_desk(home) as desk:
+    with open_steward_view(home) as view:
         for job_id in dict.fromkeys(entry.job_id for entry in entries if entry.job_id):
-            for note in desk.notes.of_job(job_id):
+            for note in view.notes.of_job(job_id):
                 where = f" round {note.round_number}" if note.round_number else ""
                 say(f"For you alone: {job_id}{where}: {note.detail} [{note.code}]")
 
@@ -95,7 +95,7 @@ def _read(path: Path) -> Export:
     from coterie_common.files import read_bytes
     from coterie_common.limits import AUDIT_EXPORT_BYTES
 
-    return read_record(read_bytes(path, "the record", most=AUDIT_EXPORT_BYTES))
+    return read_record(read_bytes(path, "the record", maximum=AUDIT_EXPORT_BYTES))
 
 
 def _head(text: str) -> Head:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie_common.host.console import say, say_json
-from coterie_party.cli.desk import Desk, open_desk
 from coterie_party.cli.options import AsJson, PartyFolder
+from coterie_party.cli.steward_view import StewardView, open_steward_view
 
 if TYPE_CHECKING:
     from coterie_party.steward.job_report import JobReport
@@ -30,14 +30,14 @@ def jobs(
     from coterie_common.host.listing import moment, print_table
     from coterie_common.identifiers import parse_job_id
 
-    with open_desk(home) as desk:
+    with open_steward_view(home) as view:
         if job is None:
-            reports = [_describe(desk, known) for known in desk.store.jobs()]
+            reports = [_describe(view, known) for known in view.store.jobs()]
         else:
-            found = desk.store.job(parse_job_id(job))
+            found = view.store.job(parse_job_id(job))
             if found is None:
                 raise NotFound(f"no job {job} was proposed to this party")
-            reports = [_describe(desk, found)]
+            reports = [_describe(view, found)]
     if as_json:
         return say_json([report.to_document() for report in reports])
     if job is not None:
@@ -94,12 +94,12 @@ def _rule(home: Path, job: str, *, is_approved: bool, reason: str = "") -> Party
     from coterie_common.protocol.reason import one_line
 
     job_id = parse_job_id(job)
-    with open_desk(home) as desk:
-        return desk.store.rule(job_id, is_approved=is_approved, reason=one_line(reason), now=desk.now)
+    with open_steward_view(home) as view:
+        return view.store.rule(job_id, is_approved=is_approved, reason=one_line(reason), now=view.now)
 
 
-def _describe(desk: Desk, job: PartyJob) -> JobReport:
+def _describe(view: StewardView, job: PartyJob) -> JobReport:
     from coterie_party.steward.job_report import describe
 
-    entries = desk.store.ledger(job.dataset) if job.dataset else ()
-    return describe(job, desk.store.ruling(job.job_id), entries, desk.policy, desk.now, desk.notes.of_job(job.job_id))
+    entries = view.store.ledger(job.dataset) if job.dataset else ()
+    return describe(job, view.store.ruling(job.job_id), entries, view.policy, view.now, view.notes.of_job(job.job_id))

@@ -74,8 +74,8 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
 
     from coterie_common.errors import WrongOrderError
     from coterie_common.membership.bundle import read_bundle
-    from coterie_party.cli.desk import open_lines
     from coterie_party.cli.ledger import import_ledger
+    from coterie_party.cli.steward_view import open_lines
 
     if ledger is not None:
         say(import_ledger(folder.root, ledger))

@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from coterie_common.host.console import say, say_json
-from coterie_party.cli.desk import open_desk, open_lines
 from coterie_party.cli.options import AsJson, PartyFolder
+from coterie_party.cli.steward_view import open_lines, open_steward_view
 
 if TYPE_CHECKING:
     from coterie_party.steward.ledger_file import LedgerFile
@@ -88,7 +88,7 @@ def _read(home: Path, file: Path) -> tuple[LedgerFile, str]:
     from coterie_party.steward.ledger_of_record import ledger_of_record
 
     config = PartyHome(home).config()
-    data = read_bytes(file, "the ledger", most=AUDIT_EXPORT_BYTES)
+    data = read_bytes(file, "the ledger", maximum=AUDIT_EXPORT_BYTES)
     if not is_record(data):
         return LedgerFile.read(file), ""
     limits = " What was asked after the record was exported is not among them."
@@ -107,9 +107,9 @@ def show(
     from coterie_party.steward.ledger_plot import draw
     from coterie_party.steward.ledger_report import report
 
-    with open_desk(home) as desk:
-        names = desk.store.datasets() if dataset is None else (dataset,)
-        reports = [found for name in names for found in report(name, desk.store.ledger(name), desk.policy, desk.now)]
+    with open_steward_view(home) as view:
+        names = view.store.datasets() if dataset is None else (dataset,)
+        reports = [found for name in names for found in report(name, view.store.ledger(name), view.policy, view.now)]
     if plot is not None:
         write_atomically(plot, draw(reports).encode("utf-8"))
     if as_json:

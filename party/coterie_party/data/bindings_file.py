@@ -25,7 +25,7 @@ from coterie_common.limits import CONFIG_FILE_BYTES
 from coterie_party.data.bindings import BoundDataset, bind_datasets
 from coterie_party.home.config import FILE_NAME, DatasetBinding, PartyConfig
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 _Contents: TypeAlias = Mapping[Path, bytes | None]
 
 
@@ -78,12 +78,12 @@ class BindingsFile:
             self._contents = self._read()
             datasets = bind_datasets(self._root, config.datasets)
         except ConfigurationError as error:
-            _log.error("data sets not usable, the ones before stay bound", code=error.code, why=error.message)
+            log.error("data sets not usable, the ones before stay bound", code=error.code, why=error.message)
             self._warning = f"{error.message}; the data sets before stay bound"
             return
         self._warning = ""
         if datasets != self._datasets:
-            _log.info("data sets changed", datasets=sorted(datasets))
+            log.info("data sets changed", datasets=sorted(datasets))
         self._datasets = datasets
 
     def _read(self) -> _Contents:
@@ -96,7 +96,7 @@ def _schema_paths(root: Path, bindings: Mapping[str, DatasetBinding]) -> tuple[P
 
 def _content(path: Path) -> bytes | None:
     try:
-        return read_bytes(path, "the configuration", most=CONFIG_FILE_BYTES)
+        return read_bytes(path, "the configuration", maximum=CONFIG_FILE_BYTES)
     except ConfigurationError:
         # Missing, for example while an editor replaces it: loading reports that.
         return None

@@ -108,7 +108,7 @@ class FederationFolder:
             KeyFileError: wrong password, damaged, or no share of this key.
         """
         path = self.share_path(epoch)
-        content = unlock(read_bytes(path, "the key share", most=KEY_FILE_BYTES), password, kind=_SHARE_KIND)
+        content = unlock(read_bytes(path, "the key share", maximum=KEY_FILE_BYTES), password, kind=_SHARE_KIND)
         digest = key.digest()
         if content[: len(digest)] != digest:
             raise KeyFileError(f"{path} is the share of another key than the roster's")

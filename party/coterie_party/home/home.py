@@ -4,7 +4,7 @@
 
 - ``tls.key``: TLS key, unencrypted, 0600: it opens no reply.
 - ``member.key``: signing and sealing key, locked under the party's password.
-- ``ID.csr``: the enrolment request, for the founder.
+- ``ID.request``: the enrolment request, for the founder.
 - ``policy.toml``: the steward's policy, with cautious defaults until it is edited.
 - ``party.toml``: configuration, written last when the folder is made.
 - ``federations/FOUNDER/``: certificate, roster, threshold key and key shares, after the import of a bundle
@@ -115,7 +115,7 @@ class PartyHome:
 
     def request_path(self, party_id: str) -> Path:
         """Path of the enrolment request."""
-        return self.root / f"{party_id}.csr"
+        return self.root / f"{party_id}.request"
 
     def federation(self) -> FederationFolder:
         """The folder of the pinned founder's federation; raises as ``config``."""
@@ -181,13 +181,15 @@ class PartyHome:
 
     def unlock_keys(self, password: Password) -> MemberKeys:
         """Read the party's keys; raises ``KeyFileError``."""
-        content = unlock(read_bytes(self.keys_path, "the key file", most=KEY_FILE_BYTES), password, kind=_KEYS_KIND)
+        content = unlock(read_bytes(self.keys_path, "the key file", maximum=KEY_FILE_BYTES), password, kind=_KEYS_KIND)
         try:
             what = "the party's keys"
-            fields = Fields(document.decode(content, what, most=KEY_FILE_BYTES), what, ("signing_key", "sealing_key"))
+            fields = Fields(
+                document.decode(content, what, maximum=KEY_FILE_BYTES), what, ("signing_key", "sealing_key")
+            )
             return MemberKeys(
-                signing_key=SigningKey(fields.octets("signing_key", least=SEED_BYTES, most=SEED_BYTES)),
-                sealing_key=SealingKey(fields.octets("sealing_key", least=SEED_BYTES, most=SEED_BYTES)),
+                signing_key=SigningKey(fields.octets("signing_key", minimum=SEED_BYTES, maximum=SEED_BYTES)),
+                sealing_key=SealingKey(fields.octets("sealing_key", minimum=SEED_BYTES, maximum=SEED_BYTES)),
             )
         except PeerError as cause:
             raise KeyFileError(f"{self.keys_path} is damaged: {cause.message}") from cause

@@ -47,12 +47,12 @@ class AcceptedJobs:
 
     Args:
         context: of the party.
-        most_bytes: of their specifications and terms together; one job is always kept.
+        max_bytes: of their specifications and terms together; one job is always kept.
     """
 
-    def __init__(self, context: Context, *, most_bytes: int = ACCEPTED_JOBS_BYTES) -> None:
+    def __init__(self, context: Context, *, max_bytes: int = ACCEPTED_JOBS_BYTES) -> None:
         self._context = context
-        self._most_bytes = most_bytes
+        self._most_bytes = max_bytes
         self._kept: dict[JobId, AcceptedJob] = {}
 
     def keep(self, job: AcceptedJob) -> None:

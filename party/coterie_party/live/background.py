@@ -18,7 +18,7 @@ import structlog
 from coterie_common.errors import CoterieError, InternalError, Overloaded, StorageError
 from coterie_common.host.incidents import Incidents, is_own_cancelling
 from coterie_common.identifiers import JobId
-from coterie_common.limits import WORK_BYTES, WORK_MOST
+from coterie_common.limits import MAX_WORK, WORK_BYTES
 from coterie_common.protocol.messages import DecryptionRequest, Query
 
 log = structlog.get_logger(__name__)
@@ -40,12 +40,12 @@ class BackgroundWork:
         report: Report,
         incidents: Incidents,
         *,
-        most: int = WORK_MOST,
-        most_bytes: int = WORK_BYTES,
+        maximum: int = MAX_WORK,
+        max_bytes: int = WORK_BYTES,
     ) -> None:
         """Take the function that reports to a round which work failed, and which message the work was for."""
-        self._most = most
-        self._most_bytes = most_bytes
+        self._most = maximum
+        self._most_bytes = max_bytes
         self._report = report
         self._incidents = incidents
         self._tasks: dict[tuple[RoundKey, str], asyncio.Task[None]] = {}

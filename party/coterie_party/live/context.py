@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial as bind
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from coterie_common.clock import Clock
 from coterie_common.crypto.identity import SigningKey
@@ -34,6 +34,7 @@ from coterie_party.store.padded_parts import PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 
+Q = ParamSpec("Q")
 T = TypeVar("T")
 
 
@@ -103,9 +104,9 @@ class Context:
         """Return the current time in the machine's own zone."""
         return self.clock.now().astimezone()
 
-    async def write(self, function: Callable[..., T], *arguments: object) -> T:
+    async def on_writer(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
         """Run a function of the store on the one writer thread, in the order of the calls."""
-        work = bind(contained, function, *arguments)
+        work = bind(contained, function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.writer, work)
 
     @asynccontextmanager
@@ -115,7 +116,7 @@ class Context:
         try:
             yield draft
             await self.compute(draft.sync)
-            await self.write(draft.commit)
+            await self.on_writer(draft.commit)
         finally:
             draft.discard()
 
@@ -123,7 +124,7 @@ class Context:
         """Run what reads all of a message, beside the event loop and without waiting for workers, which may train."""
         return await asyncio.to_thread(contained, function, *arguments)
 
-    async def compute(self, function: Callable[..., T], *arguments: object) -> T:
+    async def compute(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
         """Run data or big-integer work on a worker thread; anything that it raises comes as an ``Exception``."""
-        work = bind(contained, function, *arguments)
+        work = bind(contained, function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.workers, work)

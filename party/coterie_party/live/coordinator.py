@@ -194,13 +194,13 @@ class Coordinator:
         job = await delivered_job(self._context, delivery.job_id)
         allowed = self._context.policy.all_algorithms
         try:
-            kept = await self._context.write(keep_model, self._context.models, delivery, job.spec_digest, allowed)
+            kept = await self._context.on_writer(keep_model, self._context.models, delivery, job.spec_digest, allowed)
         except StorageError as full:
             # A model is no promise: without room for it the party goes on, and the aggregator sends it again.
             raise InternalError("the model cannot be written") from full
         log.info("model received", job=delivery.job_id, path=str(kept.path), finished=kept.is_finished)
         details = await self._context.look(told, delivery)
-        await self._context.write(self._context.audit.record_model, delivery.job_id, details)
+        await self._context.on_writer(self._context.audit.record_model, delivery.job_id, details)
         # If a job left an unfinished model, its JobEnd states how it ended.
         if kept.is_finished:
             await self._end(delivery.job_id, JobOutcome.COMPLETED)
@@ -212,13 +212,13 @@ class Coordinator:
         await self._end(end.job_id, end.outcome, told(end))
 
     async def _end(self, job_id: JobId, outcome: JobOutcome, said: Details = NOTHING_TOLD) -> None:
-        job = await self._context.write(self._context.store.job, job_id)
+        job = await self._context.on_writer(self._context.store.job, job_id)
         if job is not None and job.outcome is None:
-            await self._context.write(self._context.store.end_job, job_id, outcome, said)
+            await self._context.on_writer(self._context.store.end_job, job_id, outcome, said)
             log.info("job ended", job=job_id, outcome=outcome)
         # Nothing that is under way is of use any more.
         await self._work.cancel(job_id)
-        await self._context.write(self._context.padded.delete_job, job_id)
+        await self._context.on_writer(self._context.padded.delete_job, job_id)
         self._waiting.forget(job_id)
         self._jobs.forget(job_id)
         await self._data.drop(job_id)
@@ -237,10 +237,10 @@ class Coordinator:
             await self._carry_out(key, effect, event)
 
     async def _state(self, key: RoundKey) -> round_machine.PartyRound:
-        return await self._context.write(self._context.store.round, *key)
+        return await self._context.on_writer(self._context.store.round, *key)
 
     async def _persist(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> None:
-        store, write = self._context.store, self._context.write
+        store, write = self._context.store, self._context.on_writer
         match effect:
             case round_machine.PersistAcceptance(query):
                 await write(store.accept_query, *key, query.fields.session_id, query.fields.cohort, told(query))
@@ -276,9 +276,9 @@ class Coordinator:
             case round_machine.SendReply():
                 # One that was just made is not parsed again to be sent.
                 made = event.reply if isinstance(event, round_machine.ReplyComputed) else None
-                await self._send_stored(key, await self._context.write(self._context.store.reply, *key), made)
+                await self._send_stored(key, await self._context.on_writer(self._context.store.reply, *key), made)
             case round_machine.SendPartial():
-                await self._send_stored(key, await self._context.write(self._context.store.partial, *key))
+                await self._send_stored(key, await self._context.on_writer(self._context.store.partial, *key))
             case round_machine.Refuse(error):
                 await self._refuse(key, error)
             case (
@@ -292,7 +292,7 @@ class Coordinator:
                 assert_never(effect)
 
     async def _compute_reply(self, key: RoundKey, query: Query) -> None:
-        job = await self._context.write(self._context.store.job, key[0])
+        job = await self._context.on_writer(self._context.store.job, key[0])
         if job is None:
             raise StorageError(f"the accepted job {key[0]} is not stored any more")
         data = await self._data.of(await self._jobs.of(job))
@@ -300,7 +300,7 @@ class Coordinator:
             reply = await self._context.compute(answering.answer, self._context, query, data, draft.write)
         await self._post(key, round_machine.ReplyComputed(reply))
         if key[1] > 1:
-            await self._context.write(self._context.padded.delete_before, *key)
+            await self._context.on_writer(self._context.padded.delete_before, *key)
 
     async def _verify_request(self, key: RoundKey, request: DecryptionRequest) -> None:
         own = await own_knowledge(self._context, self._jobs, request, await self._state(key))
@@ -308,7 +308,7 @@ class Coordinator:
         await self._post(key, round_machine.RequestVerified(request, verified))
 
     async def _compute_partial(self, key: RoundKey) -> None:
-        stored = await self._context.write(self._context.store.transcript, *key)
+        stored = await self._context.on_writer(self._context.store.transcript, *key)
         if stored is None:
             raise StorageError(f"the recorded transcript of job {key[0]} round {key[1]} is gone")
         verified = answering.recorded_request(self._context, stored)

@@ -19,7 +19,7 @@ from coterie_common.errors import CoterieError
 from coterie_party.data.bindings import BoundDataset
 from coterie_party.live.context import Context
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS: Final = 2.0
 """Short for a person who edits a file; each time a few small files are read."""
@@ -59,12 +59,10 @@ class DataWatch:
             self._seen[name] = seen
             self._errors.pop(name, None)
             if error is None:
-                _log.info("data fit", dataset=name)
+                log.info("data fit", dataset=name)
             else:
                 self._errors[name] = error
-                _log.error(
-                    "data do not fit, jobs on them are refused", dataset=name, code=error.code, why=error.message
-                )
+                log.error("data do not fit, jobs on them are refused", dataset=name, code=error.code, why=error.message)
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:

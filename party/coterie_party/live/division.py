@@ -53,10 +53,10 @@ class Division:
 
 async def division_in_force(bound: BoundDataset, context: Context) -> Division:
     """Return the current division of a data set's records; stores nothing but the salt."""
-    salt = await context.write(context.store.salt, bound.name, context.random)
+    salt = await context.on_writer(context.store.salt, bound.name, context.random)
     if Fraction(bound.set_aside) in (0, 1):
         return Division(salt, division_of(bound.set_aside, salt, ""), None, None)
-    known = await context.write(context.store.data_version, bound.name)
+    known = await context.on_writer(context.store.data_version, bound.name)
     version = await context.compute(version_of, bound.path, bound.form, known, context.random)
     return Division(salt, division_of(bound.set_aside, salt, version.generation), known, version)
 
@@ -87,10 +87,10 @@ def version_of(path: Path, form: FileFormat, known: DataVersion | None, random: 
     return DataVersion(generation=generation, length=length, digest=hashed.digest())
 
 
-def _take(stream: BinaryIO, hashed: _Hash, most: int | None) -> tuple[int, bytes]:
-    """Hash up to ``most`` bytes, or all; returns their number and the last one."""
+def _take(stream: BinaryIO, hashed: _Hash, maximum: int | None) -> tuple[int, bytes]:
+    """Hash up to ``maximum`` bytes, or all; returns their number and the last one."""
     taken, last = 0, b""
-    while block := stream.read(_BLOCK_BYTES if most is None else min(_BLOCK_BYTES, most - taken)):
+    while block := stream.read(_BLOCK_BYTES if maximum is None else min(_BLOCK_BYTES, maximum - taken)):
         hashed.update(block)
         taken, last = taken + len(block), block[-1:]
     return taken, last

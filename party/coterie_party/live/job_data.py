@@ -22,8 +22,8 @@ from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.learning.contribution import Contributor
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.plan import PlannedVectorRound, Records
-from coterie_common.privacy.count_encoding import Encoding
-from coterie_common.privacy.vector_encoding import RealEncoding
+from coterie_common.privacy.count_encoding import CountEncoding
+from coterie_common.privacy.vector_encoding import VectorEncoding
 from coterie_common.randomness import RandomSource
 from coterie_party.live.accepted_jobs import AcceptedJob
 from coterie_party.live.context import Context
@@ -62,7 +62,7 @@ class JobData:
         self._failures: dict[int, Exception] = {}
         self._process = TrainingProcess(job.spec.algorithm, datasets, limits, clock)
 
-    def exact(self, ask: Ask, encoding: Encoding | RealEncoding, random: RandomSource) -> Iterator[Int64]:
+    def exact(self, ask: Ask, encoding: CountEncoding | VectorEncoding, random: RandomSource) -> Iterator[Int64]:
         """Yield the encoded answer to an ask that ``check_ask`` let pass, piece by piece, without noise.
 
         Args:
@@ -124,7 +124,7 @@ async def load_job_data(context: Context, job: AcceptedJob) -> JobData:
     records = await context.compute(binding.load, planned, kinds_of_records(planned), before.salt)
     # Again: the file may have been written while it was read.
     division = await division_in_force(binding, context)
-    reserved = await context.write(context.store.divisions, job.job_id)
+    reserved = await context.on_writer(context.store.divisions, job.job_id)
     if not reserved <= {before.name} & {division.name}:
         raise RecordsMoved(
             f"{binding.path} changed otherwise than at its end since job {job.job_id} was accepted, or set_aside of "
@@ -133,7 +133,7 @@ async def load_job_data(context: Context, job: AcceptedJob) -> JobData:
         )
     if division.version is not None and division.version != division.known:
         # Rows that were added and are counted now have their sides from now on.
-        await context.write(context.store.keep_data_version, dataset, division.version)
+        await context.on_writer(context.store.keep_data_version, dataset, division.version)
     is_demanded = context.policy.confinement is Confinement.REQUIRED
     limits = replace(context.training, must_be_confined=is_demanded)
     return JobData(planned, records, limits, context.clock)

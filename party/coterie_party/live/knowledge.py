@@ -23,7 +23,7 @@ async def running_job(context: Context, job_id: JobId) -> PartyJob:
         ConsentDenied: this party did not accept it.
         StaleRound: it has ended.
     """
-    job = await context.write(context.store.job, job_id)
+    job = await context.on_writer(context.store.job, job_id)
     if job is None:
         raise UnknownRound("this party was never asked about this job")
     if job.decision is not Decision.ACCEPTED:
@@ -40,7 +40,7 @@ async def delivered_job(context: Context, job_id: JobId) -> PartyJob:
         UnknownRound: it was never proposed to this party.
         ConsentDenied: this party did not accept it.
     """
-    job = await context.write(context.store.job, job_id)
+    job = await context.on_writer(context.store.job, job_id)
     if job is None:
         raise UnknownRound("this party was never asked about this job")
     if job.decision is not Decision.ACCEPTED:
@@ -50,12 +50,12 @@ async def delivered_job(context: Context, job_id: JobId) -> PartyJob:
 
 async def job_knowledge(context: Context, job: AcceptedJob, round_number: int) -> JobKnowledge:
     """Return what this party accepted for a job, and what it saw of it before a round."""
-    before = await context.write(context.store.transcript, job.job_id, round_number - 1)
+    before = await context.on_writer(context.store.transcript, job.job_id, round_number - 1)
     return JobKnowledge(
         spec_digest=job.row.spec_digest,
         terms=job.terms,
         round_quorum=job.round_quorum,
-        previous_cohort=await context.write(context.store.previous_cohort, job.job_id),
+        previous_cohort=await context.on_writer(context.store.previous_cohort, job.job_id),
         transcripts={} if before is None else {round_number - 1: before.digest},
     )
 
@@ -68,7 +68,7 @@ async def own_knowledge(
     Raises:
         StaleRound: the job has ended and asked this party nothing: its terms, against which to check, are gone.
     """
-    row = await context.write(context.store.job, request.fields.job_id)
+    row = await context.on_writer(context.store.job, request.fields.job_id)
     accepted = row if row is not None and row.decision is Decision.ACCEPTED else None
     if accepted is not None and not accepted.terms:
         raise StaleRound("the job has ended")

@@ -29,10 +29,10 @@ log = structlog.get_logger(__name__)
 SECONDS: Final = 30.0
 """Time limit of one run: enough to hand a mail to a server."""
 
-WAITING_MOST: Final = 100
+MAX_WAITING: Final = 100
 """Maximum number of queued runs, so that an aggregator that proposes more does not fill the memory."""
 
-_REMEMBERED_MOST: Final = 10_000
+_MAX_REMEMBERED: Final = 10_000
 
 
 class Notifier:
@@ -49,7 +49,7 @@ class Notifier:
         self._folder = folder
         self._seconds = seconds
         self._told: dict[tuple[JobId, str], None] = {}
-        self._queue: asyncio.Queue[Mapping[str, str]] = asyncio.Queue(WAITING_MOST)
+        self._queue: asyncio.Queue[Mapping[str, str]] = asyncio.Queue(MAX_WAITING)
 
     def job_waits(self, job_id: JobId, reason: str, facts: Mapping[str, str]) -> None:
         """Queue the command for a job that waits, unless it has run for this job and reason.
@@ -62,7 +62,7 @@ class Notifier:
         if not self._command or (job_id, reason) in self._told:
             return
         self._told[job_id, reason] = None
-        if len(self._told) > _REMEMBERED_MOST:
+        if len(self._told) > _MAX_REMEMBERED:
             del self._told[next(iter(self._told))]
         told = {"event": "job-waits", "job": job_id, "reason": reason, **facts}
         try:

@@ -95,7 +95,7 @@ async def reply_to(proposal: JobProposal, context: Context, jobs: AcceptedJobs) 
     Raises:
         Equivocation: the same job id was proposed with another specification or other terms before.
     """
-    job = await context.write(context.store.job, proposal.job_id)
+    job = await context.on_writer(context.store.job, proposal.job_id)
     digests = (proposal.spec_digest, proposal.terms_digest)
     if job is None or job.decision is Decision.HELD or (job.spec_digest, job.terms_digest) != digests:
         job = await _decide(proposal, context, jobs, is_new=job is None)
@@ -132,20 +132,20 @@ async def _decide(
     reservations: tuple[Reservation, ...] = ()
     division: Division | None = None
     policy, store = context.policy, context.store
-    ruling = await context.write(store.ruling, proposal.job_id)
+    ruling = await context.on_writer(store.ruling, proposal.job_id)
     try:
         if ruling is not None and not ruling.is_approved:
             raise ConsentDenied(f"this party's steward refused the job{': ' if ruling.reason else ''}{ruling.reason}")
         if is_new:
-            await context.write(store.check_room)
+            await context.on_writer(store.check_room)
         priced = await _reckoned(_price, proposal, policy, context)
         dataset = priced.planned.spec.dataset
         division = await _division(dataset, context)
         name = "" if division is None else division.name
         lines = tuple(replace(line, division=name) for line in priced.lines)
         price = per_side(lines)
-        entries = await context.write(store.ledger, dataset)
-        same = await context.write(store.jobs_of, proposal.spec_digest)
+        entries = await context.on_writer(store.ledger, dataset)
+        same = await context.on_writer(store.jobs_of, proposal.spec_digest)
         spec = priced.planned.spec
         everybody = [member.party_id for member in context.roster.members]
         others = await asked_others(spec, everybody, context)
@@ -158,7 +158,7 @@ async def _decide(
         verdict = Verdict(Decision.REFUSED, error.code, error.public_message)
     except ConfigurationError as error:
         log.error("own data or configuration", job=proposal.job_id, code=error.code, why=error.message)
-        await context.write(context.notes.add, proposal.job_id, 0, error)
+        await context.on_writer(context.notes.add, proposal.job_id, 0, error)
         verdict = Verdict(Decision.REFUSED, error.code, "the party's own data or configuration; its steward sees what")
     job = PartyJob(
         job_id=proposal.job_id,
@@ -174,7 +174,7 @@ async def _decide(
     )
     # The store's version counts: a held job may have ended in the meantime.
     version = None if division is None else division.version
-    decided = await context.write(context.store.record_job, job, reservations, _told(proposal, ruling), version)
+    decided = await context.on_writer(context.store.record_job, job, reservations, _told(proposal, ruling), version)
     if priced is not None and decided.decision is Decision.ACCEPTED and decided.outcome is None:
         quorum = round_quorum(priced.planned.spec, context.roster.parameters)
         jobs.keep(AcceptedJob(row=decided, planned=priced.planned, terms=priced.terms, round_quorum=quorum))
@@ -233,7 +233,7 @@ async def asked_others(spec: JobSpec, parties: Sequence[PartyId], context: Conte
     """Return a job without noise on the same data that asked others than ``parties``, if ``spec`` adds none either."""
     if spec.privacy.placement is not Placement.NONE:
         return None
-    asked = await context.write(context.store.asked_jobs, spec.dataset)
+    asked = await context.on_writer(context.store.asked_jobs, spec.dataset)
     # Ids name persons within one federation only.
     others = [job for job in asked if not (job.is_own and set(job.cohort) == set(parties))]
     return await context.compute(_without_noise, others) if others else None

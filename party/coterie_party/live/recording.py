@@ -13,6 +13,7 @@ from typing import Final, assert_never
 from coterie_common.audit.told import Details, told_briefly
 from coterie_common.document import Document
 from coterie_common.errors import ConfigurationError, CoterieError, PeerError
+from coterie_common.identifiers import JobId
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
@@ -29,7 +30,7 @@ from coterie_common.protocol.session import PROTOCOL_VERSION
 from coterie_party import round as round_machine
 from coterie_party.live.context import Context
 
-_IDS_MOST: Final = 200
+_MAX_IDS: Final = 200
 """Maximum number of culprits that are listed one by one."""
 
 
@@ -48,7 +49,7 @@ def cause_of(event: round_machine.Event) -> Query | DecryptionRequest | None:
             assert_never(event)
 
 
-def subject(message: AggregatorMessage | None) -> tuple[str, int]:
+def subject(message: AggregatorMessage | None) -> tuple[JobId, int]:
     """Return the job and the round that a message is about: empty and 0 if none."""
     match message:
         case Query() | DecryptionRequest():
@@ -56,7 +57,7 @@ def subject(message: AggregatorMessage | None) -> tuple[str, int]:
         case JobProposal() | ModelDelivery() | JobEnd():
             return message.job_id, 0
         case Welcome() | Rejection() | None:
-            return "", 0
+            return JobId(""), 0
         case _:
             assert_never(message)
 
@@ -70,11 +71,11 @@ async def record_start(context: Context, version: str) -> None:
         "datasets": sorted(context.datasets),
         "training_process_can": context.confinement.missing,
     }
-    await context.write(context.audit.record_start, details)
+    await context.on_writer(context.audit.record_start, details)
 
 
 async def record_refusal(
-    context: Context, error: CoterieError, message: AggregatorMessage | None, key: tuple[str, int] | None = None
+    context: Context, error: CoterieError, message: AggregatorMessage | None, key: tuple[JobId, int] | None = None
 ) -> None:
     """Record a refusal before it is sent.
 
@@ -87,15 +88,15 @@ async def record_refusal(
     refusal: Details = {
         "code": error.code,
         "detail": one_line(error.public_message),
-        "culprits": list(error.culprits[:_IDS_MOST]) if isinstance(error, PeerError) else [],
+        "culprits": list(error.culprits[:_MAX_IDS]) if isinstance(error, PeerError) else [],
         "message": "" if message is None else message.stored_as,
         # Beside the loop: what is refused may hold a model, of which this is a digest.
         "told": {} if message is None else dict(await context.look(told_briefly, message)),
     }
     job_id, round_number = key or subject(message)
     if job_id and isinstance(error, ConfigurationError):
-        await context.write(context.notes.add, job_id, round_number, error)
-    await context.write(context.audit.record_refusal, job_id, round_number, refusal)
+        await context.on_writer(context.notes.add, job_id, round_number, error)
+    await context.on_writer(context.audit.record_refusal, job_id, round_number, refusal)
 
 
 async def record_failure(context: Context, failure: Exception, message: AggregatorMessage) -> CoterieError:

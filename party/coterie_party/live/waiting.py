@@ -20,7 +20,7 @@ from coterie_party.live.context import Context
 from coterie_party.live.proposals import asked_others, decide_again
 from coterie_party.policy.decision import check_asked_others, check_confinement, check_consent, check_floors
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Waiting:
@@ -48,7 +48,7 @@ class Waiting:
             QuorumTooSmall: below the floors of the policy.
         """
         fields, policy = query.fields, self._context.policy
-        ruling = await self._context.write(self._context.store.ruling, fields.job_id)
+        ruling = await self._context.on_writer(self._context.store.ruling, fields.job_id)
         if ruling is not None and not ruling.is_approved:
             raise ConsentDenied("this party's steward withdrew from the job")
         check_consent(policy, job.spec, job.algorithm)
@@ -59,11 +59,11 @@ class Waiting:
             check_asked_others(await asked_others(job.spec, fields.cohort, self._context))
         if not is_new or policy.is_open(self._context.local_time()):
             return True
-        _log.info("waiting for the hours of the policy", job=fields.job_id, round=fields.round_number)
+        log.info("waiting for the hours of the policy", job=fields.job_id, round=fields.round_number)
         self._queries.pop(fields.job_id, None)
         if sum((len(other.body) for other in self._queries.values()), len(query.body)) > QUERIES_WAITING_BYTES:
             # Not refused: the aggregator repeats it when this party connects again.
-            _log.warning("too many queries wait for the hours, one is dropped", job=fields.job_id)
+            log.warning("too many queries wait for the hours, one is dropped", job=fields.job_id)
         else:
             self._queries[fields.job_id] = query
         return False
@@ -98,7 +98,7 @@ class Waiting:
         """
         replies: list[JobReply] = []
         policy, local = self._context.policy, self._context.local_time()
-        for job, ruling in await self._context.write(self._context.store.held_jobs):
+        for job, ruling in await self._context.on_writer(self._context.store.held_jobs):
             is_refused = ruling is not None and not ruling.is_approved
             reason = policy.reason_to_hold(job.dataset, local, is_approved=ruling is not None)
             if job.job_id in self._failed or not (is_refused or one_line(reason) != job.detail):

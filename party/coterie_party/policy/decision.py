@@ -199,8 +199,8 @@ def _check_earlier_runs(spec: JobSpec, run_before: JobId | None, asked_others: J
 
 def _check_limits_per_job(policy: Policy, spec: JobSpec) -> None:
     goal = spec.privacy
-    for sign, asked, most in (("ε", goal.epsilon, policy.epsilon_per_job), ("δ", goal.delta, policy.delta_per_job)):
-        if asked > most:
+    for sign, asked, maximum in (("ε", goal.epsilon, policy.epsilon_per_job), ("δ", goal.delta, policy.delta_per_job)):
+        if asked > maximum:
             raise BudgetExhausted(
-                f"asks {sign} = {decimal_text(asked)}, this party's limit per job is {decimal_text(most)}"
+                f"asks {sign} = {decimal_text(asked)}, this party's limit per job is {decimal_text(maximum)}"
             )

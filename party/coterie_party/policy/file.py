@@ -20,7 +20,7 @@ from coterie_common.files import read_bytes
 from coterie_common.limits import CONFIG_FILE_BYTES
 from coterie_party.policy.policy import Policy, load_policy
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class PolicySource(Protocol):
@@ -67,19 +67,19 @@ class PolicyFile:
         try:
             policy = load_policy(self._path)
         except ConfigurationError as error:
-            _log.error("policy not usable, the one before stays in force", code=error.code, why=error.message)
+            log.error("policy not usable, the one before stays in force", code=error.code, why=error.message)
             self._warning = f"{error.message}; the policy before stays in force"
             return
         self._warning = ""
         if policy != self._policy:
-            _log.info("policy changed", path=str(self._path))
+            log.info("policy changed", path=str(self._path))
         else:
-            _log.info("policy read again, nothing changed", path=str(self._path))
+            log.info("policy read again, nothing changed", path=str(self._path))
         self._policy = policy
 
     def _read(self) -> bytes | None:
         try:
-            return read_bytes(self._path, "the policy", most=CONFIG_FILE_BYTES)
+            return read_bytes(self._path, "the policy", maximum=CONFIG_FILE_BYTES)
         except ConfigurationError:
             # Missing, for example while an editor replaces it: ``load_policy`` reports that.
             return None

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from coterie_common.host.config import load_toml
 from coterie_common.learning.network.architectures import BUILT_IN
-from coterie_common.limits import ROUNDS_MOST
+from coterie_common.limits import MAX_ROUNDS
 from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import Exact
 from coterie_common.strict_model import StrictModel, parse
@@ -42,7 +42,7 @@ __all__ = [
 
 POLICY_FILE_NAME: Final = "policy.toml"
 
-PERIOD_DAYS_MOST: Final = 36_525
+MAX_PERIOD_DAYS: Final = 36_525
 """A hundred years: a longer limit is a lifetime budget."""
 
 
@@ -91,7 +91,7 @@ class Period(Budget):
         days: how many.
     """
 
-    days: Annotated[int, Field(ge=1, le=PERIOD_DAYS_MOST)]
+    days: Annotated[int, Field(ge=1, le=MAX_PERIOD_DAYS)]
 
 
 _Periods = Annotated[tuple[Period, ...], BeforeValidator(_as_tuple)]
@@ -168,7 +168,7 @@ class Policy(StrictModel):
     jobs_without_noise: Annotated[tuple[_Digest, ...], BeforeValidator(_as_tuple)] = ()
     epsilon_per_job: Epsilon
     delta_per_job: Delta
-    rounds_per_job: Annotated[int, Field(ge=1, le=ROUNDS_MOST)] = 100
+    rounds_per_job: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 100
     minimum_cohort: Annotated[int, Field(ge=3)] = 3
     minimum_quorum: Annotated[int, Field(ge=3)] = 3
     lifetime: Budget

@@ -28,8 +28,8 @@ from coterie_party.store.records import LedgerEntry, ReservationStatus
 
 _FORMAT: Final = "coterie-ledger"
 _VERSION: Final = 1
-_BYTES_MOST: Final = 1 << 28
-_LINES_MOST: Final = 1 << 20
+_MAX_BYTES: Final = 1 << 28
+_MAX_LINES: Final = 1 << 20
 _SALT_BYTES: Final = 32
 _LINE: Final = (
     "dataset",
@@ -72,10 +72,10 @@ class LedgerFile:
     @classmethod
     def read(cls, path: Path) -> LedgerFile:
         """Read and check a whole file; raises ``ConfigurationError``."""
-        content = read_bytes(path, "the ledger", most=_BYTES_MOST)
+        content = read_bytes(path, "the ledger", maximum=_MAX_BYTES)
         try:
             fields = Fields(
-                document.decode(content, "the ledger", most=_BYTES_MOST),
+                document.decode(content, "the ledger", maximum=_MAX_BYTES),
                 "the ledger",
                 ("format", "version", "salts", "lines"),
             )
@@ -86,12 +86,12 @@ class LedgerFile:
                 raise MalformedMessage("salts of the ledger must be an object")
             names = Fields(salts, "the ledger's salts", salts)
             entries: dict[str, list[LedgerEntry]] = {}
-            for line in fields.items("lines", most=_LINES_MOST):
+            for line in fields.items("lines", maximum=_MAX_LINES):
                 name, entry = _entry(line)
                 entries.setdefault(name, []).append(entry)
             return cls(
                 {name: tuple(each) for name, each in entries.items()},
-                {name: names.octets(name, least=_SALT_BYTES, most=_SALT_BYTES) for name in salts},
+                {name: names.octets(name, minimum=_SALT_BYTES, maximum=_SALT_BYTES) for name in salts},
             )
         except (CoterieError, ValueError) as cause:
             raise ConfigurationError(
@@ -125,7 +125,7 @@ def _entry(value: Any) -> tuple[str, LedgerEntry]:
     return fields.text("dataset", longest=64), LedgerEntry(
         founder=fields.text("founder", longest=128),
         job_id=JobId(fields.text("job_id", longest=64)),
-        round_number=fields.integer("round", least=1, most=1 << 31),
+        round_number=fields.integer("round", minimum=1, maximum=1 << 31),
         cost=cost,
         status=ReservationStatus(fields.text("status", longest=16)),
         event=event,

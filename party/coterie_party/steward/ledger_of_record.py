@@ -27,7 +27,7 @@ from coterie_common.privacy.event import event_from_document
 from coterie_party.steward.ledger_file import LedgerFile
 from coterie_party.store.records import LedgerEntry, ReservationStatus
 
-_NAMED_MOST: Final = 5
+_MAX_NAMED: Final = 5
 
 
 def ledger_of_record(path: Path, data: bytes, owner: Owner) -> LedgerFile:
@@ -75,8 +75,8 @@ def _check_complete(path: Path, entries: Sequence[Entry], recorded: RecordedLedg
     over = {entry.job_id for entry in entries if entry.kind is Kind.JOB_END}
     lacking = {job_id for job_id, _ in asked - recorded.lines.keys()} | (recorded.unrecorded - over)
     if lacking:
-        named = ", ".join(sorted(lacking)[:_NAMED_MOST])
-        more = f" and {len(lacking) - _NAMED_MOST} more" if len(lacking) > _NAMED_MOST else ""
+        named = ", ".join(sorted(lacking)[:_MAX_NAMED])
+        more = f" and {len(lacking) - _MAX_NAMED} more" if len(lacking) > _MAX_NAMED else ""
         raise ConfigurationError(
             f"the record {path} does not say what the job {named}{more} cost: an earlier version accepted it. Import "
             "what 'coterie-party ledger export' wrote instead; where there is no such file, lower the budgets in "

@@ -22,7 +22,7 @@ from operator import add
 from typing import Any, Final
 
 from coterie_common.learning.plan import Records
-from coterie_common.privacy.accounting.cost import Charge, most
+from coterie_common.privacy.accounting.cost import Charge, maximum
 from coterie_common.privacy.accounting.dominating import Domination
 from coterie_common.privacy.exact import fraction_to_text
 from coterie_party.policy.budget import (
@@ -62,7 +62,7 @@ class LimitUse:
     @property
     def allowed(self) -> Domination:
         """The two numbers that the limit's filter has."""
-        return most(Fraction(self.limit.budget.epsilon), Fraction(self.limit.budget.delta))
+        return maximum(Fraction(self.limit.budget.epsilon), Fraction(self.limit.budget.delta))
 
     @property
     def words(self) -> str:

@@ -20,7 +20,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
 
 from coterie_common.errors import QuotaExceeded
-from coterie_common.limits import PARTY_OPEN_JOBS_MOST, PARTY_UNASKED_JOBS_MOST, REFUSED_JOBS_MOST
+from coterie_common.limits import MAX_PARTY_OPEN_JOBS, MAX_PARTY_UNASKED_JOBS, MAX_REFUSED_JOBS
 from coterie_common.protocol.messages import Decision
 from coterie_party.store.tables import ACCEPTANCES, JOBS, RULINGS
 
@@ -30,8 +30,8 @@ def check_room(
     founder: str,
     since: datetime,
     *,
-    most_open: int = PARTY_OPEN_JOBS_MOST,
-    most_unasked: int = PARTY_UNASKED_JOBS_MOST,
+    max_open: int = MAX_PARTY_OPEN_JOBS,
+    max_unasked: int = MAX_PARTY_UNASKED_JOBS,
 ) -> None:
     """Check that there is room for another job.
 
@@ -39,33 +39,33 @@ def check_room(
         connection: in a transaction.
         founder: of the federation.
         since: a day ago.
-        most_open: jobs that have not ended.
-        most_unasked: jobs that ended since without asking anything.
+        max_open: jobs that have not ended.
+        max_unasked: jobs that ended since without asking anything.
 
     Raises:
         QuotaExceeded: too many jobs have not ended, or ended since without asking anything.
     """
     mine, undecided = JOBS.c.founder == founder, JOBS.c.decision != Decision.REFUSED.value
     still_open = _count(connection, mine, undecided, JOBS.c.outcome.is_(None), ~_is_withdrawn())
-    if still_open >= most_open:
+    if still_open >= max_open:
         raise QuotaExceeded(
-            f"{still_open} jobs are open at this party, the limit is {most_open}: one has to end, or its "
+            f"{still_open} jobs are open at this party, the limit is {max_open}: one has to end, or its "
             "steward refuses some"
         )
     ended = JOBS.c.outcome.is_not(None), JOBS.c.decided_at >= since
     unasked = _count(connection, mine, undecided, *ended, ~is_asked())
-    if unasked >= most_unasked:
+    if unasked >= max_unasked:
         raise QuotaExceeded(
             f"{unasked} jobs ended within a day before they asked this party anything, the limit is "
-            f"{most_unasked}: try again tomorrow"
+            f"{max_unasked}: try again tomorrow"
         )
 
 
-def forget_refused(connection: Connection, founder: str, *, most: int = REFUSED_JOBS_MOST) -> None:
+def forget_refused(connection: Connection, founder: str, *, maximum: int = MAX_REFUSED_JOBS) -> None:
     """Forget the oldest refused jobs beyond the limit; never one that the steward decided on."""
     refused = JOBS.c.founder == founder, JOBS.c.decision == Decision.REFUSED.value, ~_is_ruled(), ~is_asked()
     kept = select(JOBS.c.sequence).where(*refused).order_by(JOBS.c.sequence.desc())
-    oldest = connection.execute(kept.offset(most).limit(1)).scalar_one_or_none()
+    oldest = connection.execute(kept.offset(maximum).limit(1)).scalar_one_or_none()
     if oldest is not None:
         connection.execute(delete(JOBS).where(*refused, JOBS.c.sequence <= oldest))
 

@@ -48,7 +48,7 @@ def _decision_of(job: PartyJob) -> dict[str, Any]:
 
 def _cost_of(row: Row[Any]) -> document.Document:
     try:
-        cost: document.Document = document.decode(row.cost, "a job's cost", most=COST_BYTES)
+        cost: document.Document = document.decode(row.cost, "a job's cost", maximum=COST_BYTES)
     except MalformedMessage as cause:
         raise StorageError(f"the cost of job {row.job_id} cannot be read: {cause}") from cause
     return cost

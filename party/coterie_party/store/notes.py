@@ -19,7 +19,7 @@ from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId
 from coterie_party.store.tables import NOTES
 
-_NOTES_MOST: Final = 1000
+_MAX_NOTES: Final = 1000
 _CHARACTERS: Final = 2000
 
 
@@ -62,7 +62,7 @@ class StewardNotes:
         with transaction(self._engine) as connection:
             connection.execute(delete(NOTES).where(mine))
             connection.execute(insert(NOTES).values(values))
-            newest = select(NOTES.c.sequence).order_by(NOTES.c.sequence.desc()).limit(_NOTES_MOST)
+            newest = select(NOTES.c.sequence).order_by(NOTES.c.sequence.desc()).limit(_MAX_NOTES)
             connection.execute(delete(NOTES).where(NOTES.c.sequence.not_in(newest)))
 
     def of_job(self, job_id: str) -> tuple[Note, ...]:

@@ -246,7 +246,7 @@ class PartyStore:
             record, job = RoundRecord(connection, self._founder, job_id, number), self._job(connection, job_id)
             if job is not None and job.outcome is not None and not record.is_answered:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
-            if record.reply_with(digest, data):
+            if record.keep_reply(digest, data):
                 self._note(connection, Kind.REPLY, job_id, number, {"bytes": len(data), **promises.reply(digest)})
 
     def reply(self, job_id: JobId, number: int) -> bytes | None:
@@ -299,7 +299,7 @@ class PartyStore:
             StateError: no transcript was recorded.
         """
         with transaction(self._engine) as connection:
-            if RoundRecord(connection, self._founder, job_id, number).partial_is(data):
+            if RoundRecord(connection, self._founder, job_id, number).keep_partial(data):
                 self._note(connection, Kind.PARTIAL, job_id, number, {"bytes": len(data), **promises.partial(data)})
 
     def partial(self, job_id: JobId, number: int) -> bytes | None:

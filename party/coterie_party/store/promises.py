@@ -147,7 +147,7 @@ def kept(connection: Connection, founder: str) -> Iterator[Promise]:
         if job.outcome is not None:
             yield Promise(Kind.JOB_END, job.job_id, 0, job_end(JobOutcome(job.outcome)))
     for row in connection.execute(select(ACCEPTANCES).where(ACCEPTANCES.c.founder == founder)):
-        cohort = document.decode(row.cohort, "a recorded cohort", most=COHORT_BYTES)
+        cohort = document.decode(row.cohort, "a recorded cohort", maximum=COHORT_BYTES)
         yield Promise(Kind.QUERY, row.job_id, row.number, query(row.session_id, cohort))
     replies = select(REPLIES.c.job_id, REPLIES.c.number, REPLIES.c.digest).where(REPLIES.c.founder == founder)
     for row in connection.execute(replies):

@@ -49,7 +49,7 @@ def asked_jobs(connection: Connection, founder: str, dataset: str) -> tuple[Aske
 def cohort_of(data: bytes, job_id: str) -> tuple[PartyId, ...]:
     """Read a recorded cohort; raises ``StorageError``."""
     try:
-        return tuple(document.decode(data, "a recorded cohort", most=COHORT_BYTES))
+        return tuple(document.decode(data, "a recorded cohort", maximum=COHORT_BYTES))
     except MalformedMessage as cause:
         raise StorageError(f"the cohort of job {job_id} cannot be read: {cause}") from cause
 
@@ -92,7 +92,7 @@ class RoundRecord:
         self._insert(ACCEPTANCES, session_id=session_id, cohort=document.encode(list(cohort)))
         return True
 
-    def reply_with(self, digest: bytes, data: bytes) -> bool:
+    def keep_reply(self, digest: bytes, data: bytes) -> bool:
         """Keep the one reply; returns whether it is new."""
         if self._row(ACCEPTANCES) is None:
             raise StateError(f"round {self._number} of job {self._job_id} is answered without an accepted query")
@@ -142,7 +142,7 @@ class RoundRecord:
             session_id=row.session_id, digest=row.digest, total=row.total, contributors=row.contributors
         )
 
-    def partial_is(self, data: bytes) -> bool:
+    def keep_partial(self, data: bytes) -> bool:
         """Keep the one partial decryption; returns whether it is new."""
         if self._row(TRANSCRIPTS) is None:
             raise StateError(f"round {self._number} of job {self._job_id} is decrypted without a recorded transcript")

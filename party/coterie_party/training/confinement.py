@@ -36,7 +36,7 @@ _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CAPABILITIES_3: Final = 0x20080522
 
-FILES_MOST: Final = 256
+MAX_FILES: Final = 256
 """Open files: a library opens a few dozen while it is loaded."""
 
 
@@ -84,7 +84,7 @@ def confine(memory_bytes: int, *, hidden: Sequence[Path] = (), code: Sequence[Pa
     forbid_tracing()
     # Private writable memory; the address space as such is no measure, libraries map much more than they use.
     _limit(resource.RLIMIT_DATA, memory_bytes)
-    _limit(resource.RLIMIT_NOFILE, FILES_MOST)
+    _limit(resource.RLIMIT_NOFILE, MAX_FILES)
     # No file can grow: nothing computed from records is left on a disk, not even in a memory dump.
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
@@ -144,7 +144,7 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, ctypes.c_ulong(value), *(ctypes.c_ulong(0),) * 3)
 
 
-def _limit(kind: int, most: int) -> None:
+def _limit(kind: int, maximum: int) -> None:
     _, hard = resource.getrlimit(kind)
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (most, most))
+    maximum = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
+    resource.setrlimit(kind, (maximum, maximum))

@@ -68,16 +68,16 @@ class Channel:
         except OSError as cause:
             raise ChannelClosed("the other side is gone") from cause
 
-    def receive(self, most: Mapping[Kind, int] | None = None) -> tuple[Kind, bytes]:
+    def receive(self, maximum: Mapping[Kind, int] | None = None) -> tuple[Kind, bytes]:
         """Return the kind and the content of the next frame; as ``receive_large``, with a copy of the content."""
-        kind, content = self.receive_large(most)
+        kind, content = self.receive_large(maximum)
         return kind, bytes(content)
 
-    def receive_large(self, most: Mapping[Kind, int] | None = None) -> tuple[Kind, bytearray]:
+    def receive_large(self, maximum: Mapping[Kind, int] | None = None) -> tuple[Kind, bytearray]:
         """Return the kind and the content of the next frame, which is in memory once.
 
         Args:
-            most: bytes that a frame may have, by kind; others are not expected. ``None`` trusts the other side.
+            maximum: bytes that a frame may have, by kind; others are not expected. ``None`` trusts the other side.
 
         Raises:
             ChannelClosed: the other side is gone, or sent no frame of an expected kind.
@@ -89,7 +89,7 @@ class Channel:
             kind = Kind(header[0])
         except ValueError as cause:
             raise ChannelClosed("no frame") from cause
-        if most is not None and length > most.get(kind, -1):
+        if maximum is not None and length > maximum.get(kind, -1):
             raise ChannelClosed("a frame that is not expected")
         return kind, self._receive_bytes(length)
 

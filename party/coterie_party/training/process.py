@@ -211,7 +211,7 @@ class TrainingProcess:
                 start_new_session=True,
             )
         _, content = channel.receive({Kind.STARTED: _WORDS_BYTES})
-        started = document.decode(content, "what it says", most=_WORDS_BYTES)
+        started = document.decode(content, "what it says", maximum=_WORDS_BYTES)
         said = started if isinstance(started, dict) else {}
         return channel, Confinement(**{field.name: said.get(field.name) is True for field in fields(Confinement)})
 
@@ -246,7 +246,7 @@ class _Failure(Exception):
     def __init__(self, content: bytes) -> None:
         super().__init__()
         try:
-            value = document.decode(content, "what it says", most=_WORDS_BYTES)
+            value = document.decode(content, "what it says", maximum=_WORDS_BYTES)
             self.error = _FAILURES[value["code"]](str(value["words"]))
         except (MalformedMessage, KeyError, TypeError):
             self.error = TrainingFailed("the training process failed, and its words cannot be read")

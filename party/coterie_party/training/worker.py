@@ -28,8 +28,8 @@ from coterie_party.training.frames import Channel, ChannelClosed, Kind
 ROWS_BYTES: Final = 32 << 20
 """Rows of one frame, unless a single row is longer."""
 
-WORDS_MOST: Final = 2_000
-_MOST: Final = 1 << 62
+MAX_WORDS: Final = 2_000
+_MAX_BYTES: Final = 1 << 62
 
 
 def serve(channel: Channel, confinement: Confinement) -> None:
@@ -39,7 +39,7 @@ def serve(channel: Channel, confinement: Confinement) -> None:
     channel.send(Kind.STARTED, document.encode(asdict(confinement)))
     try:
         _, content = channel.receive()
-        job = document.decode(content, "the job", most=_MOST)
+        job = document.decode(content, "the job", maximum=_MAX_BYTES)
         schema, algorithm = parse_schema(job["schema"]), get_algorithm(job["algorithm"])
         datasets: dict[Records, Dataset] = {}
         while True:
@@ -65,15 +65,15 @@ def encode_dataset(records: Records, dataset: Dataset) -> bytes:
 
 def decode_dataset(content: bytes, schema: Schema) -> tuple[Records, Dataset]:
     """Return the records of a DATA frame."""
-    what, stored = arrays.decode(content, "the records", most=_MOST)
+    what, stored = arrays.decode(content, "the records", maximum=_MAX_BYTES)
     columns = {name: stored[name].astype(column.dtype) for name, column in schema.by_name.items()}
     return Records(what["records"]), Dataset(schema, columns, what["rows"])
 
 
 def _answer(channel: Channel, algorithm: Any, datasets: dict[Records, Dataset], content: bytes, body: bytes) -> None:
     try:
-        what, stored = arrays.decode(content, "the ask", most=_MOST)
-        ask = Ask.from_bytes(what["round_number"], body, most=_MOST)
+        what, stored = arrays.decode(content, "the ask", maximum=_MAX_BYTES)
+        ask = Ask.from_bytes(what["round_number"], body, maximum=_MAX_BYTES)
         dataset = datasets[Records(what["records"])]
         is_chosen = np.zeros(dataset.rows, np.bool_)
         is_chosen[stored["rows"]] = True
@@ -102,4 +102,4 @@ def _send_rows(channel: Channel, rows: Float32, length: int) -> None:
 
 
 def _fail(channel: Channel, code: str, words: str) -> None:
-    channel.send(Kind.FAILED, document.encode({"code": code, "words": words[:WORDS_MOST]}))
+    channel.send(Kind.FAILED, document.encode({"code": code, "words": words[:MAX_WORDS]}))

@@ -25,7 +25,7 @@ from coterie_lab.benchmarks.rows import REFERENCE_VALUES
 _KEYSTREAM_BYTES: Final = 4 << 20
 _SHORTEST: Final = 0.004
 """Seconds: what is over sooner is done several times in a row, so that the clock's own time vanishes."""
-_LOOPS_MOST: Final = 1000
+_MAX_LOOPS: Final = 1000
 
 Work = Callable[[], object]
 
@@ -75,4 +75,4 @@ def _loops(work: Work) -> int:
     began = time.process_time()
     work()
     once = time.process_time() - began
-    return max(1, min(_LOOPS_MOST, int(_SHORTEST / max(once, 1e-6))))
+    return max(1, min(_MAX_LOOPS, int(_SHORTEST / max(once, 1e-6))))

@@ -2,8 +2,8 @@
 # Copyright The Coterie authors
 """Peak memory of sealing, and of adding and opening: each in a process of its own, nothing left out.
 
-``python -m coterie_lab.benchmarks.memory party|aggregator VALUES PARTIES KEY_BITS FOLDER`` does the work of one round and prints
-the MiB. The vector comes from a file and goes to one, as between a party and its training process.
+``python -m coterie_lab.benchmarks.memory party|aggregator VALUES PARTIES KEY_BITS FOLDER`` does the work of one round
+and prints the MiB. The vector comes from a file and goes to one, as between a party and its training process.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.identifiers import PartyId
 from coterie_common.privacy.noise.mechanisms import DiscreteGaussianNoise, NoiseTerms, Placement, Unit
 from coterie_common.privacy.strips import Float64Array, Int64Array
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.sealing.capacity import choose_sealing
 from coterie_common.protocol.sealing.direct import Sealing
@@ -77,9 +77,9 @@ class Workload:
         )
 
     @cached_property
-    def encoding(self) -> RealEncoding:
+    def encoding(self) -> VectorEncoding:
         """Clipped to norm 1, rounded stochastically."""
-        return RealEncoding(
+        return VectorEncoding(
             length=self.values,
             clip_norm=Fraction(1),
             scale_bits=SCALE_BITS,

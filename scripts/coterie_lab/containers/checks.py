@@ -31,7 +31,7 @@ OWNERS = {
 
 IN_EXCHANGE = {
     "founder",
-    *(f"{name}.csr" for name in ("aggregator", "operator-1", *PARTIES)),
+    *(f"{name}.request" for name in ("aggregator", "operator-1", *PARTIES)),
     *(f"{name}.bundle" for name in DAEMONS),
     "operator-1.credential",
 }

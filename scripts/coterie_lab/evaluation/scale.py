@@ -21,7 +21,7 @@ from coterie_common.privacy.event import VectorEvent
 from coterie_common.privacy.exact import short_above
 from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise.mechanisms import NoiseTerms
-from coterie_common.privacy.vector_encoding import RealEncoding
+from coterie_common.privacy.vector_encoding import VectorEncoding
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_lab.evaluation.csv_file import read_csv
 from coterie_lab.evaluation.workloads import workload
@@ -64,7 +64,7 @@ def finenesses(model: str, parties: int, epsilon: str) -> Iterator[Fineness]:
     """Yield a job's scales, with the default corruption bound; none at which a vector cannot be encoded."""
     terms = Simulation(workload(model, None).spec_at(epsilon), choose_parameters(parties)).terms.rounds[0]
     encoding, event, guaranteed = terms.encoding, terms.event, terms.noise.gaussian_variance
-    if not isinstance(encoding, RealEncoding) or not isinstance(event, VectorEvent) or guaranteed is None:
+    if not isinstance(encoding, VectorEncoding) or not isinstance(event, VectorEvent) or guaranteed is None:
         raise TypeError(f"the first round of {model} is not one of vectors with Gaussian noise")
     multiplier = guaranteed / encoding.squared_sensitivity
     for offset in OFFSETS:
@@ -88,14 +88,14 @@ def finenesses(model: str, parties: int, epsilon: str) -> Iterator[Fineness]:
         )
 
 
-def at_scale(encoding: RealEncoding, scale_bits: int) -> RealEncoding:
+def at_scale(encoding: VectorEncoding, scale_bits: int) -> VectorEncoding:
     """Return the same encoding at another scale; raises ``CapacityExceeded``."""
     factor = Fraction(2) ** (scale_bits - encoding.scale_bits)
     lower, upper = math.floor(encoding.lower * factor), math.ceil(encoding.upper * factor)
     return replace(encoding, scale_bits=scale_bits, lower=lower, upper=upper)
 
 
-def _sum_bits(encoding: RealEncoding, noise: NoiseTerms, parties: int) -> int | None:
+def _sum_bits(encoding: VectorEncoding, noise: NoiseTerms, parties: int) -> int | None:
     try:
         return check_headroom(encoding, noise, parties, modulus_bits=62).bit_length() + 1
     except CapacityExceeded:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 NURSERY = ROOT / "examples" / "data" / "nursery.csv.gz"
 NURSERY_JOB = ROOT / "examples" / "jobs" / "nursery-tree.toml"
 HELD_OUT = 0.2
-CLASSES_MOST = 20
+MAX_CLASSES = 20
 CELLS_PER_LEVEL = 10_000
 """About 125 ciphertexts a reply at 2048 bits, which takes a few seconds a level."""
 
@@ -92,9 +92,9 @@ def derived_table(rows: list[Row], label: str, dataset: str) -> dict[str, Any]:
             raise DataProblem(f"the label {label} cannot be used: {why}")
     counts = {column["name"]: len(column.get("levels", range(BINS))) for column in schema["columns"]}
     classes = next(column.get("levels", ()) for column in schema["columns"] if column["name"] == label)
-    if not 2 <= len(classes) <= CLASSES_MOST:
+    if not 2 <= len(classes) <= MAX_CLASSES:
         raise DataProblem(
-            f"the label {label} has too many values: a tree tells at most {CLASSES_MOST} classes apart here"
+            f"the label {label} has too many values: a tree tells at most {MAX_CLASSES} classes apart here"
         )
     cells_per_node = max(1, (sum(counts.values()) - counts[label]) * len(classes))
     return {

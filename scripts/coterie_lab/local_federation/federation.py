@@ -105,9 +105,9 @@ class Federation:
     def deal(self) -> None:
         """Carry the requests to the founder, deal the key, carry the bundles back."""
         requests = [
-            self._carry(self.party_folder(party) / f"home/{party}.csr", self._founder) for party in self.parties
+            self._carry(self.party_folder(party) / f"home/{party}.request", self._founder) for party in self.parties
         ]
-        mine = self._carry(self._aggregator / "home/aggregator.csr", self._founder)
+        mine = self._carry(self._aggregator / "home/aggregator.request", self._founder)
         password = ("--password-file", "password")
         command("coterie", "admit", *requests, "--role", "party", "--yes", *password, folder=self._founder)
         command("coterie", "admit", mine, "--role", "aggregator", "--yes", *password, folder=self._founder)

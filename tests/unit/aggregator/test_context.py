@@ -27,7 +27,7 @@ def test_message_that_waits_while_the_stream_ends_is_dropped_in_silence():
 
     async def scenario():
         asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
-        outbox: Outbox[Any] = Outbox(most=1)
+        outbox: Outbox[Any] = Outbox(maximum=1)
         context = context_with(outbox)
         for _ in range(3):
             context.send(PARTY, MESSAGE)

@@ -42,10 +42,10 @@ class Recorder:
 class Running:
     def __init__(self, effect: str, log: list[str]) -> None:
         self._effect = effect
-        self._log = log
+        self.log = log
 
     def cancel(self) -> None:
-        self._log.append(f"cancel {self._effect}")
+        self.log.append(f"cancel {self._effect}")
 
 
 @asynchronous

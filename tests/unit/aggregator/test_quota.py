@@ -11,7 +11,7 @@ from coterie_aggregator.live.quota import check_quota
 from coterie_aggregator.machines.job_machine import Phase
 from coterie_common.errors import QuotaExceeded
 from coterie_common.identifiers import PartyId
-from coterie_common.limits import OPEN_JOBS_MOST, OPEN_JOBS_PER_PERSON, SUBMISSIONS_PER_PERSON
+from coterie_common.limits import MAX_OPEN_JOBS, OPEN_JOBS_PER_PERSON, SUBMISSIONS_PER_PERSON
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 OLGA, SVEN = PartyId("olga"), PartyId("sven")
@@ -34,10 +34,10 @@ def test_person_with_as_many_open_jobs_as_allowed_is_refused_and_another_is_not(
 
 def test_open_jobs_of_all_are_limited_too():
     people = [PartyId(f"person-{number}") for number in range(4)]
-    share = OPEN_JOBS_MOST // len(people)
+    share = MAX_OPEN_JOBS // len(people)
     full = [job for person in people for job in jobs(share, person)]
     check_quota(full[1:], OLGA, NOW)
-    with pytest.raises(QuotaExceeded, match=f"{OPEN_JOBS_MOST} jobs have not ended"):
+    with pytest.raises(QuotaExceeded, match=f"{MAX_OPEN_JOBS} jobs have not ended"):
         check_quota(full, OLGA, NOW)
 
 

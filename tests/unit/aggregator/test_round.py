@@ -252,7 +252,7 @@ def test_rest_is_asked_when_patience_has_passed():
     [[PartialReceived(B), PartialRejected(B, "invalid-proof")], [DecryptionRefused(B, "equivocation")]],
     ids=["wrong", "refused"],
 )
-def test_wrong_or_refused_partial_is_replaced_by_the_rest_at_once(failure):
+def test_wrong_or_refused_partial_gets_replaced_by_the_rest_at_once(failure):
     state = after(*failure, state=after(*contributed(*PARTIES), state=new_round(quorum=4, threshold=2)))
     assert state.asked == set(PARTIES)
     assert sent(state, SendDecryptionRequest) == {A, C, D, E}
@@ -260,7 +260,7 @@ def test_wrong_or_refused_partial_is_replaced_by_the_rest_at_once(failure):
     assert after(*decrypted(D, E), state=state).verified_partials == (D, E)
 
 
-def test_partial_is_verified_before_it_counts():
+def test_partial_gets_verified_before_it_counts():
     state = after(*decrypted(A, B, C), PartialReceived(D), state=decrypting())
     assert (state.phase, state.waiting_for) == (Phase.DECRYPTING, 1)
     assert sent(state, VerifyPartial) == {D}
@@ -277,7 +277,7 @@ def test_partial_after_a_refusal_counts_and_the_refusal_is_forgotten():
     assert after(*decrypted(C, D, E), state=state).phase is Phase.RELEASED
 
 
-def test_partial_is_taken_once():
+def test_partial_gets_taken_once():
     state = after(PartialReceived(A), PartialRejected(A, "invalid-proof"), state=decrypting())
     for event in (*decrypted(A), DecryptionRefused(A, "data"), PartialRejected(A, "invalid-proof")):
         assert step(state, event) is state

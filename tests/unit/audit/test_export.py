@@ -50,14 +50,14 @@ def test_export_of_nobody_in_the_roster_is_not_believed():
 
 
 def test_export_that_lost_its_last_entry_contradicts_its_head():
-    value = document.decode(EXPORT.to_bytes(), "", most=1 << 20)
+    value = document.decode(EXPORT.to_bytes(), "", maximum=1 << 20)
     value["entries"].pop()
     with pytest.raises(MalformedMessage, match="cut off"):
         Export.from_bytes(document.encode(value))
 
 
 def test_malformed_entry_is_named():
-    value = document.decode(EXPORT.to_bytes(), "", most=1 << 20)
+    value = document.decode(EXPORT.to_bytes(), "", maximum=1 << 20)
     value["entries"][2]["kind"] = "gossip"
     with pytest.raises(MalformedMessage, match="entry 3"):
         Export.from_bytes(document.encode(value))

@@ -14,7 +14,7 @@ from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
 from coterie_common.errors import Unavailable
 from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import JobState, RoundPhase
-from tests.support.desks import job_status
+from tests.support.handlers import job_status
 from tests.support.message_strategies import job_statuses
 
 RUNNING = job_status()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from coterie.spending import spending
 from coterie_common.protocol.progress import JobState
-from tests.support.desks import job_status
+from tests.support.handlers import job_status
 
 
 def job(state=JobState.COMPLETED, *, dataset="nursery", **privacy):

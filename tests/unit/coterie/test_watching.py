@@ -6,9 +6,9 @@ import pytest
 
 from coterie.watching import follow
 from coterie_common.errors import NotFound, Unavailable
-from coterie_common.limits import BACKOFF_MOST_SECONDS
+from coterie_common.limits import MAX_BACKOFF_SECONDS
 from coterie_common.protocol.progress import JobState
-from tests.support.desks import job_status
+from tests.support.handlers import job_status
 
 RUNNING, COMPLETED = job_status(), job_status(JobState.COMPLETED)
 
@@ -53,7 +53,7 @@ def test_follow_goes_on_over_lost_connections_and_an_early_end():
 
 def test_pause_of_follow_has_a_cap():
     *_, pauses = followed([RUNNING, Unavailable("gone")], *([[Unavailable("gone")]] * 9), [COMPLETED])
-    assert max(pauses) == BACKOFF_MOST_SECONDS
+    assert max(pauses) == MAX_BACKOFF_SECONDS
 
 
 def test_follow_raises_what_the_first_attempt_raised():

@@ -14,9 +14,9 @@ BOUNDS = [64, 96]
 WHOLE = 1 << 128
 
 
-def exact_weights(least, most):
+def exact_weights(minimum, maximum):
     """Enclosures of exp(−x²/2σ²) from the sampler of privacy noise, which computes them by itself."""
-    return {x: Fraction(enclose_exp(Fraction(x * x) / (2 * VARIANCE), 90)[0]) for x in range(least, most + 1)}
+    return {x: Fraction(enclose_exp(Fraction(x * x) / (2 * VARIANCE), 90)[0]) for x in range(minimum, maximum + 1)}
 
 
 class ScriptedRandom:

@@ -12,7 +12,7 @@ INT64 = np.iinfo(np.int64)
 
 def packing(**changes: int) -> Packing:
     return Packing(
-        **{"length": 10, "lower": -100, "upper": 155, "contributors_most": 4, "plaintext_bits": 62, **changes}
+        **{"length": 10, "lower": -100, "upper": 155, "max_contributors": 4, "plaintext_bits": 62, **changes}
     )
 
 
@@ -105,12 +105,12 @@ def test_unpack_of_what_is_no_sum_of_contributions_raises(plaintexts, contributo
     "changes",
     [
         {"length": 0},
-        {"contributors_most": 0},
+        {"max_contributors": 0},
         {"lower": 156},
         {"plaintext_bits": 9},
-        {"lower": -(2**62), "contributors_most": 3},
-        {"upper": 2**62, "contributors_most": 2},
-        {"lower": INT64.min - 1, "contributors_most": 1},
+        {"lower": -(2**62), "max_contributors": 3},
+        {"upper": 2**62, "max_contributors": 2},
+        {"lower": INT64.min - 1, "max_contributors": 1},
     ],
 )
 def test_packing_that_cannot_hold_the_sum_raises(changes):

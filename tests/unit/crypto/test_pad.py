@@ -31,9 +31,9 @@ THREADED = 8 * 32 * DEGREE + 5000
 """Long enough for two threads, with a last block that is not whole."""
 
 
-def values_of(length, seed=0, most=10**6):
+def values_of(length, seed=0, maximum=10**6):
     generator = np.random.Generator(np.random.PCG64(seed))
-    return generator.integers(-most, most, length, endpoint=True)
+    return generator.integers(-maximum, maximum, length, endpoint=True)
 
 
 def new_pad(length, seed="pad", *, draw_error=False, session_id=SESSION):
@@ -255,13 +255,13 @@ def test_cover_of_a_wrong_shape_or_type_raises(values):
 # Sums of keys.
 
 
-@pytest.mark.parametrize(("contributors", "most"), [(1, 76), (3, 133), (10, 242), (100, 768), (200, 1086)])
+@pytest.mark.parametrize(("contributors", "maximum"), [(1, 76), (3, 133), (10, 242), (100, 768), (200, 1086)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_sum_of_keys_is_accepted_up_to_12_deviations(contributors, most, sign):
+def test_sum_of_keys_is_accepted_up_to_12_deviations(contributors, maximum, sign):
     key_sum = np.zeros(DEGREE, dtype=np.int64)
-    key_sum[1234] = sign * most
+    key_sum[1234] = sign * maximum
     SummedPad(SESSION, key_sum, contributors)
-    key_sum[1234] = sign * (most + 1)
+    key_sum[1234] = sign * (maximum + 1)
     with pytest.raises(InvalidPadKey, match="no pad key") as raised:
         SummedPad(SESSION, key_sum, contributors)
     assert (raised.value.code, raised.value.culprits) == ("invalid-pad-key", ())
@@ -277,7 +277,7 @@ def test_sum_of_keys_far_outside_is_refused(number):
 
 def test_sum_with_a_key_that_is_none_is_refused():
     key_sum, _ = covered_sum([values_of(10, seed) for seed in range(9)])
-    for forged in (np.full(DEGREE, 500), values_of(DEGREE, most=2000)):
+    for forged in (np.full(DEGREE, 500), values_of(DEGREE, maximum=2000)):
         with pytest.raises(InvalidPadKey):
             SummedPad(SESSION, key_sum + forged, 10)
 

@@ -9,7 +9,7 @@ import pytest
 from coterie_common.crypto.paillier import Ciphertext, Encryptor, Nonce, PublicKey
 from coterie_common.crypto.threshold import combine, partial_decrypt
 from coterie_common.errors import InvalidCiphertext, KeyFileError, KeyMismatch, PlaintextOutOfRange, StateError
-from coterie_common.limits import CIPHERTEXTS_MOST
+from coterie_common.limits import MAX_CIPHERTEXTS
 from tests.support.dealings import load_dealing, load_encryptor, load_primes, make_dealing
 from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom
@@ -99,7 +99,7 @@ def test_nonce_has_half_the_bits_of_the_modulus(encryptor):
 
 def test_masked_reaches_the_longest_response_of_a_proof_and_no_further(encryptor):
     key = encryptor.public_key
-    longest = key.nonce_bits + 256 + (CIPHERTEXTS_MOST - 1).bit_length() + 1
+    longest = key.nonce_bits + 256 + (MAX_CIPHERTEXTS - 1).bit_length() + 1
     modulus = key.ciphertext_modulus
     assert encryptor.masked(0, (1 << longest) - 1) == pow(key.blinding_base, (1 << longest) - 1, modulus)
     with pytest.raises(StateError):

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from coterie_common.crypto.pads.ring import DEGREE, FACTOR_MOST, Multiplier, Workspace
+from coterie_common.crypto.pads.ring import DEGREE, MAX_FACTOR, Multiplier, Workspace
 from coterie_common.errors import InternalError, StateError
 from tests.support.negacyclic import fold, folded_product
 
-LEAST, MOST = -(2**31), 2**31 - 1
+MIN, MAX = -(2**31), 2**31 - 1
 
 
 def generator(seed):
@@ -19,7 +19,7 @@ def generator(seed):
 
 
 def uniform(count, seed=1):
-    return generator(seed).integers(LEAST, MOST, (count, DEGREE), endpoint=True).astype(np.int32)
+    return generator(seed).integers(MIN, MAX, (count, DEGREE), endpoint=True).astype(np.int32)
 
 
 def multiply(factor, elements):
@@ -47,12 +47,12 @@ FACTORS = {
 }
 ELEMENTS = {
     "uniform": uniform(1)[0],
-    "all-least": np.full(DEGREE, LEAST),
-    "all-most": np.full(DEGREE, MOST),
-    "extreme-signs": np.where(generator(3).integers(0, 2, DEGREE) == 0, LEAST, MOST),
-    "extreme-alternating": np.where(ALTERNATING > 0, LEAST, MOST),
-    "as-the-signs": np.where(SIGNS > 0, MOST, LEAST),
-    "one-number": monomial(2000, LEAST),
+    "all-least": np.full(DEGREE, MIN),
+    "all-most": np.full(DEGREE, MAX),
+    "extreme-signs": np.where(generator(3).integers(0, 2, DEGREE) == 0, MIN, MAX),
+    "extreme-alternating": np.where(ALTERNATING > 0, MIN, MAX),
+    "as-the-signs": np.where(SIGNS > 0, MAX, MIN),
+    "one-number": monomial(2000, MIN),
     "zero": np.zeros(DEGREE, dtype=np.int64),
 }
 
@@ -86,14 +86,14 @@ def test_product_with_the_largest_accepted_sum_of_200_keys_is_exact(factor):
         assert np.array_equal(product, folded_product(element, factor))
 
 
-@pytest.mark.parametrize("factor", [np.full(DEGREE, FACTOR_MOST), -FACTOR_MOST * SIGNS], ids=["constant", "signs"])
+@pytest.mark.parametrize("factor", [np.full(DEGREE, MAX_FACTOR), -MAX_FACTOR * SIGNS], ids=["constant", "signs"])
 def test_product_that_double_precision_cannot_hold_raises(factor):
     with pytest.raises(InternalError, match="nearest integer") as raised:
         multiply(factor, uniform(32))
     assert raised.value.code == "internal"
 
 
-@pytest.mark.parametrize("number", [FACTOR_MOST + 1, -FACTOR_MOST - 1, 2**62, -(2**63)])
+@pytest.mark.parametrize("number", [MAX_FACTOR + 1, -MAX_FACTOR - 1, 2**62, -(2**63)])
 def test_multiplier_of_a_number_too_large_raises(number):
     # In doubles beyond 2^53 everything is an integer: the distance would be 0 and the product wrong.
     with pytest.raises(StateError, match="too large") as raised:

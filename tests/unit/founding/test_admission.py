@@ -192,12 +192,12 @@ def test_request_that_its_signing_key_did_not_sign_raises():
 
 
 def test_read_request_of_another_file_raises(tmp_path):
-    path = tmp_path / "no.csr"
+    path = tmp_path / "no.request"
     path.write_text("-----BEGIN CERTIFICATE REQUEST-----")
     with pytest.raises(KeyFileError, match="cannot be used"):
         read_request(path)
     with pytest.raises(ConfigurationError, match="does not exist"):
-        read_request(tmp_path / "missing.csr")
+        read_request(tmp_path / "missing.request")
 
 
 def test_import_credential_before_making_a_key_raises(admitted, tmp_path):

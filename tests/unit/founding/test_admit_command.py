@@ -47,7 +47,7 @@ def parties(ceremony: Ceremony) -> list[str]:
 
 def write_requests(folder: Path, *ids: str) -> dict[Path, str]:
     """Write requests of parties; return the fingerprint that each applicant sees."""
-    requests = {folder / f"{name}.csr": make_party_request(name, name) for name in ids}
+    requests = {folder / f"{name}.request": make_party_request(name, name) for name in ids}
     for path, request in requests.items():
         path.write_bytes(request.to_bytes())
     return {path: printed_fingerprint(request.fingerprint) for path, request in requests.items()}

@@ -72,7 +72,7 @@ def test_commands_from_founding_to_joined_members(run):
     assert_one_line(
         run("coterie-party keys import federation/bundles/p1.bundle --home p1"), 78, "does not exist", "[configuration]"
     )
-    requests = "p1/p1.csr p2/p2.csr p3/p3.csr"
+    requests = "p1/p1.request p2/p2.request p3/p3.request"
     assert_one_line(run(f"coterie admit {requests} --role party --password-file password"), 78, "--expect", "--yes")
     shown = re.findall(r"request (\S+)", run(f"coterie admit --show {requests}").out)
     assert_one_line(run("coterie keys deal"), 78, "3 of 3 parties")
@@ -82,8 +82,10 @@ def test_commands_from_founding_to_joined_members(run):
     assert "p3 is admitted as party with index 3" in admitted.out
     request = re.search(r"its fingerprint is (\S+)", made.out)[1]
     assert request in admitted.out
-    assert run("coterie admit aggregator/aggregator.csr --role aggregator --yes --password-file password").status == 0
-    again = run("coterie admit p2/p2.csr --role party")
+    assert (
+        run("coterie admit aggregator/aggregator.request --role aggregator --yes --password-file password").status == 0
+    )
+    again = run("coterie admit p2/p2.request --role party")
     assert (again.status, "was admitted before" in again.out) == (0, True)
 
     assert_one_line(run("coterie keys deal --password-file wrong"), 78, "wrong password", "[key-file]")
@@ -107,8 +109,8 @@ def test_commands_from_founding_to_joined_members(run):
 def test_commands_for_a_further_scientist(run):
     assert run("coterie found test --parties 3 --password-file password").status == 0
     made = run("coterie credential init anna")
-    assert (made.status, "credential/anna.csr" in made.out) == (0, True)
-    assert run("coterie admit credential/anna.csr --role scientist --yes --password-file password").status == 0
+    assert (made.status, "credential/anna.request" in made.out) == (0, True)
+    assert run("coterie admit credential/anna.request --role scientist --yes --password-file password").status == 0
     imported = run("coterie credential import federation/credentials/anna.credential")
     assert (imported.status, "scientist anna of test" in imported.out) == (0, True)
 
@@ -136,13 +138,13 @@ def test_party_commands_take_the_password_from_the_configuration(run):
         ("coterie found test --parties 5 --aggregator-trust full --password-file password", "--aggregator-trust"),
         ("coterie found test --parties 5 --key-bits 1024 --password-file password", "2048, 3072, 4096 bits"),
         ("coterie found test --parties 5 --password-file missing", "does not exist"),
-        ("coterie admit p1.csr --role king", "--role must be one of"),
-        ("coterie admit p1.csr --role party", "coterie found"),
+        ("coterie admit p1.request --role king", "--role must be one of"),
+        ("coterie admit p1.request --role party", "coterie found"),
         ("coterie keys deal", "coterie found"),
         ("coterie credential init anna --role party", "operator or scientist"),
         ("coterie credential import file", "coterie credential init"),
         ("coterie admit", "name the request files"),
-        ("coterie admit p1.csr --undo p1", "no request files"),
+        ("coterie admit p1.request --undo p1", "no request files"),
         ("coterie admit --undo p1", "coterie found"),
         ("coterie members", "coterie found"),
         ("coterie expel p1", "coterie found"),

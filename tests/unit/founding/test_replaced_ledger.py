@@ -10,7 +10,7 @@ import pytest
 
 from coterie_common.crypto.certificates import Role
 from coterie_party.cli import main
-from coterie_party.cli.desk import open_lines
+from coterie_party.cli.steward_view import open_lines
 from coterie_party.steward.ledger_file import LedgerFile
 from tests.support.ceremony import NOW, PASSWORD
 from tests.unit.party.test_budget import COMMITTED, entry, gaussian

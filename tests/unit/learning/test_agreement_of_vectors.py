@@ -15,7 +15,7 @@ import pytest
 
 from coterie_common.errors import CoterieError, InvalidJob, UnsupportedMechanism
 from coterie_common.learning.agreement import PADDED_SHARE_STDDEV, check_terms, plan_job, propose_terms, vector_rounds
-from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
+from coterie_common.learning.plan import Plan, PlannedCountRound, PlannedVectorRound
 from coterie_common.privacy.accounting.epsilon import epsilon_of
 from coterie_common.privacy.noise.mechanisms import Placement, Unit
 from coterie_common.protocol.job_spec import JobSpec
@@ -194,6 +194,9 @@ def test_vectors_with_laplace_noise_are_refused_in_words() -> None:
 
 
 def test_a_plan_of_counts_and_vectors_is_refused() -> None:
-    rounds = PlannedRound(length=1, lower=0, upper=1, l0=1, linf=1), PlannedVectorRound(length=1, clip_norm=Fraction(1))
+    rounds = (
+        PlannedCountRound(length=1, lower=0, upper=1, l0=1, linf=1),
+        PlannedVectorRound(length=1, clip_norm=Fraction(1)),
+    )
     with pytest.raises(InvalidJob, match="not for both"):
         vector_rounds(Plan(Unit.RECORD, rounds))

@@ -10,12 +10,12 @@ import pytest
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, MissingLibrary
 from coterie_common.learning.algorithm import Algorithm, Ask, algorithm_names, check_round, get_algorithm
 from coterie_common.learning.algorithms.decision_tree import DecisionTree
-from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
+from coterie_common.learning.plan import Plan, PlannedCountRound, PlannedVectorRound
 from coterie_common.privacy.noise.mechanisms import Unit
 
 PLAN = Plan(
     Unit.RECORD,
-    (PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1), PlannedVectorRound(length=4, clip_norm=Fraction(1))),
+    (PlannedCountRound(length=4, lower=0, upper=10, l0=2, linf=1), PlannedVectorRound(length=4, clip_norm=Fraction(1))),
 )
 
 
@@ -99,7 +99,7 @@ def test_check_round_of_vectors_returns_planned_round():
 def test_ask_from_its_bytes_has_the_same_body():
     weights = np.array([0.5, -1.0], np.float32)
     ask = Ask(3, {"length": 2, "weights": weights, "step": 0.1})
-    again = Ask.from_bytes(3, ask.to_bytes(), most=1000)
+    again = Ask.from_bytes(3, ask.to_bytes(), maximum=1000)
     assert again.round_number == 3
     assert again.body.keys() == ask.body.keys()
     assert again.body["step"] == 0.1
@@ -114,4 +114,4 @@ def test_ask_without_arrays_has_none_and_is_plain_json():
 
 def test_ask_from_too_many_bytes_raises_malformed_message():
     with pytest.raises(MalformedMessage):
-        Ask.from_bytes(1, Ask(1, {"length": 2}).to_bytes(), most=5)
+        Ask.from_bytes(1, Ask(1, {"length": 2}).to_bytes(), maximum=5)

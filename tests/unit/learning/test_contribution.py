@@ -14,10 +14,10 @@ from coterie_common.learning.algorithms.statistics import Statistics
 from coterie_common.learning.contribution import Contributor, computed_vectors
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
-from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound, Records
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.learning.plan import Plan, PlannedCountRound, PlannedVectorRound, Records
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Unit
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from tests.support.seeded_random import SeededRandom
 
 SCHEMA = parse_schema({"max_records": 200, "columns": [{"name": "age", "lower": 0, "upper": 200}]})
@@ -47,7 +47,7 @@ class Recorder:
 
 def make_encoding(units=200):
     bound = 200 << 10
-    return RealEncoding(
+    return VectorEncoding(
         length=LENGTH,
         clip_norm=Fraction(1),
         scale_bits=10,
@@ -147,8 +147,8 @@ def test_vectors_that_are_not_finite_stay_as_they_are_where_they_were_computed()
 
 def test_contribution_with_an_encoding_of_another_kind_raises_parameter_mismatch():
     vectors = make_contributor(Recorder([1, 0, 0]), PlannedVectorRound(length=LENGTH, clip_norm=Fraction(1)))
-    counts = make_contributor(Recorder([1, 0, 0]), PlannedRound(length=LENGTH, lower=0, upper=9, l0=1, linf=1))
-    count_encoding = Encoding(length=LENGTH, scale_bits=0, lower=0, upper=9)
+    counts = make_contributor(Recorder([1, 0, 0]), PlannedCountRound(length=LENGTH, lower=0, upper=9, l0=1, linf=1))
+    count_encoding = CountEncoding(length=LENGTH, scale_bits=0, lower=0, upper=9)
     for contributor, encoding in ((vectors, count_encoding), (counts, make_encoding())):
         with pytest.raises(ParameterMismatch) as caught:
             list(contributor.exact(ASK, encoding, SeededRandom("mismatch")))

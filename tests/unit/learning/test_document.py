@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coterie_common import document
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import DOCUMENT_DEPTH_MOST
+from coterie_common.limits import MAX_DOCUMENT_DEPTH
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
@@ -23,14 +23,14 @@ DOCUMENTS = st.recursive(
 @given(DOCUMENTS)
 @settings(max_examples=150)
 def test_decode_of_encoded_document_returns_it(value):
-    assert document.decode(document.encode(value), "it", most=1 << 20) == value
+    assert document.decode(document.encode(value), "it", maximum=1 << 20) == value
 
 
 @given(DOCUMENTS)
 @settings(max_examples=100)
 def test_encode_of_decoded_bytes_returns_them(value):
     data = document.encode(value)
-    assert document.encode(document.decode(data, "it", most=1 << 20)) == data
+    assert document.encode(document.decode(data, "it", maximum=1 << 20)) == data
 
 
 @given(DOCUMENTS, st.integers(0, 1 << 16), st.integers(1, 255))
@@ -39,7 +39,7 @@ def test_decode_of_changed_byte_never_returns_the_same_document(value, position,
     data = bytearray(document.encode(value))
     data[position % len(data)] ^= change
     try:
-        other = document.decode(bytes(data), "it", most=1 << 20)
+        other = document.decode(bytes(data), "it", maximum=1 << 20)
     except MalformedMessage:
         return
     assert document.encode(other) == bytes(data)
@@ -66,14 +66,14 @@ def test_decode_of_changed_byte_never_returns_the_same_document(value, position,
 )
 def test_decode_of_other_form_raises_malformed_message(data):
     with pytest.raises(MalformedMessage) as caught:
-        document.decode(data, "the ask", most=1 << 20)
+        document.decode(data, "the ask", maximum=1 << 20)
     assert caught.value.code == "malformed-message"
     assert "the ask" in str(caught.value)
 
 
 def test_decode_of_too_many_bytes_raises_malformed_message():
     with pytest.raises(MalformedMessage, match="longer than 3 bytes"):
-        document.decode(b'"abc"', "it", most=3)
+        document.decode(b'"abc"', "it", maximum=3)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -92,10 +92,10 @@ def _nested(depth, *, kind):
 
 @pytest.mark.parametrize("kind", ["lists", "objects", "mixed"])
 def test_decode_of_deepest_document_returns_it_and_of_a_deeper_one_raises(kind):
-    deepest = _nested(DOCUMENT_DEPTH_MOST, kind=kind)
-    assert document.encode(document.decode(deepest, "it", most=1 << 20)) == deepest
+    deepest = _nested(MAX_DOCUMENT_DEPTH, kind=kind)
+    assert document.encode(document.decode(deepest, "it", maximum=1 << 20)) == deepest
     with pytest.raises(MalformedMessage, match="nested more than 64 deep"):
-        document.decode(_nested(DOCUMENT_DEPTH_MOST + 1, kind=kind), "it", most=1 << 20)
+        document.decode(_nested(MAX_DOCUMENT_DEPTH + 1, kind=kind), "it", maximum=1 << 20)
 
 
 # Where json's own scanner, its encoder and Python functions give up differs; none of it may be reached.
@@ -109,7 +109,7 @@ def test_any_deeper_document_is_malformed(parse, kind, depth):
         b"[1," + _nested(depth, kind=kind) + b"]",
     ):
         with pytest.raises(MalformedMessage):
-            parse(data, "it", most=1 << 24)
+            parse(data, "it", maximum=1 << 24)
 
 
 @given(st.text(st.sampled_from('[]{}",\\\\'), max_size=12), st.integers(0, 3))
@@ -120,18 +120,18 @@ def test_brackets_commas_and_quotes_in_texts_are_not_counted(text, nesting):
         value = [value, {value if isinstance(value, str) else "a": value}]
     data = document.encode(value)
     parts = _parts(value)
-    assert document.decode(data, "it", most=1 << 20, parts=parts) == value
+    assert document.decode(data, "it", maximum=1 << 20, parts=parts) == value
     with pytest.raises(MalformedMessage, match="texts, lists and objects"):
-        document.decode(data, "it", most=1 << 20, parts=parts - 1)
+        document.decode(data, "it", maximum=1 << 20, parts=parts - 1)
 
 
 @given(DOCUMENTS)
 def test_texts_lists_and_objects_are_counted_exactly(value):
     data, parts = document.encode(value), _parts(value)
-    assert document.decode(data, "it", most=1 << 20, parts=parts) == value
+    assert document.decode(data, "it", maximum=1 << 20, parts=parts) == value
     if parts:
         with pytest.raises(MalformedMessage, match="texts, lists and objects"):
-            document.decode(data, "it", most=1 << 20, parts=parts - 1)
+            document.decode(data, "it", maximum=1 << 20, parts=parts - 1)
 
 
 def _parts(value):
@@ -148,7 +148,7 @@ def test_values_are_counted_before_any_is_made(many):
 
     def decode():
         with pytest.raises(MalformedMessage, match="texts, lists and objects"):
-            document.decode(data, "it", most=1 << 24, parts=100_000)
+            document.decode(data, "it", maximum=1 << 24, parts=100_000)
 
     tracemalloc.start()
     try:
@@ -160,12 +160,12 @@ def test_values_are_counted_before_any_is_made(many):
 
 def test_many_numbers_are_counted_before_any_is_made():
     with pytest.raises(MalformedMessage, match="holds more than 33554432 values"):
-        document.decode(b"[" + b"0," * (1 << 25) + b"0,0]", "it", most=1 << 27)
+        document.decode(b"[" + b"0," * (1 << 25) + b"0,0]", "it", maximum=1 << 27)
 
 
 @given(st.binary(max_size=60) | st.text(st.sampled_from('[]{}":,\\\\0a '), max_size=60).map(str.encode))
 def test_arbitrary_bytes_are_malformed_or_a_document(data):
     with contextlib.suppress(MalformedMessage):
-        assert document.encode(document.decode(data, "it", most=100)) == data
+        assert document.encode(document.decode(data, "it", maximum=100)) == data
     with contextlib.suppress(MalformedMessage):
-        document.parse(data, "it", most=100)
+        document.parse(data, "it", maximum=100)

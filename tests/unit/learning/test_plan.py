@@ -8,11 +8,11 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.errors import InvalidJob
-from coterie_common.learning.plan import Plan, PlannedRound, PlannedVectorRound
-from coterie_common.limits import ROUNDS_MOST
+from coterie_common.learning.plan import Plan, PlannedCountRound, PlannedVectorRound
+from coterie_common.limits import MAX_ROUNDS
 from coterie_common.privacy.noise.mechanisms import Unit
 
-ROUND = PlannedRound(length=4, lower=0, upper=10, l0=2, linf=1)
+ROUND = PlannedCountRound(length=4, lower=0, upper=10, l0=2, linf=1)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_planned_round_with_impossible_number_raises_invalid_job(wrong):
     assert caught.value.code == "invalid-job"
 
 
-@pytest.mark.parametrize("rounds", [0, ROUNDS_MOST + 1])
+@pytest.mark.parametrize("rounds", [0, MAX_ROUNDS + 1])
 def test_plan_with_impossible_number_of_rounds_raises_invalid_job(rounds):
     with pytest.raises(InvalidJob, match=f"not {rounds}"):
         Plan(Unit.RECORD, (ROUND,) * rounds)

@@ -43,8 +43,8 @@ def trees(draw):
 
 
 @st.composite
-def records(draw, most=20):
-    rows = draw(st.integers(0, most))
+def records(draw, maximum=20):
+    rows = draw(st.integers(0, maximum))
     return {
         name: np.array(
             draw(st.lists(st.integers(0, SCHEMA.cells_of(name) - 1), min_size=rows, max_size=rows)), np.int32

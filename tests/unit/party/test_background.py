@@ -96,7 +96,7 @@ async def test_report_that_fails_stops_the_daemon():
 
 @asynchronous
 async def test_work_has_room_for_so_many_messages_and_so_many_bytes_and_again_when_it_is_done():
-    running = BackgroundWork(Reports(), INCIDENTS, most=2, most_bytes=100)
+    running = BackgroundWork(Reports(), INCIDENTS, maximum=2, max_bytes=100)
     release = asyncio.Event()
 
     async def work():

@@ -27,7 +27,7 @@ HEADER = "outlook,wind,temperature,play\n"
 JOB = JobId("play-1")
 
 
-class Desk:
+class Handler:
     """What a watch needs of a party."""
 
     def __init__(self, datasets: dict[str, BoundDataset]) -> None:
@@ -52,8 +52,8 @@ def bound(path: Path, name: str = "play") -> BoundDataset:
 async def test_watch_checks_at_first_and_whenever_file_or_binding_changes(tmp_path):
     path = tmp_path / "play.csv"
     path.write_text(HEADER + "sunny,weak,400,no\n")
-    desk = Desk({"play": bound(path)})
-    watch = DataWatch(cast(Context, desk))
+    handler = Handler({"play": bound(path)})
+    watch = DataWatch(cast(Context, handler))
     with capture_logs() as logs:
         await watch.look()
         await watch.look()
@@ -71,10 +71,10 @@ async def test_watch_checks_at_first_and_whenever_file_or_binding_changes(tmp_pa
     path.unlink()
     await watch.look()
     assert "does not exist" in watch.warnings()[0]
-    desk.datasets = {"other": bound(path, "other")}
+    handler.datasets = {"other": bound(path, "other")}
     await watch.look()
     assert [warning.partition(": ")[0] for warning in watch.warnings()] == ["the data set other"]
-    desk.datasets = {}
+    handler.datasets = {}
     await watch.look()
     assert watch.warnings() == []
 
@@ -83,7 +83,7 @@ async def test_watch_checks_at_first_and_whenever_file_or_binding_changes(tmp_pa
 async def test_watch_sees_a_file_of_the_same_size(tmp_path):
     path = tmp_path / "play.csv"
     path.write_text(HEADER + "sunny,weak,4,no\n")
-    watch = DataWatch(cast(Context, Desk({"play": bound(path)})))
+    watch = DataWatch(cast(Context, Handler({"play": bound(path)})))
     await watch.look()
     path.write_text(HEADER + "sunny,weak,x,no\n")
     os.utime(path, ns=(1, 1))

@@ -125,7 +125,7 @@ def test_releases_that_no_pair_dominates_count_as_if_they_had_no_noise(store):
     assert found.epsilon(DELTA) == math.inf
     assert not found.fits(Fraction(1000), DELTA)
     # What has a pair is charged by it.
-    (wide,) = (document.decode(cost, "a cost", most=1 << 20) for cost in renewed([(faint(0.5), None)]))
+    (wide,) = (document.decode(cost, "a cost", maximum=1 << 20) for cost in renewed([(faint(0.5), None)]))
     assert wide["unprotected"] == 0
     assert wide["together"]
 

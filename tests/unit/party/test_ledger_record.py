@@ -15,7 +15,7 @@ from coterie_common.audit.entry import Event, Kind, Owner
 from coterie_common.audit.ledger import Line, LineStatus, ledger_details, ledger_digest, recorded_ledger
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.host.database import transaction
-from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, ROUNDS_MOST
+from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, MAX_ROUNDS
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.store import (
     MIGRATIONS,
@@ -279,7 +279,7 @@ def _event(entry):
 
 
 def test_ledger_of_the_longest_job_takes_one_entry_and_one_of_unlike_rounds_several():
-    alike = [Line(number, {"epsilon": "1/3"}, None) for number in range(1, ROUNDS_MOST + 1)]
+    alike = [Line(number, {"epsilon": "1/3"}, None) for number in range(1, MAX_ROUNDS + 1)]
     assert len(ledger_details("nursery", alike)) == 1
     unlike = [Line(number, {"divergences": [number / 7.0] * 100}, {"rate": f"1/{number}"}) for number in range(1, 101)]
     parts = ledger_details("nursery", unlike)

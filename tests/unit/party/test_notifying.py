@@ -13,7 +13,7 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from coterie_common.identifiers import JobId
-from coterie_party.live.notifying import WAITING_MOST, Notifier
+from coterie_party.live.notifying import MAX_WAITING, Notifier
 from tests.support.asynchronous import asynchronous
 
 WRITE = """
@@ -79,9 +79,9 @@ async def test_failures_of_the_command_are_logged_and_the_next_one_runs(tmp_path
 async def test_more_than_can_wait_are_dropped_with_a_word(tmp_path: Path) -> None:
     notifier = Notifier(("true",), tmp_path)
     with capture_logs() as logs:
-        for number in range(WAITING_MOST + 2):
+        for number in range(MAX_WAITING + 2):
             notifier.job_waits(JobId(f"job-{number}"), "waits", {})
-    assert [entry["job"] for entry in logs] == [f"job-{WAITING_MOST}", f"job-{WAITING_MOST + 1}"]
+    assert [entry["job"] for entry in logs] == [f"job-{MAX_WAITING}", f"job-{MAX_WAITING + 1}"]
 
 
 @asynchronous

@@ -234,7 +234,7 @@ def test_forgotten_refused_jobs_are_the_oldest_but_for_those_that_the_steward_sp
     store.record_job(replace(HELD, job_id="held"))
     engine = opened(MIGRATIONS)
     with transaction(engine) as connection:
-        job_quota.forget_refused(connection, FOUNDER, most=2)
+        job_quota.forget_refused(connection, FOUNDER, maximum=2)
     assert [job.job_id for job in store.jobs()] == ["job-1", "job-5", "job-6", "accepted", "held"]
     # Nothing is missed in the record: by a job that it refused a party has promised nothing.
     assert AuditLog(engine, FOUNDER).gaps() == ()
@@ -250,9 +250,9 @@ def test_check_room_counts_jobs_that_are_open_and_neither_ended_nor_withdrawn(op
     store.record_job(replace(REFUSED, job_id="refused"))
     Reopened(opened, OTHER_FOUNDER).record_job(HELD)
 
-    def check(most_open):
+    def check(max_open):
         with transaction(opened(MIGRATIONS)) as connection:
-            job_quota.check_room(connection, FOUNDER, NOW, most_open=most_open)
+            job_quota.check_room(connection, FOUNDER, NOW, max_open=max_open)
 
     check(3)
     with pytest.raises(QuotaExceeded, match="2 jobs are open") as refusal:
@@ -280,7 +280,7 @@ def test_check_room_counts_jobs_of_a_day_that_ended_without_asking_anything(open
 
     def check(since):
         with transaction(opened(MIGRATIONS)) as connection:
-            job_quota.check_room(connection, FOUNDER, since, most_unasked=2)
+            job_quota.check_room(connection, FOUNDER, since, max_unasked=2)
 
     decided_at = store.job("job-2").decided_at
     with pytest.raises(QuotaExceeded, match="2 jobs ended within a day"):

@@ -23,7 +23,7 @@ from coterie_common.learning.algorithm import Ask, get_algorithm
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
-from coterie_party.training.confinement import FILES_MOST, Confinement
+from coterie_party.training.confinement import MAX_FILES, Confinement
 from coterie_party.training.frames import Channel, ChannelClosed, Kind
 from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement
 from coterie_party.training.worker import decode_dataset, encode_dataset
@@ -177,7 +177,7 @@ def test_process_inherits_nothing_and_reaches_nothing(start, tmp_path):
     assert read_parent == 0
     assert wrote == 0
     assert not written.exists() or written.stat().st_size == 0
-    assert (core, at_root, files_most) == (0, 1, FILES_MOST)
+    assert (core, at_root, files_most) == (0, 1, MAX_FILES)
 
 
 def test_process_that_cannot_be_isolated_is_refused_where_it_must_be(start, tmp_path):

@@ -121,7 +121,7 @@ def test_worker_puts_what_an_algorithm_raises_into_words_and_goes_on(talk, do, c
         _, found, said = answer_of(channel)
         assert found == code
         assert words in said
-        assert len(said) <= worker.WORDS_MOST
+        assert len(said) <= worker.MAX_WORDS
 
 
 def test_worker_says_that_an_algorithm_of_counts_has_no_vectors(talk):

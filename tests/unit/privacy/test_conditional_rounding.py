@@ -87,10 +87,10 @@ def test_round_rows_hardly_ever_draws_again_at_its_own_bound():
 def test_round_rows_of_large_numbers_compares_exactly():
     # Squared norms beyond 2^53: a double would not see the last unit.
     rows = np.full((1, 2), 2.0**29 + 0.5)
-    least, most = 2 * (2**29) ** 2, 2 * (2**29 + 1) ** 2
-    for bound in (least, (2**29) ** 2 + (2**29 + 1) ** 2, most):
+    minimum, maximum = 2 * (2**29) ** 2, 2 * (2**29 + 1) ** 2
+    for bound in (minimum, (2**29) ** 2 + (2**29 + 1) ** 2, maximum):
         assert squares(round_rows(rows, bound, SeededRandom(bound)))[0] <= bound
-    assert squares(round_rows(rows, least, SeededRandom("exact"))) == [least]
+    assert squares(round_rows(rows, minimum, SeededRandom("exact"))) == [minimum]
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 999, 1000, 5000])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
-from coterie_common.privacy.accounting.cost import Charge, Cost, cost, costs, joined, most
+from coterie_common.privacy.accounting.cost import Charge, Cost, cost, costs, joined, maximum
 from coterie_common.privacy.accounting.epsilon import calibrate
 from coterie_common.privacy.event import CountEvent, VectorEvent
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
@@ -105,7 +105,7 @@ def test_limits_two_numbers_spend_its_delta_exactly():
         (Fraction(8), Fraction(1, 10**7)),
         (Fraction(1, 5), Fraction(1, 100)),
     ):
-        limit = most(epsilon_, delta)
+        limit = maximum(epsilon_, delta)
         spent = float(limit.slack) + (1 - float(limit.slack)) * float(
             true_delta(float(limit.squared_distance), float(epsilon_))
         )
@@ -114,7 +114,7 @@ def test_limits_two_numbers_spend_its_delta_exactly():
 
 def test_more_of_one_number_is_not_bought_with_less_of_the_other():
     # Who may choose between them after seeing results gains by the choice.
-    limit = most(*LIMIT)
+    limit = maximum(*LIMIT)
     over = Fraction(1001, 1000)
     assert Charge(unit=Unit.RECORD, squared_distance=limit.squared_distance, pure_epsilon=None).fits(*LIMIT)
     assert not Charge(unit=Unit.RECORD, squared_distance=limit.squared_distance * over, pure_epsilon=None).fits(*LIMIT)
@@ -179,7 +179,7 @@ def test_no_release_is_free():
 @pytest.mark.parametrize(("epsilon_", "delta"), [(0, DELTA), (-1, DELTA), (1, Fraction(1)), (1, Fraction(-1))])
 def test_limit_that_is_none_raises(epsilon_, delta):
     with pytest.raises(UnsupportedMechanism, match="a budget needs"):
-        most(Fraction(epsilon_), delta)
+        maximum(Fraction(epsilon_), delta)
 
 
 def test_costs_for_different_units_do_not_add_up():

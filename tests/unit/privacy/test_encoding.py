@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextOutOfRange
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement
 from tests.support.noise import noise_terms
 
-ENCODING = Encoding(length=4, scale_bits=3, lower=-5, upper=100)
+ENCODING = CountEncoding(length=4, scale_bits=3, lower=-5, upper=100)
 NOISE = noise_terms(
     mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(48), shares=3
 )
@@ -48,7 +48,7 @@ def test_contribution_range_holds_the_scaled_bounds_and_the_noise_tail():
 
 
 def test_contribution_range_beyond_62_bits_raises_with_the_numbers():
-    wide = Encoding(length=1, scale_bits=0, lower=0, upper=(1 << 62) - 1)
+    wide = CountEncoding(length=1, scale_bits=0, lower=0, upper=(1 << 62) - 1)
     with pytest.raises(CapacityExceeded, match=str((1 << 62) - 1 + 53)):
         wide.contribution_range(NOISE)
 
@@ -67,12 +67,12 @@ def test_contribution_range_beyond_62_bits_raises_with_the_numbers():
 )
 def test_encoding_that_cannot_be_raises(change):
     with pytest.raises(CapacityExceeded) as raised:
-        Encoding(**{"length": 4, "scale_bits": 3, "lower": -5, "upper": 100, **change})
+        CountEncoding(**{"length": 4, "scale_bits": 3, "lower": -5, "upper": 100, **change})
     assert raised.value.code == "capacity-exceeded"
 
 
 def test_encoding_from_its_document_is_equal():
-    assert Encoding.from_document(ENCODING.to_document()) == ENCODING
+    assert CountEncoding.from_document(ENCODING.to_document()) == ENCODING
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_encoding_from_its_document_is_equal():
 )
 def test_malformed_document_raises(change):
     with pytest.raises(MalformedMessage) as raised:
-        Encoding.from_document({**ENCODING.to_document(), **change})
+        CountEncoding.from_document({**ENCODING.to_document(), **change})
     assert raised.value.code == "malformed-message"
 
 
 def test_document_with_bounds_the_wrong_way_round_raises():
     with pytest.raises(CapacityExceeded):
-        Encoding.from_document({**ENCODING.to_document(), "upper": -6})
+        CountEncoding.from_document({**ENCODING.to_document(), "upper": -6})

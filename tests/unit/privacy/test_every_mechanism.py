@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.limits import PARTIES_MOST
+from coterie_common.limits import MAX_PARTIES
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, noise_from_document
 from tests.support.seeded_random import SeededRandom
 
@@ -114,7 +114,7 @@ def test_impossible_size_raises_unsupported(mechanism: Mechanism, size: Fraction
 
 
 @each
-@pytest.mark.parametrize("shares", [0, -1, PARTIES_MOST + 1])
+@pytest.mark.parametrize("shares", [0, -1, MAX_PARTIES + 1])
 def test_impossible_shares_raise_unsupported(mechanism: Mechanism, shares: int) -> None:
     with pytest.raises(UnsupportedMechanism):
         make(mechanism, shares=shares)

@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from coterie_common.errors import CapacityExceeded
-from coterie_common.privacy.count_encoding import Encoding
+from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from tests.support.noise import noise_terms
 
 NONE = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=3)
@@ -21,7 +21,7 @@ WIDE = noise_terms(
 
 
 def encoding(lower, upper, units=1):
-    return RealEncoding(
+    return VectorEncoding(
         length=4, clip_norm=Fraction(1), scale_bits=20, rounding=Rounding.EACH, units=units, lower=lower, upper=upper
     )
 
@@ -35,7 +35,7 @@ def test_headroom_is_what_contributors_noise_and_errors_can_reach():
 
 
 def test_headroom_of_counts_is_in_scaled_units_too():
-    counts = Encoding(length=4, scale_bits=3, lower=-10, upper=20)
+    counts = CountEncoding(length=4, scale_bits=3, lower=-10, upper=20)
     assert check_headroom(counts, NOISE, 7) == 7 * 160 + NOISE.sum_tail(7)
     with pytest.raises(CapacityExceeded, match=r"by ±18.25 instead of ±20, or have at most 6 parties"):
         check_headroom(counts, NONE, 7, modulus_bits=11)

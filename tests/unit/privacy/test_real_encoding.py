@@ -19,7 +19,7 @@ from coterie_common.errors import (
 )
 from coterie_common.privacy.conditional_rounding import conditional_bound
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from coterie_common.privacy.vector_encoding import RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.privacy.vectors import TILE, clip, summation_error
 from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
@@ -32,7 +32,7 @@ NOISE = noise_terms(
 
 def encoding(length=3, rounding=Rounding.EACH, **change):
     terms = {"clip_norm": NORM, "scale_bits": 14, "units": 50, "lower": -(10**6), "upper": 10**6}
-    return RealEncoding(length=length, rounding=rounding, **{**terms, **change})
+    return VectorEncoding(length=length, rounding=rounding, **{**terms, **change})
 
 
 def reals(seed, *shape):
@@ -255,7 +255,7 @@ def test_encoding_with_an_impossible_norm_raises(norm):
 @pytest.mark.parametrize("rounding", Rounding)
 def test_encoding_from_its_document_is_equal(rounding):
     stated = encoding(7, rounding, clip_norm=Fraction(22, 7), scale_bits=-3)
-    assert RealEncoding.from_document(json.loads(json.dumps(stated.to_document()))) == stated
+    assert VectorEncoding.from_document(json.loads(json.dumps(stated.to_document()))) == stated
 
 
 @pytest.mark.parametrize(
@@ -277,12 +277,12 @@ def test_encoding_from_its_document_is_equal(rounding):
 )
 def test_malformed_document_raises(change):
     with pytest.raises(MalformedMessage) as raised:
-        RealEncoding.from_document({**encoding().to_document(), **change})
+        VectorEncoding.from_document({**encoding().to_document(), **change})
     assert raised.value.code == "malformed-message"
 
 
 def test_document_of_an_impossible_encoding_raises():
     with pytest.raises(CapacityExceeded):
-        RealEncoding.from_document({**encoding().to_document(), "scale_bits": 35})
+        VectorEncoding.from_document({**encoding().to_document(), "scale_bits": 35})
     with pytest.raises(UnsupportedMechanism):
-        RealEncoding.from_document({**encoding().to_document(), "clip_norm": "0/1"})
+        VectorEncoding.from_document({**encoding().to_document(), "clip_norm": "0/1"})

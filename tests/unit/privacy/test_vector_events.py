@@ -14,7 +14,7 @@ from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting.cost import cost
 from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
 from coterie_common.privacy.accounting.renyi import ORDERS, divergences_of, renyi_bound
-from coterie_common.privacy.event import LENGTH_MOST, SQUARED_NORM_MOST, CountEvent, VectorEvent, protected_vectors
+from coterie_common.privacy.event import MAX_LENGTH, MAX_SQUARED_NORM, CountEvent, VectorEvent, protected_vectors
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.distributions import gaussian_pmf
 from tests.support.noise import noise_terms
@@ -276,9 +276,9 @@ def test_event_of_vectors_counts_the_guaranteed_shares_only():
     "change",
     [
         {"length": 0},
-        {"length": LENGTH_MOST + 1},
+        {"length": MAX_LENGTH + 1},
         {"squared_sensitivity": 0},
-        {"squared_sensitivity": SQUARED_NORM_MOST + 1},
+        {"squared_sensitivity": MAX_SQUARED_NORM + 1},
         {"sampling_rate": Fraction(0)},
         {"sampling_rate": Fraction(-1, 2)},
         {"sampling_rate": Fraction(3, 2)},

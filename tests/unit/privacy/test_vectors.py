@@ -8,8 +8,8 @@ import pytest
 
 from coterie_common.errors import UnsupportedMechanism, VectorsNotFinite, WrongVectorShape
 from coterie_common.privacy.vectors import (
-    CLIP_NORM_FEWEST,
-    CLIP_NORM_MOST,
+    MAX_CLIP_NORM,
+    MIN_CLIP_NORM,
     TILE,
     clip,
     clip_and_sum,
@@ -30,7 +30,7 @@ def exact_square(row) -> Fraction:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("norm", [NORM, Fraction(1), Fraction(7, 3), Fraction(10**6), CLIP_NORM_FEWEST, CLIP_NORM_MOST])
+@pytest.mark.parametrize("norm", [NORM, Fraction(1), Fraction(7, 3), Fraction(10**6), MIN_CLIP_NORM, MAX_CLIP_NORM])
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e3, 1e18, 1e30])
 def test_clip_leaves_no_row_longer_than_the_norm(dtype, norm, size):
     rows = (reals(1, 40, 7) * size).astype(dtype)
@@ -91,7 +91,7 @@ def test_clip_of_32_bit_extremes_does_not_overflow():
     assert math.sqrt(exact_square(clip(rows, NORM)[0])) == pytest.approx(0.1, rel=1e-14)
 
 
-@pytest.mark.parametrize("norm", [Fraction(0), Fraction(-1), CLIP_NORM_FEWEST / 2, CLIP_NORM_MOST * 2])
+@pytest.mark.parametrize("norm", [Fraction(0), Fraction(-1), MIN_CLIP_NORM / 2, MAX_CLIP_NORM * 2])
 def test_clip_to_an_impossible_norm_raises(norm):
     with pytest.raises(UnsupportedMechanism) as raised:
         clip(reals(6, 1, 2), norm)
@@ -121,15 +121,15 @@ def test_clip_and_sum_is_the_sum_of_clipped_rows_however_they_come(dtype):
     rows = reals(7, 90, 11).astype(dtype)
     expected = clip(rows, NORM).sum(axis=0)
     for cuts in ([], [1], [10, 10, 89], list(range(1, 90))):
-        total = clip_and_sum(np.split(rows, cuts), NORM, length=11, most=90)
+        total = clip_and_sum(np.split(rows, cuts), NORM, length=11, maximum=90)
         assert np.allclose(total, expected, rtol=0, atol=1e-14)
-    assert np.array_equal(clip_and_sum([], NORM, length=3, most=1), np.zeros(3))
+    assert np.array_equal(clip_and_sum([], NORM, length=3, maximum=1), np.zeros(3))
 
 
 def test_clip_and_sum_of_long_rows_is_their_sum():
     rows = reals(8, 3, TILE + 100)
     assert np.allclose(
-        clip_and_sum([rows[:2], rows[2:]], NORM, length=TILE + 100, most=3), clip(rows, NORM).sum(axis=0), atol=1e-14
+        clip_and_sum([rows[:2], rows[2:]], NORM, length=TILE + 100, maximum=3), clip(rows, NORM).sum(axis=0), atol=1e-14
     )
 
 
@@ -140,7 +140,7 @@ def test_clip_and_sum_in_any_order_stays_within_the_declared_error():
     bound = NORM * summation_error(1000) / 2
     for seed in range(20):
         order = np.random.default_rng(seed).permutation(1000)
-        total = clip_and_sum(np.split(rows[order], [300, 301]), NORM, length=2, most=1000)
+        total = clip_and_sum(np.split(rows[order], [300, 301]), NORM, length=2, maximum=1000)
         error = sum(((Fraction(float(x)) - y) ** 2 for x, y in zip(total, exact, strict=True)), Fraction(0))
         assert error <= bound**2
 
@@ -167,17 +167,17 @@ def test_summation_error_is_above_the_textbook_bound():
 )
 def test_clip_and_sum_of_another_shape_or_type_raises(rows):
     with pytest.raises(WrongVectorShape) as raised:
-        clip_and_sum([rows], NORM, length=3, most=10)
+        clip_and_sum([rows], NORM, length=3, maximum=10)
     assert raised.value.code == "wrong-vector-shape"
 
 
 def test_clip_and_sum_of_more_rows_than_declared_raises():
     batches = [np.zeros((3, 2)), np.zeros((2, 2))]
-    assert clip_and_sum(batches, NORM, length=2, most=5).tolist() == [0, 0]
+    assert clip_and_sum(batches, NORM, length=2, maximum=5).tolist() == [0, 0]
     with pytest.raises(WrongVectorShape, match="more vectors than the 4"):
-        clip_and_sum(batches, NORM, length=2, most=4)
+        clip_and_sum(batches, NORM, length=2, maximum=4)
 
 
 def test_clip_and_sum_names_the_row_counted_over_all_batches():
     with pytest.raises(VectorsNotFinite, match="vector 5,"):
-        clip_and_sum([np.zeros((5, 1)), np.array([[math.nan]])], NORM, length=1, most=10)
+        clip_and_sum([np.zeros((5, 1)), np.array([[math.nan]])], NORM, length=1, maximum=10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coterie_common.errors import CapacityExceeded
-from coterie_common.limits import CIPHERTEXTS_MOST
+from coterie_common.limits import MAX_CIPHERTEXTS
 from coterie_common.protocol.sealing.capacity import check_capacity, packing_for
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 from tests.support.federation import make_federation, with_encoding
@@ -34,12 +34,12 @@ def test_packing_for_more_parties_has_wider_slots() -> None:
 
 def test_vector_of_too_many_ciphertexts_raises_with_the_numbers() -> None:
     fitting = packing_for(TERMS, 5, KEY)
-    length = CIPHERTEXTS_MOST * fitting.slots_per_plaintext
-    assert packing_for(encoded(length=length), 5, KEY).plaintexts == CIPHERTEXTS_MOST
+    length = MAX_CIPHERTEXTS * fitting.slots_per_plaintext
+    assert packing_for(encoded(length=length), 5, KEY).plaintexts == MAX_CIPHERTEXTS
     with pytest.raises(CapacityExceeded) as refusal:
         packing_for(encoded(length=length + 1), 5, KEY)
     assert refusal.value.code == "capacity-exceeded"
-    for number in (length + 1, fitting.slot_bits, CIPHERTEXTS_MOST + 1, CIPHERTEXTS_MOST):
+    for number in (length + 1, fitting.slot_bits, MAX_CIPHERTEXTS + 1, MAX_CIPHERTEXTS):
         assert str(number) in refusal.value.message
 
 

@@ -223,7 +223,7 @@ def test_configuration_is_carried_as_it_is(config: dict[str, Any]) -> None:
 
 
 def change(edit: Any) -> bytes:
-    parsed = document.decode(CANONICAL, "a specification", most=JOB_SPEC_BYTES)
+    parsed = document.decode(CANONICAL, "a specification", maximum=JOB_SPEC_BYTES)
     edit(parsed)
     return document.encode(parsed)
 

@@ -36,14 +36,14 @@ def test_sums_of_values_noise_and_errors_fit_32_bits_up_to_the_last_unit(
 ) -> None:
     errors = 0 if noise is WIDE else parties * ERROR_BOUND
     besides = noise.sum_tail(parties) + errors
-    most = (2**31 - 1 - besides) // parties
+    maximum = (2**31 - 1 - besides) // parties
     key = load_encryptor(12, 9, 2048).public_key
-    fitting, beyond = ({"lower": -n, "upper": 0} if side == "lower" else {"upper": n} for n in (most, most + 1))
+    fitting, beyond = ({"lower": -n, "upper": 0} if side == "lower" else {"upper": n} for n in (maximum, maximum + 1))
     assert padded_packing_for(terms_with(noise, **fitting), parties, key) == key_packing(parties, key.plaintext_bits)
     with pytest.raises(CapacityExceeded, match="32 bits") as refusal:
         padded_packing_for(terms_with(noise, **beyond), parties, key)
     assert refusal.value.code == "capacity-exceeded"
-    for number in (parties, most + 1, besides):
+    for number in (parties, maximum + 1, besides):
         assert str(number) in refusal.value.message
 
 
@@ -77,11 +77,11 @@ def test_vector_is_padded_from_where_it_needs_more_ciphertexts_than_the_key(part
     key = load_encryptor(12, 9, 2048).public_key
     value_range = (-1000, 9000)
     slots = key.plaintext_bits // (10_000 * parties).bit_length()
-    most = slots * key_packing(parties, key.plaintext_bits).plaintexts
-    assert 1000 < most < 2000
+    maximum = slots * key_packing(parties, key.plaintext_bits).plaintexts
+    assert 1000 < maximum < 2000
     assert not is_pad_cheaper(1, value_range, parties, key.plaintext_bits)
-    assert not is_pad_cheaper(most, value_range, parties, key.plaintext_bits)
-    assert is_pad_cheaper(most + 1, value_range, parties, key.plaintext_bits)
+    assert not is_pad_cheaper(maximum, value_range, parties, key.plaintext_bits)
+    assert is_pad_cheaper(maximum + 1, value_range, parties, key.plaintext_bits)
 
 
 def test_vector_whose_sum_fits_no_slot_raises() -> None:

@@ -123,15 +123,15 @@ def test_sum_without_a_party_that_is_missing_opens() -> None:
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_sum_of_extremes_of_all_parties_does_not_wrap(sign: int) -> None:
     # The most that capacity allows here.
-    most = (2**31 - 1 - NARROW.sum_tail(PARTIES) - PARTIES * ERROR_BOUND) // PARTIES
-    sealing = make_sealing(3000, lower=-most, upper=most, scale_bits=0)
-    extreme = np.full(3000, sign * (most + NARROW.share_tail() // 4), dtype=np.int64)
+    maximum = (2**31 - 1 - NARROW.sum_tail(PARTIES) - PARTIES * ERROR_BOUND) // PARTIES
+    sealing = make_sealing(3000, lower=-maximum, upper=maximum, scale_bits=0)
+    extreme = np.full(3000, sign * (maximum + NARROW.share_tail() // 4), dtype=np.int64)
     sealed = [seal(extreme, sealing, f"party {party}") for party in range(PARTIES)]
     plaintexts, padded_sum = add_up(sealing, sealed)
     errors = sealing.open(plaintexts, PARTIES, padded_sum) - PARTIES * extreme
     assert np.abs(errors).max() <= ERROR_BOUND * PARTIES
     with pytest.raises(CapacityExceeded, match="32 bits"):
-        make_sealing(3000, lower=-most - 1, upper=most, scale_bits=0)
+        make_sealing(3000, lower=-maximum - 1, upper=maximum, scale_bits=0)
 
 
 def test_padded_part_has_four_bytes_a_value_and_key_part_the_same_size_for_any_length() -> None:
@@ -282,7 +282,7 @@ def key_part_of(plaintexts: tuple[int, ...]) -> KeyPart:
 def forged_key(number: int) -> tuple[int, ...]:
     """A packed vector that is no key: ``number`` throughout."""
     slots = key_packing(PARTIES, KEY.public_key.plaintext_bits)
-    wide = replace(slots, lower=-64, upper=number, contributors_most=1)
+    wide = replace(slots, lower=-64, upper=number, max_contributors=1)
     assert wide.slot_bits <= slots.slot_bits
     packed = 0
     for _ in range(slots.slots_per_plaintext):

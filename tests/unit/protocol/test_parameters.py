@@ -3,10 +3,10 @@
 import pytest
 
 from coterie_common.errors import ConfigurationError, MalformedMessage, QuorumTooSmall
-from coterie_common.limits import PARTIES_FEWEST, PARTIES_MOST
+from coterie_common.limits import MAX_PARTIES, MIN_PARTIES
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters, choose_parameters
 
-ALL_SIZES = range(PARTIES_FEWEST, PARTIES_MOST + 1)
+ALL_SIZES = range(MIN_PARTIES, MAX_PARTIES + 1)
 
 
 def conditions_hold(n: int, t: int, c: int, m: int, trust: AggregatorTrust = AggregatorTrust.MALICIOUS) -> bool:

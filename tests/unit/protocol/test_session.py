@@ -11,7 +11,7 @@ from hypothesis import given
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import PartyId
-from coterie_common.limits import ROUNDS_MOST
+from coterie_common.limits import MAX_ROUNDS
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import SealingKind
@@ -81,7 +81,7 @@ def test_session_ids_are_equal_for_equal_fields_only(one: SessionFields, other: 
         ("round_number", 0),
         ("round_number", -1),
         ("round_number", 1),
-        ("round_number", ROUNDS_MOST + 1),
+        ("round_number", MAX_ROUNDS + 1),
         ("cohort", tuple(reversed(FIELDS.cohort))),
         ("cohort", (*FIELDS.cohort, FIELDS.cohort[-1])),
         ("cohort", ()),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from coterie_common import document
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import JOB_TERMS_BYTES, ROUNDS_MOST
+from coterie_common.limits import JOB_TERMS_BYTES, MAX_ROUNDS
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 from tests.support.federation import make_federation
 from tests.support.message_strategies import terms
@@ -32,7 +32,7 @@ def test_different_terms_enter_the_session_differently(one: RoundTerms, other: R
     assert (one.items() == other.items()) == (one == other)
 
 
-@pytest.mark.parametrize("count", [0, ROUNDS_MOST + 1])
+@pytest.mark.parametrize("count", [0, MAX_ROUNDS + 1])
 def test_terms_of_impossibly_many_rounds_raise(count: int) -> None:
     with pytest.raises(MalformedMessage, match=str(count)):
         JobTerms((TERMS,) * count)

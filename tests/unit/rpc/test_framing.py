@@ -78,9 +78,9 @@ def test_transfer_is_held_once_while_it_comes():
 def test_announcement_over_the_limit_is_malformed_before_anything_is_kept():
     frame = Frame(Announcement(101, bytes(32)), b"x")
     with pytest.raises(MalformedMessage, match="1 to 100 bytes"):
-        assembled([frame], most=100)
+        assembled([frame], maximum=100)
     with pytest.raises(MalformedMessage):
-        assembled([Frame(Announcement(TRANSFER_BYTES + 1, bytes(32)), b"x")], most=2 * TRANSFER_BYTES)
+        assembled([Frame(Announcement(TRANSFER_BYTES + 1, bytes(32)), b"x")], maximum=2 * TRANSFER_BYTES)
     with pytest.raises(MalformedMessage):
         assembled([Frame(Announcement(0, bytes(32)), b"x")])
 

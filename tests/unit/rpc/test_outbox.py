@@ -12,7 +12,7 @@ from coterie_common.rpc.outbox import Outbox
 
 def test_messages_leave_in_order_and_senders_wait_their_turn():
     async def scenario():
-        outbox = Outbox(most=2)
+        outbox = Outbox(maximum=2)
         senders = [asyncio.create_task(outbox.send(number)) for number in range(6)]
         assert [await outbox.next() for _ in range(6)] == list(range(6))
         await asyncio.gather(*senders)
@@ -23,7 +23,7 @@ def test_messages_leave_in_order_and_senders_wait_their_turn():
 
 def test_full_outbox_is_overloaded_at_once_and_waits_otherwise():
     async def scenario():
-        outbox = Outbox(most=1)
+        outbox = Outbox(maximum=1)
         outbox.put_nowait("first")
         with pytest.raises(Overloaded) as caught:
             outbox.put_nowait("second")
@@ -40,7 +40,7 @@ def test_full_outbox_is_overloaded_at_once_and_waits_otherwise():
 
 def test_closed_outbox_gives_out_what_waits_and_takes_nothing_more():
     async def scenario():
-        outbox = Outbox(most=1)
+        outbox = Outbox(maximum=1)
         outbox.put_nowait("first")
         waiting = [asyncio.create_task(outbox.send(number)) for number in range(2)]
         await asyncio.sleep(0)

@@ -19,7 +19,7 @@ from coterie_common.wire.types import Frame, frame_from_wire, frame_to_wire
 from tests.support.asynchronous import asynchronous
 
 CONTENT = bytes(range(256)) * 9000
-MOST = 16 << 20
+MAX = 16 << 20
 
 
 def digest_of(content: bytes) -> bytes:
@@ -46,7 +46,7 @@ class Wire:
 
 
 def transfers(*frames: Iterable[Frame]) -> Transfers:
-    return Transfers(Wire(frame for some in frames for frame in some), most=MOST)
+    return Transfers(Wire(frame for some in frames for frame in some), maximum=MAX)
 
 
 async def written(*items: Any) -> list[Frame]:
@@ -109,7 +109,7 @@ async def test_content_that_is_shorter_than_announced_fails_the_sender() -> None
 @asynchronous
 async def test_no_frame_is_asked_for_before_the_piece_before_is_done_with() -> None:
     wire = Wire([*split(b"header"), *content_frames()])
-    read = Transfers(wire, most=MOST)
+    read = Transfers(wire, maximum=MAX)
     await anext(read)
     pieces = (await read.content(len(CONTENT))).pieces()
     for taken in (2, 3, 4):

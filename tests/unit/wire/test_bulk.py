@@ -56,14 +56,14 @@ def test_same_bytes_with_and_without_protocol_buffers_alone(message: AggregatorM
     st.integers(1, 8),
 )
 def test_same_refusals_with_and_without_protocol_buffers_alone(
-    data: bytes, changes: list[tuple[int, int]], cut: int, least: int
+    data: bytes, changes: list[tuple[int, int]], cut: int, minimum: int
 ) -> None:
     changed = bytearray(data)
     for place, value in changes:
         changed[place % len(changed)] = value
     damaged = bytes(changed[: len(changed) - cut])
     plain = outcome(damaged)
-    with long_from(least):
+    with long_from(minimum):
         assert outcome(damaged) == plain
 
 
@@ -109,8 +109,8 @@ def delivered(*records: bytes) -> bytes:
     ],
 )
 def test_unusual_messages_are_malformed(data: bytes) -> None:
-    for least in (1, 3, 1 << 20):
-        with long_from(least), pytest.raises(MalformedMessage):
+    for minimum in (1, 3, 1 << 20):
+        with long_from(minimum), pytest.raises(MalformedMessage):
             aggregator_message_from_wire(data)
 
 
@@ -120,7 +120,7 @@ def test_order_of_fields_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "most"),
+    ("make", "maximum"),
     [
         (lambda content: pb.AggregatorEnvelope(model_delivery=pb.ModelDelivery(model=content)), MODEL_BYTES),
         (lambda content: pb.AggregatorEnvelope(query=pb.Query(body=content)), QUERY_BODY_BYTES),
@@ -128,9 +128,9 @@ def test_order_of_fields_does_not_matter() -> None:
     ids=["model", "body"],
 )
 def test_longer_than_any_model_is_malformed(
-    monkeypatch: pytest.MonkeyPatch, make: Callable[[bytes], Any], most: int
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[bytes], Any], maximum: int
 ) -> None:
-    assert {limit for _, limit in federation._LONG.values()} == {most}
+    assert {limit for _, limit in federation._LONG.values()} == {maximum}
     monkeypatch.setattr(federation, "_LONG", {name: (field, 2000) for name, (field, _) in federation._LONG.items()})
     with long_from(1000), pytest.raises(MalformedMessage, match="2000 bytes"):
         aggregator_message_from_wire(make(bytes(2001)).SerializeToString())

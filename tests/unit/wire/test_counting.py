@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import CIPHERTEXTS_MOST, PARTIES_MOST
+from coterie_common.limits import MAX_CIPHERTEXTS, MAX_PARTIES
 from coterie_common.wire.counting import LISTS, check_counts
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_from_wire
 from coterie_common.wire.operator import job_id_from_wire
@@ -81,20 +81,20 @@ def test_every_list_of_every_message_has_a_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "numbers", "most"),
+    ("kind", "numbers", "maximum"),
     [
-        (pb.AggregatorEnvelope, (4, 2), PARTIES_MOST),
-        (pb.AggregatorEnvelope, (4, 2, 2, 1), CIPHERTEXTS_MOST),
-        (pb.AggregatorEnvelope, (3, 1, 7), PARTIES_MOST),
-        (pb.PartyEnvelope, (4, 6), CIPHERTEXTS_MOST),
-        (operator_pb2.JobStatus, (10,), PARTIES_MOST),
+        (pb.AggregatorEnvelope, (4, 2), MAX_PARTIES),
+        (pb.AggregatorEnvelope, (4, 2, 2, 1), MAX_CIPHERTEXTS),
+        (pb.AggregatorEnvelope, (3, 1, 7), MAX_PARTIES),
+        (pb.PartyEnvelope, (4, 6), MAX_CIPHERTEXTS),
+        (operator_pb2.JobStatus, (10,), MAX_PARTIES),
     ],
 )
-def test_so_many_entries_pass_and_one_more_does_not(kind: Any, numbers: tuple[int, ...], most: int) -> None:
+def test_so_many_entries_pass_and_one_more_does_not(kind: Any, numbers: tuple[int, ...], maximum: int) -> None:
     *outer, last = numbers
-    check_counts(kind, nested(*outer, content=EMPTY[last] * most), "it")
-    with pytest.raises(MalformedMessage, match=f"must have at most {most} entries"):
-        check_counts(kind, nested(*outer, content=EMPTY[last] * (most + 1)), "it")
+    check_counts(kind, nested(*outer, content=EMPTY[last] * maximum), "it")
+    with pytest.raises(MalformedMessage, match=f"must have at most {maximum} entries"):
+        check_counts(kind, nested(*outer, content=EMPTY[last] * (maximum + 1)), "it")
 
 
 @pytest.mark.parametrize("data", [b"\x80" * 12, b"\xff" * 9, b"\x0a", b"\x0a\x05abc", b"\x0a\xff\xff\xff\xff\x0f"])

@@ -74,11 +74,11 @@ def encryption() -> Documents:
 
 
 def packing() -> Documents:
-    layout = Packing(length=11, lower=-300, upper=700, contributors_most=5, plaintext_bits=PUBLIC.plaintext_bits // 8)
+    layout = Packing(length=11, lower=-300, upper=700, max_contributors=5, plaintext_bits=PUBLIC.plaintext_bits // 8)
     values = [-300, 700, 0, 1, -1, 5, 6, 7, 8, 9, 699]
     plaintexts = layout.pack(np.array(values))
     entries = {
-        name: getattr(layout, name) for name in ("length", "lower", "upper", "contributors_most", "plaintext_bits")
+        name: getattr(layout, name) for name in ("length", "lower", "upper", "max_contributors", "plaintext_bits")
     }
     document = {"operation": "pack", "packing": entries, "values": values, "plaintexts": [f"{m:x}" for m in plaintexts]}
     yield "packing", document

@@ -143,7 +143,7 @@ class LiveRound:
             PeerError: it is not wanted: for another query, of another length, too late, or not what came before.
         """
         self._check_wanted(party_id, part.session_id)
-        known = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
+        known = await self._context.on_writer(self._context.spool.padded_facts, self._job_id, self._number, party_id)
         if known.size:
             if known.digest != digest:
                 raise Equivocation("a second, different padded part in the same round", culprits=(party_id,))
@@ -152,13 +152,13 @@ class LiveRound:
             raise UnexpectedMessage("a padded part comes before the reply that names it", culprits=(party_id,))
         self._check_collecting()
         self._arithmetic.check_padded(part.size)
-        return await self._context.write(self._context.spool.begin_padded, self._job_id, self._number, party_id)
+        return await self._context.on_writer(self._context.spool.begin_padded, self._job_id, self._number, party_id)
 
     async def padded_received(self, party_id: PartyId, draft: FileDraft, digest: bytes) -> None:
         """Keep a complete padded part; raises ``PeerError`` if it came too late."""
         self._check_collecting()
         spool = self._context.spool
-        await self._context.write(spool.commit_padded, self._job_id, self._number, party_id, draft, digest)
+        await self._context.on_writer(spool.commit_padded, self._job_id, self._number, party_id, draft, digest)
 
     async def partial_received(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
         """Spool a partial decryption, whose bytes are ``data``, then let the machine have it; raises ``PeerError``."""
@@ -190,7 +190,7 @@ class LiveRound:
 
     async def _persist(self, event: events.Event) -> None:
         now = self._context.clock.now()
-        await self._context.write(self._context.store.append_round_event, self._job_id, self._number, event, now)
+        await self._context.on_writer(self._context.store.append_round_event, self._job_id, self._number, event, now)
 
     def _start(self, effect: effects.Effect) -> Running | None:
         match effect:
@@ -229,7 +229,7 @@ class LiveRound:
                 assert_never(event)
 
     async def _verify_contribution(self, party_id: PartyId) -> None:
-        padded = await self._context.write(self._context.spool.padded_facts, self._job_id, self._number, party_id)
+        padded = await self._context.on_writer(self._context.spool.padded_facts, self._job_id, self._number, party_id)
         try:
             reply = await self._received.reply(party_id)
             await self._context.compute(self._arithmetic.verify_reply, reply, padded)

@@ -37,25 +37,25 @@ class Received:
 
     async def keep_reply(self, party_id: PartyId, reply: EncryptedReply, data: Octets) -> None:
         """Spool a reply; ``data`` are its bytes as they came. Raises ``Equivocation``, ``StorageError``."""
-        await self._context.write(self._context.spool.put_contribution, *self._round, party_id, data)
+        await self._context.on_writer(self._context.spool.put_contribution, *self._round, party_id, data)
         self._replies[party_id] = reply
 
     async def keep_partial(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
         """Spool a partial decryption; as ``keep_reply``."""
-        await self._context.write(self._context.spool.put_partial, *self._round, party_id, data)
+        await self._context.on_writer(self._context.spool.put_partial, *self._round, party_id, data)
         self._partials[party_id] = partial
 
     async def reply(self, party_id: PartyId) -> EncryptedReply:
         """Return a reply that was spooled; raises ``StorageError``, or ``MalformedMessage`` where it is none."""
         if party_id not in self._replies:
-            data = await self._context.write(self._context.spool.contribution, *self._round, party_id)
+            data = await self._context.on_writer(self._context.spool.contribution, *self._round, party_id)
             self._replies[party_id] = await self._context.compute(_parsed, EncryptedReply, data)
         return self._replies[party_id]
 
     async def partial(self, party_id: PartyId) -> PartialDecryption:
         """Return a partial decryption that was spooled; raises as ``reply``."""
         if party_id not in self._partials:
-            data = await self._context.write(self._context.spool.partial, *self._round, party_id)
+            data = await self._context.on_writer(self._context.spool.partial, *self._round, party_id)
             self._partials[party_id] = await self._context.compute(_parsed, PartialDecryption, data)
         return self._partials[party_id]
 

@@ -54,15 +54,15 @@ async def start_round(context: Context, submission: Submission, job: AggregatorJ
         StorageError: what is stored is damaged, or the algorithm's state does not ask for this round.
     """
     store, job_id = context.store, submission.job_id
-    stored = await context.write(store.round, job_id, number)
+    stored = await context.on_writer(store.round, job_id, number)
     if stored is None:
         progress = await latest_progress(context, submission)
-        transcripts = await context.write(store.transcripts, job_id)
+        transcripts = await context.on_writer(store.transcripts, job_id)
         previous = transcripts[-1] if transcripts else b""
         maker = _QueryMaker(context, submission, job.cohort, number, previous)
         query, data, saved = await context.compute(maker.make, progress)
         now = context.clock.now()
-        await context.write(store.start_round, job_id, number, data, saved, now)
+        await context.on_writer(store.start_round, job_id, number, data, saved, now)
         times = RoundTimes(now)
     else:
         query, progress = await context.compute(_read, submission, number, stored)
@@ -76,8 +76,8 @@ async def start_round(context: Context, submission: Submission, job: AggregatorJ
             decryption_threshold=context.roster.parameters.decryption_threshold,
         )
     )
-    happened = await context.write(store.round_event_times, job_id, number)
-    for event, at in zip(await context.write(store.round_events, job_id, number), happened, strict=True):
+    happened = await context.on_writer(store.round_event_times, job_id, number)
+    for event, at in zip(await context.on_writer(store.round_events, job_id, number), happened, strict=True):
         state = machine.step(state, event)
         if state.phase is machine.Phase.DECRYPTING:
             times.fixed_at = times.fixed_at or at
@@ -86,7 +86,7 @@ async def start_round(context: Context, submission: Submission, job: AggregatorJ
 
 async def latest_progress(context: Context, submission: Submission) -> Progress:
     """Return how far a job's algorithm has come; raises ``StorageError``."""
-    saved = await context.write(context.store.latest_state, submission.job_id)
+    saved = await context.on_writer(context.store.latest_state, submission.job_id)
     if saved is not None:
         return await context.compute(submission.decode, saved)
     planned = submission.planned

@@ -78,10 +78,10 @@ def _thresholds(bound: int) -> tuple[int, ...]:
     weights = [context.exp(context.multiply(Decimal(x * x), factor)) for x in range(bound + 1)]
     below = list(accumulate(reversed(weights[1:]), context.add))  # Σ of the weights from −bound to −bound, …, −1
     total = context.add(context.add(below[-1], below[-1]), weights[0])
-    most = 1 << _PRECISION_BITS
+    maximum = 1 << _PRECISION_BITS
     lower = [
-        int(context.multiply(context.divide(mass, total), Decimal(most)).to_integral_value(decimal.ROUND_HALF_EVEN))
+        int(context.multiply(context.divide(mass, total), Decimal(maximum)).to_integral_value(decimal.ROUND_HALF_EVEN))
         for mass in below
     ]
     # P(X ≤ x) = 1 − P(X ≤ −x − 1): exactly symmetric, regardless of rounding.
-    return (*lower, *(most - threshold for threshold in reversed(lower)), most)
+    return (*lower, *(maximum - threshold for threshold in reversed(lower)), maximum)

@@ -222,11 +222,11 @@ def add_covered(total: UInt32Array, covered: UInt32Array) -> None:
     np.add(total, covered, out=total)
 
 
-def key_packing(contributors_most: int, plaintext_bits: int) -> Packing:
+def key_packing(max_contributors: int, plaintext_bits: int) -> Packing:
     """Return the packing of a pad's key into plaintexts: slots of bits(128·n), without guard.
 
     Args:
-        contributors_most: n, the maximum number of keys in a sum.
+        max_contributors: n, the maximum number of keys in a sum.
         plaintext_bits: usable bits of one plaintext.
 
     Raises:
@@ -236,7 +236,7 @@ def key_packing(contributors_most: int, plaintext_bits: int) -> Packing:
         length=DEGREE,
         lower=-KEY_BOUND,
         upper=KEY_BOUND,
-        contributors_most=contributors_most,
+        max_contributors=max_contributors,
         plaintext_bits=plaintext_bits,
     )
 

@@ -14,7 +14,7 @@ distances: 0.0007 for a factor with standard deviation 6.4; 0.125 for the worst 
 an element as extreme; 0.14 for a factor of ±12·6.4·√200 throughout, the largest sum of keys that is accepted.
 
 Not for large factors: the error grows with the factor, and in doubles beyond 2^53 it would no longer show as a
-distance. Factors with a number beyond ``FACTOR_MOST`` are refused.
+distance. Factors with a number beyond ``MAX_FACTOR`` are refused.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ UInt32Array = npt.NDArray[np.uint32]
 Int64Array = npt.NDArray[np.int64]
 _Complex128Array = npt.NDArray[np.complex128]
 
-FACTOR_MOST: Final = 1 << 13
+MAX_FACTOR: Final = 1 << 13
 """With the numbers of a factor within ±2^13, products with uniform elements are some 2^49: their distances show."""
 
 _POINTS: Final = DEGREE // 2
-_DISTANCE_MOST: Final = 0.25
+_MAX_DISTANCE: Final = 0.25
 
 _TWIST: Final[_Complex128Array] = np.exp(1j * np.pi / DEGREE * np.arange(_POINTS))
 _UNTWIST: Final[_Complex128Array] = _TWIST.conj() / _POINTS
@@ -73,15 +73,15 @@ class Multiplier:
         """Transform the factor.
 
         Args:
-            factor: Int64[N], folded, numbers within ``FACTOR_MOST``.
+            factor: Int64[N], folded, numbers within ``MAX_FACTOR``.
 
         Raises:
             StateError: another shape or type, or a number too large.
         """
         if factor.shape != (DEGREE,) or factor.dtype != np.int64:
             raise StateError(f"a factor must be {DEGREE} int64 numbers, not {factor.dtype} of shape {factor.shape}")
-        if factor.max() > FACTOR_MOST or factor.min() < -FACTOR_MOST:
-            raise StateError(f"a factor has a number beyond ±{FACTOR_MOST}, too large for exact products")
+        if factor.max() > MAX_FACTOR or factor.min() < -MAX_FACTOR:
+            raise StateError(f"a factor has a number beyond ±{MAX_FACTOR}, too large for exact products")
         points = factor.astype(np.float64).view(np.complex128)
         self._transform: Final = _Transform(_transform(points))
 
@@ -117,9 +117,9 @@ class Multiplier:
         exact -= integers
         workspace.distance = max(float(exact.max()), -float(exact.min()))
         # Not ``distance > …``: a comparison with a NaN must fail.
-        if not workspace.distance <= _DISTANCE_MOST:
+        if not workspace.distance <= _MAX_DISTANCE:
             raise InternalError(
-                f"a product is {workspace.distance:.2f} from the nearest integer, more than {_DISTANCE_MOST}: "
+                f"a product is {workspace.distance:.2f} from the nearest integer, more than {_MAX_DISTANCE}: "
                 "the factor is too large for double precision"
             )
         whole = exact.view(np.int64)  # the same memory: its content is no longer needed

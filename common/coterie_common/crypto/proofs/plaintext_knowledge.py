@@ -39,7 +39,7 @@ from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.multiexponentiation import product_of_powers
 from coterie_common.crypto.paillier import PROOF_NONCE_BITS, Ciphertext, Encryptor, Nonce, PublicKey
 from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, StateError
-from coterie_common.limits import CIPHERTEXTS_MOST
+from coterie_common.limits import MAX_CIPHERTEXTS
 from coterie_common.randomness import RandomSource
 
 _CHALLENGE_BITS: Final = 128
@@ -56,7 +56,7 @@ class Statement:
         party_id: the prover.
         public_key: of all ciphertexts.
         padded_digest: digest of the padded part that goes with them.
-        ciphertexts: C_1..C_K, 1 to ``limits.CIPHERTEXTS_MOST``.
+        ciphertexts: C_1..C_K, 1 to ``limits.MAX_CIPHERTEXTS``.
 
     Raises:
         KeyMismatch: a ciphertext belongs to another key.
@@ -70,8 +70,8 @@ class Statement:
     ciphertexts: tuple[Ciphertext, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.ciphertexts) <= CIPHERTEXTS_MOST:
-            raise StateError(f"a proof covers 1 to {CIPHERTEXTS_MOST} ciphertexts, not {len(self.ciphertexts)}")
+        if not 1 <= len(self.ciphertexts) <= MAX_CIPHERTEXTS:
+            raise StateError(f"a proof covers 1 to {MAX_CIPHERTEXTS} ciphertexts, not {len(self.ciphertexts)}")
         for ciphertext in self.ciphertexts:
             self.public_key.require_own(ciphertext)
 
@@ -259,7 +259,7 @@ def _challenges(statement: Statement, commitment: int, bits: int = _CHALLENGE_BI
 def _sizes(key: PublicKey) -> tuple[int, int, int]:
     plaintext_bits = key.plaintext_modulus.bit_length()
     # As long as for the most ciphertexts, so that the length reveals nothing and follows from the key alone.
-    response_bits = key.nonce_bits + PROOF_NONCE_BITS + (CIPHERTEXTS_MOST - 1).bit_length() + 1
+    response_bits = key.nonce_bits + PROOF_NONCE_BITS + (MAX_CIPHERTEXTS - 1).bit_length() + 1
     return key.ciphertext_bytes, -(-plaintext_bits // 8), -(-response_bits // 8)
 
 

@@ -41,8 +41,8 @@ from coterie_common.learning.algorithms.noisy_counts import entropy_left, pool, 
 from coterie_common.learning.algorithms.tree import Tree
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import Schema
-from coterie_common.learning.plan import Plan, PlannedRound, Records
-from coterie_common.limits import ROUNDS_MOST, TREE_NODES_MOST
+from coterie_common.learning.plan import Plan, PlannedCountRound, Records
+from coterie_common.limits import MAX_ROUNDS, MAX_TREE_NODES
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.randomness import RandomSource
 from coterie_common.strict_model import StrictModel, parse
@@ -64,8 +64,8 @@ class TreeConfig(StrictModel):
         max_nodes: maximum number of open nodes per level; the largest are kept.
     """
 
-    max_depth: Annotated[int, Field(ge=1, le=ROUNDS_MOST)]
-    max_nodes: Annotated[int, Field(ge=1, le=TREE_NODES_MOST)] = 64
+    max_depth: Annotated[int, Field(ge=1, le=MAX_ROUNDS)]
+    max_nodes: Annotated[int, Field(ge=1, le=MAX_TREE_NODES)] = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +264,10 @@ def _layout(tree: Tree, opened: Sequence[int], schema: Schema) -> Iterator[_Tabl
             start += cells * classes
 
 
-def _plan_level(config: TreeConfig, schema: Schema, cells: Sequence[int], depth: int) -> PlannedRound:
+def _plan_level(config: TreeConfig, schema: Schema, cells: Sequence[int], depth: int) -> PlannedCountRound:
     """Plan a level; ``cells`` of the features, ascending. No path leaves more cells than without its smallest."""
     nodes = min(config.max_nodes, math.prod(cells[len(cells) - depth :]))
-    return PlannedRound(
+    return PlannedCountRound(
         length=nodes * sum(cells[depth:]) * len(schema.class_names),
         lower=0,
         upper=schema.max_records,

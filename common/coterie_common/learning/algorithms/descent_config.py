@@ -21,7 +21,7 @@ from coterie_common.learning.algorithms.held_out import Measure
 from coterie_common.learning.algorithms.optimiser import Optimiser, Rule
 from coterie_common.learning.data.column import Real
 from coterie_common.learning.plan import PlannedVectorRound, Records
-from coterie_common.limits import PARTIES_MOST, RECORDS_MOST, ROUNDS_MOST
+from coterie_common.limits import MAX_PARTIES, MAX_RECORDS, MAX_ROUNDS
 from coterie_common.protocol.job_spec import Exact
 from coterie_common.strict_model import StrictModel
 
@@ -59,7 +59,7 @@ class DescentConfig(StrictModel):
         held_out: true if the last round evaluates the model on records that the parties set aside.
     """
 
-    rounds: Annotated[int, Field(ge=1, le=ROUNDS_MOST - 2)]
+    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS - 2)]
     clip_norm: Annotated[Exact, Field(gt=0)]
     optimiser: Annotated[Optimiser, Field(strict=False)] = Optimiser.ADAM
     learning_rate: Annotated[Real, Field(gt=0, le=1000)]
@@ -149,7 +149,7 @@ class RecordConfig(DescentConfig):
         scaling: of numeric features.
     """
 
-    records: Annotated[int, Field(ge=1, le=RECORDS_MOST * PARTIES_MOST)]
+    records: Annotated[int, Field(ge=1, le=MAX_RECORDS * MAX_PARTIES)]
     batch: Annotated[int, Field(ge=1)] | None = None
     scaling: Annotated[ScalingKind, Field(strict=False)] = ScalingKind.BOUNDS
 

@@ -31,7 +31,7 @@ from coterie_common.learning.algorithms.noisy_counts import has_enough_records, 
 from coterie_common.learning.algorithms.row_functions import cross_entropy
 from coterie_common.learning.data.column import NumericColumn
 
-_ERROR_MOST: Final = 2.0
+_MAX_ERROR: Final = 2.0
 """In half ranges: predictions and labels are both within −1 … 1."""
 
 
@@ -112,12 +112,12 @@ class RegressorMeasure(Measure):
         half = (self.label.upper - self.label.lower) / 2
         error, spread = 0.0, 0.0
         if enough:
-            error = _within(squared / records) * _ERROR_MOST**2
+            error = _within(squared / records) * _MAX_ERROR**2
             spread = max(0.0, _within(label_squared / records) - (label / records) ** 2)
         return {
             "records": records,
             "too_few_records": not enough,
-            "mean_absolute_error": _within(absolute / records) * _ERROR_MOST * half if enough else None,
+            "mean_absolute_error": _within(absolute / records) * _MAX_ERROR * half if enough else None,
             "root_mean_squared_error": math.sqrt(error) * half if enough else None,
             "base_root_mean_squared_error": math.sqrt(spread) * half if enough else None,
             "r_squared": 1 - error / spread if spread > 0 else None,
@@ -146,7 +146,7 @@ def classifier_rows(logits: Float64, classes: npt.NDArray[np.int64]) -> Float32:
 
 def regressor_rows(predictions: Float64, labels: Float64) -> Float32:
     """Return the vectors of records, Float32[records, 5]; both arguments in half ranges, Float64[records]."""
-    errors = np.abs(np.clip(predictions, -1, 1) - labels) / _ERROR_MOST
+    errors = np.abs(np.clip(predictions, -1, 1) - labels) / _MAX_ERROR
     return np.stack([np.ones_like(errors), errors, errors**2, labels, labels**2], axis=1).astype(np.float32)
 
 

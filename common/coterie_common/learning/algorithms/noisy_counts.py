@@ -22,7 +22,7 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 SIGNIFICANT: Final = 2.0
 """Standard deviations of noise that a sum of counts must exceed to be acted on."""
 
-_RECORDS_LEAST: Final = 10
+_MIN_RECORDS: Final = 10
 _RECORDS_IN_NOISE: Final = 5.0
 
 
@@ -36,7 +36,7 @@ def has_enough_records(records: float, noise_stddev: float) -> bool:
     Of fewer than ten records a figure means nothing. If the count is within five standard deviations of zero, the noise
     of a sum moves a mean by a fifth and more.
     """
-    return records >= _RECORDS_LEAST and records > _RECORDS_IN_NOISE * noise_stddev
+    return records >= _MIN_RECORDS and records > _RECORDS_IN_NOISE * noise_stddev
 
 
 @dataclass(frozen=True, eq=False, slots=True)

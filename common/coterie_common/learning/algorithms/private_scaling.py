@@ -16,7 +16,7 @@ import numpy as np
 from coterie_common.learning.algorithm import Float32, Float64
 from coterie_common.learning.features import Scaling
 
-_SCALE_LEAST = 0.02
+_MIN_SCALE = 0.02
 """In half ranges. A smaller spread may be noise, and dividing by it would inflate a column."""
 
 
@@ -40,4 +40,4 @@ def scaling_from(sums: Float64) -> Scaling:
     count = max(1.0, float(sums[0]))
     means, squares = np.split(sums[1:] / count, 2)
     centre = np.clip(means, -1, 1)
-    return Scaling(centre, np.sqrt(np.clip(squares - centre**2, _SCALE_LEAST**2, 1)))
+    return Scaling(centre, np.sqrt(np.clip(squares - centre**2, _MIN_SCALE**2, 1)))

@@ -26,7 +26,7 @@ from coterie_common.learning.algorithm import Algorithm, Ask, Int64, NamedCode, 
 from coterie_common.learning.data.column import NumericColumn
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import Schema
-from coterie_common.learning.plan import Plan, PlannedRound, Records
+from coterie_common.learning.plan import Plan, PlannedCountRound, Records
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.randomness import RandomSource
 from coterie_common.strict_model import StrictModel, parse
@@ -99,11 +99,11 @@ class Statistics(Algorithm[StatisticsConfig, StatisticsState]):
         for name in config.means:
             if not isinstance(schema.by_name.get(name), NumericColumn):
                 raise InvalidJob(f"[config] means: {name[:80]!r} is no column with lower and upper")
-        most = schema.max_records * config.unit
-        planned = PlannedRound(
+        maximum = schema.max_records * config.unit
+        planned = PlannedCountRound(
             length=_length(config, schema),
-            lower=-most if config.means else 0,
-            upper=most,
+            lower=-maximum if config.means else 0,
+            upper=maximum,
             l0=1 + len(config.means) + len(config.histograms),
             linf=config.unit,
         )

@@ -109,14 +109,14 @@ def as_text(value: object) -> str | None:
         return None
 
 
-def shown(value: Any, *, most: int = 40) -> str:
+def shown(value: Any, *, maximum: int = 40) -> str:
     """Return a value as errors show it to the owner of the data: quoted, printable, cut."""
     if is_missing(value):
         return "an empty cell" if value is None or isinstance(value, str) else f"an empty cell ({value})"
     if isinstance(value, np.generic):
         value = value.item()
     try:
-        text = repr(value[: most + 1]) if isinstance(value, (str, bytes)) else repr(value)
+        text = repr(value[: maximum + 1]) if isinstance(value, (str, bytes)) else repr(value)
     except ValueError:  # a whole number of thousands of digits
         text = "a number too long to be shown"
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= maximum else text[: maximum - 1] + "…"

@@ -22,12 +22,12 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from coterie_common.learning.data.cell import as_decimal, as_float, as_text, as_truth, is_missing, normal_text
-from coterie_common.limits import COLUMN_CELLS_MOST
+from coterie_common.limits import MAX_COLUMN_CELLS
 from coterie_common.strict_model import StrictModel
 
 Cells: TypeAlias = npt.NDArray[np.int32]
 
-_NAME_CHARACTERS_MOST: Final = 200
+_MAX_NAME_CHARACTERS: Final = 200
 _LEVELS_SHOWN: Final = 8
 _LEVEL_CHARACTERS: Final = 40
 
@@ -52,7 +52,7 @@ Real: TypeAlias = Annotated[
 ]
 """A finite float; in documents exact decimal text, as job specifications hold no binary floats."""
 
-Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=_NAME_CHARACTERS_MOST)]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=_MAX_NAME_CHARACTERS)]
 
 
 class CategoricalColumn(StrictModel):
@@ -64,7 +64,7 @@ class CategoricalColumn(StrictModel):
     """
 
     name: Name
-    levels: Annotated[tuple[str, ...], Field(strict=False, min_length=2, max_length=COLUMN_CELLS_MOST)]
+    levels: Annotated[tuple[str, ...], Field(strict=False, min_length=2, max_length=MAX_COLUMN_CELLS)]
 
     @model_validator(mode="after")
     def _check_distinct(self) -> CategoricalColumn:
@@ -178,7 +178,7 @@ class NumericColumn(StrictModel):
     name: Name
     lower: Real
     upper: Real
-    bins: Annotated[int, Field(ge=2, le=COLUMN_CELLS_MOST)] | None = None
+    bins: Annotated[int, Field(ge=2, le=MAX_COLUMN_CELLS)] | None = None
     integer: bool = False
     missing: Real | None = None
 

@@ -54,12 +54,12 @@ def load_dataset(path: Path, schema: Schema, form: FileFormat = PLAIN) -> Datase
             are not allowed; the message names row (in a CSV file the header is row 1), column, value and the allowed
             values.
     """
-    values, rows = load_values(path, schema.columns, form, most=schema.max_records)
+    values, rows = load_values(path, schema.columns, form, maximum=schema.max_records)
     return Dataset(schema, values, rows)
 
 
 def load_values(
-    path: Path, columns: Sequence[Column], form: FileFormat = PLAIN, *, most: int | None = None
+    path: Path, columns: Sequence[Column], form: FileFormat = PLAIN, *, maximum: int | None = None
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
     """Read the stored values of some columns, and the number of records; raises as ``load_dataset``.
 
@@ -67,14 +67,14 @@ def load_values(
         path: see ``load_dataset``.
         columns: with their allowed values.
         form: how the file is written.
-        most: maximum number of records.
+        maximum: maximum number of records.
     """
     with _only_data_errors(path):
         needed = [column.name for column in columns]
         source = _ParquetSource(path, needed) if _suffix(path) == ".parquet" else _CsvSource(path, needed, form)
         table = source.read(columns)
-        if most is not None and table.num_rows > most:
-            raise DataError(f"{path}: {table.num_rows} records, but the schema allows max_records = {most}")
+        if maximum is not None and table.num_rows > maximum:
+            raise DataError(f"{path}: {table.num_rows} records, but the schema allows max_records = {maximum}")
         checked = {column.name: source.check(column, table[at], form) for at, column in enumerate(columns)}
         bad = {name: np.flatnonzero(is_bad) for name, (_, is_bad) in checked.items()}
         refuse_bad_cells(str(path), columns, bad, source.raw, first_row=source.first_row, form=form)

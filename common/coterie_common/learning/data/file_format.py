@@ -17,7 +17,7 @@ from coterie_common.strict_model import StrictModel
 
 SEPARATORS: Final = (",", ";", "\t", "|")
 
-_MISSING_MOST: Final = 100
+_MAX_MISSING: Final = 100
 _SWAPPED: Final = str.maketrans(",.", ".,")
 
 
@@ -37,7 +37,7 @@ class FileFormat(StrictModel):
     decimal: Literal[".", ","] = "."
     encoding: str = "utf-8"
     trim: bool = False
-    missing: Annotated[tuple[str, ...], Field(strict=False, max_length=_MISSING_MOST)] = ()
+    missing: Annotated[tuple[str, ...], Field(strict=False, max_length=_MAX_MISSING)] = ()
 
     @field_validator("separator")
     @classmethod

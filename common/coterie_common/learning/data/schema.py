@@ -16,7 +16,7 @@ from pydantic import Field
 
 from coterie_common.errors import ConfigurationError, InvalidJob
 from coterie_common.learning.data.column import CategoricalColumn, Column, Name, NumericColumn
-from coterie_common.limits import RECORDS_MOST, SCHEMA_COLUMNS_MOST, SCHEMA_LEVELS_MOST
+from coterie_common.limits import MAX_RECORDS, MAX_SCHEMA_COLUMNS, MAX_SCHEMA_LEVELS
 from coterie_common.strict_model import StrictModel, parse
 
 
@@ -103,8 +103,8 @@ class SchemaTable(StrictModel):
     """
 
     label: Name | None = None
-    max_records: Annotated[int, Field(ge=1, le=RECORDS_MOST)]
-    columns: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=SCHEMA_COLUMNS_MOST)]
+    max_records: Annotated[int, Field(ge=1, le=MAX_RECORDS)]
+    columns: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_SCHEMA_COLUMNS)]
 
 
 def parse_schema(table: Mapping[str, Any]) -> Schema:
@@ -137,12 +137,12 @@ def parse_schema(table: Mapping[str, Any]) -> Schema:
 
 def _check_counts(entries: list[dict[str, Any]]) -> None:
     counts = [_count(entry) for entry in entries]
-    if sum(counts) > SCHEMA_COLUMNS_MOST:
-        raise InvalidJob(f"[schema] has {sum(counts)} columns, more than {SCHEMA_COLUMNS_MOST}")
+    if sum(counts) > MAX_SCHEMA_COLUMNS:
+        raise InvalidJob(f"[schema] has {sum(counts)} columns, more than {MAX_SCHEMA_COLUMNS}")
     levels = [entry.get("levels", ()) for entry in entries]
     total = sum(count * len(some) for count, some in zip(counts, levels, strict=True) if isinstance(some, list | tuple))
-    if total > SCHEMA_LEVELS_MOST:
-        raise InvalidJob(f"[schema] has {total} levels in all its columns together, more than {SCHEMA_LEVELS_MOST}")
+    if total > MAX_SCHEMA_LEVELS:
+        raise InvalidJob(f"[schema] has {total} levels in all its columns together, more than {MAX_SCHEMA_LEVELS}")
 
 
 def _count(entry: dict[str, Any]) -> int:
@@ -150,8 +150,8 @@ def _count(entry: dict[str, Any]) -> int:
     if "count" not in entry:
         return 1
     name, count = entry.get("name"), entry["count"]
-    if not isinstance(name, str) or type(count) is not int or not 1 <= count <= SCHEMA_COLUMNS_MOST:
-        raise InvalidJob(f"[schema] a column's count must be a number from 1 to {SCHEMA_COLUMNS_MOST}, with a name")
+    if not isinstance(name, str) or type(count) is not int or not 1 <= count <= MAX_SCHEMA_COLUMNS:
+        raise InvalidJob(f"[schema] a column's count must be a number from 1 to {MAX_SCHEMA_COLUMNS}, with a name")
     return count
 
 

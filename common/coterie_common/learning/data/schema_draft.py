@@ -19,12 +19,12 @@ from coterie_common.learning.data.cell import as_decimal, normal_text, shown
 from coterie_common.learning.data.file_format import PLAIN, FileFormat
 from coterie_common.learning.data.file_table import FileTable
 
-LEVELS_MOST: Final = 100
+MAX_LEVELS: Final = 100
 """A column with more distinct values is a name, a record number or free text."""
 
 BINS: Final = 8
-_RECORDS_FEWEST: Final = 1000
-_EXPONENT_MOST: Final = 20
+_MIN_RECORDS: Final = 1000
+_MAX_EXPONENT: Final = 20
 _LARGEST: Final = Decimal(10) ** 300
 
 _HEAD: Final = """\
@@ -38,7 +38,7 @@ def draft_schema(table: FileTable, *, label: str | None = None, form: FileFormat
 
     Args:
         table: at least one record.
-        label: name of the column to be predicted; it gets levels if it has at most ``LEVELS_MOST`` values.
+        label: name of the column to be predicted; it gets levels if it has at most ``MAX_LEVELS`` values.
         form: the format of the file.
 
     Returns:
@@ -63,14 +63,14 @@ def draft_schema(table: FileTable, *, label: str | None = None, form: FileFormat
             left_out.append((name, why))
         else:
             columns.append(column)
-    records = max(_RECORDS_FEWEST, 10 ** len(str(table.rows - 1)))
+    records = max(_MIN_RECORDS, 10 ** len(str(table.rows - 1)))
     draft: dict[str, Any] = {} if wanted is None else {"label": wanted}
     return {**draft, "max_records": records, "columns": columns, "left_out": left_out}
 
 
 def to_toml(draft: Mapping[str, Any], source: str) -> str:
     """Return a draft as a TOML file with comments; ``source`` names its origin."""
-    return "\n".join([_HEAD.format(source=shown(source, most=200)), *_lines(draft)]) + "\n"
+    return "\n".join([_HEAD.format(source=shown(source, maximum=200)), *_lines(draft)]) + "\n"
 
 
 def _column(name: str, cells: Sequence[str], form: FileFormat, *, is_label: bool) -> dict[str, Any] | str:
@@ -85,14 +85,14 @@ def _column(name: str, cells: Sequence[str], form: FileFormat, *, is_label: bool
     are_numbers = bool(texts) and None not in found
     if numbers and max(abs(numbers[0]), abs(numbers[-1])) > _LARGEST:
         return "it has a number that is too large"
-    if are_numbers and len(numbers) > (LEVELS_MOST if is_label else BINS):
+    if are_numbers and len(numbers) > (MAX_LEVELS if is_label else BINS):
         return _number_column(name, numbers, has_gaps=has_gaps)
     levels = [_digits(number) for number in numbers] if are_numbers else sorted(texts)
     if has_gaps:
         levels.insert(0, "")
     if len(levels) < 2:
         return "all its cells are the same"
-    if len(levels) > LEVELS_MOST:
+    if len(levels) > MAX_LEVELS:
         return f"it has {len(levels)} different values"
     return {"name": name, "levels": levels}
 
@@ -115,7 +115,7 @@ def _number_column(name: str, numbers: Sequence[Decimal], *, has_gaps: bool) -> 
 
 def _digits(number: Decimal) -> str:
     plain = number.normalize() if number else Decimal(0)
-    return format(plain, "f") if abs(plain.adjusted()) < _EXPONENT_MOST else str(plain)
+    return format(plain, "f") if abs(plain.adjusted()) < _MAX_EXPONENT else str(plain)
 
 
 def _lines(draft: Mapping[str, Any]) -> Iterator[str]:

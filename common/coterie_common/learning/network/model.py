@@ -33,7 +33,7 @@ from coterie_common.learning.network.shapes import parameter_count
 if TYPE_CHECKING:
     from coterie_common.learning.network.flat import FlatNetwork
 
-PARAMETERS_MOST: Final = 1 << 30
+MAX_PARAMETERS: Final = 1 << 30
 _SCALING: Final = frozenset({"centre", "scale"})
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_.-]{0,62}$"
 
@@ -49,7 +49,7 @@ class NetworkChoice(BaseModel):
     """
 
     network: Annotated[str, Field(pattern=NAME_PATTERN)]
-    parameters: Annotated[int, Field(ge=1, le=PARAMETERS_MOST)] | None = None
+    parameters: Annotated[int, Field(ge=1, le=MAX_PARAMETERS)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 

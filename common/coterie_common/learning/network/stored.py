@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from coterie_common.arrays import ARRAYS_MOST, NAME_CHARACTERS_MOST, Array
+from coterie_common.arrays import MAX_ARRAYS, MAX_NAME_CHARACTERS, Array
 from coterie_common.errors import InvalidJob
 
 RESERVED: Final = frozenset({"network", "centre", "scale", "held_out"})
@@ -41,14 +41,14 @@ def check_state(module: nn.Module) -> None:
     state = module.state_dict()
     if state.keys() & RESERVED:
         raise InvalidJob(f"no parameter or buffer of a network can be called {', '.join(sorted(RESERVED))}")
-    if len(state) > ARRAYS_MOST:
-        raise InvalidJob(f"the network has {len(state)} parameters and buffers, a model file at most {ARRAYS_MOST}")
+    if len(state) > MAX_ARRAYS:
+        raise InvalidJob(f"the network has {len(state)} parameters and buffers, a model file at most {MAX_ARRAYS}")
     for name, tensor in state.items():
         if not isinstance(tensor, torch.Tensor) or tensor.dtype not in (*_INTEGERS, *_REALS):
             kind = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
             raise InvalidJob(f"{name[:80]!r} of the network holds {kind}, which no model file holds")
-        if len(name) > NAME_CHARACTERS_MOST:
-            raise InvalidJob(f"{name[:80]!r}… of the network: a name has at most {NAME_CHARACTERS_MOST} characters")
+        if len(name) > MAX_NAME_CHARACTERS:
+            raise InvalidJob(f"{name[:80]!r}… of the network: a name has at most {MAX_NAME_CHARACTERS} characters")
         if not bool(torch.isfinite(tensor).all()):
             raise InvalidJob(
                 f"{name[:80]!r} of the network holds numbers that are not finite, which no model file holds: register "

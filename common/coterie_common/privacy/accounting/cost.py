@@ -67,7 +67,7 @@ from coterie_common.privacy.event import Event
 from coterie_common.privacy.exact import float_above, fraction_from_text, fraction_to_text, short_above
 from coterie_common.privacy.noise.mechanisms import Unit
 
-_RELEASES_MOST: Final = 1 << 53
+_MAX_RELEASES: Final = 1 << 53
 _SLACK_SHARE: Final = Fraction(1, 6)
 """D*/δ. M* is 2 to 3 % smaller for it than without any D*, near ε = 1 … 8, δ = 10^−5."""
 
@@ -76,7 +76,7 @@ _PURE_DIGITS: Final = 18
 
 
 @lru_cache(maxsize=256)
-def most(epsilon: Fraction, delta: Fraction) -> Domination:
+def maximum(epsilon: Fraction, delta: Fraction) -> Domination:
     """Return (D*, M*) of a limit.
 
     Raises:
@@ -142,8 +142,8 @@ class Charge:
             return math.inf
         pure = math.inf if self.pure_epsilon is None else float_above(self.pure_epsilon)
         # δ alone may cover very little; no release is free.
-        least = math.sqrt(self.squared_distance) * 2.0**-10
-        return min(pure, max(epsilon_at(self.squared_distance, self.slack, delta), least)) if self._is_any else 0.0
+        minimum = math.sqrt(self.squared_distance) * 2.0**-10
+        return min(pure, max(epsilon_at(self.squared_distance, self.slack, delta), minimum)) if self._is_any else 0.0
 
     def fits(self, epsilon: Fraction, delta: Fraction) -> bool:
         """Return true if all this stays within a limit of (ε, δ): the filter, or the rule for pure ε.
@@ -167,7 +167,7 @@ class Charge:
         Raises:
             UnsupportedMechanism: the limit is not ε > 0 and 0 ≤ δ < 1.
         """
-        limit = most(epsilon, delta)
+        limit = maximum(epsilon, delta)
         if self.unprotected or (beside is not None and beside.unprotected):
             return math.inf if self.unprotected else self.used(epsilon, delta)
         part = self._parts(epsilon, limit)[(beside or self)._measure(epsilon, limit)]
@@ -250,7 +250,7 @@ class Cost:
 
     def under(self, epsilon: Fraction, delta: Fraction) -> Charge:
         """Return the charge to a limit of (ε, δ), independent of everything else that was spent."""
-        limit = most(epsilon, delta)
+        limit = maximum(epsilon, delta)
         pairs = [curve.within(limit) for curve in self.together]
         return Charge(
             unit=self.unit,
@@ -286,8 +286,8 @@ class Cost:
             squared_distance=fraction_from_text(fields.value("squared_distance"), "a cost's squared distance"),
             slack=fraction_from_text(fields.value("slack"), "a cost's slack"),
             pure_epsilon=None if pure is None else fraction_from_text(pure, "a cost's pure ε"),
-            unprotected=fields.integer("unprotected", least=0, most=_RELEASES_MOST),
-            together=tuple(map(Curve.from_document, fields.items("together", most=64))),
+            unprotected=fields.integer("unprotected", minimum=0, maximum=_MAX_RELEASES),
+            together=tuple(map(Curve.from_document, fields.items("together", maximum=64))),
         )
 
 

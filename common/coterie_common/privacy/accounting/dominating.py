@@ -61,10 +61,10 @@ _CELLS: Final = 3000
 
 _TRIED: Final = 100
 _BISECTIONS: Final = 26
-_SQUARE_LEAST: Final = 1e-24
-_SQUARE_MOST: Final = 1e8
-_REACH_MOST: Final = 1e5
-_LIBRARY_REACH_MOST: Final = 600
+_MIN_SQUARE: Final = 1e-24
+_MAX_SQUARE: Final = 1e8
+_MAX_REACH: Final = 1e5
+_MAX_LIBRARY_REACH: Final = 600
 
 _UNIT: Final = 1 << 80
 """δ′ in closed form is rounded up to a multiple of 2^−80: 10^−24 for each round."""
@@ -101,16 +101,16 @@ class Curve:
         # A ledger has thousands of lines with the same curve.
         return self._hash
 
-    def within(self, most: Domination) -> Domination:
-        """Return the pair whose greater part of ``most`` is least.
+    def within(self, maximum: Domination) -> Domination:
+        """Return the pair whose greater part of ``maximum`` is least.
 
         It depends only on the curve and the limit, and above all not on other spending: see ``cost``.
         """
-        if not most.slack or not most.squared_distance:
+        if not maximum.slack or not maximum.squared_distance:
             return self.points[0]
         return min(
             self.points,
-            key=lambda point: max(point.squared_distance / most.squared_distance, point.slack / most.slack),
+            key=lambda point: max(point.squared_distance / maximum.squared_distance, point.slack / maximum.slack),
         )
 
     def to_document(self) -> list[list[str]]:
@@ -193,7 +193,7 @@ def _curve_of_losses(losses: tuple[Loss, ...]) -> Curve:
     reaches = (float(distribution.get_epsilon_for_delta(left)) for left in sorted(lefts.values()) if left > 0)
     reach = next(filter(math.isfinite, reaches), math.inf)
     # Beyond, the library's e^ε leaves the range of doubles.
-    return _curve(profile, lefts, reach if reach < _LIBRARY_REACH_MOST else math.inf)
+    return _curve(profile, lefts, reach if reach < _MAX_LIBRARY_REACH else math.inf)
 
 
 @lru_cache(maxsize=64)
@@ -208,8 +208,8 @@ def curve_of_divergences(divergences: tuple[float, ...]) -> Curve:
         return renyi_profile(divergences, epsilons)
 
     lefts = {slack: float(slack) * (1 - 2.0**-50) for slack in _SLACKS}
-    reach, least = 1.0, min(lefts.values())
-    while profile(np.array([reach]))[0] > least and reach <= _REACH_MOST:
+    reach, minimum = 1.0, min(lefts.values())
+    while profile(np.array([reach]))[0] > minimum and reach <= _MAX_REACH:
         reach *= 1.25
     return _curve(profile, lefts, reach)
 
@@ -225,7 +225,7 @@ def _curve(profile: Callable[[Float64Array], Float64Array], lefts: dict[Fraction
     Raises:
         UnsupportedMechanism: there is none.
     """
-    if reach > _REACH_MOST:
+    if reach > _MAX_REACH:
         return Curve(())
     end = max(reach, 1e-9) * (1 + 1e-6)
     knots = np.union1d(np.linspace(0.0, end, _CELLS), np.geomspace(end * 1e-4, end, _CELLS))
@@ -242,10 +242,10 @@ def _curve(profile: Callable[[Float64Array], Float64Array], lefts: dict[Fraction
 
 
 def _narrowest(wanted: Float64Array, ends: Float64Array) -> float | None:
-    """Return a μ², nearly the least, with δ_μ(ends) ≥ wanted everywhere; ``None`` beyond ``_SQUARE_MOST``."""
+    """Return a μ², nearly the least, with δ_μ(ends) ≥ wanted everywhere; ``None`` beyond ``_MAX_SQUARE``."""
     at = np.arange(0, wanted.size, max(1, wanted.size // _TRIED))
     while True:
-        low, high = _SQUARE_LEAST, _SQUARE_MOST
+        low, high = _MIN_SQUARE, _MAX_SQUARE
         if (delta_bounds(high, ends)[0] < wanted).any():
             return None
         for _ in range(_BISECTIONS):

@@ -26,7 +26,7 @@ from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting.loss import classes_of, gaussian_epsilon
 from coterie_common.privacy.accounting.renyi import renyi_bound
 from coterie_common.privacy.accounting.vector_loss import vector_losses_of
-from coterie_common.privacy.count_encoding import SCALE_BITS_MOST
+from coterie_common.privacy.count_encoding import MAX_SCALE_BITS
 from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import float_above
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
@@ -47,7 +47,7 @@ _TIGHTNESS: Final = 0.002
 _RESOLUTION: Final = 1.0002
 """or at a variance within this factor of one that is too small (where ε falls steeply)."""
 
-_EPSILON_MOST: Final = 1000
+_MAX_EPSILON: Final = 1000
 """Beyond this, nothing is private; placement ``none`` states that honestly."""
 
 _ATTEMPTS: Final = 60
@@ -137,7 +137,7 @@ def calibrate(
 
     def scaled_event(l0: int, linf: int, size: Fraction) -> CountEvent:
         """Scale by the smallest power of two that makes a share wide enough. ``size``: of the noise, unscaled."""
-        for scale_bits in range(SCALE_BITS_MOST + 1):
+        for scale_bits in range(MAX_SCALE_BITS + 1):
             noise = kind.chosen(size, scale_bits, placement=placement, shares=shares)
             if noise.share_variance >= min_share_stddev**2:
                 return CountEvent(l0=l0, linf=linf, scale_bits=scale_bits, noise=noise, unit=unit)
@@ -155,8 +155,8 @@ def calibrate(
 
 def check_goal(epsilon: Fraction, delta: Fraction, mechanism: Mechanism) -> None:
     """Raise ``UnsupportedMechanism`` where no noise of this kind can be chosen for (ε, δ)."""
-    if not 0 < epsilon <= _EPSILON_MOST:
-        raise UnsupportedMechanism(f"epsilon must be above 0 and at most {_EPSILON_MOST}, not {float(epsilon):.6g}")
+    if not 0 < epsilon <= _MAX_EPSILON:
+        raise UnsupportedMechanism(f"epsilon must be above 0 and at most {_MAX_EPSILON}, not {float(epsilon):.6g}")
     if mechanism.terms.needs_delta and not 0 < delta < 1:
         raise UnsupportedMechanism(f"{mechanism} noise needs a delta between 0 and 1")
 

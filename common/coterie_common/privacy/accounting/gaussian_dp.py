@@ -35,9 +35,9 @@ _LEAST: Final = 1e-300
 """Absolute: doubles do not distinguish smaller values from 0."""
 
 _STEPS: Final = 100
-_VARIANCE_LEAST: Final = 1e-24
-_VARIANCE_MOST: Final = 1e8
-_EPSILON_MOST: Final = 1e6
+_MIN_VARIANCE: Final = 1e-24
+_MAX_VARIANCE: Final = 1e8
+_MAX_EPSILON: Final = 1e6
 
 DIGITS: Final = 12
 """Significant digits of μ², rounded up: sums of thousands stay short."""
@@ -69,13 +69,13 @@ def most_squared_distance(epsilon: Fraction, delta: Fraction) -> Fraction:
     """
     if delta <= 0:
         return Fraction(0)
-    at, most = np.array([float(epsilon)]), float(delta) * (1 - 2.0**-50)
-    low, high = _VARIANCE_LEAST, _VARIANCE_MOST
-    if delta_bounds(low, at)[1][0] > most:
+    at, maximum = np.array([float(epsilon)]), float(delta) * (1 - 2.0**-50)
+    low, high = _MIN_VARIANCE, _MAX_VARIANCE
+    if delta_bounds(low, at)[1][0] > maximum:
         return Fraction(0)
     for _ in range(_STEPS):
         middle = math.sqrt(low * high)
-        if delta_bounds(middle, at)[1][0] <= most:
+        if delta_bounds(middle, at)[1][0] <= maximum:
             low = middle
         else:
             high = middle
@@ -94,15 +94,15 @@ def epsilon_at(squared_distance: Fraction, told: Fraction, delta: Fraction) -> f
         return math.inf
     if not squared_distance:
         return 0.0
-    square, most = float(squared_distance) * (1 + 2.0**-50), float((delta - told) / (1 - told)) * (1 - 2.0**-50)
+    square, maximum = float(squared_distance) * (1 + 2.0**-50), float((delta - told) / (1 - told)) * (1 - 2.0**-50)
     low, high = 0.0, 1.0
-    while delta_bounds(square, np.array([high]))[1][0] > most:
+    while delta_bounds(square, np.array([high]))[1][0] > maximum:
         low, high = high, 2 * high
-        if high > _EPSILON_MOST:
+        if high > _MAX_EPSILON:
             return math.inf
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if delta_bounds(square, np.array([middle]))[1][0] <= most:
+        if delta_bounds(square, np.array([middle]))[1][0] <= maximum:
             high = middle
         else:
             low = middle

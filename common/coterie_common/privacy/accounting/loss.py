@@ -45,7 +45,7 @@ from coterie_common.privacy.event import CountEvent, Event
 _GRID: Final = 1000
 """Grid intervals per μ, times √classes: rounding up costs μ·√classes/2000 on average, 2·10^−4 of ε for one class."""
 
-_CLASSES_MOST: Final = 64
+_MAX_CLASSES: Final = 64
 """Kinds of rounds; time grows with the power 3/2 of them (two seconds). Rounds of the same kind cost nothing extra."""
 
 _POINTS: Final = 1 << 18
@@ -66,11 +66,11 @@ of a distribution (below 1/4 for the noise of one share of standard deviation 4)
 that: n ≤ 2^20."""
 
 
-_LIBRARY_EPSILON_MOST: Final = 600
+_MAX_LIBRARY_EPSILON: Final = 600
 """Up to here dp-accounting inverts δ(ε) within the range of doubles."""
 
 
-_EPSILON_MOST: Final = 1 << 16
+_MAX_EPSILON: Final = 1 << 16
 """Beyond this, ε is called infinite: it is far above any that a job may ask."""
 
 
@@ -254,8 +254,8 @@ def composed(classes: Sequence[Loss]) -> tuple[Any, float, float]:
 
 def _losses_apart(classes: Sequence[Loss]) -> tuple[float, float]:
     """Return the possible loss of doubles, and T; raises ``UnsupportedMechanism``."""
-    if len(classes) > _CLASSES_MOST:
-        raise UnsupportedMechanism(f"{len(classes)} kinds of rounds that differ in noise: at most {_CLASSES_MOST}")
+    if len(classes) > _MAX_CLASSES:
+        raise UnsupportedMechanism(f"{len(classes)} kinds of rounds that differ in noise: at most {_MAX_CLASSES}")
     divergence = sum(item.divergence for item in classes)
     if divergence > 1:
         raise UnsupportedMechanism(
@@ -273,8 +273,8 @@ def _interval(classes: Sequence[Loss]) -> float:
     exponent = math.frexp(float(square))[1] // 2
     while Fraction(4) ** exponent > square:
         exponent -= 1
-    least = max(item.least_interval for item in classes)
-    return max(2.0**exponent, 2.0 ** math.frexp(least)[1] if least else 0.0)
+    minimum = max(item.least_interval for item in classes)
+    return max(2.0**exponent, 2.0 ** math.frexp(minimum)[1] if minimum else 0.0)
 
 
 def _epsilon_at(total: Any, delta: float) -> float:
@@ -285,12 +285,12 @@ def _epsilon_at(total: Any, delta: float) -> float:
     is returned.
     """
     epsilon = float(total.get_epsilon_for_delta(delta))
-    if not epsilon > _LIBRARY_EPSILON_MOST:
+    if not epsilon > _MAX_LIBRARY_EPSILON:
         return epsilon
-    low, high = 0.0, float(_LIBRARY_EPSILON_MOST)
+    low, high = 0.0, float(_MAX_LIBRARY_EPSILON)
     while float(total.get_delta_for_epsilon(high)) > delta:
         low, high = high, 2 * high
-        if high > _EPSILON_MOST:
+        if high > _MAX_EPSILON:
             return math.inf
     while high - low > high * _RELATIVE_SLACK:
         middle = (low + high) / 2

@@ -27,10 +27,10 @@ from coterie_common.privacy.accounting.epsilon import check_goal, epsilon_of, le
 from coterie_common.privacy.accounting.renyi import renyi_bound
 from coterie_common.privacy.event import Event, VectorEvent
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from coterie_common.privacy.vector_encoding import REAL_SCALE_BITS_FEWEST, RealEncoding, Rounding
+from coterie_common.privacy.vector_encoding import MIN_REAL_SCALE_BITS, Rounding, VectorEncoding
 from coterie_common.privacy.vectors import check_clip_norm
 
-_INFLATION_MOST: Final = {Rounding.EACH: 0.0025, Rounding.SUM: 0.01}
+_MAX_INFLATION: Final = {Rounding.EACH: 0.0025, Rounding.SUM: 0.01}
 """Of the sensitivity, by rounding."""
 
 _ROUNDING_SHARE: Final = Fraction(1, 100)
@@ -39,16 +39,16 @@ _ROUNDING_SHARE: Final = Fraction(1, 100)
 _WITHOUT_NOISE: Final = 1 << 10
 """Clipping norm in scaled units, in √d."""
 
-_FACTOR_FEWEST: Final = Fraction(1, 1 << 20)
+_MIN_FACTOR: Final = Fraction(1, 1 << 20)
 """Of a round's noise factor; the greatest is its inverse."""
 
 _FIRST_GUESS: Final = 0.85
 """Sufficient variance relative to that of the Rényi bound: a first guess from the cheaper bound."""
 
-_EACH_MOST: Final = 1 << 27
+_MAX_EACH: Final = 1 << 27
 """Numbers of one batch that are rounded one by one, some ten nanoseconds each; above, their sum is rounded once."""
 
-_SUM_UNITS_MOST: Final = 1 << 20
+_MAX_SUM_UNITS: Final = 1 << 20
 """Vectors that doubles add up with a relative error below 2^−12."""
 
 
@@ -77,7 +77,7 @@ class VectorQuery:
 
     def __post_init__(self) -> None:
         check_clip_norm(self.clip_norm)
-        if not _FACTOR_FEWEST <= self.noise_factor <= 1 / _FACTOR_FEWEST:
+        if not _MIN_FACTOR <= self.noise_factor <= 1 / _MIN_FACTOR:
             raise UnsupportedMechanism("a round's noise factor must be between 2^-20 and 2^20")
 
     @property
@@ -95,14 +95,14 @@ class VectorQuery:
         batch = math.ceil(self.batch)
         return self.clip_norm * min(self.units, batch + 7 * math.isqrt(batch) + 24)
 
-    def encoding(self, scale_bits: int) -> RealEncoding:
+    def encoding(self, scale_bits: int) -> VectorEncoding:
         """Return the encoding at a scale.
 
         Raises:
             CapacityExceeded, UnsupportedMechanism: there is none.
         """
         bound = math.ceil(self.largest * Fraction(2) ** scale_bits)
-        return RealEncoding(
+        return VectorEncoding(
             length=self.length,
             clip_norm=self.clip_norm,
             scale_bits=scale_bits,
@@ -117,14 +117,14 @@ class VectorQuery:
 class VectorChoice:
     """The choices for one round: the encoding of vectors, and the event of the release, with its noise."""
 
-    encoding: RealEncoding
+    encoding: VectorEncoding
     event: VectorEvent
 
 
 def choose_rounding(length: int, units: int, sampling_rate: Fraction | None) -> Rounding:
     """Return the rounding for vectors of this length and number: one by one unless that takes more than a second."""
     batch = units * (Fraction(1) if sampling_rate is None else sampling_rate)
-    fast = 1 < units <= _SUM_UNITS_MOST and batch * length > _EACH_MOST
+    fast = 1 < units <= _MAX_SUM_UNITS and batch * length > _MAX_EACH
     return Rounding.SUM if fast else Rounding.EACH
 
 
@@ -206,12 +206,12 @@ def _least_scale_bits(squared_norm: int, query: VectorQuery) -> int:
     scale_bits = (target.numerator.bit_length() - target.denominator.bit_length()) // 2 - 1
     while Fraction(4) ** scale_bits < target:
         scale_bits += 1
-    return max(scale_bits, REAL_SCALE_BITS_FEWEST)
+    return max(scale_bits, MIN_REAL_SCALE_BITS)
 
 
 def _fine_enough(query: VectorQuery) -> int:
     """Return the least k at which rounding makes the sensitivity little greater."""
     scale_bits = _least_scale_bits(query.length, query)
-    while query.encoding(scale_bits).inflation > _INFLATION_MOST[query.rounding]:
+    while query.encoding(scale_bits).inflation > _MAX_INFLATION[query.rounding]:
         scale_bits += 1
     return scale_bits

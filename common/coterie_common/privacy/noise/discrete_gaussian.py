@@ -22,7 +22,7 @@ from coterie_common.privacy.noise.terms import (
     Placement,
     Search,
 )
-from coterie_common.privacy.sampling import VARIANCE_FEWEST, VARIANCE_MOST, DiscreteGaussian
+from coterie_common.privacy.sampling import MAX_VARIANCE, MIN_VARIANCE, DiscreteGaussian
 from coterie_common.privacy.strips import Int64Array
 from coterie_common.randomness import RandomSource
 
@@ -54,7 +54,7 @@ class DiscreteGaussianNoise(NoiseTerms):
 
     @override
     def _check_size(self, size: Fraction) -> None:
-        if not VARIANCE_FEWEST <= size / self.divisor <= VARIANCE_MOST:
+        if not MIN_VARIANCE <= size / self.divisor <= MAX_VARIANCE:
             raise UnsupportedMechanism(f"a noise share of variance {size / self.divisor}: 2^-20 to 2^60")
 
     @override

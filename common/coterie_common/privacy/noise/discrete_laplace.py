@@ -22,7 +22,7 @@ from coterie_common.privacy.noise.terms import (
     Placement,
     Search,
 )
-from coterie_common.privacy.sampling import RATIO_FEWEST, RATIO_MOST, NegativeBinomialDifference
+from coterie_common.privacy.sampling import MAX_RATIO, MIN_RATIO, NegativeBinomialDifference
 from coterie_common.privacy.strips import Int64Array
 from coterie_common.randomness import RandomSource
 
@@ -57,7 +57,7 @@ class DiscreteLaplaceNoise(NoiseTerms):
 
     @override
     def _check_size(self, size: Fraction) -> None:
-        if not RATIO_FEWEST <= size <= RATIO_MOST:
+        if not MIN_RATIO <= size <= MAX_RATIO:
             raise UnsupportedMechanism(f"discrete Laplace noise of ratio {size}: 2^-16 to 512")
 
     @override
@@ -113,7 +113,7 @@ class DiscreteLaplaceNoise(NoiseTerms):
 def _check_reachable(l0: int, linf: int, share: Fraction, epsilon: Fraction) -> None:
     """Refuse, in words that a person can act on, a round whose noise would be wider than can be drawn."""
     # A ratio is rounded down in its last digit.
-    reachable = int(share / RATIO_FEWEST * (1 - Fraction(1, 10 ** (SIZE_DIGITS - 1))))
+    reachable = int(share / MIN_RATIO * (1 - Fraction(1, 10 ** (SIZE_DIGITS - 1))))
     if l0 * linf > reachable:
         coarser = f", for coarser ones (statistics: steps = {reachable // l0} or fewer)" if reachable >= l0 else ""
         raise UnsupportedMechanism(

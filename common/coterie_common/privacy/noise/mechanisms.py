@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
-from coterie_common.limits import PARTIES_MOST
+from coterie_common.limits import MAX_PARTIES
 from coterie_common.privacy.exact import fraction_from_text
 from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
 from coterie_common.privacy.noise.discrete_laplace import DiscreteLaplaceNoise
@@ -58,7 +58,7 @@ def noise_from_document(document: Any) -> NoiseTerms:
         raise MalformedMessage("noise terms name an unknown mechanism or placement") from cause
     texts = {name: fields.value(name) for name in PARAMETERS}
     sizes = {name: None if text is None else fraction_from_text(text, name) for name, text in texts.items()}
-    shares = fields.integer("shares", least=1, most=PARTIES_MOST)
+    shares = fields.integer("shares", minimum=1, maximum=MAX_PARTIES)
     if any(size is not None for name, size in sizes.items() if name != terms.parameter):
         raise terms.refusal(placement)
     return terms.of(sizes[terms.parameter], placement=placement, shares=shares)

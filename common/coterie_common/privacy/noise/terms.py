@@ -32,7 +32,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias
 import numpy as np
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.limits import PARTIES_MOST
+from coterie_common.limits import MAX_PARTIES
 from coterie_common.privacy.exact import fraction_to_text
 from coterie_common.privacy.strips import Int64Array
 from coterie_common.randomness import RandomSource
@@ -94,8 +94,8 @@ class NoiseTerms(ABC):
     shares: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.shares <= PARTIES_MOST:
-            raise UnsupportedMechanism(f"noise in {self.shares} shares: 1 to {PARTIES_MOST} are possible")
+        if not 1 <= self.shares <= MAX_PARTIES:
+            raise UnsupportedMechanism(f"noise in {self.shares} shares: 1 to {MAX_PARTIES} are possible")
         is_any = self.placement is not Placement.NONE
         if (self.size is not None) != is_any:
             raise self.refusal(self.placement)

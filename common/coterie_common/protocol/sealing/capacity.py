@@ -7,7 +7,7 @@ from __future__ import annotations
 from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.paillier import PublicKey
 from coterie_common.errors import CapacityExceeded
-from coterie_common.limits import CIPHERTEXTS_MOST
+from coterie_common.limits import MAX_CIPHERTEXTS
 from coterie_common.privacy.noise.mechanisms import NoiseTerms, Placement
 from coterie_common.protocol.sealing.padded_capacity import is_pad_cheaper, padded_packing_for
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms
@@ -53,13 +53,13 @@ def packing_for(terms: RoundTerms, parties: int, key: PublicKey) -> Packing:
         length=terms.encoding.length,
         lower=lower,
         upper=upper,
-        contributors_most=parties,
+        max_contributors=parties,
         plaintext_bits=key.plaintext_bits,
     )
-    if packing.plaintexts > CIPHERTEXTS_MOST:
+    if packing.plaintexts > MAX_CIPHERTEXTS:
         raise CapacityExceeded(
             f"a reply of {packing.length} values in slots of {packing.slot_bits} bits needs {packing.plaintexts} "
-            f"ciphertexts, more than {CIPHERTEXTS_MOST}: ask for fewer values per round, such as fewer nodes or levels"
+            f"ciphertexts, more than {MAX_CIPHERTEXTS}: ask for fewer values per round, such as fewer nodes or levels"
         )
     return packing
 

@@ -85,7 +85,7 @@ class PaddedSealing(Sealing):
         """
         if padded_sum is None or len(padded_sum.values) != self._padded_length:
             raise StateError(f"opening needs a padded sum of {self._padded_length} values")
-        if len(plaintexts) != self._packing.plaintexts or not 1 <= contributors <= self._packing.contributors_most:
+        if len(plaintexts) != self._packing.plaintexts or not 1 <= contributors <= self._packing.max_contributors:
             raise StateError(f"{len(plaintexts)} plaintexts of {contributors} contributors are no sum of keys")
         try:
             key_sum = self._packing.unpack(plaintexts, contributors)

@@ -41,8 +41,8 @@ def renewed(lines: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
         StorageError: one cannot be read.
     """
     try:
-        former = [_Former(document.decode(cost, "a cost in the ledger", most=_BYTES)) for cost, _ in lines]
-        events = [None if event is None else document.decode(event, "an event", most=_BYTES) for _, event in lines]
+        former = [_Former(document.decode(cost, "a cost in the ledger", maximum=_BYTES)) for cost, _ in lines]
+        events = [None if event is None else document.decode(event, "an event", maximum=_BYTES) for _, event in lines]
         return [document.encode(cost.to_document()) for cost in _costs(former, events)]
     except CoterieError as cause:
         raise StorageError(f"the privacy ledger of an older version cannot be read: {cause.message}") from cause
@@ -55,13 +55,13 @@ class _Former:
         fields = Fields(value, "a privacy cost", ("unit", "orders", "divergences", "pure_epsilon", "unprotected"))
         if fields.value("orders") != list(ORDERS):
             raise MalformedMessage("a privacy cost was made for other Rényi orders than the ledger's")
-        divergences, pure = fields.items("divergences", most=len(ORDERS)), fields.value("pure_epsilon")
+        divergences, pure = fields.items("divergences", maximum=len(ORDERS)), fields.value("pure_epsilon")
         if not all(type(number) in (int, float) and number >= 0 for number in [*divergences, pure]):
             raise MalformedMessage("a privacy cost must consist of numbers that are not negative")
         self.unit = Unit(fields.text("unit", longest=32))
         self.divergences = tuple(map(float, divergences))
         self.pure = short_above(Fraction(pure), _DIGITS) if pure else Fraction(0)
-        self.unprotected = fields.integer("unprotected", least=0, most=1 << 53)
+        self.unprotected = fields.integer("unprotected", minimum=0, maximum=1 << 53)
 
 
 def _costs(former: Sequence[_Former], events: Sequence[Any]) -> tuple[Cost, ...]:

@@ -22,7 +22,7 @@ from coterie_common.learning.algorithm import Ask, Float32, Int64, NamedCode, Re
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import Schema
 from coterie_common.learning.plan import Plan, PlannedVectorRound, Records
-from coterie_common.privacy.event import LENGTH_MOST
+from coterie_common.privacy.event import MAX_LENGTH
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.randomness import RandomSource
 from coterie_common.strict_model import StrictModel, parse
@@ -37,7 +37,7 @@ class VectorsConfig(StrictModel):
         clip_norm: the daemons of a benchmark also read it (``plain_sealing``).
     """
 
-    values: Annotated[int, Field(ge=1, le=LENGTH_MOST)]
+    values: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
     rounds: Annotated[int, Field(ge=1, le=100)]
     clip_norm: Annotated[int, Field(ge=1, le=2)]
 

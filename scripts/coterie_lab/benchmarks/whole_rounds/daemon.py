@@ -2,7 +2,8 @@
 # Copyright The Coterie authors
 """The daemons of a benchmark: those of the product, given a sealing that leaves some jobs unsealed.
 
-``python -m coterie_lab.benchmarks.whole_rounds.daemon aggregator|party HOME [FILE]``; FILE takes what a watchdog sees of its event loop.
+``python -m coterie_lab.benchmarks.whole_rounds.daemon aggregator|party HOME [FILE]``; FILE takes what a watchdog sees
+of its event loop.
 """
 
 from __future__ import annotations

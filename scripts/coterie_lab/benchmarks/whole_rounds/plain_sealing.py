@@ -17,7 +17,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.errors import StateError
 from coterie_common.identifiers import PartyId
 from coterie_common.privacy.strips import Int64Array
-from coterie_common.privacy.vector_encoding import RealEncoding
+from coterie_common.privacy.vector_encoding import VectorEncoding
 from coterie_common.protocol.messages import KeyPart
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
 from coterie_common.protocol.sealing.direct import Sealing
@@ -38,7 +38,7 @@ class PlainSealing(Sealing):
     """
 
     def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
-        packing = Packing(length=1, lower=0, upper=1, contributors_most=parties, plaintext_bits=64)
+        packing = Packing(length=1, lower=0, upper=1, max_contributors=parties, plaintext_bits=64)
         super().__init__(packing, terms.encoding.length, encryptor)
 
     def seal_pieces(
@@ -73,6 +73,6 @@ class PlainSealing(Sealing):
 
 def make_either_sealing(terms: RoundTerms, parties: int, encryptor: Encryptor) -> Sealing:
     """Return the product's sealing, or none for a job that serves as comparison."""
-    if isinstance(terms.encoding, RealEncoding) and terms.encoding.clip_norm == PLAIN_CLIP_NORM:
+    if isinstance(terms.encoding, VectorEncoding) and terms.encoding.clip_norm == PLAIN_CLIP_NORM:
         return PlainSealing(terms, parties, encryptor)
     return make_sealing(terms, parties, encryptor)

@@ -9,7 +9,7 @@ from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement, Witness, prove, verify
 from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, StateError
-from coterie_common.limits import CIPHERTEXTS_MOST
+from coterie_common.limits import MAX_CIPHERTEXTS
 from tests.support.dealings import load_encryptor, load_primes, make_dealing, other_keys
 from tests.support.powers import power
 from tests.support.recording_random import RecordingRandom
@@ -61,10 +61,10 @@ def test_verify_of_an_honest_proof_passes(s, count):
 def test_verify_of_a_proof_over_the_most_ciphertexts_passes(encryptor):
     # The same ciphertext over and over: what grows with their number is the nonce and the response.
     statement, witness, _ = proven(encryptor, 1)
-    most = replace(statement, ciphertexts=statement.ciphertexts * CIPHERTEXTS_MOST)
-    witness = Witness(witness.plaintexts * CIPHERTEXTS_MOST, witness.nonces * CIPHERTEXTS_MOST)
-    proof = prove(most, witness, encryptor, SeededRandom("most"))
-    verify(most, proof, encryptor)
+    maximum = replace(statement, ciphertexts=statement.ciphertexts * MAX_CIPHERTEXTS)
+    witness = Witness(witness.plaintexts * MAX_CIPHERTEXTS, witness.nonces * MAX_CIPHERTEXTS)
+    proof = prove(maximum, witness, encryptor, SeededRandom("most"))
+    verify(maximum, proof, encryptor)
     assert Proof.from_bytes(statement.public_key, proof.to_bytes(statement.public_key)) == proof
 
 
@@ -242,7 +242,7 @@ def test_proof_bytes_of_another_length_raise(made, length):
 
 def test_statement_without_ciphertexts_or_with_too_many_raises(made):
     statement, _, _ = made
-    for count in (0, CIPHERTEXTS_MOST + 1):
+    for count in (0, MAX_CIPHERTEXTS + 1):
         with pytest.raises(StateError):
             replace(statement, ciphertexts=statement.ciphertexts[:1] * count)
 

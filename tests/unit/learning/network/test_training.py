@@ -332,7 +332,7 @@ class TestWithTorch:
         broken = self.ask_of(network, config, 10, 3e38)
         with pytest.raises(VectorsNotFinite) as caught:
             clip_and_sum(
-                process.vectors(broken, Records.TRAINING, everyone, expected=40), Fraction(1), length=10, most=40
+                process.vectors(broken, Records.TRAINING, everyone, expected=40), Fraction(1), length=10, maximum=40
             )
         assert caught.value.code == "vectors-not-finite"
         # the process had no fault in it, but said too much to be used again: it is a new one, and works

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class StewardView:
     """A steward's view of a party.
 
     Attributes:
@@ -37,7 +37,7 @@ class Desk:
 
 
 @contextmanager
-def open_desk(home: Path) -> Iterator[Desk]:
+def open_steward_view(home: Path) -> Iterator[StewardView]:
     """Open a party's folder for a command.
 
     Raises:
@@ -56,7 +56,7 @@ def open_desk(home: Path) -> Iterator[Desk]:
     policy = read_policy(home)
     engine = open_database(f"sqlite:///{path}", MIGRATIONS)
     try:
-        yield Desk(
+        yield StewardView(
             store=PartyStore(engine, config.founder),
             notes=StewardNotes(engine, config.founder),
             policy=policy,

@@ -55,7 +55,7 @@ class Events:
         return self._queue.empty()
 
 
-class RecordingFederationDesk:
+class RecordingFederationHandler:
     def __init__(self) -> None:
         self.events = Events()
         self.outboxes: dict[str, Any] = {}
@@ -132,7 +132,7 @@ MODEL = b'{"format":"coterie-model"}' * 60_000
 """More than a frame."""
 
 
-class RecordingOperatorDesk:
+class RecordingOperatorHandler:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.failure: CoterieError | Exception | None = None
@@ -200,10 +200,10 @@ class RecordingOperatorDesk:
 class Aggregator:
     """A real server with recorders behind it."""
 
-    def __init__(self, federation: Federation, desk: RecordingFederationDesk | None = None) -> None:
+    def __init__(self, federation: Federation, handler: RecordingFederationHandler | None = None) -> None:
         self.federation = federation
-        self.desk = desk or RecordingFederationDesk()
-        self.operator_desk = RecordingOperatorDesk()
+        self.handler = handler or RecordingFederationHandler()
+        self.operator_handler = RecordingOperatorHandler()
 
     async def start(self, *, port: int = 0, tls: Any = None, denied: tuple[str, ...] = ()) -> AggregatorServer:
         roster = self.federation.roster
@@ -211,8 +211,8 @@ class Aggregator:
             f"127.0.0.1:{port}",
             tls or self.federation.aggregator,
             Gate(roster, Incidents("the aggregator's", OsRandom()), frozenset(denied)),
-            FederationService(roster, self.desk),
-            OperatorService(self.operator_desk),
+            FederationService(roster, self.handler),
+            OperatorService(self.operator_handler),
         )
 
     @asynccontextmanager
