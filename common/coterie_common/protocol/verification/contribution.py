@@ -2,8 +2,18 @@
 # Copyright The Coterie authors
 """Verifying contributions: one by the aggregator when it arrives, all by every party before it opens their sum.
 
-Every check of a reply is a numbered entry of ``REPLY_CHECKS``, cheap ones first; its sender is the culprit of any that
-fails, provably from check 5 on: the later ones check content that bears its signature.
+The checks of a reply, ``REPLY_CHECKS``, cheap ones first:
+
+1. answers this query
+2. the sender was asked
+3. the padded part is as long as the terms say, empty where sealed directly
+4. the padded part is the one that the contribution names
+5. signed by its sender for this session
+6. the exact number of ciphertexts, each in range and a unit; a padded part only if there is one
+7. the sender knows what it encrypted
+
+The sender is the culprit of any that fails, provably from check 5 on: what the later ones look at bears its signature.
+Of everybody's contributions to a sum a party repeats checks 5 to 7, as checks 10 to 12 of ``request``.
 """
 
 from __future__ import annotations
@@ -113,33 +123,40 @@ def blaming(party_id: PartyId) -> Iterator[None]:
         raise
 
 
+# Check 1.
 def _session(v: ReplyReceived) -> None:
     if v.reply.session_id != v.fields.session_id:
         raise ParameterMismatch("the reply answers another query")
 
 
+# Check 2.
 def _cohort(v: ReplyReceived) -> None:
     if v.reply.contribution.party_id not in v.fields.cohort:
         raise NotInCohort("the sender of the reply is not in the cohort")
 
 
+# Check 3.
 def _padded_size(v: ReplyReceived) -> None:
     v.sealing.check_padded(v.padded.size)
 
 
+# Check 4.
 def _padded_content(v: ReplyReceived) -> None:
     if v.padded.digest != v.reply.contribution.padded_digest:
         raise MalformedMessage("the padded part of the reply is not what its contribution names")
 
 
+# Check 5.
 def _signature(v: ReplyReceived) -> None:
     verify_signature(v.reply.contribution, v.reply.session_id, v.roster)
 
 
+# Check 6.
 def _form(v: ReplyReceived) -> None:
     v.ciphertexts = check_form(v.reply.contribution, v.sealing)
 
 
+# Check 7.
 def _knowledge(v: ReplyReceived) -> None:
     v.sealing.verify_knowledge(v.reply.contribution, v.ciphertexts, v.reply.session_id)
 

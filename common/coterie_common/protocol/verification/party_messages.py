@@ -1,6 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The aggregator's checks of a job reply, a partial decryption and a model receipt."""
+"""The aggregator's checks of a job reply, a partial decryption and a model receipt.
+
+The checks of a partial decryption, ``PARTIAL_CHECKS``, cheap ones first:
+
+1. of the transcript that was fixed
+2. signed by its sender for that transcript
+3. one unit of the ciphertext group for each ciphertext of the sum
+4. the sender's own key share made it
+
+The sender is the culprit of any that fails, provably once check 2 has passed.
+
+A job reply and a model receipt have two checks each: it is about the proposal, or the model, that was sent (1), and
+signed by the member that it names (2).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +32,7 @@ from coterie_common.protocol.verification.contribution import blaming
 
 
 def verify_job_reply(reply: JobReply, proposal: JobProposal, roster: Roster) -> None:
-    """Check that a member replies to exactly this proposal.
+    """Check that a member replies to exactly this proposal (1), and signed that (2).
 
     Raises:
         ParameterMismatch: it replies to another specification or other terms.
@@ -94,7 +107,7 @@ def _verify_partial(received: PartialReceived, checks: tuple[Check[PartialReceiv
 
 
 def verify_receipt(receipt: ModelReceipt, model_digest: bytes, roster: Roster) -> None:
-    """Check that a member holds exactly this model.
+    """Check that a member holds exactly this model (1), and signed that (2).
 
     Raises:
         ParameterMismatch: it holds another one.
@@ -105,21 +118,25 @@ def verify_receipt(receipt: ModelReceipt, model_digest: bytes, roster: Roster) -
     receipt.verify(roster.member(receipt.party_id).verify_key)
 
 
+# Check 1.
 def _transcript(v: PartialReceived) -> None:
     if (v.partial.session_id, v.partial.transcript_digest) != (v.session_id, v.transcript_digest):
         raise ParameterMismatch("the partial decryption is of another transcript")
 
 
+# Check 2.
 def _signature(v: PartialReceived) -> None:
     v.partial.verify(v.roster.member(v.partial.party_id).verify_key)
 
 
+# Check 3.
 def _form(v: PartialReceived) -> None:
     if len(v.partial.values) != len(v.total):
         raise MalformedMessage(f"{len(v.partial.values)} partial decryptions instead of {len(v.total)}")
     v.values = tuple(v.key.public_key.check(value).value for value in v.partial.values)
 
 
+# Check 4.
 def _proof(v: PartialReceived) -> None:
     statement = partial_decryption.Statement(
         session_id=v.partial.session_id,

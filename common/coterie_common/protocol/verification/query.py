@@ -2,8 +2,29 @@
 # Copyright The Coterie authors
 """A party's checks of a job's proposal and of each query, before it computes anything.
 
-Every check of a query is a numbered entry of ``QUERY_CHECKS``, cheap ones first. The steward's policy and the ledger
-were checked on the proposal, not here.
+The checks of a query, ``QUERY_CHECKS``, cheap ones first:
+
+1. made under the roster and key epoch in force
+2. signed by the aggregator over the recomputed session id
+3. the body is the one that the session id names
+4. this party is in the cohort
+5. of the specification that this party accepted for the job
+6. for a round of the job's plan
+7. under the terms that this party accepted for the round: sealing, encoding, noise, sensitivity
+8. the cohort consists of members of the roster
+9. the cohort has nobody whom an earlier round of the job did not have
+10. the quorum is the job's, at least the federation's, at most the cohort
+11. the noise is sized by the honest shares that quorum and roster guarantee
+12. continues from the release that this party helped to open, if it did
+13. without noise: all members are asked, and the replies of all are needed
+14. without noise: the same parties are asked as in earlier rounds of the job
+
+Of the message, checks 5 to 14 look only at what the session id covers. ``verify_fields`` runs them alone, for a round
+that a party is asked to open without having accepted its query: check 3 of ``request``. That the steward's policy
+allows a query, and that the ledger can afford it, was decided on the proposal and is not in here.
+
+A proposal has two checks: made under the roster in force (1), and signed by the aggregator (2). A model delivery and
+the notice that a job has ended have one: signed by the aggregator.
 """
 
 from __future__ import annotations
@@ -49,7 +70,7 @@ class JobKnowledge:
 
 
 def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
-    """Check that the aggregator proposes this job under the roster in force.
+    """Check that a job is proposed under the roster in force (1), and that the aggregator signed that (2).
 
     Raises:
         ParameterMismatch: another roster.
@@ -121,31 +142,37 @@ def verify_fields(fields: SessionFields, roster: Roster, job: JobKnowledge) -> N
     run_checks(_FIELD_CHECKS, Asked(fields=fields, roster=roster, job=job))
 
 
+# Check 1.
 def _roster(v: QueryReceived) -> None:
     if v.fields.roster_digest != v.roster.digest() or v.fields.key_epoch != v.roster.key_epoch:
         raise ParameterMismatch("the query was made under another roster or key epoch")
 
 
+# Check 2.
 def _signature(v: QueryReceived) -> None:
     # The session id covers everything checked below.
     v.query.verify(v.roster.aggregator.verify_key)
 
 
+# Check 3.
 def _body(v: QueryReceived) -> None:
     if body_digest(v.query.body) != v.fields.body_digest:
         raise MalformedMessage("the body of the query is not the one that its fields name")
 
 
+# Check 4.
 def _own_place(v: QueryReceived) -> None:
     if v.own_id not in v.fields.cohort:
         raise NotInCohort("this party is not in the cohort of the query")
 
 
+# Check 5.
 def _specification(v: Asked) -> None:
     if v.fields.spec_digest != v.job.spec_digest:
         raise Equivocation("the query names another specification than the job that this party accepted")
 
 
+# Check 6.
 def _round(v: Asked) -> None:
     if v.fields.round_number > len(v.job.terms.rounds):
         raise UnknownRound(
@@ -153,21 +180,25 @@ def _round(v: Asked) -> None:
         )
 
 
+# Check 7.
 def _terms(v: Asked) -> None:
     if v.fields.terms != _agreed_terms(v).shortened(v.fields.terms.encoding.length):
         raise ParameterMismatch("the terms of the query are not those that this party accepted for the round")
 
 
+# Check 8.
 def _members(v: Asked) -> None:
     for party_id in v.fields.cohort:
         v.roster.member(party_id)
 
 
+# Check 9.
 def _never_growing(v: Asked) -> None:
     if v.job.previous_cohort is not None and not set(v.fields.cohort) <= set(v.job.previous_cohort):
         raise NotInCohort("the cohort of the query has members that an earlier round of the job did not have")
 
 
+# Check 10.
 def _quorum(v: Asked) -> None:
     v.roster.parameters.honest_shares(v.fields.round_quorum)
     if v.fields.round_quorum != v.job.round_quorum:
@@ -176,6 +207,7 @@ def _quorum(v: Asked) -> None:
         )
 
 
+# Check 11.
 def _noise(v: Asked) -> None:
     # From the roster and this party's own view of the job, never from the shares that the message states.
     shares = v.roster.parameters.honest_shares(v.job.round_quorum)
@@ -186,12 +218,14 @@ def _noise(v: Asked) -> None:
         )
 
 
+# Check 12.
 def _continuation(v: Asked) -> None:
     seen = v.job.transcripts.get(v.fields.round_number - 1)
     if seen is not None and seen != v.fields.previous_transcript:
         raise Equivocation("the query continues from another release than the one that this party helped to open")
 
 
+# Check 13.
 def _everybody(v: Asked) -> None:
     check_everybody(v.fields, v.roster)
 
@@ -215,6 +249,7 @@ def check_everybody(fields: SessionFields, roster: Roster) -> None:
         )
 
 
+# Check 14.
 def _same_parties(v: Asked) -> None:
     if v.fields.terms.noise.placement is not Placement.NONE or v.job.previous_cohort is None:
         return

@@ -2,8 +2,24 @@
 # Copyright The Coterie authors
 """A party's checks before it helps to open a sum. Here it relies on no statement of the aggregator.
 
-Every check is a numbered entry of ``REQUEST_CHECKS``: a function of the request and of the party's own knowledge, which
-raises. They run in order, cheap ones first; nothing is recorded or decrypted unless all pass.
+The checks of a decryption request, ``REQUEST_CHECKS``, cheap ones first:
+
+1. made under the roster and key epoch in force
+2. for the query that this party accepted, if it accepted one
+3. of the job as it was proposed to this party, if it was, and within what it accepted
+4. signed by the aggregator over the recomputed transcript
+5. contributors are distinct members of the roster, in its order
+6. cohort and contributors are members; contributors are in the cohort
+7. at least the round's quorum, which is at least the federation's
+8. without noise: the contributors are all members of the roster
+9. under its own id exactly what this party sent, or nothing
+10. every contribution signed by its party for this session
+11. every key part has the exact number of ciphertexts, each in range and a unit
+12. every contributor knows what it encrypted
+
+Each is a function of the request and of what the party itself knows, which raises. Nothing is recorded or decrypted
+unless all pass. Up to check 9 a failure is the aggregator's doing and names nobody; from check 10 on what fails bears
+the culprit's own signature.
 """
 
 from __future__ import annotations
@@ -142,6 +158,7 @@ def shows_forgotten_reply(
     return False
 
 
+# Check 1.
 def _roster(v: RequestReceived) -> None:
     if v.request.fields.roster_digest != v.own.roster.digest():
         raise ParameterMismatch("the decryption request was made under another roster")
@@ -149,11 +166,13 @@ def _roster(v: RequestReceived) -> None:
         raise ParameterMismatch("the decryption request is for another key epoch")
 
 
+# Check 2.
 def _session(v: RequestReceived) -> None:
     if v.own.session_id is not None and v.session_id != v.own.session_id:
         raise Equivocation("the decryption request is for another query than the one this party accepted for the round")
 
 
+# Check 3.
 def _job(v: RequestReceived) -> None:
     if v.own.spec_digest is not None and v.request.fields.spec_digest != v.own.spec_digest:
         raise Equivocation("the decryption request names another specification than the job was proposed with")
@@ -162,16 +181,19 @@ def _job(v: RequestReceived) -> None:
         verify_fields(v.request.fields, v.own.roster, v.own.job)
 
 
+# Check 4.
 def _aggregator_signature(v: RequestReceived) -> None:
     v.request.verify(v.own.roster.aggregator.verify_key)
 
 
+# Check 5.
 def _distinct_members(v: RequestReceived) -> None:
     indices = [v.own.roster.member(c.party_id).index for c in v.request.contributions]
     if any(later <= earlier for earlier, later in pairwise(indices)):
         raise ParameterMismatch("the contributors are not distinct members in the order of the roster")
 
 
+# Check 6.
 def _cohort(v: RequestReceived) -> None:
     cohort = v.request.fields.cohort
     for party_id in cohort:
@@ -180,6 +202,7 @@ def _cohort(v: RequestReceived) -> None:
         raise NotInCohort("a contributor is not in the cohort of the round")
 
 
+# Check 7.
 def _quorum(v: RequestReceived) -> None:
     round_quorum = v.request.fields.round_quorum
     v.own.roster.parameters.honest_shares(round_quorum)
@@ -189,6 +212,7 @@ def _quorum(v: RequestReceived) -> None:
         )
 
 
+# Check 8.
 def _everybody(v: RequestReceived) -> None:
     # From the terms under which the replies were sealed: a decrypting party need not know the job.
     check_everybody(v.request.fields, v.own.roster)
@@ -201,21 +225,25 @@ def _everybody(v: RequestReceived) -> None:
         )
 
 
+# Check 9.
 def _own_contribution(v: RequestReceived) -> None:
     for contribution in v.request.contributions:
         if contribution.party_id == v.own.party_id and contribution.digest != v.own.contribution_digest:
             raise Equivocation("the contribution under this party's own id is not what it sent for this round")
 
 
+# Check 10.
 def _signatures(v: RequestReceived) -> None:
     for contribution in v.request.contributions:
         verify_signature(contribution, v.session_id, v.own.roster)
 
 
+# Check 11.
 def _forms(v: RequestReceived) -> None:
     v.ciphertexts = [check_form(c, v.sealing) for c in v.request.contributions]
 
 
+# Check 12.
 def _knowledge(v: RequestReceived) -> None:
     v.sealing.verify_knowledge_together(v.request.contributions, v.ciphertexts, v.session_id, v.own.random)
 
