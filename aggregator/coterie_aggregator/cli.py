@@ -36,10 +36,10 @@ def init(
     """Create the aggregator's keys, its configuration, and an enrolment request for the founder to admit."""
     from coterie_aggregator.home.home import AggregatorHome
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
-    from coterie_common.identifiers import parse_party_id
+    from coterie_common.identifiers import parse_member_id
     from coterie_common.randomness import OsRandom
 
-    checked_id = parse_party_id(aggregator_id)
+    checked_id = parse_member_id(aggregator_id)
     pinned = parse_fingerprint(founder) if founder is not None else None
     folder = AggregatorHome(home)
     if folder.is_initialised:

@@ -31,7 +31,7 @@ from coterie_common.crypto.certificates import (
 )
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, StorageError, WrongOrderError
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
-from coterie_common.identifiers import PartyId
+from coterie_common.identifiers import MemberId
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.membership.founder_pin import check_pin, pin_founder, pinned_founder
@@ -64,7 +64,7 @@ class Credential:
     signed_roster: SignedRoster | None
 
 
-def create_credential_request(folder: Path, person: PartyId, role: Role, founder: str | None) -> EnrolmentRequest:
+def create_credential_request(folder: Path, person: MemberId, role: Role, founder: str | None) -> EnrolmentRequest:
     """Make a key and a request; later calls return the same request.
 
     Args:

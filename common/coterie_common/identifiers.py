@@ -14,6 +14,9 @@ from typing import NewType
 from coterie_common.errors import ConfigurationError
 
 FederationName = NewType("FederationName", str)
+MemberId = NewType("MemberId", str)
+"""Of a party, operator, scientist or aggregator."""
+
 PartyId = NewType("PartyId", str)
 JobId = NewType("JobId", str)
 
@@ -30,13 +33,18 @@ def parse_federation_name(text: str) -> FederationName:
     return FederationName(_checked("federation name", text, _NAME, 32))
 
 
-def parse_party_id(text: str) -> PartyId:
+def parse_member_id(text: str) -> MemberId:
     """Check the id of a party, operator, scientist or aggregator.
 
     Raises:
         ConfigurationError: not 1–32 lower-case letters, digits and inner hyphens.
     """
-    return PartyId(_checked("id", text, _NAME, 32))
+    return MemberId(_checked("id", text, _NAME, 32))
+
+
+def parse_party_id(text: str) -> PartyId:
+    """Check the id of a party; raises as ``parse_member_id``."""
+    return PartyId(parse_member_id(text))
 
 
 def parse_job_id(text: str) -> JobId:

@@ -209,7 +209,7 @@ class Connection:
                 protocol_version=PROTOCOL_VERSION,
                 party_id=self._endpoint.party_id,
                 roster_serial=roster.serial,
-                roster_digest=roster.digest(),
+                roster_digest=roster.digest,
             )
         )
         await until_first(
@@ -241,7 +241,7 @@ class Connection:
             raise UnexpectedMessage("the aggregator's first message must be Welcome")
         if welcome.protocol_version != PROTOCOL_VERSION:
             raise ParameterMismatch(f"the aggregator speaks protocol version {welcome.protocol_version}")
-        if welcome.roster_digest != self._endpoint.roster.digest():
+        if welcome.roster_digest != self._endpoint.roster.digest:
             raise ParameterMismatch("the aggregator has another roster")
 
     async def _receive(self, outbox: Outbox[Outgoing], transfers: Transfers) -> bool:

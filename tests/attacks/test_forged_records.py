@@ -74,7 +74,7 @@ def request(asked: SessionFields, contributors: Iterable[PartyId] = FEDERATION.p
 def proposal(job_id: JobId) -> JobProposal:
     content = job_id.encode()
     made = JobProposal(
-        job_id=job_id, roster_digest=FEDERATION.roster.digest(), spec=content, terms=content, signature=UNSIGNED
+        job_id=job_id, roster_digest=FEDERATION.roster.digest, spec=content, terms=content, signature=UNSIGNED
     )
     return made.signed_by(FEDERATION.aggregator_key)
 

@@ -76,7 +76,7 @@ def test_party_that_pinned_nobody_would_open_a_sum_of_one_reply_and_nothing() ->
     victim, roster = FEDERATION.parties[0], lowered_quorum()
     forged = SignedRoster.create(roster, AGGREGATOR)
     assert forged.verify(founder_fingerprint(AGGREGATOR.verify_key)) == roster
-    fields = FEDERATION.fields(roster_digest=roster.digest(), round_quorum=3)
+    fields = FEDERATION.fields(roster_digest=roster.digest, round_quorum=3)
     secret, nothing = [93, 4, 71, 17, 58, 26], [0] * 6
     contributions = tuple(
         FEDERATION.contribution(p, fields.session_id, secret if p == victim else nothing)
@@ -98,7 +98,7 @@ def test_party_that_pinned_nobody_would_open_a_sum_of_one_reply_and_nothing() ->
 def test_key_of_a_lower_threshold_is_another_key_than_the_rosters() -> None:
     # Its verification keys are the same: only the number of shares that are needed is another.
     lowered = replace(FEDERATION.dealing.key, decryption_threshold=2)
-    assert lowered.digest() != FEDERATION.roster.key_digest
+    assert lowered.digest != FEDERATION.roster.key_digest
 
 
 @pytest.mark.parametrize("changes", [{"quorum": 2}, {"decryption_threshold": 1}, {"corruption_bound": 0}])

@@ -491,7 +491,7 @@ def model_with(changes: dict[str, Any]) -> Make:
             "federation": "test",
             "job_id": JOB,
             "job_spec_digest": attacker.spec.digest.hex(),
-            "roster_digest": attacker.federation.roster.digest().hex(),
+            "roster_digest": attacker.federation.roster.digest.hex(),
             "rounds": 1,
             "contributors": [5],
             "epsilon": "1",

@@ -51,7 +51,7 @@ async def test_algorithm_outside_the_policy_is_not_even_loaded(tmp_path: Path, p
     async with InProcessFederation(federation, tmp_path, datasets) as running:
         party_id = federation.parties[0]
         spec, terms = make_spec(plugin, {}).to_bytes(), federation.job_terms().to_bytes()
-        job_id, roster_digest = JobId("job-1"), federation.roster.digest()
+        job_id, roster_digest = JobId("job-1"), federation.roster.digest
         proposal = JobProposal(job_id=job_id, roster_digest=roster_digest, spec=spec, terms=terms, signature=UNSIGNED)
         running.to_party(party_id, proposal.signed_by(federation.aggregator_key))
         reply = await running.saw(lambda who, message: who == party_id and isinstance(message, JobReply))

@@ -269,4 +269,4 @@ def test_key_document_with_any_replaced_entry_is_read_strictly(name, value):
         return
     # The one entry with other values that are valid, and the digest tells them apart.
     assert name == "decryption_threshold"
-    assert changed.digest() != key.digest()
+    assert changed.digest != key.digest

@@ -72,7 +72,7 @@ async def talking_to(federation, *script):
 
 
 def welcome(roster, **changes):
-    values = {"protocol_version": PROTOCOL_VERSION, "roster_serial": roster.serial, "roster_digest": roster.digest()}
+    values = {"protocol_version": PROTOCOL_VERSION, "roster_serial": roster.serial, "roster_digest": roster.digest}
     return aggregator_message_to_wire(Welcome(**(values | changes)))
 
 

@@ -48,7 +48,7 @@ def test_party_messages_go_both_ways_in_order(federation):
         delivery = ModelDelivery(job_id="job-1", model=b"m" * (3 * FRAME_BYTES), signature=bytes(64))
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             welcome = await party.greet("alpha", federation.roster)
-            assert welcome.roster_digest == federation.roster.digest()
+            assert welcome.roster_digest == federation.roster.digest
             kind, name, outbox = await handler.events.next()
             assert (kind, name) == ("connected", "alpha")
             for message in (delivery, JOB_END):

@@ -253,7 +253,7 @@ async def test_streams_that_say_nothing_do_not_hold_up_the_one_that_does(federat
         await asyncio.gather(*(stream.call.wait_for_connection() for stream in silent))
         async with RawParty(server.port, federation.parties["alpha"]) as party:
             await party.send(hello("alpha", federation.roster))
-            assert (await party.receive()).roster_digest == federation.roster.digest()
+            assert (await party.receive()).roster_digest == federation.roster.digest
         for stream in silent:
             await stream.__aexit__()
 

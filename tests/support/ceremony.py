@@ -24,7 +24,7 @@ from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role, make_tls_key
 from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests
 from coterie_common.crypto.identity import SealingKey, SigningKey
-from coterie_common.identifiers import FederationName, PartyId
+from coterie_common.identifiers import FederationName, MemberId, PartyId
 from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.randomness import RandomSource
@@ -102,7 +102,7 @@ class Ceremony:
         return self.party(index).create(PartyId(f"p{index}"), founder, None, password=PASSWORD, random=self.random)
 
     def make_aggregator(self, founder: str | None) -> EnrolmentRequest:
-        return self.aggregator.create(PartyId("aggregator"), ["localhost"], founder, random=self.random)
+        return self.aggregator.create(MemberId("aggregator"), ["localhost"], founder, random=self.random)
 
     def admit(
         self,
@@ -166,6 +166,6 @@ def make_party_request(party_id: str, seed: str = "party") -> EnrolmentRequest:
     random = SeededRandom(seed)
     signing, sealing = SigningKey.generate(random), SealingKey.generate(random)
     applicant = Applicant(
-        role=Role.PARTY, id=PartyId(party_id), verify_key=signing.verify_key, sealing_key=sealing.public
+        role=Role.PARTY, id=MemberId(party_id), verify_key=signing.verify_key, sealing_key=sealing.public
     )
     return EnrolmentRequest.create(applicant, make_tls_key(), signing)

@@ -15,7 +15,7 @@ from coterie_common.crypto.dealer import Dealing
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.identity import SealingKey, SigningKey
 from coterie_common.crypto.paillier import Encryptor
-from coterie_common.identifiers import FederationName, JobId, PartyId
+from coterie_common.identifiers import FederationName, JobId, MemberId, PartyId
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.protocol.messages import (
@@ -103,7 +103,7 @@ class Federation:
 
     def fields(self, **changes: object) -> SessionFields:
         fields = SessionFields(
-            roster_digest=self.roster.digest(),
+            roster_digest=self.roster.digest,
             key_epoch=self.roster.key_epoch,
             job_id=JOB,
             spec_digest=digest_of("spec"),
@@ -170,7 +170,7 @@ def make_federation(parties: int = 5, decryption_threshold: int = 4, key_bits: i
         serial=1,
         key_epoch=1,
         parameters=parameters,
-        key_digest=dealing.key.digest(),
+        key_digest=dealing.key.digest,
         authority_digest=digest_of("authority"),
         members=tuple(
             Member(
@@ -183,7 +183,7 @@ def make_federation(parties: int = 5, decryption_threshold: int = 4, key_bits: i
             for index, party_id in enumerate(ids, 1)
         ),
         aggregator=AggregatorMember(
-            id=PartyId("aggregator"),
+            id=MemberId("aggregator"),
             names=("localhost",),
             certificate_fingerprint=digest_of("aggregator"),
             verify_key=aggregator_key.verify_key,

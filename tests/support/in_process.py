@@ -38,7 +38,7 @@ from coterie_common.crypto.threshold import KeyShare
 from coterie_common.errors import CoterieError
 from coterie_common.host.database import open_database
 from coterie_common.host.incidents import Incidents
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.learning.data.schema import Schema
 from coterie_common.limits import PARTY_TRANSFER_BYTES
 from coterie_common.protocol.job_spec import JobSpec
@@ -84,7 +84,7 @@ SECONDS = 120.0
 _SCHEMAS: dict[str, Callable[[], Schema]] = {"play": play_schema, "nursery": nursery_schema, "wide": wide_schema}
 """What the steward of every party accepts, by name of the data set."""
 
-AGGREGATOR, OPERATOR = PartyId("aggregator"), PartyId("operator")
+AGGREGATOR, OPERATOR = PartyId("aggregator"), MemberId("operator")
 
 Intercept = Callable[[PartyId, Message], Message | None]
 """Sees each message with the party at the other end of its stream; returns what passes instead, or ``None``."""

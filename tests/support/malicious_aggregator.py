@@ -115,7 +115,7 @@ class MaliciousAggregator:
         """Return the proposal, with other entries; ``signature`` replaces the right one."""
         values: dict[str, Any] = {
             "job_id": JOB,
-            "roster_digest": self.federation.roster.digest(),
+            "roster_digest": self.federation.roster.digest,
             "spec": self.spec.to_bytes(),
             "terms": self.terms.to_bytes(),
         }
@@ -128,7 +128,7 @@ class MaliciousAggregator:
         length = arrays.decode(asked, "the body", maximum=1 << 20).document["length"]
         cohort = changes.get("cohort", tuple(sorted(self.federation.parties)))
         fields = SessionFields(
-            roster_digest=self.federation.roster.digest(),
+            roster_digest=self.federation.roster.digest,
             key_epoch=self.federation.roster.key_epoch,
             job_id=JOB,
             spec_digest=self.spec.digest,

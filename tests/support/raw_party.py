@@ -28,7 +28,7 @@ def hello(party_id: Any, roster: Roster, **changes: Any) -> Hello:
         "protocol_version": PROTOCOL_VERSION,
         "party_id": party_id,
         "roster_serial": roster.serial,
-        "roster_digest": roster.digest(),
+        "roster_digest": roster.digest,
     }
     return Hello(**(values | changes))
 

@@ -11,7 +11,7 @@ from coterie_common.crypto.authority import create_authority, create_request, is
 from coterie_common.crypto.certificates import Identity, Role, fingerprint, make_tls_key
 from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.identity import SealingKey, SigningKey
-from coterie_common.identifiers import parse_federation_name, parse_party_id
+from coterie_common.identifiers import parse_federation_name, parse_member_id, parse_party_id
 from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster
@@ -37,7 +37,7 @@ class Certificates:
         certificate = issue(
             self.authority,
             create_request(key, binding=bytes(32)),
-            Identity(federation=self.federation, role=role, id=parse_party_id(name)),
+            Identity(federation=self.federation, role=role, id=parse_member_id(name)),
             host_names=hosts if role is Role.AGGREGATOR else (),
             now=self.now - timedelta(days=30),
             until=until or self.now + YEAR,
@@ -76,7 +76,7 @@ class Federation:
                 for index, name in enumerate(PARTIES, 1)
             ),
             aggregator=AggregatorMember(
-                id=parse_party_id("hub"),
+                id=parse_member_id("hub"),
                 names=HOSTS,
                 certificate_fingerprint=fingerprint(self.aggregator.certificate),
                 verify_key=SigningKey.generate(random).verify_key,

@@ -13,7 +13,7 @@ from coterie_common.address import DEFAULT_PORT, Address
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import ConfigurationError
 from coterie_common.host.config_types import AddressEntry, MemberIdEntry, PathEntry, from_text
-from coterie_common.identifiers import parse_party_id
+from coterie_common.identifiers import parse_member_id
 from coterie_common.strict_model import StrictModel
 
 FILE_NAME: Final = "aggregator.toml"
@@ -23,7 +23,7 @@ def _person(text: str) -> str:
     role, _, member_id = text.partition("/")
     if role not in (Role.OPERATOR.value, Role.SCIENTIST.value):
         raise ConfigurationError('must be "operator/ID" or "scientist/ID"; a party leaves with a new epoch')
-    return f"{role}/{parse_party_id(member_id)}"
+    return f"{role}/{parse_member_id(member_id)}"
 
 
 PersonEntry: TypeAlias = Annotated[str, from_text(_person)]

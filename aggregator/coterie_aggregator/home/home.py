@@ -24,7 +24,7 @@ from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, WrongOrderError
 from coterie_common.files import make_private_folder, write_atomically
 from coterie_common.host.config import load
-from coterie_common.identifiers import PartyId
+from coterie_common.identifiers import MemberId
 from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.membership.file import require_membership, require_no_membership
 from coterie_common.membership.founder_pin import check_pin, pin_founder, pinned_founder
@@ -86,7 +86,7 @@ class AggregatorHome:
         return self.root / f"{aggregator_id}.request"
 
     def create(
-        self, aggregator_id: PartyId, names: Sequence[str], founder: str | None, *, random: RandomSource
+        self, aggregator_id: MemberId, names: Sequence[str], founder: str | None, *, random: RandomSource
     ) -> EnrolmentRequest:
         """Make the aggregator's keys, its request and its configuration; the configuration is written last.
 
@@ -117,7 +117,7 @@ class AggregatorHome:
         write_atomically(self.config_path, TEMPLATE.format(id=aggregator_id).encode("utf-8"))
         return request
 
-    def existing_request(self, aggregator_id: PartyId, names: Sequence[str], founder: str | None) -> EnrolmentRequest:
+    def existing_request(self, aggregator_id: MemberId, names: Sequence[str], founder: str | None) -> EnrolmentRequest:
         """Return the request of a folder that was made before, if it was made with the same arguments.
 
         Raises:

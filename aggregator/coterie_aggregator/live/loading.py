@@ -18,7 +18,7 @@ from coterie_aggregator.machines import job_events, job_machine, round_machine
 from coterie_aggregator.reporting.shown_job import ShownJob, ShownRound
 from coterie_aggregator.store import StoredJob
 from coterie_common.errors import MalformedMessage, QuorumTooSmall, StorageError
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import JobId, MemberId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal
@@ -91,7 +91,7 @@ async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -
         rounds_planned=len(JobTerms.from_bytes(proposal.terms).rounds),
         state=state,
         round=await _last_round(context, stored.job_id, state),
-        submitter=PartyId(stored.submitter),
+        submitter=MemberId(stored.submitter),
         submitted_at=stored.submitted_at,
         finished_at=ended_at,
     )

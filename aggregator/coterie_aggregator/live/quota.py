@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from coterie_aggregator.live.live_job import LiveJob
 from coterie_aggregator.machines.job_machine import Phase
 from coterie_common.errors import QuotaExceeded
-from coterie_common.identifiers import PartyId
+from coterie_common.identifiers import MemberId
 from coterie_common.limits import MAX_OPEN_JOBS, OPEN_JOBS_PER_PERSON, SUBMISSIONS_PER_PERSON
 
 _DAY = timedelta(days=1)
 
 
-def check_quota(jobs: Collection[LiveJob], person: PartyId, now: datetime) -> None:
+def check_quota(jobs: Collection[LiveJob], person: MemberId, now: datetime) -> None:
     """Check that a person may submit another job.
 
     Args:

@@ -21,7 +21,7 @@ from coterie_common.errors import (
     RefusedError,
     StorageError,
 )
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.learning.agreement import PlannedJob, plan_job, round_quorum
 from coterie_common.learning.algorithm import Ask, Release, check_installed
 from coterie_common.learning.model import Lineage, Model
@@ -74,7 +74,7 @@ class Submission:
     proposal: JobProposal
     planned: PlannedJob
     terms: JobTerms
-    submitter: PartyId
+    submitter: MemberId
     submitted_at: datetime
 
     @property
@@ -188,7 +188,7 @@ def check_left_out(spec: JobSpec, roster: Roster) -> None:
 def make_proposal(job_id: JobId, roster: Roster, spec: bytes, terms: JobTerms, key: SigningKey) -> JobProposal:
     """Return the signed proposal of a job to all parties."""
     proposal = JobProposal(
-        job_id=job_id, roster_digest=roster.digest(), spec=spec, terms=terms.to_bytes(), signature=UNSIGNED
+        job_id=job_id, roster_digest=roster.digest, spec=spec, terms=terms.to_bytes(), signature=UNSIGNED
     )
     return proposal.signed_by(key)
 
@@ -211,7 +211,7 @@ def load_submission(stored: StoredJob) -> Submission:
             proposal=proposal,
             planned=understand(proposal.spec),
             terms=JobTerms.from_bytes(proposal.terms),
-            submitter=PartyId(stored.submitter),
+            submitter=MemberId(stored.submitter),
             submitted_at=stored.submitted_at,
         )
     except (RefusedError, ConfigurationError, MalformedMessage) as cause:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.submission import Submission, check_beginning, check_left_out, make_proposal, understand
 from coterie_aggregator.store import StoredJob
-from coterie_common.identifiers import JobId, PartyId, parse_job_id
+from coterie_common.identifiers import JobId, MemberId, parse_job_id
 from coterie_common.learning.agreement import PlannedJob, propose_terms
 from coterie_common.learning.noise_warning import check_noise
 from coterie_common.protocol.job_spec import JobSpec
@@ -19,7 +19,7 @@ from coterie_common.wire.federation import aggregator_message_to_wire
 
 
 async def understand_request(
-    context: Context, request: JobRequest, submitter: PartyId, check_new: Callable[[JobSpec], None]
+    context: Context, request: JobRequest, submitter: MemberId, check_new: Callable[[JobSpec], None]
 ) -> tuple[Submission, StoredJob]:
     """Check a request, plan and price it, and sign its proposal; nothing is stored yet.
 
@@ -48,7 +48,7 @@ async def understand_request(
 
 
 def _propose(
-    context: Context, request: JobRequest, planned: PlannedJob, job_id: JobId, submitter: PartyId
+    context: Context, request: JobRequest, planned: PlannedJob, job_id: JobId, submitter: MemberId
 ) -> tuple[Submission, StoredJob]:
     roster, key = context.roster, context.key.public_key
     # Before the parties hear of it: a job that cannot begin here would cost them a round.

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from coterie_aggregator.machines.job_machine import AggregatorJob
 from coterie_aggregator.machines.round_machine import AggregatorRound
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.protocol.job_spec import JobSpec
 
 
@@ -44,6 +44,6 @@ class ShownJob:
     state: AggregatorJob
     round: ShownRound | None
     waiting: Mapping[PartyId, str] = field(default_factory=dict)
-    submitter: PartyId
+    submitter: MemberId
     submitted_at: datetime
     finished_at: datetime | None

@@ -195,7 +195,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
             raise IdentityMismatch(f"Hello names another party than the certificate, which is {party_id}'s")
         if hello.protocol_version != PROTOCOL_VERSION:
             raise ParameterMismatch(f"protocol version {hello.protocol_version} is not {PROTOCOL_VERSION}")
-        if hello.roster_digest != self._roster.digest():
+        if hello.roster_digest != self._roster.digest:
             raise ParameterMismatch(
                 f"the party's roster has serial {hello.roster_serial}, the aggregator's {self._roster.serial}"
                 if hello.roster_serial != self._roster.serial
@@ -224,7 +224,7 @@ class FederationService(federation_pb2_grpc.FederationServicer):
     async def _serve(self, party_id: PartyId, stream: _Stream, transfers: Transfers, context: Any) -> None:
         if self._closing:
             raise Unavailable("the aggregator is shutting down")
-        serial, digest = self._roster.serial, self._roster.digest()
+        serial, digest = self._roster.serial, self._roster.digest
         stream.outbox.put_nowait(Welcome(protocol_version=PROTOCOL_VERSION, roster_serial=serial, roster_digest=digest))
         log.info("party connected", party=party_id)
         try:

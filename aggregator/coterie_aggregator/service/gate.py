@@ -30,6 +30,7 @@ import structlog
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import DeadlineExceeded, IdentityMismatch, MalformedMessage, Overloaded, PermissionDenied
 from coterie_common.host.incidents import Incidents
+from coterie_common.identifiers import PartyId
 from coterie_common.limits import (
     CALL_SECONDS,
     CALLS_RETRY_SECONDS,
@@ -125,7 +126,7 @@ class Gate(grpc.aio.ServerInterceptor):
             raise PermissionDenied(f"{identity.role.value} {identity.id} is denied by the aggregator's configuration")
         if identity.role is not Role.PARTY:
             return
-        member = next((member for member in self._roster.members if member.party_id == identity.id), None)
+        member = next((member for member in self._roster.members if member.party_id == PartyId(identity.id)), None)
         if member is None:
             raise IdentityMismatch(f"the roster has no party {identity.id}")
         if not compare_digest(member.certificate_fingerprint, certificate):

@@ -137,9 +137,9 @@ def _compare(folder: FederationHome, requests: Sequence[EnrolmentRequest], expec
 def _undo(folder: FederationHome, member: str, *, has_requests: bool) -> None:
     from coterie.founding.leaving import undo_admission
     from coterie_common.errors import ConfigurationError
-    from coterie_common.identifiers import parse_party_id
+    from coterie_common.identifiers import parse_member_id
 
     if has_requests:
         raise ConfigurationError("--undo takes one id and no request files")
-    admission = undo_admission(folder, parse_party_id(member))
+    admission = undo_admission(folder, parse_member_id(member))
     say(f"The admission of the {admission.role.value} {admission.id} is undone; its id and its place are free.")

@@ -29,12 +29,12 @@ def init(
     from coterie.credential_folder import PEOPLE, create_credential_request
     from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
-    from coterie_common.identifiers import parse_party_id
+    from coterie_common.identifiers import parse_member_id
 
     wanted = next((entry for entry in PEOPLE if entry.value == role), None)
     if wanted is None:
         raise ConfigurationError(f"--role must be operator or scientist, not {role!r}")
-    person_id = parse_party_id(person)
+    person_id = parse_member_id(person)
     pinned = parse_fingerprint(founder) if founder is not None else None
     request = create_credential_request(home, person_id, wanted, pinned)
     shown = printed_fingerprint(request.fingerprint)

@@ -61,9 +61,9 @@ def expel(
     from coterie.founding.leaving import admission_of, expel_party, expel_person, smaller_parameters
     from coterie_common.crypto.certificates import Role, expires_at
     from coterie_common.errors import ConfigurationError
-    from coterie_common.identifiers import parse_party_id
+    from coterie_common.identifiers import parse_member_id
 
-    folder, member_id = FederationHome(home), parse_party_id(member)
+    folder, member_id = FederationHome(home), parse_member_id(member)
     record = folder.record()
     admission = admission_of(folder, member_id)
     if admission.role in PEOPLE:

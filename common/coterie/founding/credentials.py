@@ -15,10 +15,10 @@ from coterie.founding.home import FederationHome, FounderKeys
 from coterie.founding.register import Admission, Register
 from coterie_common.errors import MalformedMessage
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
-from coterie_common.identifiers import PartyId
+from coterie_common.identifiers import MemberId
 from coterie_common.limits import KEY_FILE_BYTES
 
-FOUNDERS_OPERATOR: Final = PartyId("operator")
+FOUNDERS_OPERATOR: Final = MemberId("operator")
 """Id of the operator whose credential is in the founder's own folder."""
 
 

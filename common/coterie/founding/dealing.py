@@ -166,7 +166,7 @@ def _roster(record: FederationRecord, register: Register, dealing: Dealing, epoc
             raise InternalError("a party without keys in the register")  # Applicant refuses it
         members.append(
             Member(
-                party_id=applicant.id,
+                party_id=PartyId(applicant.id),
                 index=party.index,
                 certificate_fingerprint=fingerprint(party.certificate),
                 verify_key=applicant.verify_key,
@@ -181,11 +181,11 @@ def _roster(record: FederationRecord, register: Register, dealing: Dealing, epoc
         serial=epoch,
         key_epoch=epoch,
         parameters=record.parameters,
-        key_digest=dealing.key.digest(),
+        key_digest=dealing.key.digest,
         authority_digest=fingerprint(record.authority),
         members=tuple(members),
         aggregator=AggregatorMember(
-            id=PartyId(aggregator.id),
+            id=aggregator.request.applicant.id,
             names=aggregator.request.applicant.names,
             certificate_fingerprint=fingerprint(aggregator.certificate),
             verify_key=aggregator.request.applicant.verify_key,

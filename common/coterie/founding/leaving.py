@@ -21,7 +21,7 @@ from coterie.founding.register import Admission, Register, load_register
 from coterie_common.crypto.certificates import Role, expires_at, fingerprint
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import write_atomically
-from coterie_common.identifiers import PartyId
+from coterie_common.identifiers import MemberId
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.roster import Member
 
@@ -77,7 +77,7 @@ def members(home: FederationHome) -> tuple[MemberEntry, ...]:
     return tuple(sorted(entries, key=lambda entry: (order.index(entry.role), entry.index, entry.id)))
 
 
-def undo_admission(home: FederationHome, member_id: PartyId) -> Admission:
+def undo_admission(home: FederationHome, member_id: MemberId) -> Admission:
     """Forget the admission of a party or aggregator to which no key was dealt; its id and place are free again.
 
     Raises:
@@ -135,7 +135,7 @@ def smaller_parameters(
         )
 
 
-def expel_party(home: FederationHome, member_id: PartyId, parameters: FederationParameters) -> Admission:
+def expel_party(home: FederationHome, member_id: MemberId, parameters: FederationParameters) -> Admission:
     """Expel a party: from the next epoch on, the federation has these parameters and the party has no share.
 
     Args:
@@ -159,7 +159,7 @@ def expel_party(home: FederationHome, member_id: PartyId, parameters: Federation
         return admission
 
 
-def expel_person(home: FederationHome, member_id: PartyId) -> Admission:
+def expel_person(home: FederationHome, member_id: MemberId) -> Admission:
     """Forget an operator or scientist: no further credential is issued. The certificate stays valid until it expires.
 
     Raises:
@@ -177,7 +177,7 @@ def expel_person(home: FederationHome, member_id: PartyId) -> Admission:
         return admission
 
 
-def admission_of(home: FederationHome, member_id: PartyId) -> Admission:
+def admission_of(home: FederationHome, member_id: MemberId) -> Admission:
     """Return an admission; raises ``ConfigurationError`` if there is none of that id."""
     return _find(load_register(home), member_id)
 

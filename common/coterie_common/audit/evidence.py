@@ -49,16 +49,16 @@ class Signers:
     """
 
     def __init__(self, rosters: Iterable[Roster]) -> None:
-        self._rosters = sorted({roster.digest(): roster for roster in rosters}.values(), key=lambda each: -each.serial)
+        self._rosters = sorted({roster.digest: roster for roster in rosters}.values(), key=lambda each: -each.serial)
 
     def aggregators(self, roster_digest: bytes | None) -> tuple[VerifyKey, ...]:
         """Return the aggregator's possible keys under a roster; all known keys if nobody has that roster."""
-        named = [roster for roster in self._rosters if roster.digest() == roster_digest] or self._rosters
+        named = [roster for roster in self._rosters if roster.digest == roster_digest] or self._rosters
         return tuple(roster.aggregator.verify_key for roster in named)
 
     def party(self, party_id: str, roster_digest: bytes) -> VerifyKey | None:
         """Return a party's key under a roster, or in the newest known one if nobody has that roster."""
-        named = [roster for roster in self._rosters if roster.digest() == roster_digest] or self._rosters[:1]
+        named = [roster for roster in self._rosters if roster.digest == roster_digest] or self._rosters[:1]
         try:
             return named[0].member(party_id).verify_key if named else None
         except NotInCohort:

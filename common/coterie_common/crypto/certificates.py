@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from coterie_common.errors import ConfigurationError, IdentityMismatch, KeyFileError, MalformedMessage, Unauthenticated
-from coterie_common.identifiers import FederationName, PartyId, parse_federation_name, parse_party_id
+from coterie_common.identifiers import FederationName, MemberId, parse_federation_name, parse_member_id
 from coterie_common.secret import Secret
 
 UNREADABLE_NAMES: Final = (
@@ -52,7 +52,7 @@ class Identity:
 
     federation: FederationName
     role: Role
-    id: PartyId
+    id: MemberId
 
     @property
     def uri(self) -> str:
@@ -67,7 +67,7 @@ class Identity:
         if scheme != "coterie" or len(parts) != 3:
             raise IdentityMismatch("the certificate's URI name is not of the form coterie://FEDERATION/ROLE/ID")
         try:
-            return cls(federation=parse_federation_name(parts[0]), role=Role(parts[1]), id=parse_party_id(parts[2]))
+            return cls(federation=parse_federation_name(parts[0]), role=Role(parts[1]), id=parse_member_id(parts[2]))
         except (ConfigurationError, ValueError) as cause:
             raise IdentityMismatch("the certificate's URI name has a malformed federation, role or id") from cause
 

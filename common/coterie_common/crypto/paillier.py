@@ -122,6 +122,7 @@ class PublicKey:
     def _digest(self) -> bytes:
         return tuple_hash(Label.PUBLIC_KEY, self.modulus, self.s, self.generator)
 
+    @property
     def digest(self) -> bytes:
         """Return the items that identify the key in every hash."""
         return self._digest

@@ -90,13 +90,14 @@ class ThresholdPublicKey:
     def _digest(self) -> bytes:
         return tuple_hash(
             Label.THRESHOLD_KEY,
-            self.public_key.digest(),
+            self.public_key.digest,
             self.parties,
             self.decryption_threshold,
             self.verification_base,
             self.verification_keys,
         )
 
+    @property
     def digest(self) -> bytes:
         """Return the items that identify the key, its parties and verification keys in every hash."""
         return self._digest

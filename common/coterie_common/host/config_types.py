@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 from coterie_common.address import Address
 from coterie_common.errors import ConfigurationError
 from coterie_common.fingerprint import read_fingerprint
-from coterie_common.identifiers import PartyId, parse_party_id
+from coterie_common.identifiers import MemberId, PartyId, parse_member_id, parse_party_id
 
 T = TypeVar("T")
 
@@ -38,7 +38,8 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-MemberIdEntry: TypeAlias = Annotated[PartyId, from_text(parse_party_id)]
+MemberIdEntry: TypeAlias = Annotated[MemberId, from_text(parse_member_id)]
+PartyIdEntry: TypeAlias = Annotated[PartyId, from_text(parse_party_id)]
 FingerprintEntry: TypeAlias = Annotated[str, from_text(read_fingerprint)]
 PathEntry: TypeAlias = Annotated[Path, from_text(_path)]
 AddressEntry: TypeAlias = Annotated[Address, from_text(Address.parse)]

@@ -113,7 +113,7 @@ def seal_share(share: KeyShare, key: ThresholdPublicKey, roster: Roster, member:
 
 
 def _delivery(roster: Roster, member: Member) -> tuple[bytes, bytes]:
-    associated = tuple_hash(Label.SHARE_DELIVERY, roster.digest(), member.index, roster.key_epoch)
+    associated = tuple_hash(Label.SHARE_DELIVERY, roster.digest, member.index, roster.key_epoch)
     return Label.SHARE_DELIVERY.encode(), associated
 
 

@@ -26,7 +26,7 @@ from coterie_common.errors import ConfigurationError, KeyFileError, MalformedMes
 from coterie_common.fields import Fields
 from coterie_common.files import read_bytes
 from coterie_common.fingerprint import readable_fingerprint
-from coterie_common.identifiers import PartyId, parse_party_id
+from coterie_common.identifiers import MemberId, parse_member_id
 from coterie_common.limits import KEY_FILE_BYTES, MAX_HOST_NAMES
 
 _FORMAT: Final = "coterie-enrolment-request"
@@ -50,7 +50,7 @@ class Applicant:
     """
 
     role: Role
-    id: PartyId
+    id: MemberId
     names: tuple[str, ...] = ()
     verify_key: VerifyKey | None = None
     sealing_key: bytes | None = None
@@ -168,7 +168,7 @@ def _applicant(fields: Fields) -> Applicant:
     try:
         return Applicant(
             role=Role(fields.text("role", longest=16)),
-            id=parse_party_id(fields.text("id", longest=32)),
+            id=parse_member_id(fields.text("id", longest=32)),
             names=tuple(
                 _canonical(name) for name in fields.texts("names", maximum=MAX_HOST_NAMES, longest=DNS_NAME_LONGEST)
             ),

@@ -81,6 +81,6 @@ def is_successor(current: Membership | None, offered: Membership) -> bool:
             f"the bundle's roster has the serial {theirs.serial}, but {mine.serial} is already in force here: "
             "a member never goes back to an older roster"
         )
-    if theirs.serial == mine.serial and theirs.digest() != mine.digest():
+    if theirs.serial == mine.serial and theirs.digest != mine.digest:
         raise Equivocation(f"the founder signed two different rosters with the serial {mine.serial}")
     return theirs.serial > mine.serial

@@ -91,7 +91,7 @@ class Membership:
         roster = self.signed_roster.verify(founder)
         if fingerprint(self.authority) != roster.authority_digest:
             raise ParameterMismatch("the authority's certificate is not the one that the roster names")
-        if self.key.digest() != roster.key_digest:
+        if self.key.digest != roster.key_digest:
             raise ParameterMismatch("the threshold key is not the one that the roster names")
         parameters = roster.parameters
         if (self.key.parties, self.key.decryption_threshold) != (parameters.parties, parameters.decryption_threshold):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.protocol.messages import Decision
 
 
@@ -138,7 +138,7 @@ class JobStatus:
     round: RoundProgress | None
     privacy: Privacy
     parties: tuple[JobParty, ...]
-    submitted_by: PartyId
+    submitted_by: MemberId
     submitted_at: datetime
     finished_at: datetime | None
 

@@ -22,7 +22,7 @@ from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, Signin
 from coterie_common.errors import ConfigurationError, IdentityMismatch, MalformedMessage, NotInCohort
 from coterie_common.fields import Fields
 from coterie_common.fingerprint import printed_fingerprint, readable_fingerprint
-from coterie_common.identifiers import FederationName, PartyId, parse_federation_name, parse_party_id
+from coterie_common.identifiers import FederationName, MemberId, PartyId, parse_federation_name, parse_member_id
 from coterie_common.limits import KEY_FILE_BYTES, MAX_HOST_NAMES, MAX_PARTIES
 from coterie_common.protocol.parameters import FederationParameters
 
@@ -62,7 +62,7 @@ class Member:
         """Parse; raises ``MalformedMessage``."""
         fields = Fields(value, "a member of the roster", cls.__slots__)
         return cls(
-            party_id=_member_id(fields.text("party_id", longest=32)),
+            party_id=PartyId(_member_id(fields.text("party_id", longest=32))),
             index=fields.integer("index", minimum=1, maximum=MAX_PARTIES),
             certificate_fingerprint=fields.octets(
                 "certificate_fingerprint", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES
@@ -86,7 +86,7 @@ class AggregatorMember:
         MalformedMessage: no host name, or a malformed one.
     """
 
-    id: PartyId
+    id: MemberId
     names: tuple[str, ...]
     certificate_fingerprint: bytes
     verify_key: VerifyKey
@@ -170,6 +170,7 @@ class Roster:
                 raise MalformedMessage(f"{what} occurs twice in the roster")
         object.__setattr__(self, "_digest", tuple_hash(Label.ROSTER, self.to_bytes()))
 
+    @property
     def digest(self) -> bytes:
         """Return the 32-byte digest that enters every session id."""
         return self._digest
@@ -245,7 +246,7 @@ class SignedRoster:
     @classmethod
     def create(cls, roster: Roster, founder: SigningKey) -> SignedRoster:
         """Sign a roster as its founder."""
-        signature = founder.sign(Label.ROSTER_SIGNATURE, roster.digest())
+        signature = founder.sign(Label.ROSTER_SIGNATURE, roster.digest)
         return cls(roster=roster, signature=signature, founder_key=founder.verify_key)
 
     def verify(self, fingerprint: str) -> Roster:
@@ -264,7 +265,7 @@ class SignedRoster:
                 f"the roster is another founder's than the pinned one: its founder's fingerprint is "
                 f"{printed_fingerprint(signed_by)}, pinned here is {printed_fingerprint(fingerprint)}"
             )
-        self.founder_key.verify(self.signature, Label.ROSTER_SIGNATURE, self.roster.digest())
+        self.founder_key.verify(self.signature, Label.ROSTER_SIGNATURE, self.roster.digest)
         return self.roster
 
     def to_document(self) -> dict[str, Any]:
@@ -304,8 +305,8 @@ def _verify_key(fields: Fields, name: str) -> VerifyKey:
     return VerifyKey(fields.octets(name, minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES))
 
 
-def _member_id(text: str) -> PartyId:
+def _member_id(text: str) -> MemberId:
     try:
-        return parse_party_id(text)
+        return parse_member_id(text)
     except ConfigurationError as cause:
         raise MalformedMessage("an id in the roster is malformed") from cause

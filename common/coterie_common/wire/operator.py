@@ -101,7 +101,7 @@ def job_status_from_wire(message: pb.JobStatus) -> JobStatus:
         parties=tuple(
             _job_party_from_wire(party) for party in strict.several(message.parties, "parties", maximum=MAX_PARTIES)
         ),
-        submitted_by=strict.party_id(message.submitted_by, "submitted_by"),
+        submitted_by=strict.member_id(message.submitted_by, "submitted_by"),
         submitted_at=strict.instant(message.submitted_us, "submitted_us"),
         finished_at=strict.optional_instant(message.finished_us, "finished_us"),
     )

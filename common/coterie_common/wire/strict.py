@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.identity import SIGNATURE_BYTES
 from coterie_common.errors import ConfigurationError, MalformedMessage
-from coterie_common.identifiers import JobId, PartyId, parse_job_id, parse_party_id
+from coterie_common.identifiers import JobId, MemberId, PartyId, parse_job_id, parse_member_id, parse_party_id
 from coterie_common.limits import MAX_PARTIES
 from coterie_common.protocol.reason import is_code, is_one_line
 from coterie_common.wire.counting import check_counts
@@ -117,8 +117,13 @@ def several(values: Iterable[T], field: str, *, minimum: int = 0, maximum: int) 
 
 
 def party_id(value: str, field: str = "party_id") -> PartyId:
-    """Return an id of a party or person."""
+    """Return an id of a party."""
     return _named(parse_party_id, value, field)
+
+
+def member_id(value: str, field: str) -> MemberId:
+    """Return an id of a party or person."""
+    return _named(parse_member_id, value, field)
 
 
 def job_id(value: str) -> JobId:

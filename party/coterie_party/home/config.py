@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
-from coterie_common.host.config_types import AddressEntry, FingerprintEntry, MemberIdEntry, PathEntry, from_text
+from coterie_common.host.config_types import AddressEntry, FingerprintEntry, PartyIdEntry, PathEntry, from_text
 from coterie_common.identifiers import parse_party_id
 from coterie_common.learning.data.file_format import FileFormat
 from coterie_common.strict_model import StrictModel
@@ -78,7 +78,7 @@ class PartyConfig(StrictModel):
         datasets: data sets by the name under which jobs ask for them.
     """
 
-    id: MemberIdEntry
+    id: PartyIdEntry
     founder: FingerprintEntry
     aggregator: AddressEntry | None = None
     password_file: PathEntry | None = None

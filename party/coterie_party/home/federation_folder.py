@@ -96,7 +96,7 @@ class FederationFolder:
     ) -> None:
         """Lock the share of an epoch into its file; raises ``StorageError``."""
         make_durable_folder(self.shares, self._home / FEDERATIONS)
-        content = key.digest() + share.to_bytes(key)
+        content = key.digest + share.to_bytes(key)
         locked = lock(content, password, kind=_SHARE_KIND, random=random)
         write_atomically(self.shares / f"{epoch}.key", locked, mode=PRIVATE)
 
@@ -109,7 +109,7 @@ class FederationFolder:
         """
         path = self.share_path(epoch)
         content = unlock(read_bytes(path, "the key share", maximum=KEY_FILE_BYTES), password, kind=_SHARE_KIND)
-        digest = key.digest()
+        digest = key.digest
         if content[: len(digest)] != digest:
             raise KeyFileError(f"{path} is the share of another key than the roster's")
         return KeyShare.from_bytes(key, content[len(digest) :])

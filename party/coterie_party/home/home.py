@@ -30,7 +30,7 @@ from coterie_common.fields import Fields
 from coterie_common.files import PRIVATE, make_private_folder, read_bytes, write_atomically
 from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.host.config import load
-from coterie_common.identifiers import PartyId
+from coterie_common.identifiers import MemberId, PartyId
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.membership.file import require_no_membership
@@ -146,7 +146,10 @@ class PartyHome:
         keys = MemberKeys(signing_key=SigningKey.generate(random), sealing_key=SealingKey.generate(random))
         tls_key = make_tls_key()
         applicant = Applicant(
-            role=Role.PARTY, id=party_id, verify_key=keys.signing_key.verify_key, sealing_key=keys.sealing_key.public
+            role=Role.PARTY,
+            id=MemberId(party_id),
+            verify_key=keys.signing_key.verify_key,
+            sealing_key=keys.sealing_key.public,
         )
         request = EnrolmentRequest.create(applicant, tls_key, keys.signing_key)
         seeds = {"signing_key": keys.signing_key.seed().hex(), "sealing_key": keys.sealing_key.seed().hex()}

@@ -112,4 +112,4 @@ async def record_failure(context: Context, failure: Exception, message: Aggregat
 
 
 def _roster(roster: Roster) -> dict[str, Document]:
-    return {"roster_digest": roster.digest().hex(), "roster_serial": roster.serial, "key_epoch": roster.key_epoch}
+    return {"roster_digest": roster.digest.hex(), "roster_serial": roster.serial, "key_epoch": roster.key_epoch}

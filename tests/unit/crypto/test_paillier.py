@@ -191,7 +191,7 @@ def test_equal_keys_accept_each_others_ciphertexts(random):
 
 def test_digest_depends_on_every_part():
     keys = [KEY, load_dealing(4, 3).key.public_key, make_dealing(s=2).key.public_key, FULL_KEY]
-    assert len({key.digest() for key in keys}) == len(keys)
+    assert len({key.digest for key in keys}) == len(keys)
 
 
 @pytest.mark.parametrize("s", [1, 2, 3, 8])

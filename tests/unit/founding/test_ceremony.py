@@ -24,8 +24,8 @@ PRIVATE_FILES = {"founder.key", "member.key", "tls.key", "signing.key", "key.pem
 def test_ceremony_makes_members_that_hold_one_key_together(joined):
     members = [load_party_home(joined.party(index).root, PASSWORD, now=NOW) for index in range(1, PARTIES + 1)]
     aggregator = load_aggregator_home(joined.aggregator.root, now=NOW)
-    rosters = {member.signed_roster.roster.digest() for member in members}
-    assert rosters == {aggregator.signed_roster.roster.digest()}
+    rosters = {member.signed_roster.roster.digest for member in members}
+    assert rosters == {aggregator.signed_roster.roster.digest}
     encryptor = Encryptor(aggregator.key.public_key)
     ciphertext = encryptor.encrypt(4711, encryptor.draw_nonce(SeededRandom("nonce")))
     partials = {member.share.index: partial_decrypt(member.key, member.share, [ciphertext]) for member in members}

@@ -104,7 +104,7 @@ def test_expelled_party_is_a_member_until_the_next_epoch_which_is_dealt_without_
     assert (roster.parameters, roster.key_epoch) == (choose_parameters(3), 2)
     assert "p2" not in {entry.id for entry in members(four.federation)}
     # A member imports the new share under the index that is now its own.
-    assert four.join(4).roster.digest() == roster.digest()
+    assert four.join(4).roster.digest == roster.digest
     assert not four.bundle("p2").exists()
 
 

@@ -28,8 +28,8 @@ def founder() -> SigningKey:
 def test_roster_bytes_round_trip_and_keep_the_digest(roster):
     parsed = Roster.from_bytes(roster.to_bytes())
     assert parsed == roster
-    assert parsed.digest() == roster.digest()
-    assert len(roster.digest()) == 32
+    assert parsed.digest == roster.digest
+    assert len(roster.digest) == 32
 
 
 def test_roster_digest_changes_with_every_entry(roster):
@@ -51,7 +51,7 @@ def test_roster_digest_changes_with_every_entry(roster):
         replace(roster, aggregator=replace(roster.aggregator, names=("other",))),
         replace(roster, aggregator=replace(roster.aggregator, verify_key=other)),
     ]
-    assert len({variant.digest() for variant in variants}) == len(variants)
+    assert len({variant.digest for variant in variants}) == len(variants)
 
 
 def test_member_is_found_by_id(roster):

@@ -111,7 +111,7 @@ def threshold_keys() -> Documents:
     modulus, keys = document["modulus"], document["verification_keys"]
     yield (
         "threshold_key",
-        {"operation": "read_key", "changes": {}, "key_digest": load_dealing(3, 3, 2048).key.digest().hex()},
+        {"operation": "read_key", "changes": {}, "key_digest": load_dealing(3, 3, 2048).key.digest.hex()},
     )
     bad: dict[str, Document] = {
         "too_short": KEY.to_document(),

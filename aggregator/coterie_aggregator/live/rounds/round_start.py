@@ -109,7 +109,7 @@ class _QueryMaker:
             raise StorageError(f"the stored state of job {self.submission.job_id} does not ask for round {self.number}")
         body = ask.to_bytes()
         fields = SessionFields(
-            roster_digest=roster.digest(),
+            roster_digest=roster.digest,
             key_epoch=roster.key_epoch,
             job_id=self.submission.job_id,
             spec_digest=self.submission.proposal.spec_digest,

@@ -79,7 +79,7 @@ class Statement:
             self.session_id,
             self.transcript_digest,
             self.index,
-            self.key.digest(),
+            self.key.digest,
             self.verification_key,
             [ciphertext.value for ciphertext in self.ciphertexts],
             self.partials,

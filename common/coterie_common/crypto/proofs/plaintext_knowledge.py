@@ -244,7 +244,7 @@ def _challenges(statement: Statement, commitment: int, bits: int = _CHALLENGE_BI
         Label.PLAINTEXT_KNOWLEDGE,
         statement.session_id,
         statement.party_id,
-        statement.public_key.digest(),
+        statement.public_key.digest,
         statement.padded_digest,
         [ciphertext.value for ciphertext in statement.ciphertexts],
         commitment,

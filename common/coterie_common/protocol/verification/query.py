@@ -76,7 +76,7 @@ def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
         ParameterMismatch: another roster.
         InvalidSignature: not the aggregator's.
     """
-    if proposal.roster_digest != roster.digest():
+    if proposal.roster_digest != roster.digest:
         raise ParameterMismatch("the job is proposed under another roster")
     proposal.verify(roster.aggregator.verify_key)
 
@@ -144,7 +144,7 @@ def verify_fields(fields: SessionFields, roster: Roster, job: JobKnowledge) -> N
 
 # Check 1.
 def _roster(v: QueryReceived) -> None:
-    if v.fields.roster_digest != v.roster.digest() or v.fields.key_epoch != v.roster.key_epoch:
+    if v.fields.roster_digest != v.roster.digest or v.fields.key_epoch != v.roster.key_epoch:
         raise ParameterMismatch("the query was made under another roster or key epoch")
 
 

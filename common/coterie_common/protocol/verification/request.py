@@ -160,7 +160,7 @@ def shows_forgotten_reply(
 
 # Check 1.
 def _roster(v: RequestReceived) -> None:
-    if v.request.fields.roster_digest != v.own.roster.digest():
+    if v.request.fields.roster_digest != v.own.roster.digest:
         raise ParameterMismatch("the decryption request was made under another roster")
     if v.request.fields.key_epoch != v.own.roster.key_epoch:
         raise ParameterMismatch("the decryption request is for another key epoch")

@@ -31,7 +31,7 @@ from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.dealer import Dealing
 from coterie_common.errors import TransientError
 from coterie_common.files import PRIVATE, write_atomically
-from coterie_common.identifiers import FederationName, PartyId
+from coterie_common.identifiers import FederationName, MemberId, PartyId
 from coterie_common.membership.enrolment import EnrolmentRequest
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.randomness import OsRandom, RandomSource
@@ -127,7 +127,7 @@ class BenchmarkFederation:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             # Locking key files takes a core most of a second for each.
             requests = list(threads.map(make, self._parties))
-        mine = aggregator.create(PartyId("aggregator"), ["localhost"], founder, random=random)
+        mine = aggregator.create(MemberId("aggregator"), ["localhost"], founder, random=random)
         for role, wanted in ((Role.PARTY, requests), (Role.AGGREGATOR, [mine])):
             admit(home, wanted, role, ask_password=lambda: password, now=now)
         deal_keys(home, ask_password=lambda: password, deal=_deal, random=random, now=now)

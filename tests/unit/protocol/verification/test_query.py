@@ -236,7 +236,7 @@ def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(plac
 
 
 def proposal(**changes: Any) -> JobProposal:
-    values = {"job_id": JOB, "roster_digest": FEDERATION.roster.digest(), "spec": b"spec", "terms": b"terms"}
+    values = {"job_id": JOB, "roster_digest": FEDERATION.roster.digest, "spec": b"spec", "terms": b"terms"}
     return JobProposal(**(values | changes), signature=UNSIGNED).signed_by(FEDERATION.aggregator_key)
 
 
