@@ -120,9 +120,9 @@ class Context:
         finally:
             draft.discard()
 
-    async def look(self, function: Callable[..., T], *arguments: object) -> T:
+    async def look(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
         """Run what reads all of a message, beside the event loop and without waiting for workers, which may train."""
-        return await asyncio.to_thread(contained, function, *arguments)
+        return await asyncio.to_thread(contained, function, *arguments, **named)
 
     async def compute(self, function: Callable[Q, T], /, *arguments: Q.args, **named: Q.kwargs) -> T:
         """Run data or big-integer work on a worker thread; anything that it raises comes as an ``Exception``."""

@@ -42,7 +42,7 @@ async def test_refusal_of_a_message_whose_class_was_renamed_has_the_same_word() 
     async def look(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
-    context = cast(Context, SimpleNamespace(write=write, look=look, audit=SimpleNamespace(record_refusal=None)))
+    context = cast(Context, SimpleNamespace(on_writer=write, look=look, audit=SimpleNamespace(record_refusal=None)))
     message = RenamedNotice(job_id=JobId("job-1"), outcome=JobOutcome.FAILED, reason="", signature=bytes(64))
     await record_refusal(context, AlreadyAnswered("no"), message)
     assert [(job_id, number, details["message"]) for job_id, number, details in written] == [("job-1", 0, "JobEnd")]
