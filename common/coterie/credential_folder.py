@@ -33,7 +33,7 @@ from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, S
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
 from coterie_common.identifiers import MemberId
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
+from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request, refuse_former_request
 from coterie_common.membership.founder_pin import check_pin, pin_founder, pinned_founder
 from coterie_common.membership.key_files import read_tls_key, write_tls_key
 from coterie_common.membership.membership import TlsCredentials
@@ -77,6 +77,7 @@ def create_credential_request(folder: Path, person: MemberId, role: Role, founde
         ConfigurationError: the folder holds the request of somebody else, or pins another founder.
     """
     applicant = Applicant(role=role, id=person)
+    refuse_former_request(folder)
     existing = sorted(folder.glob("*.request"))
     if existing:
         request = read_request(existing[0])

@@ -45,10 +45,10 @@ class BadAggregator(federation_pb2_grpc.FederationServicer):
             if isinstance(step, grpc.StatusCode):
                 await context.abort(step, "by script")
             if isinstance(step, NoFrame):
-                await context.on_writer(bytes(step))
+                await context.write(bytes(step))
                 continue
             for frame in split(step) if isinstance(step, bytes) else [step]:
-                await context.on_writer(frame_to_wire(frame).SerializeToString())
+                await context.write(frame_to_wire(frame).SerializeToString())
         async for frame in frames:
             data = assembler.add(frame_from_wire(frame))
             if data is not None:

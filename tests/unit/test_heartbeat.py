@@ -77,6 +77,11 @@ def test_beat_writes_the_warnings_of_its_time_one_line_each(tmp_path):
         assert check_heartbeat(tmp_path, "coterie-party", now=NOW) == expected
 
 
+def test_beat_is_for_its_owner_alone(tmp_path):
+    Heartbeat(tmp_path, lambda: "", warnings=lambda: ["row 7, column 'wind': 'strnog'"]).beat()
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
 def test_beat_that_changes_nothing_touches_the_file(tmp_path):
     heartbeat = Heartbeat(tmp_path, lambda: "")
     heartbeat.beat()

@@ -25,7 +25,7 @@ from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, W
 from coterie_common.files import make_private_folder, write_atomically
 from coterie_common.host.config import load
 from coterie_common.identifiers import MemberId
-from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
+from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request, refuse_former_request
 from coterie_common.membership.file import require_membership, require_no_membership
 from coterie_common.membership.founder_pin import check_pin, pin_founder, pinned_founder
 from coterie_common.membership.key_files import read_signing_key, read_tls_key, write_signing_key, write_tls_key
@@ -124,6 +124,7 @@ class AggregatorHome:
             ConfigurationError: it was made with another id or other names, or pins another founder.
         """
         check_pin(self.root, founder)
+        refuse_former_request(self.root)
         request = read_request(self.request_path(self.config().id))
         canonical = tuple(dict.fromkeys(map(parse_host_name, names)))
         if (request.applicant.id, request.applicant.names) != (aggregator_id, canonical):

@@ -9,12 +9,16 @@ from collections.abc import Callable
 from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.submission import Submission, check_beginning, check_left_out, make_proposal, understand
 from coterie_aggregator.store import StoredJob
+from coterie_common import document
+from coterie_common.errors import InternalError, InvalidJob, MalformedMessage
 from coterie_common.identifiers import JobId, MemberId, parse_job_id
 from coterie_common.learning.agreement import PlannedJob, propose_terms
 from coterie_common.learning.noise_warning import check_noise
+from coterie_common.limits import JOB_TERMS_BYTES
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.progress import JobRequest
 from coterie_common.protocol.sealing.capacity import check_capacity
+from coterie_common.protocol.terms import JobTerms, RoundTerms
 from coterie_common.wire.federation import aggregator_message_to_wire
 
 
@@ -58,9 +62,22 @@ def _propose(
     check_capacity(terms, roster.parameters.parties, key)
     if not request.despite_noise:
         check_noise(planned, terms, roster.parameters.parties)
+    _check_readable(terms)
     proposal = make_proposal(job_id, roster, request.spec, terms, context.signing_key)
     now = context.clock.now()
     stored = StoredJob(
         job_id=job_id, proposal=aggregator_message_to_wire(proposal), submitter=submitter, submitted_at=now
     )
     return Submission(proposal=proposal, planned=planned, terms=terms, submitter=submitter, submitted_at=now), stored
+
+
+def _check_readable(terms: JobTerms) -> None:
+    # Parties read the terms from their bytes, and so does this aggregator when it starts again.
+    for different in dict.fromkeys(terms.rounds):
+        try:
+            data = document.encode(different.to_document())
+            again = RoundTerms.from_document(document.decode(data, "the terms", maximum=JOB_TERMS_BYTES))
+        except MalformedMessage as cause:
+            raise InvalidJob(f"the terms of the job cannot be written: {cause.message}") from cause
+        if again != different:
+            raise InternalError("the terms of a job are not read as they were written")

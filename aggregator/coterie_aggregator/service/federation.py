@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import structlog
 
@@ -102,7 +102,7 @@ class Converter:
     """
 
     def __init__(self) -> None:
-        self._shared: WeakValueDictionary[int, memoryview] = WeakValueDictionary()
+        self._shared: dict[int, tuple[ReferenceType[Query | ModelDelivery], ReferenceType[memoryview]]] = {}
         self._requests: WeakKeyDictionary[DecryptionRequest, bytes] = WeakKeyDictionary()
         self._one_at_a_time = Lock()
 
@@ -116,10 +116,7 @@ class Converter:
         match message:
             case Query() | ModelDelivery():
                 with self._one_at_a_time:
-                    view: memoryview | None = self._shared.get(id(message))
-                    if view is None:
-                        view = self._shared[id(message)] = memoryview(aggregator_message_to_wire(message))
-                    return view
+                    return self._view(message)
             case DecryptionRequest():
                 with self._one_at_a_time:
                     data = self._requests.get(message)
@@ -128,6 +125,16 @@ class Converter:
                     return data
             case _:
                 return aggregator_message_to_wire(message)
+
+    def _view(self, message: Query | ModelDelivery) -> memoryview:
+        # By identity, for hashing a model takes long; another message may have the address of one that is gone.
+        self._shared = {key: held for key, held in self._shared.items() if held[1]() is not None}
+        known, view = self._shared.get(id(message), (None, None))
+        if known and view and known() is message and (shared := view()) is not None:
+            return shared
+        made = memoryview(aggregator_message_to_wire(message))
+        self._shared[id(message)] = ref(message), ref(made)
+        return made
 
 
 class FederationService(federation_pb2_grpc.FederationServicer):

@@ -86,11 +86,11 @@ class Gate(grpc.aio.ServerInterceptor):
                     request = _parsed(raw, parse) if handler.request_streaming else await _only(context, parse)
                     if inspect.isasyncgenfunction(behaviour):
                         async for response in behaviour(request, context):
-                            await context.on_writer(response)
+                            await context.write(response)
                     elif handler.response_streaming:
                         await behaviour(request, context)
                     else:
-                        await context.on_writer(await behaviour(request, context))
+                        await context.write(await behaviour(request, context))
 
         # Of a call with one request gRPC would wait for it, without end, before it asks this gate, and would send the
         # one response, which a caller need not take, after it. A stream, which is the same on the wire, begins and ends

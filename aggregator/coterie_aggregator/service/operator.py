@@ -85,7 +85,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         """Stream every party."""
         self._authorise("ListParties", context)
         for status in await self._handler.parties():
-            await context.on_writer(wire.party_status_to_wire(status))
+            await context.write(wire.party_status_to_wire(status))
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:  # noqa: N802
         """Accept a job."""
@@ -96,13 +96,13 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         """Stream every job."""
         self._authorise("ListJobs", context)
         for status in await self._handler.jobs():
-            await context.on_writer(wire.job_status_to_wire(status))
+            await context.write(wire.job_status_to_wire(status))
 
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> None:  # noqa: N802
         """Stream one job's changes until it is over."""
         self._authorise("WatchJob", context)
         async for status in self._handler.watch(wire.job_id_from_wire(request)):
-            await context.on_writer(wire.job_status_to_wire(status))
+            await context.write(wire.job_status_to_wire(status))
 
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:  # noqa: N802
         """Cancel a job."""
@@ -116,7 +116,7 @@ class OperatorService(operator_pb2_grpc.OperatorServicer):
         """Stream every finished model's entry."""
         self._authorise("ListModels", context)
         for info in await self._handler.models():
-            await context.on_writer(wire.model_info_to_wire(info))
+            await context.write(wire.model_info_to_wire(info))
 
     async def FetchModel(self, request: pb.FetchModelRequest, context: Any) -> None:  # noqa: N802
         """Stream a model's file as one transfer."""

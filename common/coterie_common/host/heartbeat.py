@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A daemon's heartbeat: a file in its folder that its event loop touches, and that anyone may check.
+"""A daemon's heartbeat: a file in its folder that its event loop touches, and that its owner may check.
 
 Service managers and container engines check it with ``coterie-party health`` and ``coterie-aggregator health``, without
 a port or a certificate.
@@ -8,6 +8,7 @@ a port or a certificate.
 Invariants:
 - A daemon that ended, hangs or is stopped looks healthy for at most ``STALE_SECONDS``, for any cause.
 - The first line of the file is a sentence on the current trouble, or empty; each further line is a warning.
+- Only the owner reads the file: a warning may quote a cell of the data.
 - ``health`` reads this file alone: it opens no database, so frequent checks are cheap and work on a busy host.
 """
 
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from coterie_common.errors import Unavailable
-from coterie_common.files import write_atomically
+from coterie_common.files import PRIVATE, write_atomically
 from coterie_common.shown import shown
 
 FILE_NAME: Final = "heartbeat"
@@ -70,7 +71,7 @@ class Heartbeat:
         if state == self._written and self._path.exists():
             os.utime(self._path)
         else:
-            write_atomically(self._path, state.encode("utf-8"))
+            write_atomically(self._path, state.encode("utf-8"), mode=PRIVATE)
             self._written = state
 
 

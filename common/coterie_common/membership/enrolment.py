@@ -146,6 +146,16 @@ class EnrolmentRequest:
         return cls.from_document(document.decode(data, "the enrolment request", maximum=KEY_FILE_BYTES))
 
 
+def refuse_former_request(folder: Path) -> None:
+    """Refuse a folder of an earlier version, whose request would not be found, so that no second key is made beside it.
+
+    Raises:
+        ConfigurationError: there is one; the message says how to keep it.
+    """
+    for former in sorted(folder.glob("*.csr")):
+        raise ConfigurationError(f"{former} was written by an earlier version; rename it to {former.stem}.request")
+
+
 def read_request(path: Path) -> EnrolmentRequest:
     """Read a request file of any role and check its proofs.
 

@@ -114,7 +114,7 @@ class JobReply(Signed):
         return Label.JOB_REPLY, (self.job_id, self.party_id, *digests, self.decision.value, self.code, self.detail)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class Query(Signed):
     """Aggregator → cohort: the query of one round.
 
@@ -271,7 +271,7 @@ class PartialDecryption(Signed):
         return Label.PARTIAL_DECRYPTION, (self.session_id, self.transcript_digest, self.party_id, opened)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class ModelDelivery(Signed):
     """Aggregator → parties: the finished model's file."""
 

@@ -101,13 +101,16 @@ def bind_datasets(root: Path, bindings: Mapping[str, DatasetBinding]) -> dict[st
     """Read the schemas of all bindings; their paths are relative to ``root``.
 
     Raises:
-        ConfigurationError: a schema cannot be read, or a file is bound under two names.
+        ConfigurationError: a schema cannot be read, a path leads nowhere, or a file is bound under two names.
     """
     bound: dict[str, BoundDataset] = {}
     names: dict[Path, str] = {}
     for name, binding in bindings.items():
         path = root / binding.path
-        other = names.setdefault(path.resolve(), name)
+        try:
+            other = names.setdefault(path.resolve(), name)
+        except (OSError, RuntimeError) as cause:  # a circle of links, for one
+            raise ConfigurationError(f"{path} leads nowhere: {cause}") from cause
         if other != name:
             raise ConfigurationError(
                 f"{path} is bound as {other} and as {name}: each name has a privacy budget of its own, "

@@ -32,7 +32,7 @@ from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.host.config import load
 from coterie_common.identifiers import MemberId, PartyId
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
+from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request, refuse_former_request
 from coterie_common.membership.file import require_no_membership
 from coterie_common.membership.key_files import read_tls_key, write_tls_key
 from coterie_common.membership.membership import OwnKeys, TlsCredentials
@@ -180,6 +180,7 @@ class PartyHome:
                 "take another folder with --home; to take part in another federation with the same data and ledger, "
                 f"send its founder {self.request_path(config.id)}, and pin that founder in {self.config_path}"
             )
+        refuse_former_request(self.root)
         return read_request(self.request_path(party_id))
 
     def unlock_keys(self, password: Password) -> MemberKeys:

@@ -39,6 +39,10 @@ def nobody(folder: Path) -> InProcessFederation:
     return three(folder, absent=make_federation(3, 3).parties)
 
 
+# More digits than the bytes of terms may hold.
+UNWRITABLE = {"rounds": 2, "records": 90, "clip_norm": Decimal("0.1234567890123456789012345678901234567891")}
+
+
 def is_reply(party_id: PartyId, message: Message) -> bool:
     return party_id == WHO and isinstance(message, JobReply)
 
@@ -55,6 +59,7 @@ def is_reply(party_id: PartyId, message: Message) -> bool:
         (statistics_spec(privacy={"placement": "none"}, quorum=2), "quorum-too-small", "all 3 parties"),
         (statistics_spec(privacy={"unit": "party"}), "invalid-job", "privacy.unit"),
         (statistics_spec(privacy={"epsilon": Decimal("1e-35")}), "unsupported-mechanism", ""),
+        (make_spec("logistic_regression", UNWRITABLE), "invalid-job", "cannot be written"),
         (make_spec("statistics", {"means": ["temperature"], "steps": 1 << 20}), "", ""),
     ],
     ids=[
@@ -67,6 +72,7 @@ def is_reply(party_id: PartyId, message: Message) -> bool:
         "no noise",
         "unit",
         "ε",
+        "digits",
         "none",
     ],
 )

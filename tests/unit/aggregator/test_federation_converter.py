@@ -31,6 +31,19 @@ def test_what_may_hold_a_model_is_converted_once_while_it_is_being_sent(message:
     assert aggregator_message_from_wire(convert(message)) == message
 
 
+def test_bytes_that_outlive_their_message_are_not_taken_for_those_of_another() -> None:
+    convert = Converter()
+    held, seen = [], set()
+    for number in range(50):
+        message = ModelDelivery(job_id=JobId(f"job-{number}"), model=b"model", signature=bytes(64))
+        # Messages come and go at the same few addresses, while a slow stream still holds the bytes of each.
+        seen.add(id(message))
+        held.append(convert(message))
+        assert aggregator_message_from_wire(held[-1]) == message
+        del message
+    assert len(seen) < 50
+
+
 def test_decryption_request_is_converted_once_as_long_as_its_round_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     convert, request = Converter(), make_request(make_query(b'{"length":6}'), ())
     first = bytes(convert(request))

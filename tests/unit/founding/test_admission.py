@@ -118,6 +118,18 @@ def test_admit_a_scientist_makes_a_credential_to_import(admitted, tmp_path):
     assert imported.signed_roster is None
 
 
+def test_request_of_an_earlier_version_is_kept_and_the_new_name_given(tmp_path):
+    folder = tmp_path / "anna"
+    create_credential_request(folder, "anna", Role.SCIENTIST, None)
+    key = (folder / "key.pem").read_bytes()
+    (folder / "anna.request").rename(folder / "anna.csr")
+    with pytest.raises(
+        ConfigurationError, match=r"anna\.csr was written by an earlier version; rename it to anna\.request"
+    ):
+        create_credential_request(folder, "anna", Role.SCIENTIST, None)
+    assert (folder / "key.pem").read_bytes() == key
+
+
 def test_admit_again_writes_a_lost_credential_file_again(admitted, tmp_path):
     request = create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, None)
     admitted.admit(request, role=Role.OPERATOR)

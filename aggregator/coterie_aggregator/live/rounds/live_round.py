@@ -105,7 +105,9 @@ class LiveRound:
         self._is_stopped = True
         self._machine.stop()
         if self._transcript:
+            # Let go of, too: it holds the decryption request and all its ciphertexts.
             self._transcript.cancel()
+            self._transcript = None
         self._received.forget()
         # People still see how it stood; the model in it is of no use any more.
         self.query = replace(self.query, body=b"")
@@ -234,6 +236,7 @@ class LiveRound:
             reply = await self._received.reply(party_id)
             await self._context.compute(self._arithmetic.verify_reply, reply, padded)
         except PeerError as error:
+            self._received.drop_reply(party_id)
             self._blame("contribution rejected", party_id, error)
             self._work.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
         else:
@@ -248,6 +251,7 @@ class LiveRound:
             partial = await self._received.partial(party_id)
             await self._context.compute(self._arithmetic.verify_partial, partial, transcript)
         except PeerError as error:
+            self._received.drop_partial(party_id)
             self._blame("partial decryption rejected", party_id, error)
             self._work.post(bind(self.take, events.PartialRejected(party_id, error.code)))
         else:
@@ -269,6 +273,8 @@ class LiveRound:
 
     async def _fixed_transcript(self) -> FixedTranscript:
         """Compute the transcript once; every asker gets the same."""
+        if self._is_stopped:  # what still runs was cancelled, and the spool may be gone
+            raise asyncio.CancelledError
         if self._transcript is None:
             self._transcript = asyncio.ensure_future(self._fix_transcript())
         return await asyncio.shield(self._transcript)

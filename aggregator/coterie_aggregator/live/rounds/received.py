@@ -59,6 +59,14 @@ class Received:
             self._partials[party_id] = await self._context.compute(_parsed, PartialDecryption, data)
         return self._partials[party_id]
 
+    def drop_reply(self, party_id: PartyId) -> None:
+        """Let go of a reply that was rejected: what a dishonest party sends stays on disk alone."""
+        self._replies.pop(party_id, None)
+
+    def drop_partial(self, party_id: PartyId) -> None:
+        """Let go of a partial decryption that was rejected."""
+        self._partials.pop(party_id, None)
+
     def forget(self) -> None:
         """Let go of all values: the round is over."""
         self._replies.clear()
