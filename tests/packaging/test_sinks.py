@@ -27,7 +27,7 @@ WRITES = {
     "Text": {COMMON / "host/listing.py"},
     "logging.StreamHandler": {COMMON / "host/telemetry.py"},
 }
-RICH = {COMMON / "host/listing.py", PACKAGES["coterie"] / "cli/job_display.py"}
+RICH = {COMMON / "host/listing.py", PACKAGES["coterie"] / "job_display.py"}
 
 
 def calls(path: Path) -> set[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from coterie.cli import job_display
+from coterie import job_display
 from coterie_common.audit.entry import Event, Kind
 from coterie_common.audit.page import read_record, render
 from coterie_common.errors import DataError, InvalidJob

@@ -117,7 +117,7 @@ def cancel(job: _Job, aggregator: AggregatorAddress = None, credential: Credenti
 
 def _watch(client: Client, job_id: JobId) -> None:
     """Follow a job on the terminal and exit with 1 unless it completed."""
-    from coterie.cli.job_display import job_display
+    from coterie.job_display import job_display
     from coterie.watching import follow
     from coterie_common.host.console import INTERRUPTED_STATUS
     from coterie_common.protocol.progress import JobState

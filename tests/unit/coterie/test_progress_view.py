@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from rich.console import Console
 
-from coterie.cli.job_display import _LiveDisplay
+from coterie.job_display import _LiveDisplay
 from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
 from coterie_common.errors import Unavailable
 from coterie_common.protocol.messages import Decision

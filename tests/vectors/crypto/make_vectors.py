@@ -55,7 +55,7 @@ def encryption() -> Documents:
             "plaintexts": [f"{m:x}" for m in plaintexts],
             "nonces": [f"{nonce.reveal():x}" for nonce in nonces],
             "ciphertexts": [c.to_bytes().hex() for c in ciphertexts],
-            "key_digest": PUBLIC.digest().hex(),
+            "key_digest": PUBLIC.digest.hex(),
         },
     )
     size = PUBLIC.ciphertext_bytes

@@ -13,7 +13,8 @@ from typing import Final
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.count_encoding import CountEncoding
-from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, Unit
+from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
+from coterie_common.privacy.noise.terms import Placement, Unit
 from coterie_common.protocol import messages as m
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
@@ -39,9 +40,7 @@ FIELDS = SessionFields(
     terms=RoundTerms(
         sealing=SealingKind.DIRECT,
         values=CountTerms(encoding=CountEncoding(length=2, scale_bits=2, lower=0, upper=100), l0=2, linf=1),
-        noise=NoiseTerms(
-            mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=2
-        ),
+        noise=DiscreteGaussianNoise(placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=2),
         unit=Unit.RECORD,
     ),
     previous_transcript=digest_of("round 1"),

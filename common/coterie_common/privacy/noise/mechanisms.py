@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The noise mechanisms that there are. To add one, write its class (see ``noise_terms``) and register it here."""
+"""The noise mechanisms that there are. To add one, write its class (see ``terms``) and register it here."""
 
 from __future__ import annotations
 

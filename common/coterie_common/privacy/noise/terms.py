@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The interface of a noise mechanism: the terms of a round's noise, and how much of it a job needs.
 
-A mechanism is one subclass of ``NoiseTerms`` in its own file, registered in ``noise``. An instance is the noise of
+A mechanism is one subclass of ``NoiseTerms`` in its own file, registered in ``mechanisms``. An instance is the noise of
 one round; the class methods choose it for a job. Everything else asks this interface and names no mechanism.
 
 All numbers are in *scaled units*: the integers that are summed, after the encoding multiplied the values by

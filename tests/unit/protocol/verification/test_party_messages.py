@@ -128,7 +128,7 @@ def test_every_numbered_check_is_exercised() -> None:
     assert {bad.check for bad in BAD} == set(numbers)
 
 
-PROPOSAL = JobProposal(job_id=JOB, roster_digest=ROSTER.digest(), spec=b"spec", terms=b"terms", signature=bytes(64))
+PROPOSAL = JobProposal(job_id=JOB, roster_digest=ROSTER.digest, spec=b"spec", terms=b"terms", signature=bytes(64))
 
 
 DIGESTS = (PROPOSAL.spec_digest, PROPOSAL.terms_digest)
