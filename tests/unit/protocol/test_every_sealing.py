@@ -72,7 +72,9 @@ def opened(sealing: Sealing, sealed: list[SealedVector]) -> list[int]:
 def test_every_sealing_is_that_of_one_kind_of_terms() -> None:
     made = [type(make_sealing(replace(TERMS, sealing=kind), PARTIES, FEDERATION.encryptor)) for kind in SealingKind]
     assert len(set(made)) == len(made)
-    assert set(made) == set(Sealing.__subclasses__())
+    # Benchmarks, which other tests import, have one of their own.
+    ours = {kind for kind in Sealing.__subclasses__() if kind.__module__.startswith("coterie_common.")}
+    assert set(made) == ours
 
 
 @pytest.mark.parametrize("contributors", [1, PARTIES])
