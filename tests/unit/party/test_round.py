@@ -234,7 +234,7 @@ def test_another_transcript_is_refused(state, request_):
 # The partial decryption.
 
 
-def test_partial_is_persisted_before_it_is_sent():
+def test_partial_gets_persisted_before_it_is_sent():
     partial = make_partial(REQUEST)
     transition = step(OPENING, PartialComputed(partial))
     assert transition.effects == (PersistPartial(partial), SendPartial())
