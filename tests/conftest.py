@@ -5,32 +5,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from coverage import Coverage
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 _PROCESS_LAYER = Path(__file__).parent / "e2e"
 _PROCESS_SECONDS = 900
-
-# The tests that the coverage of cores and state machines is taken from. Tracing makes a test take almost twice as long,
-# and what the tests of whole rounds reach besides would only hide a branch that no test of its own covers.
-_TRACED = tuple(
-    Path(__file__).parent / traced
-    for traced in (
-        "properties/test_state_machines.py",
-        "unit/aggregator/test_job.py",
-        "unit/aggregator/test_round.py",
-        "unit/crypto",
-        "unit/party/test_round.py",
-        "unit/privacy",
-        "unit/protocol",
-    )
-)
 
 # Big-integer examples take as long as they take, and on a busy machine so do all others; a failing search must say how
 # to repeat it.
@@ -47,19 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(_PROCESS_SECONDS))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Trace only the tests that coverage is taken from; modules are traced while the tests are collected."""
-    tracing = Coverage.current()
-    if tracing is None or any(item.path.is_relative_to(traced) for traced in _TRACED):
-        return (yield)
-    tracing.stop()
-    try:
-        return (yield)
-    finally:
-        tracing.start()
 
 
 class _ProcessesTogether(LoadScopeScheduling):
