@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -65,12 +64,7 @@ def smaller_cohort(attacker: MaliciousAggregator) -> list[AggregatorMessage]:
 )
 @pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
 @asynchronous
-async def test_noise_is_not_drawn_again_whatever_is_claimed(
-    tmp_path: Path,
-    claim: Callable[[MaliciousAggregator], list[AggregatorMessage]],
-    code: str | None,
-    restarted: bool,
-) -> None:
+async def test_noise_is_not_drawn_again_whatever_is_claimed(tmp_path, claim, code, restarted):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         first = await attacker.answered()
@@ -93,7 +87,7 @@ async def test_noise_is_not_drawn_again_whatever_is_claimed(
 
 
 @asynchronous
-async def test_noise_drawn_again_in_a_new_job_is_charged_again(tmp_path: Path) -> None:
+async def test_noise_drawn_again_in_a_new_job_is_charged_again(tmp_path):
     async with attacking(tmp_path) as attacker:
         for job_id in (JOB, JobId("job-2")):
             await attacker.tell(attacker.proposal(job_id=job_id))
@@ -118,7 +112,7 @@ def exact_counts(path: Path) -> list[int]:
 
 
 @asynchronous
-async def test_same_job_with_and_without_a_party_leaves_the_noise_of_both_and_is_charged_twice(tmp_path: Path) -> None:
+async def test_same_job_with_and_without_a_party_leaves_the_noise_of_both_and_is_charged_twice(tmp_path):
     federation = make_federation()
     is_repeated = False
 

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -18,9 +16,7 @@ from tests.support.small_jobs import statistics_spec
 
 @pytest.mark.parametrize("name", ["means", "something"])
 @asynchronous
-async def test_body_with_an_array_where_none_belongs_is_refused_and_the_party_goes_on(
-    tmp_path: Path, name: str
-) -> None:
+async def test_body_with_an_array_where_none_belongs_is_refused_and_the_party_goes_on(tmp_path, name):
     async with attacking(tmp_path, spec=statistics_spec()) as attacker:
         await attacker.accepted()
         ask = Ask.from_bytes(1, attacker.body, maximum=1 << 20)

@@ -82,7 +82,7 @@ def run(code: list[str], arguments: list[str], *more: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_code_that_is_confined_reaches_nothing_of_the_party(surroundings: list[str], confinement: Confinement) -> None:
+def test_code_that_is_confined_reaches_nothing_of_the_party(surroundings, confinement):
     if confinement.missing:
         pytest.skip(f"on this system a training process can {confinement.missing}")
     code = json.dumps([str(ROOT / "tests" / "support")])
@@ -90,14 +90,12 @@ def test_code_that_is_confined_reaches_nothing_of_the_party(surroundings: list[s
     assert (Path(surroundings[0]) / "store" / "party.db").read_bytes() == b"secret"
 
 
-def test_code_that_is_not_confined_reaches_everything(surroundings: list[str]) -> None:
+def test_code_that_is_not_confined_reaches_everything(surroundings):
     worked = run([str(ROOT / "tests" / "support" / "attempts.py")], surroundings)
     assert set(worked) >= ALWAYS_POSSIBLE
 
 
-def test_folder_of_a_party_among_the_folders_of_code_stays_hidden(
-    surroundings: list[str], confinement: Confinement
-) -> None:
+def test_folder_of_a_party_among_the_folders_of_code_stays_hidden(surroundings, confinement):
     if confinement.missing:
         pytest.skip(f"on this system a training process can {confinement.missing}")
     home = Path(surroundings[0])
@@ -111,7 +109,7 @@ def test_folder_of_a_party_among_the_folders_of_code_stays_hidden(
     assert around == ["list the folder", "list the keys", "[]"]
 
 
-def test_confinement_that_does_not_hide_the_keys_is_reported(surroundings: list[str], confinement: Confinement) -> None:
+def test_confinement_that_does_not_hide_the_keys_is_reported(surroundings, confinement):
     if confinement.missing:
         pytest.skip(f"on this system a training process can {confinement.missing}")
     home = Path(surroundings[0])
@@ -126,7 +124,7 @@ def test_confinement_that_does_not_hide_the_keys_is_reported(surroundings: list[
     assert (home / "member.key").read_bytes() == b"secret"
 
 
-def test_daemon_forbids_tracing_before_it_reads_anything(tmp_path: Path) -> None:
+def test_daemon_forbids_tracing_before_it_reads_anything(tmp_path):
     prctl = ctypes.CDLL(None).prctl
     forbidden = []
     try:

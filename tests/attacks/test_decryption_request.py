@@ -388,7 +388,7 @@ def verify_without(number: int, attempt: Attempt, federation: Federation) -> Ver
     return _verify_request(received, checks_without(number))
 
 
-def test_verify_request_of_honest_round_opens_the_sum_of_all() -> None:
+def test_verify_request_of_honest_round_opens_the_sum_of_all():
     federation = make_federation()
     request, own = honest(federation)
     verified = verify_request(request, own, federation.sealing())
@@ -397,7 +397,7 @@ def test_verify_request_of_honest_round_opens_the_sum_of_all() -> None:
     assert opened(federation, verified) == total(SECRET, *[PLAIN] * 4)
 
 
-def test_verify_request_without_own_reply_is_accepted() -> None:
+def test_verify_request_without_own_reply_is_accepted():
     federation = make_federation()
     request, own = honest(federation)
     late = federation.request(request.fields, request.contributions[1:])
@@ -406,7 +406,7 @@ def test_verify_request_without_own_reply_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("known", ["nothing", "the job", "what it accepted", "another job"])
-def test_verify_request_by_who_did_not_answer_is_accepted(known: str) -> None:
+def test_verify_request_by_who_did_not_answer_is_accepted(known):
     federation = make_federation()
     request, own = honest(federation)
     changes: dict[str, object] = {
@@ -422,7 +422,7 @@ def test_verify_request_by_who_did_not_answer_is_accepted(known: str) -> None:
     assert verified.contributors == 4
 
 
-def test_verify_request_of_another_key_epoch_is_refused() -> None:
+def test_verify_request_of_another_key_epoch_is_refused():
     federation = make_federation()
     _, own = honest(federation)
     fields = federation.fields(key_epoch=2)
@@ -432,7 +432,7 @@ def test_verify_request_of_another_key_epoch_is_refused() -> None:
     assert refusal.value.code == "parameter-mismatch"
 
 
-def test_cohort_that_grew_is_refused_by_who_was_asked_earlier_and_did_not_answer() -> None:
+def test_cohort_that_grew_is_refused_by_who_was_asked_earlier_and_did_not_answer():
     federation = make_federation()
     four = tuple(sorted(federation.parties[:4]))
     job = accepted(federation, previous_cohort=four)
@@ -443,14 +443,14 @@ def test_cohort_that_grew_is_refused_by_who_was_asked_earlier_and_did_not_answer
     assert refusal.value.code == "not-in-cohort"
 
 
-def test_checks_are_numbered_in_order_and_each_has_an_attack() -> None:
+def test_checks_are_numbered_in_order_and_each_has_an_attack():
     numbers = [check.number for check in REQUEST_CHECKS]
     assert numbers == list(range(1, len(REQUEST_CHECKS) + 1))
     assert {attack.check for attack in ATTACKS} == set(numbers)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_attack_is_refused_with_code_and_culprit(attack: Attack) -> None:
+def test_attack_is_refused_with_code_and_culprit(attack):
     federation = make_federation()
     attempt = attack.make(federation)
     with pytest.raises(CoterieError) as refusal:
@@ -460,14 +460,14 @@ def test_attack_is_refused_with_code_and_culprit(attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("attack", [a for a in ATTACKS if a.check != 11], ids=lambda attack: attack.name)
-def test_attack_without_its_check_succeeds(attack: Attack) -> None:
+def test_attack_without_its_check_succeeds(attack):
     federation = make_federation()
     attempt = attack.make(federation)
     verified = verify_without(attack.check, attempt, federation)
     assert attempt.gain(verified)
 
 
-def test_contribution_of_another_form_would_stop_the_round_with_nobody_to_blame() -> None:
+def test_contribution_of_another_form_would_stop_the_round_with_nobody_to_blame():
     federation = make_federation()
     attempt = too_many_ciphertexts(federation)
     # Its proof is right, for more than was asked: nothing else names the culprit.

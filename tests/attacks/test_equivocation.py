@@ -59,7 +59,7 @@ def told(difference: Difference) -> set[tuple[str, ...]]:
 
 
 @asynchronous
-async def test_parties_that_were_told_the_same_agree(tmp_path: Path) -> None:
+async def test_parties_that_were_told_the_same_agree(tmp_path):
     async with attacking(tmp_path) as attackers:
         fields = attackers[0].fields()
         for attacker in attackers:
@@ -70,7 +70,7 @@ async def test_parties_that_were_told_the_same_agree(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_two_jobs_under_one_id_are_exposed(tmp_path: Path) -> None:
+async def test_two_jobs_under_one_id_are_exposed(tmp_path):
     async with attacking(tmp_path) as attackers:
         other = replace(attackers[2], spec=tree_spec())
         for attacker in (*attackers[:2], other):
@@ -80,7 +80,7 @@ async def test_two_jobs_under_one_id_are_exposed(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_two_queries_of_one_round_are_exposed_with_what_differs(tmp_path: Path) -> None:
+async def test_two_queries_of_one_round_are_exposed_with_what_differs(tmp_path):
     async with attacking(tmp_path) as attackers:
         fields = attackers[0].fields()
         fewer = replace(fields, cohort=fields.cohort[:-1])
@@ -95,7 +95,7 @@ async def test_two_queries_of_one_round_are_exposed_with_what_differs(tmp_path: 
 
 
 @asynchronous
-async def test_query_that_a_party_refused_is_held_against_the_one_that_others_answered(tmp_path: Path) -> None:
+async def test_query_that_a_party_refused_is_held_against_the_one_that_others_answered(tmp_path):
     async with attacking(tmp_path) as attackers:
         fields = attackers[0].fields()
         fewer = replace(fields, cohort=fields.cohort[:-1])
@@ -110,7 +110,7 @@ async def test_query_that_a_party_refused_is_held_against_the_one_that_others_an
 
 
 @asynchronous
-async def test_refused_message_that_the_aggregator_did_not_sign_is_held_against_nobody(tmp_path: Path) -> None:
+async def test_refused_message_that_the_aggregator_did_not_sign_is_held_against_nobody(tmp_path):
     async with attacking(tmp_path) as attackers:
         fields = attackers[0].fields()
         for attacker in attackers:
@@ -123,7 +123,7 @@ async def test_refused_message_that_the_aggregator_did_not_sign_is_held_against_
 
 
 @asynchronous
-async def test_two_transcripts_of_one_round_are_exposed(tmp_path: Path) -> None:
+async def test_two_transcripts_of_one_round_are_exposed(tmp_path):
     async with attacking(tmp_path) as attackers:
         fields = attackers[0].fields()
         replies = []
@@ -146,7 +146,7 @@ async def test_two_transcripts_of_one_round_are_exposed(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_reply_in_the_name_of_a_party_that_made_none_is_exposed(tmp_path: Path) -> None:
+async def test_reply_in_the_name_of_a_party_that_made_none_is_exposed(tmp_path):
     # As when a party's keys were copied, or its folder restored from a backup.
     async with attacking(tmp_path) as attackers:
         fields, first = attackers[0].fields(), attackers[0]
@@ -167,7 +167,7 @@ async def test_reply_in_the_name_of_a_party_that_made_none_is_exposed(tmp_path: 
 
 
 @asynchronous
-async def test_two_models_of_one_job_are_exposed(tmp_path: Path) -> None:
+async def test_two_models_of_one_job_are_exposed(tmp_path):
     async with attacking(tmp_path) as attackers:
         for attacker, name in zip(attackers, ("tennis", "golf", "tennis"), strict=True):
             await attacker.accepted()
@@ -181,7 +181,7 @@ async def test_two_models_of_one_job_are_exposed(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_two_ends_of_one_job_are_exposed(tmp_path: Path) -> None:
+async def test_two_ends_of_one_job_are_exposed(tmp_path):
     async with attacking(tmp_path) as attackers:
         for attacker, outcome in zip(
             attackers, (JobOutcome.CANCELLED, JobOutcome.FAILED, JobOutcome.FAILED), strict=True
@@ -193,7 +193,7 @@ async def test_two_ends_of_one_job_are_exposed(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_party_that_went_on_from_a_backup_has_two_records(tmp_path: Path) -> None:
+async def test_party_that_went_on_from_a_backup_has_two_records(tmp_path):
     async with attacking(tmp_path) as attackers:
         first, running = attackers[0], attackers[0].running
         database = running.folder / ONE / "party.db"

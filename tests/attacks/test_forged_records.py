@@ -235,7 +235,7 @@ FORGERIES = (
 )
 
 
-def test_honest_records_agree_and_every_word_of_the_aggregator_is_proven() -> None:
+def test_honest_records_agree_and_every_word_of_the_aggregator_is_proven():
     exports = [record(party_id) for party_id in (HONEST, LIAR, OTHER)]
     assert found(*exports) == ()
     signers = Signers([FEDERATION.roster])
@@ -245,7 +245,7 @@ def test_honest_records_agree_and_every_word_of_the_aggregator_is_proven() -> No
 
 
 @pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
-def test_forged_record_holds_nothing_against_the_aggregator(forgery: Forgery) -> None:
+def test_forged_record_holds_nothing_against_the_aggregator(forgery):
     differences = found(record(HONEST), record(LIAR, forgery.change))
     assert differences, "the forger says something else"
     for difference in differences:
@@ -254,7 +254,7 @@ def test_forged_record_holds_nothing_against_the_aggregator(forgery: Forgery) ->
 
 
 @pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
-def test_forgery_is_stopped_by_its_check_and_by_no_other(forgery: Forgery) -> None:
+def test_forgery_is_stopped_by_its_check_and_by_no_other(forgery):
     before = {(e.kind, e.job_id, e.round_number): e.details for e in record(LIAR).entries}
     export = record(LIAR, forgery.change)
     (entry,) = [e for e in export.entries if before[e.kind, e.job_id, e.round_number] != e.details]
@@ -322,7 +322,7 @@ OTHERWISE: dict[str, tuple[Kind, int, Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @pytest.mark.parametrize("name", OTHERWISE)
-def test_what_was_said_once_and_is_written_in_another_form_is_not_said_twice(name: str) -> None:
+def test_what_was_said_once_and_is_written_in_another_form_is_not_said_twice(name):
     kind, number, change = OTHERWISE[name]
     forged = record(LIAR, at(kind, change, JOBS[0], number))
     assert {each.proven_against for each in found(record(HONEST), forged, record(OTHER))} <= {""}
@@ -331,7 +331,7 @@ def test_what_was_said_once_and_is_written_in_another_form_is_not_said_twice(nam
     assert {each.proven_against for each in found(make_export(FEDERATION, LIAR, twice))} <= {""}
 
 
-def test_two_forgers_cannot_frame_the_aggregator_with_what_its_signature_does_not_cover() -> None:
+def test_two_forgers_cannot_frame_the_aggregator_with_what_its_signature_does_not_cover():
     first, second = (
         at(Kind.QUERY, lambda f, text=text: f | {"round_terms_digest": text * 32}) for text in ("00", "11")
     )
@@ -340,7 +340,7 @@ def test_two_forgers_cannot_frame_the_aggregator_with_what_its_signature_does_no
 
 
 @pytest.mark.parametrize("contributors", [5, "party-1", None, {"a": 1}, [[1], {}]])
-def test_contributors_that_are_no_list_end_no_comparison(contributors: object) -> None:
+def test_contributors_that_are_no_list_end_no_comparison(contributors):
     def change(facts: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in facts.items() if name != "contributions"} | {
             "contributors": contributors
@@ -349,13 +349,13 @@ def test_contributors_that_are_no_list_end_no_comparison(contributors: object) -
     assert {each.proven_against for each in found(record(HONEST), record(LIAR, at(Kind.DECRYPTION, change)))} == {""}
 
 
-def test_checks_are_numbered_in_order_and_each_has_a_forgery() -> None:
+def test_checks_are_numbered_in_order_and_each_has_a_forgery():
     numbers = [check.number for check in EVIDENCE_CHECKS]
     assert numbers == list(range(1, len(EVIDENCE_CHECKS) + 1))
     assert {forgery.check for forgery in FORGERIES} == set(numbers)
 
 
-def test_signature_of_an_aggregator_that_the_founder_did_not_certify_counts_for_nobody() -> None:
+def test_signature_of_an_aggregator_that_the_founder_did_not_certify_counts_for_nobody():
     impostor = SigningKey.generate(SeededRandom("impostor"))
 
     def resigned(facts: dict[str, Any]) -> dict[str, Any]:
@@ -373,7 +373,7 @@ def test_signature_of_an_aggregator_that_the_founder_did_not_certify_counts_for_
         replace(forged, signed_roster=replace(forged.signed_roster, roster=roster)).verify(FOUNDER)
 
 
-def test_aggregator_of_an_earlier_roster_is_held_to_what_it_signed_under_it() -> None:
+def test_aggregator_of_an_earlier_roster_is_held_to_what_it_signed_under_it():
     key = SigningKey.generate(SeededRandom("next aggregator"))
     newer = replace(
         FEDERATION.roster, serial=2, aggregator=replace(FEDERATION.roster.aggregator, verify_key=key.verify_key)
@@ -388,7 +388,7 @@ def of_whom(differences: Iterable[Difference], party_id: PartyId) -> list[Differ
     return [difference for difference in differences if difference.what == f"contribution of {party_id}"]
 
 
-def test_party_cannot_deny_a_contribution_that_it_signed() -> None:
+def test_party_cannot_deny_a_contribution_that_it_signed():
     def without_reply(event: Event) -> Event | None:
         return None if event.kind is Kind.REPLY and event.job_id == JOBS[0] and event.round_number == 1 else event
 
@@ -397,7 +397,7 @@ def test_party_cannot_deny_a_contribution_that_it_signed() -> None:
     assert denied.proven_against == LIAR
 
 
-def test_party_cannot_say_that_it_contributed_something_else() -> None:
+def test_party_cannot_say_that_it_contributed_something_else():
     lie = at(Kind.REPLY, lambda _: {"contribution_digest": digest_of("something else").hex()})
     (denied,) = found(record(HONEST), record(LIAR, lie), record(OTHER))
     assert (denied.what, denied.proven_against) == (f"contribution of {LIAR}", LIAR)
@@ -417,9 +417,7 @@ def with_contribution(made: Contribution) -> Callable[[dict[str, Any]], dict[str
 
 @pytest.mark.parametrize("has_own_record", [True, False])
 @pytest.mark.parametrize("signature", ["none", "another round's", "another session's", "the liar's"])
-def test_party_cannot_frame_another_with_a_contribution_that_it_never_signed(
-    signature: str, has_own_record: bool
-) -> None:
+def test_party_cannot_frame_another_with_a_contribution_that_it_never_signed(signature, has_own_record):
     asked = fields(JOBS[1], 1)
     made = contribution(asked, HONEST, "forged")
     made = replace(
@@ -440,7 +438,7 @@ def test_party_cannot_frame_another_with_a_contribution_that_it_never_signed(
     assert unsigned == [(LIAR,)]
 
 
-def test_aggregator_and_party_together_cannot_frame_another_that_made_no_reply() -> None:
+def test_aggregator_and_party_together_cannot_frame_another_that_made_no_reply():
     # The aggregator signs whatever transcript it likes; under its word alone nobody is a culprit.
     asked = fields(JOBS[0], 1)
     forged = replace(contribution(asked, HONEST), signature=bytes(64))
@@ -460,7 +458,7 @@ def test_aggregator_and_party_together_cannot_frame_another_that_made_no_reply()
     assert [version.signed_by for version in difference.versions] == ["", HONEST]
 
 
-def test_two_contributions_that_one_party_signed_are_proven_also_without_its_record() -> None:
+def test_two_contributions_that_one_party_signed_are_proven_also_without_its_record():
     second = contribution(fields(JOBS[1], 1), OTHER, "second")
     lie = at(Kind.DECRYPTION, with_contribution(second))
     differences = found(record(HONEST), record(LIAR, lie))
@@ -469,7 +467,7 @@ def test_two_contributions_that_one_party_signed_are_proven_also_without_its_rec
     assert difference.proven_against == OTHER
 
 
-def test_refused_message_is_held_against_the_aggregator_only_where_its_entry_recomputes() -> None:
+def test_refused_message_is_held_against_the_aggregator_only_where_its_entry_recomputes():
     second = query(fields(JOBS[1], 1, cohort=COALITION))
     said = {"message": "Query", "code": "already-answered", "told": dict(told_briefly(second))}
 
@@ -482,7 +480,7 @@ def test_refused_message_is_held_against_the_aggregator_only_where_its_entry_rec
     assert found(record(HONEST), refusing(JOBS[0], 1)) == found(record(HONEST), refusing(JOBS[1], 2)) == ()
 
 
-def test_entries_of_versions_that_kept_no_terms_are_their_authors_word() -> None:
+def test_entries_of_versions_that_kept_no_terms_are_their_authors_word():
     def older(event: Event) -> Event:
         facts = dict(event.details)
         if "terms" in facts:
@@ -497,7 +495,7 @@ def test_entries_of_versions_that_kept_no_terms_are_their_authors_word() -> None
         assert difference.proven_against == ""
 
 
-def test_entry_about_the_largest_round_fits_and_a_refusal_of_it_is_cut() -> None:
+def test_entry_about_the_largest_round_fits_and_a_refusal_of_it_is_cut():
     # 200 parties with ids of 32 characters are more than any federation has.
     ids = [PartyId(f"party-{index:03d}-{'x' * 22}") for index in range(MAX_PARTIES)]
     asked = fields(JOBS[0], 1, cohort=tuple(ids))

@@ -57,7 +57,7 @@ FORGED: list[Callable[[], Roster]] = [lowered_quorum, lowered_threshold, own_par
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_roster_that_the_aggregator_signs_as_founder_is_not_the_pinned_founders(forged: Callable[[], Roster]) -> None:
+def test_roster_that_the_aggregator_signs_as_founder_is_not_the_pinned_founders(forged):
     signed = SignedRoster.create(replace(forged(), serial=2), AGGREGATOR)
     with pytest.raises(CoterieError) as refusal:
         signed.verify(PINNED)
@@ -65,14 +65,14 @@ def test_roster_that_the_aggregator_signs_as_founder_is_not_the_pinned_founders(
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_roster_under_the_founders_old_signature_is_refused(forged: Callable[[], Roster]) -> None:
+def test_roster_under_the_founders_old_signature_is_refused(forged):
     assert TRUE.verify(PINNED) == FEDERATION.roster
     with pytest.raises(CoterieError) as refusal:
         replace(TRUE, roster=forged()).verify(PINNED)
     assert refusal.value.code == "invalid-signature"
 
 
-def test_party_that_pinned_nobody_would_open_a_sum_of_one_reply_and_nothing() -> None:
+def test_party_that_pinned_nobody_would_open_a_sum_of_one_reply_and_nothing():
     victim, roster = FEDERATION.parties[0], lowered_quorum()
     forged = SignedRoster.create(roster, AGGREGATOR)
     assert forged.verify(founder_fingerprint(AGGREGATOR.verify_key)) == roster
@@ -95,14 +95,14 @@ def test_party_that_pinned_nobody_would_open_a_sum_of_one_reply_and_nothing() ->
         verify_request(request, replace(own, roster=FEDERATION.roster), FEDERATION.sealing())
 
 
-def test_key_of_a_lower_threshold_is_another_key_than_the_rosters() -> None:
+def test_key_of_a_lower_threshold_is_another_key_than_the_rosters():
     # Its verification keys are the same: only the number of shares that are needed is another.
     lowered = replace(FEDERATION.dealing.key, decryption_threshold=2)
     assert lowered.digest != FEDERATION.roster.key_digest
 
 
 @pytest.mark.parametrize("changes", [{"quorum": 2}, {"decryption_threshold": 1}, {"corruption_bound": 0}])
-def test_roster_with_parameters_that_no_founder_may_choose_is_none(changes: dict[str, int]) -> None:
+def test_roster_with_parameters_that_no_founder_may_choose_is_none(changes):
     document = FEDERATION.roster.to_document()
     document["parameters"] |= changes
     with pytest.raises(CoterieError) as refusal:

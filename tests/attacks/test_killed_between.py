@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -86,8 +85,8 @@ def transcripts_of(attacker: MaliciousAggregator, fields: SessionFields, said: S
 @pytest.mark.parametrize("write", WRITES)
 @asynchronous
 async def test_party_killed_at_any_write_answers_one_query_with_one_reply_and_opens_one_transcript(
-    tmp_path: Path, write: str, after: bool
-) -> None:
+    tmp_path, write, after
+):
     crash = Crash(write, after=after)
     async with attacking(tmp_path, crash) as attacker:
         said = Said(attacker)

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from coterie_common.identifiers import PartyId
@@ -28,9 +26,7 @@ LATE = PartyId("party-5")
 
 @pytest.mark.parametrize(("kind", "code"), [(EncryptedReply, "stale-round"), (PartialDecryption, None)])
 @asynchronous
-async def test_message_after_the_job_was_cancelled_changes_nothing(
-    tmp_path: Path, kind: type[PartyMessage], code: str | None
-) -> None:
+async def test_message_after_the_job_was_cancelled_changes_nothing(tmp_path, kind, code):
     federation = make_federation()
     held: list[PartyMessage] = []
 
@@ -62,7 +58,7 @@ async def test_message_after_the_job_was_cancelled_changes_nothing(
 
 
 @asynchronous
-async def test_recorded_contributions_of_an_ended_job_are_deleted_at_the_next_start(tmp_path: Path) -> None:
+async def test_recorded_contributions_of_an_ended_job_are_deleted_at_the_next_start(tmp_path):
     # The end of the job was stored, the process died before the files were gone.
     federation = make_federation()
     async with InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties)) as running:
@@ -77,7 +73,7 @@ async def test_recorded_contributions_of_an_ended_job_are_deleted_at_the_next_st
 
 
 @asynchronous
-async def test_receipt_of_a_model_that_does_not_exist_is_not_expected(tmp_path: Path) -> None:
+async def test_receipt_of_a_model_that_does_not_exist_is_not_expected(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
 

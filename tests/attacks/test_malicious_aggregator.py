@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,7 +93,7 @@ PROPOSALS: dict[str, tuple[str, Callable[[Attacker], Any]]] = {
 
 @pytest.mark.parametrize("name", PROPOSALS)
 @asynchronous
-async def test_proposal_that_does_not_hold_together_is_refused_with_its_code(tmp_path: Path, name: str) -> None:
+async def test_proposal_that_does_not_hold_together_is_refused_with_its_code(tmp_path, name):
     code, make = PROPOSALS[name]
     async with attacking(tmp_path) as attacker:
         reply = await attacker.tell(make(attacker))
@@ -111,7 +110,7 @@ async def test_proposal_that_does_not_hold_together_is_refused_with_its_code(tmp
 
 
 @asynchronous
-async def test_job_whose_sum_could_overflow_is_refused_with_the_numbers(tmp_path: Path) -> None:
+async def test_job_whose_sum_could_overflow_is_refused_with_the_numbers(tmp_path):
     # Wrapped around, sums of other replies would be opened than those that were given.
     columns = [{"name": f"c{number}", "lower": 0, "upper": 1, "bins": 1000} for number in range(40)]
     spec = JobSpec.from_table(
@@ -225,7 +224,7 @@ async def assert_refused(attacker: Attacker, attack: Attack) -> None:
 
 @pytest.mark.parametrize("name", NO_JOB)
 @asynchronous
-async def test_attack_without_a_job_is_refused_and_the_party_goes_on(tmp_path: Path, name: str) -> None:
+async def test_attack_without_a_job_is_refused_and_the_party_goes_on(tmp_path, name):
     async with attacking(tmp_path) as attacker:
         await assert_refused(attacker, NO_JOB[name])
         await attacker.accepted()
@@ -234,7 +233,7 @@ async def test_attack_without_a_job_is_refused_and_the_party_goes_on(tmp_path: P
 
 @pytest.mark.parametrize("name", QUERIES)
 @asynchronous
-async def test_attack_by_query_is_refused_and_the_party_goes_on(tmp_path: Path, name: str) -> None:
+async def test_attack_by_query_is_refused_and_the_party_goes_on(tmp_path, name):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         await assert_refused(attacker, QUERIES[name])
@@ -242,7 +241,7 @@ async def test_attack_by_query_is_refused_and_the_party_goes_on(tmp_path: Path, 
 
 
 @asynchronous
-async def test_query_for_a_job_that_was_refused_is_refused(tmp_path: Path) -> None:
+async def test_query_for_a_job_that_was_refused_is_refused(tmp_path):
     async with attacking(tmp_path) as attacker:
         attacker.running.policies[VICTIM] = generous_policy(algorithms=())
         await attacker.running.kill(VICTIM)
@@ -351,7 +350,7 @@ REQUESTS: dict[str, tuple[str, MakeRequest]] = {
 
 @pytest.mark.parametrize("name", REQUESTS)
 @asynchronous
-async def test_attack_by_decryption_request_is_refused_and_the_party_goes_on(tmp_path: Path, name: str) -> None:
+async def test_attack_by_decryption_request_is_refused_and_the_party_goes_on(tmp_path, name):
     code, make = REQUESTS[name]
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
@@ -361,7 +360,7 @@ async def test_attack_by_decryption_request_is_refused_and_the_party_goes_on(tmp
 
 
 @asynchronous
-async def test_forged_roster_in_a_request_is_refused_by_who_did_not_answer(tmp_path: Path) -> None:
+async def test_forged_roster_in_a_request_is_refused_by_who_did_not_answer(tmp_path):
     async with attacking(tmp_path) as attacker:
 
         def make(attacker: Attacker) -> AggregatorMessage:
@@ -376,7 +375,7 @@ async def test_forged_roster_in_a_request_is_refused_by_who_did_not_answer(tmp_p
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
 @asynchronous
-async def test_second_transcript_of_one_round_is_refused_for_ever(tmp_path: Path, restarted: bool) -> None:
+async def test_second_transcript_of_one_round_is_refused_for_ever(tmp_path, restarted):
     # The difference of the two sums would be one party's reply.
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
@@ -394,7 +393,7 @@ async def test_second_transcript_of_one_round_is_refused_for_ever(tmp_path: Path
 
 
 @asynchronous
-async def test_two_transcripts_at_the_same_moment_open_one_sum(tmp_path: Path) -> None:
+async def test_two_transcripts_at_the_same_moment_open_one_sum(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         reply = await attacker.answered()
@@ -413,7 +412,7 @@ async def test_two_transcripts_at_the_same_moment_open_one_sum(tmp_path: Path) -
 
 
 @asynchronous
-async def test_party_that_opened_a_round_without_answering_never_answers_it(tmp_path: Path) -> None:
+async def test_party_that_opened_a_round_without_answering_never_answers_it(tmp_path):
     # Else its reply could be put beside a sum that it already helped to open.
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
@@ -424,7 +423,7 @@ async def test_party_that_opened_a_round_without_answering_never_answers_it(tmp_
 
 
 @asynchronous
-async def test_query_that_continues_from_another_release_is_refused(tmp_path: Path) -> None:
+async def test_query_that_continues_from_another_release_is_refused(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         await open_honestly(attacker, await attacker.answered())
@@ -433,7 +432,7 @@ async def test_query_that_continues_from_another_release_is_refused(tmp_path: Pa
 
 
 @asynchronous
-async def test_victim_shown_another_model_than_the_rest_is_not_read(tmp_path: Path) -> None:
+async def test_victim_shown_another_model_than_the_rest_is_not_read(tmp_path):
     # Everyone else is asked about records that nobody has, so that their replies are noise alone.
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
@@ -453,7 +452,7 @@ async def test_victim_shown_another_model_than_the_rest_is_not_read(tmp_path: Pa
 
 
 @asynchronous
-async def test_cohort_that_grows_after_the_first_query_is_refused(tmp_path: Path) -> None:
+async def test_cohort_that_grows_after_the_first_query_is_refused(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         await attacker.answered(attacker.fields(cohort=PARTIES[:4]))
@@ -462,7 +461,7 @@ async def test_cohort_that_grows_after_the_first_query_is_refused(tmp_path: Path
 
 
 @asynchronous
-async def test_old_round_is_not_answered_after_the_job_ended(tmp_path: Path) -> None:
+async def test_old_round_is_not_answered_after_the_job_ended(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         reply = await attacker.answered()
@@ -476,7 +475,7 @@ async def test_old_round_is_not_answered_after_the_job_ended(tmp_path: Path) -> 
 
 
 @asynchronous
-async def test_model_of_another_job_or_specification_is_not_kept(tmp_path: Path) -> None:
+async def test_model_of_another_job_or_specification_is_not_kept(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         for lineage in ({"job_id": "job-2"}, {"job_spec_digest": "00" * 32}):
@@ -516,7 +515,7 @@ def model_with(changes: dict[str, Any]) -> Make:
 
 
 @asynchronous
-async def test_model_that_fits_the_job_is_kept(tmp_path: Path) -> None:
+async def test_model_that_fits_the_job_is_kept(tmp_path):
     # The attack above fails for the lineage alone.
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()

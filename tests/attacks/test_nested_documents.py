@@ -8,8 +8,6 @@ encoder and Python's functions give up differs.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from coterie_common.identifiers import JobId
@@ -38,9 +36,7 @@ def with_terms(attacker: MaliciousAggregator, terms: bytes, *, is_request: bool)
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
 @asynchronous
-async def test_nested_text_anywhere_in_a_message_is_refused_and_the_party_goes_on(
-    tmp_path: Path, opening: bytes, closing: bytes
-) -> None:
+async def test_nested_text_anywhere_in_a_message_is_refused_and_the_party_goes_on(tmp_path, opening, closing):
     async with attacking(tmp_path) as attacker:
         for depth in DEPTHS:
             text = nested(depth, opening, closing)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,9 +51,7 @@ def body_about(attacker: MaliciousAggregator, value: float, *places: int) -> byt
 @pytest.mark.slow  # starts a process that imports numpy
 @pytest.mark.parametrize("places", [(), (OUTLOOKS.index("rain"),)], ids=["no record", "records with rain"])
 @asynchronous
-async def test_vectors_that_overflow_for_chosen_records_are_answered_like_any_other(
-    tmp_path: Path, places: tuple[int, ...]
-) -> None:
+async def test_vectors_that_overflow_for_chosen_records_are_answered_like_any_other(tmp_path, places):
     async with attacking(tmp_path, spec=machine(1), policy=POLICY) as attacker:
         await attacker.accepted()
         body = body_about(attacker, 3e38, *places)
@@ -64,7 +61,7 @@ async def test_vectors_that_overflow_for_chosen_records_are_answered_like_any_ot
 
 @pytest.mark.slow  # as above
 @asynchronous
-async def test_rounds_that_are_asked_at_once_are_computed_one_after_the_other(tmp_path: Path) -> None:
+async def test_rounds_that_are_asked_at_once_are_computed_one_after_the_other(tmp_path):
     async with attacking(tmp_path, spec=machine(2), policy=POLICY) as attacker:
         await attacker.accepted()
         party = attacker.running.parties[attacker.victim]

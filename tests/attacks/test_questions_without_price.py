@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,9 +57,7 @@ def with_column(column: dict[str, Any]) -> dict[str, Any]:
     ids=["number of records", "greatest value", "whether a level occurs"],
 )
 @asynchronous
-async def test_party_says_the_same_to_a_schema_that_its_data_fit_and_to_one_that_they_do_not(
-    tmp_path: Path, true: dict[str, Any], false: dict[str, Any]
-) -> None:
+async def test_party_says_the_same_to_a_schema_that_its_data_fit_and_to_one_that_they_do_not(tmp_path, true, false):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -76,7 +73,7 @@ async def test_party_says_the_same_to_a_schema_that_its_data_fit_and_to_one_that
 
 
 @asynchronous
-async def test_party_still_accepts_what_its_steward_described(tmp_path: Path) -> None:
+async def test_party_still_accepts_what_its_steward_described(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import EncryptedReply, Message
@@ -24,7 +22,7 @@ def refusals(status: JobStatus) -> set[tuple[str, bool]]:
 
 
 @asynchronous
-async def test_job_without_noise_cannot_be_run_again_to_subtract_a_party(tmp_path: Path) -> None:
+async def test_job_without_noise_cannot_be_run_again_to_subtract_a_party(tmp_path):
     federation = make_federation()
     is_repeated = False
 
@@ -54,7 +52,7 @@ async def test_job_without_noise_cannot_be_run_again_to_subtract_a_party(tmp_pat
 
 
 @asynchronous
-async def test_job_without_noise_that_asked_nothing_can_be_run_again(tmp_path: Path) -> None:
+async def test_job_without_noise_that_asked_nothing_can_be_run_again(tmp_path):
     federation = make_federation(3, 3)
     policy = generous_policy(jobs_without_noise=(EXACT.digest.hex(),))
     datasets = write_play(tmp_path, federation.parties)

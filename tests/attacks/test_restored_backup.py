@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ VICTIM = PartyId("party-2")
 
 
 @asynchronous
-async def test_restored_party_stops_when_its_own_forgotten_reply_is_shown_to_it(tmp_path: Path) -> None:
+async def test_restored_party_stops_when_its_own_forgotten_reply_is_shown_to_it(tmp_path):
     federation = make_federation(3, 3)
     passes = False
 
@@ -45,7 +44,7 @@ async def test_restored_party_stops_when_its_own_forgotten_reply_is_shown_to_it(
 
 
 @pytest.mark.parametrize("remembers", [True, False])
-def test_reply_is_forgotten_only_if_it_is_not_remembered(remembers: bool) -> None:
+def test_reply_is_forgotten_only_if_it_is_not_remembered(remembers):
     federation = make_federation()
     fields = federation.fields()
     contributions = tuple(federation.contribution(p, fields.session_id) for p in federation.parties)
@@ -54,7 +53,7 @@ def test_reply_is_forgotten_only_if_it_is_not_remembered(remembers: bool) -> Non
     assert shows_forgotten_reply(request, VICTIM, known, federation.roster) is not remembers
 
 
-def test_reply_that_the_party_did_not_sign_proves_nothing() -> None:
+def test_reply_that_the_party_did_not_sign_proves_nothing():
     federation = make_federation()
     fields = federation.fields()
     contributions = [federation.contribution(p, fields.session_id) for p in federation.parties]

@@ -27,7 +27,7 @@ def covered(values: NDArray[np.int64], session: str) -> NDArray[np.uint32]:
 
 
 @pytest.mark.parametrize(("other", "is_read"), [("round 1", True), ("round 2", False)], ids=["the same", "another"])
-def test_difference_of_two_replies_is_read_only_if_both_were_sealed_in_one_session(other: str, is_read: bool) -> None:
+def test_difference_of_two_replies_is_read_only_if_both_were_sealed_in_one_session(other, is_read):
     difference = (covered(FIRST, "round 1") - covered(SECOND, other)).view(np.int32)
     assert np.array_equal(difference, FIRST - SECOND) is is_read
     if not is_read:

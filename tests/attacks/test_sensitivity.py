@@ -43,9 +43,7 @@ def mean_of(lower: float, upper: float, records: list[float]) -> Any:
 @settings(max_examples=200, deadline=None)
 @given(bounds=st.tuples(BOUNDS, BOUNDS), shares=st.lists(st.floats(0, 1), min_size=1, max_size=3))
 @example(bounds=(0.0, SMALLEST), shares=[0.0])
-def test_answer_of_statistics_changes_within_the_plan_whatever_the_bounds(
-    bounds: tuple[float, float], shares: list[float]
-) -> None:
+def test_answer_of_statistics_changes_within_the_plan_whatever_the_bounds(bounds, shares):
     lower, upper = min(bounds), max(bounds)
     assume(lower < upper)
     records = [min(upper, max(lower, lower + share * (upper / 2 - lower / 2) * 2)) for share in shares]
@@ -60,6 +58,6 @@ def test_answer_of_statistics_changes_within_the_plan_whatever_the_bounds(
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(0.0, SMALLEST), (-SMALLEST, SMALLEST), (1e-320, 2e-320)])
-def test_range_so_narrow_that_its_half_may_be_nothing_is_refused(lower: float, upper: float) -> None:
+def test_range_so_narrow_that_its_half_may_be_nothing_is_refused(lower, upper):
     with pytest.raises(ValueError, match="at least"):
         NumericColumn(name="x", lower=lower, upper=upper)

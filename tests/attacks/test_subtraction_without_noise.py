@@ -8,7 +8,6 @@ All releases without noise on a data set are of all members of the roster, or th
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -54,7 +53,7 @@ async def sixth_member_has_left(attacker: MaliciousAggregator) -> None:
 
 @pytest.mark.parametrize("spec", [TREE, STATISTICS], ids=["tree", "statistics"])
 @asynchronous
-async def test_query_without_noise_of_fewer_than_all_is_refused(tmp_path: Path, spec: JobSpec) -> None:
+async def test_query_without_noise_of_fewer_than_all_is_refused(tmp_path, spec):
     async with attacking(tmp_path, spec=spec, policy=allowing(spec)) as attacker:
         await attacker.accepted()
         for missing in (PARTIES[1], PARTIES[4]):
@@ -66,7 +65,7 @@ async def test_query_without_noise_of_fewer_than_all_is_refused(tmp_path: Path, 
 
 
 @asynchronous
-async def test_second_round_without_noise_cannot_lose_a_party(tmp_path: Path) -> None:
+async def test_second_round_without_noise_cannot_lose_a_party(tmp_path):
     async with attacking(tmp_path, spec=TREE, policy=allowing(TREE)) as attacker:
         await attacker.accepted()
         reply = await attacker.answered()
@@ -82,7 +81,7 @@ async def test_second_round_without_noise_cannot_lose_a_party(tmp_path: Path) ->
 
 
 @asynchronous
-async def test_sum_without_noise_that_lacks_a_reply_is_not_opened_by_who_answered(tmp_path: Path) -> None:
+async def test_sum_without_noise_that_lacks_a_reply_is_not_opened_by_who_answered(tmp_path):
     async with attacking(tmp_path, spec=STATISTICS, policy=allowing(STATISTICS)) as attacker:
         await attacker.accepted()
         reply = await attacker.answered()
@@ -94,9 +93,7 @@ async def test_sum_without_noise_that_lacks_a_reply_is_not_opened_by_who_answere
 
 
 @asynchronous
-async def test_sum_without_noise_that_lacks_a_reply_is_not_opened_by_who_knows_nothing_of_the_job(
-    tmp_path: Path,
-) -> None:
+async def test_sum_without_noise_that_lacks_a_reply_is_not_opened_by_who_knows_nothing_of_the_job(tmp_path):
     # Its round quorum is the aggregator's word only; that there is no noise is what the replies were sealed under.
     async with attacking(tmp_path, spec=STATISTICS, policy=allowing(STATISTICS)) as attacker:
         for fields in (attacker.fields(round_quorum=4), attacker.fields(cohort=PARTIES[1:])):
@@ -105,7 +102,7 @@ async def test_sum_without_noise_that_lacks_a_reply_is_not_opened_by_who_knows_n
 
 
 @asynchronous
-async def test_job_without_noise_of_other_members_than_an_earlier_one_is_refused(tmp_path: Path) -> None:
+async def test_job_without_noise_of_other_members_than_an_earlier_one_is_refused(tmp_path):
     """A member joins, or leaves, between two jobs: the sums of all members differ by its exact reply."""
     other = replace(STATISTICS, name="other")
     async with attacking(tmp_path, spec=STATISTICS, policy=allowing(STATISTICS, other)) as attacker:
@@ -123,9 +120,7 @@ async def test_job_without_noise_of_other_members_than_an_earlier_one_is_refused
 
 @pytest.mark.parametrize("first", ["job-1", "job-2"])
 @asynchronous
-async def test_jobs_without_noise_accepted_before_either_asks_are_not_asked_of_different_members(
-    tmp_path: Path, first: str
-) -> None:
+async def test_jobs_without_noise_accepted_before_either_asks_are_not_asked_of_different_members(tmp_path, first):
     """When the second was accepted, nobody had been asked; a member leaves between the queries."""
     other = replace(STATISTICS, name="other")
     async with attacking(tmp_path, spec=STATISTICS, policy=allowing(STATISTICS, other)) as attacker:
@@ -149,7 +144,7 @@ async def test_jobs_without_noise_accepted_before_either_asks_are_not_asked_of_d
 
 
 @asynchronous
-async def test_second_job_without_noise_of_the_same_members_is_allowed(tmp_path: Path) -> None:
+async def test_second_job_without_noise_of_the_same_members_is_allowed(tmp_path):
     other = replace(STATISTICS, name="other")
     async with attacking(tmp_path, spec=STATISTICS, policy=allowing(STATISTICS, other)) as attacker:
         await attacker.accepted()
@@ -164,7 +159,7 @@ async def test_second_job_without_noise_of_the_same_members_is_allowed(tmp_path:
 
 
 @asynchronous
-async def test_job_without_noise_that_loses_a_party_ends_without_a_sum(tmp_path: Path) -> None:
+async def test_job_without_noise_that_loses_a_party_ends_without_a_sum(tmp_path):
     """Its later rounds need everybody too: round one is released, round two waits for the party until its timeout."""
     federation = make_federation()
     lost = PARTIES[2]
@@ -191,9 +186,7 @@ async def test_job_without_noise_that_loses_a_party_ends_without_a_sum(tmp_path:
 
 @pytest.mark.parametrize("quorum", [4, 3])
 @asynchronous
-async def test_job_without_noise_that_names_fewer_than_all_is_refused_when_it_is_submitted(
-    tmp_path: Path, quorum: int
-) -> None:
+async def test_job_without_noise_that_names_fewer_than_all_is_refused_when_it_is_submitted(tmp_path, quorum):
     federation = make_federation()
     spec = make_spec("statistics", {"histograms": ["play"]}, privacy={"placement": "none"}, quorum=quorum)
     datasets = write_play(tmp_path, federation.parties)

@@ -45,7 +45,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @asynchronous
-async def test_algorithm_outside_the_policy_is_not_even_loaded(tmp_path: Path, plugin: str) -> None:
+async def test_algorithm_outside_the_policy_is_not_even_loaded(tmp_path, plugin):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -64,7 +64,7 @@ def evaluating(model: Model) -> JobSpec:
     return make_spec("evaluation", {"model": model.to_document()})
 
 
-def test_algorithm_of_a_model_to_be_evaluated_must_be_in_the_policy_too(plugin: str) -> None:
+def test_algorithm_of_a_model_to_be_evaluated_must_be_in_the_policy_too(plugin):
     tree, linear = make_model(), make_linear_model()
     for model in (replace(tree, algorithm=plugin), linear):
         with pytest.raises(ConsentDenied, match=model.algorithm):
@@ -74,7 +74,7 @@ def test_algorithm_of_a_model_to_be_evaluated_must_be_in_the_policy_too(plugin: 
     check_algorithms(generous_policy(algorithms=("evaluation", linear.algorithm)), evaluating(linear))
 
 
-def test_network_of_a_model_to_be_evaluated_must_be_in_the_policy_too() -> None:
+def test_network_of_a_model_to_be_evaluated_must_be_in_the_policy_too():
     spec = evaluating(replace(make_linear_model(), algorithm="network", body={"network": "mlp", "0.bias": np.zeros(2)}))
     allowed = generous_policy(algorithms=("evaluation", "network"), networks=("mlp",))
     check_algorithms(allowed, spec)
@@ -96,9 +96,7 @@ DECLARATION = """
 """
 
 
-def test_code_that_a_plug_in_names_under_a_key_of_its_own_must_be_in_the_policy_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_that_a_plug_in_names_under_a_key_of_its_own_must_be_in_the_policy_too(tmp_path, monkeypatch):
     install_algorithm(monkeypatch, tmp_path, "theirs", BACKBONE + DECLARATION)
     policy = generous_policy(algorithms=("theirs", "statistics"), networks=("cnn",))
     allowed, network, helper = (
@@ -119,14 +117,12 @@ def test_code_that_a_plug_in_names_under_a_key_of_its_own_must_be_in_the_policy_
             check_consent(policy, spec, get_algorithm("theirs"))
 
 
-def test_code_that_a_plug_in_does_not_declare_is_what_the_policy_cannot_see(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_that_a_plug_in_does_not_declare_is_what_the_policy_cannot_see(tmp_path, monkeypatch):
     install_algorithm(monkeypatch, tmp_path, "theirs", BACKBONE)
     check_algorithms(generous_policy(algorithms=("theirs",)), make_spec("theirs", {"backbone": "resnet"}))
 
 
-def test_plug_in_that_declares_nothing_at_all_is_no_algorithm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plug_in_that_declares_nothing_at_all_is_no_algorithm(tmp_path, monkeypatch):
     methods = (name for name in vars(Algorithm) if not name.startswith("_") and name != "named_code")
     body = "\n".join(f"    {name} = None" for name in (*methods, "name", "records"))
     install_algorithm(monkeypatch, tmp_path, "theirs", f"class Theirs:\n{body}\n")
@@ -135,15 +131,13 @@ def test_plug_in_that_declares_nothing_at_all_is_no_algorithm(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("model", [{}, {"algorithm": "decision_tree"}, {"safetensors": "AAAA"}, {"safetensors": 7}])
-def test_embedded_model_that_cannot_be_read_is_refused(model: dict[str, object]) -> None:
+def test_embedded_model_that_cannot_be_read_is_refused(model):
     with pytest.raises(MalformedMessage):
         check_algorithms(generous_policy(), make_spec("evaluation", {"model": model}))
 
 
 @asynchronous
-async def test_delivered_model_of_an_algorithm_outside_the_policy_loads_none_of_its_code(
-    tmp_path: Path, plugin: str
-) -> None:
+async def test_delivered_model_of_an_algorithm_outside_the_policy_loads_none_of_its_code(tmp_path, plugin):
     async with attacking(tmp_path) as attacker:
         model = replace(make_model(), algorithm=plugin)
         lineage = {"job_id": JOB, "job_spec_digest": attacker.spec.digest.hex()}
@@ -156,6 +150,6 @@ async def test_delivered_model_of_an_algorithm_outside_the_policy_loads_none_of_
         assert MODULE not in sys.modules
 
 
-def test_policy_names_the_algorithms_of_single_data_sets_too() -> None:
+def test_policy_names_the_algorithms_of_single_data_sets_too():
     rules = {"wards": DatasetRules(algorithms=("network",)), "other": DatasetRules()}
     assert generous_policy(algorithms=("statistics",), datasets=rules).all_algorithms == {"network", "statistics"}

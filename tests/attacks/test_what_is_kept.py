@@ -42,7 +42,7 @@ def size(folder: Path) -> int:
     ids=["no terms", "no text", "a policy that refuses"],
 )
 @asynchronous
-async def test_refused_proposal_leaves_digests_only(tmp_path: Path, terms: bytes | None) -> None:
+async def test_refused_proposal_leaves_digests_only(tmp_path, terms):
     policy = generous_policy() if terms is not None else generous_policy(algorithms=("statistics",))
     async with attacking(tmp_path, policy=policy) as attacker:
         before = size(tmp_path / VICTIM)
@@ -62,7 +62,7 @@ async def test_refused_proposal_leaves_digests_only(tmp_path: Path, terms: bytes
 
 
 @asynchronous
-async def test_invented_rounds_leave_nothing(tmp_path: Path) -> None:
+async def test_invented_rounds_leave_nothing(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         store = attacker.running.party_store(VICTIM)
@@ -90,7 +90,7 @@ async def test_invented_rounds_leave_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("known", ["never proposed", "refused", "held"])
 @asynchronous
-async def test_model_of_a_job_that_was_not_accepted_is_not_kept(tmp_path: Path, known: str) -> None:
+async def test_model_of_a_job_that_was_not_accepted_is_not_kept(tmp_path, known):
     policy = {"refused": generous_policy(algorithms=("statistics",)), "held": generous_policy(automatic=False)}
     async with attacking(tmp_path, policy=policy.get(known, generous_policy())) as attacker:
         if known != "never proposed":
@@ -104,7 +104,7 @@ async def test_model_of_a_job_that_was_not_accepted_is_not_kept(tmp_path: Path, 
 
 
 @asynchronous
-async def test_model_of_an_accepted_job_is_kept_once_however_often_it_comes(tmp_path: Path) -> None:
+async def test_model_of_an_accepted_job_is_kept_once_however_often_it_comes(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         for _ in range(3):
@@ -120,7 +120,7 @@ def model_of(attacker: MaliciousAggregator) -> bytes:
 
 
 @asynchronous
-async def test_party_that_withholds_receipts_is_sent_one_model_at_a_time(tmp_path: Path) -> None:
+async def test_party_that_withholds_receipts_is_sent_one_model_at_a_time(tmp_path):
     federation = make_federation(3, 3)
     silent = federation.parties[0]
 

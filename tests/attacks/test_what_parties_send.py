@@ -205,12 +205,12 @@ def reply_checks_without(number: int) -> tuple[Check[ReplyReceived], ...]:
     return tuple(sorted([*(check for check in REPLY_CHECKS if check.number != number), *lenient]))
 
 
-def test_every_check_of_a_reply_has_an_attack() -> None:
+def test_every_check_of_a_reply_has_an_attack():
     assert {attack.check for attack in REPLIES} == {check.number for check in REPLY_CHECKS}
 
 
 @pytest.mark.parametrize("attack", REPLIES, ids=lambda attack: attack.name)
-def test_reply_is_refused_with_code_and_culprit(attack: ReplyAttack) -> None:
+def test_reply_is_refused_with_code_and_culprit(attack):
     attempt = attack.make()
     with pytest.raises(CoterieError) as refusal:
         attempt.verify()
@@ -218,14 +218,14 @@ def test_reply_is_refused_with_code_and_culprit(attack: ReplyAttack) -> None:
 
 
 @pytest.mark.parametrize("attack", REPLIES, ids=lambda attack: attack.name)
-def test_reply_that_passes_without_its_check_does_harm(attack: ReplyAttack) -> None:
+def test_reply_that_passes_without_its_check_does_harm(attack):
     attempt = attack.make()
     attempt.verify(reply_checks_without(attack.check))
     assert attempt.harm()
 
 
 @pytest.mark.parametrize("is_named", [True, False], ids=["and names none", "but names one"])
-def test_reply_that_omits_its_padded_part_is_refused_by_more_than_one_check(is_named: bool) -> None:
+def test_reply_that_omits_its_padded_part_is_refused_by_more_than_one_check(is_named):
     attempt = padded(lambda _: b"", is_named=is_named)
     for checks in (REPLY_CHECKS, reply_checks_without(3)):
         with pytest.raises(CoterieError) as refusal:
@@ -234,7 +234,7 @@ def test_reply_that_omits_its_padded_part_is_refused_by_more_than_one_check(is_n
     assert attempt.harm()
 
 
-def test_key_part_that_is_no_key_of_a_pad_passes_every_check_and_ends_the_round() -> None:
+def test_key_part_that_is_no_key_of_a_pad_passes_every_check_and_ends_the_round():
     # That it is in range no proof shows. Nobody knows whose it was: its sum with the others' is what is opened.
     fields = FEDERATION.fields(terms=PADDED_TERMS)
     honest = PADDED.seal(DATA, fields.session_id, HONEST, FEDERATION.random)
@@ -375,28 +375,28 @@ def verify(partial: PartialDecryption, checks: tuple[Check[PartialReceived], ...
     return _verify_partial(received, checks)
 
 
-def test_honest_partial_decryption_passes_and_opens_the_sum() -> None:
+def test_honest_partial_decryption_passes_and_opens_the_sum():
     assert not spoils_the_opening(verify(partial_of(CONTRIBUTIONS)))
 
 
-def test_every_check_of_a_partial_decryption_has_an_attack() -> None:
+def test_every_check_of_a_partial_decryption_has_an_attack():
     assert [attack.check for attack in PARTIALS] == [check.number for check in PARTIAL_CHECKS]
 
 
 @pytest.mark.parametrize("attack", PARTIALS, ids=lambda attack: attack.name)
-def test_partial_decryption_is_refused_with_code_and_culprit(attack: PartialAttack) -> None:
+def test_partial_decryption_is_refused_with_code_and_culprit(attack):
     with pytest.raises(CoterieError) as refusal:
         verify(attack.make())
     assert (refusal.value.code, refusal.value.culprits) == (attack.code, (CULPRIT,))
 
 
 @pytest.mark.parametrize("attack", PARTIALS, ids=lambda attack: attack.name)
-def test_partial_decryption_that_passes_without_its_check_does_harm(attack: PartialAttack) -> None:
+def test_partial_decryption_that_passes_without_its_check_does_harm(attack):
     partial = attack.make()
     assert attack.harm(verify(partial, partial_checks_without(attack.check)), partial)
 
 
-def test_partial_decryption_of_a_part_of_the_transcript_is_named_even_without_the_first_check() -> None:
+def test_partial_decryption_of_a_part_of_the_transcript_is_named_even_without_the_first_check():
     # What a colluder opens besides fits no other sum.
     with pytest.raises(CoterieError) as refusal:
         verify(partial_of(CONTRIBUTIONS[:4]), partial_checks_without(1))

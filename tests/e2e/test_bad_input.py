@@ -40,9 +40,7 @@ def log_of(running: RunningFederation, party: str) -> str:
         pytest.param(lambda lines: [], ("nursery.csv",), id="empty file"),
     ],
 )
-def test_bad_data_is_refused_by_its_party_with_words_in_its_own_log_only(
-    running: RunningFederation, tmp_path: Path, change: object, words: tuple[str, ...]
-) -> None:
+def test_bad_data_is_refused_by_its_party_with_words_in_its_own_log_only(running, tmp_path, change, words):
     data = running.party_folder(VICTIM) / "nursery.csv"
     good = data.read_text()
     before = len(log_of(running, VICTIM))
@@ -63,7 +61,7 @@ def test_bad_data_is_refused_by_its_party_with_words_in_its_own_log_only(
     assert all(word in note["detail"] for word in words), note
 
 
-def test_bad_data_are_said_to_the_steward_before_any_job_and_without_a_restart(running: RunningFederation) -> None:
+def test_bad_data_are_said_to_the_steward_before_any_job_and_without_a_restart(running):
     folder = running.party_folder(VICTIM)
     data = folder / "nursery.csv"
     good = data.read_text()
@@ -83,7 +81,7 @@ def test_bad_data_are_said_to_the_steward_before_any_job_and_without_a_restart(r
     running.wait_until(lambda: party_says() == "0 connected to the aggregator\n ", "the party to see that they fit")
 
 
-def test_job_over_every_partys_limit_fails_with_the_numbers(running: RunningFederation, tmp_path: Path) -> None:
+def test_job_over_every_partys_limit_fails_with_the_numbers(running, tmp_path):
     text = nursery_toml(max_depth=1).replace("epsilon = 1.0", "epsilon = 3")
     status, said = submit(running, text, tmp_path)
     assert status != 0
@@ -103,9 +101,7 @@ def test_job_over_every_partys_limit_fails_with_the_numbers(running: RunningFede
         ("[rounds]", "[rounds]\nsurprise = 2", "invalid-job", "surprise"),
     ],
 )
-def test_job_that_cannot_be_run_is_refused_at_submission(
-    running: RunningFederation, tmp_path: Path, old: str, new: str, code: str, word: str
-) -> None:
+def test_job_that_cannot_be_run_is_refused_at_submission(running, tmp_path, old, new, code, word):
     before = len(running.operate("jobs", "list"))
     status, said = submit(running, nursery_toml(max_depth=1).replace(old, new), tmp_path)
     assert status != 0
@@ -114,7 +110,7 @@ def test_job_that_cannot_be_run_is_refused_at_submission(
     assert len(running.operate("jobs", "list")) == before
 
 
-def test_party_with_a_wrong_password_does_not_start(running: RunningFederation, tmp_path: Path) -> None:
+def test_party_with_a_wrong_password_does_not_start(running, tmp_path):
     (tmp_path / "password").write_text("wrong\n")
     home = tmp_path / "home"
     shutil.copytree(running.party_folder("party-1") / "home", home, ignore=shutil.ignore_patterns("store", ".lock"))
@@ -125,14 +121,14 @@ def test_party_with_a_wrong_password_does_not_start(running: RunningFederation, 
     assert "password" in done.stderr
 
 
-def test_second_daemon_on_the_same_folder_does_not_start(running: RunningFederation) -> None:
+def test_second_daemon_on_the_same_folder_does_not_start(running):
     folder = running.party_folder("party-1")
     done = running.run("coterie-party", "run", "--home", "home", "--password-file", "password", folder=folder)
     assert done.returncode == 78
     assert "another coterie-party runs" in done.stderr
 
 
-def test_party_with_a_broken_policy_does_not_start(running: RunningFederation, tmp_path: Path) -> None:
+def test_party_with_a_broken_policy_does_not_start(running, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(running.party_folder("party-1") / "home", home, ignore=shutil.ignore_patterns("store", ".lock"))
     (home / "policy.toml").write_text((home / "policy.toml").read_text() + "\nepsilon_per_jop = 1\n")

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from coterie_lab.benchmarks.plan import Plan
@@ -13,7 +11,7 @@ from coterie_lab.benchmarks.run import run
 
 
 @pytest.mark.slow
-def test_rounds_of_real_daemons_are_measured_sealed_and_unsealed(tmp_path: Path) -> None:
+def test_rounds_of_real_daemons_are_measured_sealed_and_unsealed(tmp_path):
     """Founding a federation and starting its four daemons take half a minute."""
     plan = Plan(
         steps=(),

@@ -46,7 +46,7 @@ def people(tmp_path: Path) -> Iterator[Readers]:
 @pytest.mark.skipif(
     "COTERIE_DOCUMENTED" not in os.environ, reason="takes two minutes of two cores: set COTERIE_DOCUMENTED=1 to run it"
 )
-def test_commands_do_what_the_pages_say_in_their_order(people: Readers) -> None:
+def test_commands_do_what_the_pages_say_in_their_order(people):
     make_keys_and_admit(people)
     deal_and_expel(people)
     bind_and_start(people)
@@ -292,7 +292,7 @@ def submit_without_data(people: Readers) -> None:
     people.wait_for("hospital-1", f"job proposed.*refused.*{people.job}")
 
 
-def test_new_command_has_to_be_run_or_named(tmp_path: Path) -> None:
+def test_new_command_has_to_be_run_or_named(tmp_path):
     commands = [("README.md", "coterie parties"), ("new.md", "coterie jobs list"), ("new.md", "docker ps")]
     people = Readers(tmp_path, [], commands)
     assert people.left == {"README.md": ["coterie parties"], "new.md": ["coterie jobs list"]}
@@ -300,11 +300,11 @@ def test_new_command_has_to_be_run_or_named(tmp_path: Path) -> None:
         people.step("new.md", "coterie jobs watch", "founder")
 
 
-def test_command_out_of_order_is_not_run(tmp_path: Path) -> None:
+def test_command_out_of_order_is_not_run(tmp_path):
     people = Readers(tmp_path, [], [("README.md", "coterie keys deal"), ("README.md", "coterie found")])
     with pytest.raises(AssertionError, match="'coterie keys deal' comes before 'coterie found'"):
         people.step("README.md", "coterie found", "founder")
 
 
-def test_every_reason_is_about_a_command_that_a_page_has() -> None:
+def test_every_reason_is_about_a_command_that_a_page_has():
     assert set(NOT_RUN) <= {command.split()[0] for _, command in documented()}

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.support.repository import ROOT
 
 
 @pytest.mark.slow  # five daemons and twenty rounds
-def test_hospitals_together_are_better_than_each_alone(tmp_path: Path) -> None:
+def test_hospitals_together_are_better_than_each_alone(tmp_path):
     done = subprocess.run(
         [ROOT / "scripts/example", "heart", "--rounds", "20", "--json", "--folder", tmp_path / "run"],
         stdin=subprocess.DEVNULL,
@@ -35,7 +34,7 @@ def test_hospitals_together_are_better_than_each_alone(tmp_path: Path) -> None:
     assert (tmp_path / "run/results.csv").exists()
 
 
-def test_example_without_its_data_says_what_is_missing(tmp_path: Path) -> None:
+def test_example_without_its_data_says_what_is_missing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "coterie_lab.examples", "mnist", "--data", tmp_path, "--folder", tmp_path / "run"],
         stdin=subprocess.DEVNULL,

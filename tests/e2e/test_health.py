@@ -2,12 +2,10 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
-from tests.support.running import RunningFederation
-
 HOME = ("health", "--home", "home")
 
 
-def test_health_follows_the_daemons_through_an_aggregator_killed_and_started_again(running: RunningFederation) -> None:
+def test_health_follows_the_daemons_through_an_aggregator_killed_and_started_again(running):
     party, aggregator = running.party_folder("party-1"), running.folder / "aggregator"
 
     def party_says() -> str:

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from tests.support.running import RunningFederation
-
 VICTIM = "party-5"
 
 
@@ -20,9 +18,7 @@ VICTIM = "party-5"
         pytest.param("partials", (5, 4), id="after its partial decryption"),
     ],
 )
-def test_job_with_a_party_killed_completes_and_the_party_takes_part_again(
-    running: RunningFederation, table: str, contributors: tuple[int, int]
-) -> None:
+def test_job_with_a_party_killed_completes_and_the_party_takes_part_again(running, table, contributors):
     job_id = running.submit(deadline_s=2)
     running.kill_once(VICTIM, lambda: running.rows(VICTIM, table, job_id) > 0, f"{VICTIM} to store {table}")
 
@@ -41,7 +37,7 @@ def test_job_with_a_party_killed_completes_and_the_party_takes_part_again(
     assert lineage["contributors"] == [5, 5]
 
 
-def test_job_with_the_aggregator_killed_goes_on_where_it_was(running: RunningFederation) -> None:
+def test_job_with_the_aggregator_killed_goes_on_where_it_was(running):
     job_id = running.submit()
     running.poll(lambda: running.rows("party-1", "transcripts", job_id) > 0, "the first round to be opened")
     running.daemons.kill("aggregator")

@@ -54,7 +54,7 @@ def wait_until_held(running: RunningFederation, job_id: str) -> None:
     running.wait_until(is_held, "the job to be held")
 
 
-def test_held_job_is_approved_and_another_refused_while_the_daemon_runs(holding: RunningFederation) -> None:
+def test_held_job_is_approved_and_another_refused_while_the_daemon_runs(holding):
     approved = holding.submit(proposal_deadline_s=600)
     wait_until_held(holding, approved)
     assert holding.rows(PARTY, "ledger", approved) == 0
@@ -85,7 +85,7 @@ def test_held_job_is_approved_and_another_refused_while_the_daemon_runs(holding:
     assert holding.rows(PARTY, "ledger", refused) == 0
 
 
-def test_policy_that_cannot_be_used_is_said_and_the_party_goes_on(running: RunningFederation) -> None:
+def test_policy_that_cannot_be_used_is_said_and_the_party_goes_on(running):
     policy = running.party_folder(PARTY) / "home/policy.toml"
     before = policy.read_text()
     running.wait_until(lambda: steward(running, "health").returncode == 0, "the party to be connected")

@@ -69,7 +69,7 @@ def project(kept: tuple[Project, str, Path]) -> Project:
     return kept[0]
 
 
-def test_testbed_interrupted_while_it_founds_leaves_nothing() -> None:
+def test_testbed_interrupted_while_it_founds_leaves_nothing():
     with subprocess.Popen([SCRIPT], stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -86,7 +86,7 @@ def test_testbed_interrupted_while_it_founds_leaves_nothing() -> None:
     assert Project(PROJECT).left() == []
 
 
-def test_testbed_with_faults_trains_a_model_that_says_who_was_missing(kept: tuple[Project, str, Path]) -> None:
+def test_testbed_with_faults_trains_a_model_that_says_who_was_missing(kept):
     _, said, out = kept
     for fault in ("pausing party-4", "unplugging party-4", "killing party-4", "party-4 is back"):
         assert fault in said
@@ -96,7 +96,7 @@ def test_testbed_with_faults_trains_a_model_that_says_who_was_missing(kept: tupl
     assert min(contributors) == 3
 
 
-def test_testbed_while_another_is_kept_says_so_and_leaves_it_alone(project: Project) -> None:
+def test_testbed_while_another_is_kept_says_so_and_leaves_it_alone(project):
     done = call_script()
     assert done.returncode == 1
     assert "a testbed is there already" in done.stdout
@@ -104,7 +104,7 @@ def test_testbed_while_another_is_kept_says_so_and_leaves_it_alone(project: Proj
     assert all(project.state(service)["Running"] for service in DAEMONS)
 
 
-def test_daemon_on_a_folder_in_use_says_so(project: Project) -> None:
+def test_daemon_on_a_folder_in_use_says_so(project):
     for service, command, mounts in (
         ("party-1", "coterie-party run", ("party-1:/var/lib/coterie", "party-1-password:/etc/coterie:ro")),
         ("aggregator", "coterie-aggregator serve", ("aggregator:/var/lib/coterie",)),
@@ -115,7 +115,7 @@ def test_daemon_on_a_folder_in_use_says_so(project: Project) -> None:
         assert project.state(service)["Running"]
 
 
-def test_join_without_the_founder_or_its_bundle_says_what_is_missing() -> None:
+def test_join_without_the_founder_or_its_bundle_says_what_is_missing():
     mounts = (f"{ROOT}/docker/ceremony:/ceremony:ro", f"{ROOT}/examples:/examples:ro")
     environment = ("WAIT_SECONDS=1", "COTERIE_AGGREGATOR=aggregator:8443")
     joining = "sh /ceremony/party.sh party-9 1 4"
@@ -130,7 +130,7 @@ def test_join_without_the_founder_or_its_bundle_says_what_is_missing() -> None:
     assert "error: party-9.bundle is not in the exchange after 1 s; it comes from founding" in said
 
 
-def test_party_started_before_its_bundle_says_which_step_is_missing() -> None:
+def test_party_started_before_its_bundle_says_which_step_is_missing():
     status, said = in_container("coterie-party", "run")
     assert status == CONFIGURATION
     assert "run 'coterie-party init ID --founder FINGERPRINT' first [wrong-order]" in said
@@ -144,7 +144,7 @@ def test_party_started_before_its_bundle_says_which_step_is_missing() -> None:
     assert said.rstrip().endswith("[wrong-order]")
 
 
-def test_party_with_a_wrong_password_says_so_and_starts_again_with_the_right_one(project: Project) -> None:
+def test_party_with_a_wrong_password_says_so_and_starts_again_with_the_right_one(project):
     volume = (f"{project.volume('party-2-password')}:/etc/coterie",)
     run("docker", "stop", project.container("party-2"))
     assert in_container("sh", "-c", "cd /etc/coterie; cp -p password kept; echo x > password", mounts=volume)[0] == 0
@@ -160,7 +160,7 @@ def test_party_with_a_wrong_password_says_so_and_starts_again_with_the_right_one
     ContainerTestbed(print).recover()
 
 
-def test_check_with_a_share_in_the_exchange_or_a_foreign_mount_names_it(project: Project) -> None:
+def test_check_with_a_share_in_the_exchange_or_a_foreign_mount_names_it(project):
     assert check(project) == []
     reveal = (
         "import sys; sys.path.insert(0, '/checks'); from pathlib import Path; "
@@ -194,7 +194,7 @@ def test_check_with_a_share_in_the_exchange_or_a_foreign_mount_names_it(project:
     assert check(project) == []
 
 
-def test_testbed_stopped_and_started_goes_on_with_the_same_federation(project: Project, tmp_path: Path) -> None:
+def test_testbed_stopped_and_started_goes_on_with_the_same_federation(project, tmp_path):
     def federation() -> dict[str, str]:
         return {
             party: project.execute(

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ TLS_HANDSHAKE = b"\x16\x03"
 CLIENT_HELLO = 1
 
 
-def test_connections_open_with_client_hello_and_carry_nothing_in_clear(running: RunningFederation) -> None:
+def test_connections_open_with_client_hello_and_carry_nothing_in_clear(running):
     job_id = running.submit()
     assert running.finish(job_id)["state"] == "completed"
 
@@ -50,7 +49,7 @@ def _markers(running: RunningFederation, job_id: str) -> dict[str, bytes]:
     }
 
 
-def test_client_of_another_authority_gets_a_stable_code(running: RunningFederation, tmp_path: Path) -> None:
+def test_client_of_another_authority_gets_a_stable_code(running, tmp_path):
     (tmp_path / "password").write_text("another\n")
     (tmp_path / "password").chmod(0o600)
     done = running.run(
@@ -64,7 +63,7 @@ def test_client_of_another_authority_gets_a_stable_code(running: RunningFederati
     assert "Traceback" not in done.stderr
 
 
-def test_party_with_another_partys_id_is_turned_away(running: RunningFederation, tmp_path: Path) -> None:
+def test_party_with_another_partys_id_is_turned_away(running, tmp_path):
     impostor = tmp_path / "home"
     shutil.copytree(running.party_folder("party-2") / "home", impostor, ignore=shutil.ignore_patterns("store", ".lock"))
     config = impostor / "party.toml"
@@ -78,9 +77,7 @@ def test_party_with_another_partys_id_is_turned_away(running: RunningFederation,
 
 
 @pytest.mark.parametrize("arguments", [("jobs", "list"), ("parties",), ("models", "list")])
-def test_operator_without_credential_gets_one_clear_line(
-    running: RunningFederation, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_operator_without_credential_gets_one_clear_line(running, tmp_path, arguments):
     missing = tmp_path / "nowhere"
     done = running.run(
         "coterie", *arguments, "--aggregator", f"localhost:{running.port}", "--credential", missing, folder=tmp_path

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -62,12 +61,12 @@ def is_right(text: str, target: str) -> bool:
     return path.exists() and (not is_name or name in {path.name, path.stem} | names_in(path))
 
 
-def test_links_lead_to_what_they_name() -> None:
+def test_links_lead_to_what_they_name():
     assert len(LINKS) > 100
     assert [link for link in LINKS if not is_right(*link)] == []
 
 
-def test_link_to_another_name_is_found() -> None:
+def test_link_to_another_name_is_found():
     machine = "../aggregator/coterie_aggregator/machines/driver.py"
     assert is_right("`Machine.take", machine)
     assert not is_right("`Machine.gone", machine)
@@ -75,11 +74,11 @@ def test_link_to_another_name_is_found() -> None:
 
 
 @pytest.mark.parametrize("package", packages(), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_package_is_on_the_map(package: Path) -> None:
+def test_every_package_is_on_the_map(package):
     assert f"(../{package.relative_to(ROOT).as_posix()}/)" in TEXT
 
 
-def test_modules_that_name_the_threshold_scheme_are_listed() -> None:
+def test_modules_that_name_the_threshold_scheme_are_listed():
     begin, end = "<!-- modules that name the threshold scheme -->\n", "<!-- end of modules -->\n"
     part = TEXT[TEXT.index(begin) : TEXT.index(end)].replace("\n  ", " ")
     listed = {
@@ -98,7 +97,7 @@ def names_the_scheme(path: Path) -> bool:
     return any(f"{name}.".startswith(f"coterie_common.{part}.") for name in imported for part in SCHEME)
 
 
-def test_state_diagrams_are_those_of_the_machines() -> None:
+def test_state_diagrams_are_those_of_the_machines():
     command = [sys.executable, str(ROOT / "scripts/state_diagrams.py"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
@@ -113,7 +112,7 @@ def test_state_diagrams_are_those_of_the_machines() -> None:
         ("the party's round", coterie_party.round, {"ReplyComputed", "PartialComputed"}),
     ],
 )
-def test_state_diagrams_try_every_row_of_the_table(name: str, module: ModuleType, without_effect: set[str]) -> None:
+def test_state_diagrams_try_every_row_of_the_table(name, module, without_effect):
     taken = {(each.before.phase, each.event) for each in state_diagrams.explored(state_diagrams.MACHINES[name]())}
     rows = set(module._HANDLERS)
     assert taken <= rows

@@ -73,7 +73,7 @@ COMMAND_LINES = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_help_imports_nothing_heavy(program: str) -> None:
+def test_help_imports_nothing_heavy(program):
     command = [sys.executable, "-c", HELP, program, *HEAVY]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
@@ -81,7 +81,7 @@ def test_help_imports_nothing_heavy(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_command_and_option_is_explained(program: str) -> None:
+def test_every_command_and_option_is_explained(program):
     for path in paths(command_of(program), (program,)):
         command = resolve(list(path))[0]
         assert command.help, path
@@ -98,7 +98,7 @@ def resolve(words: list[str]) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("words", COMMAND_LINES)
-def test_command_line_in_a_document_exists(words: list[str]) -> None:
+def test_command_line_in_a_document_exists(words):
     if words[0] not in PROGRAMS:
         script = ROOT / words[0]
         assert os.access(script, os.X_OK)
@@ -111,7 +111,7 @@ def test_command_line_in_a_document_exists(words: list[str]) -> None:
     assert not getattr(command, "commands", {}) or not rest or rest[0].startswith("-")
 
 
-def test_documents_name_commands() -> None:
+def test_documents_name_commands():
     assert {words[0] for document in DOCUMENTS for words in named_commands(document)} >= {
         "scripts/test",
         "scripts/demo",

@@ -53,7 +53,7 @@ def metadata(wheel: Path) -> Message:
         return email.message_from_bytes(archive.read(f"coterie-{VERSION}.dist-info/METADATA"))
 
 
-def test_wheel_contains_the_four_packages_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_the_four_packages_and_nothing_else(wheel):
     expected = {
         (Path(folder.name) / path.relative_to(folder)).as_posix()
         for path in package_files()
@@ -64,7 +64,7 @@ def test_wheel_contains_the_four_packages_and_nothing_else(wheel: Path) -> None:
     assert {name for name in names_in(wheel) if not name.startswith(information)} == expected
 
 
-def test_wheel_contains_type_markers_generated_code_and_licence(wheel: Path) -> None:
+def test_wheel_contains_type_markers_generated_code_and_licence(wheel):
     names = names_in(wheel)
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     generated = {f"coterie_common/wire/pb/{path.name}" for path in GENERATED.glob("*_pb2*")}
@@ -73,7 +73,7 @@ def test_wheel_contains_type_markers_generated_code_and_licence(wheel: Path) -> 
     assert f"coterie-{VERSION}.dist-info/licenses/LICENSE" in names
 
 
-def test_wheel_contains_only_kinds_of_files_that_belong_in_it(wheel: Path) -> None:
+def test_wheel_contains_only_kinds_of_files_that_belong_in_it(wheel):
     allowed = {".py", ".pyi", ".typed", ".mako"}
     information = f"coterie-{VERSION}.dist-info/"
     odd = {
@@ -84,7 +84,7 @@ def test_wheel_contains_only_kinds_of_files_that_belong_in_it(wheel: Path) -> No
     assert odd == set()
 
 
-def test_wheel_metadata_names_python_licence_and_commands(wheel: Path, metadata: Message) -> None:
+def test_wheel_metadata_names_python_licence_and_commands(wheel, metadata):
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
     with zipfile.ZipFile(wheel) as archive:
@@ -93,12 +93,12 @@ def test_wheel_metadata_names_python_licence_and_commands(wheel: Path, metadata:
         assert f"{command} = " in entries
 
 
-def test_wheel_requires_nothing_of_development(metadata: Message) -> None:
+def test_wheel_requires_nothing_of_development(metadata):
     required = [value for value in metadata.get_all("Requires-Dist", []) if "extra ==" not in value]
     assert not [value for value in required if value.startswith(("pytest", "mypy", "ruff", "grpcio-tools", "torch"))]
 
 
-def test_sdist_contains_what_building_and_testing_need(sdist: Path) -> None:
+def test_sdist_contains_what_building_and_testing_need(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
@@ -115,7 +115,7 @@ def test_sdist_contains_what_building_and_testing_need(sdist: Path) -> None:
     assert not [name for name in names if name.startswith((".venv", "dist/")) or "__pycache__" in name]
 
 
-def test_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+def test_sdist_builds_the_same_wheel(sdist, wheel, tmp_path):
     shutil.unpack_archive(sdist, tmp_path / "source")
     rebuilt = build("wheel", tmp_path / "source" / f"coterie-{VERSION}", tmp_path / "wheel")
     assert names_in(rebuilt) == names_in(wheel)

@@ -32,7 +32,7 @@ COMMANDS = sorted(set(documented()))
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
-def test_documented_command_is_taken_as_written(page: str, command: str) -> None:
+def test_documented_command_is_taken_as_written(page, command):
     program, *arguments = shlex.split(command)
     name = Path(program).name
     if name not in PROGRAMS:
@@ -51,13 +51,13 @@ def test_documented_command_is_taken_as_written(page: str, command: str) -> None
         assert not rest
 
 
-def test_commands_are_found_in_the_pages() -> None:
+def test_commands_are_found_in_the_pages():
     pages = {page for page, _ in COMMANDS}
     assert {"README.md", "founding.md", "operating.md", "audit.md", "nursery-evaluation.toml"} <= pages
     assert len(COMMANDS) > 80
 
 
 @pytest.mark.parametrize("command", ["coterie jobz list", "coterie jobs submit", "coterie parties --wher here"])
-def test_command_that_is_not_there_is_found(command: str) -> None:
+def test_command_that_is_not_there_is_found(command):
     with pytest.raises(Exception, match=r"No such|Missing|there is no command"):
         test_documented_command_is_taken_as_written("a page", command)

@@ -33,12 +33,12 @@ def lint(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_import_contracts_hold() -> None:
+def test_import_contracts_hold():
     run = lint(ROOT)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_import_contracts_name_the_whole_core() -> None:
+def test_import_contracts_name_the_whole_core():
     assert set(PURE["source_modules"]) >= {
         "coterie_common.crypto",
         "coterie_common.privacy",
@@ -50,7 +50,7 @@ def test_import_contracts_name_the_whole_core() -> None:
 
 
 @pytest.mark.parametrize("path", CORE)
-def test_core_takes_time_and_randomness_as_arguments(path: Path) -> None:
+def test_core_takes_time_and_randomness_as_arguments(path):
     banned = {"OsRandom", "SystemClock", "now", "utcnow", "today", "urandom", "SystemRandom"}
     named = {
         name
@@ -68,5 +68,5 @@ def test_core_takes_time_and_randomness_as_arguments(path: Path) -> None:
     assert called & banned == set()
 
 
-def test_packages_are_all_linted() -> None:
+def test_packages_are_all_linted():
     assert set(pyproject()["tool"]["importlinter"]["root_packages"]) == set(PACKAGES)

@@ -45,19 +45,19 @@ def requirements(*lists: list[str]) -> list[Requirement]:
     ],
     ids=LOCKS,
 )
-def test_lock_satisfies_what_pyproject_requires(lock: str, required: list[Requirement]) -> None:
+def test_lock_satisfies_what_pyproject_requires(lock, required):
     locked = pins(lock)
     for requirement in required:
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), requirement
 
 
 @pytest.mark.parametrize("lock", ["runtime", "build"])
-def test_lock_of_development_has_the_same_versions(lock: str) -> None:
+def test_lock_of_development_has_the_same_versions(lock):
     development = pins("dev")
     assert {name: development.get(name) for name in pins(lock)} == pins(lock)
 
 
-def test_what_pytorch_needs_fits_the_versions_of_every_other_lock() -> None:
+def test_what_pytorch_needs_fits_the_versions_of_every_other_lock():
     needed = pins("torch")
     for lock in ("runtime", "build", "dev", "evaluation"):
         versions = pins(lock)
@@ -66,7 +66,7 @@ def test_what_pytorch_needs_fits_the_versions_of_every_other_lock() -> None:
     assert not [lock for lock in (*LOCKS, "evaluation") if "torch" in pins(lock)]
 
 
-def test_what_pytorch_needs_is_what_it_says_itself() -> None:
+def test_what_pytorch_needs_is_what_it_says_itself():
     pytest.importorskip("torch")
     said = [line for line in metadata.distribution("torch").requires or [] if "extra ==" not in line]
     assert sorted(map(str, map(Requirement, said))) == sorted(map(str, requirements(lines("torch.in"))))
@@ -75,7 +75,7 @@ def test_what_pytorch_needs_is_what_it_says_itself() -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_holds_every_requirement_of_its_packages_on_each_python(lock: str, python: str) -> None:
+def test_lock_holds_every_requirement_of_its_packages_on_each_python(lock, python):
     if lock == "torch":
         pytest.importorskip("torch")
     locked = pins(lock)
@@ -91,7 +91,7 @@ def test_lock_holds_every_requirement_of_its_packages_on_each_python(lock: str, 
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_names_no_host_and_no_path_of_a_machine(lock: str) -> None:
+def test_lock_names_no_host_and_no_path_of_a_machine(lock):
     assert "://" not in text(lock)
     assert not re.search(r"^\s*-[^-]|^\s*--(?!hash=)", text(lock), flags=re.MULTILINE)
     assert set(re.findall(r"\S*/\S*", text(lock))) <= {
@@ -100,13 +100,13 @@ def test_lock_names_no_host_and_no_path_of_a_machine(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_has_hashes_for_every_package(lock: str) -> None:
+def test_lock_has_hashes_for_every_package(lock):
     blocks = re.split(r"^(?=[a-z0-9-]+==)", text(lock), flags=re.MULTILINE)[1:]
     assert len(blocks) == len(pins(lock))
     assert all("--hash=sha256:" in block for block in blocks)
 
 
-def test_runtime_lock_is_lean() -> None:
+def test_runtime_lock_is_lean():
     locked = pins("runtime")
     assert not {"torch", "pandas", "pytest", "mypy", "ruff", "setuptools", "pip", "grpcio-tools"} & locked.keys()
     assert not [name for name in locked if name.startswith("nvidia")]

@@ -34,21 +34,21 @@ def table_below(heading: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_tests_that_a_document_names_are_there(document: Path) -> None:
+def test_tests_that_a_document_names_are_there(document):
     for file, name in NAMED.findall(document.read_text("utf-8")):
         path = ROOT / file
         assert path.exists(), f"{file} is not there"
         assert not name or name in names_in(path), f"{file} has no {name}"
 
 
-def test_every_claim_of_the_security_model_names_a_test() -> None:
+def test_every_claim_of_the_security_model_names_a_test():
     rows = table_below("Who may do what")
     assert len(rows) > 10
     for row in rows:
         assert "::test_" in row[3], row
 
 
-def test_every_attack_names_a_test_and_every_file_of_attacks_is_named() -> None:
+def test_every_attack_names_a_test_and_every_file_of_attacks_is_named():
     rows = table_below("Attacks, and what people see of them")
     assert len(rows) > 25
     for row in rows:

@@ -37,11 +37,11 @@ def overlong(text: str) -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("page", tracked_pages())
-def test_prose_is_no_wider_than_code(page: str) -> None:
+def test_prose_is_no_wider_than_code(page):
     assert list(overlong((ROOT / page).read_text("utf-8"))) == []
 
 
-def test_long_prose_is_found_and_code_tables_and_names_are_not() -> None:
+def test_long_prose_is_found_and_code_tables_and_names_are_not():
     words, name = "word " * 23, "x" * 121
     text = "\n".join(
         [

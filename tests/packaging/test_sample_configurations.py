@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import tomllib
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -72,7 +71,7 @@ def test_policy_sample_accepts_the_job_sample_within_its_limits():
     assert spec.privacy.delta <= budget.delta
 
 
-def test_policy_sample_agrees_to_no_more_than_the_default(tmp_path: Path):
+def test_policy_sample_agrees_to_no_more_than_the_default(tmp_path):
     (tmp_path / "policy.toml").write_text(DEFAULT_POLICY_TOML)
     default, sample = load_policy(tmp_path / "policy.toml"), load_policy(SAMPLES / "policy.toml")
     assert set(sample.algorithms) <= set(default.algorithms)
@@ -82,7 +81,7 @@ def test_policy_sample_agrees_to_no_more_than_the_default(tmp_path: Path):
     assert entries(DEFAULT_POLICY_TOML) <= entries((SAMPLES / "policy.toml").read_text())
 
 
-def test_policy_of_the_operating_page_changes_all_that_the_default_refuses_of_its_job(tmp_path: Path) -> None:
+def test_policy_of_the_operating_page_changes_all_that_the_default_refuses_of_its_job(tmp_path):
     spec = JobSpec.from_table(load_toml(JOB.parent / "heart-logistic.toml", "the job", parse_float=Decimal))
     changed = DEFAULT_POLICY_TOML
     for line in block_after("docs/operating.md", "#### Example: the logistic regression").splitlines():
@@ -104,7 +103,7 @@ def test_policy_of_the_operating_page_changes_all_that_the_default_refuses_of_it
 
 
 @pytest.mark.parametrize("name", ["aggregator.toml", "party.toml", "policy.toml"])
-def test_sample_explains_every_entry(name: str):
+def test_sample_explains_every_entry(name):
     lines = (SAMPLES / name).read_text().splitlines()
     for number, line in enumerate(lines):
         if " = " in line and not line.startswith("#"):

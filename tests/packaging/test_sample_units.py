@@ -30,7 +30,7 @@ def test_there_is_a_unit_for_each_daemon():
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_unit_starts_a_command_that_exists_with_options_that_exist(unit: Path):
+def test_unit_starts_a_command_that_exists_with_options_that_exist(unit):
     program, name, *options = shlex.split(service(unit)["ExecStart"])
     assert Path(program).parent == Path("/opt/coterie/bin")
     (entry,) = metadata.entry_points(group="console_scripts", name=Path(program).name)
@@ -41,7 +41,7 @@ def test_unit_starts_a_command_that_exists_with_options_that_exist(unit: Path):
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_unit_keeps_the_daemon_small_and_leaves_a_persons_errors_to_a_person(unit: Path):
+def test_unit_keeps_the_daemon_small_and_leaves_a_persons_errors_to_a_person(unit):
     entries = service(unit)
     assert entries["User"] == "coterie"
     assert entries["RestartPreventExitStatus"] == str(CONFIGURATION_STATUS)

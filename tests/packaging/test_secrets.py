@@ -33,5 +33,5 @@ def reveals(path: Path) -> bool:
     )
 
 
-def test_secrets_are_revealed_only_where_it_was_decided() -> None:
+def test_secrets_are_revealed_only_where_it_was_decided():
     assert {module_name(path) for path in sources() if reveals(path)} - set(REVEALING) == set()

@@ -39,12 +39,12 @@ CALLS = {path: calls(path) for path in sources()}
 
 
 @pytest.mark.parametrize("sink", WRITES)
-def test_only_the_known_places_write(sink: str) -> None:
+def test_only_the_known_places_write(sink):
     writing = {path for path, called in CALLS.items() if sink in called}
     assert writing == WRITES[sink]
 
 
-def test_only_the_known_places_use_rich() -> None:
+def test_only_the_known_places_use_rich():
     # Anything else that is handed to rich would be taken as markup.
     using = {path for path in CALLS if "rich" in path.read_text("utf-8") and _imports_rich(path)}
     assert using == RICH

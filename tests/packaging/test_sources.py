@@ -9,7 +9,6 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -37,21 +36,21 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("path", [*MODULES, *OTHERS])
-def test_source_begins_with_the_licence(path: Path) -> None:
+def test_source_begins_with_the_licence(path):
     assert path.read_text("utf-8").startswith(HEADER)
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-def test_command_states_the_licence_under_its_first_line(path: Path) -> None:
+def test_command_states_the_licence_under_its_first_line(path):
     assert path.read_text("utf-8").partition("\n")[2].startswith(HEADER)
 
 
 @pytest.mark.parametrize("path", MODULES)
-def test_module_says_what_it_is(path: Path) -> None:
+def test_module_says_what_it_is(path):
     assert ast.get_docstring(ast.parse(path.read_text("utf-8")))
 
 
-def test_no_module_is_longer_than_one_can_read() -> None:
+def test_no_module_is_longer_than_one_can_read():
     lines = {module_name(path): len(path.read_text("utf-8").splitlines()) for path in sources()}
     long = {name: count for name, count in lines.items() if count > USUAL_LINES}
     if long:
@@ -59,22 +58,22 @@ def test_no_module_is_longer_than_one_can_read() -> None:
     assert {name: count for name, count in long.items() if count > MAX_LINES} == {}
 
 
-def test_no_folder_holds_more_modules_than_one_takes_in() -> None:
+def test_no_folder_holds_more_modules_than_one_takes_in():
     folders = Counter(path.parent for path in sources(*PACKAGES.values(), ROOT / "scripts") if path.stem[:2] != "__")
     assert {folder: count for folder, count in folders.items() if count > MAX_MODULES} == {}
 
 
-def test_no_module_is_a_junk_drawer() -> None:
+def test_no_module_is_a_junk_drawer():
     assert [module_name(path) for path in sources() if path.stem in JUNK_DRAWERS] == []
 
 
-def test_component_readmes_list_the_modules_that_there_are() -> None:
+def test_component_readmes_list_the_modules_that_there_are():
     command = [sys.executable, str(ROOT / "scripts/module_tables.py"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_every_folder_of_a_package_is_a_package() -> None:
+def test_every_folder_of_a_package_is_a_package():
     folders = {path.parent for path in sources()}
     assert {folder for folder in folders if not (folder / "__init__.py").is_file()} == set()
     assert all((folder / "py.typed").is_file() for folder in PACKAGES.values())
@@ -87,7 +86,7 @@ OWN_JSON = {
 """Modules that parse JSON which nobody else could have written."""
 
 
-def test_json_is_parsed_only_where_it_is_counted_before() -> None:
+def test_json_is_parsed_only_where_it_is_counted_before():
     parsers = {}
     for path in sources():
         found = {

@@ -21,15 +21,15 @@ and commit the difference, with the reason in the commit's message.
 """
 
 
-def test_stored_words_are_those_of_the_list() -> None:
+def test_stored_words_are_those_of_the_list():
     listed, collected = stored_words.FILE.read_text("utf-8"), stored_words.text(stored_words.collect())
     difference = difflib.unified_diff(listed.splitlines(), collected.splitlines(), "listed", "in the code", n=2)
     assert listed == collected, UPDATE + "\n".join(difference)
 
 
-def test_every_enumeration_and_every_model_is_listed() -> None:
+def test_every_enumeration_and_every_model_is_listed():
     assert stored_words.unlisted() == []
 
 
-def test_every_kind_of_audit_entry_has_details() -> None:
+def test_every_kind_of_audit_entry_has_details():
     assert [kind for kind in Kind if not stored_words.audit_details(kind)] == []

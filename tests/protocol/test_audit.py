@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from coterie_common.audit.comparison import compare
@@ -79,7 +77,7 @@ def said_by(running: InProcessFederation, party_id: PartyId) -> list[Message]:
 
 
 @asynchronous
-async def test_records_of_an_honest_job_are_whole_and_agree(tmp_path: Path) -> None:
+async def test_records_of_an_honest_job_are_whole_and_agree(tmp_path):
     federation = make_federation()
     refuser = federation.parties[4]
     running = InProcessFederation(
@@ -112,9 +110,7 @@ async def test_records_of_an_honest_job_are_whole_and_agree(tmp_path: Path) -> N
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", WRITES)
 @asynchronous
-async def test_record_of_a_killed_party_is_whole_and_lacks_nothing_that_it_said(
-    tmp_path: Path, write: str, after: bool
-) -> None:
+async def test_record_of_a_killed_party_is_whole_and_lacks_nothing_that_it_said(tmp_path, write, after):
     federation = make_federation(3, 3)
     crash = Crash(write, after=after)
     running = InProcessFederation(
@@ -142,9 +138,7 @@ async def test_record_of_a_killed_party_is_whole_and_lacks_nothing_that_it_said(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @asynchronous
-async def test_party_killed_while_it_records_a_refusal_has_not_said_it_or_has_it_on_record(
-    tmp_path: Path, after: bool
-) -> None:
+async def test_party_killed_while_it_records_a_refusal_has_not_said_it_or_has_it_on_record(tmp_path, after):
     federation = make_federation(3, 3)
     crash = Crash("record_refusal", after=after)
 
@@ -177,9 +171,7 @@ async def test_party_killed_while_it_records_a_refusal_has_not_said_it_or_has_it
     ],
 )
 @asynchronous
-async def test_database_that_was_changed_behind_the_partys_back_is_found_out(
-    tmp_path: Path, statement: str, expected: str
-) -> None:
+async def test_database_that_was_changed_behind_the_partys_back_is_found_out(tmp_path, statement, expected):
     federation = make_federation(3, 3)
     running = InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties))
     async with running:
@@ -194,7 +186,7 @@ async def test_database_that_was_changed_behind_the_partys_back_is_found_out(
 
 @pytest.mark.parametrize("change", ["kind = 'gossip'", "details = '{}'", "hash = 1"])
 @asynchronous
-async def test_entry_that_cannot_be_read_is_named(tmp_path: Path, change: str) -> None:
+async def test_entry_that_cannot_be_read_is_named(tmp_path, change):
     federation = make_federation(3, 3)
     running = InProcessFederation(federation, tmp_path, {})
     async with running:

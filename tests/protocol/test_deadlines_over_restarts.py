@@ -64,9 +64,7 @@ def losing(kind: type[Message], *of: PartyId) -> Intercept:
 
 
 @asynchronous
-async def test_job_starts_without_a_party_whose_time_to_decide_passed_while_the_aggregator_was_away(
-    tmp_path: Path,
-) -> None:
+async def test_job_starts_without_a_party_whose_time_to_decide_passed_while_the_aggregator_was_away(tmp_path):
     async with five(tmp_path, intercept=losing(EncryptedReply), absent=(AWAY,)) as running:
         job_id = await running.submit(SPEC)
         waiting = await running.status(job_id, lambda status: sum(p.decision is not None for p in status.parties) == 4)
@@ -77,9 +75,7 @@ async def test_job_starts_without_a_party_whose_time_to_decide_passed_while_the_
 
 
 @asynchronous
-async def test_round_goes_on_without_a_reply_whose_deadline_passed_while_the_aggregator_was_away(
-    tmp_path: Path,
-) -> None:
+async def test_round_goes_on_without_a_reply_whose_deadline_passed_while_the_aggregator_was_away(tmp_path):
     async with five(tmp_path, intercept=losing(EncryptedReply, AWAY)) as running:
         job_id = await running.submit(SPEC)
         await running.status(job_id, lambda status: status.round is not None and len(status.round.contributed) == 4)
@@ -90,7 +86,7 @@ async def test_round_goes_on_without_a_reply_whose_deadline_passed_while_the_agg
 
 
 @asynchronous
-async def test_others_help_to_open_a_sum_whose_patience_passed_while_the_aggregator_was_away(tmp_path: Path) -> None:
+async def test_others_help_to_open_a_sum_whose_patience_passed_while_the_aggregator_was_away(tmp_path):
     # Two of the five that are asked do not answer; asked are four and one spare, so of seven parties two more are left.
     federation = make_federation(10, 7)
     silent = federation.parties[:2]
@@ -104,7 +100,7 @@ async def test_others_help_to_open_a_sum_whose_patience_passed_while_the_aggrega
 
 
 @asynchronous
-async def test_round_times_out_by_when_it_began(tmp_path: Path) -> None:
+async def test_round_times_out_by_when_it_began(tmp_path):
     federation = make_federation()
     async with five(tmp_path, intercept=losing(EncryptedReply, *federation.parties)) as running:
         job_id = await running.submit(SPEC)
@@ -115,9 +111,7 @@ async def test_round_times_out_by_when_it_began(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_job_that_too_few_accept_ends_by_when_it_was_submitted_and_says_whom_it_waited_for(
-    tmp_path: Path,
-) -> None:
+async def test_job_that_too_few_accept_ends_by_when_it_was_submitted_and_says_whom_it_waited_for(tmp_path):
     four = PartyId("party-4")
     async with five(tmp_path, intercept=lambda _, message: message, absent=(four, AWAY)) as running:
         job_id = await running.submit(SPEC)
@@ -143,7 +137,7 @@ async def test_job_that_too_few_accept_ends_by_when_it_was_submitted_and_says_wh
 
 
 @asynchronous
-async def test_job_completes_without_receipts_that_were_due_while_the_aggregator_was_away(tmp_path: Path) -> None:
+async def test_job_completes_without_receipts_that_were_due_while_the_aggregator_was_away(tmp_path):
     async with five(tmp_path, intercept=losing(ModelReceipt, AWAY)) as running:
         job_id = await running.submit(SPEC)
         await running.status(job_id, lambda status: sum(p.model_received for p in status.parties) == 4)
@@ -152,7 +146,7 @@ async def test_job_completes_without_receipts_that_were_due_while_the_aggregator
 
 
 @asynchronous
-async def test_deadlines_that_have_not_passed_are_waited_for_after_a_restart_too(tmp_path: Path) -> None:
+async def test_deadlines_that_have_not_passed_are_waited_for_after_a_restart_too(tmp_path):
     async with five(tmp_path, intercept=losing(EncryptedReply, AWAY)) as running:
         job_id = await running.submit(SPEC)
         await running.status(job_id, lambda status: status.round is not None and len(status.round.contributed) == 4)

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -52,7 +50,7 @@ def events(running: InProcessFederation, kind: type) -> list[object]:
 
 
 @asynchronous
-async def test_contribution_with_a_bad_proof_names_its_sender_and_the_round_goes_on(tmp_path: Path) -> None:
+async def test_contribution_with_a_bad_proof_names_its_sender_and_the_round_goes_on(tmp_path):
     federation = make_federation()
     mauled: list[EncryptedReply] = []
 
@@ -77,7 +75,7 @@ async def test_contribution_with_a_bad_proof_names_its_sender_and_the_round_goes
 
 
 @asynchronous
-async def test_culprit_of_round_one_is_asked_again_in_round_two(tmp_path: Path) -> None:
+async def test_culprit_of_round_one_is_asked_again_in_round_two(tmp_path):
     federation = make_federation()
 
     def maul(party_id: PartyId, message: Message) -> Message:
@@ -94,9 +92,7 @@ async def test_culprit_of_round_one_is_asked_again_in_round_two(tmp_path: Path) 
 
 @pytest.mark.parametrize("wrong", [doubled_partial, wrong_proof], ids=["a doubled value", "a wrong proof"])
 @asynchronous
-async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the_sum(
-    tmp_path: Path, wrong: Callable[[Federation, PartialDecryption], PartialDecryption]
-) -> None:
+async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the_sum(tmp_path, wrong):
     federation = make_federation()
 
     def maul(party_id: PartyId, message: Message) -> Message | None:
@@ -126,7 +122,7 @@ async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the
 
 
 @asynchronous
-async def test_party_with_another_key_share_is_named(tmp_path: Path) -> None:
+async def test_party_with_another_key_share_is_named(tmp_path):
     federation = make_federation()
     shares = {CULPRIT: replace(federation.dealing.shares[0], index=2)}
     datasets = write_play(tmp_path, federation.parties)
@@ -148,7 +144,7 @@ async def test_party_with_another_key_share_is_named(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_too_many_culprits_fail_the_job_and_are_named(tmp_path: Path) -> None:
+async def test_too_many_culprits_fail_the_job_and_are_named(tmp_path):
     federation = make_federation()
 
     def maul(party_id: PartyId, message: Message) -> Message:
@@ -165,7 +161,7 @@ async def test_too_many_culprits_fail_the_job_and_are_named(tmp_path: Path) -> N
 
 
 @asynchronous
-async def test_sum_with_values_out_of_range_fails_the_job_and_says_so(tmp_path: Path) -> None:
+async def test_sum_with_values_out_of_range_fails_the_job_and_says_so(tmp_path):
     federation = make_federation()
 
     def overflow(party_id: PartyId, message: Message) -> Message:
@@ -187,7 +183,7 @@ async def test_sum_with_values_out_of_range_fails_the_job_and_says_so(tmp_path: 
 
 
 @asynchronous
-async def test_key_part_that_is_no_key_of_a_pad_fails_the_job_and_says_so(tmp_path: Path) -> None:
+async def test_key_part_that_is_no_key_of_a_pad_fails_the_job_and_says_so(tmp_path):
     federation = make_federation()
 
     def no_key(party_id: PartyId, message: Message) -> Message:
@@ -221,7 +217,7 @@ async def test_key_part_that_is_no_key_of_a_pad_fails_the_job_and_says_so(tmp_pa
 
 
 @asynchronous
-async def test_job_after_a_spoilt_one_leaves_out_the_suspects(tmp_path: Path) -> None:
+async def test_job_after_a_spoilt_one_leaves_out_the_suspects(tmp_path):
     """The culprit spoils each sum that it is in; what it is left out of succeeds, so that two jobs name it."""
     federation = make_federation()
 
@@ -254,9 +250,7 @@ def _job_of(message: JobProposal | Query) -> str:
 
 
 @asynchronous
-async def test_spoilt_round_is_not_asked_again_by_an_aggregator_that_died_before_it_could_say_so(
-    tmp_path: Path,
-) -> None:
+async def test_spoilt_round_is_not_asked_again_by_an_aggregator_that_died_before_it_could_say_so(tmp_path):
     federation = make_federation()
 
     def overflow(party_id: PartyId, message: Message) -> Message | None:
@@ -280,7 +274,7 @@ async def test_spoilt_round_is_not_asked_again_by_an_aggregator_that_died_before
 
 
 @asynchronous
-async def test_second_different_reply_is_an_equivocation_and_the_first_counts(tmp_path: Path) -> None:
+async def test_second_different_reply_is_an_equivocation_and_the_first_counts(tmp_path):
     federation = make_federation()
     sent: list[EncryptedReply] = []
     slow = federation.parties[4]
@@ -311,7 +305,7 @@ async def test_second_different_reply_is_an_equivocation_and_the_first_counts(tm
 
 
 @asynchronous
-async def test_second_different_partial_decryption_counts_for_nothing(tmp_path: Path) -> None:
+async def test_second_different_partial_decryption_counts_for_nothing(tmp_path):
     federation = make_federation()
 
     def lose(party_id: PartyId, message: Message) -> Message | None:
@@ -335,7 +329,7 @@ async def test_second_different_partial_decryption_counts_for_nothing(tmp_path: 
 
 @pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @asynchronous
-async def test_reply_to_another_query_counts_for_nothing(tmp_path: Path) -> None:
+async def test_reply_to_another_query_counts_for_nothing(tmp_path):
     federation = make_federation()
 
     def mislead(party_id: PartyId, message: Message) -> Message:
@@ -353,7 +347,7 @@ async def test_reply_to_another_query_counts_for_nothing(tmp_path: Path) -> None
 
 
 @asynchronous
-async def test_reply_of_a_party_that_was_not_asked_is_not_even_kept(tmp_path: Path) -> None:
+async def test_reply_of_a_party_that_was_not_asked_is_not_even_kept(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     del datasets[CULPRIT]
@@ -390,7 +384,7 @@ def in_anothers_name(message: Message) -> Message:
 @pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @pytest.mark.parametrize("kind", [JobReply, EncryptedReply, PartialDecryption, ModelReceipt])
 @asynchronous
-async def test_message_in_anothers_name_is_refused_and_blames_its_sender(tmp_path: Path, kind: type[Message]) -> None:
+async def test_message_in_anothers_name_is_refused_and_blames_its_sender(tmp_path, kind):
     federation = make_federation()
 
     def lie(party_id: PartyId, message: Message) -> Message:
@@ -416,7 +410,7 @@ async def test_message_in_anothers_name_is_refused_and_blames_its_sender(tmp_pat
     ids=["decision", "specification", "signature"],
 )
 @asynchronous
-async def test_job_reply_that_was_altered_counts_for_nothing(tmp_path: Path, change: dict[str, object]) -> None:
+async def test_job_reply_that_was_altered_counts_for_nothing(tmp_path, change):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     del datasets[CULPRIT]

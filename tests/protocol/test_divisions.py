@@ -87,9 +87,7 @@ def unchanged(rows: list[str]) -> list[str]:
     ],
 )
 @asynchronous
-async def test_evaluation_after_training_pays_for_both_where_rows_moved(
-    tmp_path: Path, change: Callable[[list[str]], list[str]], code: str
-) -> None:
+async def test_evaluation_after_training_pays_for_both_where_rows_moved(tmp_path, change, code):
     async with attacking(tmp_path, **OPTIONS) as attacker:
         await attacker.accepted()
         await attacker.answered()
@@ -100,7 +98,7 @@ async def test_evaluation_after_training_pays_for_both_where_rows_moved(
 
 
 @asynchronous
-async def test_fraction_that_was_edited_and_put_back_has_its_division_again_unless_rows_moved(tmp_path: Path) -> None:
+async def test_fraction_that_was_edited_and_put_back_has_its_division_again_unless_rows_moved(tmp_path):
     async with attacking(tmp_path, **OPTIONS) as attacker:
         await attacker.accepted()
         await attacker.answered()
@@ -123,9 +121,7 @@ def another_fraction(attacker: MaliciousAggregator) -> None:
 
 @pytest.mark.parametrize("change", [moved_rows, another_fraction])
 @asynchronous
-async def test_job_whose_rows_moved_before_it_was_asked_is_refused(
-    tmp_path: Path, change: Callable[[MaliciousAggregator], None]
-) -> None:
+async def test_job_whose_rows_moved_before_it_was_asked_is_refused(tmp_path, change):
     async with attacking(tmp_path, **OPTIONS) as attacker:
         await attacker.accepted()
         change(attacker)
@@ -139,7 +135,7 @@ async def test_job_whose_rows_moved_before_it_was_asked_is_refused(
 
 
 @asynchronous
-async def test_rows_that_came_after_the_acceptance_and_were_counted_keep_their_sides_too(tmp_path: Path) -> None:
+async def test_rows_that_came_after_the_acceptance_and_were_counted_keep_their_sides_too(tmp_path):
     async with attacking(tmp_path, **OPTIONS) as attacker:
         await attacker.accepted()
         edit(attacker, longer)
@@ -153,7 +149,7 @@ async def test_rows_that_came_after_the_acceptance_and_were_counted_keep_their_s
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", ["record_job", "keep_data_version"])
 @asynchronous
-async def test_party_that_is_killed_knows_the_file_that_it_acted_on(tmp_path: Path, write: str, after: bool) -> None:
+async def test_party_that_is_killed_knows_the_file_that_it_acted_on(tmp_path, write, after):
     crash = Crash(write, after=after)
     async with attacking(tmp_path, crash, **OPTIONS) as attacker:
         running = attacker.running

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -42,7 +41,7 @@ def losing(kind: type[Message], *who: PartyId) -> Intercept:
 
 
 @asynchronous
-async def test_two_parties_down_at_the_proposal_are_waited_for(tmp_path: Path) -> None:
+async def test_two_parties_down_at_the_proposal_are_waited_for(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, absent=(FOUR, FIVE)) as running:
@@ -59,7 +58,7 @@ async def test_two_parties_down_at_the_proposal_are_waited_for(tmp_path: Path) -
 
 
 @asynchronous
-async def test_two_parties_down_in_a_round_are_waited_for_and_a_late_reply_counts(tmp_path: Path) -> None:
+async def test_two_parties_down_in_a_round_are_waited_for_and_a_late_reply_counts(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     silent = {FOUR, FIVE}
@@ -88,7 +87,7 @@ async def test_two_parties_down_in_a_round_are_waited_for_and_a_late_reply_count
 
 
 @asynchronous
-async def test_reply_after_the_transcript_is_fixed_is_refused_and_the_party_still_helps_to_open(tmp_path: Path) -> None:
+async def test_reply_after_the_transcript_is_fixed_is_refused_and_the_party_still_helps_to_open(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     held: list[Message] = []
@@ -119,7 +118,7 @@ async def test_reply_after_the_transcript_is_fixed_is_refused_and_the_party_stil
 
 
 @asynchronous
-async def test_party_that_was_down_at_the_proposal_helps_to_open_and_keeps_no_model(tmp_path: Path) -> None:
+async def test_party_that_was_down_at_the_proposal_helps_to_open_and_keeps_no_model(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     # The first contributor never helps to open, so all four others are needed.
@@ -142,7 +141,7 @@ async def test_party_that_was_down_at_the_proposal_helps_to_open_and_keeps_no_mo
 
 
 @asynchronous
-async def test_party_that_was_down_since_it_accepted_gets_the_model_when_it_is_back(tmp_path: Path) -> None:
+async def test_party_that_was_down_since_it_accepted_gets_the_model_when_it_is_back(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, intercept=losing(EncryptedReply, FIVE)) as running:
@@ -161,7 +160,7 @@ async def test_party_that_was_down_since_it_accepted_gets_the_model_when_it_is_b
 
 
 @asynchronous
-async def test_round_that_nobody_answers_ends_at_its_timeout(tmp_path: Path) -> None:
+async def test_round_that_nobody_answers_ends_at_its_timeout(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     lose = losing(EncryptedReply, *federation.parties)
@@ -171,7 +170,7 @@ async def test_round_that_nobody_answers_ends_at_its_timeout(tmp_path: Path) -> 
 
 
 @asynchronous
-async def test_round_without_enough_replies_that_ends_at_its_timeout_stays_spent(tmp_path: Path) -> None:
+async def test_round_without_enough_replies_that_ends_at_its_timeout_stays_spent(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     lose = losing(EncryptedReply, FOUR, FIVE)
@@ -190,7 +189,7 @@ async def test_round_without_enough_replies_that_ends_at_its_timeout_stays_spent
 
 
 @asynchronous
-async def test_round_whose_sum_nobody_helps_to_open_ends_at_its_timeout(tmp_path: Path) -> None:
+async def test_round_whose_sum_nobody_helps_to_open_ends_at_its_timeout(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     lose = losing(DecryptionRequest, FOUR, FIVE)
@@ -203,7 +202,7 @@ async def test_round_whose_sum_nobody_helps_to_open_ends_at_its_timeout(tmp_path
 
 
 @asynchronous
-async def test_cancelled_job_ends_at_every_party_and_gives_back_what_was_not_asked(tmp_path: Path) -> None:
+async def test_cancelled_job_ends_at_every_party_and_gives_back_what_was_not_asked(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     lose = losing(EncryptedReply, FIVE)
@@ -236,7 +235,7 @@ async def test_cancelled_job_ends_at_every_party_and_gives_back_what_was_not_ask
 
 
 @asynchronous
-async def test_job_cancelled_while_proposed_gives_everything_back(tmp_path: Path) -> None:
+async def test_job_cancelled_while_proposed_gives_everything_back(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, absent=(FIVE,)) as running:
@@ -250,7 +249,7 @@ async def test_job_cancelled_while_proposed_gives_everything_back(tmp_path: Path
 
 
 @asynchronous
-async def test_job_with_a_model_cannot_be_cancelled_any_more(tmp_path: Path) -> None:
+async def test_job_with_a_model_cannot_be_cancelled_any_more(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     lose = losing(ModelReceipt, FIVE)

@@ -70,7 +70,7 @@ async def model_of(running: InProcessFederation, job_id: JobId) -> Model:
 
 
 @asynchronous
-async def test_cancelled_job_leaves_the_model_of_its_last_released_round_to_everybody(tmp_path: Path) -> None:
+async def test_cancelled_job_leaves_the_model_of_its_last_released_round_to_everybody(tmp_path):
     stopping = Stopping(tmp_path)
     async with stopping.running as running:
         job_id = await stopping.second_round()
@@ -98,7 +98,7 @@ async def test_cancelled_job_leaves_the_model_of_its_last_released_round_to_ever
 
 
 @asynchronous
-async def test_failed_job_leaves_a_model_too(tmp_path: Path) -> None:
+async def test_failed_job_leaves_a_model_too(tmp_path):
     stopping = Stopping(tmp_path, refuse=True)
     async with stopping.running as running:
         job_id = await running.submit(tree_spec())
@@ -107,7 +107,7 @@ async def test_failed_job_leaves_a_model_too(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_job_without_a_released_round_leaves_none(tmp_path: Path) -> None:
+async def test_job_without_a_released_round_leaves_none(tmp_path):
     federation = make_federation(3, 3)
     running = InProcessFederation(
         federation, tmp_path, write_play(tmp_path, federation.parties), absent=federation.parties
@@ -122,7 +122,7 @@ async def test_job_without_a_released_round_leaves_none(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_scientists_cancel_jobs_of_their_own_only(tmp_path: Path) -> None:
+async def test_scientists_cancel_jobs_of_their_own_only(tmp_path):
     federation = make_federation(3, 3)
     running = InProcessFederation(
         federation, tmp_path, write_play(tmp_path, federation.parties), absent=federation.parties
@@ -138,7 +138,7 @@ async def test_scientists_cancel_jobs_of_their_own_only(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_same_specification_is_submitted_again_only_in_words(tmp_path: Path) -> None:
+async def test_same_specification_is_submitted_again_only_in_words(tmp_path):
     federation = make_federation(3, 3)
     running = InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties))
     async with running:
@@ -156,7 +156,7 @@ async def test_same_specification_is_submitted_again_only_in_words(tmp_path: Pat
 
 
 @asynchronous
-async def test_job_that_asked_nothing_may_be_submitted_again_without_a_word(tmp_path: Path) -> None:
+async def test_job_that_asked_nothing_may_be_submitted_again_without_a_word(tmp_path):
     federation = make_federation(3, 3)
     running = InProcessFederation(
         federation, tmp_path, write_play(tmp_path, federation.parties), policy=generous_policy(algorithms=())
@@ -170,7 +170,7 @@ async def test_job_that_asked_nothing_may_be_submitted_again_without_a_word(tmp_
 
 
 @asynchronous
-async def test_waiting_job_says_who_is_away(tmp_path: Path) -> None:
+async def test_waiting_job_says_who_is_away(tmp_path):
     from coterie.progress_view import state_line
 
     federation = make_federation(3, 3)

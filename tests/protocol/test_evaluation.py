@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 @pytest.mark.slow  # the mlp takes loading torch
 @pytest.mark.parametrize("algorithm", CONFIGS)
 @asynchronous
-async def test_evaluation_of_a_model_releases_its_confusion_matrix(tmp_path: Path, algorithm: str) -> None:
+async def test_evaluation_of_a_model_releases_its_confusion_matrix(tmp_path, algorithm):
     trained = Simulation.without_privacy(make_spec(algorithm, CONFIGS[algorithm]))
     model = trained.run([play_dataset(200)], SeededRandom(algorithm))
     federation = make_federation(3, 3)

@@ -64,9 +64,7 @@ class Theirs(Statistics):
     ],
 )
 @asynchronous
-async def test_bug_in_the_aggregators_half_fails_its_job_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, failure: str
-) -> None:
+async def test_bug_in_the_aggregators_half_fails_its_job_and_no_other(monkeypatch, tmp_path, method, failure):
     # A logger of its own: the module's may have been bound for good by a command that another test ran in this process.
     captured = LogCapture()
     monkeypatch.setattr("coterie_common.host.incidents.log", structlog.wrap_logger(None, processors=[captured]))
@@ -90,9 +88,7 @@ async def test_bug_in_the_aggregators_half_fails_its_job_and_no_other(
 
 
 @asynchronous
-async def test_bug_in_a_partys_half_costs_its_reply_and_says_nothing_of_the_data(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_bug_in_a_partys_half_costs_its_reply_and_says_nothing_of_the_data(monkeypatch, tmp_path):
     # The fifth party is the one with 100 records.
     install_faulty(monkeypatch, tmp_path, "answer", "arguments[1].rows == 100", f"StopIteration('{MARKER}')")
     federation = make_federation()
@@ -115,9 +111,7 @@ async def test_bug_in_a_partys_half_costs_its_reply_and_says_nothing_of_the_data
 
 
 @asynchronous
-async def test_bug_in_the_plan_at_the_parties_refuses_the_job_and_no_other(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_bug_in_the_plan_at_the_parties_refuses_the_job_and_no_other(monkeypatch, tmp_path):
     # As if they had another version of the package than the aggregator.
     install_faulty(
         monkeypatch, tmp_path, "plan", "threading.current_thread().name.startswith('party')", "KeyboardInterrupt()"
@@ -134,9 +128,7 @@ async def test_bug_in_the_plan_at_the_parties_refuses_the_job_and_no_other(
 
 
 @asynchronous
-async def test_bug_in_the_plan_at_the_aggregator_is_the_submitters_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_bug_in_the_plan_at_the_aggregator_is_the_submitters_error(monkeypatch, tmp_path):
     install_faulty(monkeypatch, tmp_path, "plan")
     federation = make_federation(3, 3)
     running = InProcessFederation(federation, tmp_path, {}, absent=federation.parties)
@@ -147,9 +139,7 @@ async def test_bug_in_the_plan_at_the_aggregator_is_the_submitters_error(
 
 
 @asynchronous
-async def test_job_that_ended_does_not_keep_the_aggregator_down_when_its_algorithm_is_gone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_job_that_ended_does_not_keep_the_aggregator_down_when_its_algorithm_is_gone(monkeypatch, tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, policy=POLICY) as running:
@@ -163,9 +153,7 @@ async def test_job_that_ended_does_not_keep_the_aggregator_down_when_its_algorit
 
 
 @asynchronous
-async def test_running_job_whose_algorithm_is_gone_keeps_the_aggregator_down(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_running_job_whose_algorithm_is_gone_keeps_the_aggregator_down(monkeypatch, tmp_path):
     federation = make_federation(3, 3)
     running = InProcessFederation(federation, tmp_path, {}, absent=federation.parties)
     async with running:
@@ -178,8 +166,8 @@ async def test_running_job_whose_algorithm_is_gone_keeps_the_aggregator_down(
 
 @asynchronous
 async def test_job_that_cannot_begin_at_the_aggregator_is_the_submitters_error_and_no_party_hears_of_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    monkeypatch, tmp_path
+):
     install_faulty(monkeypatch, tmp_path, "initial_state")
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
@@ -194,7 +182,7 @@ NETWORK = {"network": "network_of_theirs", "parameters": 9, "rounds": 2, "record
 
 
 @asynchronous
-async def test_network_that_a_host_lacks_is_refused_at_submission_and_at_proposal(tmp_path: Path) -> None:
+async def test_network_that_a_host_lacks_is_refused_at_submission_and_at_proposal(tmp_path):
     spec = make_spec("network", NETWORK)
     policy = generous_policy(algorithms=("network",), networks=("network_of_theirs",))
     async with attacking(tmp_path, spec=make_spec("statistics", {}), policy=policy) as attacker:

@@ -8,7 +8,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,7 +58,7 @@ async def quiet() -> AsyncIterator[None]:
 
 
 @asynchronous
-async def test_reader_that_raises_anything_costs_its_job_and_no_other(tmp_path: Path) -> None:
+async def test_reader_that_raises_anything_costs_its_job_and_no_other(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running, quiet():
@@ -86,7 +85,7 @@ async def test_reader_that_raises_anything_costs_its_job_and_no_other(tmp_path: 
 
 
 @asynchronous
-async def test_model_that_cannot_be_written_is_refused_and_taken_once_there_is_room(tmp_path: Path) -> None:
+async def test_model_that_cannot_be_written_is_refused_and_taken_once_there_is_room(tmp_path):
     async with attacking(tmp_path) as attacker:
         await attacker.accepted()
         context = attacker.running.parties[attacker.victim]._context
@@ -104,9 +103,7 @@ async def test_model_that_cannot_be_written_is_refused_and_taken_once_there_is_r
 
 @pytest.mark.parametrize("failure", [KeyError("x"), RecursionError(), StopIteration()], ids=lambda f: type(f).__name__)
 @asynchronous
-async def test_message_whose_handling_raises_anything_is_refused_and_the_next_one_is_answered(
-    tmp_path: Path, failure: BaseException
-) -> None:
+async def test_message_whose_handling_raises_anything_is_refused_and_the_next_one_is_answered(tmp_path, failure):
     async with attacking(tmp_path) as attacker:
         context = attacker.running.parties[attacker.victim]._context
         find = context.store.job

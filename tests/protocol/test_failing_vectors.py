@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -32,9 +31,7 @@ SPOIL = {
 @pytest.mark.slow  # a process per party imports numpy
 @pytest.mark.parametrize("what", SPOIL)
 @asynchronous
-async def test_party_whose_vectors_cannot_be_used_is_left_out_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
-) -> None:
+async def test_party_whose_vectors_cannot_be_used_is_left_out_and_says_why(monkeypatch, tmp_path, what):
     spoil, code = SPOIL[what]
     # The fifth party is the one with 100 records.
     install_algorithm(

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -30,7 +29,7 @@ from tests.support.small_jobs import make_spec, rows_of, statistics_spec, tree_s
 
 
 @asynchronous
-async def test_job_with_all_parties_delivers_the_same_model_to_everyone(tmp_path: Path) -> None:
+async def test_job_with_all_parties_delivers_the_same_model_to_everyone(tmp_path):
     federation = make_federation()
     datasets = write_nursery(tmp_path, federation.parties, rows=600)
     async with InProcessFederation(federation, tmp_path, datasets, dataset_name="nursery") as running:
@@ -54,9 +53,7 @@ async def test_job_with_all_parties_delivers_the_same_model_to_everyone(tmp_path
 
 @pytest.mark.parametrize(("parties", "decryption_threshold"), [(3, 3), (4, 3), (12, 9)])
 @asynchronous
-async def test_job_in_a_federation_of_another_size_completes(
-    tmp_path: Path, parties: int, decryption_threshold: int
-) -> None:
+async def test_job_in_a_federation_of_another_size_completes(tmp_path, parties, decryption_threshold):
     federation = make_federation(parties, decryption_threshold)
     datasets = write_play(tmp_path, federation.parties, count=48)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -68,7 +65,7 @@ async def test_job_in_a_federation_of_another_size_completes(
 
 
 @asynchronous
-async def test_opened_sum_is_the_exact_sum_of_what_the_parties_sealed(tmp_path: Path) -> None:
+async def test_opened_sum_is_the_exact_sum_of_what_the_parties_sealed(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -80,7 +77,7 @@ async def test_opened_sum_is_the_exact_sum_of_what_the_parties_sealed(tmp_path: 
 
 
 @asynchronous
-async def test_statistics_without_noise_are_those_of_all_records_together(tmp_path: Path) -> None:
+async def test_statistics_without_noise_are_those_of_all_records_together(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     spec = statistics_spec(privacy={"placement": "none"})
@@ -100,7 +97,7 @@ async def test_statistics_without_noise_are_those_of_all_records_together(tmp_pa
 
 
 @asynchronous
-async def test_tree_finds_what_decides(tmp_path: Path) -> None:
+async def test_tree_finds_what_decides(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -111,7 +108,7 @@ async def test_tree_finds_what_decides(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_second_round_continues_from_the_release_of_the_first(tmp_path: Path) -> None:
+async def test_second_round_continues_from_the_release_of_the_first(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -125,7 +122,7 @@ async def test_second_round_continues_from_the_release_of_the_first(tmp_path: Pa
 
 
 @asynchronous
-async def test_evaluation_counts_the_records_that_were_set_aside(tmp_path: Path) -> None:
+async def test_evaluation_counts_the_records_that_were_set_aside(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     running = InProcessFederation(federation, tmp_path, datasets, set_aside=Decimal("0.25"))
@@ -145,7 +142,7 @@ async def test_evaluation_counts_the_records_that_were_set_aside(tmp_path: Path)
 
 
 @asynchronous
-async def test_two_jobs_at_once_both_complete(tmp_path: Path) -> None:
+async def test_two_jobs_at_once_both_complete(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -158,7 +155,7 @@ async def test_two_jobs_at_once_both_complete(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_job_asks_for_as_few_partial_decryptions_as_needed_and_one_spare(tmp_path: Path) -> None:
+async def test_job_asks_for_as_few_partial_decryptions_as_needed_and_one_spare(tmp_path):
     federation = make_federation(12, 9)
     datasets = write_play(tmp_path, federation.parties, count=12)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -169,7 +166,7 @@ async def test_job_asks_for_as_few_partial_decryptions_as_needed_and_one_spare(t
 
 
 @asynchronous
-async def test_nothing_that_a_party_says_repeats_what_depends_on_its_data(tmp_path: Path) -> None:
+async def test_nothing_that_a_party_says_repeats_what_depends_on_its_data(tmp_path):
     # Two runs over the same data: proposals and decisions are alike, the replies share no ciphertext.
     federation = make_federation(3, 3)
     replies: list[set[bytes]] = []
@@ -185,7 +182,7 @@ async def test_nothing_that_a_party_says_repeats_what_depends_on_its_data(tmp_pa
 
 
 @asynchronous
-async def test_job_is_proposed_to_every_party_once(tmp_path: Path) -> None:
+async def test_job_is_proposed_to_every_party_once(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:

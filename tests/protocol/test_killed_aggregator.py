@@ -48,7 +48,7 @@ def in_spool(running: InProcessFederation) -> list[Path]:
 
 
 @asynchronous
-async def test_writes_of_the_aggregator_are_those_at_which_it_is_killed_below(tmp_path: Path) -> None:
+async def test_writes_of_the_aggregator_are_those_at_which_it_is_killed_below(tmp_path):
     federation = make_federation(3, 3)
     crash = Crash("delete_job", after=True)
     running = InProcessFederation(
@@ -62,7 +62,7 @@ async def test_writes_of_the_aggregator_are_those_at_which_it_is_killed_below(tm
 
 @pytest.mark.parametrize("nth", range(2, len(WRITES) + 1))
 @asynchronous
-async def test_aggregator_killed_before_a_write_finishes_the_job_when_it_is_back(tmp_path: Path, nth: int) -> None:
+async def test_aggregator_killed_before_a_write_finishes_the_job_when_it_is_back(tmp_path, nth):
     # Before a write is after the one before it: between them nothing becomes durable.
     federation = make_federation(3, 3)
     crash = Crash(nth=nth)
@@ -85,7 +85,7 @@ async def test_aggregator_killed_before_a_write_finishes_the_job_when_it_is_back
 
 
 @asynchronous
-async def test_aggregator_killed_while_it_takes_a_job_knows_it_not_at_all(tmp_path: Path) -> None:
+async def test_aggregator_killed_while_it_takes_a_job_knows_it_not_at_all(tmp_path):
     federation = make_federation(3, 3)
     crash = Crash("add_job")
     running = InProcessFederation(
@@ -126,9 +126,7 @@ async def test_aggregator_killed_while_it_takes_a_job_knows_it_not_at_all(tmp_pa
     ],
 )
 @asynchronous
-async def test_aggregator_killed_in_a_job_of_two_rounds_finishes_it_when_it_is_back(
-    tmp_path: Path, write: str, nth: int, after: bool
-) -> None:
+async def test_aggregator_killed_in_a_job_of_two_rounds_finishes_it_when_it_is_back(tmp_path, write, nth, after):
     federation = make_federation()
     crash = Crash(write, nth=nth, after=after)
     running = InProcessFederation(
@@ -147,7 +145,7 @@ async def test_aggregator_killed_in_a_job_of_two_rounds_finishes_it_when_it_is_b
 
 
 @asynchronous
-async def test_aggregator_killed_many_times_in_one_job_finishes_it(tmp_path: Path) -> None:
+async def test_aggregator_killed_many_times_in_one_job_finishes_it(tmp_path):
     federation = make_federation()
     crash = Crash(nth=7)
     running = InProcessFederation(
@@ -165,7 +163,7 @@ async def test_aggregator_killed_many_times_in_one_job_finishes_it(tmp_path: Pat
 
 
 @asynchronous
-async def test_restarted_aggregator_tells_of_finished_jobs_what_it_told_before(tmp_path: Path) -> None:
+async def test_restarted_aggregator_tells_of_finished_jobs_what_it_told_before(tmp_path):
     federation = make_federation(3, 3)
     async with InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties)) as running:
         job_id = await running.submit(SPEC)

@@ -6,7 +6,6 @@ in two ways."""
 from __future__ import annotations
 
 from functools import partial as bind
-from pathlib import Path
 
 import pytest
 
@@ -58,7 +57,7 @@ def assert_never_said_otherwise(running: InProcessFederation) -> None:
 
 
 @asynchronous
-async def test_writes_of_a_party_are_those_at_which_it_is_killed_below(tmp_path: Path) -> None:
+async def test_writes_of_a_party_are_those_at_which_it_is_killed_below(tmp_path):
     federation = make_federation(3, 3)
     crash = no_crash()
     running = InProcessFederation(
@@ -72,7 +71,7 @@ async def test_writes_of_a_party_are_those_at_which_it_is_killed_below(tmp_path:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", WRITES)
 @asynchronous
-async def test_party_that_everyone_waits_for_is_killed_and_comes_back(tmp_path: Path, write: str, after: bool) -> None:
+async def test_party_that_everyone_waits_for_is_killed_and_comes_back(tmp_path, write, after):
     # With three parties nothing works without all of them.
     federation = make_federation(3, 3)
     crash = Crash(write, after=after)
@@ -104,8 +103,8 @@ async def test_party_that_everyone_waits_for_is_killed_and_comes_back(tmp_path: 
 )
 @asynchronous
 async def test_job_of_five_completes_without_the_killed_party_which_then_takes_part_again(
-    tmp_path: Path, write: str, after: bool, expected: tuple[int, ...]
-) -> None:
+    tmp_path, write, after, expected
+):
     federation = make_federation()
     crash = Crash(write, after=after)
     running = InProcessFederation(
@@ -139,7 +138,7 @@ async def test_job_of_five_completes_without_the_killed_party_which_then_takes_p
 
 
 @asynchronous
-async def test_party_killed_in_round_one_and_back_at_once_contributes_to_both_rounds(tmp_path: Path) -> None:
+async def test_party_killed_in_round_one_and_back_at_once_contributes_to_both_rounds(tmp_path):
     federation = make_federation()
     crash = Crash("store_reply")
     running = InProcessFederation(
@@ -155,7 +154,7 @@ async def test_party_killed_in_round_one_and_back_at_once_contributes_to_both_ro
 
 
 @asynchronous
-async def test_noise_is_never_drawn_twice_when_killed_between_storing_and_sending(tmp_path: Path) -> None:
+async def test_noise_is_never_drawn_twice_when_killed_between_storing_and_sending(tmp_path):
     federation = make_federation()
     crash = Crash("store_reply", after=True)
     running = InProcessFederation(
@@ -174,7 +173,7 @@ async def test_noise_is_never_drawn_twice_when_killed_between_storing_and_sendin
 
 
 @asynchronous
-async def test_party_killed_again_and_again_sends_the_same_reply_each_time(tmp_path: Path) -> None:
+async def test_party_killed_again_and_again_sends_the_same_reply_each_time(tmp_path):
     federation = make_federation()
     lost = True
 

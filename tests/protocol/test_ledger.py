@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.accounting.cost import Charge
@@ -50,7 +49,7 @@ def first_refusal(status: JobStatus) -> JobParty:
 
 
 @asynchronous
-async def test_second_job_over_the_lifetime_budget_is_refused_before_it_begins_with_the_numbers(tmp_path: Path) -> None:
+async def test_second_job_over_the_lifetime_budget_is_refused_before_it_begins_with_the_numbers(tmp_path):
     federation = make_federation()
     policy = generous_policy(lifetime=Budget(epsilon=Decimal(9), delta=Decimal("1e-4")))
     datasets = write_play(tmp_path, federation.parties)
@@ -74,7 +73,7 @@ async def test_second_job_over_the_lifetime_budget_is_refused_before_it_begins_w
 
 
 @asynchronous
-async def test_job_that_still_fits_is_accepted_and_costs_add_up(tmp_path: Path) -> None:
+async def test_job_that_still_fits_is_accepted_and_costs_add_up(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -89,7 +88,7 @@ async def test_job_that_still_fits_is_accepted_and_costs_add_up(tmp_path: Path) 
 
 
 @asynchronous
-async def test_round_is_charged_before_anything_is_computed_and_once(tmp_path: Path) -> None:
+async def test_round_is_charged_before_anything_is_computed_and_once(tmp_path):
     federation = make_federation(3, 3)
     crash = Crash("store_reply")
     datasets = write_play(tmp_path, federation.parties)
@@ -111,7 +110,7 @@ async def test_round_is_charged_before_anything_is_computed_and_once(tmp_path: P
 
 
 @asynchronous
-async def test_cancelled_job_gives_back_what_was_not_asked_and_only_that(tmp_path: Path) -> None:
+async def test_cancelled_job_gives_back_what_was_not_asked_and_only_that(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
 
@@ -139,7 +138,7 @@ async def test_cancelled_job_gives_back_what_was_not_asked_and_only_that(tmp_pat
 
 
 @asynchronous
-async def test_job_that_stops_early_gives_back_the_rounds_that_were_not_needed(tmp_path: Path) -> None:
+async def test_job_that_stops_early_gives_back_the_rounds_that_were_not_needed(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     for party_id in federation.parties:
@@ -161,7 +160,7 @@ async def test_job_that_stops_early_gives_back_the_rounds_that_were_not_needed(t
 
 
 @asynchronous
-async def test_end_that_only_claims_to_be_the_aggregators_gives_nothing_back(tmp_path: Path) -> None:
+async def test_end_that_only_claims_to_be_the_aggregators_gives_nothing_back(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
 
@@ -179,7 +178,7 @@ async def test_end_that_only_claims_to_be_the_aggregators_gives_nothing_back(tmp
 
 
 @asynchronous
-async def test_job_without_noise_leaves_no_budget_for_any_other(tmp_path: Path) -> None:
+async def test_job_without_noise_leaves_no_budget_for_any_other(tmp_path):
     federation = make_federation(3, 3)
     spec = statistics_spec(name="exact", privacy={"placement": "none"})
     policy = generous_policy(jobs_without_noise=(spec.digest.hex(),))

@@ -127,9 +127,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
     return run
 
 
-def test_record_of_a_lost_machine_costs_the_new_one_what_was_spent(
-    lost: Lost, tmp_path: Path, command: Command
-) -> None:
+def test_record_of_a_lost_machine_costs_the_new_one_what_was_spent(lost, tmp_path, command):
     file, new = tmp_path / "record.json", folder(tmp_path / "new")
     file.write_bytes(lost.record.to_bytes())
     status, said = command("ledger", "import", file, "--home", new)
@@ -148,9 +146,7 @@ def test_record_of_a_lost_machine_costs_the_new_one_what_was_spent(
     assert spent(ledger(new)) == spent(kept)
 
 
-def test_reserved_lines_of_a_record_count_as_spent_and_later_words_lower_nothing(
-    lost: Lost, tmp_path: Path, command: Command
-) -> None:
+def test_reserved_lines_of_a_record_count_as_spent_and_later_words_lower_nothing(lost, tmp_path, command):
     early, late, new = tmp_path / "early.json", tmp_path / "late.json", folder(tmp_path / "new")
     early.write_bytes(lost.early.to_bytes())
     late.write_bytes(lost.record.to_bytes())
@@ -162,7 +158,7 @@ def test_reserved_lines_of_a_record_count_as_spent_and_later_words_lower_nothing
     assert before.squared_distance > spent(lost.ledger.entries["play"]).squared_distance
 
 
-def test_own_record_changes_nothing_where_it_was_written(lost: Lost, tmp_path: Path, command: Command) -> None:
+def test_own_record_changes_nothing_where_it_was_written(lost, tmp_path, command):
     root, file = folder(tmp_path / "old"), tmp_path / "record.json"
     (root / "store").mkdir(mode=0o700)
     shutil.copy(lost.database, root / "store" / "party.db")
@@ -172,9 +168,7 @@ def test_own_record_changes_nothing_where_it_was_written(lost: Lost, tmp_path: P
     assert ledger(root) == before
 
 
-def test_lines_of_a_record_are_no_gaps_in_the_record_of_the_new_machine(
-    lost: Lost, tmp_path: Path, command: Command
-) -> None:
+def test_lines_of_a_record_are_no_gaps_in_the_record_of_the_new_machine(lost, tmp_path, command):
     file, new = tmp_path / "record.json", folder(tmp_path / "new")
     file.write_bytes(lost.record.to_bytes())
     command("ledger", "import", file, "--home", new)
@@ -259,8 +253,8 @@ def of_another_party(record: Export) -> Export:
     ],
 )
 def test_record_that_is_not_whole_not_ones_own_or_lacks_costs_is_refused_as_a_whole(
-    lost: Lost, tmp_path: Path, command: Command, alter: Callable[[Export], Export], why: str
-) -> None:
+    lost, tmp_path, command, alter, why
+):
     file, new = tmp_path / "record.json", folder(tmp_path / "new")
     file.write_bytes(alter(lost.record).to_bytes())
     status, said = command("ledger", "import", file, "--home", new)
@@ -270,9 +264,7 @@ def test_record_that_is_not_whole_not_ones_own_or_lacks_costs_is_refused_as_a_wh
     assert ledger(new) == ()
 
 
-def test_accepted_job_of_an_earlier_version_that_ended_without_a_question_cost_nothing(
-    lost: Lost, tmp_path: Path, command: Command
-) -> None:
+def test_accepted_job_of_an_earlier_version_that_ended_without_a_question_cost_nothing(lost, tmp_path, command):
     def change(event: Event) -> Event | None:
         return event if event.kind in (Kind.DECISION, Kind.JOB_END) else None
 

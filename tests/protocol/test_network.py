@@ -9,7 +9,6 @@ that break: each schedule below is drawn from a seed, which the failing test sho
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -64,7 +63,7 @@ async def finish(running: InProcessFederation, job_id: JobId) -> None:
 
 
 @asynchronous
-async def test_every_message_twice_changes_nothing(tmp_path: Path) -> None:
+async def test_every_message_twice_changes_nothing(tmp_path):
     federation = make_federation()
 
     def double(party_id: PartyId, message: Message) -> Message:
@@ -80,7 +79,7 @@ async def test_every_message_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_everything_ever_said_again_at_the_end_changes_nothing(tmp_path: Path) -> None:
+async def test_everything_ever_said_again_at_the_end_changes_nothing(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -101,7 +100,7 @@ async def test_everything_ever_said_again_at_the_end_changes_nothing(tmp_path: P
 
 @pytest.mark.parametrize("seed", range(4))
 @asynchronous
-async def test_messages_that_overtake_each_other_change_nothing(tmp_path: Path, seed: int) -> None:
+async def test_messages_that_overtake_each_other_change_nothing(tmp_path, seed):
     federation = make_federation()
     random = SeededRandom(f"order {seed}")
 
@@ -120,7 +119,7 @@ async def test_messages_that_overtake_each_other_change_nothing(tmp_path: Path, 
 
 @pytest.mark.parametrize("seed", range(4))
 @asynchronous
-async def test_streams_that_break_lose_messages_but_not_the_job(tmp_path: Path, seed: int) -> None:
+async def test_streams_that_break_lose_messages_but_not_the_job(tmp_path, seed):
     federation = make_federation()
     random = SeededRandom(f"loss {seed}")
     broken: asyncio.Queue[PartyId] = asyncio.Queue()
@@ -149,7 +148,7 @@ async def test_streams_that_break_lose_messages_but_not_the_job(tmp_path: Path, 
 
 
 @asynchronous
-async def test_aggregator_and_parties_that_restart_all_the_time_finish_the_job(tmp_path: Path) -> None:
+async def test_aggregator_and_parties_that_restart_all_the_time_finish_the_job(tmp_path):
     federation = make_federation()
     random = SeededRandom("restarts")
     count = 0

@@ -52,7 +52,7 @@ def left_behind(running: InProcessFederation) -> list[Path]:
 
 
 @asynchronous
-async def test_padded_parts_go_before_their_replies_and_are_deleted_with_their_job(tmp_path: Path) -> None:
+async def test_padded_parts_go_before_their_replies_and_are_deleted_with_their_job(tmp_path):
     async with federation_of(tmp_path) as running:
         job_id = await running.submit(SPEC)
         assert (await running.result(job_id)).state is JobState.COMPLETED
@@ -71,9 +71,7 @@ async def test_padded_parts_go_before_their_replies_and_are_deleted_with_their_j
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", ["accept_query", "commit", "store_reply", "end_job", "delete_job"])
 @asynchronous
-async def test_party_that_is_killed_sends_one_padded_part_and_none_stays(
-    tmp_path: Path, write: str, after: bool
-) -> None:
+async def test_party_that_is_killed_sends_one_padded_part_and_none_stays(tmp_path, write, after):
     crash = Crash(write, after=after)
     async with federation_of(tmp_path, party_crashes={VICTIM: crash}) as running:
         job_id = await running.submit(SPEC)
@@ -89,7 +87,7 @@ async def test_party_that_is_killed_sends_one_padded_part_and_none_stays(
 
 
 @asynchronous
-async def test_padded_part_without_a_recorded_reply_is_made_again_and_was_never_sent(tmp_path: Path) -> None:
+async def test_padded_part_without_a_recorded_reply_is_made_again_and_was_never_sent(tmp_path):
     crash = Crash("store_reply")
     async with federation_of(tmp_path, party_crashes={VICTIM: crash}) as running:
         job_id = await running.submit(SPEC)
@@ -105,7 +103,7 @@ async def test_padded_part_without_a_recorded_reply_is_made_again_and_was_never_
 
 
 @asynchronous
-async def test_party_whose_padded_part_is_gone_refuses_and_the_others_go_on(tmp_path: Path) -> None:
+async def test_party_whose_padded_part_is_gone_refuses_and_the_others_go_on(tmp_path):
     crash = Crash("store_reply", after=True)
     async with federation_of(tmp_path, 5, 4, party_crashes={VICTIM: crash}) as running:
         job_id = await running.submit(SPEC)
@@ -124,9 +122,7 @@ async def test_party_whose_padded_part_is_gone_refuses_and_the_others_go_on(tmp_
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", ["begin_padded", "commit_padded"])
 @asynchronous
-async def test_aggregator_that_is_killed_gets_the_same_padded_parts_again(
-    tmp_path: Path, write: str, after: bool
-) -> None:
+async def test_aggregator_that_is_killed_gets_the_same_padded_parts_again(tmp_path, write, after):
     crash = Crash(write, nth=2, after=after)
     async with federation_of(tmp_path, aggregator_crash=crash) as running:
         job_id = await running.submit(SPEC)
@@ -140,7 +136,7 @@ async def test_aggregator_that_is_killed_gets_the_same_padded_parts_again(
 
 
 @asynchronous
-async def test_reply_whose_padded_part_did_not_come_costs_its_party_the_round(tmp_path: Path) -> None:
+async def test_reply_whose_padded_part_did_not_come_costs_its_party_the_round(tmp_path):
     def lose_part(party_id: PartyId, message: Message) -> Message | None:
         return None if party_id == VICTIM and isinstance(message, PaddedPart) else message
 
@@ -171,7 +167,7 @@ class Given:
 
 
 @asynchronous
-async def test_padded_part_is_refused_unless_it_is_the_one_that_is_wanted(tmp_path: Path) -> None:
+async def test_padded_part_is_refused_unless_it_is_the_one_that_is_wanted(tmp_path):
     """With a party that says nothing, in a round that waits for it."""
 
     def silence(party_id: PartyId, message: Message) -> Message | None:
@@ -217,7 +213,7 @@ async def test_padded_part_is_refused_unless_it_is_the_one_that_is_wanted(tmp_pa
 
 
 @asynchronous
-async def test_padded_part_that_is_complete_only_after_its_job_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_padded_part_that_is_complete_only_after_its_job_is_refused_and_leaves_nothing(tmp_path):
     def silence(party_id: PartyId, message: Message) -> Message | None:
         return None if party_id == VICTIM and isinstance(message, PaddedPart | EncryptedReply) else message
 
@@ -241,9 +237,7 @@ async def test_padded_part_that_is_complete_only_after_its_job_is_refused_and_le
 
 @pytest.mark.parametrize("at", ["write", "sync", "commit"])
 @asynchronous
-async def test_aggregator_stops_where_its_disk_takes_no_more_of_a_padded_part(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: str
-) -> None:
+async def test_aggregator_stops_where_its_disk_takes_no_more_of_a_padded_part(monkeypatch, tmp_path, at):
     act = getattr(FileDraft, at)
 
     def full(draft: FileDraft, *arguments: Any) -> None:

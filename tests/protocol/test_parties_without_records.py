@@ -64,7 +64,7 @@ def said(running: InProcessFederation) -> Counter[tuple[str, int]]:
 @pytest.mark.slow  # vectors are computed in processes apart
 @pytest.mark.parametrize("make_spec_of", [statistics_spec, tree_spec, logistic_spec])
 @asynchronous
-async def test_party_without_records_says_what_one_with_a_record_says(tmp_path: Path, make_spec_of: Any) -> None:
+async def test_party_without_records_says_what_one_with_a_record_says(tmp_path, make_spec_of):
     without, with_one = [await run(tmp_path / str(count), make_spec_of(), count) for count in (0, 1)]
     assert said(without) == said(with_one)
     assert {kind for kind, _ in said(without)} == {kind.__name__ for kind in SAID}
@@ -87,9 +87,7 @@ NETWORKS = {"network": {"records": 200, "learning_rate": Decimal("0.1")}, "feder
 
 @pytest.mark.parametrize("algorithm", NETWORKS)
 @pytest.mark.parametrize("records", [0, 1])
-def test_network_without_records_gives_zeros_and_fails_as_with_one(
-    algorithm: str, records: int, monkeypatch: Any
-) -> None:
+def test_network_without_records_gives_zeros_and_fails_as_with_one(algorithm, records, monkeypatch):
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
     from coterie_common.learning.network import flat
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -57,7 +56,7 @@ def hold_replies(party_id: PartyId, message: Message) -> Message | None:
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
 @asynchronous
-async def test_same_query_again_gets_the_same_bytes_again(tmp_path: Path, restarted: bool) -> None:
+async def test_same_query_again_gets_the_same_bytes_again(tmp_path, restarted):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, intercept=hold_replies) as running:
@@ -74,7 +73,7 @@ async def test_same_query_again_gets_the_same_bytes_again(tmp_path: Path, restar
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
 @asynchronous
-async def test_another_query_of_the_same_round_is_refused_for_ever(tmp_path: Path, restarted: bool) -> None:
+async def test_another_query_of_the_same_round_is_refused_for_ever(tmp_path, restarted):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, intercept=hold_replies) as running:
@@ -94,7 +93,7 @@ async def test_another_query_of_the_same_round_is_refused_for_ever(tmp_path: Pat
 
 
 @asynchronous
-async def test_same_round_asked_again_about_another_tree_is_refused(tmp_path: Path) -> None:
+async def test_same_round_asked_again_about_another_tree_is_refused(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
 
@@ -118,7 +117,7 @@ async def test_same_round_asked_again_about_another_tree_is_refused(tmp_path: Pa
 
 
 @asynchronous
-async def test_query_whose_reply_was_deleted_is_refused_and_never_computed_again(tmp_path: Path) -> None:
+async def test_query_whose_reply_was_deleted_is_refused_and_never_computed_again(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -138,7 +137,7 @@ async def test_query_whose_reply_was_deleted_is_refused_and_never_computed_again
 
 
 @asynchronous
-async def test_reply_bytes_that_were_deleted_under_a_running_job_are_refused(tmp_path: Path) -> None:
+async def test_reply_bytes_that_were_deleted_under_a_running_job_are_refused(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, intercept=hold_replies) as running:
@@ -157,7 +156,7 @@ async def test_reply_bytes_that_were_deleted_under_a_running_job_are_refused(tmp
 
 
 @asynchronous
-async def test_same_decryption_request_again_gets_the_same_partial_decryption(tmp_path: Path) -> None:
+async def test_same_decryption_request_again_gets_the_same_partial_decryption(tmp_path):
     federation = make_federation(3, 3)
 
     def is_partial(party_id: PartyId, message: Message) -> bool:
@@ -180,7 +179,7 @@ async def test_same_decryption_request_again_gets_the_same_partial_decryption(tm
 
 
 @asynchronous
-async def test_job_id_with_another_specification_is_refused(tmp_path: Path) -> None:
+async def test_job_id_with_another_specification_is_refused(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -202,7 +201,7 @@ async def test_job_id_with_another_specification_is_refused(tmp_path: Path) -> N
 
 
 @asynchronous
-async def test_model_delivered_again_is_received_again_and_another_is_refused(tmp_path: Path) -> None:
+async def test_model_delivered_again_is_received_again_and_another_is_refused(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets) as running:
@@ -227,7 +226,7 @@ async def test_model_delivered_again_is_received_again_and_another_is_refused(tm
 
 
 @asynchronous
-async def test_first_end_of_a_job_stays(tmp_path: Path) -> None:
+async def test_first_end_of_a_job_stays(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
 
@@ -249,7 +248,7 @@ async def test_first_end_of_a_job_stays(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_reply_that_is_ready_only_when_the_job_is_over_goes_nowhere(tmp_path: Path) -> None:
+async def test_reply_that_is_ready_only_when_the_job_is_over_goes_nowhere(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     held: list[AggregatorMessage] = []

@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from coterie_common.errors import DrownedInNoise
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     Decision,
     JobEnd,
@@ -24,7 +22,6 @@ from coterie_common.protocol.messages import (
     Rejection,
 )
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
-from coterie_party.policy.policy import Policy
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
@@ -53,9 +50,7 @@ def part_of(status: JobStatus, party_id: PartyId) -> JobParty:
     ids=["ε", "δ", "algorithm", "rounds", "cohort", "quorum", "local noise"],
 )
 @asynchronous
-async def test_job_against_the_policy_of_one_party_goes_on_without_it(
-    tmp_path: Path, policy: Policy, spec: JobSpec, code: str, words: tuple[str, ...]
-) -> None:
+async def test_job_against_the_policy_of_one_party_goes_on_without_it(tmp_path, policy, spec, code, words):
     federation = make_federation()
     others = generous_policy(placements=["distributed", "local"])
     datasets = write_play(tmp_path, federation.parties)
@@ -75,7 +70,7 @@ async def test_job_against_the_policy_of_one_party_goes_on_without_it(
 
 
 @asynchronous
-async def test_job_drowned_in_its_noise_reaches_nobody_until_a_person_wants_it_all_the_same(tmp_path: Path) -> None:
+async def test_job_drowned_in_its_noise_reaches_nobody_until_a_person_wants_it_all_the_same(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     config = {"rounds": 2, "records": 30, "clip_norm": Decimal(1)}
@@ -90,7 +85,7 @@ async def test_job_drowned_in_its_noise_reaches_nobody_until_a_person_wants_it_a
 
 
 @asynchronous
-async def test_job_without_noise_is_not_run_without_a_party_that_refuses_it(tmp_path: Path) -> None:
+async def test_job_without_noise_is_not_run_without_a_party_that_refuses_it(tmp_path):
     # The sum of the others, beside a later one of all, would show that party's exact reply.
     federation = make_federation()
     spec = statistics_spec(privacy={"placement": "none"})
@@ -105,7 +100,7 @@ async def test_job_without_noise_is_not_run_without_a_party_that_refuses_it(tmp_
 
 
 @asynchronous
-async def test_data_set_that_is_not_bound_is_refused_with_the_code_only(tmp_path: Path) -> None:
+async def test_data_set_that_is_not_bound_is_refused_with_the_code_only(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     del datasets[FIVE]
@@ -126,7 +121,7 @@ def assert_nothing_says(running: InProcessFederation, marker: str) -> None:
     ids=["an unknown category", "no number", "an empty cell", "a ragged row"],
 )
 @asynchronous
-async def test_unreadable_data_is_refused_without_a_word_of_its_content(tmp_path: Path, content: str) -> None:
+async def test_unreadable_data_is_refused_without_a_word_of_its_content(tmp_path, content):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     header = datasets[FIVE].read_text().splitlines()[0]
@@ -145,9 +140,7 @@ async def test_unreadable_data_is_refused_without_a_word_of_its_content(tmp_path
 
 
 @asynchronous
-async def test_data_that_becomes_unreadable_between_proposal_and_round_is_refused_without_its_content(
-    tmp_path: Path,
-) -> None:
+async def test_data_that_becomes_unreadable_between_proposal_and_round_is_refused_without_its_content(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
 
@@ -175,7 +168,7 @@ async def test_data_that_becomes_unreadable_between_proposal_and_round_is_refuse
 
 
 @asynchronous
-async def test_too_many_refusals_fail_the_job_with_who_and_why(tmp_path: Path) -> None:
+async def test_too_many_refusals_fail_the_job_with_who_and_why(tmp_path):
     federation = make_federation()
     strict = generous_policy(epsilon_per_job=Decimal(1))
     policies = {PartyId("party-1"): strict, FIVE: generous_policy(algorithms=())}
@@ -198,7 +191,7 @@ async def test_too_many_refusals_fail_the_job_with_who_and_why(tmp_path: Path) -
 
 
 @asynchronous
-async def test_too_many_refusals_in_a_round_fail_the_job_with_who_and_why(tmp_path: Path) -> None:
+async def test_too_many_refusals_in_a_round_fail_the_job_with_who_and_why(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     spoilt = federation.parties[3:]
@@ -219,7 +212,7 @@ async def test_too_many_refusals_in_a_round_fail_the_job_with_who_and_why(tmp_pa
 
 @pytest.mark.slow  # a deadline of a second, the shortest there is, must pass
 @asynchronous
-async def test_held_job_waits_until_the_steward_lets_it_pass(tmp_path: Path) -> None:
+async def test_held_job_waits_until_the_steward_lets_it_pass(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     held = generous_policy(automatic=False)
@@ -238,7 +231,7 @@ async def test_held_job_waits_until_the_steward_lets_it_pass(tmp_path: Path) -> 
 
 
 @asynchronous
-async def test_held_job_that_has_ended_is_not_accepted_any_more(tmp_path: Path) -> None:
+async def test_held_job_that_has_ended_is_not_accepted_any_more(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     running = InProcessFederation(federation, tmp_path, datasets, policies={FIVE: generous_policy(automatic=False)})
@@ -259,7 +252,7 @@ async def test_held_job_that_has_ended_is_not_accepted_any_more(tmp_path: Path) 
 
 
 @asynchronous
-async def test_same_proposal_always_gets_the_same_answer(tmp_path: Path) -> None:
+async def test_same_proposal_always_gets_the_same_answer(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     policies = {FIVE: generous_policy(epsilon_per_job=Decimal(1))}

@@ -66,7 +66,7 @@ def contribution_of_a_party(simulation: Simulation, done: SimulatedRound) -> np.
 
 @pytest.mark.slow  # rounds of vectors start a process that imports numpy
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_party_and_simulated_party_contribute_the_same_integers(case: Case) -> None:
+def test_party_and_simulated_party_contribute_the_same_integers(case):
     simulation, rounds = Simulation(case.spec, PARAMETERS), list[SimulatedRound]()
     expected = nullcontext() if case.is_finite else pytest.warns(RuntimeWarning, match="not finite count as 0")
     with expected:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 
 from coterie.simulation.job import Simulation
 from coterie_common.learning.data.dataset_file import load_dataset
@@ -19,7 +18,7 @@ from tests.support.small_jobs import play_dataset, play_schema, statistics_spec,
 
 
 @asynchronous
-async def test_simulated_model_without_noise_is_the_one_that_coordinators_make(tmp_path: Path) -> None:
+async def test_simulated_model_without_noise_is_the_one_that_coordinators_make(tmp_path):
     federation = make_federation()
     paths = write_play(tmp_path, federation.parties)
     spec = tree_spec(privacy={"placement": "none"})
@@ -37,7 +36,7 @@ async def test_simulated_model_without_noise_is_the_one_that_coordinators_make(t
 
 
 @asynchronous
-async def test_simulated_noise_is_as_wide_as_the_coordinators_say(tmp_path: Path) -> None:
+async def test_simulated_noise_is_as_wide_as_the_coordinators_say(tmp_path):
     federation = make_federation()
     paths = write_play(tmp_path, federation.parties, count=48)
     spec = statistics_spec(privacy={"epsilon": Decimal(1)})

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -31,7 +30,7 @@ def without_links(status: JobStatus) -> JobStatus:
 
 
 @asynchronous
-async def test_ended_jobs_keep_their_rounds_and_the_budget_its_sums(tmp_path: Path) -> None:
+async def test_ended_jobs_keep_their_rounds_and_the_budget_its_sums(tmp_path):
     federation = make_federation(3, 3)
     silent = False
 
@@ -66,7 +65,7 @@ async def test_ended_jobs_keep_their_rounds_and_the_budget_its_sums(tmp_path: Pa
 
 
 @asynchronous
-async def test_ended_job_whose_algorithm_is_gone_still_counts(tmp_path: Path) -> None:
+async def test_ended_job_whose_algorithm_is_gone_still_counts(tmp_path):
     federation = make_federation(3, 3)
     policy = generous_policy(algorithms=("theirs",))
     running = InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties), policy=policy)

@@ -54,7 +54,7 @@ def waits(running: InProcessFederation) -> bool:
 
 
 @asynchronous
-async def test_held_job_is_approved_while_the_daemon_runs_and_told_without_a_new_connection(tmp_path: Path) -> None:
+async def test_held_job_is_approved_while_the_daemon_runs_and_told_without_a_new_connection(tmp_path):
     async with federation_of(tmp_path, policies={PARTY: HELD}) as running:
         job_id = await running.submit(statistics_spec())
         await held(running, job_id)
@@ -72,7 +72,7 @@ async def test_held_job_is_approved_while_the_daemon_runs_and_told_without_a_new
 
 
 @asynchronous
-async def test_approval_counts_for_one_job_only(tmp_path: Path) -> None:
+async def test_approval_counts_for_one_job_only(tmp_path):
     async with federation_of(tmp_path, policies={PARTY: HELD}) as running:
         jobs = [await running.submit(statistics_spec(name=name)) for name in ("one", "two")]
         for job_id in jobs:
@@ -85,7 +85,7 @@ async def test_approval_counts_for_one_job_only(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_approval_while_the_party_is_away_counts_when_it_is_asked_again(tmp_path: Path) -> None:
+async def test_approval_while_the_party_is_away_counts_when_it_is_asked_again(tmp_path):
     async with federation_of(tmp_path, policies={PARTY: HELD}) as running:
         job_id = await running.submit(statistics_spec())
         await held(running, job_id)
@@ -96,7 +96,7 @@ async def test_approval_while_the_party_is_away_counts_when_it_is_asked_again(tm
 
 
 @asynchronous
-async def test_refused_job_fails_with_the_stewards_words(tmp_path: Path) -> None:
+async def test_refused_job_fails_with_the_stewards_words(tmp_path):
     async with federation_of(tmp_path, policies={PARTY: HELD}) as running:
         job_id = await running.submit(statistics_spec())
         await held(running, job_id)
@@ -114,7 +114,7 @@ async def test_refused_job_fails_with_the_stewards_words(tmp_path: Path) -> None
 
 
 @asynchronous
-async def test_approved_job_is_checked_again_and_refused_if_the_budget_went_meanwhile(tmp_path: Path) -> None:
+async def test_approved_job_is_checked_again_and_refused_if_the_budget_went_meanwhile(tmp_path):
     small = Budget(epsilon=Decimal(9), delta=Decimal("1e-4"))
     async with federation_of(tmp_path, policies={PARTY: generous_policy(automatic=False, lifetime=small)}) as running:
         jobs = [await running.submit(tree_spec(name=name)) for name in ("one", "two")]
@@ -130,7 +130,7 @@ async def test_approved_job_is_checked_again_and_refused_if_the_budget_went_mean
 
 
 @asynchronous
-async def test_edited_policy_accepts_what_was_held_and_refuses_what_comes_next(tmp_path: Path) -> None:
+async def test_edited_policy_accepts_what_was_held_and_refuses_what_comes_next(tmp_path):
     async with federation_of(tmp_path, policies={PARTY: HELD}) as running:
         job_id = await running.submit(statistics_spec())
         await held(running, job_id)
@@ -143,9 +143,7 @@ async def test_edited_policy_accepts_what_was_held_and_refuses_what_comes_next(t
 
 
 @asynchronous
-async def test_policy_edited_during_a_job_stops_its_next_round_and_what_was_answered_stays_spent(
-    tmp_path: Path,
-) -> None:
+async def test_policy_edited_during_a_job_stops_its_next_round_and_what_was_answered_stays_spent(tmp_path):
     queries: list[Message] = []
 
     def edit_before_round_two(party_id: PartyId, message: Message) -> Message:
@@ -169,7 +167,7 @@ async def test_policy_edited_during_a_job_stops_its_next_round_and_what_was_answ
 
 
 @asynchronous
-async def test_steward_withdraws_from_a_job_that_runs(tmp_path: Path) -> None:
+async def test_steward_withdraws_from_a_job_that_runs(tmp_path):
     def withdraw_before_round_two(party_id: PartyId, message: Message) -> Message:
         if party_id == PARTY and isinstance(message, Query) and message.fields.round_number == 2:
             running.party_store(PARTY).rule(message.fields.job_id, is_approved=False, now=NOW)
@@ -183,7 +181,7 @@ async def test_steward_withdraws_from_a_job_that_runs(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_job_proposed_outside_the_hours_starts_when_they_come(tmp_path: Path) -> None:
+async def test_job_proposed_outside_the_hours_starts_when_they_come(tmp_path):
     clock = ManualClock(NOW)
     policy = generous_policy(hours=(only_at(clock.when.astimezone() + timedelta(hours=3)),))
     async with federation_of(tmp_path, policies={PARTY: policy}, clock=clock) as running:
@@ -198,7 +196,7 @@ async def test_job_proposed_outside_the_hours_starts_when_they_come(tmp_path: Pa
 
 
 @asynchronous
-async def test_approved_job_waits_for_the_hours_too(tmp_path: Path) -> None:
+async def test_approved_job_waits_for_the_hours_too(tmp_path):
     clock = ManualClock(NOW)
     hours = (only_at(clock.when.astimezone() + timedelta(hours=3)),)
     policy = generous_policy(hours=hours, automatic=False)
@@ -214,7 +212,7 @@ async def test_approved_job_waits_for_the_hours_too(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_query_outside_the_hours_is_answered_when_they_come_and_costs_nothing_before(tmp_path: Path) -> None:
+async def test_query_outside_the_hours_is_answered_when_they_come_and_costs_nothing_before(tmp_path):
     clock = ManualClock(NOW)
     later = generous_policy(hours=(only_at(clock.when.astimezone() + timedelta(hours=3)),))
 
@@ -237,7 +235,7 @@ async def test_query_outside_the_hours_is_answered_when_they_come_and_costs_noth
 
 
 @asynchronous
-async def test_query_that_waited_is_forgotten_with_its_job(tmp_path: Path) -> None:
+async def test_query_that_waited_is_forgotten_with_its_job(tmp_path):
     clock = ManualClock(NOW)
     later = generous_policy(hours=(only_at(clock.when.astimezone() + timedelta(hours=3)),))
 
@@ -261,7 +259,7 @@ async def test_query_that_waited_is_forgotten_with_its_job(tmp_path: Path) -> No
 
 
 @asynchronous
-async def test_budget_of_a_period_is_renewed_and_that_of_a_lifetime_is_not(tmp_path: Path) -> None:
+async def test_budget_of_a_period_is_renewed_and_that_of_a_lifetime_is_not(tmp_path):
     clock = ManualClock(NOW)
 
     def policy_with(lifetime: int) -> Policy:
@@ -291,9 +289,7 @@ DEMANDS = generous_policy(algorithms=ALLOWED, confinement=Confinement.REQUIRED)
 
 
 @asynchronous
-async def test_policy_that_demands_confinement_refuses_vectors_where_the_system_does_not_confine(
-    tmp_path: Path,
-) -> None:
+async def test_policy_that_demands_confinement_refuses_vectors_where_the_system_does_not_confine(tmp_path):
     lacking = KeptFrom(network=True, processes=True)
     async with federation_of(
         tmp_path, policies={PARTY: DEMANDS}, policy=generous_policy(algorithms=ALLOWED), confinement=lacking
@@ -308,9 +304,7 @@ async def test_policy_that_demands_confinement_refuses_vectors_where_the_system_
 
 
 @asynchronous
-async def test_policy_that_comes_to_demand_confinement_stops_a_job_that_runs_before_its_process_starts(
-    tmp_path: Path,
-) -> None:
+async def test_policy_that_comes_to_demand_confinement_stops_a_job_that_runs_before_its_process_starts(tmp_path):
     def demand_before_round_one(party_id: PartyId, message: Message) -> Message:
         if party_id == PARTY and isinstance(message, Query):
             running.policies[PARTY] = DEMANDS

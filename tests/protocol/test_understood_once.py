@@ -75,12 +75,7 @@ def wide(folder: Path) -> InProcessFederation:
     ids=["one round", "two rounds", "four rounds"],
 )
 @asynchronous
-async def test_job_is_parsed_and_planned_once_at_each_side(
-    tmp_path: Path,
-    start: Callable[[Path], InProcessFederation],
-    spec: JobSpec,
-    understandings: Counter[str],
-) -> None:
+async def test_job_is_parsed_and_planned_once_at_each_side(tmp_path, start, spec, understandings):
     async with start(tmp_path) as running:
         assert (await running.result(await running.submit(spec))).state is JobState.COMPLETED
         await running.settled()
@@ -89,9 +84,7 @@ async def test_job_is_parsed_and_planned_once_at_each_side(
 
 @pytest.mark.slow  # calibrates and prices 5,000 rounds
 @asynchronous
-async def test_query_of_a_job_of_five_thousand_rounds_parses_nothing(
-    tmp_path: Path, understandings: Counter[str]
-) -> None:
+async def test_query_of_a_job_of_five_thousand_rounds_parses_nothing(tmp_path, understandings):
     def is_third(party_id: PartyId, message: Message) -> bool:
         return isinstance(message, Query) and message.fields.round_number == 3
 
@@ -103,9 +96,7 @@ async def test_query_of_a_job_of_five_thousand_rounds_parses_nothing(
 
 
 @asynchronous
-async def test_job_is_understood_once_more_by_a_party_that_was_started_again(
-    tmp_path: Path, understandings: Counter[str]
-) -> None:
+async def test_job_is_understood_once_more_by_a_party_that_was_started_again(tmp_path, understandings):
     def asks_second(party_id: PartyId, message: Message) -> bool:
         return party_id == WHO and isinstance(message, Query) and message.fields.round_number == 2
 
@@ -125,9 +116,7 @@ async def test_job_is_understood_once_more_by_a_party_that_was_started_again(
 
 
 @asynchronous
-async def test_contribution_is_converted_three_times_and_once_for_each_party_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_contribution_is_converted_three_times_and_once_for_each_party_asked(tmp_path, monkeypatch):
     count: Counter[str] = Counter()
     counted(monkeypatch, types, "contribution_to_wire", count, "to bytes")
     counted(monkeypatch, types, "contribution_from_wire", count, "from bytes")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ def logistic_spec(rounds: int = 8, **options: Any) -> JobSpec:
 
 @pytest.mark.slow  # a process per party imports numpy
 @asynchronous
-async def test_logistic_regression_learns_and_everybody_gets_the_same_model(tmp_path: Path) -> None:
+async def test_logistic_regression_learns_and_everybody_gets_the_same_model(tmp_path):
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)
     policy = generous_policy(algorithms=LINEAR)
@@ -70,7 +69,7 @@ async def test_logistic_regression_learns_and_everybody_gets_the_same_model(tmp_
 
 @pytest.mark.slow  # a process per party imports numpy
 @asynchronous
-async def test_long_vectors_are_padded_and_open_to_the_sum_of_what_was_covered(tmp_path: Path) -> None:
+async def test_long_vectors_are_padded_and_open_to_the_sum_of_what_was_covered(tmp_path):
     federation = make_federation()
     datasets = write_wide(tmp_path, federation.parties)
     async with InProcessFederation(
@@ -90,7 +89,7 @@ async def test_long_vectors_are_padded_and_open_to_the_sum_of_what_was_covered(t
 
 
 @asynchronous
-async def test_sum_that_is_opened_is_that_of_the_sealed_vectors(tmp_path: Path) -> None:
+async def test_sum_that_is_opened_is_that_of_the_sealed_vectors(tmp_path):
     """Without noise, clipping apart, the sum of all gradients: what one process computes from all records."""
     federation = make_federation()
     datasets = write_wide(tmp_path, federation.parties)
@@ -126,9 +125,7 @@ async def test_sum_that_is_opened_is_that_of_the_sealed_vectors(tmp_path: Path) 
     ],
 )
 @asynchronous
-async def test_networks_train_in_processes_of_their_own(
-    tmp_path: Path, algorithm: str, config: dict[str, Any], unit: str
-) -> None:
+async def test_networks_train_in_processes_of_their_own(tmp_path, algorithm, config, unit):
     pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
     federation = make_federation()
     datasets = write_play(tmp_path, federation.parties)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -90,9 +89,7 @@ def running_job(federation: Federation) -> Aggregator:
 
 @pytest.mark.parametrize("kinds", [["watch"], ["health"], ["reflection"], ["health", "watch", "reflection"]])
 @asynchronous
-async def test_one_person_has_so_many_calls_open_and_everybody_else_is_served(
-    federation: Federation, kinds: list[str]
-) -> None:
+async def test_one_person_has_so_many_calls_open_and_everybody_else_is_served(federation, kinds):
     async with running_job(federation).running() as server, channel(server.port, federation.scientist) as theirs:
         calls = [OPENERS[kinds[number % len(kinds)]](theirs) for number in range(MAX_CALLS)]
         assert await outcomes(*calls) == {"served": MAX_CALLS}
@@ -110,7 +107,7 @@ async def test_one_person_has_so_many_calls_open_and_everybody_else_is_served(
 
 
 @asynchronous
-async def test_thousand_calls_of_one_person_shut_nobody_out(federation: Federation) -> None:
+async def test_thousand_calls_of_one_person_shut_nobody_out(federation):
     async with running_job(federation).running() as server:
         channels = [channel(server.port, federation.scientist) for _ in range(20)]
         calls = [watch(one) for one in channels for _ in range(50)]
@@ -123,9 +120,7 @@ async def test_thousand_calls_of_one_person_shut_nobody_out(federation: Federati
 
 
 @asynchronous
-async def test_scientists_together_leave_room_for_an_operator_and_people_together_for_a_party(
-    federation: Federation,
-) -> None:
+async def test_scientists_together_leave_room_for_an_operator_and_people_together_for_a_party(federation):
     names = [f"sam-{number}" for number in range(-(-MAX_SCIENTISTS_CALLS // MAX_CALLS) + 1)]
     people = [federation.certificates.issue(Role.SCIENTIST, name) for name in names]
     operators = [federation.certificates.issue(Role.OPERATOR, name) for name in ("olga", "oscar", "odile")]
@@ -155,9 +150,7 @@ async def test_scientists_together_leave_room_for_an_operator_and_people_togethe
     ids=["submissions", "models"],
 )
 @asynchronous
-async def test_costly_calls_of_one_person_are_fewer(
-    federation: Federation, open_call: Callable[[Any], Any], maximum: int, words: str
-) -> None:
+async def test_costly_calls_of_one_person_are_fewer(federation, open_call, maximum, words):
     aggregator, gate, begun = Aggregator(federation), asyncio.Event(), asyncio.Queue[None]()
 
     async def wait(*_: Any) -> Any:
@@ -188,7 +181,7 @@ async def test_costly_calls_of_one_person_are_fewer(
 
 @pytest.mark.parametrize("opener", OPENERS.values(), ids=OPENERS.keys())
 @asynchronous
-async def test_denied_person_is_served_by_no_service(federation: Federation, opener: Callable[[Any], Any]) -> None:
+async def test_denied_person_is_served_by_no_service(federation, opener):
     async with (
         running_job(federation).running(denied=("scientist/sam",)) as server,
         channel(server.port, federation.scientist) as theirs,
@@ -201,16 +194,14 @@ async def test_denied_person_is_served_by_no_service(federation: Federation, ope
 @pytest.mark.parametrize("opener", OPENERS.values(), ids=OPENERS.keys())
 @pytest.mark.parametrize("party", ["omega", "alpha"], ids=["no member", "other certificate of a member"])
 @asynchronous
-async def test_party_that_is_not_in_the_roster_is_served_by_no_service(
-    federation: Federation, party: str, opener: Callable[[Any], Any]
-) -> None:
+async def test_party_that_is_not_in_the_roster_is_served_by_no_service(federation, party, opener):
     tls = federation.certificates.issue(Role.PARTY, party)
     async with running_job(federation).running() as server, channel(server.port, tls) as theirs:
         assert await outcome(opener(theirs)) == "PERMISSION_DENIED identity-mismatch"
 
 
 @asynchronous
-async def test_calls_of_a_party_are_counted_before_hello(federation: Federation) -> None:
+async def test_calls_of_a_party_are_counted_before_hello(federation):
     alpha = federation.parties["alpha"]
     async with running_job(federation).running() as server, channel(server.port, alpha) as theirs:
         held = [watch_health(theirs) for _ in range(MAX_CALLS)]
@@ -221,14 +212,14 @@ async def test_calls_of_a_party_are_counted_before_hello(federation: Federation)
             await another.greet("beta", federation.roster)
 
 
-def test_longest_hello_fits_its_limit(federation: Federation) -> None:
+def test_longest_hello_fits_its_limit(federation):
     longest = Hello(protocol_version=2**32 - 1, party_id="a" * 32, roster_serial=2**32 - 1, roster_digest=bytes(32))  # type: ignore[arg-type]
     assert len(party_message_to_wire(longest)) <= HELLO_BYTES
 
 
 @pytest.mark.parametrize("length", [HELLO_BYTES + 1, FRAME_BYTES, PARTY_TRANSFER_BYTES])
 @asynchronous
-async def test_stream_that_begins_with_more_than_a_hello_is_refused(federation: Federation, length: int) -> None:
+async def test_stream_that_begins_with_more_than_a_hello_is_refused(federation, length):
     aggregator = Aggregator(federation)
     async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
         await party.send_frames([Frame(Announcement(length, bytes(32)), b"x")])
@@ -238,7 +229,7 @@ async def test_stream_that_begins_with_more_than_a_hello_is_refused(federation: 
 
 
 @asynchronous
-async def test_refusal_reaches_a_party_that_still_writes_its_long_first_transfer(federation: Federation) -> None:
+async def test_refusal_reaches_a_party_that_still_writes_its_long_first_transfer(federation):
     async with Aggregator(federation).running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
         for frame in split(bytes(6 * FRAME_BYTES)):
             await party.send_frames([frame])
@@ -247,7 +238,7 @@ async def test_refusal_reaches_a_party_that_still_writes_its_long_first_transfer
 
 
 @asynchronous
-async def test_streams_that_say_nothing_do_not_hold_up_the_one_that_does(federation: Federation) -> None:
+async def test_streams_that_say_nothing_do_not_hold_up_the_one_that_does(federation):
     async with Aggregator(federation).running() as server:
         silent = [RawParty(server.port, federation.parties["alpha"]) for _ in range(3)]
         await asyncio.gather(*(stream.call.wait_for_connection() for stream in silent))
@@ -260,9 +251,7 @@ async def test_streams_that_say_nothing_do_not_hold_up_the_one_that_does(federat
 
 @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 @asynchronous
-async def test_compressed_request_is_refused_without_being_expanded(
-    federation: Federation, algorithm: grpc.Compression
-) -> None:
+async def test_compressed_request_is_refused_without_being_expanded(federation, algorithm):
     aggregator = Aggregator(federation)
     async with aggregator.running() as server:
         credentials = channel_credentials(federation.scientist)
@@ -275,7 +264,7 @@ async def test_compressed_request_is_refused_without_being_expanded(
 
 
 @asynchronous
-async def test_request_that_cannot_be_read_is_refused_as_malformed(federation: Federation) -> None:
+async def test_request_that_cannot_be_read_is_refused_as_malformed(federation):
     aggregator = Aggregator(federation)
     async with aggregator.running() as server, channel(server.port, federation.operator) as theirs:
         for service, method in (*(("Operator", name) for name in ALLOWED), ("Federation", "Connect")):

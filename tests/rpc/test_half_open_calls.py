@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-import pytest
 
 from coterie_aggregator.service import gate
 from coterie_common.limits import MAX_CALLS, SUBMISSIONS_AT_ONCE
@@ -25,7 +24,6 @@ from coterie_common.rpc.status import CODE_KEY
 from tests.support.asynchronous import asynchronous
 from tests.support.handlers import Aggregator
 from tests.support.raw_party import RawParty
-from tests.support.tls import Federation
 
 CHECK: Final = "/grpc.health.v1.Health/Check"
 ONE_REQUEST: Final = (
@@ -60,7 +58,7 @@ async def end(call: Any) -> tuple[str, str | None]:
 
 
 @asynchronous
-async def test_calls_without_a_request_take_the_places_of_their_own_certificate_only(federation: Federation) -> None:
+async def test_calls_without_a_request_take_the_places_of_their_own_certificate_only(federation):
     async with Aggregator(federation).running() as server:
         channels = [channel(server.port, federation.scientist) for _ in range(3)]
         calls = [silent(one, "/coterie.v1.Operator/ListJobs") for one in channels for _ in range(MAX_CALLS)]
@@ -83,7 +81,7 @@ async def test_calls_without_a_request_take_the_places_of_their_own_certificate_
 
 
 @asynchronous
-async def test_submissions_without_a_specification_count_as_submissions(federation: Federation) -> None:
+async def test_submissions_without_a_specification_count_as_submissions(federation):
     async with Aggregator(federation).running() as server, channel(server.port, federation.scientist) as theirs:
         calls = [silent(theirs, "/coterie.v1.Operator/SubmitJob") for _ in range(SUBMISSIONS_AT_ONCE + 1)]
         ends = [asyncio.ensure_future(end(call)) for call in calls]
@@ -96,7 +94,7 @@ async def test_submissions_without_a_specification_count_as_submissions(federati
 
 
 @asynchronous
-async def test_who_is_denied_is_refused_before_a_request(federation: Federation) -> None:
+async def test_who_is_denied_is_refused_before_a_request(federation):
     async with (
         Aggregator(federation).running(denied=("scientist/sam",)) as server,
         channel(server.port, federation.scientist) as theirs,
@@ -106,7 +104,7 @@ async def test_who_is_denied_is_refused_before_a_request(federation: Federation)
 
 
 @asynchronous
-async def test_call_without_a_request_ends(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_call_without_a_request_ends(federation, monkeypatch):
     monkeypatch.setattr(gate, "CALL_SECONDS", 0.1)
     async with Aggregator(federation).running() as server, channel(server.port, federation.scientist) as theirs:
         calls = [silent(theirs, method) for method in ONE_REQUEST]
@@ -115,7 +113,7 @@ async def test_call_without_a_request_ends(federation: Federation, monkeypatch: 
 
 
 @asynchronous
-async def test_call_that_ends_without_its_request_is_malformed(federation: Federation) -> None:
+async def test_call_that_ends_without_its_request_is_malformed(federation):
     aggregator = Aggregator(federation)
     async with aggregator.running() as server, channel(server.port, federation.scientist) as theirs:
         for method in ONE_REQUEST:
@@ -200,7 +198,7 @@ async def miser(port: int, tls: TlsCredentials, folder: Path) -> AsyncIterator[M
 
 
 @asynchronous
-async def test_call_counts_until_its_answer_is_taken(federation: Federation, tmp_path: Path) -> None:
+async def test_call_counts_until_its_answer_is_taken(federation, tmp_path):
     async with (
         Aggregator(federation).running() as server,
         miser(server.port, federation.scientist, tmp_path) as theirs,

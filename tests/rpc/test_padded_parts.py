@@ -127,7 +127,7 @@ def stored_reply(folder: Path, size: int) -> tuple[PaddedParts, EncryptedReply, 
 
 
 @asynchronous
-async def test_padded_part_goes_from_disk_to_disk_before_its_reply(federation: Any, tmp_path: Path) -> None:
+async def test_padded_part_goes_from_disk_to_disk_before_its_reply(federation, tmp_path):
     padded, reply, facts = stored_reply(tmp_path, 8 * FRAME_BYTES)
     handler = SpoolingHandler(tmp_path, facts.size)
     async with Aggregator(federation, handler).running() as server, Party(federation, server.port).running() as party:
@@ -150,7 +150,7 @@ async def test_padded_part_goes_from_disk_to_disk_before_its_reply(federation: A
 
 
 @asynchronous
-async def test_padded_part_that_is_gone_is_left_out(federation: Any, tmp_path: Path) -> None:
+async def test_padded_part_that_is_gone_is_left_out(federation, tmp_path):
     padded, reply, facts = stored_reply(tmp_path, 2 * FRAME_BYTES)
     handler = SpoolingHandler(tmp_path, facts.size)
     outgoing = padded.outgoing(party_message_to_wire(reply))
@@ -185,9 +185,7 @@ async def test_padded_part_that_is_gone_is_left_out(federation: Any, tmp_path: P
     ],
 )
 @asynchronous
-async def test_padded_part_with_broken_framing_ends_the_stream(
-    federation: Any, tmp_path: Path, frames: list[Frame]
-) -> None:
+async def test_padded_part_with_broken_framing_ends_the_stream(federation, tmp_path, frames):
     handler = SpoolingHandler(tmp_path)
     async with raw_party(federation, handler) as party:
         await party.send_frames([*header_frames(), *frames])
@@ -200,9 +198,7 @@ async def test_padded_part_with_broken_framing_ends_the_stream(
 
 
 @asynchronous
-async def test_padded_part_with_another_digest_is_rejected_and_the_right_one_still_taken(
-    federation: Any, tmp_path: Path
-) -> None:
+async def test_padded_part_with_another_digest_is_rejected_and_the_right_one_still_taken(federation, tmp_path):
     handler = SpoolingHandler(tmp_path)
     async with raw_party(federation, handler) as party:
         await party.send_frames([*header_frames(), *content_frames(digest=facts_of(b"other").digest)])
@@ -215,7 +211,7 @@ async def test_padded_part_with_another_digest_is_rejected_and_the_right_one_sti
 
 
 @asynchronous
-async def test_padded_part_that_was_cut_off_comes_whole_on_the_next_stream(federation: Any, tmp_path: Path) -> None:
+async def test_padded_part_that_was_cut_off_comes_whole_on_the_next_stream(federation, tmp_path):
     handler = SpoolingHandler(tmp_path)
     credential = federation.parties["alpha"]
     async with Aggregator(federation, handler).running() as server:
@@ -242,9 +238,7 @@ async def test_padded_part_that_was_cut_off_comes_whole_on_the_next_stream(feder
     ids=["too late", "of another party"],
 )
 @asynchronous
-async def test_padded_part_that_is_not_wanted_is_rejected_and_skipped(
-    federation: Any, tmp_path: Path, part: PaddedPart, failure: Any, code: str
-) -> None:
+async def test_padded_part_that_is_not_wanted_is_rejected_and_skipped(federation, tmp_path, part, failure, code):
     handler = SpoolingHandler(tmp_path)
     handler.failure = failure
     async with raw_party(federation, handler) as party:
@@ -258,7 +252,7 @@ async def test_padded_part_that_is_not_wanted_is_rejected_and_skipped(
 
 
 @asynchronous
-async def test_padded_part_of_another_size_is_rejected_before_anything_is_kept(federation: Any, tmp_path: Path) -> None:
+async def test_padded_part_of_another_size_is_rejected_before_anything_is_kept(federation, tmp_path):
     handler = SpoolingHandler(tmp_path, len(CONTENT) + 4)
     async with raw_party(federation, handler) as party:
         # Only the first frame: the answer does not wait for the others.
@@ -269,7 +263,7 @@ async def test_padded_part_of_another_size_is_rejected_before_anything_is_kept(f
 
 
 @asynchronous
-async def test_padded_part_larger_than_any_ends_the_stream(federation: Any, tmp_path: Path) -> None:
+async def test_padded_part_larger_than_any_ends_the_stream(federation, tmp_path):
     handler = SpoolingHandler(tmp_path)
     async with raw_party(federation, handler) as party:
         await party.send_frames([*header_frames(replace(PART, size=PADDED_PART_BYTES + 1)), *content_frames()[:1]])
@@ -278,7 +272,7 @@ async def test_padded_part_larger_than_any_ends_the_stream(federation: Any, tmp_
 
 
 @asynchronous
-async def test_others_are_heard_while_a_padded_part_comes(federation: Any, tmp_path: Path) -> None:
+async def test_others_are_heard_while_a_padded_part_comes(federation, tmp_path):
     handler = SpoolingHandler(tmp_path)
     async with (
         Aggregator(federation, handler).running() as server,
@@ -299,9 +293,7 @@ async def test_others_are_heard_while_a_padded_part_comes(federation: Any, tmp_p
 
 
 @asynchronous
-async def test_party_is_held_up_while_the_aggregator_does_not_take_its_padded_part(
-    federation: Any, tmp_path: Path
-) -> None:
+async def test_party_is_held_up_while_the_aggregator_does_not_take_its_padded_part(federation, tmp_path):
     handler = SpoolingHandler(tmp_path)
     handler.gate.clear()
     async with raw_party(federation, handler) as party:
@@ -315,7 +307,7 @@ async def test_party_is_held_up_while_the_aggregator_does_not_take_its_padded_pa
 
 
 @asynchronous
-async def test_long_padded_part_takes_a_few_frames_of_memory_at_both_ends(federation: Any, tmp_path: Path) -> None:
+async def test_long_padded_part_takes_a_few_frames_of_memory_at_both_ends(federation, tmp_path):
     size = 64 * FRAME_BYTES
     padded, reply, facts = stored_reply(tmp_path, size)
     handler = SpoolingHandler(tmp_path, size)
@@ -350,7 +342,7 @@ def _resident(entry: str) -> int:
 
 
 @asynchronous
-async def test_stream_that_ends_while_a_whole_padded_part_gets_its_name_harms_nothing(tmp_path: Path) -> None:
+async def test_stream_that_ends_while_a_whole_padded_part_gets_its_name_harms_nothing(tmp_path):
     content = CONTENT[:FRAME_BYTES]
     handler, facts = SpoolingHandler(tmp_path, len(content)), facts_of(content)
     reached, go_on = asyncio.Event(), asyncio.Event()

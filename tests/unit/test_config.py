@@ -2,8 +2,6 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from coterie_common.errors import ConfigurationError
@@ -21,7 +19,7 @@ from coterie_common.host.config import load_toml
     ],
     ids=["lists", "inline tables", "dotted key", "table header"],
 )
-def test_file_that_is_nested_too_deep_is_named(tmp_path: Path, write, depth: int) -> None:
+def test_file_that_is_nested_too_deep_is_named(tmp_path, write, depth):
     path = tmp_path / "job.toml"
     path.write_text(write(depth))
     with pytest.raises(ConfigurationError, match=r"the job .*job\.toml") as caught:
@@ -30,7 +28,7 @@ def test_file_that_is_nested_too_deep_is_named(tmp_path: Path, write, depth: int
     assert "\n" not in caught.value.message
 
 
-def test_file_as_deep_as_a_job_may_be_is_read(tmp_path: Path) -> None:
+def test_file_as_deep_as_a_job_may_be_is_read(tmp_path):
     path = tmp_path / "job.toml"
     path.write_text("a = " + "[" * 31 + "1" + "]" * 31)
     value = load_toml(path, "the job")["a"]

@@ -24,7 +24,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_draft_appears_as_a_whole_when_it_is_committed(tmp_path: Path) -> None:
+def test_a_draft_appears_as_a_whole_when_it_is_committed(tmp_path):
     path = tmp_path / "file"
     draft = FileDraft(path, mode=PRIVATE)
     for piece in (b"one", memoryview(b"two"), b""):
@@ -39,7 +39,7 @@ def test_a_draft_appears_as_a_whole_when_it_is_committed(tmp_path: Path) -> None
     assert names(tmp_path) == ["file"]
 
 
-def test_a_draft_replaces_the_file_only_when_it_is_committed(tmp_path: Path) -> None:
+def test_a_draft_replaces_the_file_only_when_it_is_committed(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     for ends, content in ((FileDraft.discard, b"old"), (FileDraft.commit, b"new")):
@@ -51,16 +51,14 @@ def test_a_draft_replaces_the_file_only_when_it_is_committed(tmp_path: Path) -> 
         assert names(tmp_path) == ["file"]
 
 
-def test_a_draft_without_pieces_leaves_no_file(tmp_path: Path) -> None:
+def test_a_draft_without_pieces_leaves_no_file(tmp_path):
     draft = FileDraft(tmp_path / "file")
     draft.sync()
     draft.commit()
     assert names(tmp_path) == []
 
 
-def test_a_draft_is_synced_before_it_is_named_and_the_folder_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_draft_is_synced_before_it_is_named_and_the_folder_after(tmp_path, monkeypatch):
     path, seen = tmp_path / "file", []
     sync = os.fsync
 
@@ -78,7 +76,7 @@ def test_a_draft_is_synced_before_it_is_named_and_the_folder_after(
     assert seen[1] == (tmp_path, True)
 
 
-def test_a_discarded_draft_takes_nothing_more(tmp_path: Path) -> None:
+def test_a_discarded_draft_takes_nothing_more(tmp_path):
     for begun in (True, False):
         draft = FileDraft(tmp_path / "file")
         if begun:
@@ -91,7 +89,7 @@ def test_a_discarded_draft_takes_nothing_more(tmp_path: Path) -> None:
         assert names(tmp_path) == []
 
 
-def test_a_draft_that_is_discarded_while_another_thread_writes_leaves_nothing(tmp_path: Path) -> None:
+def test_a_draft_that_is_discarded_while_another_thread_writes_leaves_nothing(tmp_path):
     draft = FileDraft(tmp_path / "file")
     written, ended = threading.Event(), []
 
@@ -112,7 +110,7 @@ def test_a_draft_that_is_discarded_while_another_thread_writes_leaves_nothing(tm
     assert names(tmp_path) == []
 
 
-def test_a_draft_where_the_file_system_refuses_raises(tmp_path: Path) -> None:
+def test_a_draft_where_the_file_system_refuses_raises(tmp_path):
     with pytest.raises(StorageError, match=r"cannot write .*missing/file: No such file"):
         FileDraft(tmp_path / "missing" / "file").write(b"content")
     (tmp_path / "taken" / "by a folder").mkdir(parents=True)
@@ -124,7 +122,7 @@ def test_a_draft_where_the_file_system_refuses_raises(tmp_path: Path) -> None:
     assert names(tmp_path) == ["taken"]
 
 
-def test_a_draft_on_a_full_disk_raises() -> None:
+def test_a_draft_on_a_full_disk_raises():
     draft = FileDraft(Path("/dev/full"))
     draft._stream = open("/dev/full", "wb")  # noqa: SIM115  # as if the file lay on a disk that has become full
     with pytest.raises(StorageError, match="cannot write /dev/full: No space left on device"):
@@ -133,7 +131,7 @@ def test_a_draft_on_a_full_disk_raises() -> None:
 
 
 @pytest.mark.parametrize("content", [b"content", b""])
-def test_write_atomically_writes_the_whole_content(tmp_path: Path, content: bytes) -> None:
+def test_write_atomically_writes_the_whole_content(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     write_atomically(path, content)
@@ -142,7 +140,7 @@ def test_write_atomically_writes_the_whole_content(tmp_path: Path, content: byte
     assert names(tmp_path) == ["file"]
 
 
-def test_remove_drafts_removes_those_of_one_file_only(tmp_path: Path) -> None:
+def test_remove_drafts_removes_those_of_one_file_only(tmp_path):
     for name in ("a", ".a.x1", ".a.x2", ".ab.x1", ".b.x1"):
         (tmp_path / name).touch()
     remove_drafts(tmp_path / "a")
@@ -150,7 +148,7 @@ def test_remove_drafts_removes_those_of_one_file_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "pieces"), [(0, []), (7, [7]), (8, [8]), (20, [8, 8, 4])])
-def test_read_pieces_yields_the_content_in_pieces(tmp_path: Path, size: int, pieces: list[int]) -> None:
+def test_read_pieces_yields_the_content_in_pieces(tmp_path, size, pieces):
     content = bytes(range(size))
     (tmp_path / "file").write_bytes(content)
     read = list(read_pieces(tmp_path / "file", 8))
@@ -158,12 +156,12 @@ def test_read_pieces_yields_the_content_in_pieces(tmp_path: Path, size: int, pie
     assert b"".join(read) == content
 
 
-def test_read_pieces_of_a_missing_file_raises(tmp_path: Path) -> None:
+def test_read_pieces_of_a_missing_file_raises(tmp_path):
     with pytest.raises(StorageError, match=r"cannot read .*file: No such file"):
         next(read_pieces(tmp_path / "file", 8))
 
 
-def test_make_durable_folder_makes_private_folders_up_to_the_top(tmp_path: Path) -> None:
+def test_make_durable_folder_makes_private_folders_up_to_the_top(tmp_path):
     top = tmp_path / "top"
     make_durable_folder(top / "a" / "b", top)
     make_durable_folder(top / "a" / "b", top)

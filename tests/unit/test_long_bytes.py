@@ -13,11 +13,11 @@ from coterie_party.training.frames import zeros
     [[], [b""], [b"one", bytearray(b"two"), memoryview(b"three")], [bytes(range(256)) * (PIECE_BYTES // 100), b"end"]],
     ids=["nothing", "empty", "of every kind", "longer than a piece"],
 )
-def test_join_long_returns_what_join_does(parts: list[bytes]) -> None:
+def test_join_long_returns_what_join_does(parts):
     assert join_long(parts) == b"".join(parts)
     assert type(join_long(parts)) is bytes
 
 
 @pytest.mark.parametrize("count", [0, 1, PIECE_BYTES, 2 * PIECE_BYTES + 1])
-def test_zeros_are_as_many_as_asked_for(count: int) -> None:
+def test_zeros_are_as_many_as_asked_for(count):
     assert zeros(count) == bytearray(count)

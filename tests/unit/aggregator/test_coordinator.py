@@ -17,7 +17,6 @@ from coterie_aggregator.live.coordinator import Coordinator
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import CoterieError, NotFound, StorageError, Unavailable
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Hello, JobReply, Message, ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobRequest, JobState
 from tests.support.asynchronous import asynchronous
@@ -77,9 +76,7 @@ def is_reply(party_id: PartyId, message: Message) -> bool:
     ],
 )
 @asynchronous
-async def test_job_that_cannot_run_is_refused_before_it_is_stored(
-    tmp_path: Path, spec: JobSpec, code: str, words: str
-) -> None:
+async def test_job_that_cannot_run_is_refused_before_it_is_stored(tmp_path, spec, code, words):
     async with nobody(tmp_path) as running:
         if not code:
             await running.submit(spec)
@@ -93,7 +90,7 @@ async def test_job_that_cannot_run_is_refused_before_it_is_stored(
 
 
 @asynchronous
-async def test_submitted_bytes_that_are_no_specification_are_malformed(tmp_path: Path) -> None:
+async def test_submitted_bytes_that_are_no_specification_are_malformed(tmp_path):
     async with nobody(tmp_path) as running:
         operator = Identity(federation=running.federation.roster.federation, role=Role.OPERATOR, id=OPERATOR)
         with pytest.raises(CoterieError) as refusal:
@@ -102,7 +99,7 @@ async def test_submitted_bytes_that_are_no_specification_are_malformed(tmp_path:
 
 
 @asynchronous
-async def test_jobs_of_the_same_name_have_ids_of_their_own(tmp_path: Path) -> None:
+async def test_jobs_of_the_same_name_have_ids_of_their_own(tmp_path):
     async with nobody(tmp_path) as running:
         one, other = await running.submit(tree_spec()), await running.submit(tree_spec())
         assert one != other
@@ -114,7 +111,7 @@ async def test_jobs_of_the_same_name_have_ids_of_their_own(tmp_path: Path) -> No
 
 
 @asynchronous
-async def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
+async def test_what_is_not_there_is_not_found(tmp_path):
     async with nobody(tmp_path) as running:
         nothing = JobId("nothing")
         with pytest.raises(NotFound):
@@ -134,7 +131,7 @@ async def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_watch_shows_each_step_once_and_ends_with_the_job(tmp_path: Path) -> None:
+async def test_watch_shows_each_step_once_and_ends_with_the_job(tmp_path):
     async with three(tmp_path) as running:
         job_id = await running.submit(statistics_spec())
         statuses = [status async for status in running.aggregator.watch(job_id)]
@@ -148,7 +145,7 @@ async def test_watch_shows_each_step_once_and_ends_with_the_job(tmp_path: Path) 
 
 
 @asynchronous
-async def test_parties_are_shown_as_they_come_and_go(tmp_path: Path) -> None:
+async def test_parties_are_shown_as_they_come_and_go(tmp_path):
     async with three(tmp_path, absent=(WHO,)) as running:
 
         async def of(who: PartyId) -> Any:
@@ -167,7 +164,7 @@ async def test_parties_are_shown_as_they_come_and_go(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_old_stream_that_ends_late_leaves_the_new_one_alone(tmp_path: Path) -> None:
+async def test_old_stream_that_ends_late_leaves_the_new_one_alone(tmp_path):
     async with three(tmp_path) as running:
         other = Recorder()
         await running.aggregator.party_disconnected(WHO, other)
@@ -179,7 +176,7 @@ class Recorder:
 
 
 @asynchronous
-async def test_message_about_nothing_known_is_refused_and_its_sender_blamed(tmp_path: Path) -> None:
+async def test_message_about_nothing_known_is_refused_and_its_sender_blamed(tmp_path):
     async with three(tmp_path) as running:
         job_id = await running.submit(statistics_spec())
         await running.result(job_id)
@@ -197,7 +194,7 @@ async def test_message_about_nothing_known_is_refused_and_its_sender_blamed(tmp_
 
 
 @asynchronous
-async def test_rejection_of_what_is_not_running_is_only_noted(tmp_path: Path) -> None:
+async def test_rejection_of_what_is_not_running_is_only_noted(tmp_path):
     async with three(tmp_path) as running:
         for job_id, number in (("", 0), ("nothing", 1)):
             rejection = Rejection(code="data", detail="", job_id=job_id, round_number=number)
@@ -207,7 +204,7 @@ async def test_rejection_of_what_is_not_running_is_only_noted(tmp_path: Path) ->
 
 
 @asynchronous
-async def test_storage_that_fails_in_the_loop_stops_the_daemon_and_nobody_hangs(tmp_path: Path) -> None:
+async def test_storage_that_fails_in_the_loop_stops_the_daemon_and_nobody_hangs(tmp_path):
     broken = Crash("append_job_event", error=StorageError("the disk is full"))
     async with three(tmp_path, aggregator_crash=broken) as running:
         await running.submit(statistics_spec())
@@ -221,9 +218,7 @@ async def test_storage_that_fails_in_the_loop_stops_the_daemon_and_nobody_hangs(
 
 @pytest.mark.parametrize("function", ["start_round", "contribution", "partial", "finish"])
 @asynchronous
-async def test_storage_that_fails_in_the_background_stops_the_daemon_and_not_the_job(
-    tmp_path: Path, function: str
-) -> None:
+async def test_storage_that_fails_in_the_background_stops_the_daemon_and_not_the_job(tmp_path, function):
     broken = Crash(function, error=StorageError("the disk is full"))
     # What parties sent is read from the spool only by an aggregator that was started since. Of the events of the round
     # the first says that a reply came, and the seventh, after three replies that came and were verified, a partial one.
@@ -241,7 +236,7 @@ async def test_storage_that_fails_in_the_background_stops_the_daemon_and_not_the
 
 
 @asynchronous
-async def test_coordinator_that_was_not_started_or_has_stopped_says_so(tmp_path: Path) -> None:
+async def test_coordinator_that_was_not_started_or_has_stopped_says_so(tmp_path):
     idle = Coordinator(lambda post: cast(Context, None))
     with pytest.raises(Unavailable, match="not started"):
         await idle.party_disconnected(WHO, Recorder())
@@ -252,7 +247,7 @@ async def test_coordinator_that_was_not_started_or_has_stopped_says_so(tmp_path:
 
 
 @asynchronous
-async def test_stop_in_the_middle_of_a_job_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_stop_in_the_middle_of_a_job_leaves_nothing_running(tmp_path):
     async with three(tmp_path) as running:
         await running.submit(statistics_spec())
         await running.saw(is_reply)

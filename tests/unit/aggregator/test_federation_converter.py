@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ DELIVERY = ModelDelivery(job_id=JobId("job-1"), model=b"model", signature=bytes(
 
 
 @pytest.mark.parametrize("message", [make_query(b'{"length":6}'), DELIVERY], ids=["query", "delivery"])
-def test_what_may_hold_a_model_is_converted_once_while_it_is_being_sent(message: Any) -> None:
+def test_what_may_hold_a_model_is_converted_once_while_it_is_being_sent(message):
     convert = Converter()
     first = convert(message)
     assert aggregator_message_from_wire(first) == message
@@ -31,7 +30,7 @@ def test_what_may_hold_a_model_is_converted_once_while_it_is_being_sent(message:
     assert aggregator_message_from_wire(convert(message)) == message
 
 
-def test_bytes_that_outlive_their_message_are_not_taken_for_those_of_another() -> None:
+def test_bytes_that_outlive_their_message_are_not_taken_for_those_of_another():
     convert = Converter()
     held, seen = [], set()
     for number in range(50):
@@ -44,7 +43,7 @@ def test_bytes_that_outlive_their_message_are_not_taken_for_those_of_another() -
     assert len(seen) < 50
 
 
-def test_decryption_request_is_converted_once_as_long_as_its_round_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decryption_request_is_converted_once_as_long_as_its_round_holds_it(monkeypatch):
     convert, request = Converter(), make_request(make_query(b'{"length":6}'), ())
     first = bytes(convert(request))
     assert first == aggregator_message_to_wire(request)
@@ -57,7 +56,7 @@ def test_decryption_request_is_converted_once_as_long_as_its_round_holds_it(monk
     assert convert(make_request(make_query(b'{"length":6}'), ())) == b"converted again"
 
 
-def test_other_messages_between_and_other_queries_are_converted_as_they_are() -> None:
+def test_other_messages_between_and_other_queries_are_converted_as_they_are():
     convert, query, other = Converter(), make_query(b'{"length":6}'), make_query(b'{"length":5}')
     first = convert(query)
     request = make_request(query, ())

@@ -49,7 +49,7 @@ class Running:
 
 
 @asynchronous
-async def test_take_persists_first_then_changes_then_acts() -> None:
+async def test_take_persists_first_then_changes_then_acts():
     recorder = Recorder()
     recorder.machine.carry_out()
     assert sorted(recorder.taken()) == ["start always", "start at 0"]
@@ -59,7 +59,7 @@ async def test_take_persists_first_then_changes_then_acts() -> None:
 
 
 @asynchronous
-async def test_take_of_an_event_that_changes_nothing_does_nothing() -> None:
+async def test_take_of_an_event_that_changes_nothing_does_nothing():
     recorder = Recorder()
     recorder.machine.carry_out()
     recorder.taken()
@@ -68,7 +68,7 @@ async def test_take_of_an_event_that_changes_nothing_does_nothing() -> None:
 
 
 @asynchronous
-async def test_take_that_cannot_be_persisted_changes_nothing() -> None:
+async def test_take_that_cannot_be_persisted_changes_nothing():
     recorder = Recorder()
     recorder.machine.carry_out()
     recorder.taken()
@@ -78,7 +78,7 @@ async def test_take_that_cannot_be_persisted_changes_nothing() -> None:
     assert (recorder.machine.state, recorder.taken()) == (0, [])
 
 
-def test_carry_out_again_starts_nothing_twice() -> None:
+def test_carry_out_again_starts_nothing_twice():
     recorder = Recorder()
     recorder.machine.carry_out()
     recorder.taken()
@@ -87,7 +87,7 @@ def test_carry_out_again_starts_nothing_twice() -> None:
 
 
 @asynchronous
-async def test_repeat_starts_what_is_still_outstanding_again_and_nothing_else() -> None:
+async def test_repeat_starts_what_is_still_outstanding_again_and_nothing_else():
     recorder = Recorder()
     recorder.machine.carry_out()
     await recorder.machine.take(1)
@@ -97,7 +97,7 @@ async def test_repeat_starts_what_is_still_outstanding_again_and_nothing_else() 
 
 
 @asynchronous
-async def test_stop_calls_off_what_can_be_called_off() -> None:
+async def test_stop_calls_off_what_can_be_called_off():
     recorder = Recorder()
     recorder.machine.carry_out()
     recorder.taken()
@@ -108,7 +108,7 @@ async def test_stop_calls_off_what_can_be_called_off() -> None:
     assert recorder.taken() == []
 
 
-def test_restarted_machine_starts_what_is_outstanding_in_its_state() -> None:
+def test_restarted_machine_starts_what_is_outstanding_in_its_state():
     recorder = Recorder()
     recorder.machine.state = 5
     recorder.machine.carry_out()
@@ -116,7 +116,7 @@ def test_restarted_machine_starts_what_is_outstanding_in_its_state() -> None:
 
 
 @asynchronous
-async def test_tasks_run_and_are_cancelled_together() -> None:
+async def test_tasks_run_and_are_cancelled_together():
     tasks, ended = Tasks(), []
 
     async def work(name: str, release: asyncio.Event) -> None:

@@ -57,7 +57,7 @@ NO_PADDED_PART = PaddedFacts(0, NOTHING_PADDED)
 NOTHING_PADDED_PIECES: list[tuple[bytes, ...]] = [()] * len(CONTRIBUTIONS)
 
 
-def test_fixed_transcript_is_signed_over_what_everybody_recomputes() -> None:
+def test_fixed_transcript_is_signed_over_what_everybody_recomputes():
     assert TRANSCRIPT.digest == transcript_digest(FIELDS.session_id, CONTRIBUTIONS)
     key = FEDERATION.aggregator_key.verify_key
     key.verify(TRANSCRIPT.request.signature, Label.TRANSCRIPT_SIGNATURE, TRANSCRIPT.digest)
@@ -66,7 +66,7 @@ def test_fixed_transcript_is_signed_over_what_everybody_recomputes() -> None:
 
 
 @pytest.mark.parametrize("indices", [(1, 2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 5)])
-def test_open_sum_returns_the_decoded_sum_of_the_contributions(indices: tuple[int, ...]) -> None:
+def test_open_sum_returns_the_decoded_sum_of_the_contributions(indices):
     release = ARITHMETIC.open_sum(partials(*indices), NOTHING_PADDED_PIECES)
     # scaled by 2² on the way in, so by 2⁻² on the way out
     assert release.values.tolist() == (np.sum(EXACT, axis=0) / 4).tolist()
@@ -75,13 +75,13 @@ def test_open_sum_returns_the_decoded_sum_of_the_contributions(indices: tuple[in
     assert release.noise_stddev == pytest.approx(20 / 4)
 
 
-def test_open_sum_of_fewer_partial_decryptions_than_the_threshold_raises() -> None:
+def test_open_sum_of_fewer_partial_decryptions_than_the_threshold_raises():
     with pytest.raises(InsufficientShares) as refusal:
         ARITHMETIC.open_sum(partials(1, 2, 3), NOTHING_PADDED_PIECES)
     assert refusal.value.code == "insufficient-shares"
 
 
-def test_verify_reply_accepts_what_belongs_to_the_round_and_names_who_sent_anything_else() -> None:
+def test_verify_reply_accepts_what_belongs_to_the_round_and_names_who_sent_anything_else():
     reply = FEDERATION.reply(CONTRIBUTIONS[0], FIELDS.session_id)
     ARITHMETIC.verify_reply(reply, NO_PADDED_PART)
     with pytest.raises(ParameterMismatch) as refusal:
@@ -89,7 +89,7 @@ def test_verify_reply_accepts_what_belongs_to_the_round_and_names_who_sent_anyth
     assert refusal.value.culprits == (CONTRIBUTIONS[0].party_id,)
 
 
-def test_verify_partial_of_another_transcript_names_its_sender() -> None:
+def test_verify_partial_of_another_transcript_names_its_sender():
     (partial,) = partials(2).values()
     with pytest.raises(ParameterMismatch) as refusal:
         ARITHMETIC.verify_partial(replace(partial, transcript_digest=bytes(32)), TRANSCRIPT)

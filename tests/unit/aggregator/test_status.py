@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from coterie_aggregator.machines.job_events import PartyReplied
 from coterie_aggregator.machines.job_machine import AggregatorJob, JobParameters, step
 from coterie_common.identifiers import PartyId
@@ -21,7 +19,7 @@ LAST = PartyId("party-5")
 
 
 @asynchronous
-async def test_status_follows_a_job_from_its_proposal_to_its_models(tmp_path: Path) -> None:
+async def test_status_follows_a_job_from_its_proposal_to_its_models(tmp_path):
     federation = make_federation()
     holding = True
 
@@ -75,7 +73,7 @@ async def test_status_follows_a_job_from_its_proposal_to_its_models(tmp_path: Pa
 
 
 @asynchronous
-async def test_status_of_a_failed_job_says_why(tmp_path: Path) -> None:
+async def test_status_of_a_failed_job_says_why(tmp_path):
     federation = make_federation(3, 3)
     running = InProcessFederation(
         federation,
@@ -91,7 +89,7 @@ async def test_status_of_a_failed_job_says_why(tmp_path: Path) -> None:
         assert await running.aggregator.models() == ()
 
 
-def test_reason_of_a_job_that_hundreds_refused_is_one_line_that_fits_a_message() -> None:
+def test_reason_of_a_job_that_hundreds_refused_is_one_line_that_fits_a_message():
     members = tuple(PartyId(f"hospital-of-a-long-name-{number}") for number in range(200))
     state = AggregatorJob(parameters=JobParameters(members=members, round_quorum=10))
     for party_id in members:

@@ -27,7 +27,7 @@ def remove_algorithm(folder: Path) -> None:
 
 
 @asynchronous
-async def test_ended_job_that_is_not_understood_any_more_is_shown_as_before(tmp_path: Path) -> None:
+async def test_ended_job_that_is_not_understood_any_more_is_shown_as_before(tmp_path):
     federation = make_federation(3, 3)
     async with InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties)) as running:
         await running.result(await running.submit(statistics_spec()))
@@ -44,7 +44,7 @@ async def test_ended_job_that_is_not_understood_any_more_is_shown_as_before(tmp_
 
 
 @asynchronous
-async def test_ended_job_whose_proposal_is_damaged_is_left_out(tmp_path: Path) -> None:
+async def test_ended_job_whose_proposal_is_damaged_is_left_out(tmp_path):
     federation = make_federation(3, 3)
     async with InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties)) as running:
         await running.result(await running.submit(statistics_spec()))
@@ -57,7 +57,7 @@ async def test_ended_job_whose_proposal_is_damaged_is_left_out(tmp_path: Path) -
 
 
 @asynchronous
-async def test_running_job_that_is_not_understood_any_more_stops_the_start(tmp_path: Path) -> None:
+async def test_running_job_that_is_not_understood_any_more_stops_the_start(tmp_path):
     federation = make_federation(3, 3)
     datasets = write_play(tmp_path, federation.parties)
     async with InProcessFederation(federation, tmp_path, datasets, absent=federation.parties) as running:

@@ -34,7 +34,7 @@ def sealing_of(clip_norm: int) -> Sealing:
     return make_either_sealing(terms, WORKLOAD.parties, WORKLOAD.encryptor)
 
 
-def test_sum_of_unsealed_vectors_is_their_sum() -> None:
+def test_sum_of_unsealed_vectors_is_their_sum():
     sealing = sealing_of(PLAIN_CLIP_NORM)
     vectors = [WORKLOAD.exact(seed) for seed in range(3)]
     total = sealing.new_padded_sum(SESSION)
@@ -46,22 +46,22 @@ def test_sum_of_unsealed_vectors_is_their_sum() -> None:
     assert np.array_equal(sealing.open((0,), 3, total), np.sum(vectors, axis=0))
 
 
-def test_plain_sealing_with_something_encrypted_raises() -> None:
+def test_plain_sealing_with_something_encrypted_raises():
     sealing = sealing_of(PLAIN_CLIP_NORM)
     with pytest.raises(StateError):
         sealing.open((1,), 3, sealing.new_padded_sum(SESSION))
 
 
-def test_only_jobs_that_a_benchmark_marks_are_unsealed() -> None:
+def test_only_jobs_that_a_benchmark_marks_are_unsealed():
     assert type(sealing_of(PLAIN_CLIP_NORM)) is PlainSealing
     assert type(sealing_of(1)) is PaddedSealing
 
 
-def test_daemons_seal_unless_somebody_hands_them_something_else() -> None:
+def test_daemons_seal_unless_somebody_hands_them_something_else():
     for start in (aggregator.serve, party.run):
         assert inspect.signature(start).parameters["make_sealing"].default is make_sealing
 
 
-def test_nothing_in_the_product_knows_benchmarks() -> None:
+def test_nothing_in_the_product_knows_benchmarks():
     named = [path.name for path in sources() for line in path.read_text("utf-8").splitlines() if "benchmarks" in line]
     assert named == []

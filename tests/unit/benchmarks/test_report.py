@@ -23,7 +23,7 @@ def tables(*rows: Measured) -> str:
     return markdown(results, "Measured here.", [], [])
 
 
-def test_rounds_show_what_further_values_cost_and_the_ratio() -> None:
+def test_rounds_show_what_further_values_cost_and_the_ratio():
     text = tables(
         round_of("round_sealed", 10_000, 1000, 2000),
         round_of("round_plain", 10_000, 500, 900),
@@ -38,18 +38,18 @@ def test_rounds_show_what_further_values_cost_and_the_ratio() -> None:
     assert "took 200 ms of one core per party" in text
 
 
-def test_rounds_without_known_use_of_cores_leave_it_out() -> None:
+def test_rounds_without_known_use_of_cores_leave_it_out():
     text = tables(round_of("round_sealed", 10_000, 1000, None), round_of("round_plain", 10_000, 500, None))
     assert "| 10,000 | 1,000 / 500 | ? / ? |  |  | 200 / 100 |" in text
     assert "ms of one core per party" not in text
 
 
-def test_figure_is_the_least_and_the_median_stands_beside_it() -> None:
+def test_figure_is_the_least_and_the_median_stands_beside_it():
     row = measured("seal", 1000, 3, [3.0, 1.23456789, 2.0])
     assert (row.row.figure, row.median, row.row.unit) == (1.2346, 2.0, "ms")
 
 
-def test_use_of_this_process_grows() -> None:
+def test_use_of_this_process_grows():
     before = core_ms([os.getpid()])
     assert before is not None
     while (core_ms([os.getpid()]) or 0) == before:
@@ -59,7 +59,7 @@ def test_use_of_this_process_grows() -> None:
     assert memory > 10
 
 
-def test_process_that_ended_has_used_nothing() -> None:
+def test_process_that_ended_has_used_nothing():
     beyond_any = 1 << 30
     assert core_ms([beyond_any]) == 0
     assert peak_mib([beyond_any]) is None

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 
@@ -36,7 +35,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 
 @pytest.mark.slow
-def test_run_has_every_metric_that_was_planned(outcome: Outcome) -> None:
+def test_run_has_every_metric_that_was_planned(outcome):
     found = {(result.row.metric, result.row.values) for result in outcome.results.all}
     assert found >= {(metric, values) for metric in (*STEPS, "upload") for values in VALUES}
     assert found >= {("peak_memory_party", VALUES[1]), ("peak_memory_aggregator", VALUES[1])}
@@ -44,7 +43,7 @@ def test_run_has_every_metric_that_was_planned(outcome: Outcome) -> None:
 
 
 @pytest.mark.slow
-def test_json_has_rows_of_five_entries_with_known_metrics(outcome: Outcome) -> None:
+def test_json_has_rows_of_five_entries_with_known_metrics(outcome):
     rows = json.loads(to_json(outcome.results.all))
     assert len(rows) == len(outcome.results.all)
     for row in rows:
@@ -54,7 +53,7 @@ def test_json_has_rows_of_five_entries_with_known_metrics(outcome: Outcome) -> N
 
 
 @pytest.mark.slow
-def test_upload_is_four_bytes_a_value_and_the_key_part(outcome: Outcome) -> None:
+def test_upload_is_four_bytes_a_value_and_the_key_part(outcome):
     padded = outcome.results.figure("upload", VALUES[1], PARTIES)
     assert padded is not None
     key = Workload(VALUES[1], PARTIES, PLAN.key_bits).dealing.key.public_key
@@ -64,7 +63,7 @@ def test_upload_is_four_bytes_a_value_and_the_key_part(outcome: Outcome) -> None
 
 
 @pytest.mark.slow
-def test_csv_has_the_same_rows_beside_multiples_of_the_reference(outcome: Outcome) -> None:
+def test_csv_has_the_same_rows_beside_multiples_of_the_reference(outcome):
     results = outcome.results
     lines = list(csv.DictReader(io.StringIO(to_csv(results.all, results.reference_ms))))
     assert [(line["metric"], float(line["figure"])) for line in lines] == [
@@ -74,7 +73,7 @@ def test_csv_has_the_same_rows_beside_multiples_of_the_reference(outcome: Outcom
 
 
 @pytest.mark.slow
-def test_tables_show_every_length_and_what_was_left_out(outcome: Outcome) -> None:
+def test_tables_show_every_length_and_what_was_left_out(outcome):
     text = markdown(outcome.results, "Measured here.", [PeerFigures("other", 1.0, None, 2.0, 8.0)], [("phe", "absent")])
     assert "| 5,000 | " in text
     assert "| other | 1 |  | 2 | 8.0 |" in text
@@ -82,24 +81,24 @@ def test_tables_show_every_length_and_what_was_left_out(outcome: Outcome) -> Non
 
 
 @pytest.mark.slow
-def test_plot_is_well_formed_and_names_every_step(outcome: Outcome) -> None:
+def test_plot_is_well_formed_and_names_every_step(outcome):
     root = ElementTree.fromstring(plot(outcome.results))  # noqa: S314  # ours
     texts = {"".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert texts >= set(STEPS)
 
 
 @pytest.mark.slow
-def test_run_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_run_leaves_nothing_behind(tmp_path):
     run(Plan(steps=(), memory=PLAN.memory, repetitions=1, peers=False, key_bits=512), tmp_path, lambda _: None)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("plan", [quick(huge=False), whole(huge=False)])
-def test_plans_hold_what_targets_are_set_for(plan: Plan) -> None:
+def test_plans_hold_what_targets_are_set_for(plan):
     assert (1_000_000, 10) in plan.steps
     assert plan.peers
 
 
-def test_huge_vectors_are_only_measured_piece_by_piece() -> None:
+def test_huge_vectors_are_only_measured_piece_by_piece():
     assert max(values for values, _ in whole(huge=True).memory) == 10**8
     assert max(values for values, _ in whole(huge=True).steps) < 10**8

@@ -63,7 +63,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal(f"{line}\n"))
 
 
-def test_show_admits_nobody(founded: Ceremony, run: Run, tmp_path: Path) -> None:
+def test_show_admits_nobody(founded, run, tmp_path):
     seen = write_requests(tmp_path, "a", "b")
     status, out, _ = run("admit", "--show", *seen, "--home", founded.federation.root)
     assert status == 0
@@ -73,7 +73,7 @@ def test_show_admits_nobody(founded: Ceremony, run: Run, tmp_path: Path) -> None
     assert parties(founded) == []
 
 
-def test_expected_fingerprints_admit_in_any_order_and_spelling(founded: Ceremony, run: Run, tmp_path: Path) -> None:
+def test_expected_fingerprints_admit_in_any_order_and_spelling(founded, run, tmp_path):
     seen = write_requests(tmp_path, "a", "b")
     expected = [("--expect", text.upper().replace("-", " ")) for text in reversed(seen.values())]
     flat = [word for pair in expected for word in pair]
@@ -82,7 +82,7 @@ def test_expected_fingerprints_admit_in_any_order_and_spelling(founded: Ceremony
 
 
 @pytest.mark.parametrize("case", ["another", "mistyped", "one of two", "one too many"])
-def test_unexpected_fingerprint_admits_nobody(founded: Ceremony, run: Run, tmp_path: Path, case: str) -> None:
+def test_unexpected_fingerprint_admits_nobody(founded, run, tmp_path, case):
     seen = write_requests(tmp_path, "a", "b")
     one, two = seen.values()
     (other,) = write_requests(tmp_path, "stranger").values()
@@ -98,9 +98,7 @@ def test_unexpected_fingerprint_admits_nobody(founded: Ceremony, run: Run, tmp_p
     assert words in err
 
 
-def test_terminal_is_shown_the_fingerprint_and_asked_first(
-    founded: Ceremony, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_terminal_is_shown_the_fingerprint_and_asked_first(founded, run, tmp_path, monkeypatch):
     ((path, fingerprint),) = write_requests(tmp_path, "a").items()
     answer(monkeypatch, "n")
     status, out, _ = run("admit", path, "--role", "party", *options(founded))
@@ -114,7 +112,7 @@ def test_terminal_is_shown_the_fingerprint_and_asked_first(
     assert run("admit", path, "--role", "party", *options(founded))[0] == 0
 
 
-def test_without_terminal_and_without_a_word_nobody_is_admitted(founded: Ceremony, run: Run, tmp_path: Path) -> None:
+def test_without_terminal_and_without_a_word_nobody_is_admitted(founded, run, tmp_path):
     (path,) = write_requests(tmp_path, "a")
     status, _, err = run("admit", path, "--role", "party", *options(founded))
     assert (status, parties(founded)) == (78, [])
@@ -122,14 +120,14 @@ def test_without_terminal_and_without_a_word_nobody_is_admitted(founded: Ceremon
     assert run("admit", path, "--role", "party", "--yes", *options(founded))[0] == 0
 
 
-def test_admission_is_undone(admitted: Ceremony, run: Run) -> None:
+def test_admission_is_undone(admitted, run):
     home = ("--home", admitted.federation.root)
     status, out, _ = run("admit", "--undo", "p2", *home)
     assert (status, out) == (0, "The admission of the party p2 is undone; its id and its place are free.\n")
     assert [line.split()[1] for line in run("members", *home)[1].splitlines()[1:3]] == ["p1", "p3"]
 
 
-def test_expel_explains_what_the_smaller_federation_promises(admitted: Ceremony, run: Run, tmp_path: Path) -> None:
+def test_expel_explains_what_the_smaller_federation_promises(admitted, run, tmp_path):
     home = ("--home", admitted.federation.root)
     assert "3 to 200 parties, not 2" in run("expel", "p1", "--yes", *home)[2]
     assert "needs its aggregator" in run("expel", "aggregator", "--yes", *home)[2]

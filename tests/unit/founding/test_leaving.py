@@ -60,7 +60,7 @@ def four(_four_folder: Path, tmp_path: Path) -> Ceremony:
     return Ceremony(tmp_path / "all")
 
 
-def test_undone_admission_frees_id_and_place_and_later_parties_move_up(admitted: Ceremony) -> None:
+def test_undone_admission_frees_id_and_place_and_later_parties_move_up(admitted):
     undo_admission(admitted.federation, PartyId("p2"))
     assert parties_of(admitted) == [("p1", 1), ("p3", 2)]
     with pytest.raises(WrongOrderError, match="1 of 3 parties"):
@@ -70,7 +70,7 @@ def test_undone_admission_frees_id_and_place_and_later_parties_move_up(admitted:
     assert [member.party_id for member in admitted.deal().roster.members] == ["p1", "p3", "hospital-2"]
 
 
-def test_undone_aggregator_is_admitted_under_another_id(admitted: Ceremony) -> None:
+def test_undone_aggregator_is_admitted_under_another_id(admitted):
     undo_admission(admitted.federation, PartyId("aggregator"))
     with pytest.raises(WrongOrderError, match="the aggregator"):
         admitted.deal()
@@ -85,14 +85,14 @@ def test_undone_aggregator_is_admitted_under_another_id(admitted: Ceremony) -> N
         ("p9", "nobody with the id p9.*coterie members"),
     ],
 )
-def test_admission_with_a_key_cannot_be_undone(joined: Ceremony, who: str, words: str) -> None:
+def test_admission_with_a_key_cannot_be_undone(joined, who, words):
     before = joined.federation.register_path.read_bytes()
     with pytest.raises(ConfigurationError, match=words):
         undo_admission(joined.federation, PartyId(who))
     assert joined.federation.register_path.read_bytes() == before
 
 
-def test_expelled_party_is_a_member_until_the_next_epoch_which_is_dealt_without_it(four: Ceremony) -> None:
+def test_expelled_party_is_a_member_until_the_next_epoch_which_is_dealt_without_it(four):
     parameters = smaller_parameters(four.federation.record().parameters)
     expel_party(four.federation, PartyId("p2"), parameters)
     # Nothing has changed for those who hold the roster.
@@ -108,13 +108,13 @@ def test_expelled_party_is_a_member_until_the_next_epoch_which_is_dealt_without_
     assert not four.bundle("p2").exists()
 
 
-def test_expelling_below_three_parties_is_refused(joined: Ceremony) -> None:
+def test_expelling_below_three_parties_is_refused(joined):
     with pytest.raises(ConfigurationError, match="3 to 200 parties, not 2"):
         smaller_parameters(joined.federation.record().parameters)
 
 
 @pytest.mark.parametrize("parties", range(4, 31))
-def test_smaller_parameters_keep_the_corruption_bound_and_the_parties_that_may_be_down(parties: int) -> None:
+def test_smaller_parameters_keep_the_corruption_bound_and_the_parties_that_may_be_down(parties):
     before = choose_parameters(parties)
     after = smaller_parameters(before)
     assert (after.parties, after.corruption_bound) == (parties - 1, before.corruption_bound)
@@ -129,7 +129,7 @@ def test_smaller_parameters_keep_the_corruption_bound_and_the_parties_that_may_b
             )
 
 
-def test_smaller_parameters_are_refused_where_the_bound_does_not_fit_and_can_be_chosen() -> None:
+def test_smaller_parameters_are_refused_where_the_bound_does_not_fit_and_can_be_chosen():
     before = choose_parameters(5, corruption_bound=3, decryption_threshold=5, quorum=5)
     with pytest.raises(ConfigurationError, match="corruption bound of 4 parties is at most 2, not 3"):
         smaller_parameters(before)
@@ -139,7 +139,7 @@ def test_smaller_parameters_are_refused_where_the_bound_does_not_fit_and_can_be_
     assert smaller_parameters(trusting).aggregator_trust is AggregatorTrust.HONEST_BUT_CURIOUS
 
 
-def test_expelled_person_gets_no_further_credential(joined: Ceremony, tmp_path: Path) -> None:
+def test_expelled_person_gets_no_further_credential(joined, tmp_path):
     request = create_credential_request(tmp_path / "anna", PartyId("anna"), Role.SCIENTIST, None)
     joined.admit(request, role=Role.SCIENTIST)
     path = credential_path(joined.federation, "anna")
@@ -152,7 +152,7 @@ def test_expelled_person_gets_no_further_credential(joined: Ceremony, tmp_path: 
             expel_person(joined.federation, PartyId(who))
 
 
-def test_members_before_and_after_keys_are_dealt(admitted: Ceremony) -> None:
+def test_members_before_and_after_keys_are_dealt(admitted):
     standings = [(entry.id, entry.index, entry.standing) for entry in members(admitted.federation)]
     waits = Standing.WAITS_FOR_KEYS
     assert standings == [

@@ -68,7 +68,7 @@ TERMS = propose_terms(SHORT, PARAMETERS, BITS)
 
 
 @pytest.mark.parametrize(("records", "delta"), [(900, "0.0012"), (100_001, "1e-5"), (3_000_000, "0.000000334")])
-def test_delta_above_one_in_the_records_is_refused_unless_the_job_allows_it_in_words(records: int, delta: str) -> None:
+def test_delta_above_one_in_the_records_is_refused_unless_the_job_allows_it_in_words(records, delta):
     text = JOB.replace("COUNT", "1").replace("records = 900\nbatch = 300", f"records = {records}")
 
     def planned(**privacy: Any) -> Any:
@@ -93,13 +93,13 @@ def vectors_of(terms: RoundTerms) -> VectorTerms:
     return terms.values
 
 
-def test_terms_of_vectors_cost_what_the_job_promises_and_pass_the_partys_check() -> None:
+def test_terms_of_vectors_cost_what_the_job_promises_and_pass_the_partys_check():
     events = check_terms(SHORT, JobTerms.from_bytes(TERMS.to_bytes()), PARAMETERS, BITS)
     assert 0.98 < epsilon_of(events, Fraction(1, 100_000)) <= 1
     assert [vectors_of(terms).sampling_rate for terms in TERMS.rounds] == [Fraction(1, 3)] * 3 + [None]
 
 
-def test_short_vectors_are_sealed_directly_and_long_ones_are_padded() -> None:
+def test_short_vectors_are_sealed_directly_and_long_ones_are_padded():
     assert {terms.sealing for terms in TERMS.rounds} == {SealingKind.DIRECT}
     terms = propose_terms(LONG, PARAMETERS, BITS)
     # the round on held-out records has a few figures only
@@ -108,12 +108,12 @@ def test_short_vectors_are_sealed_directly_and_long_ones_are_padded() -> None:
 
 
 @pytest.mark.parametrize("planned", [SHORT, LONG], ids=["short", "long"])
-def test_every_share_is_as_wide_as_the_error_of_a_pad(planned: Any) -> None:
+def test_every_share_is_as_wide_as_the_error_of_a_pad(planned):
     for terms in propose_terms(planned, PARAMETERS, BITS).rounds:
         assert terms.noise.share_variance >= PADDED_SHARE_STDDEV**2
 
 
-def test_long_counts_are_padded_with_wider_noise_and_exact_ones_never() -> None:
+def test_long_counts_are_padded_with_wider_noise_and_exact_ones_never():
     levels = [str(number) for number in range(5000)]
     noisy, exact = (
         plan_job(
@@ -181,19 +181,19 @@ BAD: dict[str, tuple[str, JobTerms]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_terms_that_do_not_follow_from_the_plan_are_refused(name: str) -> None:
+def test_terms_that_do_not_follow_from_the_plan_are_refused(name):
     code, terms = BAD[name]
     with pytest.raises(CoterieError) as refusal:
         check_terms(SHORT, terms, PARAMETERS, BITS)
     assert refusal.value.code == code
 
 
-def test_vectors_with_laplace_noise_are_refused_in_words() -> None:
+def test_vectors_with_laplace_noise_are_refused_in_words():
     with pytest.raises(UnsupportedMechanism, match="discrete-gaussian"):
         propose_terms(job(mechanism="discrete-laplace", delta=Decimal(0)), PARAMETERS, BITS)
 
 
-def test_a_plan_of_counts_and_vectors_is_refused() -> None:
+def test_a_plan_of_counts_and_vectors_is_refused():
     rounds = (
         PlannedCountRound(length=1, lower=0, upper=1, l0=1, linf=1),
         PlannedVectorRound(length=1, clip_norm=Fraction(1)),

@@ -111,13 +111,13 @@ def own_knowledge(session_id: bytes | None, contribution_digest: bytes) -> OwnKn
     )
 
 
-def test_answer_without_noise_seals_exactly_what_the_algorithm_counts(tmp_path: Path) -> None:
+def test_answer_without_noise_seals_exactly_what_the_algorithm_counts(tmp_path):
     reply, query = answer(tmp_path, EXACT, SeededRandom("answer"))
     vector = sealed_vector(FEDERATION, reply, query.fields)
     assert vector.tolist() == [count << query.fields.terms.encoding.scale_bits for count in exact_counts()]
 
 
-def test_answer_is_a_reply_that_the_aggregator_accepts(tmp_path: Path) -> None:
+def test_answer_is_a_reply_that_the_aggregator_accepts(tmp_path):
     reply, query = answer(tmp_path, NOISY, SeededRandom("answer"))
     verify_reply(
         reply, PaddedFacts(0, NOTHING_PADDED), query.fields, FEDERATION.roster, FEDERATION.sealing(query.fields.terms)
@@ -127,7 +127,7 @@ def test_answer_is_a_reply_that_the_aggregator_accepts(tmp_path: Path) -> None:
     assert reply.contribution.party_id == PARTY
 
 
-def test_answer_adds_a_noise_share_of_the_size_in_the_terms(tmp_path: Path) -> None:
+def test_answer_adds_a_noise_share_of_the_size_in_the_terms(tmp_path):
     query, planned = query_of(NOISY)
     data = job_data(tmp_path, planned)
     context = make_context(SeededRandom("noise"))
@@ -143,7 +143,7 @@ def test_answer_adds_a_noise_share_of_the_size_in_the_terms(tmp_path: Path) -> N
     assert abs(np.mean(noise)) < 4 * np.sqrt(float(terms.variance / terms.shares) / len(noise))
 
 
-def test_answer_again_draws_fresh_noise_and_nonces(tmp_path: Path) -> None:
+def test_answer_again_draws_fresh_noise_and_nonces(tmp_path):
     random = SeededRandom("twice")
     (one, query), (other, _) = answer(tmp_path, NOISY, random), answer(tmp_path, NOISY, random)
     assert one.contribution.key_part.ciphertexts != other.contribution.key_part.ciphertexts
@@ -166,21 +166,21 @@ def test_answer_again_draws_fresh_noise_and_nonces(tmp_path: Path) -> None:
     ],
     ids=lambda body: body.decode()[:40],
 )
-def test_check_ask_of_what_the_job_does_not_ask_raises(body: bytes) -> None:
+def test_check_ask_of_what_the_job_does_not_ask_raises(body):
     query, planned = query_of(NOISY, body=body)
     with pytest.raises(MalformedMessage) as refusal:
         answering.check_ask(query, planned)
     assert refusal.value.code == "malformed-message"
 
 
-def test_check_ask_with_another_length_in_the_terms_raises() -> None:
+def test_check_ask_with_another_length_in_the_terms_raises():
     query, planned = query_of(NOISY)
     shorter = replace(query, fields=replace(query.fields, terms=query.fields.terms.shortened(5)))
     with pytest.raises(MalformedMessage, match="another number of values"):
         answering.check_ask(shorter, planned)
 
 
-def test_partial_decryption_of_the_verified_sum_is_accepted_and_opens_it(tmp_path: Path) -> None:
+def test_partial_decryption_of_the_verified_sum_is_accepted_and_opens_it(tmp_path):
     fields = FEDERATION.fields()
     contributions = tuple(FEDERATION.contribution(p, fields.session_id, [4] * 6) for p in FEDERATION.parties)
     request = FEDERATION.request(fields, contributions)
@@ -207,7 +207,7 @@ def test_partial_decryption_of_the_verified_sum_is_accepted_and_opens_it(tmp_pat
     assert opened.tolist() == [20] * 6
 
 
-def test_verify_goes_by_what_the_party_knows_itself() -> None:
+def test_verify_goes_by_what_the_party_knows_itself():
     fields = FEDERATION.fields()
     contributions = tuple(FEDERATION.contribution(p, fields.session_id) for p in FEDERATION.parties)
     context = make_context(SeededRandom("verify"))

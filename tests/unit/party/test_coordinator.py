@@ -53,7 +53,7 @@ async def one_party(folder: Path, **options: Any) -> AsyncIterator[MaliciousAggr
     "function", ["record_job", "accept_query", "store_reply", "record_transcript", "store_partial", "job", "round"]
 )
 @asynchronous
-async def test_storage_that_fails_stops_the_party_and_nothing_is_said(tmp_path: Path, function: str) -> None:
+async def test_storage_that_fails_stops_the_party_and_nothing_is_said(tmp_path, function):
     broken = Crash(function, error=StorageError("the disk is full"))
     async with one_party(tmp_path, party_crashes={PARTY: broken}) as aggregator:
         running, fields = aggregator.running, aggregator.fields()
@@ -69,7 +69,7 @@ async def test_storage_that_fails_stops_the_party_and_nothing_is_said(tmp_path: 
 
 
 @asynchronous
-async def test_welcome_in_the_middle_is_unexpected(tmp_path: Path) -> None:
+async def test_welcome_in_the_middle_is_unexpected(tmp_path):
     async with one_party(tmp_path) as aggregator:
         welcome = Welcome(protocol_version=1, roster_serial=1, roster_digest=bytes(32))
         with pytest.raises(UnexpectedMessage):
@@ -77,7 +77,7 @@ async def test_welcome_in_the_middle_is_unexpected(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_rejection_of_the_aggregator_is_only_noted(tmp_path: Path) -> None:
+async def test_rejection_of_the_aggregator_is_only_noted(tmp_path):
     async with one_party(tmp_path) as aggregator:
         rejection = Rejection(code="stale-round", detail="", job_id=JOB, round_number=1)
         await aggregator.running.parties[PARTY].message(rejection)
@@ -86,9 +86,7 @@ async def test_rejection_of_the_aggregator_is_only_noted(tmp_path: Path) -> None
 
 
 @asynchronous
-async def test_what_is_computed_while_the_stream_is_down_is_kept_and_sent_when_it_is_asked_for_again(
-    tmp_path: Path,
-) -> None:
+async def test_what_is_computed_while_the_stream_is_down_is_kept_and_sent_when_it_is_asked_for_again(tmp_path):
     async with one_party(tmp_path) as aggregator:
         await aggregator.accepted()
         party = aggregator.running.parties[PARTY]
@@ -109,7 +107,7 @@ async def test_what_is_computed_while_the_stream_is_down_is_kept_and_sent_when_i
 
 
 @asynchronous
-async def test_stream_that_ends_while_something_is_said_harms_nothing(tmp_path: Path) -> None:
+async def test_stream_that_ends_while_something_is_said_harms_nothing(tmp_path):
     async with one_party(tmp_path) as aggregator:
         await aggregator.accepted()
         party = aggregator.running.parties[PARTY]
@@ -124,7 +122,7 @@ async def test_stream_that_ends_while_something_is_said_harms_nothing(tmp_path: 
 
 
 @asynchronous
-async def test_same_query_many_times_at_once_is_computed_once(tmp_path: Path) -> None:
+async def test_same_query_many_times_at_once_is_computed_once(tmp_path):
     async with one_party(tmp_path) as aggregator:
         await aggregator.accepted()
         for _ in range(5):
@@ -138,7 +136,7 @@ async def test_same_query_many_times_at_once_is_computed_once(tmp_path: Path) ->
 
 
 @asynchronous
-async def test_end_of_the_job_calls_off_what_is_being_computed(tmp_path: Path) -> None:
+async def test_end_of_the_job_calls_off_what_is_being_computed(tmp_path):
     async with one_party(tmp_path) as aggregator:
         await aggregator.accepted()
         party = aggregator.running.parties[PARTY]
@@ -153,7 +151,7 @@ async def test_end_of_the_job_calls_off_what_is_being_computed(tmp_path: Path) -
 
 
 @asynchronous
-async def test_stop_ends_all_background_work(tmp_path: Path) -> None:
+async def test_stop_ends_all_background_work(tmp_path):
     async with one_party(tmp_path) as aggregator:
         await aggregator.accepted()
         party = aggregator.running.parties[PARTY]
@@ -164,7 +162,7 @@ async def test_stop_ends_all_background_work(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_end_of_a_job_that_was_never_proposed_is_nothing(tmp_path: Path) -> None:
+async def test_end_of_a_job_that_was_never_proposed_is_nothing(tmp_path):
     async with one_party(tmp_path) as aggregator:
         await aggregator.running.parties[PARTY].message(aggregator.end())
         assert aggregator.running.party_store(PARTY).jobs() == ()

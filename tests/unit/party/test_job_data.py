@@ -36,7 +36,7 @@ class Dying:
 @pytest.mark.parametrize(
     "failure", [TrainingDied("the training process ended: by signal 9"), MemoryError("by signal 9")]
 )
-def test_round_that_failed_fails_again_without_another_batch(failure: Exception) -> None:
+def test_round_that_failed_fails_again_without_another_batch(failure):
     federation = make_federation()
     config = {"rounds": 2, "records": 490, "clip_norm": 1, "batch": 245}
     planned = plan_job(make_spec("logistic_regression", config))

@@ -37,7 +37,7 @@ def lines(folder: Path) -> list[list[object]]:
 
 
 @asynchronous
-async def test_command_gets_the_facts_escaped_without_a_shell_and_once_per_reason(tmp_path: Path) -> None:
+async def test_command_gets_the_facts_escaped_without_a_shell_and_once_per_reason(tmp_path):
     notifier = Notifier((sys.executable, "-c", WRITE, "$HOME; touch pwned"), tmp_path)
     task = asyncio.create_task(notifier.run())
     reason = "waits for its steward's word\x1b[2J\n$(touch pwned)"
@@ -58,7 +58,7 @@ async def test_command_gets_the_facts_escaped_without_a_shell_and_once_per_reaso
 
 
 @asynchronous
-async def test_failures_of_the_command_are_logged_and_the_next_one_runs(tmp_path: Path) -> None:
+async def test_failures_of_the_command_are_logged_and_the_next_one_runs(tmp_path):
     cases = {
         "cannot be run": ("/nowhere/at all",),
         "failed": (sys.executable, "-c", "raise SystemExit(3)"),
@@ -76,7 +76,7 @@ async def test_failures_of_the_command_are_logged_and_the_next_one_runs(tmp_path
 
 
 @asynchronous
-async def test_more_than_can_wait_are_dropped_with_a_word(tmp_path: Path) -> None:
+async def test_more_than_can_wait_are_dropped_with_a_word(tmp_path):
     notifier = Notifier(("true",), tmp_path)
     with capture_logs() as logs:
         for number in range(MAX_WAITING + 2):
@@ -85,7 +85,7 @@ async def test_more_than_can_wait_are_dropped_with_a_word(tmp_path: Path) -> Non
 
 
 @asynchronous
-async def test_without_a_command_nothing_is_remembered(tmp_path: Path) -> None:
+async def test_without_a_command_nothing_is_remembered(tmp_path):
     notifier = Notifier((), tmp_path)
     notifier.job_waits(JobId("one"), "waits", {})
     assert notifier._queue.empty()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -35,7 +34,7 @@ def content_of(padded: PaddedParts, job_id: JobId = JOB, number: int = 1) -> byt
         return stream.read()
 
 
-def test_a_padded_part_is_there_once_it_is_committed_also_after_a_restart(tmp_path: Path) -> None:
+def test_a_padded_part_is_there_once_it_is_committed_also_after_a_restart(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     assert padded.size(JOB, 1) is None
     assert padded.open(JOB, 1) is None
@@ -49,19 +48,19 @@ def test_a_padded_part_is_there_once_it_is_committed_also_after_a_restart(tmp_pa
         assert again.size(JOB, 2) is None
 
 
-def test_files_and_folders_are_their_owners_alone(tmp_path: Path) -> None:
+def test_files_and_folders_are_their_owners_alone(tmp_path):
     keep(PaddedParts(tmp_path / "padded"))
     paths = [tmp_path / "padded", *(tmp_path / "padded").rglob("*")]
     assert {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in paths} == {True: 0o700, False: 0o600}
 
 
-def test_where_nothing_is_written_committing_leaves_no_padded_part(tmp_path: Path) -> None:
+def test_where_nothing_is_written_committing_leaves_no_padded_part(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     padded.begin(JOB, 1).commit()
     assert padded.size(JOB, 1) is None
 
 
-def test_beginning_removes_what_a_crash_left_and_nothing_else(tmp_path: Path) -> None:
+def test_beginning_removes_what_a_crash_left_and_nothing_else(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     keep(padded, number=11)
     left, other = padded.begin(JOB, 1), padded.begin(JOB, 2)
@@ -76,14 +75,14 @@ def test_beginning_removes_what_a_crash_left_and_nothing_else(tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "padded" / JOB).iterdir()) == ["1", "11", "2"]
 
 
-def test_a_padded_part_whose_reply_was_never_recorded_gives_way_to_the_next(tmp_path: Path) -> None:
+def test_a_padded_part_whose_reply_was_never_recorded_gives_way_to_the_next(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     keep(padded, content=b"never sent")
     keep(padded)
     assert content_of(padded) == CONTENT
 
 
-def test_what_was_called_off_never_becomes_a_file(tmp_path: Path) -> None:
+def test_what_was_called_off_never_becomes_a_file(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     draft = padded.begin(JOB, 1)
     draft.write(CONTENT)
@@ -93,7 +92,7 @@ def test_what_was_called_off_never_becomes_a_file(tmp_path: Path) -> None:
     assert list((tmp_path / "padded" / JOB).iterdir()) == []
 
 
-def test_a_job_that_is_over_is_deleted_and_no_other(tmp_path: Path) -> None:
+def test_a_job_that_is_over_is_deleted_and_no_other(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     padded.delete_job(JOB)
     for job_id in (JOB, OTHER):
@@ -109,7 +108,7 @@ def test_a_job_that_is_over_is_deleted_and_no_other(tmp_path: Path) -> None:
         assert stream.read() == CONTENT
 
 
-def test_where_the_file_system_refuses_it_raises(tmp_path: Path) -> None:
+def test_where_the_file_system_refuses_it_raises(tmp_path):
     (tmp_path / "padded").write_text("no folder")
     padded = PaddedParts(tmp_path / "padded")
     for act in (padded.begin, padded.size, padded.open):
@@ -124,7 +123,7 @@ def reply_naming(content: bytes) -> EncryptedReply:
     return EncryptedReply(job_id=JOB, round_number=1, session_id=bytes(32), contribution=contribution)
 
 
-def test_a_stored_reply_goes_out_after_its_padded_part(tmp_path: Path) -> None:
+def test_a_stored_reply_goes_out_after_its_padded_part(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     keep(padded)
     stored = party_message_to_wire(reply_naming(CONTENT))
@@ -143,19 +142,19 @@ def test_a_stored_reply_goes_out_after_its_padded_part(tmp_path: Path) -> None:
     assert part.open() is None
 
 
-def test_what_has_no_padded_part_goes_out_alone(tmp_path: Path) -> None:
+def test_what_has_no_padded_part_goes_out_alone(tmp_path):
     stored = party_message_to_wire(reply_naming(b""))
     assert PaddedParts(tmp_path).outgoing(stored) == (Ready(stored),)
 
 
-def test_what_was_deleted_is_never_made_again(tmp_path: Path) -> None:
+def test_what_was_deleted_is_never_made_again(tmp_path):
     padded = PaddedParts(tmp_path / "padded")
     for stored in (None, party_message_to_wire(reply_naming(CONTENT))):
         with pytest.raises(AlreadyAnswered, match="never made again"):
             padded.outgoing(stored)
 
 
-def test_delete_before_leaves_the_later_ones(tmp_path: Path) -> None:
+def test_delete_before_leaves_the_later_ones(tmp_path):
     parts = PaddedParts(tmp_path / "padded")
     for number in (1, 2, 3):
         draft = parts.begin(JobId("job-1"), number)

@@ -45,7 +45,7 @@ async def proposing(folder: Path, **options: Any) -> AsyncIterator[MaliciousAggr
 
 
 @asynchronous
-async def test_accepted_job_has_the_cost_of_every_planned_round_reserved(tmp_path: Path) -> None:
+async def test_accepted_job_has_the_cost_of_every_planned_round_reserved(tmp_path):
     async with proposing(tmp_path) as aggregator:
         proposal = aggregator.proposal()
         reply = await aggregator.tell(proposal)
@@ -74,7 +74,7 @@ async def test_accepted_job_has_the_cost_of_every_planned_round_reserved(tmp_pat
 
 
 @asynchronous
-async def test_same_proposal_again_reserves_nothing_more(tmp_path: Path) -> None:
+async def test_same_proposal_again_reserves_nothing_more(tmp_path):
     async with proposing(tmp_path) as aggregator:
         replies = [await aggregator.tell(aggregator.proposal()) for _ in range(3)]
         assert len(set(replies)) == 1
@@ -92,9 +92,7 @@ async def test_same_proposal_again_reserves_nothing_more(tmp_path: Path) -> None
     ids=["held", "algorithm", "ε", "data set"],
 )
 @asynchronous
-async def test_job_that_is_not_accepted_is_stored_without_a_cost(
-    tmp_path: Path, options: dict[str, Any], decision: Decision, code: str
-) -> None:
+async def test_job_that_is_not_accepted_is_stored_without_a_cost(tmp_path, options, decision, code):
     async with proposing(tmp_path, **options) as aggregator:
         reply = await aggregator.tell(aggregator.proposal())
         assert isinstance(reply, JobReply)
@@ -107,7 +105,7 @@ async def test_job_that_is_not_accepted_is_stored_without_a_cost(
 
 
 @asynchronous
-async def test_reason_of_a_refusal_is_one_line_whatever_the_specification_says(tmp_path: Path) -> None:
+async def test_reason_of_a_refusal_is_one_line_whatever_the_specification_says(tmp_path):
     async with proposing(tmp_path) as aggregator:
         forged = "x\n2026-01-01 [info] all is well"
         table = aggregator.spec.to_bytes().replace(b'"max_depth":2', f'"{forged!s}":2'.encode().replace(b"\n", b"\\n"))

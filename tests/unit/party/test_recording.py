@@ -33,7 +33,7 @@ class RenamedNotice(JobEnd):
 
 
 @asynchronous
-async def test_refusal_of_a_message_whose_class_was_renamed_has_the_same_word() -> None:
+async def test_refusal_of_a_message_whose_class_was_renamed_has_the_same_word():
     written: list[tuple[Any, ...]] = []
 
     async def write(function: object, *arguments: Any) -> None:
@@ -49,6 +49,6 @@ async def test_refusal_of_a_message_whose_class_was_renamed_has_the_same_word() 
 
 
 @pytest.mark.parametrize(("word", "shown"), WORDS.items())
-def test_refusal_names_its_message_in_plain_words(word: str, shown: str) -> None:
+def test_refusal_names_its_message_in_plain_words(word, shown):
     entry = cast(Entry, SimpleNamespace(kind=Kind.REFUSAL, facts={"message": word, "detail": "no", "code": "state"}))
     assert sentence(entry).startswith(f"Refused {shown}: no [state].")

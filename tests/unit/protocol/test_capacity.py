@@ -19,7 +19,7 @@ def encoded(**changes: int) -> RoundTerms:
     return with_encoding(TERMS, **changes)
 
 
-def test_packing_leaves_room_for_the_sum_of_all_parties_with_their_noise() -> None:
+def test_packing_leaves_room_for_the_sum_of_all_parties_with_their_noise():
     tail = TERMS.noise.share_tail()
     packing = packing_for(TERMS, 5, KEY)
     # values from 0 to 100, times 4
@@ -28,11 +28,11 @@ def test_packing_leaves_room_for_the_sum_of_all_parties_with_their_noise() -> No
     assert packing.plaintexts == 1
 
 
-def test_packing_for_more_parties_has_wider_slots() -> None:
+def test_packing_for_more_parties_has_wider_slots():
     assert packing_for(TERMS, 200, KEY).slot_bits > packing_for(TERMS, 5, KEY).slot_bits
 
 
-def test_vector_of_too_many_ciphertexts_raises_with_the_numbers() -> None:
+def test_vector_of_too_many_ciphertexts_raises_with_the_numbers():
     fitting = packing_for(TERMS, 5, KEY)
     length = MAX_CIPHERTEXTS * fitting.slots_per_plaintext
     assert packing_for(encoded(length=length), 5, KEY).plaintexts == MAX_CIPHERTEXTS
@@ -43,17 +43,17 @@ def test_vector_of_too_many_ciphertexts_raises_with_the_numbers() -> None:
         assert str(number) in refusal.value.message
 
 
-def test_sum_beyond_64_bits_raises_with_the_numbers() -> None:
+def test_sum_beyond_64_bits_raises_with_the_numbers():
     with pytest.raises(CapacityExceeded, match="5 contributions"):
         packing_for(encoded(upper=2**59), 5, KEY)
 
 
-def test_reply_beyond_62_bits_raises() -> None:
+def test_reply_beyond_62_bits_raises():
     with pytest.raises(CapacityExceeded, match="62 bits"):
         packing_for(encoded(upper=2**60 - 1), 3, KEY)
 
 
-def test_check_capacity_names_the_round() -> None:
+def test_check_capacity_names_the_round():
     fine, too_long = TERMS, encoded(length=10**9)
     check_capacity(JobTerms((fine, fine)), 5, KEY)
     with pytest.raises(CapacityExceeded, match=r"^round 2: .*1000000000 values"):

@@ -69,7 +69,7 @@ def opened(sealing: Sealing, sealed: list[SealedVector]) -> list[int]:
     return values
 
 
-def test_every_sealing_is_that_of_one_kind_of_terms() -> None:
+def test_every_sealing_is_that_of_one_kind_of_terms():
     made = [type(make_sealing(replace(TERMS, sealing=kind), PARTIES, FEDERATION.encryptor)) for kind in SealingKind]
     assert len(set(made)) == len(made)
     # Benchmarks, which other tests import, have one of their own.
@@ -78,34 +78,34 @@ def test_every_sealing_is_that_of_one_kind_of_terms() -> None:
 
 
 @pytest.mark.parametrize("contributors", [1, PARTIES])
-def test_open_of_the_sum_is_the_sum_of_what_was_sealed(sealing: Sealing, contributors: int) -> None:
+def test_open_of_the_sum_is_the_sum_of_what_was_sealed(sealing, contributors):
     vectors = [vector(seed) for seed in range(contributors)]
     sealed = [seal(sealing, values, f"seal {seed}") for seed, values in enumerate(vectors)]
     assert opened(sealing, sealed) == np.sum(vectors, axis=0).tolist()
 
 
 @pytest.mark.parametrize("extreme", [LOWER, UPPER])
-def test_sum_of_extremes_of_all_parties_does_not_overflow(sealing: Sealing, extreme: int) -> None:
+def test_sum_of_extremes_of_all_parties_does_not_overflow(sealing, extreme):
     values = np.full(LENGTH, extreme, np.int64)
     sealed = [seal(sealing, values, f"seal {party}") for party in FEDERATION.parties]
     assert opened(sealing, sealed) == [PARTIES * extreme] * LENGTH
 
 
-def test_vector_sealed_in_pieces_opens_as_one(sealing: Sealing) -> None:
+def test_vector_sealed_in_pieces_opens_as_one(sealing):
     values, parts = vector(1), list[bytes]()
     pieces = (values[:2048], values[2048:])
     key_part, digest = sealing.seal_pieces(pieces, SESSION, PARTY, SeededRandom("seal"), parts.append)
     assert opened(sealing, [SealedVector(key_part, b"".join(parts), digest)]) == values.tolist()
 
 
-def test_sealing_twice_gives_different_ciphertexts(sealing: Sealing) -> None:
+def test_sealing_twice_gives_different_ciphertexts(sealing):
     random = SeededRandom("one stream")
     one, other = (sealing.seal(vector(1), SESSION, PARTY, random).key_part.ciphertexts for _ in range(2))
     assert set(one).isdisjoint(other)
 
 
 @pytest.mark.parametrize("value", [LOWER - 1, UPPER + 1, -(2**63), 2**63 - 1])
-def test_seal_of_a_value_outside_its_range_raises(sealing: Sealing, value: int) -> None:
+def test_seal_of_a_value_outside_its_range_raises(sealing, value):
     values = vector(1)
     values[-1] = value
     with pytest.raises(PlaintextOutOfRange) as refusal:
@@ -115,26 +115,26 @@ def test_seal_of_a_value_outside_its_range_raises(sealing: Sealing, value: int) 
 
 
 @pytest.mark.parametrize("length", [0, LENGTH - 1, LENGTH + 1])
-def test_seal_of_another_length_raises(sealing: Sealing, length: int) -> None:
+def test_seal_of_another_length_raises(sealing, length):
     with pytest.raises(PlaintextOutOfRange):
         seal(sealing, np.zeros(length, np.int64))
 
 
-def test_key_part_with_another_number_of_ciphertexts_is_malformed(sealing: Sealing) -> None:
+def test_key_part_with_another_number_of_ciphertexts_is_malformed(sealing):
     key_part = seal(sealing, vector(1)).key_part
     for ciphertexts in ((), key_part.ciphertexts[1:], key_part.ciphertexts + key_part.ciphertexts[:1]):
         with pytest.raises(MalformedMessage):
             sealing.check_ciphertexts(replace(key_part, ciphertexts=ciphertexts))
 
 
-def test_padded_part_of_another_length_is_malformed(sealing: Sealing) -> None:
+def test_padded_part_of_another_length_is_malformed(sealing):
     padded = seal(sealing, vector(1)).padded
     for size in {0, len(padded) - 4, len(padded) + 1, len(padded) + 4} - {len(padded), -4}:
         with pytest.raises(MalformedMessage):
             sealing.check_padded(size)
 
 
-def test_knowledge_holds_for_its_session_party_and_padded_part_only(sealing: Sealing) -> None:
+def test_knowledge_holds_for_its_session_party_and_padded_part_only(sealing):
     made = contribution(seal(sealing, vector(1)))
     ciphertexts = sealing.check_ciphertexts(made.key_part)
     sealing.verify_knowledge(made, ciphertexts, SESSION)
@@ -151,7 +151,7 @@ def test_knowledge_holds_for_its_session_party_and_padded_part_only(sealing: Sea
         assert alone.value.culprits == together.value.culprits == (wrong.party_id,)
 
 
-def test_knowledge_with_a_proof_of_another_length_names_its_sender(sealing: Sealing) -> None:
+def test_knowledge_with_a_proof_of_another_length_names_its_sender(sealing):
     made = contribution(seal(sealing, vector(1)))
     wrong = replace(made, key_part=replace(made.key_part, proof=made.key_part.proof + b"\0"))
     with pytest.raises(MalformedMessage) as refusal:

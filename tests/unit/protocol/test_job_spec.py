@@ -66,14 +66,14 @@ def table(path: str = "", value: Any = None) -> dict[str, Any]:
     return parsed
 
 
-def test_specification_of_a_person_has_one_canonical_form() -> None:
+def test_specification_of_a_person_has_one_canonical_form():
     spec = JobSpec.from_table(table())
     assert spec.to_bytes() == CANONICAL
     assert JobSpec.from_bytes(CANONICAL) == spec
     assert JobSpec.from_bytes(CANONICAL).digest == spec.digest
 
 
-def test_specification_has_defaults_for_what_is_left_out() -> None:
+def test_specification_has_defaults_for_what_is_left_out():
     short = table("config", MISSING)
     del short["rounds"]
     spec = JobSpec.from_table(short)
@@ -118,28 +118,28 @@ def test_specification_has_defaults_for_what_is_left_out() -> None:
         ("epsilon", 1),
     ],
 )
-def test_specification_with_bad_entry_raises_naming_the_key(path: str, value: Any) -> None:
+def test_specification_with_bad_entry_raises_naming_the_key(path, value):
     with pytest.raises(InvalidJob) as refusal:
         JobSpec.from_table(table(path, value))
     assert refusal.value.code == "invalid-job"
     assert path in refusal.value.message
 
 
-def test_specification_with_bad_entry_in_a_list_raises_naming_the_position() -> None:
+def test_specification_with_bad_entry_in_a_list_raises_naming_the_position():
     bad = table()
     bad["schema"]["columns"][1]["upper"] = 0.5
     with pytest.raises(InvalidJob, match=r"schema\.columns\.1\.upper"):
         JobSpec.from_table(bad)
 
 
-def test_specification_with_several_bad_entries_names_each() -> None:
+def test_specification_with_several_bad_entries_names_each():
     bad = table("privacy.epsilon", Decimal(0))
     bad["rounds"]["deadline_s"] = 0
     with pytest.raises(InvalidJob, match=r"privacy\.epsilon.*rounds\.deadline_s"):
         JobSpec.from_table(bad)
 
 
-def test_specification_that_leaves_nobody_out_has_the_bytes_that_it_had_before_there_was_such_an_entry() -> None:
+def test_specification_that_leaves_nobody_out_has_the_bytes_that_it_had_before_there_was_such_an_entry():
     assert b"without" not in JobSpec.from_table(table()).to_bytes()
     left_out = JobSpec.from_table(table() | {"rounds": {"without": ["party-3", "party-1"]}})
     assert left_out.rounds.without == ("party-3", "party-1")
@@ -148,12 +148,12 @@ def test_specification_that_leaves_nobody_out_has_the_bytes_that_it_had_before_t
 
 
 @pytest.mark.parametrize("without", ["party-3", ["party-3", "party-3"], ["Party 3"], [3], [[]], {}])
-def test_specification_that_leaves_out_what_is_no_list_of_ids_raises(without: Any) -> None:
+def test_specification_that_leaves_out_what_is_no_list_of_ids_raises(without):
     with pytest.raises(InvalidJob, match=r"rounds\.without"):
         JobSpec.from_table(table() | {"rounds": {"without": without}})
 
 
-def test_specification_with_laplace_noise_must_have_no_delta() -> None:
+def test_specification_with_laplace_noise_must_have_no_delta():
     laplace = table("privacy.mechanism", "discrete-laplace")
     with pytest.raises(InvalidJob, match=r"privacy\.delta must be 0"):
         JobSpec.from_table(laplace)
@@ -161,24 +161,24 @@ def test_specification_with_laplace_noise_must_have_no_delta() -> None:
     assert JobSpec.from_table(laplace).privacy.exact_delta == 0
 
 
-def test_specification_without_noise_may_have_no_delta() -> None:
+def test_specification_without_noise_may_have_no_delta():
     silent = table("privacy.placement", "none")
     del silent["privacy"]["delta"]
     assert JobSpec.from_table(silent).privacy.placement is Placement.NONE
 
 
 @pytest.mark.parametrize("value", ["\ud800", 10**5000], ids=["lone surrogate", "5000 digits"])
-def test_specification_that_cannot_be_written_down_raises(value: Any) -> None:
+def test_specification_that_cannot_be_written_down_raises(value):
     with pytest.raises(InvalidJob):
         JobSpec.from_table(table("config.purity", value))
 
 
-def test_specification_longer_than_the_limit_raises_with_the_limit() -> None:
+def test_specification_longer_than_the_limit_raises_with_the_limit():
     with pytest.raises(InvalidJob, match=str(JOB_SPEC_BYTES)):
         JobSpec.from_table(table("config.purity", "x" * JOB_SPEC_BYTES))
 
 
-def test_specification_nested_too_deep_raises() -> None:
+def test_specification_nested_too_deep_raises():
     nested: Any = 1
     for _ in range(2000):
         nested = [nested]
@@ -190,13 +190,13 @@ exact = st.decimals(min_value=Decimal("1e-30"), max_value=1000, places=30).filte
 
 
 @given(exact)
-def test_decimals_stay_exact_through_bytes(value: Decimal) -> None:
+def test_decimals_stay_exact_through_bytes(value):
     spec = JobSpec.from_bytes(JobSpec.from_table(table("privacy.epsilon", value)).to_bytes())
     assert spec.privacy.exact_epsilon == Fraction(value)
 
 
 @pytest.mark.parametrize("text", ["1e-40", "1E+3", "0.1000", "999.9999999999999999999999999999999999999", "7e-39"])
-def test_decimals_at_the_edges_survive_the_round_trip(text: str) -> None:
+def test_decimals_at_the_edges_survive_the_round_trip(text):
     spec = JobSpec.from_table(table("privacy.epsilon", Decimal(text)))
     again = JobSpec.from_bytes(spec.to_bytes())
     assert again.to_bytes() == spec.to_bytes()
@@ -204,7 +204,7 @@ def test_decimals_at_the_edges_survive_the_round_trip(text: str) -> None:
     assert Decimal(again.privacy.epsilon_text) == Decimal(text)
 
 
-def test_numbers_that_are_written_differently_have_the_same_bytes() -> None:
+def test_numbers_that_are_written_differently_have_the_same_bytes():
     spellings = ("0.00001", "1e-5", "1.0E-05", Decimal("0.000010"))
     assert len({JobSpec.from_table(table("privacy.delta", text)).to_bytes() for text in spellings}) == 1
 
@@ -217,7 +217,7 @@ plain = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), plain, max_size=3))
-def test_configuration_is_carried_as_it_is(config: dict[str, Any]) -> None:
+def test_configuration_is_carried_as_it_is(config):
     spec = JobSpec.from_table(table("config", config))
     assert JobSpec.from_bytes(spec.to_bytes()).config == config
 
@@ -254,7 +254,7 @@ def change(edit: Any) -> bytes:
     ],
     ids=lambda data: data[:24].decode("latin-1") + f"…{len(data)}",
 )
-def test_bytes_that_are_not_canonical_raise(data: bytes) -> None:
+def test_bytes_that_are_not_canonical_raise(data):
     assert data != CANONICAL
     with pytest.raises(MalformedMessage) as refusal:
         JobSpec.from_bytes(data)
@@ -276,11 +276,11 @@ def test_bytes_that_are_not_canonical_raise(data: bytes) -> None:
         ("schema.label", "age"),
     ],
 )
-def test_every_entry_changes_the_digest(path: str, value: Any) -> None:
+def test_every_entry_changes_the_digest(path, value):
     assert JobSpec.from_table(table(path, value)).digest != JobSpec.from_table(table()).digest
 
 
-def test_from_table_leaves_the_table_alone() -> None:
+def test_from_table_leaves_the_table_alone():
     given_table = table()
     before = copy.deepcopy(given_table)
     JobSpec.from_table(given_table)

@@ -111,7 +111,7 @@ SIGNED: list[tuple[Signed, Values, Values]] = [
     SIGNED,
     ids=[f"{type(message).__name__}.signed_items--" for message, _, _ in SIGNED],
 )
-def test_signature_covers_every_field(message: Signed, others: Values, elsewhere: Values) -> None:
+def test_signature_covers_every_field(message, others, elsewhere):
     assert {each.name for each in fields(message)} == {*others, *elsewhere, "signature"}
     signed = message.signed_by(KEY)
     assert signed == replace(message, signature=signed.signature)
@@ -121,7 +121,7 @@ def test_signature_covers_every_field(message: Signed, others: Values, elsewhere
             replace(signed, **{name: other}).verify(KEY.verify_key)
 
 
-def test_signature_of_a_contribution_covers_every_field_and_the_session() -> None:
+def test_signature_of_a_contribution_covers_every_field_and_the_session():
     signed = CONTRIBUTION.signed_by(KEY, TWO)
     assert signed == replace(CONTRIBUTION, signature=signed.signature)
     signed.verify(KEY.verify_key, TWO)
@@ -135,7 +135,7 @@ def test_signature_of_a_contribution_covers_every_field_and_the_session() -> Non
     assert refusal.value.code == "invalid-signature"
 
 
-def test_message_that_nobody_signed_does_not_verify() -> None:
+def test_message_that_nobody_signed_does_not_verify():
     for message, _, _ in SIGNED:
         with pytest.raises(InvalidSignature):
             message.verify(KEY.verify_key)
@@ -143,18 +143,18 @@ def test_message_that_nobody_signed_does_not_verify() -> None:
         CONTRIBUTION.verify(KEY.verify_key, TWO)
 
 
-def test_every_kind_of_signature_has_a_label_of_its_own() -> None:
+def test_every_kind_of_signature_has_a_label_of_its_own():
     labels = [message.signed_items[0] for message, _, _ in SIGNED]
     labels.append(CONTRIBUTION.signed_items(ONE, PARTY, TWO, THREE)[0])
     assert len(set(labels)) == len(SIGNED) + 1 == len({kind.__name__ for kind in Signed.__subclasses__()}) + 1
 
 
-def test_proposal_names_the_digests_that_a_reply_repeats() -> None:
+def test_proposal_names_the_digests_that_a_reply_repeats():
     proposal = m.JobProposal(job_id=JOB, roster_digest=ONE, spec=b"spec", terms=b"terms", signature=bytes(64))
     assert len({proposal.spec_digest, proposal.terms_digest, tuple_hash(Label.JOB_SPEC, b"terms")}) == 3
 
 
-def test_contribution_digest_covers_all_of_it() -> None:
+def test_contribution_digest_covers_all_of_it():
     key_part = m.KeyPart(ciphertexts=(b"c",), proof=b"p")
     base = {"party_id": PARTY, "key_part": key_part, "padded_digest": ONE, "signature": bytes(64)}
     others: dict[str, Any] = {
@@ -167,10 +167,10 @@ def test_contribution_digest_covers_all_of_it() -> None:
     assert len(digests | {m.Contribution(**base).digest}) == 5  # type: ignore[arg-type]
 
 
-def test_nothing_padded_is_the_digest_of_no_bytes() -> None:
+def test_nothing_padded_is_the_digest_of_no_bytes():
     assert m.padded_digest(b"") == m.NOTHING_PADDED != m.padded_digest(b"\0")
 
 
-def test_model_delivery_and_receipt_name_the_same_digest() -> None:
+def test_model_delivery_and_receipt_name_the_same_digest():
     delivery = m.ModelDelivery(job_id=JOB, model=b"model", signature=bytes(64))
     assert delivery.model_digest == long_hash(Label.MODEL, b"model")

@@ -31,9 +31,7 @@ def terms_with(noise: NoiseTerms, **encoding: int) -> RoundTerms:
 @pytest.mark.parametrize("noise", [NARROW, WIDE, NO_NOISE], ids=["narrow", "wide", "none"])
 @pytest.mark.parametrize("parties", [3, 200])
 @pytest.mark.parametrize("side", ["lower", "upper"])
-def test_sums_of_values_noise_and_errors_fit_32_bits_up_to_the_last_unit(
-    noise: NoiseTerms, parties: int, side: str
-) -> None:
+def test_sums_of_values_noise_and_errors_fit_32_bits_up_to_the_last_unit(noise, parties, side):
     errors = 0 if noise is WIDE else parties * ERROR_BOUND
     besides = noise.sum_tail(parties) + errors
     maximum = (2**31 - 1 - besides) // parties
@@ -68,12 +66,12 @@ def test_sums_of_values_noise_and_errors_fit_32_bits_up_to_the_last_unit(
         ),
     ],
 )
-def test_errors_are_drawn_unless_a_share_is_a_gaussian_of_64_units(noise: NoiseTerms, needed: bool) -> None:
+def test_errors_are_drawn_unless_a_share_is_a_gaussian_of_64_units(noise, needed):
     assert is_error_needed(noise) is needed
 
 
 @pytest.mark.parametrize("parties", [3, 10, 100])
-def test_vector_is_padded_from_where_it_needs_more_ciphertexts_than_the_key(parties: int) -> None:
+def test_vector_is_padded_from_where_it_needs_more_ciphertexts_than_the_key(parties):
     key = load_encryptor(12, 9, 2048).public_key
     value_range = (-1000, 9000)
     slots = key.plaintext_bits // (10_000 * parties).bit_length()
@@ -84,6 +82,6 @@ def test_vector_is_padded_from_where_it_needs_more_ciphertexts_than_the_key(part
     assert is_pad_cheaper(maximum + 1, value_range, parties, key.plaintext_bits)
 
 
-def test_vector_whose_sum_fits_no_slot_raises() -> None:
+def test_vector_whose_sum_fits_no_slot_raises():
     with pytest.raises(CapacityExceeded, match="64-bit"):
         is_pad_cheaper(10, (-(2**62), 2**62), 3, KEY.plaintext_bits)

@@ -18,32 +18,32 @@ SESSION = bytes(range(32))
 
 
 @given(st.lists(st.binary(max_size=40), max_size=6))
-def test_digest_does_not_depend_on_the_cut(pieces: list[bytes]) -> None:
+def test_digest_does_not_depend_on_the_cut(pieces):
     digest = PaddedDigest()
     for piece in pieces:
         digest.update(piece)
     assert digest.digest() == padded_digest(b"".join(pieces))
 
 
-def test_digest_is_the_labelled_hash_of_length_and_content() -> None:
+def test_digest_is_the_labelled_hash_of_length_and_content():
     content = bytes(range(12))
     assert padded_digest(content) == tuple_hash(Label.PADDED_PART, 12, hashlib.sha256(content).digest())
     assert padded_digest(b"") == NOTHING_PADDED
 
 
-def test_digest_of_another_content_differs() -> None:
+def test_digest_of_another_content_differs():
     assert len({padded_digest(content) for content in (b"", b"\0", b"\0\0", b"\1")}) == 4
 
 
-def test_digest_of_a_memoryview_is_that_of_its_bytes() -> None:
+def test_digest_of_a_memoryview_is_that_of_its_bytes():
     assert padded_digest(b"abcdefgh") == padded_digest(memoryview(b"abcdefgh"))  # type: ignore[arg-type]  # on purpose
 
 
-def test_octets_are_little_endian_and_four_a_value() -> None:
+def test_octets_are_little_endian_and_four_a_value():
     assert to_octets(np.array([1, 2**32 - 2], dtype=np.uint32)) == b"\1\0\0\0\xfe\xff\xff\xff"
 
 
-def test_sum_of_parts_and_of_their_pieces_is_modulo_two_to_the_32() -> None:
+def test_sum_of_parts_and_of_their_pieces_is_modulo_two_to_the_32():
     total = PaddedSum(SESSION, 3)
     total.add(to_octets(np.array([1, 2, 2**32 - 1], dtype=np.uint32)))
     total.add(to_octets(np.array([5, 7], dtype=np.uint32)), first=1)
@@ -52,14 +52,14 @@ def test_sum_of_parts_and_of_their_pieces_is_modulo_two_to_the_32() -> None:
     assert total.session_id == SESSION
 
 
-def test_sum_of_no_values_takes_empty_parts() -> None:
+def test_sum_of_no_values_takes_empty_parts():
     total = PaddedSum(SESSION, 0)
     total.add(b"")
     assert len(total.values) == 0
 
 
 @pytest.mark.parametrize(("size", "first"), [(1, 0), (5, 0), (16, 0), (12, 1), (4, 3), (4, -1), (0, 4)])
-def test_piece_that_does_not_lie_within_the_vector_raises(size: int, first: int) -> None:
+def test_piece_that_does_not_lie_within_the_vector_raises(size, first):
     total = PaddedSum(SESSION, 3)
     with pytest.raises(StateError, match="no piece of 3 values") as refusal:
         total.add(bytes([255]) * size, first)

@@ -88,9 +88,7 @@ def add_up(sealing: Sealing, sealed: Sequence[SealedVector]) -> tuple[tuple[int,
     st.sampled_from([NARROW, WIDE, NO_NOISE]),
     st.integers(0, 2**32),
 )
-def test_open_of_the_sum_is_the_sum_of_what_was_sealed_and_of_bounded_errors(
-    length: int, contributors: int, noise: NoiseTerms, seed: int
-) -> None:
+def test_open_of_the_sum_is_the_sum_of_what_was_sealed_and_of_bounded_errors(length, contributors, noise, seed):
     sealing = make_sealing(length, noise)
     vectors = [vector(seed + party, length) for party in range(contributors)]
     sealed = [seal(values, sealing, f"{seed} {party}") for party, values in enumerate(vectors)]
@@ -101,7 +99,7 @@ def test_open_of_the_sum_is_the_sum_of_what_was_sealed_and_of_bounded_errors(
 
 @settings(max_examples=5)
 @given(st.integers(1, 40), st.integers(1, PARTIES), st.integers(0, 2**32))
-def test_both_sealings_behind_the_interface_open_to_the_same(length: int, contributors: int, seed: int) -> None:
+def test_both_sealings_behind_the_interface_open_to_the_same(length, contributors, seed):
     terms = replace(with_encoding(TERMS, length=length), noise=WIDE)
     vectors = [vector(seed + party, length) for party in range(contributors)]
     opened = []
@@ -113,7 +111,7 @@ def test_both_sealings_behind_the_interface_open_to_the_same(length: int, contri
     assert opened[0] == opened[1] == np.sum(vectors, axis=0).tolist()
 
 
-def test_sum_without_a_party_that_is_missing_opens() -> None:
+def test_sum_without_a_party_that_is_missing_opens():
     vectors = [vector(party) for party in range(PARTIES)]
     sealed = [seal(values, EXACT, f"party {party}") for party, values in enumerate(vectors)]
     plaintexts, padded_sum = add_up(EXACT, sealed[1:])
@@ -121,7 +119,7 @@ def test_sum_without_a_party_that_is_missing_opens() -> None:
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_sum_of_extremes_of_all_parties_does_not_wrap(sign: int) -> None:
+def test_sum_of_extremes_of_all_parties_does_not_wrap(sign):
     # The most that capacity allows here.
     maximum = (2**31 - 1 - NARROW.sum_tail(PARTIES) - PARTIES * ERROR_BOUND) // PARTIES
     sealing = make_sealing(3000, lower=-maximum, upper=maximum, scale_bits=0)
@@ -134,13 +132,13 @@ def test_sum_of_extremes_of_all_parties_does_not_wrap(sign: int) -> None:
         make_sealing(3000, lower=-maximum - 1, upper=maximum, scale_bits=0)
 
 
-def test_padded_part_has_four_bytes_a_value_and_key_part_the_same_size_for_any_length() -> None:
+def test_padded_part_has_four_bytes_a_value_and_key_part_the_same_size_for_any_length():
     short, long = seal(vector(1, 10), make_sealing(10)), seal(vector(1, 50_000), make_sealing(50_000))
     assert (len(short.padded), len(long.padded)) == (40, 200_000)
     assert len(short.key_part.ciphertexts) == len(long.key_part.ciphertexts) == KEY_PLAINTEXTS
 
 
-def test_sealing_twice_gives_another_key_and_another_padded_part() -> None:
+def test_sealing_twice_gives_another_key_and_another_padded_part():
     random = SeededRandom("one stream")
     one, other = (SEALING.seal(vector(1), SESSION, PARTY, random) for _ in range(2))
     numbers = [np.frombuffer(sealed.padded, "<u4") for sealed in (one, other)]
@@ -148,7 +146,7 @@ def test_sealing_twice_gives_another_key_and_another_padded_part() -> None:
     assert np.mean(numbers[0] == numbers[1]) < 0.01
 
 
-def test_padded_part_of_another_session_does_not_open() -> None:
+def test_padded_part_of_another_session_does_not_open():
     plaintexts, padded_sum = add_up(EXACT, [seal(vector(1), EXACT)])
     other = PaddedSum(digest_of("another session"), LENGTH)
     other.values[:] = padded_sum.values
@@ -157,7 +155,7 @@ def test_padded_part_of_another_session_does_not_open() -> None:
     assert caught.value.code == "plaintext-out-of-range"
 
 
-def test_knowledge_holds_for_its_session_party_and_padded_part_only() -> None:
+def test_knowledge_holds_for_its_session_party_and_padded_part_only():
     sealed = seal(vector(1))
     ciphertexts = SEALING.check_ciphertexts(sealed.key_part)
     padded = sealed.padded_digest
@@ -179,7 +177,7 @@ def test_knowledge_holds_for_its_session_party_and_padded_part_only() -> None:
 
 
 @pytest.mark.parametrize("piece", [2048, 2 * 2048, LENGTH])
-def test_vector_sealed_in_pieces_is_sealed_as_at_once(piece: int) -> None:
+def test_vector_sealed_in_pieces_is_sealed_as_at_once(piece):
     written: list[bytes] = []
     pieces = (vector(1)[start : start + piece] for start in range(0, LENGTH, piece))
     key_part, digest = EXACT.seal_pieces(pieces, SESSION, PARTY, SeededRandom("seal"), written.append)
@@ -187,7 +185,7 @@ def test_vector_sealed_in_pieces_is_sealed_as_at_once(piece: int) -> None:
     assert len(written) == -(-LENGTH // piece)
 
 
-def test_vector_is_drawn_and_written_piece_by_piece() -> None:
+def test_vector_is_drawn_and_written_piece_by_piece():
     events: list[str] = []
 
     def pieces() -> object:
@@ -202,14 +200,14 @@ def test_vector_is_drawn_and_written_piece_by_piece() -> None:
 @pytest.mark.parametrize(
     "lengths", [(), (4096,), (4096, 903), (4096, 905), (4096, 904, 1), (LENGTH, 0), (100, 4900), (2049, 2951)]
 )
-def test_pieces_that_are_not_one_vector_raise(lengths: tuple[int, ...]) -> None:
+def test_pieces_that_are_not_one_vector_raise(lengths):
     pieces = [np.zeros(length, np.int64) for length in lengths]
     with pytest.raises(PlaintextOutOfRange) as refusal:
         EXACT.seal_pieces(pieces, SESSION, PARTY, SeededRandom("seal"), lambda _: None)
     assert refusal.value.code == "plaintext-out-of-range"
 
 
-def test_sum_opened_in_pieces_is_the_sum_opened_at_once() -> None:
+def test_sum_opened_in_pieces_is_the_sum_opened_at_once():
     length = 2**20 + 3000
     sealing = make_sealing(length, WIDE)
     plaintexts, padded_sum = add_up(sealing, [seal(vector(1, length), sealing)])
@@ -223,7 +221,7 @@ def test_sum_opened_in_pieces_is_the_sum_opened_at_once() -> None:
 
 
 @pytest.mark.parametrize("value", [-NARROW.share_tail() - 1, 401 + NARROW.share_tail(), -(2**63), 2**63 - 1, 2**32])
-def test_seal_of_a_value_outside_its_range_raises(value: int) -> None:
+def test_seal_of_a_value_outside_its_range_raises(value):
     values = vector(1)
     values[4321] = value
     with pytest.raises(PlaintextOutOfRange) as refusal:
@@ -237,32 +235,32 @@ def test_seal_of_a_value_outside_its_range_raises(value: int) -> None:
     [np.zeros(0, np.int64), np.zeros(LENGTH - 1, np.int64), np.zeros(LENGTH + 1, np.int64), np.zeros(LENGTH)],
     ids=["empty", "short", "long", "float"],
 )
-def test_seal_of_another_length_or_type_raises(values: NDArray[np.int64]) -> None:
+def test_seal_of_another_length_or_type_raises(values):
     with pytest.raises(PlaintextOutOfRange):
         seal(values)
 
 
 @pytest.mark.parametrize("count", [0, KEY_PLAINTEXTS - 1, KEY_PLAINTEXTS + 1])
-def test_key_part_with_another_number_of_ciphertexts_is_malformed(count: int) -> None:
+def test_key_part_with_another_number_of_ciphertexts_is_malformed(count):
     key_part = seal(vector(1)).key_part
     with pytest.raises(MalformedMessage, match=f"{count} ciphertexts instead of {KEY_PLAINTEXTS}"):
         SEALING.check_ciphertexts(replace(key_part, ciphertexts=(key_part.ciphertexts * 2)[:count]))
 
 
 @pytest.mark.parametrize("size", [0, 4 * LENGTH - 1, 4 * LENGTH + 1, 4 * LENGTH - 4, 4 * LENGTH + 4])
-def test_padded_part_of_another_length_is_malformed(size: int) -> None:
+def test_padded_part_of_another_length_is_malformed(size):
     with pytest.raises(MalformedMessage, match=f"{size} bytes instead of {4 * LENGTH}") as refusal:
         SEALING.check_padded(size)
     assert refusal.value.code == "malformed-message"
 
 
-def test_contribution_that_names_no_padded_part_is_malformed() -> None:
+def test_contribution_that_names_no_padded_part_is_malformed():
     SEALING.check_padded_digest(digest_of("something padded"))
     with pytest.raises(MalformedMessage, match="no padded part"):
         SEALING.check_padded_digest(NOTHING_PADDED)
 
 
-def test_direct_sealing_has_no_padded_part() -> None:
+def test_direct_sealing_has_no_padded_part():
     direct = FEDERATION.sealing()
     direct.check_padded_digest(NOTHING_PADDED)
     with pytest.raises(MalformedMessage, match="has a padded part"):
@@ -295,7 +293,7 @@ def forged_key(number: int) -> tuple[int, ...]:
     [forged_key(400), (KEY.public_key.plaintext_modulus // 2,) * KEY_PLAINTEXTS, (1 << 508,) * KEY_PLAINTEXTS],
     ids=["beyond-12-deviations", "half-the-modulus", "beyond-the-slots"],
 )
-def test_open_with_a_key_part_that_is_no_key_raises(forged: tuple[int, ...]) -> None:
+def test_open_with_a_key_part_that_is_no_key_raises(forged):
     honest = seal(vector(1), EXACT)
     plaintexts, padded_sum = add_up(EXACT, [honest, replace(honest, key_part=key_part_of(forged))])
     with pytest.raises(InvalidPadKey) as refusal:
@@ -306,13 +304,13 @@ def test_open_with_a_key_part_that_is_no_key_raises(forged: tuple[int, ...]) -> 
 
 
 @pytest.mark.parametrize("contributors", [0, PARTIES + 1])
-def test_open_for_another_number_of_contributors_than_possible_raises(contributors: int) -> None:
+def test_open_for_another_number_of_contributors_than_possible_raises(contributors):
     plaintexts, padded_sum = add_up(EXACT, [seal(vector(1), EXACT)])
     with pytest.raises(StateError):
         EXACT.open(plaintexts, contributors, padded_sum)
 
 
-def test_open_without_the_padded_sum_or_all_plaintexts_raises() -> None:
+def test_open_without_the_padded_sum_or_all_plaintexts_raises():
     plaintexts, padded_sum = add_up(EXACT, [seal(vector(1), EXACT)])
     for fewer, padded in ((plaintexts, None), (plaintexts, PaddedSum(SESSION, 1)), (plaintexts[1:], padded_sum)):
         with pytest.raises(StateError) as refusal:
@@ -320,7 +318,7 @@ def test_open_without_the_padded_sum_or_all_plaintexts_raises() -> None:
         assert refusal.value.code == "state"
 
 
-def test_open_with_the_key_of_another_pad_finds_values_that_no_replies_add_up_to() -> None:
+def test_open_with_the_key_of_another_pad_finds_values_that_no_replies_add_up_to():
     honest, other = seal(vector(1), seed="honest"), seal(vector(2), seed="other")
     # A key like any other, whose proof would hold: but not the one that covers the vector.
     mixed = replace(seal(vector(3), seed="mixed"), padded=other.padded)

@@ -4,5 +4,5 @@ from coterie_common.protocol.messages import JobOutcome
 from coterie_common.protocol.progress import JobState
 
 
-def test_job_is_final_exactly_when_it_has_an_outcome() -> None:
+def test_job_is_final_exactly_when_it_has_an_outcome():
     assert {state.value for state in JobState if state.is_final} == {outcome.value for outcome in JobOutcome}

@@ -39,7 +39,7 @@ def seal(exact: list[int], sealing: Sealing = SEALING) -> KeyPart:
 
 @settings(max_examples=25)
 @given(st.data(), st.integers(1, 60), st.integers(1, 5))
-def test_open_of_the_sum_is_the_sum_of_what_was_sealed(data: st.DataObject, length: int, contributors: int) -> None:
+def test_open_of_the_sum_is_the_sum_of_what_was_sealed(data, length, contributors):
     sealing = FEDERATION.sealing(with_values(FEDERATION.terms(length), l0=1))
     vectors = st.lists(st.integers(LOWER, UPPER), min_size=length, max_size=length)
     exact = [data.draw(vectors) for _ in range(contributors)]
@@ -49,13 +49,13 @@ def test_open_of_the_sum_is_the_sum_of_what_was_sealed(data: st.DataObject, leng
 
 
 @pytest.mark.parametrize("extreme", [LOWER, UPPER])
-def test_sum_of_extremes_of_all_parties_does_not_overflow(extreme: int) -> None:
+def test_sum_of_extremes_of_all_parties_does_not_overflow(extreme):
     sealed = [SEALING.check_ciphertexts(seal([extreme] * 6)) for _ in range(5)]
     assert SEALING.open(decrypt(SEALING.add(sealed)), 5).tolist() == [5 * extreme] * 6
 
 
 @pytest.mark.parametrize("value", [LOWER - 1, UPPER + 1, -(2**63), 2**63 - 1])
-def test_seal_of_a_value_outside_its_range_raises(value: int) -> None:
+def test_seal_of_a_value_outside_its_range_raises(value):
     with pytest.raises(PlaintextOutOfRange) as refusal:
         seal([0, 0, value, 0, 0, 0])
     assert refusal.value.code == "plaintext-out-of-range"
@@ -63,30 +63,30 @@ def test_seal_of_a_value_outside_its_range_raises(value: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 5, 7])
-def test_seal_of_another_length_raises(length: int) -> None:
+def test_seal_of_another_length_raises(length):
     with pytest.raises(PlaintextOutOfRange):
         seal([0] * length)
 
 
-def test_sealing_twice_gives_different_ciphertexts() -> None:
+def test_sealing_twice_gives_different_ciphertexts():
     random = SeededRandom("one stream")
     vector = np.zeros(6, np.int64)
     one, other = (SEALING.seal(vector, SESSION, PARTY, random).key_part for _ in range(2))
     assert one.ciphertexts != other.ciphertexts
 
 
-def test_sealed_vector_has_nothing_padded() -> None:
+def test_sealed_vector_has_nothing_padded():
     assert SEALING.seal(np.zeros(6, np.int64), SESSION, PARTY, SeededRandom("seal")).padded == b""
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_key_part_with_another_number_of_ciphertexts_is_malformed(count: int) -> None:
+def test_key_part_with_another_number_of_ciphertexts_is_malformed(count):
     key_part = seal([1] * 6)
     with pytest.raises(MalformedMessage, match=f"{count} ciphertexts instead of 1"):
         SEALING.check_ciphertexts(replace(key_part, ciphertexts=key_part.ciphertexts * count))
 
 
-def test_key_part_with_a_ciphertext_of_another_length_is_malformed_or_invalid() -> None:
+def test_key_part_with_a_ciphertext_of_another_length_is_malformed_or_invalid():
     key_part = seal([1] * 6)
     (ciphertext,) = key_part.ciphertexts
     for wrong in (ciphertext[1:], b"\0" + ciphertext, b""):
@@ -95,7 +95,7 @@ def test_key_part_with_a_ciphertext_of_another_length_is_malformed_or_invalid() 
 
 
 @pytest.mark.parametrize("value", [0, KEY.public_key.modulus, KEY.public_key.ciphertext_modulus])
-def test_key_part_with_a_number_that_is_no_ciphertext_is_invalid(value: int) -> None:
+def test_key_part_with_a_number_that_is_no_ciphertext_is_invalid(value):
     octets = value.to_bytes(KEY.public_key.ciphertext_bytes, "big")
     with pytest.raises(InvalidCiphertext) as refusal:
         SEALING.check_ciphertexts(replace(seal([1] * 6), ciphertexts=(octets,)))
@@ -111,7 +111,7 @@ def with_proof(made: Contribution, proof: bytes) -> Contribution:
     return replace(made, key_part=replace(made.key_part, proof=proof))
 
 
-def test_knowledge_holds_for_its_session_party_and_padded_part_only() -> None:
+def test_knowledge_holds_for_its_session_party_and_padded_part_only():
     made = contribution()
     ciphertexts = SEALING.check_ciphertexts(made.key_part)
     SEALING.verify_knowledge(made, ciphertexts, SESSION)
@@ -125,7 +125,7 @@ def test_knowledge_holds_for_its_session_party_and_padded_part_only() -> None:
         assert (refusal.value.code, refusal.value.culprits) == ("invalid-proof", (party_id,))
 
 
-def test_knowledge_of_other_ciphertexts_raises() -> None:
+def test_knowledge_of_other_ciphertexts_raises():
     made = contribution()
     others = tuple(KEY.public_key.add([c, c]) for c in SEALING.check_ciphertexts(made.key_part))
     with pytest.raises(InvalidProof):
@@ -133,7 +133,7 @@ def test_knowledge_of_other_ciphertexts_raises() -> None:
 
 
 @pytest.mark.parametrize("wrong", [b"", b"\0"])
-def test_knowledge_with_a_proof_of_another_length_is_malformed(wrong: bytes) -> None:
+def test_knowledge_with_a_proof_of_another_length_is_malformed(wrong):
     made = contribution()
     ciphertexts = SEALING.check_ciphertexts(made.key_part)
     with pytest.raises(MalformedMessage) as refusal:
@@ -152,11 +152,11 @@ def contributions() -> list[Contribution]:
     return [contribution(party_id) for party_id in FEDERATION.parties]
 
 
-def test_knowledge_of_all_parties_holds_together() -> None:
+def test_knowledge_of_all_parties_holds_together():
     verify_together(contributions())
 
 
-def test_knowledge_together_holds_for_its_session_parties_and_padded_parts_only() -> None:
+def test_knowledge_together_holds_for_its_session_parties_and_padded_parts_only():
     with pytest.raises(InvalidProof) as refusal:
         verify_together(contributions(), digest_of("another session"))
     assert refusal.value.culprits == (PARTY,)
@@ -174,7 +174,7 @@ def test_knowledge_together_holds_for_its_session_parties_and_padded_parts_only(
         assert refusal.value.culprits == (party_id,)
 
 
-def test_knowledge_together_with_a_proof_of_another_length_names_its_sender() -> None:
+def test_knowledge_together_with_a_proof_of_another_length_names_its_sender():
     made = contributions()
     made[2] = with_proof(made[2], made[2].key_part.proof[:-1])
     with pytest.raises(MalformedMessage) as refusal:
@@ -182,12 +182,12 @@ def test_knowledge_together_with_a_proof_of_another_length_names_its_sender() ->
     assert refusal.value.culprits == (FEDERATION.parties[2],)
 
 
-def test_open_of_something_that_is_no_sum_of_packed_vectors_raises() -> None:
+def test_open_of_something_that_is_no_sum_of_packed_vectors_raises():
     beyond = KEY.public_key.plaintext_modulus - 1
     with pytest.raises(PlaintextOutOfRange):
         SEALING.open((beyond,), 1)
 
 
-def test_open_for_more_contributors_than_parties_raises() -> None:
+def test_open_for_more_contributors_than_parties_raises():
     with pytest.raises(PlaintextOutOfRange):
         SEALING.open((0,), 6)

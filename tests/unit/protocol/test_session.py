@@ -45,29 +45,29 @@ CHANGES: list[tuple[str, Any]] = [
 ]
 
 
-def test_every_field_is_changed_below() -> None:
+def test_every_field_is_changed_below():
     assert {name for name, _ in CHANGES} == {field.name for field in fields(SessionFields)}
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES, ids=lambda value: value if isinstance(value, str) else "")
-def test_session_id_with_another_field_differs(name: str, value: Any) -> None:
+def test_session_id_with_another_field_differs(name, value):
     changed = replace(FIELDS, **{name: value})
     assert changed.session_id != FIELDS.session_id
 
 
-def test_session_ids_of_all_changes_differ_from_each_other() -> None:
+def test_session_ids_of_all_changes_differ_from_each_other():
     ids = {replace(FIELDS, **{name: value}).session_id for name, value in CHANGES}
     assert len(ids) == len(CHANGES)
 
 
-def test_session_id_frames_the_cohort() -> None:
+def test_session_id_frames_the_cohort():
     one = replace(FIELDS, cohort=(PartyId("a"), PartyId("bc")), round_quorum=2)
     other = replace(FIELDS, cohort=(PartyId("ab"), PartyId("c")), round_quorum=2)
     assert one.session_id != other.session_id
 
 
 @given(session_fields(), session_fields())
-def test_session_ids_are_equal_for_equal_fields_only(one: SessionFields, other: SessionFields) -> None:
+def test_session_ids_are_equal_for_equal_fields_only(one, other):
     assert (one.session_id == other.session_id) == (one == other)
     assert len(one.session_id) == 32
 
@@ -89,16 +89,16 @@ def test_session_ids_are_equal_for_equal_fields_only(one: SessionFields, other: 
         ("round_quorum", 6),
     ],
 )
-def test_fields_that_cannot_be_raise(name: str, value: Any) -> None:
+def test_fields_that_cannot_be_raise(name, value):
     with pytest.raises(MalformedMessage) as refusal:
         replace(FIELDS, **{name: value})
     assert refusal.value.code == "malformed-message"
 
 
-def test_first_round_with_a_previous_transcript_raises() -> None:
+def test_first_round_with_a_previous_transcript_raises():
     with pytest.raises(MalformedMessage, match="only the first round"):
         FEDERATION.fields(previous_transcript=digest_of("round 0"))
 
 
-def test_body_digest_differs_for_another_body() -> None:
+def test_body_digest_differs_for_another_body():
     assert body_digest(b"{}") != body_digest(b"{} ")

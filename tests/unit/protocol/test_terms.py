@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from coterie_common import document
 from coterie_common.errors import MalformedMessage
 from coterie_common.limits import JOB_TERMS_BYTES, MAX_ROUNDS
-from coterie_common.protocol.terms import JobTerms, RoundTerms
+from coterie_common.protocol.terms import JobTerms
 from tests.support.federation import make_federation
 from tests.support.message_strategies import terms
 
@@ -20,7 +20,7 @@ TERMS = make_federation().terms()
 
 
 @given(st.lists(terms, min_size=1, max_size=4))
-def test_terms_survive_the_round_trip(rounds: list[RoundTerms]) -> None:
+def test_terms_survive_the_round_trip(rounds):
     job = JobTerms(tuple(rounds))
     again = JobTerms.from_bytes(job.to_bytes())
     assert again == job
@@ -28,12 +28,12 @@ def test_terms_survive_the_round_trip(rounds: list[RoundTerms]) -> None:
 
 
 @given(terms, terms)
-def test_different_terms_enter_the_session_differently(one: RoundTerms, other: RoundTerms) -> None:
+def test_different_terms_enter_the_session_differently(one, other):
     assert (one.items() == other.items()) == (one == other)
 
 
 @pytest.mark.parametrize("count", [0, MAX_ROUNDS + 1])
-def test_terms_of_impossibly_many_rounds_raise(count: int) -> None:
+def test_terms_of_impossibly_many_rounds_raise(count):
     with pytest.raises(MalformedMessage, match=str(count)):
         JobTerms((TERMS,) * count)
 
@@ -78,20 +78,20 @@ def altered_values(**changes: Any) -> bytes:
     ],
     ids=lambda data: data[-30:].decode(),
 )
-def test_bytes_that_are_no_terms_raise(data: bytes) -> None:
+def test_bytes_that_are_no_terms_raise(data):
     with pytest.raises(MalformedMessage) as refusal:
         JobTerms.from_bytes(data)
     assert refusal.value.code == "malformed-message"
 
 
 @pytest.mark.parametrize("length", [1, 5, 6])
-def test_shortened_terms_differ_in_length_only(length: int) -> None:
+def test_shortened_terms_differ_in_length_only(length):
     shorter = TERMS.shortened(length)
     assert shorter.encoding.length == length
     assert shorter.shortened(1) == TERMS.shortened(1)
 
 
 @pytest.mark.parametrize("length", [-1, 0, 7])
-def test_shortened_beyond_the_plan_raises(length: int) -> None:
+def test_shortened_beyond_the_plan_raises(length):
     with pytest.raises(MalformedMessage, match="planned for 6"):
         TERMS.shortened(length)

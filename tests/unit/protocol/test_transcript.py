@@ -50,15 +50,15 @@ FIRST = CONTRIBUTIONS[0]
         with_first(replace(FIRST, key_part=KeyPart(ciphertexts=(b"one",), proof=b"twoproof"))),
     ],
 )
-def test_transcript_with_other_contributions_differs(contributions: tuple[Contribution, ...]) -> None:
+def test_transcript_with_other_contributions_differs(contributions):
     assert transcript_digest(FIELDS, contributions) != DIGEST
 
 
-def test_transcript_of_another_session_differs() -> None:
+def test_transcript_of_another_session_differs():
     assert transcript_digest(replace(FIELDS, body_digest=digest_of("another body")), CONTRIBUTIONS) != DIGEST
 
 
-def test_transcript_does_not_hang_on_the_signatures() -> None:
+def test_transcript_does_not_hang_on_the_signatures():
     # Two valid signatures of one party on the same reply make no second sum, so no second transcript either.
     resigned = tuple(replace(contribution, signature=b"x" * 64) for contribution in CONTRIBUTIONS)
     assert transcript_digest(FIELDS, resigned) == DIGEST

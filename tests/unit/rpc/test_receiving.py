@@ -99,7 +99,7 @@ def finish(coroutine: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("it waits for something")
 
 
-def test_there_is_a_message_of_every_kind() -> None:
+def test_there_is_a_message_of_every_kind():
     for messages, _, _, kinds in SIDES.values():
         assert {type(message) for message in messages} == set(typing.get_args(kinds))
 
@@ -111,7 +111,7 @@ async def handle_nothing(message: Any) -> None:
 @pytest.mark.parametrize("side", SIDES)
 @given(data=st.data())
 @settings(max_examples=150)
-def test_mutated_message_is_handled_or_refused_and_its_refusal_can_be_sent(side: str, data: st.DataObject) -> None:
+def test_mutated_message_is_handled_or_refused_and_its_refusal_can_be_sent(side, data):
     _, to_wire, from_wire, kinds = SIDES[side]
     wire = data.draw(mutated(st.sampled_from(WIRES[side])))
     handled: list[Any] = []
@@ -145,9 +145,7 @@ REQUESTS: list[tuple[Any, Callable[[Any], Any], bytes]] = [
 @pytest.mark.parametrize(("kind", "from_wire", "wire"), REQUESTS)
 @given(data=st.data())
 @settings(max_examples=60)
-def test_mutated_request_is_understood_or_malformed(
-    kind: Any, from_wire: Callable[[Any], Any], wire: bytes, data: st.DataObject
-) -> None:
+def test_mutated_request_is_understood_or_malformed(kind, from_wire, wire, data):
     changed = data.draw(mutated(st.just(wire)))
     with contextlib.suppress(MalformedMessage):
         assert from_wire(parse_any(kind.FromString, changed, "the request"))
@@ -155,14 +153,14 @@ def test_mutated_request_is_understood_or_malformed(
 
 @given(mutated(st.just(b"\x0a\x26\x08\x03\x12\x20" + bytes(32) + b"\x18\x00\x12\x03abc")))
 @settings(max_examples=100)
-def test_mutated_frame_is_a_frame_or_malformed(data: bytes) -> None:
+def test_mutated_frame_is_a_frame_or_malformed(data):
     with contextlib.suppress(MalformedMessage):
         assert frame_from_wire(frame_from_bytes(data)).chunk
 
 
 @pytest.mark.parametrize("failure", [RecursionError, ValueError, OverflowError, KeyError, MemoryError])
 @asynchronous
-async def test_whatever_a_converter_raises_is_a_refusal(failure: type[Exception]) -> None:
+async def test_whatever_a_converter_raises_is_a_refusal(failure):
     def from_wire(data: Any) -> m.PartyMessage:
         raise failure("secret")
 
@@ -174,7 +172,7 @@ async def test_whatever_a_converter_raises_is_a_refusal(failure: type[Exception]
 
 
 @asynchronous
-async def test_error_that_may_be_told_is_answered_with_its_words_and_another_goes_up() -> None:
+async def test_error_that_may_be_told_is_answered_with_its_words_and_another_goes_up():
     failures: list[Exception] = [StaleRound("round 3 is over"), StorageError("disk /secret"), RuntimeError("secret")]
 
     async def handle(message: Any) -> None:
@@ -191,7 +189,7 @@ async def test_error_that_may_be_told_is_answered_with_its_words_and_another_goe
 
 
 @asynchronous
-async def test_rejection_is_never_answered() -> None:
+async def test_rejection_is_never_answered():
     async def handle(message: Any) -> None:
         raise StaleRound("round 3 is over")
 
@@ -200,7 +198,7 @@ async def test_rejection_is_never_answered() -> None:
     assert refused.answer is None
 
 
-def test_words_may_be_told_exactly_where_the_status_is_not_internal() -> None:
+def test_words_may_be_told_exactly_where_the_status_is_not_internal():
     for kind, status in STATUS.items():
         assert kind.may_be_told == (status is not StatusCode.INTERNAL), kind
     families = (errors.PeerError, errors.RefusedError, errors.TransientError, errors.NotFound)

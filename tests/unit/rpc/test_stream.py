@@ -74,7 +74,7 @@ def with_content(content: bytes = CONTENT, **changes: Any) -> WithContent[bytes]
 
 
 @asynchronous
-async def test_messages_and_content_arrive_in_the_order_in_which_they_were_put() -> None:
+async def test_messages_and_content_arrive_in_the_order_in_which_they_were_put():
     frames = await written(b"before", with_content(), b"after" * FRAME_BYTES)
     read = transfers(frames)
     assert await anext(read) == b"before"
@@ -88,26 +88,26 @@ async def test_messages_and_content_arrive_in_the_order_in_which_they_were_put()
 
 
 @asynchronous
-async def test_content_is_opened_when_its_turn_comes_and_closed_after_it() -> None:
+async def test_content_is_opened_when_its_turn_comes_and_closed_after_it():
     stream = io.BytesIO(CONTENT)
     await written(with_content(open=lambda: stream))
     assert stream.closed
 
 
 @asynchronous
-async def test_content_that_is_gone_is_not_sent_and_neither_is_its_message() -> None:
+async def test_content_that_is_gone_is_not_sent_and_neither_is_its_message():
     frames = await written(b"before", with_content(open=lambda: None), b"after")
     assert [bytes(data) async for data in transfers(frames)] == [b"before", b"after"]
 
 
 @asynchronous
-async def test_content_that_is_shorter_than_announced_fails_the_sender() -> None:
+async def test_content_that_is_shorter_than_announced_fails_the_sender():
     with pytest.raises(StorageError):
         await written(with_content(length=len(CONTENT) + 1))
 
 
 @asynchronous
-async def test_no_frame_is_asked_for_before_the_piece_before_is_done_with() -> None:
+async def test_no_frame_is_asked_for_before_the_piece_before_is_done_with():
     wire = Wire([*split(b"header"), *content_frames()])
     read = Transfers(wire, maximum=MAX)
     await anext(read)
@@ -119,7 +119,7 @@ async def test_no_frame_is_asked_for_before_the_piece_before_is_done_with() -> N
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
 @asynchronous
-async def test_what_is_not_taken_of_content_is_skipped(taken: int) -> None:
+async def test_what_is_not_taken_of_content_is_skipped(taken):
     read = transfers(split(b"header"), content_frames(), split(b"after"))
     await anext(read)
     pieces = (await read.content(len(CONTENT))).pieces()
@@ -130,7 +130,7 @@ async def test_what_is_not_taken_of_content_is_skipped(taken: int) -> None:
 
 
 @asynchronous
-async def test_another_digest_is_malformed_and_does_not_harm_the_stream() -> None:
+async def test_another_digest_is_malformed_and_does_not_harm_the_stream():
     read = transfers(split(b"header"), content_frames(digest=bytes(32)), split(b"after"))
     await anext(read)
     pieces = (await read.content(len(CONTENT))).pieces()
@@ -156,7 +156,7 @@ FIRST, SECOND, THIRD = content_frames()
 )
 @pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "skipped"])
 @asynchronous
-async def test_content_with_broken_framing_ends_the_stream(frames: list[Frame], is_taken: bool) -> None:
+async def test_content_with_broken_framing_ends_the_stream(frames, is_taken):
     read = transfers(split(b"header"), frames)
     await anext(read)
     content = await read.content(len(CONTENT))
@@ -173,7 +173,7 @@ async def test_content_with_broken_framing_ends_the_stream(frames: list[Frame], 
     ids=["nothing", "a message", "shorter", "longer", "no announcement"],
 )
 @asynchronous
-async def test_something_else_than_the_announced_content_ends_the_stream(frames: list[Frame]) -> None:
+async def test_something_else_than_the_announced_content_ends_the_stream(frames):
     read = transfers(split(b"header"), frames)
     await anext(read)
     with pytest.raises(MalformedMessage):
@@ -183,6 +183,6 @@ async def test_something_else_than_the_announced_content_ends_the_stream(frames:
 
 
 @asynchronous
-async def test_content_that_no_message_announced_ends_the_stream() -> None:
+async def test_content_that_no_message_announced_ends_the_stream():
     with pytest.raises(MalformedMessage, match="without a message"):
         await anext(transfers(content_frames()))

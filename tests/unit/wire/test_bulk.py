@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,7 +40,7 @@ def outcome(data: bytes) -> AggregatorMessage | str:
 
 
 @given(aggregator_messages)
-def test_same_bytes_with_and_without_protocol_buffers_alone(message: AggregatorMessage) -> None:
+def test_same_bytes_with_and_without_protocol_buffers_alone(message):
     plain = aggregator_message_to_wire(message)
     with long_from(1):
         assert aggregator_message_to_wire(message) == plain
@@ -55,9 +54,7 @@ def test_same_bytes_with_and_without_protocol_buffers_alone(message: AggregatorM
     st.integers(0, 40),
     st.integers(1, 8),
 )
-def test_same_refusals_with_and_without_protocol_buffers_alone(
-    data: bytes, changes: list[tuple[int, int]], cut: int, minimum: int
-) -> None:
+def test_same_refusals_with_and_without_protocol_buffers_alone(data, changes, cut, minimum):
     changed = bytearray(data)
     for place, value in changes:
         changed[place % len(changed)] = value
@@ -108,13 +105,13 @@ def delivered(*records: bytes) -> bytes:
         "no job",
     ],
 )
-def test_unusual_messages_are_malformed(data: bytes) -> None:
+def test_unusual_messages_are_malformed(data):
     for minimum in (1, 3, 1 << 20):
         with long_from(minimum), pytest.raises(MalformedMessage):
             aggregator_message_from_wire(data)
 
 
-def test_order_of_fields_does_not_matter() -> None:
+def test_order_of_fields_does_not_matter():
     with long_from(1):
         assert aggregator_message_from_wire(delivered(SIGNATURE, MODEL, JOB_ID)) == DELIVERY
 
@@ -127,9 +124,7 @@ def test_order_of_fields_does_not_matter() -> None:
     ],
     ids=["model", "body"],
 )
-def test_longer_than_any_model_is_malformed(
-    monkeypatch: pytest.MonkeyPatch, make: Callable[[bytes], Any], maximum: int
-) -> None:
+def test_longer_than_any_model_is_malformed(monkeypatch, make, maximum):
     assert {limit for _, limit in federation._LONG.values()} == {maximum}
     monkeypatch.setattr(federation, "_LONG", {name: (field, 2000) for name, (field, _) in federation._LONG.items()})
     with long_from(1000), pytest.raises(MalformedMessage, match="2000 bytes"):
@@ -137,7 +132,7 @@ def test_longer_than_any_model_is_malformed(
 
 
 @pytest.mark.parametrize("kind", [Query, ModelDelivery])
-def test_long_model_is_copied_once_each_way(kind: type[Any]) -> None:
+def test_long_model_is_copied_once_each_way(kind):
     content = bytes(range(256)) * (16 * FRAME_BYTES // 256)
     if kind is Query:
         message: AggregatorMessage = make_query(content)

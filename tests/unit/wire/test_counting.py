@@ -58,7 +58,7 @@ FLOODS: dict[str, tuple[Callable[[Any], Any], bytes]] = {
 
 
 @pytest.mark.parametrize(("parse", "data"), FLOODS.values(), ids=FLOODS.keys())
-def test_message_of_countless_entries_is_refused_before_any_is_made(parse: Callable[[Any], Any], data: bytes) -> None:
+def test_message_of_countless_entries_is_refused_before_any_is_made(parse, data):
     tracemalloc.start()
     try:
         with pytest.raises(MalformedMessage):
@@ -69,7 +69,7 @@ def test_message_of_countless_entries_is_refused_before_any_is_made(parse: Calla
         tracemalloc.stop()
 
 
-def test_every_list_of_every_message_has_a_limit() -> None:
+def test_every_list_of_every_message_has_a_limit():
     lists = {
         field.full_name
         for file in (federation_pb2, operator_pb2, types_pb2)
@@ -90,7 +90,7 @@ def test_every_list_of_every_message_has_a_limit() -> None:
         (operator_pb2.JobStatus, (10,), MAX_PARTIES),
     ],
 )
-def test_so_many_entries_pass_and_one_more_does_not(kind: Any, numbers: tuple[int, ...], maximum: int) -> None:
+def test_so_many_entries_pass_and_one_more_does_not(kind, numbers, maximum):
     *outer, last = numbers
     check_counts(kind, nested(*outer, content=EMPTY[last] * maximum), "it")
     with pytest.raises(MalformedMessage, match=f"must have at most {maximum} entries"):
@@ -98,11 +98,11 @@ def test_so_many_entries_pass_and_one_more_does_not(kind: Any, numbers: tuple[in
 
 
 @pytest.mark.parametrize("data", [b"\x80" * 12, b"\xff" * 9, b"\x0a", b"\x0a\x05abc", b"\x0a\xff\xff\xff\xff\x0f"])
-def test_bytes_that_are_cut_off_are_malformed(data: bytes) -> None:
+def test_bytes_that_are_cut_off_are_malformed(data):
     with pytest.raises(MalformedMessage):
         check_counts(pb.PartyEnvelope, data, "it")
 
 
-def test_request_of_the_operators_api_with_a_field_twice_is_left_to_its_converter() -> None:
+def test_request_of_the_operators_api_with_a_field_twice_is_left_to_its_converter():
     request = operator_pb2.WatchJobRequest.FromString(b"\x0a\x01a\x0a\x01b")
     assert job_id_from_wire(request) == "b"

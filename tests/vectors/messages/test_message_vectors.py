@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ FILES = sorted(FOLDER.glob("*.json"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_message_of_a_vector_verifies_and_is_signed_alike(file: Path) -> None:
+def test_message_of_a_vector_verifies_and_is_signed_alike(file):
     vector = json.loads(file.read_text())
     key, data = SigningKey(bytes.fromhex(vector["seed"])), bytes.fromhex(vector["wire"])
     from_party = vector["message"] in {kind.__name__ for kind in FROM_PARTIES}
@@ -36,10 +35,10 @@ def test_message_of_a_vector_verifies_and_is_signed_alike(file: Path) -> None:
     assert replace(message, signature=UNSIGNED).signed_by(key) == message
 
 
-def test_vectors_hold_every_message_that_bears_a_signature() -> None:
+def test_vectors_hold_every_message_that_bears_a_signature():
     named = {json.loads(file.read_text())["message"] for file in FILES}
     assert named == {kind.__name__ for kind in Signed.__subclasses__()} | {"EncryptedReply"}
 
 
-def test_generator_makes_exactly_these_vectors() -> None:
+def test_generator_makes_exactly_these_vectors():
     assert dict(vectors()) == {file.stem: json.loads(file.read_text()) for file in FILES}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from types import ModuleType
 
 import pytest
 
@@ -14,7 +13,7 @@ from coterie_common.protocol.verification import contribution, party_messages, q
 @pytest.mark.parametrize(
     "module", [contribution, party_messages, query, request, evidence], ids=lambda module: module.__name__
 )
-def test_no_public_function_of_a_verification_takes_the_checks_to_run(module: ModuleType) -> None:
+def test_no_public_function_of_a_verification_takes_the_checks_to_run(module):
     functions = inspect.getmembers(module, inspect.isfunction)
     own = {name: f for name, f in functions if f.__module__ == module.__name__ and not name.startswith("_")}
     assert own

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 from coterie_common.protocol.verification import contribution, party_messages, query, request
-from coterie_common.protocol.verification.check import Check
 
 LISTS = [
     pytest.param(contribution, contribution.REPLY_CHECKS, id="reply"),
@@ -23,13 +20,13 @@ LISTS = [
 
 
 @pytest.mark.parametrize(("module", "checks"), LISTS)
-def test_module_opens_with_its_checks_by_number(module: ModuleType, checks: tuple[Check[Any], ...]) -> None:
+def test_module_opens_with_its_checks_by_number(module, checks):
     listed = re.findall(r"^(\d+)\. (.+)$", module.__doc__ or "", re.M)
     assert listed == [(str(check.number), check.name) for check in checks]
     assert [check.number for check in checks] == list(range(1, len(checks) + 1))
 
 
 @pytest.mark.parametrize(("module", "checks"), LISTS)
-def test_number_of_a_check_is_repeated_where_it_is_made(module: ModuleType, checks: tuple[Check[Any], ...]) -> None:
+def test_number_of_a_check_is_repeated_where_it_is_made(module, checks):
     marked = re.findall(r"^# Check (\d+)\.\ndef (\w+)\(", inspect.getsource(module), re.M)
     assert marked == [(str(check.number), check.run.__name__) for check in checks]

@@ -126,13 +126,13 @@ def facts_of(padded: bytes) -> PaddedFacts:
     return digest.facts()
 
 
-def test_honest_reply_returns_its_ciphertexts() -> None:
+def test_honest_reply_returns_its_ciphertexts():
     ciphertexts = verify_reply(REPLY, facts_of(b""), FIELDS, FEDERATION.roster, SEALING)
     assert tuple(c.to_bytes() for c in ciphertexts) == CONTRIBUTION.key_part.ciphertexts
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_reply_with_one_thing_wrong_names_its_sender(bad: Bad) -> None:
+def test_reply_with_one_thing_wrong_names_its_sender(bad):
     reply = bad.make()
     fields = replace(FIELDS, cohort=FIELDS.cohort[:4]) if bad.check == 2 else FIELDS
     if bad.check == 2:
@@ -154,7 +154,7 @@ def padded_reply() -> tuple[EncryptedReply, bytes, SessionFields]:
     return FEDERATION.reply(contribution, fields.session_id), sealed.padded, fields
 
 
-def test_honest_padded_reply_returns_the_ciphertexts_of_its_key() -> None:
+def test_honest_padded_reply_returns_the_ciphertexts_of_its_key():
     reply, padded, fields = padded_reply()
     ciphertexts = verify_reply(reply, facts_of(padded), fields, FEDERATION.roster, FEDERATION.sealing(PADDED))
     assert tuple(c.to_bytes() for c in ciphertexts) == reply.contribution.key_part.ciphertexts
@@ -165,7 +165,7 @@ def test_honest_padded_reply_returns_the_ciphertexts_of_its_key() -> None:
     [lambda padded: b"", lambda padded: padded[:-4], lambda padded: padded + bytes(4), lambda padded: bytes(24)],
     ids=["missing", "a value short", "a value too many", "another"],
 )
-def test_reply_with_another_padded_part_than_it_names_is_malformed(spoil: Callable[[bytes], bytes]) -> None:
+def test_reply_with_another_padded_part_than_it_names_is_malformed(spoil):
     reply, padded, fields = padded_reply()
     with pytest.raises(CoterieError) as refusal:
         verify_reply(reply, facts_of(spoil(padded)), fields, FEDERATION.roster, FEDERATION.sealing(PADDED))
@@ -173,7 +173,7 @@ def test_reply_with_another_padded_part_than_it_names_is_malformed(spoil: Callab
     assert refusal.value.culprits == (SENDER,)
 
 
-def test_direct_reply_to_a_padded_round_is_malformed() -> None:
+def test_direct_reply_to_a_padded_round_is_malformed():
     fields = FEDERATION.fields(terms=PADDED)
     contribution = FEDERATION.contribution(SENDER, fields.session_id)
     with pytest.raises(CoterieError) as refusal:
@@ -181,21 +181,21 @@ def test_direct_reply_to_a_padded_round_is_malformed() -> None:
     assert refusal.value.code == "malformed-message"
 
 
-def test_every_numbered_check_is_exercised() -> None:
+def test_every_numbered_check_is_exercised():
     numbers = [check.number for check in REPLY_CHECKS]
     assert numbers == list(range(1, len(REPLY_CHECKS) + 1))
     assert {bad.check for bad in BAD} == set(numbers)
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
-def test_signature_with_a_padded_digest_of_another_length_is_malformed(length: int) -> None:
+def test_signature_with_a_padded_digest_of_another_length_is_malformed(length):
     with pytest.raises(CoterieError) as refusal:
         verify_signature(replace(CONTRIBUTION, padded_digest=bytes(length)), SESSION, FEDERATION.roster)
     assert refusal.value.code == "malformed-message"
     assert refusal.value.culprits == ()
 
 
-def test_signature_of_somebody_who_is_no_member_raises() -> None:
+def test_signature_of_somebody_who_is_no_member_raises():
     stranger = replace(CONTRIBUTION, party_id="stranger")  # type: ignore[arg-type]  # as it could come from outside
     with pytest.raises(CoterieError) as refusal:
         verify_signature(stranger, SESSION, FEDERATION.roster)
@@ -203,7 +203,7 @@ def test_signature_of_somebody_who_is_no_member_raises() -> None:
     assert refusal.value.culprits == ()
 
 
-def test_contribution_that_its_party_did_not_sign_is_held_against_nobody() -> None:
+def test_contribution_that_its_party_did_not_sign_is_held_against_nobody():
     # Whoever brings it may have made it.
     for forged in (replace(CONTRIBUTION, signature=bytes(64)), replace(CONTRIBUTION, party_id=FEDERATION.parties[1])):
         with pytest.raises(CoterieError) as refusal:
@@ -211,7 +211,7 @@ def test_contribution_that_its_party_did_not_sign_is_held_against_nobody() -> No
         assert (refusal.value.code, refusal.value.culprits) == ("invalid-signature", ())
 
 
-def test_form_with_a_padded_part_that_belongs_to_no_sum_is_malformed() -> None:
+def test_form_with_a_padded_part_that_belongs_to_no_sum_is_malformed():
     padded = FEDERATION.signed(SENDER, SESSION, CONTRIBUTION.key_part, b"x")
     with pytest.raises(CoterieError) as refusal:
         check_form(padded, SEALING)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
 
@@ -109,12 +108,12 @@ def verify(message: PartialDecryption) -> tuple[int, ...]:
     return verify_partial(message, SESSION, TRANSCRIPT, TOTAL, KEY, ROSTER)
 
 
-def test_honest_partial_decryption_returns_its_values() -> None:
+def test_honest_partial_decryption_returns_its_values():
     assert verify(HONEST) == threshold.partial_decrypt(KEY, FEDERATION.dealing.shares[1], TOTAL)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_wrong_partial_decryption_names_its_sender(bad: Bad) -> None:
+def test_wrong_partial_decryption_names_its_sender(bad):
     message = bad.make()
     with pytest.raises(CoterieError) as refusal:
         verify(message)
@@ -122,7 +121,7 @@ def test_wrong_partial_decryption_names_its_sender(bad: Bad) -> None:
     assert refusal.value.culprits == (message.party_id,)
 
 
-def test_every_numbered_check_is_exercised() -> None:
+def test_every_numbered_check_is_exercised():
     numbers = [check.number for check in PARTIAL_CHECKS]
     assert numbers == list(range(1, len(PARTIAL_CHECKS) + 1))
     assert {bad.check for bad in BAD} == set(numbers)
@@ -149,14 +148,14 @@ def job_reply(decision: Decision = Decision.ACCEPTED, digests: tuple[bytes, byte
 
 
 @pytest.mark.parametrize("decision", Decision)
-def test_job_reply_to_the_proposal_is_accepted(decision: Decision) -> None:
+def test_job_reply_to_the_proposal_is_accepted(decision):
     verify_job_reply(job_reply(decision), PROPOSAL, ROSTER)
 
 
 @pytest.mark.parametrize(
     "digests", [(digest_of("another"), DIGESTS[1]), (DIGESTS[0], digest_of("another")), DIGESTS[::-1]]
 )
-def test_job_reply_to_another_proposal_names_its_sender(digests: tuple[bytes, bytes]) -> None:
+def test_job_reply_to_another_proposal_names_its_sender(digests):
     with pytest.raises(CoterieError) as refusal:
         verify_job_reply(job_reply(digests=digests), PROPOSAL, ROSTER)
     assert refusal.value.code == "parameter-mismatch"
@@ -174,7 +173,7 @@ def test_job_reply_to_another_proposal_names_its_sender(digests: tuple[bytes, by
         ("signature", bytes(64)),
     ],
 )
-def test_job_reply_that_was_not_signed_like_this_raises(name: str, value: Any) -> None:
+def test_job_reply_that_was_not_signed_like_this_raises(name, value):
     with pytest.raises(CoterieError) as refusal:
         verify_job_reply(replace(job_reply(), **{name: value}), PROPOSAL, ROSTER)
     assert refusal.value.code == "invalid-signature"
@@ -188,11 +187,11 @@ def receipt() -> ModelReceipt:
     return made.signed_by(FEDERATION.party_keys[SENDER])
 
 
-def test_receipt_for_the_model_is_accepted() -> None:
+def test_receipt_for_the_model_is_accepted():
     verify_receipt(receipt(), MODEL, ROSTER)
 
 
-def test_receipt_for_another_model_names_its_sender() -> None:
+def test_receipt_for_another_model_names_its_sender():
     with pytest.raises(CoterieError) as refusal:
         verify_receipt(receipt(), digest_of("another model"), ROSTER)
     assert refusal.value.code == "parameter-mismatch"
@@ -200,7 +199,7 @@ def test_receipt_for_another_model_names_its_sender() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("job_id", "job-2"), ("party_id", OTHER), ("signature", bytes(64))])
-def test_receipt_that_was_not_signed_like_this_raises(name: str, value: Any) -> None:
+def test_receipt_that_was_not_signed_like_this_raises(name, value):
     with pytest.raises(CoterieError) as refusal:
         verify_receipt(replace(receipt(), **{name: value}), MODEL, ROSTER)
     assert refusal.value.code == "invalid-signature"

@@ -163,20 +163,20 @@ BAD = [
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_query_with_one_thing_wrong_raises_with_its_code(bad: Bad) -> None:
+def test_query_with_one_thing_wrong_raises_with_its_code(bad):
     with pytest.raises(CoterieError) as refusal:
         verify_query(bad.make(FEDERATION), OWN, FEDERATION.roster, bad.job)
     assert refusal.value.code == bad.code
 
 
-def test_every_numbered_check_is_exercised() -> None:
+def test_every_numbered_check_is_exercised():
     numbers = [check.number for check in QUERY_CHECKS]
     assert numbers == list(range(1, len(QUERY_CHECKS) + 1))
     assert {bad.check for bad in BAD} == set(numbers)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_query_with_one_thing_wrong_passes_without_its_check(bad: Bad) -> None:
+def test_query_with_one_thing_wrong_passes_without_its_check(bad):
     # Nothing else would have caught it.
     others = tuple(check for check in QUERY_CHECKS if check.number != bad.check)
     query = bad.make(FEDERATION)
@@ -216,12 +216,12 @@ def test_query_with_one_thing_wrong_passes_without_its_check(bad: Bad) -> None:
         "everybody again without noise",
     ],
 )
-def test_query_that_keeps_to_the_job_is_accepted(query: Query, job: JobKnowledge) -> None:
+def test_query_that_keeps_to_the_job_is_accepted(query, job):
     verify_query(query, OWN, FEDERATION.roster, job)
 
 
 @pytest.mark.parametrize("placement", [Placement.LOCAL, Placement.NONE])
-def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(placement: Placement) -> None:
+def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(placement):
     noise = FEDERATION.terms().noise
     variance, quorum = (noise.variance, 4) if placement is Placement.LOCAL else (None, 5)
     terms = replace(
@@ -249,13 +249,13 @@ def job_end() -> JobEnd:
     return end.signed_by(FEDERATION.aggregator_key)
 
 
-def test_what_the_aggregator_signed_is_accepted() -> None:
+def test_what_the_aggregator_signed_is_accepted():
     verify_proposal(proposal(), FEDERATION.roster)
     verify_delivery(delivery(), FEDERATION.roster)
     verify_job_end(job_end(), FEDERATION.roster)
 
 
-def test_proposal_under_another_roster_raises() -> None:
+def test_proposal_under_another_roster_raises():
     with pytest.raises(CoterieError) as refusal:
         verify_proposal(proposal(roster_digest=digest_of("another")), FEDERATION.roster)
     assert refusal.value.code == "parameter-mismatch"
@@ -277,7 +277,7 @@ def test_proposal_under_another_roster_raises() -> None:
     ],
     ids=lambda value: "" if callable(value) else type(value).__name__,
 )
-def test_what_the_aggregator_did_not_sign_raises(verify: Callable[..., None], message: Any) -> None:
+def test_what_the_aggregator_did_not_sign_raises(verify, message):
     with pytest.raises(CoterieError) as refusal:
         verify(message, FEDERATION.roster)
     assert refusal.value.code == "invalid-signature"

@@ -57,7 +57,7 @@ def check_at_party(contribution: Contribution, seed: int) -> None:
 
 
 @pytest.mark.parametrize("factor", [1, MINUS_ONE, OTHER_ROOT], ids=["honest", "minus one", "another root of one"])
-def test_what_the_aggregator_accepts_every_party_accepts_whatever_its_weights(factor: int) -> None:
+def test_what_the_aggregator_accepts_every_party_accepts_whatever_its_weights(factor):
     # Otherwise one contribution could have some of the parties refuse a transcript that cannot be changed any more.
     contribution = contribution_off_by(factor)
     check_at_aggregator(contribution)
@@ -66,7 +66,7 @@ def test_what_the_aggregator_accepts_every_party_accepts_whatever_its_weights(fa
 
 
 @pytest.mark.parametrize("factor", [2, 1 + KEY.modulus], ids=["2", "1 + N"])
-def test_what_the_aggregator_refuses_every_party_refuses_and_names_the_same_sender(factor: int) -> None:
+def test_what_the_aggregator_refuses_every_party_refuses_and_names_the_same_sender(factor):
     contribution = contribution_off_by(factor)
     with pytest.raises(InvalidProof) as at_aggregator:
         check_at_aggregator(contribution)
@@ -77,7 +77,7 @@ def test_what_the_aggregator_refuses_every_party_refuses_and_names_the_same_send
         assert (at_party.value.check, at_party.value.culprits) == (4, (SENDER,))
 
 
-def test_first_of_several_culprits_is_named() -> None:
+def test_first_of_several_culprits_is_named():
     first, second = FEDERATION.parties[1], FEDERATION.parties[3]
     contributions = [FEDERATION.contribution(party_id, FIELDS.session_id) for party_id in FEDERATION.parties]
     for position, party_id in ((1, first), (3, second)):
