@@ -29,7 +29,7 @@ from coterie_common.host.folder_lock import locked
 from coterie_common.host.heartbeat import Heartbeat
 from coterie_common.host.incidents import Incidents
 from coterie_common.host.signals import stop_on_signals
-from coterie_common.protocol.sealing.making import SealingMaker, make_sealing
+from coterie_common.protocol.sealing.choice import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
 
 log = structlog.get_logger(__name__)

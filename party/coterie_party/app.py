@@ -23,7 +23,7 @@ from coterie_common.host.folder_lock import locked
 from coterie_common.host.heartbeat import Heartbeat
 from coterie_common.host.incidents import Incidents
 from coterie_common.host.signals import stop_on_signals
-from coterie_common.protocol.sealing.making import SealingMaker, make_sealing
+from coterie_common.protocol.sealing.choice import SealingMaker, make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_party.connection import Connection, Endpoint
 from coterie_party.data.bindings_file import BindingsFile

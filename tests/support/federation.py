@@ -28,8 +28,8 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster, founder_fingerprint
+from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.sealing.direct import Sealing
-from coterie_common.protocol.sealing.making import make_sealing
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind

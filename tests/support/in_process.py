@@ -49,7 +49,7 @@ from coterie_common.protocol.messages import (
     PartyMessage,
 )
 from coterie_common.protocol.progress import JobRequest, JobStatus
-from coterie_common.protocol.sealing.making import make_sealing
+from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.rpc.framing import split_content

@@ -25,7 +25,7 @@ from coterie_common.host.incidents import Incidents, contained
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import AggregatorMessage
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing.making import SealingMaker
+from coterie_common.protocol.sealing.choice import SealingMaker
 from coterie_common.randomness import RandomSource
 
 Q = ParamSpec("Q")

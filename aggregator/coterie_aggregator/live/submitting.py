@@ -17,7 +17,7 @@ from coterie_common.learning.noise_warning import check_noise
 from coterie_common.limits import JOB_TERMS_BYTES
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.progress import JobRequest
-from coterie_common.protocol.sealing.capacity import check_capacity
+from coterie_common.protocol.sealing.choice import check_capacity
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 from coterie_common.wire.federation import aggregator_message_to_wire
 

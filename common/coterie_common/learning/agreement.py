@@ -30,7 +30,7 @@ from coterie_common.privacy.event import Event
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, Unit
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
-from coterie_common.protocol.sealing.capacity import choose_sealing
+from coterie_common.protocol.sealing.choice import choose_sealing
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms, VectorTerms
 
 DIRECT_SHARE_STDDEV: Final = 4

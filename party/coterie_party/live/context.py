@@ -22,7 +22,7 @@ from coterie_common.files import FileDraft
 from coterie_common.host.incidents import Incidents, contained
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing.making import SealingMaker
+from coterie_common.protocol.sealing.choice import SealingMaker
 from coterie_common.randomness import RandomSource
 from coterie_party.data.bindings import BoundDataset
 from coterie_party.data.bindings_file import BindingSource

@@ -39,7 +39,7 @@ from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobProposal, JobReply
 from coterie_common.protocol.reason import one_line
-from coterie_common.protocol.sealing.capacity import check_capacity
+from coterie_common.protocol.sealing.choice import check_capacity
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.live.accepted_jobs import AcceptedJob, AcceptedJobs

@@ -24,9 +24,8 @@ from coterie_common.privacy.noise.mechanisms import DiscreteGaussianNoise, Noise
 from coterie_common.privacy.strips import Float64Array, Int64Array
 from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol.parameters import choose_parameters
-from coterie_common.protocol.sealing.capacity import choose_sealing
+from coterie_common.protocol.sealing.choice import choose_sealing, make_sealing
 from coterie_common.protocol.sealing.direct import Sealing
-from coterie_common.protocol.sealing.making import make_sealing
 from coterie_common.protocol.terms import RoundTerms, VectorTerms
 from tests.support.dealings import load_primes, make_dealing
 

@@ -14,8 +14,8 @@ import pytest
 from coterie_aggregator import app as aggregator
 from coterie_common.errors import StateError
 from coterie_common.privacy.noise.mechanisms import Unit
+from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.sealing.direct import Sealing
-from coterie_common.protocol.sealing.making import make_sealing
 from coterie_common.protocol.sealing.padded import PaddedSealing
 from coterie_common.protocol.terms import RoundTerms, SealingKind, VectorTerms
 from coterie_lab.benchmarks.whole_rounds.plain_sealing import PLAIN_CLIP_NORM, PlainSealing, make_either_sealing

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from coterie_common.crypto import threshold
-from coterie_common.protocol.sealing.capacity import packing_for
+from coterie_common.protocol.sealing.choice import packing_for
 from coterie_common.protocol.terms import SealingKind
 from coterie_lab.benchmarks.measuring import Yardstick
 from coterie_lab.benchmarks.primitives import WrongSum

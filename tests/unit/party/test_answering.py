@@ -18,7 +18,7 @@ from coterie_common.learning.data.dataset_file import load_dataset
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, Query
 from coterie_common.protocol.padded_part import PaddedFacts
-from coterie_common.protocol.sealing.making import make_sealing
+from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.session import body_digest
 from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial

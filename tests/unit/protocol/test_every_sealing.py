@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from coterie_common.crypto import threshold
 from coterie_common.errors import InvalidProof, MalformedMessage, PlaintextOutOfRange
 from coterie_common.protocol.messages import Contribution
+from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.sealing.direct import SealedVector, Sealing
-from coterie_common.protocol.sealing.making import make_sealing
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import SealingKind
 from tests.support.federation import digest_of, make_federation, with_encoding

@@ -10,7 +10,8 @@ import pytest
 from coterie_common.crypto.pads.pad import ERROR_BOUND, key_packing
 from coterie_common.errors import CapacityExceeded
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
-from coterie_common.protocol.sealing.padded_capacity import is_error_needed, is_pad_cheaper, padded_packing_for
+from coterie_common.protocol.sealing.choice import is_pad_cheaper
+from coterie_common.protocol.sealing.padded import is_error_needed, padded_packing
 from coterie_common.protocol.terms import RoundTerms
 from tests.support.dealings import load_encryptor
 from tests.support.federation import make_federation, with_encoding
@@ -37,9 +38,9 @@ def test_sums_of_values_noise_and_errors_fit_32_bits_up_to_the_last_unit(noise, 
     maximum = (2**31 - 1 - besides) // parties
     key = load_encryptor(12, 9, 2048).public_key
     fitting, beyond = ({"lower": -n, "upper": 0} if side == "lower" else {"upper": n} for n in (maximum, maximum + 1))
-    assert padded_packing_for(terms_with(noise, **fitting), parties, key) == key_packing(parties, key.plaintext_bits)
+    assert padded_packing(terms_with(noise, **fitting), parties, key) == key_packing(parties, key.plaintext_bits)
     with pytest.raises(CapacityExceeded, match="32 bits") as refusal:
-        padded_packing_for(terms_with(noise, **beyond), parties, key)
+        padded_packing(terms_with(noise, **beyond), parties, key)
     assert refusal.value.code == "capacity-exceeded"
     for number in (parties, maximum + 1, besides):
         assert str(number) in refusal.value.message

@@ -3,7 +3,7 @@
 """Sealing a vector: from the noised integers of one party to ciphertexts, their sum, and back.
 
 ``Sealing`` is the interface, with the part common to all sealings: the key part, which is ciphertexts with a proof of
-plaintext knowledge. ``DirectSealing`` encrypts the whole vector; ``padded_sealing`` only the key of a pad.
+plaintext knowledge. ``DirectSealing`` encrypts the whole vector; ``padded`` only the key of a pad.
 
 Invariants:
 - The number of ciphertexts follows from the terms; a key part with any other number is malformed.
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor, PublicKey
 from coterie_common.crypto.proofs import plaintext_knowledge
-from coterie_common.errors import MalformedMessage, StateError
+from coterie_common.errors import CapacityExceeded, MalformedMessage, StateError
 from coterie_common.identifiers import PartyId
+from coterie_common.limits import MAX_CIPHERTEXTS
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
 from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedSum
-from coterie_common.protocol.sealing.capacity import packing_for
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
@@ -247,7 +247,7 @@ class DirectSealing(Sealing):
 
     def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
         """Raise ``CapacityExceeded`` if the terms do not fit the key."""
-        super().__init__(packing_for(terms, parties, encryptor.public_key), 0, encryptor)
+        super().__init__(direct_packing(terms, parties, encryptor.public_key), 0, encryptor)
 
     def seal_pieces(
         self,
@@ -268,3 +268,31 @@ class DirectSealing(Sealing):
         if padded_sum is not None and len(padded_sum.values):
             raise StateError("vectors that were sealed directly have no padded sum")
         return iter((self._packing.unpack(plaintexts, contributors),))
+
+
+def direct_packing(terms: RoundTerms, parties: int, key: PublicKey) -> Packing:
+    """Return the packing of one reply's vector into plaintexts of ``key``.
+
+    Args:
+        terms: of the round.
+        parties: members of the roster, and maximum number of replies in one sum.
+        key: the federation's public key.
+
+    Raises:
+        CapacityExceeded: the sum's range does not fit, or the vector needs too many ciphertexts; the message gives the
+            numbers.
+    """
+    lower, upper = terms.encoding.contribution_range(terms.noise)
+    packing = Packing(
+        length=terms.encoding.length,
+        lower=lower,
+        upper=upper,
+        max_contributors=parties,
+        plaintext_bits=key.plaintext_bits,
+    )
+    if packing.plaintexts > MAX_CIPHERTEXTS:
+        raise CapacityExceeded(
+            f"a reply of {packing.length} values in slots of {packing.slot_bits} bits needs {packing.plaintexts} "
+            f"ciphertexts, more than {MAX_CIPHERTEXTS}: ask for fewer values per round, such as fewer nodes or levels"
+        )
+    return packing

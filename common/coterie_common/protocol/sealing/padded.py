@@ -21,15 +21,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from coterie_common.crypto.pads.pad import ERROR_BOUND, OneTimePad, SummedPad
+from coterie_common.crypto.packing import Packing
+from coterie_common.crypto.pads.pad import ERROR_BOUND, ERROR_FREE_VARIANCE, OneTimePad, SummedPad, key_packing
 from coterie_common.crypto.pads.ring import DEGREE
-from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.paillier import Encryptor, PublicKey
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StateError
 from coterie_common.identifiers import PartyId
+from coterie_common.privacy.headroom import PAD_MODULUS_BITS, check_headroom
+from coterie_common.privacy.noise.mechanisms import NoiseTerms
 from coterie_common.protocol.messages import KeyPart
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
 from coterie_common.protocol.sealing.direct import Sealing
-from coterie_common.protocol.sealing.padded_capacity import is_error_needed, padded_packing_for
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
@@ -42,7 +44,7 @@ class PaddedSealing(Sealing):
 
     def __init__(self, terms: RoundTerms, parties: int, encryptor: Encryptor) -> None:
         """Raise ``CapacityExceeded`` with the numbers if sums of ``parties`` replies could exceed 32 bits."""
-        super().__init__(padded_packing_for(terms, parties, encryptor.public_key), terms.encoding.length, encryptor)
+        super().__init__(padded_packing(terms, parties, encryptor.public_key), terms.encoding.length, encryptor)
         self._draw_error: Final = is_error_needed(terms.noise)
         self._lower, self._upper = terms.encoding.contribution_range(terms.noise)
 
@@ -111,3 +113,26 @@ class PaddedSealing(Sealing):
 def _is_piece(count: int, missing: int) -> bool:
     """Return true if a piece of ``count`` values may come when ``missing`` are left: whole blocks, or all of them."""
     return 0 < count == missing or (0 < count < missing and count % DEGREE == 0)
+
+
+def is_error_needed(noise: NoiseTerms) -> bool:
+    """Return true if the pad must draw errors, false if every party's noise share already is one."""
+    # The pad is proven with errors that are discrete Gaussians.
+    return noise.gaussian_variance is None or noise.share_variance < ERROR_FREE_VARIANCE
+
+
+def padded_packing(terms: RoundTerms, parties: int, key: PublicKey) -> Packing:
+    """Return the packing of the key of one reply's pad under ``terms`` into plaintexts of ``key``.
+
+    Args:
+        terms: of the round.
+        parties: members of the roster.
+        key: the federation's public key.
+
+    Raises:
+        CapacityExceeded: sums of this number of replies could exceed 32 bits, values, noise and errors together; the
+            message gives the numbers.
+    """
+    error = ERROR_BOUND if is_error_needed(terms.noise) else 0
+    check_headroom(terms.encoding, terms.noise, parties, modulus_bits=PAD_MODULUS_BITS, error=error)
+    return key_packing(parties, key.plaintext_bits)

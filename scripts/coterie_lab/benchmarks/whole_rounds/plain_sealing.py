@@ -20,8 +20,8 @@ from coterie_common.privacy.strips import Int64Array
 from coterie_common.privacy.vector_encoding import VectorEncoding
 from coterie_common.protocol.messages import KeyPart
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
+from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.sealing.direct import Sealing
-from coterie_common.protocol.sealing.making import make_sealing
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 

@@ -14,7 +14,7 @@ import numpy as np
 from coterie_common.learning.agreement import plan_job, propose_terms
 from coterie_common.protocol.padded_part import PaddedSum, to_octets
 from coterie_common.protocol.parameters import choose_parameters
-from coterie_common.protocol.sealing.capacity import packing_for
+from coterie_common.protocol.sealing.choice import packing_for
 from coterie_common.protocol.terms import RoundTerms, SealingKind
 from coterie_lab.benchmarks.measuring import Yardstick, measure
 from coterie_lab.benchmarks.peers import paillier_steps

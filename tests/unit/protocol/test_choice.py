@@ -6,7 +6,7 @@ import pytest
 
 from coterie_common.errors import CapacityExceeded
 from coterie_common.limits import MAX_CIPHERTEXTS
-from coterie_common.protocol.sealing.capacity import check_capacity, packing_for
+from coterie_common.protocol.sealing.choice import check_capacity, packing_for
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 from tests.support.federation import make_federation, with_encoding
 
