@@ -197,6 +197,7 @@ def test_nothing_covers_values_with_a_key_that_is_handed_in():
     }
     assert {name for name in public if not name.startswith("_")} == {
         "PadKey",
+        "MaskablePadKey",
         "OneTimePad",
         "SummedPad",
         "add_covered",
@@ -224,6 +225,8 @@ def test_key_is_handed_out_once_and_redacted():
     assert f"{key!r} {key} {key:>3}" == "PadKey(<redacted>) PadKey(<redacted>) PadKey(<redacted>)"
     with pytest.raises(StateError, match="taken before") as raised:
         pad.take_key()
+    with pytest.raises(StateError):
+        pad.take_maskable_key()
     assert raised.value.code == "state"
     with pytest.raises(TypeError, match="secret"):
         pickle.dumps(key)

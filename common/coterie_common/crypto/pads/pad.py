@@ -12,7 +12,7 @@ Invariants, on which the security of the pad rests (docs/pad.md has the argument
 
 - A key covers at most one value per position of one session. ``OneTimePad`` draws it and moves forward only;
   nothing here covers values with a key from outside.
-- The key leaves a ``OneTimePad`` once, to be encrypted.
+- The key leaves a ``OneTimePad`` once: to be encrypted, or to be masked, and never both. It has another type for each.
 - ``SummedPad`` never uncovers with a key sum that honest keys cannot have.
 
 Not here: encrypting the key (``packing``, ``paillier``), and keeping values within 32 bits (capacity is computed before
@@ -63,7 +63,11 @@ _THREADED_GROUPS: Final = 8
 
 
 class PadKey(Secret[Int64Array]):
-    """The key k of one vector's pad, Int64[N], folded: with it, anyone uncovers the vector."""
+    """The key k of one vector's pad, Int64[N], folded, to be encrypted: with it, anyone uncovers the vector."""
+
+
+class MaskablePadKey(Secret[Int64Array]):
+    """The key k of one vector's pad, Int64[N], folded, to be masked; no ``PadKey``, and never made of one."""
 
 
 class OneTimePad:
@@ -88,7 +92,7 @@ class OneTimePad:
         if length < 1:
             raise StateError("a pad needs a vector of at least one value")
         key = narrow_gaussian(KEY_BOUND).draw(DEGREE, random).astype(np.int64)
-        self._key: PadKey | None = PadKey(key)
+        self._key: tuple[PadKey, MaskablePadKey] | None = PadKey(key), MaskablePadKey(key)
         self._engine: _Engine | None = _Engine(session_id, key)
         self._random: Final = random
         self._errors: Final = narrow_gaussian(ERROR_BOUND) if draw_error else None
@@ -103,8 +107,15 @@ class OneTimePad:
         """Hand the key out, once, for encryption.
 
         Raises:
-            StateError: it was taken before.
+            StateError: it was taken before, to be encrypted or masked.
         """
+        return self._take()[0]
+
+    def take_maskable_key(self) -> MaskablePadKey:
+        """Hand the key out, once, to be masked; as ``take_key``."""
+        return self._take()[1]
+
+    def _take(self) -> tuple[PadKey, MaskablePadKey]:
         with self._lock:
             key, self._key = self._key, None
         if key is None:
