@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,7 @@ from coterie_common.protocol.verification.request import (
 )
 from tests.support.dishonest import proven_key_part
 from tests.support.federation import Federation, digest_of, make_federation, transcript_digest
+from tests.support.noise import gaussian
 from tests.support.opening import decrypted, opened
 from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom
@@ -139,7 +141,7 @@ def accepted(federation: Federation, **changes: object) -> JobKnowledge:
     return replace(job, **changes)  # type: ignore[arg-type]  # names of its fields
 
 
-def opened_by_who_did_not_answer(federation: Federation, fields: SessionFields, **known: object) -> Attempt:
+def opened_by_who_did_not_answer(federation: Federation, fields: SessionFields, **known: Any) -> Attempt:
     """A decryptor that saw no query of the round, but knows the job, helps to open what others were asked."""
     contributions = replies(federation, fields)[1:]
     return Attempt(
@@ -158,8 +160,9 @@ def another_specification(federation: Federation) -> Attempt:
 def other_terms(federation: Federation) -> Attempt:
     """Others were talked into less noise than this party accepted for the same job."""
     terms = federation.terms()
-    assert terms.noise.variance is not None
-    fields = federation.fields(terms=replace(terms, noise=replace(terms.noise, variance=terms.noise.variance / 100)))
+    noise = gaussian(terms.noise)
+    assert noise.variance is not None
+    fields = federation.fields(terms=replace(terms, noise=replace(noise, variance=noise.variance / 100)))
     return opened_by_who_did_not_answer(federation, fields, spec_digest=digest_of("spec"), job=accepted(federation))
 
 
@@ -233,7 +236,7 @@ def without_noise_and_one_reply(federation: Federation) -> Attempt:
     The other decryptors never saw a query of the round. To them the aggregator says that four replies are enough.
     """
     terms = federation.terms()
-    exact = replace(terms, noise=replace(terms.noise, placement=Placement.NONE, variance=None))
+    exact = replace(terms, noise=replace(gaussian(terms.noise), placement=Placement.NONE, variance=None))
     fields = federation.fields(terms=exact)
     return opened_by_who_did_not_answer(federation, fields)
 
@@ -241,7 +244,7 @@ def without_noise_and_one_reply(federation: Federation) -> Attempt:
 def without_noise_of_everybody_but_one(federation: Federation) -> Attempt:
     """The same, from a query that did not even ask the victim."""
     terms = federation.terms()
-    exact = replace(terms, noise=replace(terms.noise, placement=Placement.NONE, variance=None))
+    exact = replace(terms, noise=replace(gaussian(terms.noise), placement=Placement.NONE, variance=None))
     fields = federation.fields(terms=exact, cohort=tuple(sorted(federation.parties[1:])))
     return opened_by_who_did_not_answer(federation, fields)
 
@@ -409,12 +412,12 @@ def test_verify_request_without_own_reply_is_accepted():
 def test_verify_request_by_who_did_not_answer_is_accepted(known):
     federation = make_federation()
     request, own = honest(federation)
-    changes: dict[str, object] = {
+    changes: dict[str, Any] = {
         "nothing": {},
         "the job": {"spec_digest": digest_of("spec")},
         "what it accepted": {"spec_digest": digest_of("spec"), "job": accepted(federation)},
         "another job": {},
-    }[known]  # type: ignore[assignment]  # of mixed values
+    }[known]
     fields = request.fields if known != "another job" else federation.fields(job_id=JobId("job-2"))
     contributions = replies(federation, fields)[1:]
     own = knowledge(federation, None, **changes)

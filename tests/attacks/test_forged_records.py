@@ -21,6 +21,7 @@ from coterie_common.audit.evidence import EVIDENCE_CHECKS, Claim, Signers, _pass
 from coterie_common.audit.export import Export
 from coterie_common.audit.told import told, told_briefly
 from coterie_common.crypto.identity import SigningKey
+from coterie_common.document import Document
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_TOLD_BYTES, MAX_PARTIES
 from coterie_common.protocol.messages import (
@@ -469,7 +470,7 @@ def test_two_contributions_that_one_party_signed_are_proven_also_without_its_rec
 
 def test_refused_message_is_held_against_the_aggregator_only_where_its_entry_recomputes():
     second = query(fields(JOBS[1], 1, cohort=COALITION))
-    said = {"message": "Query", "code": "already-answered", "told": dict(told_briefly(second))}
+    said: dict[str, Document] = {"message": "Query", "code": "already-answered", "told": dict(told_briefly(second))}
 
     def refusing(job_id: JobId, number: int) -> Export:
         refusal = Event(kind=Kind.REFUSAL, job_id=job_id, round_number=number, details=said)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ PINNED = founder_fingerprint(FOUNDER.verify_key)
 TRUE = SignedRoster.create(FEDERATION.roster, FOUNDER)
 
 
-def with_parameters(**changes: int) -> Roster:
+def with_parameters(**changes: Any) -> Roster:
     # Consistent in themselves: these values a founder could have chosen.
     curious = replace(FEDERATION.parameters, aggregator_trust=AggregatorTrust.HONEST_BUT_CURIOUS)
     return replace(FEDERATION.roster, parameters=replace(curious, **changes))

@@ -41,6 +41,7 @@ from tests.support.malicious_aggregator import (
     memory,
     open_honestly,
 )
+from tests.support.noise import gaussian
 from tests.support.powers import power
 
 UNSIGNED = bytes(64)
@@ -53,9 +54,9 @@ Attacker = MaliciousAggregator
 
 def scaled_noise(attacker: Attacker, factor: Fraction) -> bytes:
     rounds = tuple(
-        replace(terms, noise=replace(terms.noise, variance=terms.noise.variance * factor))
+        replace(terms, noise=replace(noise, variance=noise.variance * factor))
         for terms in attacker.terms.rounds
-        if terms.noise.variance is not None
+        if (noise := gaussian(terms.noise)).variance is not None
     )
     return JobTerms(rounds).to_bytes()
 
@@ -153,8 +154,9 @@ def other_values(**changes: Any) -> Make:
 
 def less_noise(attacker: Attacker) -> Query:
     terms = attacker.fields().terms
-    assert terms.noise.variance is not None
-    quiet = replace(terms, noise=replace(terms.noise, variance=terms.noise.variance / 4))
+    noise = gaussian(terms.noise)
+    assert noise.variance is not None
+    quiet = replace(terms, noise=replace(noise, variance=noise.variance / 4))
     return attacker.query(attacker.fields(terms=quiet))
 
 

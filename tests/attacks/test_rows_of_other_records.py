@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.learning.algorithm import Ask, get_algorithm
 from coterie_common.learning.algorithms import linear
@@ -34,13 +35,13 @@ NAMES = ("logistic_regression", "linear_svm")
 SEEDS = range(20, 26)
 
 
-def make_dataset(rows):
+def make_dataset(rows: int) -> Dataset:
     draw = np.random.default_rng(7)
     columns = {column.name: draw.integers(0, 2, 400).astype(np.int32)[:rows] for column in SCHEMA.columns}
     return Dataset(SCHEMA, columns, rows)
 
 
-def moved(name, seed, rows):
+def moved(name: str, seed: int, rows: int) -> float:
     """Return by how many clipping norms the clipped sum moves when the last of ``rows`` records is taken away."""
     algorithm = get_algorithm(name)
     config = algorithm.parse_config({"rounds": 1, "records": 400, "clip_norm": 1})
@@ -51,7 +52,7 @@ def moved(name, seed, rows):
     ask = Ask(1, {**ask.body, "parameters": parameters})
     algorithm.check_ask(config, SCHEMA, ask, algorithm.plan(config, SCHEMA))
 
-    def clipped_sum(count):
+    def clipped_sum(count: int) -> NDArray[np.float64] | int:
         return sum(clip(each, Fraction(1)).sum(axis=0) for each in algorithm.vectors(ask, make_dataset(count)))
 
     return float(np.linalg.norm(clipped_sum(rows) - clipped_sum(rows - 1)))
@@ -62,7 +63,9 @@ def test_one_record_moves_the_clipped_sum_by_one_clipping_norm(name):
     assert max(moved(name, seed, rows) for seed in SEEDS for rows in (1, 12, 256, 260, 400)) < 1 + 1e-12
 
 
-def last_rows_in_another_order(inputs, weights, intercepts):
+def last_rows_in_another_order(
+    inputs: NDArray[np.float32], weights: NDArray[np.float64], intercepts: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """As matrix products do: the rows that are left over after groups of four are added up backwards."""
     outputs = np.zeros((len(inputs), len(intercepts)))
     for row, record in enumerate(inputs.astype(np.float64)):

@@ -16,6 +16,7 @@ from coterie_common.identifiers import JobId
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, EncryptedReply, JobReply, PartialDecryption, Query, Rejection
 from coterie_common.protocol.progress import JobState
+from coterie_party.policy.policy import Policy
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
@@ -27,7 +28,7 @@ STATISTICS = statistics_spec(privacy={"placement": "none"})
 CHILDREN = document.encode({"length": 36, "tree": ["outlook", None, None, None], "open": [1, 2, 3]})
 
 
-def allowing(*specs: JobSpec):
+def allowing(*specs: JobSpec) -> Policy:
     return generous_policy(
         jobs_without_noise=tuple(spec.digest.hex() for spec in specs),
         algorithms=("decision_tree", "statistics"),

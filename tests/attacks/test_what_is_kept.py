@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coterie_common.identifiers import JobId
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.limits import JOB_TERMS_BYTES
 from coterie_common.protocol.messages import (
@@ -124,14 +124,14 @@ async def test_party_that_withholds_receipts_is_sent_one_model_at_a_time(tmp_pat
     federation = make_federation(3, 3)
     silent = federation.parties[0]
 
-    def withhold(party_id: str, message: Message) -> Message | None:
+    def withhold(party_id: PartyId, message: Message) -> Message:
         return None if party_id == silent and isinstance(message, ModelReceipt) else message
 
     running = InProcessFederation(
         federation,
         tmp_path,
         write_play(tmp_path, federation.parties),
-        intercept=withhold,  # type: ignore[arg-type]  # a party id is text
+        intercept=withhold,
     )
     async with running:
         first = await running.submit(statistics_spec(patience_s=1))

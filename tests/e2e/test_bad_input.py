@@ -45,7 +45,7 @@ def test_bad_data_is_refused_by_its_party_with_words_in_its_own_log_only(running
     good = data.read_text()
     before = len(log_of(running, VICTIM))
     try:
-        data.write_text("".join(line + "\n" for line in change(good.splitlines())))  # type: ignore[operator]
+        data.write_text("".join(line + "\n" for line in change(good.splitlines())))
         status, said = submit(running, nursery_toml(max_depth=1), tmp_path)
     finally:
         data.write_text(good)

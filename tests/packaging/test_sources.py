@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -77,6 +78,39 @@ def test_every_folder_of_a_package_is_a_package():
     folders = {path.parent for path in sources()}
     assert {folder for folder in folders if not (folder / "__init__.py").is_file()} == set()
     assert all((folder / "py.typed").is_file() for folder in PACKAGES.values())
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions_of(node: ast.AST, *, nested: bool = False, method: bool = False) -> Iterator[tuple[Function, bool, bool]]:
+    """Yield every function, whether it is a test, and whether its first argument is its object or class."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Function):
+            is_test = child.name.startswith("test_") and not nested
+            yield child, is_test, method and "staticmethod" not in map(ast.unparse, child.decorator_list)
+            yield from functions_of(child, nested=True)
+        else:
+            yield from functions_of(child, nested=nested, method=isinstance(child, ast.ClassDef))
+
+
+def annotations_of(function: Function, *, bound: bool) -> list[ast.expr | None]:
+    """Return the annotation of each argument, without that of the object itself, and of the result."""
+    arguments = function.args
+    of_arguments = [*arguments.posonlyargs, *arguments.args][bound:] + arguments.kwonlyargs
+    of_arguments += [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
+    return [*(argument.annotation for argument in of_arguments), function.returns]
+
+
+def test_functions_of_tests_are_annotated_in_one_style():
+    """A test says all in its name, and pytest passes its arguments; every other function is read by its types."""
+    wrong = []
+    for path in sources(ROOT / "tests"):
+        for function, is_test, bound in functions_of(ast.parse(path.read_text("utf-8"))):
+            annotated = [annotation is not None for annotation in annotations_of(function, bound=bound)]
+            if any(annotated) if is_test else not all(annotated):
+                wrong.append(f"{path.relative_to(ROOT)}:{function.lineno} {function.name}")
+    assert wrong == []
 
 
 OWN_JSON = {

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -27,7 +30,11 @@ def is_noticed(data: bytes) -> bool:
         return True
 
 
-def paths(value, path=()):
+Path = tuple[str | int, ...]
+"""Keys and indices that lead into a JSON value."""
+
+
+def paths(value: Any, path: Path = ()) -> Iterator[Path]:
     """Every place in a JSON value."""
     yield path
     if isinstance(value, dict | list):
@@ -35,16 +42,16 @@ def paths(value, path=()):
             yield from paths(value[key], (*path, key))
 
 
-def without(value, path):
+def without(value: Any, path: Path) -> Any:
     """The value without one entry of an object or list."""
     return _changed(value, path, None, is_removed=True)
 
 
-def replaced(value, path, new):
+def replaced(value: Any, path: Path, new: Any) -> Any:
     return _changed(value, path, new, is_removed=False)
 
 
-def _changed(value, path, new, *, is_removed):
+def _changed(value: Any, path: Path, new: Any, is_removed: bool) -> Any:
     copy = document.decode(document.encode(value), "", maximum=1 << 20)
     place = copy
     for key in path[:-1]:

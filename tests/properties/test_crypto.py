@@ -15,8 +15,9 @@ from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.identity import SealingKey, SigningKey, seal_to
 from coterie_common.crypto.multiexponentiation import product_of_powers
 from coterie_common.crypto.packing import Packing
-from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
+from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, combine, partial_decrypt
 from coterie_common.errors import InsufficientShares, InvalidProof, InvalidSignature, KeyFileError
 from coterie_common.secret import Password
@@ -34,7 +35,7 @@ def encryptor_for(s: int) -> Encryptor:
     return Encryptor(make_dealing(s=s).key.public_key)
 
 
-def decrypt(s, *ciphertexts):
+def decrypt(s: int, *ciphertexts: Ciphertext) -> tuple[int, int]:
     dealing = make_dealing(s=s)
     partials = {share.index: partial_decrypt(dealing.key, share, ciphertexts) for share in dealing.shares[:3]}
     return combine(dealing.key, partials)
@@ -123,7 +124,7 @@ def test_product_of_powers_equals_pow(pairs):
     assert product_of_powers([base for base, _ in pairs], [exponent for _, exponent in pairs], modulus) == expected
 
 
-def knowledge(s, count, seed):
+def knowledge(s: int, count: int, seed: int) -> tuple[Statement, Proof]:
     encryptor, random = encryptor_for(s), SeededRandom(seed)
     key = encryptor.public_key
     plaintexts = tuple(random.randbelow(key.plaintext_modulus) for _ in range(count))
@@ -174,7 +175,7 @@ def test_knowledge_proofs_hold_together_and_any_flipped_bit_of_any_breaks_them(s
     assert raised.value.culprits == (f"party-{which}",)
 
 
-def decrypted(s, count, index, seed):
+def decrypted(s: int, count: int, index: int, seed: int) -> tuple[Statement, Proof]:
     dealing, random = make_dealing(s=s), SeededRandom(seed)
     encryptor = encryptor_for(s)
     ciphertexts = tuple(encryptor.encrypt(k, encryptor.draw_nonce(random)) for k in range(count))

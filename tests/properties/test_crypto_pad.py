@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from coterie_common.crypto.pads.expansion import PublicElements
 from coterie_common.crypto.pads.pad import ERROR_BOUND, KEY_BOUND, OneTimePad, SummedPad, add_covered, key_packing
@@ -16,14 +19,16 @@ sessions = st.binary(min_size=32, max_size=32)
 words = st.integers(-(2**31), 2**31 - 1)
 
 
-def ring_elements(numbers, dtype):
+def ring_elements(
+    numbers: st.SearchStrategy[int], dtype: type[np.int32] | type[np.int64]
+) -> st.SearchStrategy[NDArray[Any]]:
     """Elements with few or many different numbers, so that shrinking finds simple ones."""
     return st.lists(numbers, min_size=1, max_size=DEGREE).map(
         lambda some: np.resize(np.array(some, dtype=dtype), DEGREE)
     )
 
 
-def vector(seed, length, maximum=2**20):
+def vector(seed: int, length: int | tuple[int, int], maximum: int = 2**20) -> NDArray[np.int64]:
     return np.random.Generator(np.random.PCG64(seed)).integers(-maximum, maximum, length, endpoint=True)
 
 

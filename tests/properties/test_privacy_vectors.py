@@ -141,7 +141,7 @@ def test_headroom_is_granted_exactly_where_the_sum_fits(encoding, contributors, 
         assert greatest >= 1 << 25
 
 
-def vector_event(square, variance, rate, shares):
+def vector_event(square: int, variance: Fraction, rate: Fraction | None, shares: int) -> VectorEvent:
     noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )

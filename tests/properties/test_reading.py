@@ -64,7 +64,7 @@ def read(content: bytes, column: Column, form: FileFormat, name: str = "n.csv") 
             values, _ = load_values(path, [column], form)
         except DataError:
             return None
-        return values["n"].tolist()
+        return [float(value) for value in values["n"]]
 
 
 @settings(max_examples=150)

@@ -34,7 +34,7 @@ def test_rows_of_a_convolutional_network_do_not_depend_on_other_records():
     assert compared("cnn", 16) > 1000
 
 
-def compared(kind, threads):
+def compared(kind: str, threads: int) -> int:
     environment = {**os.environ, **{name: str(threads) for name in SETTINGS if name.endswith("THREADS")}}
     command = [sys.executable, "-W", "ignore", "-m", "tests.support.row_independence", kind]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -5,26 +5,31 @@ histories of larger ones, with the real stores behind them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, reduce
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from coterie_aggregator.machines import job_effects, job_events, job_machine, round_machine
+from coterie_aggregator.machines import job_effects, job_events, job_machine, round_effects, round_machine
 from coterie_aggregator.machines import round_events as e
+from coterie_aggregator.machines.job_machine import AggregatorJob
 from coterie_aggregator.machines.round_machine import AggregatorRound, Phase, RoundParameters, Standing
 from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore, StoredJob
 from coterie_common.errors import AlreadyAnswered, CoterieError, DataError
 from coterie_common.host.database import open_database
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.messages import Decision, DecryptionRequest, EncryptedReply, JobOutcome, Query
 from coterie_party import round as party_machine
+from coterie_party.round import PartyRound
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import PartyJob, PartyStore, Reservation, ReservationStatus
-from tests.support.exploration import every_event, explore
+from tests.support.exploration import Explored, every_event, explore
 from tests.support.recorders import make_recorder
 from tests.support.rounds import (
     COHORT,
@@ -45,23 +50,41 @@ AT = datetime(2026, 3, 1, tzinfo=UTC)
 # The aggregator's round.
 
 SMALL = {
-    "spare": RoundParameters(members=("a", "b", "c"), cohort=("a", "b", "c"), round_quorum=3, decryption_threshold=1),
-    "majority": RoundParameters(
-        members=("a", "b", "c"), cohort=("a", "b", "c"), round_quorum=2, decryption_threshold=2
+    "spare": RoundParameters(
+        members=(PartyId("a"), PartyId("b"), PartyId("c")),
+        cohort=(PartyId("a"), PartyId("b"), PartyId("c")),
+        round_quorum=3,
+        decryption_threshold=1,
     ),
-    "all": RoundParameters(members=("a", "b", "c"), cohort=("a", "b", "c"), round_quorum=3, decryption_threshold=3),
-    "cohort": RoundParameters(members=("a", "b", "c"), cohort=("a", "c"), round_quorum=2, decryption_threshold=2),
+    "majority": RoundParameters(
+        members=(PartyId("a"), PartyId("b"), PartyId("c")),
+        cohort=(PartyId("a"), PartyId("b"), PartyId("c")),
+        round_quorum=2,
+        decryption_threshold=2,
+    ),
+    "all": RoundParameters(
+        members=(PartyId("a"), PartyId("b"), PartyId("c")),
+        cohort=(PartyId("a"), PartyId("b"), PartyId("c")),
+        round_quorum=3,
+        decryption_threshold=3,
+    ),
+    "cohort": RoundParameters(
+        members=(PartyId("a"), PartyId("b"), PartyId("c")),
+        cohort=(PartyId("a"), PartyId("c")),
+        round_quorum=2,
+        decryption_threshold=2,
+    ),
 }
 
 
 @cache
-def explored_round(name):
+def explored_round(name: str) -> Explored[AggregatorRound, e.Event]:
     parameters = SMALL[name]
     events = every_event(e.Event, {"party_id": parameters.members, "code": ("data",)})
     return explore(AggregatorRound(parameters=parameters), round_machine.step, events)
 
 
-def check_round(state):
+def check_round(state: AggregatorRound) -> None:
     """What every reachable state of a round promises."""
     parameters, effects = state.parameters, round_machine.outstanding(state)
     assert {p for p, s in state.contributions.items()} <= set(parameters.cohort)
@@ -76,18 +99,18 @@ def check_round(state):
     if state.phase is Phase.COLLECTING:
         assert state.contributors == ()
         assert state.asked == set()
-        assert not {type(effect) for effect in effects} & {round_machine.SendDecryptionRequest, round_machine.OpenSum}
+        assert not {type(effect) for effect in effects} & {round_effects.SendDecryptionRequest, round_effects.OpenSum}
     if state.phase in (Phase.DECRYPTING, Phase.RELEASED):
         assert state.contributors
         assert (len(state.verified_partials) >= parameters.decryption_threshold) is (state.phase is Phase.RELEASED)
     if state.phase is Phase.RELEASED:
-        assert effects == {round_machine.OpenSum()}
+        assert effects == {round_effects.OpenSum()}
     elif state.phase is Phase.ABORTED:
-        assert effects == {round_machine.EndJob()}
+        assert effects == {round_effects.EndJob()}
     else:
         # Not stuck: beside the timeout there is somebody to hear from, or something to verify.
-        assert any(not isinstance(effect, round_machine.Timer) for effect in effects)
-        assert round_machine.Timer(e.RoundTimedOut()) in effects
+        assert any(not isinstance(effect, round_effects.Timer) for effect in effects)
+        assert round_effects.Timer(e.RoundTimedOut()) in effects
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -130,13 +153,13 @@ def test_round_is_aborted_only_for_a_reason(name):
             assert type(event) is e.RoundTimedOut
 
 
-def honest_answers(state):
+def honest_answers(state: AggregatorRound) -> list[e.Event]:
     """What follows if everybody who is asked answers, and everything that came is right."""
     answers = {
-        round_machine.SendQuery: e.ContributionReceived,
-        round_machine.VerifyContribution: e.ContributionVerified,
-        round_machine.SendDecryptionRequest: e.PartialReceived,
-        round_machine.VerifyPartial: e.PartialVerified,
+        round_effects.SendQuery: e.ContributionReceived,
+        round_effects.VerifyContribution: e.ContributionVerified,
+        round_effects.SendDecryptionRequest: e.PartialReceived,
+        round_effects.VerifyPartial: e.PartialVerified,
     }
     effects = round_machine.outstanding(state)
     return [answers[type(effect)](effect.party_id) for effect in effects if type(effect) in answers]
@@ -153,8 +176,8 @@ def test_round_from_every_state_is_released_if_everybody_asked_answers(name):
 
 
 @st.composite
-def rounds(draw):
-    members = tuple(f"party-{number}" for number in range(draw(st.integers(3, 9))))
+def rounds(draw: st.DrawFn) -> AggregatorRound:
+    members = tuple(PartyId(f"party-{number}") for number in range(draw(st.integers(3, 9))))
     cohort = tuple(p for p in members if draw(st.booleans())) or members
     return AggregatorRound(
         parameters=RoundParameters(
@@ -166,7 +189,7 @@ def rounds(draw):
     )
 
 
-def events_of(members):
+def events_of(members: Sequence[PartyId]) -> st.SearchStrategy[e.Event]:
     parties, codes = st.sampled_from(members), st.sampled_from(["data", "invalid-proof"])
     of_party = (e.ContributionReceived, e.ContributionVerified, e.PartialReceived, e.PartialVerified)
     with_code = (e.ContributionRejected, e.ReplyRefused, e.PartialRejected, e.DecryptionRefused)
@@ -213,7 +236,9 @@ def test_round_folded_from_the_store_is_the_live_one(start, data):
 # The aggregator's job.
 
 
-JOB_START = job_machine.AggregatorJob(parameters=job_machine.JobParameters(members=("a", "b", "c"), round_quorum=2))
+JOB_START = job_machine.AggregatorJob(
+    parameters=job_machine.JobParameters(members=(PartyId("a"), PartyId("b"), PartyId("c")), round_quorum=2)
+)
 JOB_EVENTS = tuple(
     every_event(
         job_events.Event,
@@ -231,7 +256,7 @@ JOB_EVENTS = tuple(
 
 
 @cache
-def explored_job():
+def explored_job() -> Explored[AggregatorJob, job_events.Event]:
     return explore(JOB_START, job_machine.step, JOB_EVENTS)
 
 
@@ -317,7 +342,7 @@ class PartyWithStore(RuleBasedStateMachine):
     """A party whose messages, results and restarts come in any order; what it sends is what is looked at."""
 
     @initialize()
-    def start(self):
+    def start(self) -> None:
         self.engine = open_database("sqlite://", PARTY_MIGRATIONS)
         self.store = PartyStore(self.engine, "founder", make_recorder())
         self.store.record_job(
@@ -337,17 +362,17 @@ class PartyWithStore(RuleBasedStateMachine):
         self.state = party_machine.PartyRound()
         self.sessions, self.replies, self.transcripts, self.partials = set(), set(), set(), set()
 
-    def teardown(self):
+    def teardown(self) -> None:
         self.engine.dispose()
 
     @rule(event=st.sampled_from([*MESSAGES, *RESULTS]))
-    def happens(self, event):
+    def happens(self, event: party_machine.Event) -> None:
         transition = party_machine.step(self.state, event)
         for effect in transition.effects:
             self.carry_out(effect, transition.state)
         self.state = transition.state
 
-    def carry_out(self, effect, state):
+    def carry_out(self, effect: party_machine.Effect, state: PartyRound) -> None:
         # Whatever the machine persists, the store takes: it raises here if the two disagree.
         match effect:
             case party_machine.PersistAcceptance(query):
@@ -373,14 +398,14 @@ class PartyWithStore(RuleBasedStateMachine):
                 assert state is self.state
 
     @rule()
-    def restarts(self):
+    def restarts(self) -> None:
         self.state = self.store.round(JOB, 1)
 
     @rule(query=st.sampled_from(QUERIES), reply=st.sampled_from(REPLIES), request=st.sampled_from(REQUESTS))
-    def store_is_the_last_gate(self, query, reply, request):
+    def store_is_the_last_gate(self, query: Query, reply: EncryptedReply, request: DecryptionRequest) -> None:
         """Even a machine that forgot everything cannot make the store take a second of anything."""
         before = self.store.round(JOB, 1)
-        writes = []
+        writes: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         if before.session_id not in (None, query.fields.session_id):
             writes.append((self.store.accept_query, (query.fields.session_id, COHORT)))
         if before.contribution_digest not in (None, reply.contribution.digest):
@@ -394,7 +419,7 @@ class PartyWithStore(RuleBasedStateMachine):
         assert self.store.round(JOB, 1) == before
 
     @invariant()
-    def never_says_two_things(self):
+    def never_says_two_things(self) -> None:
         if not hasattr(self, "state"):
             return
         assert self.store.round(JOB, 1) == self.state
@@ -407,10 +432,13 @@ PartyWithStore.TestCase.settings = settings(max_examples=60, stateful_step_count
 TestPartyWithStore = PartyWithStore.TestCase
 
 
+History = tuple[PartyRound, tuple[str, ...]]
+
+
 def test_party_in_every_reachable_history_says_each_thing_once():
     """Exhaustive: the state together with all that was ever persisted."""
 
-    def step(history, event):
+    def step(history: History, event: party_machine.Event) -> History:
         state, said = history
         transition = party_machine.step(state, event)
         persisted = {

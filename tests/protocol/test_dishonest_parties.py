@@ -417,7 +417,7 @@ async def test_job_reply_that_was_altered_counts_for_nothing(tmp_path, change):
 
     def alter(party_id: PartyId, message: Message) -> Message:
         if party_id == CULPRIT and isinstance(message, JobReply):
-            return replace(message, **change)  # type: ignore[arg-type]  # names of its fields
+            return replace(message, **change)
         return message
 
     async with InProcessFederation(federation, tmp_path, datasets, intercept=alter) as running:

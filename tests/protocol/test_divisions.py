@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ POLICY = generous_policy(lifetime=Budget(epsilon=Decimal(9), delta=Decimal("1e-4
 """Enough for one job of each side's records."""
 
 SECOND, THIRD = JobId("job-2"), JobId("job-3")
-OPTIONS = {"policy": POLICY, "set_aside": Decimal("0.25")}
+OPTIONS: dict[str, Any] = {"policy": POLICY, "set_aside": Decimal("0.25")}
 
 
 @cache

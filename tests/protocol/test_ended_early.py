@@ -11,7 +11,7 @@ import pytest
 
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import AlreadySubmitted, NotFound, PermissionDenied
-from coterie_common.identifiers import JobId, PartyId
+from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.learning.predictor import load_predictor
 from coterie_common.protocol.job_spec import JobSpec
@@ -24,7 +24,7 @@ from tests.support.small_jobs import statistics_spec, tree_spec, write_play
 
 
 def person(running: InProcessFederation, role: Role, name: str) -> Identity:
-    return Identity(federation=running.federation.roster.federation, role=role, id=PartyId(name))
+    return Identity(federation=running.federation.roster.federation, role=role, id=MemberId(name))
 
 
 def request(spec: JobSpec) -> JobRequest:

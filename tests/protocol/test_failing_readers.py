@@ -111,7 +111,7 @@ async def test_message_whose_handling_raises_anything_is_refused_and_the_next_on
         def broken(*arguments: Any) -> Any:
             raise failure
 
-        context.store.job = broken  # type: ignore[method-assign]  # as if a library below it failed
+        context.store.job = broken  # type: ignore[assignment,method-assign]  # as if a library below it failed
         refused = await attacker.tell(attacker.proposal())
         assert isinstance(refused, Rejection)
         assert (refused.code, refused.job_id) == ("internal", JOB)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +18,7 @@ from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import EncryptedReply, Message, PaddedPart, Query, Rejection, padded_digest
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.terms import SealingKind
+from coterie_common.rpc.content import Content
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
 from tests.support.federation import make_federation
@@ -166,6 +167,11 @@ class Given:
             raise MalformedMessage("the digest of the content differs from the announced one")
 
 
+async def give(running: InProcessFederation, party_id: PartyId, part: PaddedPart, content: Given) -> None:
+    """Let the aggregator have a part as if its content came in over a stream."""
+    await running.aggregator.padded_part(party_id, part, cast("Content", content))
+
+
 @asynchronous
 async def test_padded_part_is_refused_unless_it_is_the_one_that_is_wanted(tmp_path):
     """With a party that says nothing, in a round that waits for it."""
@@ -181,7 +187,7 @@ async def test_padded_part_is_refused_unless_it_is_the_one_that_is_wanted(tmp_pa
 
         async def refusal(part: PaddedPart, content: Given, by: PartyId = VICTIM) -> str:
             with pytest.raises(PeerError) as refused:
-                await running.aggregator.padded_part(by, part, content)
+                await give(running, by, part, content)
             assert refused.value.culprits == (by,)
             assert VICTIM not in {path.name for path in spooled.glob("*")}
             assert list(spooled.glob(f".{VICTIM}.*")) == []
@@ -201,11 +207,11 @@ async def test_padded_part_is_refused_unless_it_is_the_one_that_is_wanted(tmp_pa
         assert await refusal(sent, Given(content, fails=True)) == "malformed-message"
 
         # One is kept; the same again is not even looked at, and another one is an equivocation.
-        await running.aggregator.padded_part(VICTIM, sent, Given(content))
+        await give(running, VICTIM, sent, Given(content))
         again, other = Given(content), Given(content[:-1] + b"\1")
-        await running.aggregator.padded_part(VICTIM, sent, again)
+        await give(running, VICTIM, sent, again)
         with pytest.raises(PeerError) as refused:
-            await running.aggregator.padded_part(VICTIM, sent, other)
+            await give(running, VICTIM, sent, other)
         assert refused.value.code == "equivocation"
         assert (again.taken, other.taken) == (0, 0)
         assert (spooled / VICTIM).read_bytes() == content
@@ -230,7 +236,7 @@ async def test_padded_part_that_is_complete_only_after_its_job_is_refused_and_le
                 yield self.content[1000:]
 
         with pytest.raises(PeerError) as refused:
-            await running.aggregator.padded_part(VICTIM, sent, Slow(bytes(sent.size)))
+            await give(running, VICTIM, sent, Slow(bytes(sent.size)))
         assert refused.value.code in ("unknown-round", "stale-round")
         assert [path for path in (running.folder / "spool").rglob("*") if path.is_file()] == []
 

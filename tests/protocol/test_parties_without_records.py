@@ -21,6 +21,7 @@ from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
+from tests.support.noise import gaussian
 from tests.support.oracle import sealed_vector
 from tests.support.small_jobs import make_spec, play_dataset, statistics_spec, tree_spec, write_play
 
@@ -75,7 +76,7 @@ async def test_party_without_records_says_what_one_with_a_record_says(tmp_path, 
     assert replies.keys() == queries.keys()
     for number, fields in queries.items():
         noise = sealed_vector(FEDERATION, replies[number], fields)
-        variance = fields.terms.noise.variance
+        variance = gaussian(fields.terms.noise).variance
         assert variance is not None
         # zeros and a share of the noise, no more: beyond seven standard deviations is one value in 10^11
         assert np.abs(noise).max() < 7 * float(variance / fields.terms.noise.shares) ** 0.5

@@ -7,17 +7,19 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from coterie_common.crypto.certificates import Role, load_key
 from coterie_common.errors import Unauthenticated
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.probe import probe
 
 
-def strict_server_context(tls, folder):
+def strict_server_context(tls: TlsCredentials, folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=tls.authority.decode())
@@ -43,7 +45,7 @@ def test_probe_names_the_alert(federation, tmp_path, credential, words):
     context = strict_server_context(federation.aggregator, tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve_once():
+        def serve_once() -> None:
             plain, _ = listener.accept()
             # A session that ends with an alert leaves the socket open: the alert is read before the end comes.
             with plain, pytest.raises(ssl.SSLError), context.wrap_socket(plain, server_side=True) as secured:

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -13,7 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from coterie_common.limits import TRANSFER_BYTES
-from coterie_common.protocol.messages import Rejection, Welcome
+from coterie_common.protocol.messages import PartyMessage, Rejection, Welcome
+from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import PROTOCOL_VERSION
 from coterie_common.rpc.credentials import SERVER_OPTIONS, server_credentials
 from coterie_common.rpc.framing import Assembler, split
@@ -22,20 +25,26 @@ from coterie_common.wire.pb import federation_pb2_grpc
 from coterie_common.wire.types import Announcement, Frame, frame_from_wire, frame_to_wire
 from coterie_common.wire.types import frame_from_bytes as federation_frame
 from tests.rpc.test_connection import JOB_END, Party
+from tests.support.tls import Federation
 
 
 class NoFrame(bytes):
     """Sent as one message of gRPC's, as it is."""
 
 
+Step = bytes | Frame | grpc.StatusCode
+
+
 class BadAggregator(federation_pb2_grpc.FederationServicer):
     """Takes Hello and then follows a script of bytes (a transfer), frames, or a status to end with."""
 
-    def __init__(self, script):
+    def __init__(self, script: Sequence[Step]) -> None:
         self._script = script
-        self.heard = asyncio.Queue()
+        self.heard = asyncio.Queue[PartyMessage]()
 
-    async def Connect(self, request_iterator, context):
+    async def Connect(
+        self, request_iterator: AsyncIterable[Any], context: grpc.aio.ServicerContext[Any, bytes]
+    ) -> None:
         assembler = Assembler()
         frames = aiter(request_iterator)
         assert assembler.add(frame_from_wire(await anext(frames))) is not None
@@ -56,10 +65,12 @@ class BadAggregator(federation_pb2_grpc.FederationServicer):
 
 
 @asynccontextmanager
-async def talking_to(federation, *script):
+async def talking_to(federation: Federation, *script: Step) -> AsyncIterator[tuple[BadAggregator, Party]]:
     service = BadAggregator(script)
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    connect = grpc.stream_stream_rpc_method_handler(service.Connect, request_deserializer=federation_frame)
+    connect: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
+        service.Connect, request_deserializer=federation_frame
+    )
     handlers = {"Connect": connect}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("coterie.v1.Federation", handlers),))
     port = server.add_secure_port("127.0.0.1:0", server_credentials(federation.aggregator))
@@ -71,8 +82,12 @@ async def talking_to(federation, *script):
         await server.stop(0)
 
 
-def welcome(roster, **changes):
-    values = {"protocol_version": PROTOCOL_VERSION, "roster_serial": roster.serial, "roster_digest": roster.digest}
+def welcome(roster: Roster, **changes: Any) -> bytes:
+    values: dict[str, Any] = {
+        "protocol_version": PROTOCOL_VERSION,
+        "roster_serial": roster.serial,
+        "roster_digest": roster.digest,
+    }
     return aggregator_message_to_wire(Welcome(**(values | changes)))
 
 
@@ -118,7 +133,7 @@ def welcome(roster, **changes):
     ],
 )
 def test_broken_stream_is_named_and_tried_again(federation, script, code, connected):
-    async def scenario():
+    async def scenario() -> None:
         with capture_logs() as logs:
             async with talking_to(federation, *script(federation.roster)) as (_, party):
                 await party.sleep.began()
@@ -133,7 +148,7 @@ def test_broken_stream_is_named_and_tried_again(federation, script, code, connec
 
 
 def test_bad_messages_after_welcome_are_rejected_and_the_stream_goes_on(federation):
-    async def scenario():
+    async def scenario() -> None:
         hello_again = welcome(federation.roster)
         async with talking_to(
             federation, hello_again, b"garbage", hello_again, aggregator_message_to_wire(JOB_END)

@@ -11,7 +11,10 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 from structlog.testing import capture_logs
@@ -24,11 +27,12 @@ from coterie_common.errors import InvalidJob
 from coterie_common.membership.founder_pin import pin_founder
 from coterie_common.membership.key_files import write_tls_key
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.progress import JobState
+from coterie_common.protocol.progress import JobState, JobStatus
 from coterie_common.protocol.roster import founder_fingerprint
 from coterie_common.randomness import OsRandom
-from tests.support.handlers import SECONDS, Aggregator, job_status
+from tests.support.handlers import SECONDS, Aggregator, RecordingOperatorHandler, job_status
 from tests.support.models import make_model
+from tests.support.tls import Federation
 
 JOB = """
 name = "nursery"
@@ -47,8 +51,16 @@ label = "class"
 """
 
 
+Outcome = tuple[str | int | None, str, str, RecordingOperatorHandler]
+Prepare = Callable[[RecordingOperatorHandler], None]
+
+
+class RunCommand(Protocol):
+    def __call__(self, *arguments: str, prepare: Prepare | None = None) -> Outcome: ...
+
+
 @pytest.fixture(scope="module")
-def credential(federation, tmp_path_factory):
+def credential(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("credential")
     founder = SigningKey.generate(OsRandom())
     tls = federation.certificates.issue(Role.OPERATOR, "olga")
@@ -60,16 +72,16 @@ def credential(federation, tmp_path_factory):
 
 
 @pytest.fixture
-def run(federation, credential, capsys):
+def run(federation: Federation, credential: Path, capsys: pytest.CaptureFixture[str]) -> RunCommand:
     """Run one command against a server; return exit status, standard output, standard error and the handler."""
 
-    def run_command(*arguments, prepare=None):
-        async def scenario():
+    def run_command(*arguments: str, prepare: Prepare | None = None) -> Outcome:
+        async def scenario() -> tuple[str | int | None, RecordingOperatorHandler]:
             aggregator = Aggregator(federation)
             if prepare is not None:
                 prepare(aggregator.operator_handler)
 
-            def command(port):
+            def command(port: int) -> str | int:
                 options = ["--aggregator", f"localhost:{port}", "--credential", str(credential)]
                 with pytest.raises(SystemExit) as caught:
                     main([*arguments, *options])
@@ -87,7 +99,7 @@ def run(federation, credential, capsys):
     return run_command
 
 
-def with_statuses(*statuses):
+def with_statuses(*statuses: JobStatus) -> Prepare:
     return lambda handler: setattr(handler, "statuses", list(statuses))
 
 
@@ -223,7 +235,7 @@ def test_folder_without_credential_says_what_to_do(federation, tmp_path, capsys)
 
 
 def test_interrupted_watch_leaves_the_job_running_and_says_so(federation, credential):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         aggregator.operator_handler.statuses = [job_status()]
         async with aggregator.running() as server:
@@ -253,14 +265,14 @@ def test_interrupted_watch_leaves_the_job_running_and_says_so(federation, creden
 def test_credential_remembers_the_aggregator_that_answered(federation, credential, tmp_path, capsys):
     folder = tmp_path / "credential"
     shutil.copytree(credential, folder, ignore=shutil.ignore_patterns("aggregator"))
-    statuses = []
+    statuses: list[str | int | None] = []
 
-    def command(*options):
+    def command(*options: str) -> None:
         with pytest.raises(SystemExit) as caught:
             main(["parties", "--credential", str(folder), *options])
         statuses.append(caught.value.code)
 
-    async def scenario():
+    async def scenario() -> None:
         async with Aggregator(federation).running() as server:
             await asyncio.to_thread(command)
             await asyncio.to_thread(command, "--aggregator", f"localhost:{server.port}")
@@ -317,7 +329,7 @@ def test_same_job_again_asks_first_and_needs_a_word_without_a_terminal(run, tmp_
     path = tmp_path / "job.toml"
     path.write_text(JOB)
 
-    def submitted(handler):
+    def submitted(handler: RecordingOperatorHandler) -> None:
         handler.was_submitted = True
 
     status, _, err, handler = run("jobs", "submit", str(path), prepare=submitted)
@@ -326,7 +338,7 @@ def test_same_job_again_asks_first_and_needs_a_word_without_a_terminal(run, tmp_
     assert (status, out) == (0, "nursery-1\n")
 
     class Terminal(io.StringIO):
-        def isatty(self):
+        def isatty(self) -> bool:
             return True
 
     for answer, outcome in (("n", (1, 1)), ("y", (0, 2))):

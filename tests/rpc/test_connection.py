@@ -3,71 +3,84 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 from structlog.testing import capture_logs
 
 from coterie_common.crypto.certificates import Role
-from coterie_common.errors import StaleRound, StorageError, Unavailable
+from coterie_common.errors import CoterieError, StaleRound, StorageError, Unavailable
 from coterie_common.host.incidents import Incidents
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import BACKOFF_FIRST_SECONDS, BACKOFF_REFUSED_SECONDS, MAX_BACKOFF_SECONDS, MAX_CIPHERTEXTS
-from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Rejection
+from coterie_common.membership.membership import TlsCredentials
+from coterie_common.protocol.messages import AggregatorMessage, JobEnd, JobOutcome, ModelReceipt, Rejection
+from coterie_common.protocol.roster import Roster
 from coterie_common.randomness import OsRandom
 from coterie_lab.local_federation.ports import free_port
 from coterie_lab.local_federation.relay import Relay
-from coterie_party.connection import Connection, Endpoint
+from coterie_party.connection import Connection, Endpoint, Send
 from tests.rpc.test_federation_service import reply_of
 from tests.support.handlers import SECONDS, Aggregator, Events
-from tests.support.tls import Certificates
+from tests.support.tls import Certificates, Federation
 
-RECEIPT = ModelReceipt(job_id="job-1", party_id="alpha", model_digest=bytes(32), signature=bytes(64))
-JOB_END = JobEnd(job_id="job-1", outcome=JobOutcome.FAILED, reason="nobody came", signature=bytes(64))
+ALPHA = PartyId("alpha")
+RECEIPT = ModelReceipt(job_id=JobId("job-1"), party_id=ALPHA, model_digest=bytes(32), signature=bytes(64))
+JOB_END = JobEnd(job_id=JobId("job-1"), outcome=JobOutcome.FAILED, reason="nobody came", signature=bytes(64))
 
 
 class RecordingHandler:
-    def __init__(self):
+    def __init__(self) -> None:
         self.events = Events()
-        self.send = None
-        self.failure = None
+        self.send: Send
+        self.failure: Exception | None = None
 
-    async def connected(self, send):
+    async def connected(self, send: Send) -> None:
         self.send = send
         self.events.put("connected")
 
-    async def message(self, message):
+    async def message(self, message: AggregatorMessage) -> None:
         self.events.put("message", message)
         if self.failure is not None:
             raise self.failure
 
-    async def rejected(self, error):
+    async def rejected(self, error: CoterieError) -> None:
         self.events.put("rejected", error.code)
 
-    async def disconnected(self):
+    async def disconnected(self) -> None:
         self.events.put("disconnected")
 
 
 class ManualSleep:
     """Back-off that a test ends by hand: it sees how long the pause would be."""
 
-    def __init__(self):
-        self.pauses = asyncio.Queue()
+    def __init__(self) -> None:
+        self.pauses = asyncio.Queue[float]()
         self._go_on = asyncio.Semaphore(0)
 
-    async def __call__(self, seconds):
+    async def __call__(self, seconds: float) -> None:
         self.pauses.put_nowait(seconds)
         await self._go_on.acquire()
 
-    async def began(self):
+    async def began(self) -> float:
         async with asyncio.timeout(SECONDS):
             return await self.pauses.get()
 
-    def end(self):
+    def end(self) -> None:
         self._go_on.release()
 
 
 class Party:
-    def __init__(self, federation, port, *, tls=None, roster=None, party_id="alpha"):
+    def __init__(
+        self,
+        federation: Federation,
+        port: int,
+        *,
+        tls: TlsCredentials | None = None,
+        roster: Roster | None = None,
+        party_id: PartyId = ALPHA,
+    ) -> None:
         self.handler = RecordingHandler()
         self.sleep = ManualSleep()
         endpoint = Endpoint(
@@ -81,7 +94,7 @@ class Party:
         )
 
     @asynccontextmanager
-    async def running(self):
+    async def running(self) -> AsyncIterator[Party]:
         self.task = asyncio.create_task(self.connection.run())
         try:
             yield self
@@ -92,7 +105,7 @@ class Party:
 
 
 def test_messages_go_both_ways(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         handler = aggregator.handler
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
@@ -112,7 +125,7 @@ def test_messages_go_both_ways(federation):
 
 
 def test_bad_message_is_rejected_and_the_stream_goes_on(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         handler = aggregator.handler
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
@@ -132,7 +145,7 @@ def test_bad_message_is_rejected_and_the_stream_goes_on(federation):
 
 
 def test_failure_of_the_handlers_own_ends_the_connection(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             await party.handler.events.next()
@@ -149,7 +162,7 @@ def test_failure_of_the_handlers_own_ends_the_connection(federation):
 
 
 def test_failure_that_nobody_foresaw_makes_the_connection_anew(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
             await party.handler.events.next()
@@ -168,7 +181,7 @@ def test_failure_that_nobody_foresaw_makes_the_connection_anew(federation):
 
 
 def test_party_reconnects_after_the_aggregator_restarted(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         server = await aggregator.start(port=free_port())
         async with Party(federation, server.port).running() as party:
@@ -188,7 +201,7 @@ def test_party_reconnects_after_the_aggregator_restarted(federation):
 
 
 def test_party_reconnects_after_the_network_broke(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with (
             aggregator.running() as server,
@@ -209,7 +222,7 @@ def test_party_reconnects_after_the_network_broke(federation):
 
 
 def test_pause_grows_to_its_cap_while_nobody_answers(federation):
-    async def scenario():
+    async def scenario() -> None:
         with capture_logs() as logs:
             async with Party(federation, free_port()).running() as party:
                 pauses = []
@@ -241,7 +254,7 @@ def test_pause_grows_to_its_cap_while_nobody_answers(federation):
     ids=["other authority", "expired", "operator", "another party's certificate", "other roster"],
 )
 def test_what_only_a_person_can_repair_is_named_and_tried_again_slowly(federation, options, code, words):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server:
             with capture_logs() as logs:
@@ -260,7 +273,7 @@ def test_what_only_a_person_can_repair_is_named_and_tried_again_slowly(federatio
 
 
 def test_second_daemon_of_one_party_is_said_loudly_and_waits(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, Party(federation, server.port).running() as first:
             await first.handler.events.next()
@@ -275,7 +288,7 @@ def test_second_daemon_of_one_party_is_said_loudly_and_waits(federation):
 
 
 def test_failing_aggregator_is_not_asked_twice_a_second(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         aggregator.handler.failure = RuntimeError("a bug")
         async with aggregator.running() as server, Party(federation, server.port).running() as party:
@@ -292,7 +305,7 @@ def test_failing_aggregator_is_not_asked_twice_a_second(federation):
 
 
 def test_long_transfers_arrive_whole(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         handler = aggregator.handler
         reply, long = reply_of("alpha"), reply_of("alpha", ciphertexts=MAX_CIPHERTEXTS)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import Overloaded, StaleRound, StorageError, Unavailable
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import CIPHERTEXT_BYTES, FRAME_BYTES, MAX_CIPHERTEXTS, PARTY_TRANSFER_BYTES, QUEUED_MESSAGES
 from coterie_common.protocol.messages import (
     Contribution,
@@ -27,25 +28,26 @@ from coterie_common.wire.types import Announcement, Frame
 from tests.support.handlers import Aggregator
 from tests.support.raw_party import RawParty, hello
 
-RECEIPT = ModelReceipt(job_id="job-1", party_id="alpha", model_digest=bytes(32), signature=bytes(64))
-JOB_END = JobEnd(job_id="job-1", outcome=JobOutcome.FAILED, reason="nobody came", signature=bytes(64))
+ALPHA = PartyId("alpha")
+RECEIPT = ModelReceipt(job_id=JobId("job-1"), party_id=ALPHA, model_digest=bytes(32), signature=bytes(64))
+JOB_END = JobEnd(job_id=JobId("job-1"), outcome=JobOutcome.FAILED, reason="nobody came", signature=bytes(64))
 
 
-def reply_of(party_id, ciphertexts=1):
+def reply_of(party_id: str, ciphertexts: int = 1) -> EncryptedReply:
     contribution = Contribution(
-        party_id=party_id,
+        party_id=PartyId(party_id),
         key_part=KeyPart(ciphertexts=(b"\x01" * CIPHERTEXT_BYTES,) * ciphertexts, proof=b"\x01"),
         padded_digest=bytes(32),
         signature=bytes(64),
     )
-    return EncryptedReply(job_id="job-1", round_number=3, session_id=bytes(32), contribution=contribution)
+    return EncryptedReply(job_id=JobId("job-1"), round_number=3, session_id=bytes(32), contribution=contribution)
 
 
 def test_party_messages_go_both_ways_in_order(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         handler = aggregator.handler
-        delivery = ModelDelivery(job_id="job-1", model=b"m" * (3 * FRAME_BYTES), signature=bytes(64))
+        delivery = ModelDelivery(job_id=JobId("job-1"), model=b"m" * (3 * FRAME_BYTES), signature=bytes(64))
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             welcome = await party.greet("alpha", federation.roster)
             assert welcome.roster_digest == federation.roster.digest
@@ -85,7 +87,7 @@ def test_party_messages_go_both_ways_in_order(federation):
     ids=["operator", "scientist", "other certificate of a member", "no member"],
 )
 def test_stream_with_wrong_certificate_is_refused(federation, credential, status, code):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, RawParty(server.port, credential(federation)) as party:
             await party.send(hello("alpha", federation.roster))
@@ -111,7 +113,7 @@ def test_stream_with_wrong_certificate_is_refused(federation, credential, status
     ids=["another party", "other version", "other serial", "other roster", "no hello"],
 )
 def test_stream_with_wrong_hello_is_refused(federation, first, status, code):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.send(first(federation.roster))
@@ -126,7 +128,7 @@ def test_stream_with_wrong_hello_is_refused(federation, first, status, code):
 
 
 def test_stream_that_ends_before_hello_is_refused(federation):
-    async def scenario():
+    async def scenario() -> None:
         async with (
             Aggregator(federation).running() as server,
             RawParty(server.port, federation.parties["alpha"]) as party,
@@ -137,7 +139,7 @@ def test_stream_that_ends_before_hello_is_refused(federation):
     asyncio.run(scenario())
 
 
-def broken_framings():
+def broken_framings() -> dict[str, list[Frame]]:
     data = party_message_to_wire(reply_of("alpha"))
     (whole,) = split(data)
     long = bytes(2 * FRAME_BYTES)
@@ -155,7 +157,7 @@ def broken_framings():
 
 @pytest.mark.parametrize("frames", broken_framings().values(), ids=broken_framings().keys())
 def test_broken_framing_ends_the_stream(federation, frames):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
@@ -168,7 +170,7 @@ def test_broken_framing_ends_the_stream(federation, frames):
 
 
 def test_stream_that_ends_inside_a_transfer_is_broken_framing(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
@@ -181,7 +183,7 @@ def test_stream_that_ends_inside_a_transfer_is_broken_framing(federation):
 
 
 def test_bad_messages_are_rejected_and_the_stream_goes_on(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         handler = aggregator.handler
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
@@ -217,7 +219,7 @@ def test_bad_messages_are_rejected_and_the_stream_goes_on(federation):
 
 
 def test_failure_of_our_own_ends_the_stream_without_its_words(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
@@ -231,7 +233,7 @@ def test_failure_of_our_own_ends_the_stream_without_its_words(federation):
 
 
 def test_second_stream_of_a_party_replaces_the_first(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         events = aggregator.handler.events
         tls = federation.parties["alpha"]
@@ -252,7 +254,7 @@ def test_second_stream_of_a_party_replaces_the_first(federation):
 
 
 def test_replaced_stream_that_is_stuck_in_the_handler_does_not_hold_up_the_new_one(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         handler = aggregator.handler
         tls = federation.parties["alpha"]
@@ -269,7 +271,7 @@ def test_replaced_stream_that_is_stuck_in_the_handler_does_not_hold_up_the_new_o
 
 
 def test_vanished_party_is_reported_disconnected(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server:
             async with RawParty(server.port, federation.parties["alpha"]) as party:
@@ -281,9 +283,9 @@ def test_vanished_party_is_reported_disconnected(federation):
 
 
 def test_outbox_of_a_party_that_does_not_read_is_bounded(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
-        delivery = ModelDelivery(job_id="job-1", model=b"m" * (FRAME_BYTES // 4), signature=bytes(64))
+        delivery = ModelDelivery(job_id=JobId("job-1"), model=b"m" * (FRAME_BYTES // 4), signature=bytes(64))
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
             await party.greet("alpha", federation.roster)
             _, _, outbox = await aggregator.handler.events.next()
@@ -305,7 +307,7 @@ def test_outbox_of_a_party_that_does_not_read_is_bounded(federation):
 
 
 def test_party_that_floods_a_busy_handler_is_held_up(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         handler = aggregator.handler
         async with aggregator.running() as server, RawParty(server.port, federation.parties["alpha"]) as party:
@@ -314,7 +316,7 @@ def test_party_that_floods_a_busy_handler_is_held_up(federation):
             handler.gate.clear()
             big = reply_of("alpha", ciphertexts=MAX_CIPHERTEXTS)
 
-            async def flood():
+            async def flood() -> None:
                 for _ in range(128):
                     await party.send(big)
 
@@ -330,7 +332,7 @@ def test_party_that_floods_a_busy_handler_is_held_up(federation):
 
 
 def test_shutdown_sends_what_waits_and_ends_streams_as_unavailable(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         server = await aggregator.start()
         async with RawParty(server.port, federation.parties["alpha"]) as party:

@@ -37,7 +37,7 @@ from coterie_common.wire.pb import operator_pb2, operator_pb2_grpc
 from coterie_common.wire.types import Announcement, Frame
 from tests.support.asynchronous import asynchronous
 from tests.support.handlers import Aggregator, job_status
-from tests.support.raw_party import RawParty, hello
+from tests.support.raw_party import RawParty, hello, raw_call
 from tests.support.tls import Federation
 
 
@@ -158,7 +158,7 @@ async def test_costly_calls_of_one_person_are_fewer(federation, open_call, maxim
         await gate.wait()
         return "nursery-1" if words == "submissions" else b"model"
 
-    aggregator.operator_handler.submit = aggregator.operator_handler.model = wait  # type: ignore[method-assign]
+    aggregator.operator_handler.submit = aggregator.operator_handler.model = wait  # type: ignore[assignment,method-assign]
     async with aggregator.running() as server, channel(server.port, federation.scientist) as theirs:
         stub = operator_pb2_grpc.OperatorStub(theirs)
         calls = [open_call(stub) for _ in range(maximum)]
@@ -271,12 +271,12 @@ async def test_request_that_cannot_be_read_is_refused_as_malformed(federation):
             for data in (b"\xff", b"\x0a\x05ab", b"\x08\x01", b"\x7a\x01b", b"\x12\x00"):
                 if method.startswith("List") and data in (b"\x08\x01", b"\x7a\x01b", b"\x12\x00"):
                     continue  # nothing is asked of these calls, so fields that they do not know say nothing
-                call = theirs.unary_unary(f"/coterie.v1.{service}/{method}")(data)
+                call = raw_call(theirs, f"/coterie.v1.{service}/{method}", data)
                 status, metadata = await call.code(), dict(await call.trailing_metadata())
                 if method == "Connect":
                     assert (status, metadata[CODE_KEY]) == (grpc.StatusCode.PERMISSION_DENIED, "permission-denied")
                 else:
                     assert (status, metadata[CODE_KEY]) == (grpc.StatusCode.INVALID_ARGUMENT, "malformed-message")
-        health = theirs.unary_unary("/grpc.health.v1.Health/Check")(b"\xff")
+        health = raw_call(theirs, "/grpc.health.v1.Health/Check", b"\xff")
         assert await health.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert aggregator.operator_handler.calls == []

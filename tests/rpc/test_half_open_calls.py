@@ -23,7 +23,7 @@ from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.rpc.status import CODE_KEY
 from tests.support.asynchronous import asynchronous
 from tests.support.handlers import Aggregator
-from tests.support.raw_party import RawParty
+from tests.support.raw_party import RawParty, raw_call
 
 CHECK: Final = "/grpc.health.v1.Health/Check"
 ONE_REQUEST: Final = (
@@ -48,7 +48,8 @@ async def nothing() -> AsyncIterator[bytes]:
 
 def silent(open_channel: grpc.aio.Channel, method: str) -> Any:
     """Open a call that sends its headers and no request."""
-    return open_channel.stream_stream(method)(nothing())
+    call: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = open_channel.stream_stream(method)
+    return call(nothing())
 
 
 async def end(call: Any) -> tuple[str, str | None]:
@@ -72,7 +73,7 @@ async def test_calls_without_a_request_take_the_places_of_their_own_certificate_
         assert len(waiting) == MAX_CALLS
         assert await end(silent(channels[0], CHECK)) == ("RESOURCE_EXHAUSTED", "overloaded")
         async with channel(server.port, federation.operator) as others:
-            assert await end(others.unary_unary(CHECK)(b"")) == ("OK", None)
+            assert await end(raw_call(others, CHECK, b"")) == ("OK", None)
         async with RawParty(server.port, federation.parties["beta"]) as party:
             await party.greet("beta", federation.roster)
         for one in channels:
@@ -117,7 +118,7 @@ async def test_call_that_ends_without_its_request_is_malformed(federation):
     aggregator = Aggregator(federation)
     async with aggregator.running() as server, channel(server.port, federation.scientist) as theirs:
         for method in ONE_REQUEST:
-            call = theirs.stream_stream(method)()
+            call: Any = theirs.stream_stream(method)()
             await call.done_writing()
             assert await end(call) == ("INVALID_ARGUMENT", "malformed-message")
     assert aggregator.operator_handler.calls == []
@@ -208,6 +209,6 @@ async def test_call_counts_until_its_answer_is_taken(federation, tmp_path):
         # Only a refusal has no message.
         await theirs.first_end()
         async with channel(server.port, federation.scientist) as another:
-            assert await end(another.unary_unary(CHECK)(b"")) == ("RESOURCE_EXHAUSTED", "overloaded")
+            assert await end(raw_call(another, CHECK, b"")) == ("RESOURCE_EXHAUSTED", "overloaded")
         async with channel(server.port, federation.operator) as others:
-            assert await end(others.unary_unary(CHECK)(b"")) == ("OK", None)
+            assert await end(raw_call(others, CHECK, b"")) == ("OK", None)

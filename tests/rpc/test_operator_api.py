@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -25,13 +27,15 @@ from coterie_common.errors import (
     Unauthenticated,
     Unavailable,
 )
+from coterie_common.identifiers import JobId
 from coterie_common.limits import JOB_SPEC_BYTES
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.progress import JobState
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS, channel_credentials
 from coterie_common.wire.pb import operator_pb2
 from coterie_lab.local_federation.ports import free_port
-from tests.support.handlers import MODEL, Aggregator
-from tests.support.tls import Certificates
+from tests.support.handlers import MODEL, Aggregator, RecordingOperatorHandler
+from tests.support.tls import Certificates, Federation
 
 CALLS = {
     "ListParties": lambda client: client.parties(),
@@ -44,15 +48,25 @@ CALLS = {
 }
 
 
-def with_client(federation, use, *, tls=None, prepare=None, denied=()):
+T = TypeVar("T")
+
+
+def with_client(
+    federation: Federation,
+    use: Callable[[Client], T],
+    *,
+    tls: TlsCredentials | None = None,
+    prepare: Callable[[RecordingOperatorHandler], None] | None = None,
+    denied: tuple[str, ...] = (),
+) -> tuple[T, RecordingOperatorHandler]:
     """Run ``use(client)`` in a thread against a real server; return its result and the recording handler."""
 
-    async def scenario():
+    async def scenario() -> tuple[T, RecordingOperatorHandler]:
         aggregator = Aggregator(federation)
         if prepare is not None:
             prepare(aggregator.operator_handler)
 
-        def talk(port):
+        def talk(port: int) -> T:
             with Client(f"localhost:{port}", tls or federation.operator) as client:
                 return use(client)
 
@@ -95,7 +109,7 @@ def test_call_is_allowed_by_role_only(federation, role, name):
     # Whose job a scientist cancels, the handler looks at: tests/protocol/test_ended_early.py.
     allowed = role == "scientist"
 
-    def use(client):
+    def use(client: Client) -> object:
         if allowed:
             return CALLS[name](client)
         with pytest.raises(PermissionDenied, match="may not use"):
@@ -107,7 +121,7 @@ def test_call_is_allowed_by_role_only(federation, role, name):
 
 
 def test_person_who_is_denied_gets_nothing_and_another_with_the_same_id_in_another_role_does(federation):
-    def use(client):
+    def use(client: Client) -> None:
         for call in CALLS.values():
             with pytest.raises(PermissionDenied, match="denied by the aggregator's configuration"):
                 call(client)
@@ -126,7 +140,7 @@ def test_person_who_is_denied_gets_nothing_and_another_with_the_same_id_in_anoth
     ],
 )
 def test_refusal_of_the_handler_arrives_as_the_same_error(federation, failure):
-    def use(client):
+    def use(client: Client) -> None:
         for call in CALLS.values():
             with pytest.raises(type(failure)) as caught:
                 call(client)
@@ -136,7 +150,7 @@ def test_refusal_of_the_handler_arrives_as_the_same_error(federation, failure):
 
 
 def test_overload_says_when_to_come_back(federation):
-    def use(client):
+    def use(client: Client) -> float:
         with pytest.raises(Overloaded) as caught:
             client.jobs()
         return caught.value.retry_after_s
@@ -146,7 +160,7 @@ def test_overload_says_when_to_come_back(federation):
 
 
 def test_failure_of_our_own_arrives_as_an_incident_without_its_words(federation):
-    def use(client):
+    def use(client: Client) -> str:
         with pytest.raises(InternalError) as caught:
             client.jobs()
         return caught.value.message
@@ -160,7 +174,7 @@ def test_failure_of_our_own_arrives_as_an_incident_without_its_words(federation)
 
 @pytest.mark.parametrize("spec", [b"", b"x" * JOB_SPEC_BYTES + b"x"], ids=["empty", "too long"])
 def test_specification_of_impossible_size_is_refused_before_the_handler(federation, spec):
-    def use(client):
+    def use(client: Client) -> None:
         with pytest.raises(MalformedMessage):
             client.submit(spec)
 
@@ -168,16 +182,16 @@ def test_specification_of_impossible_size_is_refused_before_the_handler(federati
 
 
 def test_malformed_job_id_is_refused_before_the_handler(federation):
-    def use(client):
+    def use(client: Client) -> None:
         with pytest.raises(MalformedMessage):
-            client.cancel("../../etc")
+            client.cancel(JobId("../../etc"))
 
     assert with_client(federation, use)[1].calls == []
 
 
 def test_watch_can_be_left_early(federation):
-    def use(client):
-        for status in client.watch("nursery-1"):
+    def use(client: Client) -> JobState | None:
+        for status in client.watch(JobId("nursery-1")):
             return status.state
         return None
 
@@ -198,7 +212,7 @@ def test_unreachable_aggregator_is_named(federation):
     ids=["other authority", "expired"],
 )
 def test_unacceptable_credential_is_named(federation, credential, words):
-    def use(client):
+    def use(client: Client) -> None:
         for call in CALLS.values():
             with pytest.raises(Unauthenticated, match=words):
                 call(client)
@@ -212,7 +226,7 @@ def test_client_refuses_an_address_of_another_form(federation):
 
 
 def test_server_refuses_an_address_in_use(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server:
             with pytest.raises(ConfigurationError, match="cannot listen"):
@@ -222,7 +236,7 @@ def test_server_refuses_an_address_in_use(federation):
 
 
 def test_health_and_reflection_answer_members_only(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server:
             credentials = channel_credentials(federation.operator)

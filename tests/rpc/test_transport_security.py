@@ -9,7 +9,9 @@ import pytest
 from grpc import StatusCode
 
 from coterie_common.crypto.certificates import Role
-from coterie_common.errors import Unauthenticated, Unavailable
+from coterie_common.errors import CoterieError, Unauthenticated, Unavailable
+from coterie_common.identifiers import JobId, PartyId
+from coterie_common.membership.membership import TlsCredentials
 from coterie_common.protocol.messages import ModelDelivery, ModelReceipt
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.probe import probe
@@ -20,10 +22,11 @@ from tests.support.raw_party import RawParty, hello
 from tests.support.tcp_relay import Recording
 from tests.support.tls import Certificates
 
+ALPHA = PartyId("alpha")
 MARKER = b"planted-marker-0123456789-planted-marker"
 
 
-async def probed(port, tls, host="localhost"):
+async def probed(port: int, tls: TlsCredentials | None, host: str = "localhost") -> CoterieError:
     return await asyncio.to_thread(probe, f"{host}:{port}", tls, OsRandom())
 
 
@@ -42,7 +45,7 @@ CLIENTS = {
 
 @pytest.mark.parametrize(("credential", "words"), CLIENTS.values(), ids=CLIENTS.keys())
 def test_unacceptable_client_certificate_is_unavailable_to_grpc_and_named_by_the_probe(federation, credential, words):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running() as server:
             tls = credential(federation)
@@ -59,7 +62,7 @@ def test_unacceptable_client_certificate_is_unavailable_to_grpc_and_named_by_the
 
 
 def test_other_authority_that_trusts_ours_is_named_by_the_probe(federation):
-    async def scenario():
+    async def scenario() -> None:
         async with Aggregator(federation).running() as server:
             stranger = Certificates().issue(Role.PARTY, "alpha")
             tls = replace(stranger, authority=federation.certificates.authority.certificate)
@@ -74,7 +77,7 @@ def test_other_authority_that_trusts_ours_is_named_by_the_probe(federation):
 
 
 def test_client_without_certificate_is_named_by_the_probe(federation):
-    async def scenario():
+    async def scenario() -> None:
         async with Aggregator(federation).running() as server:
             error = await probed(server.port, None)
             assert isinstance(error, Unauthenticated)
@@ -95,7 +98,7 @@ def test_client_without_certificate_is_named_by_the_probe(federation):
     ids=["expired", "other host"],
 )
 def test_unacceptable_server_certificate_is_named_by_the_probe(federation, certificate, words):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         async with aggregator.running(tls=certificate(federation.certificates)) as server:
             tls = federation.parties["alpha"]
@@ -110,7 +113,7 @@ def test_unacceptable_server_certificate_is_named_by_the_probe(federation, certi
 
 
 def test_probe_finds_nothing_wrong_with_an_accepted_certificate(federation):
-    async def scenario():
+    async def scenario() -> None:
         async with Aggregator(federation).running() as server:
             for host in ("localhost", "127.0.0.1"):
                 assert await probed(server.port, federation.parties["alpha"], host) is None
@@ -128,8 +131,8 @@ def test_probe_of_a_closed_port_or_unknown_host_is_unavailable(federation):
 
 
 def test_probe_of_a_server_without_tls_says_so(federation):
-    async def scenario():
-        async def answer(reader, writer):
+    async def scenario() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(1)
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
@@ -145,11 +148,11 @@ def test_probe_of_a_server_without_tls_says_so(federation):
 
 
 def test_every_connection_is_tls_and_nothing_is_readable(federation):
-    async def scenario():
+    async def scenario() -> None:
         aggregator = Aggregator(federation)
         recording = Recording()
-        delivery = ModelDelivery(job_id="job-1", model=MARKER, signature=bytes(64))
-        receipt = ModelReceipt(job_id="job-1", party_id="alpha", model_digest=MARKER[:32], signature=bytes(64))
+        delivery = ModelDelivery(job_id=JobId("job-1"), model=MARKER, signature=bytes(64))
+        receipt = ModelReceipt(job_id=JobId("job-1"), party_id=ALPHA, model_digest=MARKER[:32], signature=bytes(64))
         async with (
             aggregator.running() as server,
             Relay("127.0.0.1", server.port, listener=recording) as relay,
@@ -178,8 +181,8 @@ def test_every_connection_is_tls_and_nothing_is_readable(federation):
 
 
 def test_relay_shows_a_marker_that_is_sent_in_clear():
-    async def scenario():
-        async def echo(reader, writer):
+    async def scenario() -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(await reader.read(100))
             await writer.drain()
             writer.close()
@@ -199,7 +202,7 @@ def test_relay_shows_a_marker_that_is_sent_in_clear():
 
 
 def test_connection_in_clear_is_not_served(federation):
-    async def scenario():
+    async def scenario() -> None:
         async with Aggregator(federation).running() as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

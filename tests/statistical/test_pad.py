@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from coterie_common.crypto.pads.narrow_gaussian import narrow_gaussian
@@ -26,11 +27,11 @@ ALPHA = 1e-4 / 20
 VARIANCE = 6.4**2
 
 
-def new_pad(length, seed, *, draw_error=False):
+def new_pad(length: int, seed: str, *, draw_error: bool = False) -> OneTimePad:
     return OneTimePad(bytes(range(32)), length, SeededRandom(seed), draw_error=draw_error)
 
 
-def uniform_p_values(covered):
+def uniform_p_values(covered: NDArray[np.uint32]) -> list[float]:
     """P values of the bytes of 32-bit numbers, each of the four by itself, being uniform."""
     octets = covered.astype("<u4").view(np.uint8).reshape(-1, 4)
     return [stats.chisquare(np.bincount(column, minlength=256)).pvalue for column in octets.T]

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
@@ -42,9 +43,10 @@ def laplace_terms(ratio: Fraction, placement: Placement = Placement.DISTRIBUTED)
     return noise_terms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=placement, ratio=ratio, shares=GUARANTEED)
 
 
-def sum_of_shares(terms: NoiseTerms, contributors: int, seed: str) -> np.ndarray:
+def sum_of_shares(terms: NoiseTerms, contributors: int, seed: str) -> NDArray[np.int64]:
     """What a release holds: every contributor draws from its own source."""
-    return sum(terms.draw_share(COUNT, SeededRandom(f"{seed}, party {i}")) for i in range(contributors))
+    shares = [terms.draw_share(COUNT, SeededRandom(f"{seed}, party {i}")) for i in range(contributors)]
+    return np.sum(shares, axis=0, dtype=np.int64)
 
 
 # 33461/100 is what ID3 gets at ε = 1; at 48 a share has the least standard deviation allowed, 4; at 3/2 the shares

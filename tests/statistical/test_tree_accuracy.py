@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie.simulation.comparison import Contest, Division
 from coterie.simulation.division import as_party
@@ -35,11 +36,17 @@ LAPLACE = {"mechanism": Mechanism.DISCRETE_LAPLACE, "delta": 0}
 
 
 @cache
-def divisions(parties, runs):
+def divisions(parties: int, runs: int) -> list[Division]:
     return [Division.of(load_nursery(), parties, Fraction(1, 5), seed) for seed in range(runs)]
 
 
-def weighted_f1(parties, method=Method.DISTRIBUTED, runs=RUNS, spec=SPEC, corruption_bound=None):
+def weighted_f1(
+    parties: int,
+    method: Method = Method.DISTRIBUTED,
+    runs: int = RUNS,
+    spec: JobSpec = SPEC,
+    corruption_bound: int | None = None,
+) -> NDArray[np.float64]:
     parameters = choose_parameters(parties, corruption_bound=corruption_bound)
     contest = Contest(method, spec, parameters)
     return np.array([contest.score(division)["f1_weighted"] for division in divisions(parties, runs)])

@@ -7,10 +7,13 @@ The bounds are not where the results lie but where something would be broken; th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -34,11 +37,11 @@ HEART = Goal(epsilon=Fraction(4), shares=2)
 MNIST_SHARES = 4
 
 
-def inputs_of(values):
+def inputs_of(values: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     return to_inputs(heart_schema(), values, len(values["disease"]))
 
 
-def aucs_of_hospitals(job_file):
+def aucs_of_hospitals(job_file: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return per seed the AUC on all set-aside records: of the federation, and the mean of each hospital's own."""
     job = load_job(job_file)
     federated, alone = [], []

@@ -20,8 +20,12 @@ SERVER = "COTERIE_TEST_DATABASE"
 KINDS = ("memory", "file", "server") if SERVER in os.environ else ("memory", "file")
 
 
+Opened = Callable[[str], Engine]
+"""Opens a database with the migrations of a folder."""
+
+
 @contextmanager
-def database(kind: str, folder: Path) -> Iterator[Callable[[str], Engine]]:
+def database(kind: str, folder: Path) -> Iterator[Opened]:
     """Yield what opens the same database again and again: a program's restarts. Memory lasts for one opening."""
     opened: list[Engine] = []
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 
 
@@ -19,3 +20,9 @@ def noise_terms(
 ) -> NoiseTerms:
     """Return terms of a mechanism, whose size is the variance or the ratio."""
     return Mechanism(mechanism).terms.of(ratio if variance is None else variance, placement=placement, shares=shares)
+
+
+def gaussian(noise: NoiseTerms) -> DiscreteGaussianNoise:
+    """Return the same terms, as those of Gaussian noise, which have a variance."""
+    assert isinstance(noise, DiscreteGaussianNoise)
+    return noise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,23 +26,23 @@ ARRAYS = {
 MAX = 1 << 20
 
 
-def read(data, maximum=MAX):
+def read(data: bytes, maximum: int = MAX) -> Content:
     return decode(data, "the test", maximum=maximum)
 
 
-def rebuilt(header, rest):
+def rebuilt(header: Any, rest: bytes) -> bytes:
     """A container around a changed header."""
     text = document.encode(header)
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + rest
 
 
-def parts_of(data):
+def parts_of(data: bytes) -> tuple[dict[str, Any], bytes]:
     end = 8 + int.from_bytes(data[:8], "little")
     return json.loads(data[8:end]), data[end:]
 
 
-def assert_refused(data, words="the test"):
+def assert_refused(data: bytes, words: str = "the test") -> None:
     with pytest.raises(MalformedMessage, match=words) as caught:
         read(data)
     assert caught.value.code == "malformed-message"
@@ -154,7 +155,7 @@ def test_decode_of_other_json_raises_malformed_message(value):
     assert_refused(value)
 
 
-def entry(**changes):
+def entry(**changes: Any) -> dict[str, Any]:
     return {"dtype": "F64", "shape": [2], "data_offsets": [0, 16], **changes}
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, inspect, make_url, select, text
+from sqlalchemy.engine.base import Engine
 
 import coterie_aggregator.store
 import coterie_aggregator.store.tables
@@ -38,12 +41,12 @@ NOTES = Table(
 
 
 @pytest.fixture
-def url(tmp_path):
+def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/store.db"
 
 
 @pytest.fixture
-def engine(url):
+def engine(url: str) -> Iterator[Engine]:
     engine = open_database(url, PARTY)
     with transaction(engine) as connection:
         NOTES.create(connection)
@@ -51,7 +54,7 @@ def engine(url):
     engine.dispose()
 
 
-def numbers(engine):
+def numbers(engine: Engine) -> list[int]:
     with transaction(engine) as connection:
         return list(connection.execute(select(NOTES.c.number)).scalars())
 
@@ -190,7 +193,7 @@ def test_open_database_on_a_server_makes_the_same_tables(migrations, metadata, t
 
 
 def test_transaction_that_raises_writes_nothing(engine):
-    def write_and_fail():
+    def write_and_fail() -> None:
         with transaction(engine) as connection:
             connection.execute(insert(NOTES).values(number=1))
             raise ZeroDivisionError
@@ -213,7 +216,7 @@ def test_transaction_on_full_disk_raises_and_writes_nothing(engine):
     with transaction(engine) as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
 
-    def write_too_much():
+    def write_too_much() -> None:
         with transaction(engine) as connection:
             connection.execute(insert(NOTES).values(number=1))
             connection.execute(insert(NOTES).values(number=2, data=b"a secret value" * 10_000))

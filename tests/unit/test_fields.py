@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
+from typing import Any
+
 import pytest
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
 
 
-def field(value):
+def field(value: Any) -> Fields:
     return Fields({"x": value}, "the thing", ("x",))
 
 

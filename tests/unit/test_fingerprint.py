@@ -46,7 +46,7 @@ def test_check_character_finds_every_mistyped_character():
 def test_check_character_finds_neighbours_in_the_wrong_order(key):
     text = printed_fingerprint(readable_fingerprint(Label.REQUEST_FINGERPRINT, key)).replace("-", "")
     for position in range(len(text) - 1):
-        one, other = text[position : position + 2]
+        one, other = text[position], text[position + 1]
         if one != other:
             with pytest.raises(ConfigurationError, match="is mistyped"):
                 parse_fingerprint(text[:position] + other + one + text[position + 2 :])

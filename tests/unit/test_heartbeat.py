@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +15,14 @@ from coterie_common.host.heartbeat import BEAT_SECONDS, FILE_NAME, STALE_SECONDS
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def ask(folder, *, age_s=0.0):
+def ask(folder: Path, *, age_s: float = 0.0) -> None:
     path = folder / FILE_NAME
     if path.exists():
         os.utime(path, (NOW.timestamp(),) * 2)
     check_heartbeat(folder, "coterie-party", now=NOW + timedelta(seconds=age_s))
 
 
-def refused(folder, *, age_s=0.0):
+def refused(folder: Path, *, age_s: float = 0.0) -> str:
     with pytest.raises(Unavailable) as refusal:
         ask(folder, age_s=age_s)
     assert refusal.value.code == "unavailable"
@@ -108,7 +109,7 @@ def test_beat_in_a_missing_folder_raises(tmp_path):
 
 
 def test_run_cancelled_takes_the_sign_of_life_away(tmp_path):
-    async def live():
+    async def live() -> None:
         task = asyncio.create_task(Heartbeat(tmp_path, lambda: "").run())
         await asyncio.sleep(0)
         ask(tmp_path)

@@ -176,7 +176,7 @@ for words in HOSTILE.values():
 
 
 @pytest.fixture(scope="module", params=LogFormat)
-def logged(request):
+def logged(request: pytest.FixtureRequest) -> tuple[LogFormat, str]:
     command = [sys.executable, "-c", LOGS, request.param.value]
     root = Path(__file__).resolve().parents[2]
     ended = subprocess.run(command, capture_output=True, cwd=root, check=True, env={"PYTHONPATH": str(root)})  # our own

@@ -17,13 +17,13 @@ from tests.support.foreign import FOREIGN
 from tests.support.seeded_random import SeededRandom
 
 
-def raising(failure):
+def raising(failure: BaseException) -> None:
     raise failure
 
 
 @pytest.mark.parametrize("failure", FOREIGN, ids=lambda failure: type(failure).__name__)
 def test_whatever_a_thread_raises_reaches_whoever_awaits_it(failure):
-    async def scenario():
+    async def scenario() -> BaseException:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as pool:
             with pytest.raises(Exception) as caught:  # any, but nothing that ends a loop

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from coterie_common.errors import ConfigurationError, KeyFileError
 from coterie_common.host.passwords import read_password
@@ -82,7 +82,7 @@ def test_password_file_that_somebody_else_owns_and_lends_is_read(tmp_path, monke
     assert read_password(path, what="the keys").reveal() == b"secret"
 
 
-def prompt(is_new: bool, typed: str):
+def prompt(is_new: bool, typed: str) -> tuple[Result, list[bytes]]:
     app, passwords = typer.Typer(), []
 
     @app.command()

@@ -25,7 +25,7 @@ def context_with(outbox: Outbox[Any]) -> Context:
 def test_message_that_waits_while_the_stream_ends_is_dropped_in_silence():
     complaints: list[dict[str, Any]] = []
 
-    async def scenario():
+    async def scenario() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
         outbox: Outbox[Any] = Outbox(maximum=1)
         context = context_with(outbox)
@@ -43,7 +43,7 @@ def test_message_that_waits_while_the_stream_ends_is_dropped_in_silence():
 
 
 def test_message_to_a_party_that_is_away_is_dropped():
-    async def scenario():
+    async def scenario() -> None:
         context_with(Outbox()).send(PartyId("party-2"), MESSAGE)
 
     asyncio.run(scenario())

@@ -2,6 +2,8 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from coterie_aggregator.live.deliveries import Deliveries
 from coterie_common.identifiers import JobId, PartyId
 
@@ -9,12 +11,12 @@ A, B = PartyId("anna"), PartyId("bert")
 ONE, TWO, THREE = (JobId(f"job-{n}") for n in (1, 2, 3))
 
 
-class Sent(list):
-    def __call__(self, party_id, job_id):
+class Sent(list[tuple[PartyId, JobId]]):
+    def __call__(self, party_id: PartyId, job_id: JobId) -> Callable[[], None]:
         return lambda: self.append((party_id, job_id))
 
 
-def owing(*jobs, connected=True):
+def owing(*jobs: JobId, connected: bool = True) -> tuple[Deliveries, Sent]:
     deliveries, sent = Deliveries(), Sent()
     if connected:
         deliveries.connected(A)

@@ -28,11 +28,12 @@ from coterie_aggregator.machines.job_events import (
     UnfinishedModelKept,
 )
 from coterie_aggregator.machines.job_machine import AggregatorJob, JobParameters, Phase, outstanding, step
+from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
-from tests.support.exploration import every_event, explore
+from tests.support.exploration import Explored, every_event, explore
 
-A, B, C, D, E = PARTIES = ("anna", "bert", "cleo", "dora", "emil")
-STRANGER = "zeno"
+A, B, C, D, E = PARTIES = tuple(map(PartyId, ("anna", "bert", "cleo", "dora", "emil")))
+STRANGER = PartyId("zeno")
 ACCEPTED, HELD, REFUSED = Decision
 
 HANDLED = {
@@ -43,23 +44,23 @@ HANDLED = {
 }
 
 
-def new_job(members=PARTIES, quorum=4):
+def new_job(members: tuple[str, ...] = PARTIES, quorum: int = 4) -> AggregatorJob:
     return AggregatorJob(parameters=JobParameters(members=members, round_quorum=quorum))
 
 
-def after(*events, state=None):
+def after(*events: Event, state: AggregatorJob | None = None) -> AggregatorJob:
     return reduce(step, events, state or new_job())
 
 
-def replied(decision, *parties, code="", detail=""):
+def replied(decision: Decision, *parties: str, code: str = "", detail: str = "") -> list[PartyReplied]:
     return [PartyReplied(party, decision, code, detail) for party in parties]
 
 
-def running():
+def running() -> AggregatorJob:
     return after(*replied(ACCEPTED, *PARTIES))
 
 
-def delivering():
+def delivering() -> AggregatorJob:
     return after(RoundReleased(1), ModelFinished(), state=running())
 
 
@@ -67,7 +68,7 @@ def delivering():
 
 
 @cache
-def explored():
+def explored() -> Explored[AggregatorJob, Event]:
     choices = {
         "party_id": (A, B, STRANGER),
         "decision": Decision,

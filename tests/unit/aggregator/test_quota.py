@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from coterie_aggregator.live.quota import check_quota
 from coterie_aggregator.machines.job_machine import Phase
 from coterie_common.errors import QuotaExceeded
-from coterie_common.identifiers import PartyId
+from coterie_common.identifiers import MemberId
 from coterie_common.limits import MAX_OPEN_JOBS, OPEN_JOBS_PER_PERSON, SUBMISSIONS_PER_PERSON
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
-OLGA, SVEN = PartyId("olga"), PartyId("sven")
+OLGA, SVEN = MemberId("olga"), MemberId("sven")
 
 
-def jobs(count, person=OLGA, phase=Phase.RUNNING, ago=timedelta(hours=1)):
+def jobs(
+    count: int, person: MemberId = OLGA, phase: Phase = Phase.RUNNING, ago: timedelta = timedelta(hours=1)
+) -> list[Any]:
     submission = SimpleNamespace(submitter=person, submitted_at=NOW - ago)
     return [SimpleNamespace(state=SimpleNamespace(phase=phase), submission=submission) for _ in range(count)]
 
@@ -33,7 +36,7 @@ def test_person_with_as_many_open_jobs_as_allowed_is_refused_and_another_is_not(
 
 
 def test_open_jobs_of_all_are_limited_too():
-    people = [PartyId(f"person-{number}") for number in range(4)]
+    people = [MemberId(f"person-{number}") for number in range(4)]
     share = MAX_OPEN_JOBS // len(people)
     full = [job for person in people for job in jobs(share, person)]
     check_quota(full[1:], OLGA, NOW)

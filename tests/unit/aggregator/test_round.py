@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, reduce
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ from coterie_aggregator.machines.round_machine import (
     outstanding,
     step,
 )
-from tests.support.exploration import every_event, explore
+from tests.support.exploration import Explored, every_event, explore
 
 A, B, C, D, E = PARTIES = ("anna", "bert", "cleo", "dora", "emil")
 STRANGER = "zeno"
@@ -63,7 +64,9 @@ HANDLED = {
 }
 
 
-def new_round(*, members=PARTIES, cohort=None, quorum=4, threshold=4):
+def new_round(
+    *, members: tuple[str, ...] = PARTIES, cohort: tuple[str, ...] | None = None, quorum: int = 4, threshold: int = 4
+) -> AggregatorRound:
     return AggregatorRound(
         parameters=RoundParameters(
             members=members, cohort=cohort or members, round_quorum=quorum, decryption_threshold=threshold
@@ -71,27 +74,29 @@ def new_round(*, members=PARTIES, cohort=None, quorum=4, threshold=4):
     )
 
 
-def after(*events, state=None):
+def after(*events: Event, state: AggregatorRound | None = None) -> AggregatorRound:
     return reduce(step, events, state or new_round())
 
 
-def contributed(*parties):
+def contributed(*parties: str) -> list[ContributionReceived | ContributionVerified]:
     return [event for party in parties for event in (ContributionReceived(party), ContributionVerified(party))]
 
 
-def decrypted(*parties):
+def decrypted(*parties: str) -> list[PartialReceived | PartialVerified]:
     return [event for party in parties for event in (PartialReceived(party), PartialVerified(party))]
 
 
-def decrypting(**changes):
+def decrypting(**changes: Any) -> AggregatorRound:
     return after(*contributed(*PARTIES), state=new_round(**changes))
 
 
-def sent(state, effect):
+def sent(
+    state: AggregatorRound, effect: type[SendQuery | SendDecryptionRequest | VerifyContribution | VerifyPartial]
+) -> set[str]:
     return {e.party_id for e in outstanding(state) if isinstance(e, effect)}
 
 
-def timers(state):
+def timers(state: AggregatorRound) -> set[type[PatiencePassed] | type[RoundTimedOut]] | set[type[RoundTimedOut]]:
     return {type(e.event) for e in outstanding(state) if isinstance(e, Timer)}
 
 
@@ -99,7 +104,7 @@ def timers(state):
 
 
 @cache
-def explored():
+def explored() -> Explored[AggregatorRound, Event]:
     # A threshold of 1 leaves somebody who is not asked at once.
     events = every_event(Event, {"party_id": (A, B, C, STRANGER), "code": ("data",)})
     return explore(new_round(members=(A, B, C), quorum=3, threshold=1), step, events)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from coterie_aggregator.store.spool import Spool
 from coterie_common.errors import Equivocation, StorageError
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import NOTHING_PADDED
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 
@@ -18,12 +20,12 @@ KINDS = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
 @pytest.fixture
-def spool(folder):
+def spool(folder: Path) -> Spool:
     return Spool(folder)
 
 
@@ -78,7 +80,7 @@ def test_put_syncs_file_and_every_new_folder_before_it_returns(spool, folder, mo
     synced = []
     sync = os.fsync
 
-    def record(handle):
+    def record(handle: int) -> None:
         synced.append(os.readlink(f"/proc/self/fd/{handle}"))
         sync(handle)
 
@@ -94,7 +96,7 @@ def test_put_syncs_file_and_every_new_folder_before_it_returns(spool, folder, mo
 def test_put_where_the_file_system_refuses_raises(tmp_path):
     (tmp_path / "spool").write_text("no folder")
     with pytest.raises(StorageError, match="cannot create the folder"):
-        Spool(tmp_path / "spool").put_contribution("job-1", 1, "alpha", b"data")
+        Spool(tmp_path / "spool").put_contribution(JobId("job-1"), 1, PartyId("alpha"), b"data")
 
 
 def test_delete_job_removes_all_of_it_and_nothing_else(spool, folder):
@@ -120,13 +122,15 @@ PADDED = bytes(range(256)) * 9000
 NOTHING = PaddedFacts(0, NOTHING_PADDED)
 
 
-def facts_of(content):
+def facts_of(content: bytes) -> PaddedFacts:
     digest = PaddedDigest()
     digest.update(content)
     return digest.facts()
 
 
-def put_padded(spool, job_id="job-1", number=1, party_id="alpha", content=PADDED):
+def put_padded(
+    spool: Spool, job_id: JobId = "job-1", number: int = 1, party_id: PartyId = "alpha", content: bytes = PADDED
+) -> None:
     draft = spool.begin_padded(job_id, number, party_id)
     for start in range(0, len(content), 1 << 20):
         draft.write(content[start : start + (1 << 20)])
@@ -136,13 +140,13 @@ def put_padded(spool, job_id="job-1", number=1, party_id="alpha", content=PADDED
 
 def test_padded_part_is_there_once_it_is_committed_also_after_a_restart(spool, folder):
     put_padded(spool)
-    put_padded(spool, party_id="bravo", content=b"bravo's")
+    put_padded(spool, party_id=PartyId("bravo"), content=b"bravo's")
     for again in (spool, Spool(folder)):
-        assert again.padded_facts("job-1", 1, "alpha") == facts_of(PADDED)
-        pieces = list(again.padded_pieces("job-1", 1, "alpha", 1 << 16))
+        assert again.padded_facts(JobId("job-1"), 1, PartyId("alpha")) == facts_of(PADDED)
+        pieces = list(again.padded_pieces(JobId("job-1"), 1, PartyId("alpha"), 1 << 16))
         assert {len(piece) for piece in pieces[:-1]} == {1 << 16}
         assert b"".join(pieces) == PADDED
-        assert again.padded_facts("job-1", 1, "bravo") == facts_of(b"bravo's")
+        assert again.padded_facts(JobId("job-1"), 1, PartyId("bravo")) == facts_of(b"bravo's")
 
 
 def test_padded_part_that_never_came_is_none(spool):
@@ -158,7 +162,7 @@ def test_padded_part_that_was_not_committed_is_none_and_goes_when_it_comes_again
     again = Spool(folder)
     put_padded(again)
     assert [path.name for path in (folder / "job-1" / "1" / "padded").iterdir()] == ["alpha"]
-    assert again.padded_facts("job-1", 1, "alpha") == facts_of(PADDED)
+    assert again.padded_facts(JobId("job-1"), 1, PartyId("alpha")) == facts_of(PADDED)
 
 
 def test_padded_part_again_identical_changes_nothing(spool, folder):
@@ -196,15 +200,15 @@ def test_padded_part_where_the_file_system_refuses_raises(tmp_path):
     (tmp_path / "spool").write_text("no folder")
     spool = Spool(tmp_path / "spool")
     with pytest.raises(StorageError, match="cannot create the folder"):
-        spool.begin_padded("job-1", 1, "alpha")
+        spool.begin_padded(JobId("job-1"), 1, PartyId("alpha"))
 
 
 def test_delete_rounds_before_leaves_the_later_ones(tmp_path):
     spool = Spool(tmp_path / "spool")
     for number in (1, 2, 3):
-        spool.put_contribution("job-1", number, "alpha", b"reply")
-    spool.delete_rounds_before("job-1", 3)
+        spool.put_contribution(JobId("job-1"), number, PartyId("alpha"), b"reply")
+    spool.delete_rounds_before(JobId("job-1"), 3)
     assert sorted(path.name for path in (tmp_path / "spool" / "job-1").iterdir()) == ["3"]
-    spool.delete_rounds_before("job-1", 3)
-    spool.delete_rounds_before("job-2", 3)
-    assert spool.contribution("job-1", 3, "alpha") == b"reply"
+    spool.delete_rounds_before(JobId("job-1"), 3)
+    spool.delete_rounds_before(JobId("job-2"), 3)
+    assert spool.contribution(JobId("job-1"), 3, PartyId("alpha")) == b"reply"

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -22,8 +25,9 @@ from coterie_aggregator.store.tables import JOB_EVENTS
 from coterie_common.crypto.hashing import Label, long_hash
 from coterie_common.errors import StateError, StorageError
 from coterie_common.host.database import transaction
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision
-from tests.support.databases import KINDS, database
+from tests.support.databases import KINDS, Opened, database
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250, tzinfo=UTC)
 LATER = AT + timedelta(seconds=90)
@@ -33,31 +37,31 @@ DIGEST = bytes(range(32))
 class Reopened:
     """The store, opened anew for every call where the database outlives that: every test is one of restarts."""
 
-    def __init__(self, opened):
+    def __init__(self, opened: Opened) -> None:
         self._opened = opened
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(AggregatorStore(self._opened(MIGRATIONS)), name)
 
 
 @pytest.fixture(params=KINDS)
-def opened(request, tmp_path):
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     with database(request.param, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def store(opened):
+def store(opened: Opened) -> Reopened:
     return Reopened(opened)
 
 
-def submit(store, job_id="job-1", at=AT):
+def submit(store: Reopened, job_id: JobId = "job-1", at: datetime = AT) -> StoredJob:
     job = StoredJob(job_id=job_id, proposal=b"proposal of " + job_id.encode(), submitter="olga", submitted_at=at)
     store.add_job(job)
     return job
 
 
-def finish(store, number=1, *, job_id="job-1", **changes):
+def finish(store: Reopened, number: int = 1, *, job_id: JobId = "job-1", **changes: Any) -> None:
     values = {
         "transcript_digest": DIGEST,
         "state": b"state after",
@@ -90,7 +94,7 @@ def test_add_job_of_known_id_raises_and_keeps_the_first(store):
 
 def test_job_events_come_in_order_each_for_its_job(store):
     submit(store)
-    submit(store, "job-2")
+    submit(store, JobId("job-2"))
     mine = [PartyReplied(p, Decision.REFUSED, "consent-denied", "ε = 2, “no”") for p in ("beta", "alpha")]
     mine.append(JobCancelled("olga: a mistake"))
     for event in mine:
@@ -102,7 +106,7 @@ def test_job_events_come_in_order_each_for_its_job(store):
 
 def test_append_job_event_that_ends_the_job_says_when_for_good(store):
     submit(store)
-    store.append_job_event("job-1", PartyReplied("alpha", Decision.ACCEPTED, "", ""), AT, False)
+    store.append_job_event("job-1", PartyReplied(PartyId("alpha"), Decision.ACCEPTED, "", ""), AT, False)
     assert store.ended_at("job-1") is None
     store.append_job_event("job-1", JobCancelled("olga"), LATER, True)
     store.append_job_event("job-1", JobCancelled("olga"), LATER + timedelta(days=1), True)
@@ -151,15 +155,19 @@ def test_round_events_come_in_order_each_for_its_round(store):
     submit(store)
     for number in (1, 2):
         store.start_round("job-1", number, b"query", b"state", AT)
-    first = [ContributionReceived("beta"), ContributionRejected("beta", "invalid-proof"), DeadlinePassed()]
+    first = [
+        ContributionReceived(PartyId("beta")),
+        ContributionRejected(PartyId("beta"), "invalid-proof"),
+        DeadlinePassed(),
+    ]
     times = [AT, AT, LATER]
     for event, at in zip(first, times, strict=True):
         store.append_round_event("job-1", 1, event, at)
-    store.append_round_event("job-1", 2, ContributionReceived("alpha"), AT)
+    store.append_round_event("job-1", 2, ContributionReceived(PartyId("alpha")), AT)
     assert store.round_events("job-1", 1) == tuple(first)
     assert store.round_event_times("job-1", 1) == tuple(times)
     assert store.round_event_times("job-1", 3) == ()
-    assert store.round_events("job-1", 2) == (ContributionReceived("alpha"),)
+    assert store.round_events("job-1", 2) == (ContributionReceived(PartyId("alpha")),)
 
 
 def test_append_round_event_before_the_round_started_raises(store):

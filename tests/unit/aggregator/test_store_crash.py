@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from coterie_aggregator.machines.job_events import ModelFinished, RoundReleased
@@ -11,6 +13,7 @@ from coterie_aggregator.machines.round_events import ContributionReceived
 from coterie_aggregator.store import MIGRATIONS, AggregatorStore
 from coterie_aggregator.store.spool import Spool
 from coterie_common.host.database import open_database
+from coterie_common.identifiers import JobId, PartyId
 from tests.support.killed import reported_before_kill
 
 WRITER = """
@@ -54,7 +57,7 @@ for number in range(first, 10_000):
 STEPS = ["added", *(f"{step} {number}" for number in (1, 2) for step in ("started", "spooled", "event", "finished"))]
 
 
-def steps_found(store, spool, job_id):
+def steps_found(store: AggregatorStore, spool: Spool, job_id: JobId) -> Iterator[str]:
     """What of a job is there, in the order in which the writer wrote it; all of a step or nothing."""
     yield "added"
     for number in (1, 2):
@@ -67,11 +70,11 @@ def steps_found(store, spool, job_id):
         yield f"started {number}"
         if not (spool._folder / job_id / str(number) / "contributions" / "alpha").exists():
             return
-        assert spool.contribution(job_id, number, "alpha") == b"c" * 30_000
+        assert spool.contribution(job_id, number, PartyId("alpha")) == b"c" * 30_000
         yield f"spooled {number}"
         if store.round_events(job_id, number) == ():
             return
-        assert store.round_events(job_id, number) == (ContributionReceived("alpha"),)
+        assert store.round_events(job_id, number) == (ContributionReceived(PartyId("alpha")),)
         yield f"event {number}"
         released = len(store.transcripts(job_id))
         assert store.job_events(job_id) == (RoundReleased(1), ModelFinished())[:released]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 import pytest
 from hypothesis import given
@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from coterie_aggregator.machines import job_events, round_events
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_common.errors import StorageError
+from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision
 
 MACHINES = {"job": job_events.Event, "round": round_events.Event}
-CODECS = {name: EventCodec(union) for name, union in MACHINES.items()}
+CODECS: dict[str, EventCodec[Any]] = {name: EventCodec(union) for name, union in MACHINES.items()}
 EVENTS = [
     pytest.param(name, event, id=f"{name}-{event.__name__}") for name in MACHINES for event in get_args(MACHINES[name])
 ]
-REPLY = job_events.PartyReplied("alpha", Decision.HELD, "", "wait")
+REPLY = job_events.PartyReplied(PartyId("alpha"), Decision.HELD, "", "wait")
 
 
 @pytest.mark.parametrize(("machine", "event"), EVENTS)
@@ -77,7 +78,7 @@ def test_encoded_event_of_a_renamed_class_is_the_same():
         party_id: str
 
     AnsweredByParty.__annotations__["party_id"] = str
-    codec = EventCodec(AnsweredByParty | job_events.ModelFinished)
+    codec: EventCodec[Any] = EventCodec(AnsweredByParty | job_events.ModelFinished)
     assert codec.encode(AnsweredByParty("alpha")) == ("PartyReplied", b'{"party_id":"alpha"}')
     assert codec.decode("PartyReplied", b'{"party_id":"alpha"}') == AnsweredByParty("alpha")
 

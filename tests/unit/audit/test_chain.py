@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from coterie_common.audit.chain import Finding, verify_chain
-from coterie_common.audit.entry import Head, Kind, Owner
+from coterie_common.audit.entry import Entry, Head, Kind, Owner
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import MalformedMessage, StateError
 from coterie_common.limits import AUDIT_DETAILS_BYTES
@@ -19,11 +21,13 @@ KEY, OTHER_KEY = SigningKey(bytes(32)), SigningKey(b"o" * 32)
 ENTRIES = make_entries(EVENTS, OWNER, KEY)
 
 
-def findings(entries, owner=OWNER, key=KEY, heads=()):
+def findings(
+    entries: Sequence[Entry], owner: Owner = OWNER, key: SigningKey = KEY, heads: Sequence[Head] = ()
+) -> list[tuple[int, str]]:
     return [(finding.sequence, finding.what) for finding in verify_chain(entries, owner, key.verify_key, heads)]
 
 
-def places(entries, **changes):
+def places(entries: list[Entry] | tuple[Entry, ...], **changes: Any) -> list[int]:
     return [sequence for sequence, _ in findings(entries, **changes)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -13,13 +14,13 @@ from tests.support.models import make_model
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tmp_path: Path) -> Path:
     path = tmp_path / "tennis.model.json"
     path.write_bytes(make_model().to_bytes())
     return path
 
 
-def run(*arguments):
+def run(*arguments: Path | str) -> int:
     with pytest.raises(SystemExit) as caught:
         main(["predict", *map(str, arguments)])
     return caught.value.code

@@ -2,6 +2,8 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from tests.support.models import make_lineage
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tmp_path: Path) -> Path:
     schema = parse_schema(
         {
             "label": "price",

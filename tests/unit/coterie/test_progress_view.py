@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,9 @@ from rich.console import Console
 from coterie.job_display import _LiveDisplay
 from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
 from coterie_common.errors import Unavailable
+from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision
-from coterie_common.protocol.progress import JobState, RoundPhase
+from coterie_common.protocol.progress import JobParty, JobState, RoundPhase
 from tests.support.handlers import job_status
 from tests.support.message_strategies import job_statuses
 
@@ -59,8 +61,8 @@ def test_party_lines_say_what_each_does():
         ("alpha", "replied"),
         ("gamma", "refused 1 asked, 0.5 left [budget-exhausted]"),
     )
-    accepted = replace(RUNNING.parties[0], party_id="beta")
-    doing = dict(party_lines(replace(DECRYPTING, parties=(accepted, replace(accepted, party_id="delta")))))
+    accepted = replace(RUNNING.parties[0], party_id=PartyId("beta"))
+    doing = dict(party_lines(replace(DECRYPTING, parties=(accepted, replace(accepted, party_id=PartyId("delta"))))))
     assert doing == {"beta": "replied, helped to decrypt", "delta": "is asked"}
     silent = replace(accepted, decision=None)
     done = replace(accepted, model_received=True)
@@ -94,18 +96,18 @@ def test_live_display_shows_any_status_as_it_is(status):
     assert "connection lost, next attempt in 2 s: gone [unavailable]" in shown
 
 
-def party(party_id, **changes):
+def party(party_id: PartyId, **changes: Any) -> JobParty:
     return replace(RUNNING.parties[0], party_id=party_id, **changes)
 
 
 def test_state_line_names_whom_a_proposal_waits_for_and_why():
     parties = (
-        party("a"),
-        party("b", decision=Decision.HELD, detail="waits for its steward's word"),
-        party("c", decision=None),
-        party("d", decision=None, connected=False),
-        party("e", decision=Decision.REFUSED, connected=False),
-        party("f", decision=Decision.HELD, detail="waits for its hours: from 20:00", connected=False),
+        party(PartyId("a")),
+        party(PartyId("b"), decision=Decision.HELD, detail="waits for its steward's word"),
+        party(PartyId("c"), decision=None),
+        party(PartyId("d"), decision=None, connected=False),
+        party(PartyId("e"), decision=Decision.REFUSED, connected=False),
+        party(PartyId("f"), decision=Decision.HELD, detail="waits for its hours: from 20:00", connected=False),
     )
     status = job_status(JobState.PROPOSED, round=None, parties=parties, waiting_for=3)
     assert state_line(status) == (
@@ -116,11 +118,11 @@ def test_state_line_names_whom_a_proposal_waits_for_and_why():
 
 def test_state_line_names_whom_a_round_waits_for_and_why():
     parties = (
-        party("alpha"),
-        party("b", waiting="waits for its hours: it answers from 20:00"),
-        party("c", connected=False, waiting="said before it left"),
-        party("d"),
-        party("e", decision=Decision.REFUSED, connected=False),
+        party(PartyId("alpha")),
+        party(PartyId("b"), waiting="waits for its hours: it answers from 20:00"),
+        party(PartyId("c"), connected=False, waiting="said before it left"),
+        party(PartyId("d")),
+        party(PartyId("e"), decision=Decision.REFUSED, connected=False),
     )
     status = replace(RUNNING, parties=parties, waiting_for=2)
     assert state_line(status) == (
@@ -130,6 +132,6 @@ def test_state_line_names_whom_a_round_waits_for_and_why():
 
 
 def test_state_line_of_many_missing_parties_says_how_many_more():
-    parties = tuple(party(f"p{number}", decision=None, connected=False) for number in range(20))
+    parties = tuple(party(PartyId(f"p{number}"), decision=None, connected=False) for number in range(20))
     line = state_line(job_status(JobState.PROPOSED, round=None, parties=parties, waiting_for=20))
     assert line.endswith("p11 is away and 8 others")

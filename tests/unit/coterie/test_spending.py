@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from coterie.spending import spending
-from coterie_common.protocol.progress import JobState
+from coterie_common.protocol.progress import JobState, JobStatus
 from tests.support.handlers import job_status
 
 
-def job(state=JobState.COMPLETED, *, dataset="nursery", **privacy):
+def job(state: JobState = JobState.COMPLETED, *, dataset: str = "nursery", **privacy: Any) -> JobStatus:
     status = job_status(state)
     return replace(status, dataset=dataset, privacy=replace(status.privacy, **privacy))
 

@@ -2,35 +2,45 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import pytest
 
+from coterie.client import Client
 from coterie.watching import follow
-from coterie_common.errors import NotFound, Unavailable
+from coterie_common.errors import CoterieError, NotFound, Unavailable
+from coterie_common.identifiers import JobId
 from coterie_common.limits import MAX_BACKOFF_SECONDS
-from coterie_common.protocol.progress import JobState
+from coterie_common.protocol.progress import JobState, JobStatus
 from tests.support.handlers import job_status
 
 RUNNING, COMPLETED = job_status(), job_status(JobState.COMPLETED)
 
 
+Answer = list[JobStatus | CoterieError]
+
+
 class ScriptedClient:
     """Answers each call of ``watch`` with the next list; an error in it is raised."""
 
-    def __init__(self, *answers):
+    def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
 
-    def watch(self, job_id):
+    def watch(self, job_id: JobId) -> Iterator[JobStatus]:
         for status in self._answers.pop(0):
             if isinstance(status, Exception):
                 raise status
             yield status
 
 
-def followed(*answers):
-    shown, lost, pauses = [], [], []
+def followed(*answers: Answer) -> tuple[JobStatus, list[JobStatus], list[str], list[float]]:
+    shown: list[JobStatus] = []
+    lost: list[str] = []
+    pauses: list[float] = []
     final = follow(
-        ScriptedClient(*answers),
-        "nursery-1",
+        cast("Client", ScriptedClient(*answers)),
+        JobId("nursery-1"),
         show=shown.append,
         lost=lambda error, pause: lost.append(error.code),
         sleep=pauses.append,

@@ -28,17 +28,18 @@ from coterie_common.crypto.certificates import (
     make_tls_key,
 )
 from coterie_common.errors import ConfigurationError, IdentityMismatch, KeyFileError, MalformedMessage, Unauthenticated
+from coterie_common.identifiers import FederationName, MemberId
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
 BINDING = bytes(range(32))
-PARTY = Identity(federation="test", role=Role.PARTY, id="party-1")
-AGGREGATOR = Identity(federation="test", role=Role.AGGREGATOR, id="aggregator")
+PARTY = Identity(federation=FederationName("test"), role=Role.PARTY, id=MemberId("party-1"))
+AGGREGATOR = Identity(federation=FederationName("test"), role=Role.AGGREGATOR, id=MemberId("aggregator"))
 
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    return create_authority("test", now=NOW, lifetime=10 * YEAR)
+    return create_authority(FederationName("test"), now=NOW, lifetime=10 * YEAR)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def key() -> TlsKey:
 
 
 @pytest.fixture(scope="module")
-def certificate(authority, key) -> bytes:
+def certificate(authority: Authority, key: bytes) -> bytes:
     return issue(authority, create_request(key, binding=BINDING), PARTY, now=NOW, until=NOW + YEAR)
 
 
@@ -134,7 +135,7 @@ def test_requested_key_tells_keys_apart_but_not_requests(key):
 
 
 def test_check_issued_by_another_authority_raises(certificate):
-    other = create_authority("test", now=NOW, lifetime=10 * YEAR)
+    other = create_authority(FederationName("test"), now=NOW, lifetime=10 * YEAR)
     with pytest.raises(Unauthenticated) as caught:
         check_issued(certificate, other.certificate, now=NOW)
     assert caught.value.code == "unauthenticated"
@@ -145,7 +146,7 @@ def test_check_issued_by_a_member_raises(authority, key, certificate):
     forged = issue(
         Authority(key=key, certificate=certificate),
         create_request(make_tls_key(), binding=BINDING),
-        Identity(federation="test", role=Role.OPERATOR, id="mallory"),
+        Identity(federation=FederationName("test"), role=Role.OPERATOR, id=MemberId("mallory")),
         now=NOW,
         until=NOW + YEAR,
     )
@@ -169,7 +170,7 @@ def test_check_issued_outside_the_validity_raises(authority, certificate, now, w
 
 
 def test_check_issued_under_an_expired_authority_raises(key):
-    old = create_authority("test", now=NOW, lifetime=YEAR)
+    old = create_authority(FederationName("test"), now=NOW, lifetime=YEAR)
     certificate = issue(old, create_request(key, binding=BINDING), PARTY, now=NOW, until=NOW + 5 * YEAR)
     with pytest.raises(Unauthenticated, match="authority's certificate expired"):
         check_issued(certificate, old.certificate, now=NOW + 2 * YEAR)

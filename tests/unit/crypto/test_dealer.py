@@ -10,7 +10,7 @@ import pytest
 
 import coterie_common
 from coterie_common.crypto import dealer, primes
-from coterie_common.crypto.dealer import _deal_insecure_for_tests, deal
+from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests, deal
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import ThresholdPublicKey, check_share, combine, partial_decrypt
 from coterie_common.errors import ConfigurationError
@@ -21,7 +21,7 @@ from tests.support.seeded_random import SeededRandom
 
 
 @pytest.fixture(params=[1, 2])
-def dealing(request):
+def dealing(request: pytest.FixtureRequest) -> Dealing:
     return make_dealing(5, 3, s=request.param)
 
 

@@ -14,7 +14,7 @@ BOUNDS = [64, 96]
 WHOLE = 1 << 128
 
 
-def exact_weights(minimum, maximum):
+def exact_weights(minimum: int, maximum: int) -> dict[int, Fraction]:
     """Enclosures of exp(−x²/2σ²) from the sampler of privacy noise, which computes them by itself."""
     return {x: Fraction(enclose_exp(Fraction(x * x) / (2 * VARIANCE), 90)[0]) for x in range(minimum, maximum + 1)}
 
@@ -22,23 +22,23 @@ def exact_weights(minimum, maximum):
 class ScriptedRandom:
     """Hands out given 128-bit numbers: the highest 16 bits as the little-endian word, the rest when asked for."""
 
-    def __init__(self, numbers):
+    def __init__(self, numbers: list[int]) -> None:
         self.words = np.array([number >> 112 for number in numbers], dtype="<u2").tobytes()
         self.numbers = numbers
         self.further = 0
 
-    def token_bytes(self, count):
+    def token_bytes(self, count: int) -> bytes:
         assert count == len(self.words)
         return self.words
 
-    def randbits(self, bits):
+    def randbits(self, bits: int) -> int:
         assert bits == 112
         self.further += 1
         (number,) = self.numbers
         return number % (1 << bits)
 
 
-def draw_one(bound, number):
+def draw_one(bound: int, number: int) -> tuple[int, int]:
     random = ScriptedRandom([number])
     return int(narrow_gaussian(bound).draw(1, random)[0]), random.further
 

@@ -9,6 +9,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.crypto.pads import pad as pad_module
 from coterie_common.crypto.pads.pad import (
@@ -31,16 +32,20 @@ THREADED = 8 * 32 * DEGREE + 5000
 """Long enough for two threads, with a last block that is not whole."""
 
 
-def values_of(length, seed=0, maximum=10**6):
+def values_of(length: int, seed: int = 0, maximum: int = 10**6) -> NDArray[np.int64]:
     generator = np.random.Generator(np.random.PCG64(seed))
     return generator.integers(-maximum, maximum, length, endpoint=True)
 
 
-def new_pad(length, seed="pad", *, draw_error=False, session_id=SESSION):
+def new_pad(
+    length: int, seed: int | str = "pad", *, draw_error: bool = False, session_id: bytes = SESSION
+) -> OneTimePad:
     return OneTimePad(session_id, length, SeededRandom(seed), draw_error=draw_error)
 
 
-def covered_sum(vectors, *, draw_error=False):
+def covered_sum(
+    vectors: list[NDArray[np.int64]], *, draw_error: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """Cover each vector with its own pad; return the sums of keys and of covered vectors."""
     key_sum = np.zeros(DEGREE, dtype=np.int64)
     total = np.zeros(len(vectors[0]), dtype=np.uint32)
@@ -154,7 +159,7 @@ def test_piece_that_does_not_fit_is_refused_and_nothing_is_used_up(count):
 
 def test_piece_whose_covering_failed_is_used_up():
     class Failing(SeededRandom):
-        def token_bytes(self, count):
+        def token_bytes(self, count: int) -> bytes:
             if count == 2 * 5000:
                 raise InternalError("no randomness")
             return super().token_bytes(count)
@@ -169,7 +174,7 @@ def test_piece_whose_covering_failed_is_used_up():
 def test_pad_used_by_threads_at_once_covers_every_position_for_one_of_them():
     pad, barrier = new_pad(3 * DEGREE), Barrier(8)
 
-    def work(_):
+    def work(_: int) -> bytes | None:
         barrier.wait()
         try:
             return pad.cover(np.zeros(DEGREE, dtype=np.int64)).tobytes()

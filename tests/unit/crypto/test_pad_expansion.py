@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.crypto.pads.expansion import PublicElements
 from tests.support.negacyclic import DEGREE, public_element
@@ -9,7 +10,7 @@ from tests.support.negacyclic import DEGREE, public_element
 SESSION = bytes(range(32))
 
 
-def expand(first, count, session_id=SESSION):
+def expand(first: int, count: int, session_id: bytes = SESSION) -> NDArray[np.int32]:
     elements = np.empty((count, DEGREE), dtype=np.int32)
     PublicElements(session_id).expand(first, elements)
     return elements

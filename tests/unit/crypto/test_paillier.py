@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import phe
 import pytest
 
+from coterie_common.crypto.dealer import Dealing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor, Nonce, PublicKey
 from coterie_common.crypto.threshold import combine, partial_decrypt
 from coterie_common.errors import InvalidCiphertext, KeyFileError, KeyMismatch, PlaintextOutOfRange, StateError
@@ -18,23 +19,23 @@ KEY = load_dealing().key.public_key
 FULL_KEY = load_dealing(key_bits=2048).key.public_key
 
 
-def decrypt(dealing, *ciphertexts: Ciphertext) -> list[int]:
+def decrypt(dealing: Dealing, *ciphertexts: Ciphertext) -> list[int]:
     partials = {share.index: partial_decrypt(dealing.key, share, ciphertexts) for share in dealing.shares}
     return list(combine(dealing.key, partials))
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
-def dealing(request):
+def dealing(request: pytest.FixtureRequest) -> Dealing:
     return make_dealing(s=request.param)
 
 
 @pytest.fixture(scope="module")
-def encryptor(dealing):
+def encryptor(dealing: Dealing) -> Encryptor:
     return Encryptor(dealing.key.public_key)
 
 
 @pytest.fixture
-def random():
+def random() -> SeededRandom:
     return SeededRandom("paillier")
 
 
@@ -266,7 +267,7 @@ def test_numbers_that_leave_the_module_are_plain_integers(dealing, encryptor, ra
     assert {type(number) for number in numbers} == {int}
 
 
-def bad_encodings(key):
+def bad_encodings(key: PublicKey) -> dict[str, bytes]:
     p, q = load_primes()
     size = key.ciphertext_bytes
     numbers = {

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.crypto.pads.ring import DEGREE, MAX_FACTOR, Multiplier, Workspace
 from coterie_common.errors import InternalError, StateError
@@ -14,20 +15,20 @@ from tests.support.negacyclic import fold, folded_product
 MIN, MAX = -(2**31), 2**31 - 1
 
 
-def generator(seed):
+def generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def uniform(count, seed=1):
+def uniform(count: int, seed: int = 1) -> NDArray[np.int32]:
     return generator(seed).integers(MIN, MAX, (count, DEGREE), endpoint=True).astype(np.int32)
 
 
-def multiply(factor, elements):
+def multiply(factor: NDArray[np.int64], elements: NDArray[np.int32]) -> tuple[NDArray[np.uint32], float]:
     workspace = Workspace(len(elements))
     return Multiplier(factor).multiply(elements, workspace), workspace.distance
 
 
-def monomial(power, coefficient=1):
+def monomial(power: int, coefficient: int = 1) -> NDArray[np.int64]:
     """Return coefficient·X^power, stored."""
     coefficients = np.zeros(DEGREE, dtype=np.int64)
     coefficients[power] = coefficient
@@ -135,7 +136,7 @@ def test_multiplier_used_by_threads_at_once_gives_the_same_products():
     multiplier, elements = Multiplier(FACTORS["signs"]), uniform(64)
     expected = multiplier.multiply(elements, Workspace(64))
 
-    def work(start):
+    def work(start: int) -> bool:
         workspace = Workspace(8)
         return all(
             np.array_equal(multiplier.multiply(elements[start : start + 8], workspace), expected[start : start + 8])

@@ -17,7 +17,7 @@ from tests.support.seeded_random import SeededRandom
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
-def opened(request):
+def opened(request: pytest.FixtureRequest) -> tuple[ThresholdPublicKey, tuple[int, ...], dict[int, tuple[int, ...]]]:
     """A dealing for (5, 3), plaintexts, and everybody's partial decryptions of their ciphertexts."""
     dealing = make_dealing(5, 3, s=request.param)
     random = SeededRandom("opened")

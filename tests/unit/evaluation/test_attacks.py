@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from coterie_lab.evaluation.attacks.audit import epsilon_at_least, guesses
@@ -25,7 +26,7 @@ def test_auc_is_that_of_scikit_learn():
     assert np.trapezoid(true, false) == pytest.approx(roc_auc_score(COINS, score), abs=0.01)
 
 
-def randomised_response(epsilon, people=4000):
+def randomised_response(epsilon: float, people: int = 4000) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Scores of the best attacker on a mechanism that is exactly ε-private: it tells each coin with a fair chance."""
     is_true = RANDOM.random(people) < math.exp(epsilon) / (1 + math.exp(epsilon))
     members = RANDOM.random(people) < 0.5

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
+from coterie_aggregator.live.rounds.arithmetic import RoundArithmetic
 from coterie_common.crypto import threshold
+from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.sealing.choice import packing_for
-from coterie_common.protocol.terms import SealingKind
+from coterie_common.protocol.terms import RoundTerms, SealingKind
 from coterie_lab.benchmarks.measuring import Yardstick
 from coterie_lab.benchmarks.primitives import WrongSum
 from coterie_lab.evaluation.cost import campaign, sealed_round
@@ -24,7 +27,8 @@ from coterie_lab.evaluation.csv_file import read_csv, write_csv
 from coterie_lab.evaluation.points import FULL
 from coterie_lab.evaluation.report import RESULTS
 from tests.support.dealings import load_dealing, partials_by_factors
-from tests.support.federation import make_federation
+from tests.support.federation import Federation, make_federation
+from tests.support.noise import gaussian
 
 # Their price is what the threshold key costs; rounds that are sealed completely have none.
 ENCRYPTED = [kind for kind in SealingKind if not kind.is_complete]
@@ -48,14 +52,14 @@ ROW = CostRow(
 
 
 @pytest.fixture(scope="module")
-def federation():
+def federation() -> Federation:
     return make_federation()
 
 
-def sealed_as(federation, sealing, length=40, variance=300_000):
+def sealed_as(federation: Federation, sealing: SealingKind, length: int = 40, variance: int = 300_000) -> RoundTerms:
     """Return terms with noise so wide that a pad needs no errors, unless asked otherwise."""
     terms = federation.terms(length)
-    return replace(terms, sealing=sealing, noise=replace(terms.noise, variance=Fraction(variance)))
+    return replace(terms, sealing=sealing, noise=replace(gaussian(terms.noise), variance=Fraction(variance)))
 
 
 def test_rows_survive_their_file(tmp_path):
@@ -87,13 +91,13 @@ def test_sealed_round_has_as_many_bytes_as_its_ciphertexts_proofs_and_values(fed
 
 @pytest.mark.parametrize("sealing", ENCRYPTED)
 def test_sealed_round_that_does_not_add_up_raises_wrong_sum(federation, sealing, monkeypatch):
-    opened = sealed_round.RoundArithmetic.open_sum
+    opened = RoundArithmetic.open_sum
 
-    def open_wrong(self, *arguments):
+    def open_wrong(self: RoundArithmetic, *arguments: Any) -> Release:
         release = opened(self, *arguments)
         return replace(release, values=release.values + (np.arange(40) == 7))
 
-    monkeypatch.setattr(sealed_round.RoundArithmetic, "open_sum", open_wrong)
+    monkeypatch.setattr(RoundArithmetic, "open_sum", open_wrong)
     with pytest.raises(WrongSum, match="5 vectors of 40 values"):
         measure_sealed(federation, sealed_as(federation, sealing), Yardstick(), 1)
 
@@ -146,7 +150,7 @@ def test_naive_price_grows_with_values_and_has_half_a_kilobyte_each():
 
 
 def test_way_whose_library_is_missing_is_left_out_and_named(monkeypatch, federation):
-    def missing(*arguments):
+    def missing(*arguments: object) -> None:
         raise ImportError
 
     monkeypatch.setattr(campaign, "paillier_steps", missing)
@@ -191,10 +195,10 @@ def test_table_marks_what_is_chosen_and_sums_mixed_choices():
 def test_committed_costs_keep_the_ratios_that_the_document_reads_out_of_them():
     rows = read_csv(RESULTS / "cost.csv", CostRow)
 
-    def total(model, way, what):
+    def total(model: str, way: Way, what: str) -> float:
         return sum(getattr(row, what) for row in rows if row.model == model and row.way is way)
 
-    def ratio(model, way, other, what):
+    def ratio(model: str, way: Way, other: Way, what: str) -> float:
         return total(model, way, what) / total(model, other, what)
 
     assert 1.05 < ratio("cnn", Way.PADDED, Way.PLAIN, "sent_bytes") < 1.2

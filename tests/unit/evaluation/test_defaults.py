@@ -98,7 +98,7 @@ def test_trials_are_run_once_and_an_unchanged_one_is_what_its_point_is(tmp_path)
     }
 
 
-def results(*scores):
+def results(*scores: float) -> dict[str, dict[str, float]]:
     """Give the trials of ``DEPTHS``, two seeds each, these scores."""
     made = [(trial, seed) for trial in (replace(TREE, entry="max_depth", value="2"), TREE) for seed in (0, 1)]
     return {

@@ -27,7 +27,7 @@ TREE = FULL["tree"]
 ROWS = rows_of(TREE)
 
 
-def weighted_f1(method, parties, bound=1, epsilon=TREE.epsilon):
+def weighted_f1(method: Method, parties: int, bound: int = 1, epsilon: str = TREE.epsilon) -> float:
     return ROWS[Point.of("tree", method, parties, epsilon, bound, TREE.seeds)].f1_weighted
 
 
@@ -41,7 +41,7 @@ def test_table_of_numbers_that_are_not_there_raises_key_error():
         with_tables("<!-- table: nothing -->\n<!-- end of table -->", {})
 
 
-def luminance(colour):
+def luminance(colour: str) -> float:
     """Relative, as WCAG 2.2 defines it."""
     parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
@@ -75,7 +75,7 @@ def test_tree_of_fifty_parties_is_as_close_to_the_curator_as_promised():
 def test_other_models_show_the_same_picture(name, fewest):
     grid, rows = FULL[name], rows_of(FULL[name])
 
-    def at(method, parties):
+    def at(method: Method, parties: int) -> float:
         bound = default_bound(parties)
         return rows[Point.of(name, method, parties, grid.epsilon, bound, grid.seeds_with(parties))].f1_weighted
 

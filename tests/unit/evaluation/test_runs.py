@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,17 +35,17 @@ POINTS = [
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "folder" / "runs.jsonl")
 
 
-def fill(cache, points):
-    done = []
+def fill(cache: Cache, points: Sequence[Point]) -> list[tuple[int, ...]]:
+    done: list[tuple[int, ...]] = []
     run_missing(points, cache, None, 1, lambda *progress: done.append(progress[:2]))
     return done
 
 
-def without_times(cache):
+def without_times(cache: Cache) -> dict[str, Any]:
     return {key: {**result, "seconds": 0} for key, result in cache.results.items()}
 
 

@@ -14,7 +14,7 @@ from tests.support.ceremony import Ceremony
 
 
 @pytest.fixture(scope="session")
-def _founded_folder(tmp_path_factory) -> Path:
+def _founded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ceremony = Ceremony(tmp_path_factory.mktemp("founded"))
     ceremony.found()
     ceremony.make_passwords_cheap()
@@ -22,7 +22,7 @@ def _founded_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _admitted_folder(_founded_folder, tmp_path_factory) -> Path:
+def _admitted_folder(_founded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("admitted") / "all"
     shutil.copytree(_founded_folder, root)
     ceremony = Ceremony(root)
@@ -32,7 +32,7 @@ def _admitted_folder(_founded_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _joined_folder(_admitted_folder, tmp_path_factory) -> Path:
+def _joined_folder(_admitted_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("joined") / "all"
     shutil.copytree(_admitted_folder, root)
     ceremony = Ceremony(root)
@@ -43,21 +43,21 @@ def _joined_folder(_admitted_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def founded(_founded_folder, tmp_path) -> Ceremony:
+def founded(_founded_folder: Path, tmp_path: Path) -> Ceremony:
     """A federation is founded, nobody is admitted."""
     shutil.copytree(_founded_folder, tmp_path / "all")
     return Ceremony(tmp_path / "all")
 
 
 @pytest.fixture
-def admitted(_admitted_folder, tmp_path) -> Ceremony:
+def admitted(_admitted_folder: Path, tmp_path: Path) -> Ceremony:
     """Everybody is admitted, no keys were dealt."""
     shutil.copytree(_admitted_folder, tmp_path / "all")
     return Ceremony(tmp_path / "all")
 
 
 @pytest.fixture
-def joined(_joined_folder, tmp_path) -> Ceremony:
+def joined(_joined_folder: Path, tmp_path: Path) -> Ceremony:
     """Keys were dealt and everybody imported its bundle."""
     shutil.copytree(_joined_folder, tmp_path / "all", symlinks=True)
     return Ceremony(tmp_path / "all")

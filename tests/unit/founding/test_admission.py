@@ -18,6 +18,7 @@ from coterie_common.errors import (
     MalformedMessage,
     WrongOrderError,
 )
+from coterie_common.identifiers import MemberId
 from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request
 from coterie_common.secret import Password
 from tests.support.ceremony import NOW, AskPassword, Ceremony, make_party_request
@@ -64,7 +65,9 @@ def test_admit_as_another_role_than_asked_raises(admitted):
 
 def test_admit_a_second_aggregator_raises(admitted):
     signing = SigningKey.generate(SeededRandom("second"))
-    applicant = Applicant(role=Role.AGGREGATOR, id="second", names=("localhost",), verify_key=signing.verify_key)
+    applicant = Applicant(
+        role=Role.AGGREGATOR, id=MemberId("second"), names=("localhost",), verify_key=signing.verify_key
+    )
     with pytest.raises(ConfigurationError, match="one aggregator, and aggregator is already admitted"):
         admitted.admit(EnrolmentRequest.create(applicant, make_tls_key(), signing), role=Role.AGGREGATOR)
 
@@ -109,7 +112,7 @@ def test_admit_issues_members_to_the_end_of_the_authority_and_people_for_two_yea
 def test_admit_a_scientist_makes_a_credential_to_import(admitted, tmp_path):
     folder = tmp_path / "anna"
     founder = admitted.federation.record().fingerprint
-    request = create_credential_request(folder, "anna", Role.SCIENTIST, founder)
+    request = create_credential_request(folder, MemberId("anna"), Role.SCIENTIST, founder)
     admitted.admit(request, role=Role.SCIENTIST)
     issued = credential_path(admitted.federation, "anna")
     imported = import_credential(folder, issued, now=NOW)
@@ -120,18 +123,18 @@ def test_admit_a_scientist_makes_a_credential_to_import(admitted, tmp_path):
 
 def test_request_of_an_earlier_version_is_kept_and_the_new_name_given(tmp_path):
     folder = tmp_path / "anna"
-    create_credential_request(folder, "anna", Role.SCIENTIST, None)
+    create_credential_request(folder, MemberId("anna"), Role.SCIENTIST, None)
     key = (folder / "key.pem").read_bytes()
     (folder / "anna.request").rename(folder / "anna.csr")
     with pytest.raises(
         ConfigurationError, match=r"anna\.csr was written by an earlier version; rename it to anna\.request"
     ):
-        create_credential_request(folder, "anna", Role.SCIENTIST, None)
+        create_credential_request(folder, MemberId("anna"), Role.SCIENTIST, None)
     assert (folder / "key.pem").read_bytes() == key
 
 
 def test_admit_again_writes_a_lost_credential_file_again(admitted, tmp_path):
-    request = create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, None)
+    request = create_credential_request(tmp_path / "anna", MemberId("anna"), Role.OPERATOR, None)
     admitted.admit(request, role=Role.OPERATOR)
     path = credential_path(admitted.federation, "anna")
     content = path.read_bytes()
@@ -218,7 +221,7 @@ def test_import_credential_before_making_a_key_raises(admitted, tmp_path):
 
 
 def test_import_somebody_elses_credential_raises(admitted, tmp_path):
-    create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, None)
+    create_credential_request(tmp_path / "anna", MemberId("anna"), Role.OPERATOR, None)
     with pytest.raises(IdentityMismatch, match="another TLS key"):
         import_credential(tmp_path / "anna", credential_path(admitted.federation, "operator"), now=NOW)
     with pytest.raises(WrongOrderError, match="coterie credential import"):
@@ -226,7 +229,7 @@ def test_import_somebody_elses_credential_raises(admitted, tmp_path):
 
 
 def test_import_credential_of_another_founder_than_pinned_raises(admitted, tmp_path):
-    request = create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, ELSEWHERE)
+    request = create_credential_request(tmp_path / "anna", MemberId("anna"), Role.OPERATOR, ELSEWHERE)
     admitted.admit(request, role=Role.OPERATOR)
     with pytest.raises(IdentityMismatch, match="another founder"):
         import_credential(tmp_path / "anna", credential_path(admitted.federation, "anna"), now=NOW)
@@ -243,9 +246,9 @@ def test_import_an_altered_credential_raises(admitted, tmp_path):
 
 
 def test_make_a_credential_request_again_returns_the_same(tmp_path):
-    first = create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, None)
-    assert create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, None) == first
+    first = create_credential_request(tmp_path / "anna", MemberId("anna"), Role.OPERATOR, None)
+    assert create_credential_request(tmp_path / "anna", MemberId("anna"), Role.OPERATOR, None) == first
     with pytest.raises(ConfigurationError, match="another folder"):
-        create_credential_request(tmp_path / "anna", "bert", Role.OPERATOR, None)
+        create_credential_request(tmp_path / "anna", MemberId("bert"), Role.OPERATOR, None)
     with pytest.raises(ConfigurationError, match="without pinning this founder"):
-        create_credential_request(tmp_path / "anna", "anna", Role.OPERATOR, ELSEWHERE)
+        create_credential_request(tmp_path / "anna", MemberId("anna"), Role.OPERATOR, ELSEWHERE)

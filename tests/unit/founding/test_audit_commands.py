@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,14 +43,14 @@ def model_of(digest: bytes) -> Event:
 
 @dataclass
 class Result:
-    status: int
+    status: str | int | None
     out: str
     err: str
 
 
 @pytest.fixture
-def run(capsys):
-    def run(program, *arguments):
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    def run(program: str, *arguments: Path | str) -> Result:
         main = {"coterie": coterie.cli.main, "coterie-party": coterie_party.cli.main}[program]
         with pytest.raises(SystemExit) as end:
             main([*map(str, arguments)])
@@ -181,8 +182,8 @@ def test_export_wants_a_form(run, home, tmp_path):
 
 
 @pytest.fixture
-def files(tmp_path):
-    def files(*exports):
+def files(tmp_path: Path) -> Callable[..., list[Path]]:
+    def files(*exports: Export) -> list[Path]:
         paths = [tmp_path / f"{number}.json" for number in range(len(exports))]
         for path, export in zip(paths, exports, strict=True):
             path.write_bytes(export.to_bytes())

@@ -13,6 +13,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import combine, partial_decrypt
 from coterie_common.errors import ConfigurationError, KeyFileError, WrongOrderError
 from coterie_common.fingerprint import printed_fingerprint
+from coterie_common.identifiers import FederationName, MemberId, PartyId
 from coterie_common.secret import Password
 from coterie_party.home.home import load_party_home
 from tests.support.ceremony import NOW, PARTIES, PASSWORD, AskPassword, Ceremony
@@ -177,7 +178,7 @@ def test_found_another_federation_in_the_same_folder_raises(admitted):
     from coterie.founding.founding import found
     from coterie_common.protocol.parameters import choose_parameters
 
-    for name, parties in (("other", PARTIES), ("test", 5)):
+    for name, parties in ((FederationName("other"), PARTIES), (FederationName("test"), 5)):
         with pytest.raises(ConfigurationError, match="already holds the federation test"):
             found(
                 admitted.federation,
@@ -200,7 +201,9 @@ def test_found_with_an_empty_password_leaves_nothing_founded(tmp_path):
 def test_make_party_with_an_empty_password_makes_nothing(tmp_path):
     ceremony = Ceremony(tmp_path)
     with pytest.raises(KeyFileError, match="empty"):
-        ceremony.party(1).create("p1", "-".join(["aaaa"] * 8), None, password=Password(b""), random=ceremony.random)
+        ceremony.party(1).create(
+            PartyId("p1"), "-".join(["aaaa"] * 8), None, password=Password(b""), random=ceremony.random
+        )
     assert not ceremony.party(1).root.exists()
 
 
@@ -225,7 +228,7 @@ def test_make_aggregator_again_with_other_names_raises(admitted):
 
 
 def test_making_keys_again_where_only_the_configuration_is_missing_raises(joined):
-    kept = {}
+    kept: dict[Path, bytes] = {}
     for home in (joined.party(1), joined.aggregator):
         home.config_path.unlink()
         kept |= {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
@@ -244,5 +247,5 @@ def test_making_keys_again_where_only_the_configuration_is_missing_raises(joined
 def test_make_aggregator_with_a_malformed_name_makes_nothing(tmp_path):
     home = AggregatorHome(tmp_path / "aggregator")
     with pytest.raises(ConfigurationError, match="neither a host name nor an IP address"):
-        home.create("aggregator", ["local host"], None, random=SeededRandom(1))
+        home.create(MemberId("aggregator"), ["local host"], None, random=SeededRandom(1))
     assert not home.root.exists()

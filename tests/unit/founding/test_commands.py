@@ -30,7 +30,7 @@ class Result:
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys) -> Callable[[str], Result]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Result]:
     """Runs a command line in a folder that holds the password files ``password`` and ``wrong``."""
     monkeypatch.chdir(tmp_path)
     for name, content in (("password", "correct horse\n"), ("wrong", "battery staple\n")):

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
 import shutil
+from typing import Any
 
 import pytest
 
 from coterie.credential_folder import load_credential
 from coterie.founding.dealing import deal_keys
 from coterie_common.crypto.certificates import Role
+from coterie_common.crypto.dealer import Dealing
 from coterie_common.errors import ConfigurationError, KeyFileError, StateError, WrongOrderError
 from coterie_common.membership.bundle import read_bundle
 from coterie_party.home.home import load_party_home
@@ -60,7 +62,7 @@ def test_deal_again_changes_nothing_and_asks_nothing(joined):
 def test_deal_that_fails_leaves_nothing_dealt(admitted):
     before = files(admitted)
 
-    def fail(**_):
+    def fail(**_: Any) -> None:
         raise StateError("the machine stopped here")
 
     with pytest.raises(StateError):
@@ -70,7 +72,7 @@ def test_deal_that_fails_leaves_nothing_dealt(admitted):
 
 
 def test_deal_that_fails_while_writing_leaves_nothing_dealt(admitted):
-    def deal_too_few(**arguments):
+    def deal_too_few(**arguments: Any) -> Dealing:
         dealing = deal_known_primes(**arguments)
         return type(dealing)(dealing.key, dealing.shares[:-1])
 

@@ -4,9 +4,11 @@ import json
 import shutil
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from coterie.founding.home import FounderKeys
 from coterie_aggregator.home.joining import import_bundle as import_aggregator_bundle
 from coterie_common import document
 from coterie_common.crypto.authority import create_authority, issue
@@ -22,6 +24,7 @@ from coterie_common.errors import (
     WrongOrderError,
 )
 from coterie_common.fingerprint import printed_fingerprint
+from coterie_common.identifiers import FederationName, MemberId
 from coterie_common.membership.bundle import Bundle, read_bundle
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.secret import Password
@@ -30,7 +33,7 @@ from tests.support.seeded_random import SeededRandom
 
 
 @pytest.fixture
-def dealt(joined) -> Ceremony:
+def dealt(joined: Ceremony) -> Ceremony:
     """Keys were dealt; p1 and the aggregator are as if they had not imported anything."""
     (joined.party(1).federation().root / "membership.json").unlink()
     shutil.rmtree(joined.party(1).federation().shares)
@@ -44,11 +47,11 @@ def assert_nothing_imported(ceremony: Ceremony) -> None:
     assert not ceremony.party(1).federation().shares.exists()
 
 
-def founder_keys(ceremony: Ceremony):
+def founder_keys(ceremony: Ceremony) -> FounderKeys:
     return ceremony.federation.unlock_keys(ceremony.federation.record(), PASSWORD)
 
 
-def resigned(ceremony: Ceremony, **changes: object):
+def resigned(ceremony: Ceremony, **changes: object) -> Path:
     """A bundle of p1 that the founder itself signed, with another membership."""
     bundle = read_bundle(ceremony.bundle("p1"))
     forged = Bundle.create(
@@ -160,8 +163,8 @@ def test_import_of_any_shortened_or_altered_bytes_raises(dealt):
 
 
 def test_import_with_a_certificate_of_another_authority_raises(dealt):
-    other = create_authority("test", now=NOW, lifetime=timedelta(days=3650))
-    identity = Identity(federation="test", role=Role.PARTY, id="p1")
+    other = create_authority(FederationName("test"), now=NOW, lifetime=timedelta(days=3650))
+    identity = Identity(federation=FederationName("test"), role=Role.PARTY, id=MemberId("p1"))
     certificate = issue(other, dealt.request(1).certificate_request, identity, now=NOW, until=NOW + timedelta(days=365))
     with pytest.raises(Unauthenticated, match="not issued by the federation's authority") as caught:
         dealt.join(1, resigned(dealt, certificate=certificate))
@@ -172,7 +175,7 @@ def test_import_with_a_certificate_of_another_authority_raises(dealt):
 
 
 def test_import_with_another_certificate_than_the_rosters_raises(dealt):
-    identity = Identity(federation="test", role=Role.PARTY, id="p1")
+    identity = Identity(federation=FederationName("test"), role=Role.PARTY, id=MemberId("p1"))
     certificate = issue(
         founder_keys(dealt).authority,
         dealt.request(1).certificate_request,

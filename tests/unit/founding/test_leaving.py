@@ -23,7 +23,7 @@ from coterie.founding.leaving import (
 from coterie.founding.register import load_register
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import ConfigurationError, WrongOrderError
-from coterie_common.identifiers import FederationName, PartyId
+from coterie_common.identifiers import FederationName, MemberId
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters, choose_parameters
 from tests.support.ceremony import NOW, PASSWORD, Ceremony, make_party_request
 
@@ -61,7 +61,7 @@ def four(_four_folder: Path, tmp_path: Path) -> Ceremony:
 
 
 def test_undone_admission_frees_id_and_place_and_later_parties_move_up(admitted):
-    undo_admission(admitted.federation, PartyId("p2"))
+    undo_admission(admitted.federation, MemberId("p2"))
     assert parties_of(admitted) == [("p1", 1), ("p3", 2)]
     with pytest.raises(WrongOrderError, match="1 of 3 parties"):
         admitted.deal()
@@ -71,7 +71,7 @@ def test_undone_admission_frees_id_and_place_and_later_parties_move_up(admitted)
 
 
 def test_undone_aggregator_is_admitted_under_another_id(admitted):
-    undo_admission(admitted.federation, PartyId("aggregator"))
+    undo_admission(admitted.federation, MemberId("aggregator"))
     with pytest.raises(WrongOrderError, match="the aggregator"):
         admitted.deal()
 
@@ -88,13 +88,13 @@ def test_undone_aggregator_is_admitted_under_another_id(admitted):
 def test_admission_with_a_key_cannot_be_undone(joined, who, words):
     before = joined.federation.register_path.read_bytes()
     with pytest.raises(ConfigurationError, match=words):
-        undo_admission(joined.federation, PartyId(who))
+        undo_admission(joined.federation, MemberId(who))
     assert joined.federation.register_path.read_bytes() == before
 
 
 def test_expelled_party_is_a_member_until_the_next_epoch_which_is_dealt_without_it(four):
     parameters = smaller_parameters(four.federation.record().parameters)
-    expel_party(four.federation, PartyId("p2"), parameters)
+    expel_party(four.federation, MemberId("p2"), parameters)
     # Nothing has changed for those who hold the roster.
     assert len(four.deal().roster.members) == 4
     shown = {entry.id: entry.standing for entry in members(four.federation)}
@@ -140,16 +140,16 @@ def test_smaller_parameters_are_refused_where_the_bound_does_not_fit_and_can_be_
 
 
 def test_expelled_person_gets_no_further_credential(joined, tmp_path):
-    request = create_credential_request(tmp_path / "anna", PartyId("anna"), Role.SCIENTIST, None)
+    request = create_credential_request(tmp_path / "anna", MemberId("anna"), Role.SCIENTIST, None)
     joined.admit(request, role=Role.SCIENTIST)
     path = credential_path(joined.federation, "anna")
     assert path.is_file()
-    expel_person(joined.federation, PartyId("anna"))
+    expel_person(joined.federation, MemberId("anna"))
     joined.deal(new_epoch=True)
     assert not path.exists()
     for who in ("operator", "p1", "anna"):
         with pytest.raises(ConfigurationError):
-            expel_person(joined.federation, PartyId(who))
+            expel_person(joined.federation, MemberId(who))
 
 
 def test_members_before_and_after_keys_are_dealt(admitted):

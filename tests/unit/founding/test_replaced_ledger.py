@@ -5,19 +5,25 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from coterie_common.crypto.certificates import Role
 from coterie_party.cli import main
 from coterie_party.cli.steward_view import open_lines
+from coterie_party.home.home import PartyHome
 from coterie_party.steward.ledger_file import LedgerFile
-from tests.support.ceremony import NOW, PASSWORD
+from coterie_party.store.records import LedgerEntry
+from tests.support.ceremony import NOW, PASSWORD, Ceremony
 from tests.unit.party.test_budget import COMMITTED, entry, gaussian
+
+Lines = tuple[Mapping[str, Sequence[LedgerEntry]], Mapping[str, bytes]]
 
 
 @pytest.fixture
-def replaced(joined):
+def replaced(joined: Ceremony) -> Ceremony:
     founder = joined.federation.record().fingerprint
     shutil.rmtree(joined.party(2).root)
     joined.admit(joined.make_party(2, founder), role=Role.PARTY, replace=True)
@@ -25,7 +31,9 @@ def replaced(joined):
     return joined
 
 
-def import_keys(ceremony, capsys, tmp_path, *options, index=2):
+def import_keys(
+    ceremony: Ceremony, capsys: pytest.CaptureFixture[str], tmp_path: Path, *options: Path | str, index: int = 2
+) -> tuple[str | int | None, str]:
     password = tmp_path / "password"
     password.write_bytes(PASSWORD.reveal())
     password.chmod(0o600)
@@ -36,14 +44,14 @@ def import_keys(ceremony, capsys, tmp_path, *options, index=2):
 
 
 @pytest.fixture
-def exported(tmp_path):
+def exported(tmp_path: Path) -> Path:
     """What the lost machine spent, as it was exported."""
     line = entry(gaussian("0.01"), COMMITTED)
     LedgerFile({"play": (line,)}, {"play": b"s" * 32}).write(tmp_path / "ledger.json")
     return tmp_path / "ledger.json"
 
 
-def ledger(home):
+def ledger(home: PartyHome) -> Lines:
     with open_lines(home.root) as lines:
         return lines.everything()
 
@@ -91,6 +99,6 @@ def test_later_epoch_in_a_folder_with_an_older_share_asks_where_the_ledger_is_em
     assert "privacy ledger" not in import_keys(joined, capsys, tmp_path, index=1)[1]
 
 
-def ledger_of(file):
+def ledger_of(file: Path) -> Lines:
     found = LedgerFile.read(file)
     return found.entries, found.salts

@@ -16,9 +16,10 @@ from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.host.database import open_database
 from coterie_common.identifiers import PartyId
 from coterie_common.membership.file import MEMBERSHIP_NAME
+from coterie_common.protocol.roster import Roster
 from coterie_party.home import federation_folder
 from coterie_party.home.federation_folder import FederationFolder, move_former
-from coterie_party.home.home import load_party_home
+from coterie_party.home.home import PartyHome, load_party_home
 from coterie_party.policy.budget import charges, total
 from coterie_party.store import MIGRATIONS, PartyStore, Reservation
 from tests.support.ceremony import NOW, PASSWORD, Ceremony, make_party_request
@@ -28,7 +29,7 @@ from tests.unit.party.test_ledger_record import JOB
 
 
 @pytest.fixture(scope="module")
-def _both_folders(_founded_folder, _joined_folder, tmp_path_factory) -> Path:
+def _both_folders(_founded_folder: Path, _joined_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first federation has dealt twice and p1 is in the second epoch; p1 is admitted to the other one, too."""
     root = tmp_path_factory.mktemp("both") / "all"
     shutil.copytree(_joined_folder, root / "first", symlinks=True)
@@ -44,7 +45,7 @@ def _both_folders(_founded_folder, _joined_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def both(_both_folders, tmp_path) -> tuple[Ceremony, Ceremony]:
+def both(_both_folders: Path, tmp_path: Path) -> tuple[Ceremony, Ceremony]:
     shutil.copytree(_both_folders, tmp_path / "all", symlinks=True)
     return Ceremony(tmp_path / "all" / "first"), Ceremony(tmp_path / "all" / "other")
 
@@ -53,14 +54,14 @@ def founder(ceremony: Ceremony) -> str:
     return ceremony.federation.record().fingerprint
 
 
-def pin(home, fingerprint: str) -> None:
+def pin(home: PartyHome, fingerprint: str) -> None:
     """As the steward does it."""
     text = home.config_path.read_text()
     mine = printed_fingerprint(home.config().founder)
     home.config_path.write_text(text.replace(mine, printed_fingerprint(fingerprint)))
 
 
-def loaded(home):
+def loaded(home: PartyHome) -> Roster:
     return load_party_home(home.root, PASSWORD, now=NOW).signed_roster.roster
 
 
@@ -106,13 +107,13 @@ def test_ledger_counts_what_both_federations_asked(both):
         store = PartyStore(engine, founder(ceremony), make_recorder(founder(ceremony), PartyId("p1")))
         # One name in both: jobs and promises are kept apart, what they cost adds up.
         store.record_job(JOB, [Reservation(1, cost), Reservation(2, cost)])
-        store.accept_query(JOB.job_id, 1, bytes([number]) * 32, ["p1", "p2", "p3"])
+        store.accept_query(JOB.job_id, 1, bytes([number]) * 32, [PartyId("p1"), PartyId("p2"), PartyId("p3")])
         assert len(store.jobs()) == 1
         assert total(charges(store.ledger(JOB.dataset), LIMIT, NOW)).squared_distance == Fraction(2 * number, 100)
     engine.dispose()
 
 
-def as_earlier_versions_had_it(home) -> None:
+def as_earlier_versions_had_it(home: PartyHome) -> None:
     folder = home.federation()
     shutil.move(folder.root / MEMBERSHIP_NAME, home.root / MEMBERSHIP_NAME)
     shutil.move(folder.shares, home.root / "shares")

@@ -21,6 +21,7 @@ from coterie_common.privacy.noise.mechanisms import Placement, Unit
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.terms import JobTerms, RoundTerms, SealingKind, VectorTerms
+from tests.support.noise import gaussian
 from tests.support.small_jobs import make_spec
 
 PARAMETERS = choose_parameters(10)
@@ -173,7 +174,7 @@ BAD: dict[str, tuple[str, JobTerms]] = {
     ),
     "less noise": (
         "noise-insufficient",
-        changed(lambda t: with_noise(variance=(t.noise.variance or Fraction(0)) * Fraction(3, 4))(t)),
+        changed(lambda t: with_noise(variance=(gaussian(t.noise).variance or Fraction(0)) * Fraction(3, 4))(t)),
     ),
     "noise in too many shares": ("noise-insufficient", changed(lambda t: with_noise(shares=t.noise.shares + 1)(t))),
     "noise drawn locally": ("parameter-mismatch", changed(with_noise(placement=Placement.LOCAL))),

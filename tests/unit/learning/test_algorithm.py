@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_get_algorithm_of_unknown_name_raises_invalid_job_listing_the_known():
 
 
 @pytest.fixture
-def registered(monkeypatch, tmp_path):
+def registered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Install a package that registers algorithms."""
     (tmp_path / "their_algorithms.py").write_text(
         "from coterie_common.learning.algorithms.decision_tree import DecisionTree\n"

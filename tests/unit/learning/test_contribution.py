@@ -2,10 +2,13 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
 from coterie_common.errors import ParameterMismatch, TrainingFailed, WrongVectorShape
 from coterie_common.learning.algorithm import Ask
@@ -25,7 +28,7 @@ LENGTH = 3
 ASK = Ask(1, {"length": LENGTH})
 
 
-def make_dataset(rows):
+def make_dataset(rows: int) -> Dataset:
     return Dataset(SCHEMA, {"age": np.arange(1.0, rows + 1)}, rows)
 
 
@@ -35,17 +38,19 @@ DATASETS = {Records.TRAINING: make_dataset(120), Records.SET_ASIDE: make_dataset
 class Recorder:
     """Stands in for a training process: returns the same row for every vector that is expected, and notes the ask."""
 
-    def __init__(self, row):
+    def __init__(self, row: ArrayLike) -> None:
         self._row = np.asarray(row, np.float32)
-        self.asked = []
+        self.asked: list[tuple[Records, NDArray[np.bool_], int]] = []
 
-    def vectors(self, ask, records, batch, *, expected):
+    def vectors(
+        self, ask: Ask, records: Records, batch: NDArray[np.bool_], *, expected: int
+    ) -> Iterator[NDArray[np.float32]]:
         self.asked.append((records, batch, expected))
         for _ in range(expected):
             yield self._row[np.newaxis]
 
 
-def make_encoding(units=200):
+def make_encoding(units: int = 200) -> VectorEncoding:
     bound = 200 << 10
     return VectorEncoding(
         length=LENGTH,
@@ -58,10 +63,12 @@ def make_encoding(units=200):
     )
 
 
-REPORTS = []
+REPORTS: list[tuple[int, int]] = []
 
 
-def make_contributor(process, planned, unit=Unit.RECORD):
+def make_contributor(
+    process: Recorder, planned: PlannedCountRound | PlannedVectorRound, unit: Unit = Unit.RECORD
+) -> Contributor:
     REPORTS.clear()
     return Contributor(
         algorithm=LogisticRegression(),  # computes on its training records
@@ -72,7 +79,13 @@ def make_contributor(process, planned, unit=Unit.RECORD):
     )
 
 
-def contribute(process, unit=Unit.RECORD, encoding=None, random=None, **planned):
+def contribute(
+    process: Recorder,
+    unit: Unit = Unit.RECORD,
+    encoding: VectorEncoding | None = None,
+    random: SeededRandom | None = None,
+    **planned: Any,
+) -> NDArray[np.int64]:
     contributor = make_contributor(process, PlannedVectorRound(length=LENGTH, clip_norm=Fraction(1), **planned), unit)
     encoding = encoding or make_encoding(200 if unit is Unit.RECORD else 1)
     random = random or SeededRandom("contribution")
@@ -121,7 +134,9 @@ def test_contribution_of_a_round_on_other_records_takes_those():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_vectors_that_are_not_finite_count_as_nothing(bad):
     class Spoiled(Recorder):
-        def vectors(self, ask, records, batch, *, expected):
+        def vectors(
+            self, ask: Ask, records: Records, batch: NDArray[np.bool_], *, expected: int
+        ) -> Iterator[NDArray[np.float32]]:
             for number, rows in enumerate(super().vectors(ask, records, batch, expected=expected)):
                 yield np.array([[1, bad, 0]], np.float32) if number % 3 == 0 else rows
 
@@ -138,7 +153,9 @@ def test_vectors_that_are_not_finite_stay_as_they_are_where_they_were_computed()
     kept.flags.writeable = False
 
     class Keeping(Recorder):
-        def vectors(self, ask, records, batch, *, expected):
+        def vectors(
+            self, ask: Ask, records: Records, batch: NDArray[np.bool_], *, expected: int
+        ) -> Iterator[NDArray[np.float32]]:
             yield kept
 
     assert contribute(Keeping([0, 0, 0]), Unit.PARTY).tolist() == [0, 0, 0]
@@ -158,7 +175,9 @@ def test_contribution_with_an_encoding_of_another_kind_raises_parameter_mismatch
 @pytest.mark.parametrize("unit", [Unit.RECORD, Unit.PARTY])
 def test_contribution_that_lacks_vectors_raises(unit):
     class GivenUp(Recorder):
-        def vectors(self, ask, records, batch, *, expected):
+        def vectors(
+            self, ask: Ask, records: Records, batch: NDArray[np.bool_], *, expected: int
+        ) -> Iterator[NDArray[np.float32]]:
             yield from list(super().vectors(ask, records, batch, expected=expected))[1:]
 
     with pytest.raises(WrongVectorShape, match="were asked for") as caught:
@@ -169,10 +188,10 @@ def test_contribution_that_lacks_vectors_raises(unit):
 class Computing(LogisticRegression):
     """Returns what it is made with, whatever is asked."""
 
-    def __init__(self, rows):
+    def __init__(self, rows: Any) -> None:
         self._rows = rows
 
-    def vectors(self, ask, dataset):
+    def vectors(self, ask: Ask, dataset: Dataset) -> Iterator[Any]:
         yield self._rows
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from coterie_common.errors import DataError
+from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.dataset_file import load_dataset, load_table
 from coterie_common.learning.data.file_format import FileFormat
 from coterie_common.learning.data.schema import parse_schema
@@ -29,8 +32,8 @@ SCHEMA = parse_schema(
 
 
 @pytest.fixture
-def write(tmp_path):
-    def write_file(content, name="people.csv"):
+def write(tmp_path: Path) -> Callable:
+    def write_file(content: bytes | str, name: str = "people.csv") -> Path:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
@@ -38,7 +41,7 @@ def write(tmp_path):
     return write_file
 
 
-def assert_is_people(dataset):
+def assert_is_people(dataset: Dataset) -> None:
     assert dataset.rows == 3
     assert dataset.columns["age"].tolist() == [37, 0, 120]
     assert dataset.columns["sex"].tolist() == [0, 1, 1]
@@ -87,7 +90,7 @@ def test_load_dataset_of_parquet_with_whole_numbers_as_levels_returns_their_digi
     assert load_dataset(tmp_path / "people.parquet", SCHEMA).columns["code"].tolist() == [1]
 
 
-def people(*rows):
+def people(*rows: str) -> str:
     return "age,sex,code\n" + "".join(f"{row}\n" for row in rows)
 
 

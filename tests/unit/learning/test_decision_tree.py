@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy import int64
 
 from coterie_common.errors import InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Classifier, Release
-from coterie_common.learning.algorithms.decision_tree import DecisionTree
+from coterie_common.learning.algorithms.decision_tree import DecisionTree, TreeConfig, TreeState
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.privacy.noise.mechanisms import Unit
@@ -36,7 +38,7 @@ PLAN = TREE.plan(CONFIG, SCHEMA)
 RANDOM = SeededRandom("unused")
 
 
-def make_dataset(rows):
+def make_dataset(rows: list[tuple[int, ...]] | list[tuple[int64, int, int, int64]]) -> Dataset:
     """``rows`` of (a, b, c, y)."""
     values = np.array(rows, np.int32).reshape(-1, 4)
     return Dataset(SCHEMA, {name: values[:, number] for number, name in enumerate(("a", "b", "c", "y"))}, len(values))
@@ -45,7 +47,9 @@ def make_dataset(rows):
 RECORDS = st.tuples(*(st.integers(0, cells - 1) for cells in (2, 3, 4, 3)))
 
 
-def grow(dataset, config=CONFIG, noise_stddev=0.0, noise=None):
+def grow(
+    dataset: Dataset, config: TreeConfig = CONFIG, noise_stddev: float = 0.0, noise: np.random.Generator | None = None
+) -> tuple[list[Ask], TreeState]:
     """Run a whole job of one party; return all asks and the last state."""
     state, asks = TREE.initial_state(config, SCHEMA), []
     plan = TREE.plan(config, SCHEMA)
@@ -59,17 +63,17 @@ def grow(dataset, config=CONFIG, noise_stddev=0.0, noise=None):
     return asks, state
 
 
-def entropy(rows):
+def entropy(rows: list[tuple[int, ...]]) -> float:
     shares = [np.mean([row[3] == label for row in rows]) for label in {row[3] for row in rows}]
-    return -sum(share * math.log(share) for share in shares)
+    return -sum(float(share) * math.log(share) for share in shares)
 
 
-def gain(rows, feature):
+def gain(rows: list[tuple[int, ...]], feature: int) -> float:
     parts = [[row for row in rows if row[feature] == value] for value in {row[feature] for row in rows}]
     return entropy(rows) - sum(len(part) / len(rows) * entropy(part) for part in parts)
 
 
-def assert_is_exact_id3(body, rows, max_depth):
+def assert_is_exact_id3(body: dict[str, Any], rows: list[tuple[int, ...]], max_depth: int) -> None:
     """Walk a tree together with the records: every split has the greatest gain, every leaf a reason to be one."""
     tree, names = body["tree"], ["a", "b", "c"]
     waiting, next_child = [(0, rows, frozenset())], 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tracemalloc
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -82,7 +83,7 @@ def test_encode_of_non_finite_number_raises_value_error(value):
         document.encode({"a": value})
 
 
-def _nested(depth, *, kind):
+def _nested(depth: int, *, kind: str) -> bytes:
     if kind == "mixed":
         half = depth // 2
         return b'{"a":[' * half + b"[]" * (depth % 2) + b"]}" * half
@@ -134,7 +135,7 @@ def test_texts_lists_and_objects_are_counted_exactly(value):
             document.decode(data, "it", maximum=1 << 20, parts=parts - 1)
 
 
-def _parts(value):
+def _parts(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + sum(1 + _parts(inner) for inner in value.values())
     if isinstance(value, list):
@@ -146,7 +147,7 @@ def _parts(value):
 def test_values_are_counted_before_any_is_made(many):
     data = b"[" + many * 300_000 + b"0]"
 
-    def decode():
+    def decode() -> None:
         with pytest.raises(MalformedMessage, match="texts, lists and objects"):
             document.decode(data, "it", maximum=1 << 24, parts=100_000)
 

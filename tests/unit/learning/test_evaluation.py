@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
@@ -27,7 +29,7 @@ ASK = EVALUATION.next_ask(EVALUATION.initial_state(CONFIG, SCHEMA))
 RANDOM = SeededRandom("unused")
 
 
-def make_dataset(rows=80):
+def make_dataset(rows: int = 80) -> Dataset:
     draw = np.random.default_rng(7)
     columns = {
         "outlook": draw.integers(0, 2, rows).astype(np.int32),
@@ -37,7 +39,7 @@ def make_dataset(rows=80):
     return Dataset(SCHEMA, columns, rows)
 
 
-def figures_of(values, noise_stddev=0.0):
+def figures_of(values: ArrayLike, noise_stddev: float = 0.0) -> dict[str, Any]:
     state = EVALUATION.initial_state(CONFIG, SCHEMA)
     return EVALUATION.finish(EVALUATION.update(state, ASK, Release(np.asarray(values, float), 1, noise_stddev)))
 

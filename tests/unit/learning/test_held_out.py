@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import log_loss, r2_score
 
 from coterie_common.learning.algorithm import Release
@@ -17,7 +18,7 @@ MEASURE = held_out.RegressorMeasure(LABEL)
 DRAW = np.random.default_rng(3)
 
 
-def released(rows, noise_stddev=0.0):
+def released(rows: NDArray[np.float32], noise_stddev: float = 0.0) -> Release:
     return Release(rows.astype(np.float64).sum(axis=0), 3, noise_stddev)
 
 

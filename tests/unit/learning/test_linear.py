@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy import float64, int64
+from numpy.typing import NDArray
 from scipy.optimize import approx_fprime
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score
@@ -16,7 +19,7 @@ from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessa
 from coterie_common.learning.algorithm import Ask, Classifier, Regressor, Release, VectorAlgorithm, get_algorithm
 from coterie_common.learning.algorithms.linear_losses import Loss, derivatives
 from coterie_common.learning.data.dataset import Dataset
-from coterie_common.learning.data.schema import parse_schema
+from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.learning.evaluation import Evaluation, embed_model
 from coterie_common.learning.model import Model, load_model
 from coterie_common.learning.plan import Records
@@ -26,7 +29,7 @@ from coterie_common.protocol.job_spec import JobSpec
 from tests.support.models import make_lineage
 from tests.support.models import make_model as make_tree
 from tests.support.seeded_random import SeededRandom
-from tests.support.vector_simulation import Goal, simulate_vector_job
+from tests.support.vector_simulation import Goal, SimulatedJob, simulate_vector_job
 
 FEATURES = [
     {"name": "age", "lower": 0, "upper": 100},
@@ -43,11 +46,11 @@ CLASSIFIERS = ["logistic_regression", "linear_svm"]
 NAMES = [*CLASSIFIERS, "linear_regression"]
 
 
-def make_schema(classes):
+def make_schema(classes: int | None) -> Schema:
     return parse_schema({"label": "label", "max_records": 500, "columns": [*FEATURES, LABELS[classes]]})
 
 
-def make_dataset(classes, rows=300, seed=5):
+def make_dataset(classes: int | None, rows: int = 300, seed: int = 5) -> Dataset:
     draw = np.random.default_rng(seed)
     age, dose, ward = draw.uniform(0, 100, rows), draw.uniform(-3, 3, rows), draw.integers(0, 3, rows).astype(np.int32)
     score = (age - 50) / 25 - dose + 0.8 * (ward == 1) + draw.normal(size=rows) * 0.3
@@ -58,11 +61,11 @@ def make_dataset(classes, rows=300, seed=5):
     return Dataset(make_schema(classes), {"age": age, "dose": dose, "ward": ward, "label": label}, rows)
 
 
-def classes_of(name):
+def classes_of(name: str) -> int:
     return None if name == "linear_regression" else 3
 
 
-def train(name, dataset, goal=NO_NOISE, set_aside=None, **config):
+def train(name: str, dataset: Dataset, goal: Goal = NO_NOISE, set_aside: None = None, **config: Any) -> SimulatedJob:
     random = SeededRandom("linear")
     aside = [None] * 3 if set_aside is None else deal(set_aside, 3, random)
     parties = [as_party(part, other) for part, other in zip(deal(dataset, 3, random), aside, strict=True)]
@@ -70,12 +73,12 @@ def train(name, dataset, goal=NO_NOISE, set_aside=None, **config):
     return simulate_vector_job(name, table, dataset.schema, parties, goal, random)
 
 
-def make_model(name, dataset, job):
+def make_model(name: str, dataset: Dataset, job: SimulatedJob) -> Model:
     lineage = make_lineage(len(job.releases))
     return Model(name="model", algorithm=name, schema=dataset.schema, body=job.body, lineage=lineage)
 
 
-def raw(dataset):
+def raw(dataset: Dataset) -> list[dict[str, Any]]:
     wards = np.array(["a", "b", "c"])[dataset.columns["ward"]]
     return [
         {"age": age, "dose": dose, "ward": ward}
@@ -83,13 +86,13 @@ def raw(dataset):
     ]
 
 
-def prepare(name, **config):
+def prepare(name: str, **config: Any) -> tuple[Any, Any, Schema]:
     algorithm, schema = get_algorithm(name), make_schema(classes_of(name))
     parsed = algorithm.parse_config({"rounds": 2, "records": 300, "clip_norm": "0.5", **config})
     return algorithm, parsed, schema
 
 
-def changed(ask, **entries):
+def changed(ask: Ask, **entries: Any) -> Ask:
     body = {name: value for name, value in {**ask.body, **entries}.items() if value is not None}
     return Ask(ask.round_number, body)
 
@@ -163,7 +166,7 @@ def test_plan_without_what_it_needs_raises_invalid_job():
 def test_derivatives_are_those_of_the_loss(loss, outputs):
     draw = np.random.default_rng(2)
 
-    def value(row, label):
+    def value(row: NDArray[np.float64], label: float64 | int64) -> float64:
         if loss is Loss.SQUARED:
             return ((row - label) ** 2).sum() / 2
         if loss is Loss.LOGISTIC and outputs > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,11 @@ MODEL = make_model()
 DOCUMENT = MODEL.to_document()
 
 
-def changed(part, **entries):
+def changed(part: str, **entries: Any) -> dict[str, Any]:
     return {**DOCUMENT, part: {**DOCUMENT[part], **entries}}
 
 
-def without(part, key):
+def without(part: str, key: str) -> dict[str, Any]:
     return {**DOCUMENT, part: {name: value for name, value in DOCUMENT[part].items() if name != key}}
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from coterie_common.errors import DrownedInNoise
-from coterie_common.learning.agreement import plan_job, propose_terms
+from coterie_common.learning.agreement import PlannedJob, plan_job, propose_terms
 from coterie_common.learning.noise_warning import check_noise, noise_warning
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import choose_parameters
+from coterie_common.protocol.terms import JobTerms
 from tests.support.examples import EXAMPLES, load_job
 
 PLAINTEXT_BITS = 3070
@@ -19,7 +21,16 @@ PLAINTEXT_BITS = 3070
 EXAMPLE_JOBS = sorted(path.name for path in (EXAMPLES / "jobs").glob("*.toml") if "evaluation" not in path.name)
 
 
-def planned(algorithm, config, *, epsilon="1", columns=6, max_records=1000, parties=4, **privacy):
+def planned(
+    algorithm: str,
+    config: dict[str, int | str] | dict[str, int] | dict[str, list[str]],
+    *,
+    epsilon: str = "1",
+    columns: int = 6,
+    max_records: int = 1000,
+    parties: int = 4,
+    **privacy: Any,
+) -> tuple[PlannedJob, JobTerms, int]:
     table = {
         "name": "n",
         "algorithm": algorithm,
@@ -40,7 +51,7 @@ def planned(algorithm, config, *, epsilon="1", columns=6, max_records=1000, part
     return job, propose_terms(job, parameters, PLAINTEXT_BITS), parties
 
 
-def descent(records, **options):
+def descent(records: int, **options: Any) -> dict[str, bool | int] | dict[str, int]:
     return {"rounds": 10, "records": records, "clip_norm": 1, **options}
 
 

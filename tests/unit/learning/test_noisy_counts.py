@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from coterie_common.learning.algorithms.noisy_counts import entropy_left, pool, project
 
@@ -33,7 +34,8 @@ def test_pool_variances_are_those_of_simulated_noise():
     noise = np.random.default_rng(1)
     variance, known_variance, repetitions = 9.0, 25.0, 20_000
     known = np.array([10.0, 10.0])
-    rows, totals = [[], []], []
+    rows: list[list[NDArray[np.float64]]] = [[], []]
+    totals: list[NDArray[np.float64]] = []
     for _ in range(repetitions):
         noisy = [table + noise.normal(0, math.sqrt(variance), table.shape) for table in TABLES]
         pooled = pool(noisy, variance, known + noise.normal(0, math.sqrt(known_variance), 2), known_variance)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,29 +25,29 @@ from coterie_common.learning.predictor import load_predictor
 from tests.support.models import make_lineage, make_model
 
 PREDICTOR = load_predictor(make_model())
-COLUMNS = {"outlook": ["sunny", "sunny", "rain"], "humidity": [30, 70.5, 100]}
+COLUMNS: dict[str, list[Any]] = {"outlook": ["sunny", "sunny", "rain"], "humidity": [30, 70.5, 100]}
 EXPECTED = ["yes", "no", "yes"]
 
 
 class Frame:
     """What the predictor needs of a DataFrame, whichever library it is of."""
 
-    def __init__(self, columns):
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
         self._columns = columns
         self.columns = list(columns)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Sequence[Any]:
         return self._columns[name]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(next(iter(self._columns.values())))
 
 
-def as_rows():
+def as_rows() -> list[list[Any]]:
     return [list(row) for row in zip(*COLUMNS.values(), strict=True)]
 
 
-def as_dictionaries():
+def as_dictionaries() -> list[dict[str, Any]]:
     return [dict(zip(COLUMNS, row, strict=True)) for row in as_rows()]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.special
+from numpy.typing import NDArray
 
 from coterie_common.errors import RowsNotIndependent
 from coterie_common.learning.algorithms.row_functions import (
@@ -53,13 +54,13 @@ def test_check_places_of_a_function_of_each_number_passes(function):
     check_places(function)
 
 
-def last_ones_otherwise(values, results):
+def last_ones_otherwise(values: NDArray[np.float64], results: NDArray[np.float64]) -> None:
     """As a library does that computes what does not fill a register by other means."""
     np.exp(values, out=results)
     results[-4:] *= 1 + 2**-52
 
 
-def neighbours_matter(values, results):
+def neighbours_matter(values: NDArray[np.float64], results: NDArray[np.float64]) -> None:
     """As a library does that takes another path for a register with an extreme number in it."""
     np.exp(values, out=results)
     lanes = results.reshape(-1, 4)

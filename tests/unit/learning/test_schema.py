@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ TABLE = {
 }
 
 
-def with_column(**column):
+def with_column(**column: Any) -> dict[str, Any]:
     return {**TABLE, "columns": [*TABLE["columns"], column]}
 
 
@@ -165,7 +167,7 @@ def test_numeric_column_cell_names_of_a_narrow_range_differ(width):
     assert len(set(column.cell_names())) == 4
 
 
-def _written(number, digits):
+def _written(number: int, digits: int) -> str:
     return str(Decimal(number).scaleb(-digits))
 
 
@@ -211,7 +213,7 @@ def test_column_with_impossible_count_raises_invalid_job(columns, words):
         parse_schema({"max_records": 1, "columns": columns})
 
 
-def _tracked_peak(work):
+def _tracked_peak(work: Callable[[], object]) -> int:
     """Return the most memory in bytes that Python held at once while ``work`` ran, beyond what it held before."""
     tracemalloc.start()
     try:
@@ -235,7 +237,7 @@ def _tracked_peak(work):
     ids=["numbers", "levels", "one long list", "long lists"],
 )
 def test_columns_are_counted_before_any_is_made(columns, words):
-    def parse():
+    def parse() -> None:
         with pytest.raises(InvalidJob, match=words):
             parse_schema({"max_records": 1, "columns": columns})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,7 @@ FORM = FileFormat(separator=";", decimal=",", missing=("NA",))
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     path = tmp_path / "people.csv"
     path.write_text(HEADER + ROWS)
     return path
@@ -60,7 +62,7 @@ def test_command_writes_a_draft_that_has_to_be_edited(path, tmp_path, capsys):
     assert (tmp_path / "draft.toml").read_text() == output
 
 
-def table(**columns):
+def table(**columns: Any) -> FileTable:
     return FileTable(tuple(columns), tuple(columns.values()), len(next(iter(columns.values()))))
 
 

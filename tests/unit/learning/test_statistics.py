@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,12 +35,14 @@ RANDOM = SeededRandom("unused")
 RECORDS = st.tuples(st.floats(20, 100), st.floats(0, 1e6), st.integers(0, 1))
 
 
-def make_dataset(rows):
+def make_dataset(rows: Sequence[tuple[float, float, int]]) -> Dataset:
     ages, incomes, sexes = (np.array([row[k] for row in rows], np.float64) for k in range(3))
     return Dataset(SCHEMA, {"age": ages, "income": incomes, "sex": sexes.astype(np.int32)}, len(rows))
 
 
-def result_of(rows, config=CONFIG, noise_stddev=0.0):
+def result_of(
+    rows: Sequence[tuple[float, float, int]], config: Any = CONFIG, noise_stddev: float = 0.0
+) -> dict[str, Any]:
     state = STATISTICS.initial_state(config, SCHEMA)
     ask = STATISTICS.next_ask(state)
     STATISTICS.check_ask(config, SCHEMA, ask, STATISTICS.plan(config, SCHEMA))

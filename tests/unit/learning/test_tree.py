@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.learning.algorithms.tree import Tree
@@ -23,13 +24,13 @@ SCHEMA = parse_schema(
         ],
     }
 )
-GROWN = ["b", None, "a", "c", None, None, None, None]
+GROWN: list[str | None] = ["b", None, "a", "c", None, None, None, None]
 
 
 @st.composite
-def trees(draw):
-    splits = [None]
-    used = [frozenset()]
+def trees(draw: st.DrawFn) -> list[str | None]:
+    splits: list[str | None] = [None]
+    used: list[frozenset[str]] = [frozenset()]
     for node in range(draw(st.integers(0, 6))):
         if node >= len(splits):
             break
@@ -43,7 +44,7 @@ def trees(draw):
 
 
 @st.composite
-def records(draw, maximum=20):
+def records(draw: st.DrawFn, maximum: int = 20) -> dict[str, NDArray[np.int32]]:
     rows = draw(st.integers(0, maximum))
     return {
         name: np.array(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
-from coterie_common.errors import DataError, InternalError, Overloaded, StorageError
+from coterie_common.errors import CoterieError, DataError, InternalError, Overloaded, StorageError
 from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId
+from coterie_common.protocol.messages import Query
 from coterie_party.live.background import BackgroundWork
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
@@ -20,20 +22,23 @@ KEY = JOB, 1
 INCIDENTS = Incidents("the party's", SeededRandom("numbers of incidents"))
 
 
+Work = Callable[[], Awaitable[None]]
+
+
 class Reports:
     """What rounds were told of."""
 
-    def __init__(self):
-        self.told = []
+    def __init__(self) -> None:
+        self.told: list[tuple[tuple[str, int], str, str]] = []
         self.came = asyncio.Event()
 
-    async def __call__(self, key, error, about):
+    async def __call__(self, key: tuple[str, int], error: CoterieError, about: object) -> None:
         self.told.append((key, error.code, error.message))
         self.came.set()
 
 
-def raising(failure):
-    async def work():
+def raising(failure: Exception) -> Work:
+    async def work() -> None:
         raise failure
 
     return work
@@ -41,9 +46,10 @@ def raising(failure):
 
 @asynchronous
 async def test_same_work_runs_once_at_a_time_and_again_when_it_is_done():
-    background, begun, go_on = BackgroundWork(Reports(), INCIDENTS), [], asyncio.Event()
+    background, go_on = BackgroundWork(Reports(), INCIDENTS), asyncio.Event()
+    begun: list[int] = []
 
-    async def work():
+    async def work() -> None:
         begun.append(len(begun))
         await go_on.wait()
 
@@ -85,7 +91,7 @@ async def test_storage_that_fails_is_not_reported_but_stops_the_daemon():
 
 @asynchronous
 async def test_report_that_fails_stops_the_daemon():
-    async def report(key, error, about):
+    async def report(key: tuple[str, int], error: CoterieError, about: object) -> None:
         raise StorageError("disk full")
 
     background = BackgroundWork(report, INCIDENTS)
@@ -99,24 +105,24 @@ async def test_work_has_room_for_so_many_messages_and_so_many_bytes_and_again_wh
     running = BackgroundWork(Reports(), INCIDENTS, maximum=2, max_bytes=100)
     release = asyncio.Event()
 
-    async def work():
+    async def work() -> None:
         await release.wait()
 
-    def asked(size):
+    def asked(size: int) -> Query:
         return replace(make_federation().query(), body=bytes(size))
 
     running.check_room(asked(100))
     with pytest.raises(Overloaded) as refusal:
         running.check_room(asked(101))
     assert refusal.value.code == "overloaded"
-    running.start(("job-1", 1), "reply", work, asked(60))
+    running.start((JobId("job-1"), 1), "reply", work, asked(60))
     running.check_room(asked(40))
     with pytest.raises(Overloaded):
         running.check_room(asked(41))
-    running.start(("job-2", 1), "reply", work, asked(1))
+    running.start((JobId("job-2"), 1), "reply", work, asked(1))
     with pytest.raises(Overloaded):
         running.check_room(asked(0))
-    await running.cancel("job-2")
+    await running.cancel(JobId("job-2"))
     running.check_room(asked(40))
     release.set()
     for _ in range(5):
@@ -127,10 +133,11 @@ async def test_work_has_room_for_so_many_messages_and_so_many_bytes_and_again_wh
 
 @asynchronous
 async def test_cancelled_job_leaves_the_work_of_others():
-    background, ended = BackgroundWork(Reports(), INCIDENTS), []
+    background = BackgroundWork(Reports(), INCIDENTS)
+    ended: list[JobId] = []
 
-    def waiting(job_id):
-        async def work():
+    def waiting(job_id: JobId) -> Work:
+        async def work() -> None:
             try:
                 await asyncio.Event().wait()
             finally:

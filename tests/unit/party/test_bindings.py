@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from coterie_common.errors import ConfigurationError, ConsentDenied, DataError
+from coterie_common.identifiers import PartyId
 from coterie_common.learning.agreement import plan_job
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
@@ -35,7 +36,7 @@ def schema_of(*columns: dict[str, Any], max_records: int = 1000, label: str | No
 
 
 def write_rows(folder: Path, count: int = 96) -> Path:
-    return write_play(folder, ("p1",), count=count)["p1"]  # type: ignore[arg-type]  # any name
+    return write_play(folder, (PartyId("p1"),), count=count)[PartyId("p1")]
 
 
 def binding_of(folder: Path, path: str = "p1.csv", schema: str = TOML) -> DatasetBinding:

@@ -2,6 +2,8 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -16,13 +18,13 @@ SCHEMA = '[schema]\nmax_records = 9\n[[schema.columns]]\nname = "x"\nlower = 0\n
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "party.toml").write_text(START + BINDING)
     (tmp_path / "play.toml").write_text(SCHEMA)
     return tmp_path
 
 
-def bindings_of(folder):
+def bindings_of(folder: Path) -> BindingsFile:
     return BindingsFile(folder, load(PartyConfig, folder / "party.toml", "the configuration").datasets)
 
 

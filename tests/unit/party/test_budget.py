@@ -6,10 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
 from coterie_common.errors import StorageError, UnsupportedMechanism
+from coterie_common.identifiers import JobId
 from coterie_common.learning.plan import Records
 from coterie_common.privacy.accounting.cost import Cost
 from coterie_common.privacy.accounting.dominating import Curve, Domination
@@ -23,7 +25,7 @@ LIMIT = Limit(Budget(epsilon=Decimal(2), delta=Decimal("1e-5")), None)
 RESERVED, COMMITTED, RELEASED = ReservationStatus
 
 
-def gaussian(square):
+def gaussian(square: float | str) -> Cost:
     return Cost(unit=Unit.RECORD, squared_distance=Fraction(str(square)), pure_epsilon=None)
 
 
@@ -32,13 +34,15 @@ TOGETHER = Cost(
 )
 
 
-def entry(cost, status=RESERVED, *, job_id="job-1", number=1, **changes):
+def entry(
+    cost: Cost, status: ReservationStatus = RESERVED, *, job_id: JobId = "job-1", number: int = 1, **changes: Any
+) -> LedgerEntry:
     return LedgerEntry(
         founder="f", job_id=job_id, round_number=number, cost=cost.to_document(), status=status, **changes
     )
 
 
-def pure(epsilon):
+def pure(epsilon: int) -> Cost:
     return Cost(unit=Unit.RECORD, squared_distance=Fraction(1, 1000), pure_epsilon=Fraction(epsilon))
 
 
@@ -88,7 +92,7 @@ def test_charges_that_cannot_be_read_raise():
 
 
 def test_total_of_different_units_raises():
-    other = entry(replace(gaussian(0.1), unit=Unit.PARTY), job_id="job-2")
+    other = entry(replace(gaussian(0.1), unit=Unit.PARTY), job_id=JobId("job-2"))
     with pytest.raises(UnsupportedMechanism):
         total(charges([entry(gaussian(0.1)), other], LIMIT, NOW))
 

@@ -16,7 +16,7 @@ START = f'id = "p1"\nfounder = "{FOUNDER}"\n'
 FORMAT = '[datasets.nursery]\npath = "n.csv"\nschemas = ["n.toml"]\n'
 
 
-def parse(tmp_path, text: str) -> PartyConfig:
+def parse(tmp_path: Path, text: str) -> PartyConfig:
     path = tmp_path / "party.toml"
     path.write_text(text)
     return load(PartyConfig, path, "the configuration")

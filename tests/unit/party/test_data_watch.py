@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,7 +38,7 @@ class Handler:
 
 
 @pytest.fixture
-def notes(tmp_path):
+def notes(tmp_path: Path) -> Iterator[StewardNotes]:
     engine = open_database(f"sqlite:///{tmp_path / 'party.db'}", MIGRATIONS)
     yield StewardNotes(engine, "founder", SystemClock())
     engine.dispose()

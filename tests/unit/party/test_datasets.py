@@ -15,7 +15,7 @@ from coterie_party.data.set_aside import set_aside_split
 SALT = bytes(range(16))
 
 
-def numbered(rows):
+def numbered(rows: int) -> Dataset:
     schema = parse_schema({"max_records": 100_000, "columns": [{"name": "x", "lower": 0, "upper": 100_000}]})
     return Dataset(schema, {"x": np.arange(rows, dtype=np.float64)}, rows)
 

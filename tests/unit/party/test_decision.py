@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,9 @@ from coterie_common.privacy.accounting.gaussian_dp import epsilon_at, squared_di
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision
-from coterie_common.protocol.parameters import choose_parameters
+from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_party.policy.decision import Verdict, check_consent, check_floors, decide
+from coterie_party.policy.policy import Policy
 from coterie_party.store import LedgerEntry, ReservationStatus
 from tests.support.policies import policy_of
 
@@ -32,19 +34,21 @@ NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 """A Wednesday."""
 
 
-def pure(epsilon):
+def pure(epsilon: float) -> Cost:
     epsilon = Fraction(str(epsilon))
     return Cost(unit=Unit.RECORD, squared_distance=squared_distance_of_pure(epsilon), pure_epsilon=epsilon)
 
 
-def gaussian(square):
+def gaussian(square: float) -> Cost:
     return Cost(unit=Unit.RECORD, squared_distance=Fraction(str(square)), pure_epsilon=None)
 
 
 EXACT = Cost(unit=Unit.RECORD, unprotected=1, pure_epsilon=None)
 
 
-def spec_of(algorithm="decision_tree", config=None, **privacy):
+def spec_of(
+    algorithm: str = "decision_tree", config: dict[str, list[str]] | dict[str, str] | None = None, **privacy: Any
+) -> JobSpec:
     table = {
         "name": "nursery-tree",
         "algorithm": algorithm,
@@ -57,21 +61,21 @@ def spec_of(algorithm="decision_tree", config=None, **privacy):
 
 
 def verdict(
-    policy=None,
+    policy: Policy | None = None,
     *,
-    spec=None,
-    parameters=FIVE,
-    round_quorum=4,
-    job_cost=None,
-    planned=None,
-    exact=math.inf,
-    spent=None,
-    entries=None,
-    local=NOW,
-    is_approved=False,
-    run_before=None,
-    asked_others=None,
-):
+    spec: JobSpec | None = None,
+    parameters: FederationParameters = FIVE,
+    round_quorum: int = 4,
+    job_cost: Cost | None = None,
+    planned: list[LedgerEntry] | None = None,
+    exact: float = math.inf,
+    spent: Cost | None = None,
+    entries: list[LedgerEntry] | None = None,
+    local: datetime = NOW,
+    is_approved: bool = False,
+    run_before: str | None = None,
+    asked_others: str | None = None,
+) -> Verdict:
     spec = spec or spec_of()
     return decide(
         policy or policy_of(),
@@ -89,14 +93,21 @@ def verdict(
     )
 
 
-def refused(code, detail):
+def refused(code: str, detail: str) -> Verdict:
     return Verdict(Decision.REFUSED, code, detail)
 
 
 _NUMBERS = count()
 
 
-def entry(cost, status=ReservationStatus.RESERVED, *, job_id=None, number=1, **changes):
+def entry(
+    cost: Cost,
+    status: ReservationStatus = ReservationStatus.RESERVED,
+    *,
+    job_id: str | None = None,
+    number: int = 1,
+    **changes: Any,
+) -> LedgerEntry:
     """A line of a job of its own, unless told otherwise."""
     return LedgerEntry(
         founder="f",
@@ -221,7 +232,7 @@ def test_decide_first_job_by_its_own_epsilon_and_nothing_after_it():
     assert verdict(policy, job_cost=wide, entries=unasked, exact=0.9999) == ACCEPTED
 
 
-def side(kind, square, *, division="d", **changes):
+def side(kind: str, square: float, *, division: str = "d", **changes: Any) -> LedgerEntry:
     return entry(gaussian(square), records=kind, division=division, reserved_at=NOW, **changes)
 
 
@@ -360,11 +371,13 @@ delta = 0
 """
 
 
-def laplace(**privacy):
+def laplace(**privacy: Any) -> JobSpec:
     return spec_of(mechanism="discrete-laplace", delta=Decimal(0), **privacy)
 
 
-def spent_before(days, *, epsilon=2.5, status=ReservationStatus.COMMITTED):
+def spent_before(
+    days: float, *, epsilon: float = 2.5, status: ReservationStatus = ReservationStatus.COMMITTED
+) -> LedgerEntry:
     spent = entry(pure(epsilon), status)
     return replace(spent, settled_at=None if status is ReservationStatus.RESERVED else NOW - timedelta(days=days))
 

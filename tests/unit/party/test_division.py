@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,14 @@ ROWS = b"id\n1\n2\n3\n"
 MANY = b"id\n" + b"".join(b"%d\n" % number for number in range(200_000))
 
 
-def keeps(tmp_path, before, after, *, name="rows.csv", forms=(PLAIN, PLAIN)):
+def keeps(
+    tmp_path: Path,
+    before: bytes,
+    after: bytes,
+    *,
+    name: str = "rows.csv",
+    forms: tuple[FileFormat, FileFormat] = (PLAIN, PLAIN),
+) -> bool:
     path, random = tmp_path / name, SeededRandom("generations")
     path.write_bytes(before)
     first = version_of(path, forms[0], None, random)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import math
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from sqlalchemy import text
 from coterie_common import document
 from coterie_common.errors import StorageError
 from coterie_common.host.database import open_database
+from coterie_common.privacy.accounting.cost import Charge
 from coterie_common.privacy.accounting.epsilon import epsilon_of
 from coterie_common.privacy.accounting.gaussian_dp import delta_bounds
 from coterie_common.privacy.accounting.renyi import ORDERS
@@ -38,13 +40,13 @@ LIMIT = Limit(Budget(epsilon=Decimal(8), delta=Decimal("1e-5")), None)
 RESERVED, COMMITTED, RELEASED = ReservationStatus
 
 
-def faint(divergence):
+def faint(divergence: float) -> bytes:
     """What an older version wrote of releases with hardly any noise."""
     cost = {"unit": "record", "orders": list(ORDERS), "divergences": [divergence * order for order in ORDERS]}
     return document.encode({**cost, "pure_epsilon": 0, "unprotected": 0})
 
 
-def add_faint(path):
+def add_faint(path: Path) -> None:
     """Add a job of which only divergences are known that no Gaussian pair dominates."""
     columns = "founder, number, status, reserved_at, settled_at"
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -56,7 +58,7 @@ def add_faint(path):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PartyStore]:
     path = tmp_path_factory.mktemp("former") / "party.db"
     path.write_bytes(gzip.decompress(STORED.read_bytes()))
     add_faint(path)
@@ -65,7 +67,7 @@ def store(tmp_path_factory):
     engine.dispose()
 
 
-def charge(store, job_id, dataset="nursery"):
+def charge(store: PartyStore, job_id: str, dataset: str = "nursery") -> Charge:
     return total(charges([line for line in store.ledger(dataset) if line.job_id == job_id], LIMIT, NOW))
 
 

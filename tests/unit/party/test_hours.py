@@ -11,7 +11,7 @@ from coterie_party.policy.hours import WEEK, Hours
 WEDNESDAY = datetime(2026, 3, 4)
 
 
-def hours(start, until, *days):
+def hours(start: str, until: str, *days: str) -> Hours:
     return Hours.model_validate({"from": start, "until": until, "days": list(days or WEEK)})
 
 

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +18,7 @@ from sqlalchemy import text
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import make_private_folder
 from coterie_common.host.database import open_database
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.secret import Password
 from coterie_party.cli import main
@@ -34,20 +38,20 @@ NOW = datetime(2026, 3, 4, tzinfo=UTC)
 LIMIT = Limit(Budget(epsilon=Decimal(20), delta=Decimal("1e-4")), None)
 
 
-def folder(root):
+def folder(root: Path) -> Path:
     home = PartyHome(root)
-    home.create("party-1", FOUNDER, None, password=Password("password"), random=SeededRandom(str(root)))
+    home.create(PartyId("party-1"), FOUNDER, None, password=Password("password"), random=SeededRandom(str(root)))
     make_private_folder(root / "store")
     return root
 
 
-def opened(root):
+def opened(root: Path) -> PartyStore:
     return PartyStore(open_database(f"sqlite:///{root}/store/party.db", MIGRATIONS), FOUNDER, make_recorder(FOUNDER))
 
 
 @pytest.fixture
-def command(capsys):
-    def run(*arguments):
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str | int | None, str, str]]:
+    def run(*arguments: Path | str) -> tuple[str | int | None, str, str]:
         with pytest.raises(SystemExit) as ended:
             main(list(map(str, arguments)))
         printed = capsys.readouterr()
@@ -57,17 +61,17 @@ def command(capsys):
 
 
 @pytest.fixture
-def old(tmp_path):
+def old(tmp_path: Path) -> Path:
     root = folder(tmp_path / "old")
     store = opened(root)
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
-    store.accept_query("tree-1", 1, b"s" * 32, ["party-1", "party-2"])
-    propose(store, tree_spec(name="over"), Decision.ACCEPTED, job_id="tree-2")
-    store.end_job("tree-2", JobOutcome.CANCELLED)
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
+    store.accept_query(JobId("tree-1"), 1, b"s" * 32, [PartyId("party-1"), PartyId("party-2")])
+    propose(store, tree_spec(name="over"), Decision.ACCEPTED, job_id=JobId("tree-2"))
+    store.end_job(JobId("tree-2"), JobOutcome.CANCELLED)
     return root
 
 
-def spent(root):
+def spent(root: Path) -> Fraction | int:
     found = total(charges(opened(root).ledger("play"), LIMIT, NOW))
     return 0 if found is None else found.squared_distance
 
@@ -90,7 +94,7 @@ def test_ledger_that_is_imported_costs_what_it_cost_and_again_changes_nothing(tm
 def test_import_never_lowers_what_is_spent(tmp_path, command, old):
     early, late = tmp_path / "early.json", tmp_path / "late.json"
     command("ledger", "export", early, "--home", old)
-    opened(old).end_job("tree-1", JobOutcome.COMPLETED)
+    opened(old).end_job(JobId("tree-1"), JobOutcome.COMPLETED)
     command("ledger", "export", late, "--home", old)
     new = folder(tmp_path / "new")
     command("ledger", "import", early, "--home", new)
@@ -116,7 +120,7 @@ def test_folder_from_a_backup_does_not_give_back_what_the_lost_machine_may_have_
     assert lines.add({"play": (lost,)}, {}, NOW) == 1
     assert lines.add({"play": (lost, replace(lost, status=ReservationStatus.RELEASED))}, {}, NOW) == 0
     assert spent(old) == before
-    store.end_job("tree-1", JobOutcome.CANCELLED)
+    store.end_job(JobId("tree-1"), JobOutcome.CANCELLED)
     assert spent(old) == before
     (line,) = [line for line in store.ledger("play") if (line.job_id, line.round_number) == ("tree-1", 2)]
     assert line.status is ReservationStatus.COMMITTED
@@ -129,7 +133,7 @@ def test_round_that_was_imported_as_spent_can_still_be_answered_and_costs_once(o
     engine = open_database(f"sqlite:///{old}/store/party.db", MIGRATIONS)
     before = spent(old)
     CarriedLines(engine).add({"play": store.ledger("play")}, {}, NOW)
-    store.accept_query("tree-1", 2, b"s" * 32, ["party-1", "party-2"])
+    store.accept_query(JobId("tree-1"), 2, b"s" * 32, [PartyId("party-1"), PartyId("party-2")])
     assert spent(old) == before
     engine.dispose()
 
@@ -139,7 +143,7 @@ def test_jobs_of_two_ledgers_with_one_name_count_both(tmp_path, command, old):
     command("ledger", "export", file, "--home", old)
     store = opened(new)
     store._recorder.clock.pass_seconds(60)
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
     own = spent(new)
     command("ledger", "import", file, "--home", new)
     assert spent(new) == own + spent(old)
@@ -182,7 +186,7 @@ def test_file_that_was_altered_is_refused_and_nothing_of_it_is_stored(tmp_path, 
 def test_lines_of_a_folder_with_the_same_past_begin_another_generation(tmp_path):
     engine = open_database(f"sqlite:///{tmp_path}/party.db", MIGRATIONS)
     store, carried = PartyStore(engine, FOUNDER, make_recorder(FOUNDER)), CarriedLines(engine)
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
     lines = store.ledger("play")
     version = DataVersion(generation="g", length=3, digest=bytes(32))
     for changes, is_kept in [({"division": "of another folder"}, True), ({"division": "d"}, False)]:
@@ -194,7 +198,7 @@ def test_lines_of_a_folder_with_the_same_past_begin_another_generation(tmp_path)
         # The same again says nothing new.
         assert carried.add({"play": store.ledger("play")}, {}, NOW) == 0
         assert store.data_version("play") == version
-        elsewhere = replace(lines[0], job_id=f"job {changes['division']}", records="training", **changes)
+        elsewhere = replace(lines[0], job_id=JobId(f"job {changes['division']}"), records="training", **changes)
         assert carried.add({"play": [elsewhere]}, {}, NOW) == 1
         assert (store.data_version("play") == version) is is_kept
     engine.dispose()

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from coterie_common.audit.chain import verify_chain
-from coterie_common.audit.entry import Event, Kind, Owner
+from coterie_common.audit.entry import Entry, Event, Kind, Owner
 from coterie_common.audit.ledger import Line, LineStatus, ledger_details, ledger_digest, recorded_ledger
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.host.database import transaction
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, MAX_ROUNDS
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.store import (
@@ -31,9 +34,11 @@ from tests.support.audit_records import make_entries
 from tests.support.databases import database
 from tests.support.recorders import make_recorder
 
+COHORT = (PartyId("a"), PartyId("b"), PartyId("c"))
+OLD_JOB = JobId("old-1")
 FOUNDER, OTHER_FOUNDER = "abcd-ef01", "2345-6789"
 JOB = PartyJob(
-    job_id="job-1",
+    job_id=JobId("job-1"),
     spec=b"{}",
     terms=b"[]",
     spec_digest=b"p" * 32,
@@ -53,34 +58,34 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Party:
-    def __init__(self, engine):
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.recorder = make_recorder(FOUNDER)
         self.store = PartyStore(engine, FOUNDER, self.recorder)
         self.log = AuditLog(engine, FOUNDER, self.recorder)
 
-    def execute(self, *statements):
+    def execute(self, *statements: str) -> None:
         with transaction(self.engine) as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.execute(text("PRAGMA defer_foreign_keys = ON"))
             for statement in statements:
                 connection.execute(text(statement))
 
-    def findings(self):
+    def findings(self) -> list[str]:
         entries = self.log.entries()
         chain = verify_chain(entries, self.recorder.owner, self.recorder.key.verify_key)
         return [str(finding) for finding in (*chain, *self.log.gaps())]
 
 
 @pytest.fixture
-def party(tmp_path):
+def party(tmp_path: Path) -> Iterator[Party]:
     """Two jobs: one asked a round and is over, the other goes on after one."""
     with database("memory", tmp_path) as opened:
         party = Party(opened(MIGRATIONS))
-        for job_id in ("job-1", "job-2"):
+        for job_id in (JobId("job-1"), JobId("job-2")):
             party.store.record_job(replace(JOB, job_id=job_id), COSTS)
-            party.store.accept_query(job_id, 1, b"s" * 32, ("a", "b", "c"))
-        party.store.end_job("job-1", JobOutcome.FAILED)
+            party.store.accept_query(job_id, 1, b"s" * 32, COHORT)
+        party.store.end_job(JobId("job-1"), JobOutcome.FAILED)
         assert party.findings() == []
         yield party
 
@@ -167,12 +172,18 @@ def test_ledger_of_another_federation_is_held_against_its_own_record(party):
     assert party.findings() == []
     party.execute("DELETE FROM ledger WHERE founder = '2345-6789'")
     assert party.findings() == []  # without a line of it this folder knows nothing of that federation
-    PartyStore(party.engine, OTHER_FOUNDER, other).record_job(replace(JOB, job_id="job-3"), COSTS)
+    PartyStore(party.engine, OTHER_FOUNDER, other).record_job(replace(JOB, job_id=JobId("job-3")), COSTS)
     (finding,) = party.findings()
     assert finding.startswith("in the federation of founder 2345-6789: the ledger's line of round 1 of job job-1 is in")
 
 
-def carried(party, status=ReservationStatus.COMMITTED, *, founder=FOUNDER, job_id="old-1"):
+def carried(
+    party: Party,
+    status: ReservationStatus = ReservationStatus.COMMITTED,
+    *,
+    founder: str = FOUNDER,
+    job_id: JobId = OLD_JOB,
+) -> int:
     line = LedgerEntry(
         founder=founder,
         job_id=job_id,
@@ -204,7 +215,7 @@ def carried(party, status=ReservationStatus.COMMITTED, *, founder=FOUNDER, job_i
     ],
 )
 def test_imported_lines_are_in_the_record_from_the_next_start_on(party, statement, expected):
-    assert (carried(party), carried(party, founder=OTHER_FOUNDER, job_id="old-2")) == (1, 1)
+    assert (carried(party), carried(party, founder=OTHER_FOUNDER, job_id=JobId("old-2"))) == (1, 1)
     assert party.findings() == []
     party.log.record_start({"version": "2"})
     party.log.record_start({"version": "2"})
@@ -234,7 +245,7 @@ def test_line_of_its_own_that_a_lost_machine_spent_is_no_gap(party):
     assert CarriedLines(party.engine).add({"nursery": lines}, {}, NOW) == 2
     assert party.findings() == []
     party.log.record_start({"version": "2"})
-    party.store.accept_query("job-2", 2, b"s" * 32, ("a", "b", "c"))
+    party.store.accept_query("job-2", 2, b"s" * 32, COHORT)
     party.store.end_job("job-2", JobOutcome.CANCELLED)
     assert party.findings() == []
     mine = [line for line in party.store.ledger("nursery") if line.job_id == "job-2"]
@@ -244,7 +255,7 @@ def test_line_of_its_own_that_a_lost_machine_spent_is_no_gap(party):
 
 def test_lines_of_many_machines_take_several_entries(party):
     for number in range(200):
-        carried(party, job_id=f"old-{number}")
+        carried(party, job_id=JobId(f"old-{number}"))
     party.log.record_start({"version": "2"})
     held = [entry for entry in party.log.entries() if entry.kind is Kind.LEDGER and not entry.job_id]
     assert sum(len(entry.facts["carried"]) for entry in held) == 200
@@ -274,7 +285,7 @@ def test_lines_that_an_earlier_version_reserved_go_into_the_record_when_the_daem
     assert len(party.findings()) == 1
 
 
-def _event(entry):
+def _event(entry: Entry) -> Event:
     return Event(kind=entry.kind, job_id=entry.job_id, round_number=entry.round_number, details=entry.facts)
 
 
@@ -289,10 +300,10 @@ def test_ledger_of_the_longest_job_takes_one_entry_and_one_of_unlike_rounds_seve
         assert _read_back("nursery", lines) == lines
 
 
-def _read_back(dataset, lines):
+def _read_back(dataset: str, lines: Sequence[Line]) -> list[Line]:
     decision = {"decision": "accepted", "ledger": ledger_digest(dataset, lines).hex()}
-    events = [Event(kind=Kind.DECISION, job_id="job-1", details=decision)]
-    events += [Event(kind=Kind.LEDGER, job_id="job-1", details=part) for part in ledger_details(dataset, lines)]
+    events = [Event(kind=Kind.DECISION, job_id=JobId("job-1"), details=decision)]
+    events += [Event(kind=Kind.LEDGER, job_id=JobId("job-1"), details=part) for part in ledger_details(dataset, lines)]
     recorded = recorded_ledger(make_entries(events, Owner(FOUNDER, "alpha"), SigningKey(bytes(32))))
     assert recorded.findings == ()
     return [line.line for _, line in sorted(recorded.lines.items())]
@@ -315,6 +326,6 @@ def _read_back(dataset, lines):
     ],
 )
 def test_ledger_entry_that_cannot_be_read_is_named(lines):
-    event = Event(kind=Kind.LEDGER, job_id="job-1", details={"dataset": "nursery", "lines": lines})
+    event = Event(kind=Kind.LEDGER, job_id=JobId("job-1"), details={"dataset": "nursery", "lines": lines})
     (finding,) = recorded_ledger(make_entries([event], Owner(FOUNDER, "alpha"), SigningKey(bytes(32)))).findings
     assert str(finding) == "entry 1: the ledger of job job-1 in the record cannot be read"

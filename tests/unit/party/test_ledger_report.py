@@ -5,19 +5,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from coterie_common.privacy.accounting.cost import cost, costs
+from coterie_common.identifiers import JobId
+from coterie_common.privacy.accounting.cost import Cost, cost, costs
 from coterie_common.privacy.event import CountEvent, VectorEvent
-from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Unit
+from coterie_common.privacy.noise.terms import Placement
 from coterie_party.policy.budget import cost_of
+from coterie_party.policy.policy import Policy
 from coterie_party.steward.ledger_plot import draw
-from coterie_party.steward.ledger_report import limit_uses, report
+from coterie_party.steward.ledger_report import LedgerReport, limit_uses, report
 from coterie_party.store import LedgerEntry, ReservationStatus
 from tests.support.noise import noise_terms
 from tests.support.policies import policy_of
@@ -28,7 +33,9 @@ HELD_AND_SPENT = frozenset({"reserved", "committed"})
 POLICY = policy_of("[[periods]]\ndays = 30\nepsilon = 8\ndelta = 1e-5")
 
 
-def noise(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, **size):
+def noise(
+    mechanism: Mechanism = Mechanism.DISCRETE_GAUSSIAN, placement: Placement = Placement.DISTRIBUTED, **size: Any
+) -> NoiseTerms:
     return noise_terms(mechanism=mechanism, placement=placement, shares=3, **size)
 
 
@@ -47,7 +54,16 @@ NARROW = replace(WHOLE, noise=noise(variance=Fraction(1 << 18)))
 WHOLE_PARTY = replace(WHOLE, unit=Unit.PARTY)
 
 
-def line(event, status, *, job="job-1", number=1, days_ago=1.0, price=None, records="all"):
+def line(
+    event: CountEvent | VectorEvent,
+    status: ReservationStatus,
+    *,
+    job: str = "job-1",
+    number: int = 1,
+    days_ago: float = 1.0,
+    price: Cost | None = None,
+    records: str = "all",
+) -> LedgerEntry:
     return LedgerEntry(
         founder="founder",
         job_id=job,
@@ -73,12 +89,12 @@ LINES = (
 )
 
 
-def only(entries, policy=POLICY):
+def only(entries: Sequence[LedgerEntry], policy: Policy = POLICY) -> LedgerReport:
     (found,) = report("nursery", entries, policy, NOW)
     return found
 
 
-def exported(entries, policy=POLICY):
+def exported(entries: Sequence[LedgerEntry], policy: Policy = POLICY) -> Any:
     """The report as a file has it."""
     return json.loads(json.dumps(only(entries, policy).to_document(), allow_nan=False))
 
@@ -195,7 +211,7 @@ def test_report_without_a_policy_states_epsilon_only():
 
 
 def test_drawing_shows_parts_in_proportion_and_is_well_formed():
-    hostile = [replace(entry, job_id='<b>&"') for entry in LINES[:3]]
+    hostile = [replace(entry, job_id=JobId('<b>&"')) for entry in LINES[:3]]
     found = only([*LINES, *hostile])
     drawing = draw([found])
     root = ElementTree.fromstring(drawing)  # noqa: S314  # our own output

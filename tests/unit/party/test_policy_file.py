@@ -2,6 +2,8 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -11,13 +13,13 @@ from coterie_party.policy.policy import DEFAULT_POLICY_TOML
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     path = tmp_path / "policy.toml"
     path.write_text(DEFAULT_POLICY_TOML)
     return path
 
 
-def edit(path, old, new):
+def edit(path: Path, old: str, new: str) -> None:
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
 

@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from sqlalchemy import Engine
 
 from coterie_common.audit.chain import verify_chain
 from coterie_common.audit.entry import Kind, Owner
 from coterie_common.errors import StateError
 from coterie_common.host.database import open_database
+from coterie_common.identifiers import JobId
 from coterie_common.limits import AUDIT_REFUSAL_SECONDS, AUDIT_REFUSALS_LISTED
 from coterie_common.protocol.messages import Decision
 from coterie_party.store import MIGRATIONS, AuditLog, PartyJob, PartyStore
@@ -20,23 +25,23 @@ REFUSAL = {"code": "malformed-message", "detail": "garbage"}
 
 
 @pytest.fixture
-def engine():
+def engine() -> Iterator[Engine]:
     engine = open_database("sqlite://", MIGRATIONS)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def clock():
+def clock() -> ManualClock:
     return ManualClock()
 
 
 @pytest.fixture
-def log(engine, clock):
+def log(engine: Engine, clock: ManualClock) -> AuditLog:
     return AuditLog(engine, "founder", make_recorder(clock=clock))
 
 
-def unlisted(log):
+def unlisted(log: AuditLog) -> list[Any]:
     return [entry.facts["not_listed_before"] for entry in log.entries() if entry.kind is Kind.REFUSAL]
 
 
@@ -105,7 +110,7 @@ def test_pauses_do_not_add_up_to_more_than_one_flood(log, clock):
 def test_without_a_recorder_nothing_is_written(engine):
     log, store = AuditLog(engine, "founder"), PartyStore(engine, "founder")
     job = PartyJob(
-        job_id="job-1",
+        job_id=JobId("job-1"),
         spec=b"",
         terms=b"",
         spec_digest=bytes(32),

@@ -31,7 +31,7 @@ from coterie_party.round import (
     VerifyRequest,
     step,
 )
-from tests.support.exploration import explore
+from tests.support.exploration import Explored, explore
 from tests.support.rounds import (
     COHORT,
     digest_of_request,
@@ -60,7 +60,7 @@ EVENTS = (
     FAILED,
 )
 
-CHANGES = {
+CHANGES: dict[Phase, set[type]] = {
     Phase.NEW: {QueryReceived, RequestVerified},
     Phase.ANSWERING: {ReplyComputed, RequestVerified},
     Phase.ANSWERED: {RequestVerified},
@@ -71,7 +71,7 @@ NEW = PartyRound()
 SESSION = QUERY.fields.session_id
 
 
-def after(*events, state=NEW):
+def after(*events: Event, state: PartyRound = NEW) -> PartyRound:
     for event in events:
         state = step(state, event).state
     return state
@@ -87,7 +87,7 @@ OPENING_WITHOUT = after(VERIFIED_WITHOUT)
 OPENED_WITHOUT = after(PartialComputed(make_partial(REQUEST_WITHOUT)), state=OPENING_WITHOUT)
 
 
-def refuses(transition, state, words):
+def refuses(transition: Transition, state: PartyRound, words: str) -> bool:
     (effect,) = transition.effects
     return (
         transition.state is state
@@ -98,7 +98,7 @@ def refuses(transition, state, words):
 
 
 @cache
-def explored():
+def explored() -> Explored[PartyRound, Event]:
     return explore(NEW, lambda state, event: step(state, event).state, EVENTS)
 
 

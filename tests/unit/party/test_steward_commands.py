@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +19,9 @@ from coterie_common.errors import DataError
 from coterie_common.files import make_private_folder
 from coterie_common.host.database import open_database
 from coterie_common.host.heartbeat import Heartbeat
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import plan_job, propose_terms
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_common.secret import Password
 from coterie_party.cli import main
@@ -34,16 +39,16 @@ FOUNDER = "uktb-chq6-2ywh-lz5u-6rkd-x3fa-p7mn-q4ve"
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Path:
     root = tmp_path / "party"
     folder = PartyHome(root)
-    folder.create("party-1", FOUNDER, None, password=Password("password"), random=SeededRandom("home"))
+    folder.create(PartyId("party-1"), FOUNDER, None, password=Password("password"), random=SeededRandom("home"))
     (root / "policy.toml").write_text(DEFAULT_POLICY_TOML.replace("automatic = true", "automatic = false"))
     return root
 
 
 @pytest.fixture
-def store(home):
+def store(home: Path) -> Iterator[PartyStore]:
     make_private_folder(home / "store")
     engine = open_database(f"sqlite:///{home}/store/party.db", MIGRATIONS)
     yield PartyStore(engine, FOUNDER, make_recorder(FOUNDER))
@@ -51,8 +56,8 @@ def store(home):
 
 
 @pytest.fixture
-def coterie_party(home, capsys):
-    def run(*arguments):
+def coterie_party(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str | int | None, str, str]]:
+    def run(*arguments: object) -> tuple[str | int | None, str, str]:
         with pytest.raises(SystemExit) as ended:
             main([*map(str, arguments), "--home", str(home)])
         printed = capsys.readouterr()
@@ -61,7 +66,7 @@ def coterie_party(home, capsys):
     return run
 
 
-def propose(store, asked, decision, *, job_id, **changes):
+def propose(store: PartyStore, asked: JobSpec, decision: Decision, *, job_id: JobId, **changes: Any) -> None:
     """What the daemon stores of a proposal; returns what its rounds cost."""
     federation = make_federation()
     parameters = federation.parameters
@@ -98,10 +103,15 @@ def test_jobs_and_ledger_of_a_party_that_was_never_asked(coterie_party, store):
 
 
 def test_jobs_lists_what_is_asked_in_plain_words(coterie_party, store):
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
-    propose(store, statistics_spec(), Decision.HELD, job_id="play-1", detail="it waits for its steward")
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
+    propose(store, statistics_spec(), Decision.HELD, job_id=JobId("play-1"), detail="it waits for its steward")
     propose(
-        store, statistics_spec(), Decision.REFUSED, job_id="play-2", code="budget-exhausted", detail="asks too much"
+        store,
+        statistics_spec(),
+        Decision.REFUSED,
+        job_id=JobId("play-2"),
+        code="budget-exhausted",
+        detail="asks too much",
     )
     status, printed, error = coterie_party("jobs")
     assert (status, error) == (0, "")
@@ -115,7 +125,7 @@ def test_jobs_lists_what_is_asked_in_plain_words(coterie_party, store):
 
 
 def test_jobs_shows_one_in_full_with_what_it_would_leave(coterie_party, store):
-    propose(store, tree_spec(), Decision.HELD, job_id="tree-1", detail="it waits")
+    propose(store, tree_spec(), Decision.HELD, job_id=JobId("tree-1"), detail="it waits")
     status, printed, _ = coterie_party("jobs", "tree-1")
     assert status == 0
     for words in (
@@ -137,15 +147,17 @@ def test_jobs_shows_one_in_full_with_what_it_would_leave(coterie_party, store):
     left = shown["budget"][0]["left"]
     assert 0 < left < 1
     # What it said would be left is what is left after it was accepted.
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
     after = json.loads(coterie_party("ledger", "play", "--json")[1])[0]["limits"][0]
     assert after["left"] == pytest.approx(left)
     assert (after["spent"], after["reserved"] > 0) == (0, True)
 
 
 def test_jobs_of_an_unreadable_specification_is_shown_as_that(coterie_party, store):
-    propose(store, tree_spec(), Decision.HELD, job_id="tree-1", spec=b"{}", terms=b"[]")
-    propose(store, tree_spec(), Decision.REFUSED, job_id="tree-2", spec=b"{}", terms=b"[]", code="malformed-message")
+    propose(store, tree_spec(), Decision.HELD, job_id=JobId("tree-1"), spec=b"{}", terms=b"[]")
+    propose(
+        store, tree_spec(), Decision.REFUSED, job_id=JobId("tree-2"), spec=b"{}", terms=b"[]", code="malformed-message"
+    )
     printed = coterie_party("jobs")[1]
     # What was refused is not kept, whether it could be read or not.
     assert "cannot be read" in printed
@@ -154,7 +166,7 @@ def test_jobs_of_an_unreadable_specification_is_shown_as_that(coterie_party, sto
 
 
 def test_jobs_and_ledger_with_a_policy_that_cannot_be_used_say_so_loudly(coterie_party, store, home):
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
     (home / "policy.toml").write_text("automatik = true")
     for command in ("jobs", "ledger"):
         status, printed, error = coterie_party(command)
@@ -165,7 +177,7 @@ def test_jobs_and_ledger_with_a_policy_that_cannot_be_used_say_so_loudly(coterie
 
 
 def test_approve_and_refuse_note_the_stewards_word(coterie_party, store):
-    propose(store, tree_spec(), Decision.HELD, job_id="tree-1")
+    propose(store, tree_spec(), Decision.HELD, job_id=JobId("tree-1"))
     status, printed, _ = coterie_party("approve", "tree-1")
     assert (status, "tree-1 is approved" in printed) == (0, True)
     assert store.ruling("tree-1").is_approved
@@ -176,7 +188,7 @@ def test_approve_and_refuse_note_the_stewards_word(coterie_party, store):
 
 
 def test_refuse_withdraws_from_an_accepted_job(coterie_party, store):
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
     status, printed, _ = coterie_party("refuse", "tree-1")
     assert (status, "gets no further answers" in printed) == (0, True)
     assert "withdrawn" in coterie_party("jobs")[1]
@@ -184,7 +196,7 @@ def test_refuse_withdraws_from_an_accepted_job(coterie_party, store):
 
 @pytest.mark.parametrize("command", ["approve", "refuse"])
 def test_rulings_on_what_is_decided_or_unknown_fail_with_a_code(coterie_party, store, command):
-    propose(store, tree_spec(), Decision.HELD, job_id="tree-1")
+    propose(store, tree_spec(), Decision.HELD, job_id=JobId("tree-1"))
     store.end_job("tree-1", JobOutcome.CANCELLED)
     status, _, error = coterie_party(command, "tree-1")
     assert (status, error) == (78, "error: job tree-1 is over: cancelled [already-decided]\n")
@@ -194,10 +206,10 @@ def test_rulings_on_what_is_decided_or_unknown_fail_with_a_code(coterie_party, s
 
 
 def test_ledger_as_table_json_and_drawing(coterie_party, store, home, tmp_path):
-    propose(store, tree_spec(), Decision.ACCEPTED, job_id="tree-1")
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
     store.accept_query("tree-1", 1, b"s" * 32, ("party-1",))
     store.end_job("tree-1", JobOutcome.COMPLETED)
-    propose(store, statistics_spec(), Decision.ACCEPTED, job_id="play-1")
+    propose(store, statistics_spec(), Decision.ACCEPTED, job_id=JobId("play-1"))
     drawing = tmp_path / "ledger.svg"
     status, printed, error = coterie_party("ledger", "--plot", drawing)
     assert (status, error) == (0, "")
@@ -221,7 +233,9 @@ def test_words_of_others_about_jobs_are_shown_harmlessly(store, coterie_party):
         words = words[:2_000].replace("\ud800", "")
         refused = {"job_id": f"play-{number}", "code": "invalid-job", "detail": words}
         propose(store, statistics_spec(), Decision.REFUSED, **refused)
-        propose(store, statistics_spec(), Decision.HELD, job_id=f"held-{number}", detail=words, dataset=words[:60])
+        propose(
+            store, statistics_spec(), Decision.HELD, job_id=JobId(f"held-{number}"), detail=words, dataset=words[:60]
+        )
     for command in (["jobs"], ["jobs", "play-0"], ["jobs", "--json"], ["ledger"]):
         status, out, err = coterie_party(*command)
         assert status == 0
@@ -230,7 +244,7 @@ def test_words_of_others_about_jobs_are_shown_harmlessly(store, coterie_party):
 
 
 @pytest.fixture
-def notes(home, store):
+def notes(home: Path, store: PartyStore) -> Iterator[StewardNotes]:
     engine = open_database(f"sqlite:///{home}/store/party.db", MIGRATIONS)
     yield StewardNotes(engine, FOUNDER, SystemClock())
     engine.dispose()
@@ -238,7 +252,7 @@ def notes(home, store):
 
 def test_job_that_failed_on_the_party_s_own_data_says_file_row_and_column_to_the_steward(coterie_party, store, notes):
     refused = {"code": "data", "detail": "the party's own data"}
-    propose(store, statistics_spec(), Decision.REFUSED, job_id="play-1", **refused)
+    propose(store, statistics_spec(), Decision.REFUSED, job_id=JobId("play-1"), **refused)
     notes.add("play-1", 0, DataError("play.csv: row 7, column 'wind': 'strnog'"))
     notes.add("play-1", 3, DataError("play.csv does not exist"))
     _, output, _ = coterie_party("jobs", "play-1")
@@ -250,7 +264,7 @@ def test_job_that_failed_on_the_party_s_own_data_says_file_row_and_column_to_the
 
 
 def test_health_prints_the_warnings_of_the_daemon_also_beside_a_broken_configuration(coterie_party, home):
-    warnings = []
+    warnings: list[Any] = []
     heartbeat = Heartbeat(home, lambda: "", warnings=lambda: warnings)
     heartbeat.beat()
     assert coterie_party("health") == (0, "connected to the aggregator\n", "")

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text, update
@@ -26,6 +28,7 @@ from coterie_common.errors import (
     StorageError,
 )
 from coterie_common.host.database import open_database, transaction
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_REFUSALS_LISTED
 from coterie_common.privacy.accounting.renyi import ORDERS
 from coterie_common.protocol.messages import Decision, JobOutcome
@@ -43,7 +46,7 @@ from coterie_party.store import (
     job_quota,
 )
 from coterie_party.store.tables import ACCEPTANCES, LEDGER
-from tests.support.databases import KINDS, database
+from tests.support.databases import KINDS, Opened, database
 from tests.support.recorders import ManualClock, make_recorder
 from tests.support.seeded_random import SeededRandom
 
@@ -51,10 +54,10 @@ NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 FOUNDER, OTHER_FOUNDER = "abcd-ef01", "2345-6789"
 SESSION, OTHER_SESSION = b"s" * 32, b"S" * 32
 DIGEST, OTHER_DIGEST = b"d" * 32, b"D" * 32
-COHORT = ("alpha", "beta", "gamma")
+COHORT = (PartyId("alpha"), PartyId("beta"), PartyId("gamma"))
 RESERVED, COMMITTED, RELEASED = ReservationStatus
 JOB = PartyJob(
-    job_id="job-1",
+    job_id=JobId("job-1"),
     spec=b'{"name":"nursery"}',
     terms=b"[]",
     spec_digest=b"p" * 32,
@@ -74,50 +77,50 @@ COSTS = tuple(Reservation(number, {"epsilon": "1/3", "unit": "record"}) for numb
 class Reopened:
     """The store, opened anew for every call where the database outlives that: every test is one of restarts."""
 
-    def __init__(self, opened, founder):
+    def __init__(self, opened: Opened, founder: str) -> None:
         self._opened = opened
         self._founder = founder
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(PartyStore(self._opened(MIGRATIONS), self._founder, make_recorder(self._founder)), name)
 
 
 @pytest.fixture(params=KINDS)
-def opened(request, tmp_path):
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     with database(request.param, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def store(opened):
+def store(opened: Opened) -> Reopened:
     return Reopened(opened, FOUNDER)
 
 
 @pytest.fixture
-def accepted(store):
+def accepted(store: Reopened) -> Reopened:
     store.record_job(JOB, COSTS)
     return store
 
 
 @pytest.fixture
-def answering(accepted):
+def answering(accepted: Reopened) -> Reopened:
     accepted.accept_query("job-1", 1, SESSION, COHORT)
     return accepted
 
 
 @pytest.fixture
-def answered(answering):
+def answered(answering: Reopened) -> Reopened:
     answering.store_reply("job-1", 1, DIGEST, b"reply")
     return answering
 
 
 @pytest.fixture
-def opening(answered):
+def opening(answered: Reopened) -> Reopened:
     answered.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
     return answered
 
 
-def statuses(store, dataset="nursery"):
+def statuses(store: Reopened, dataset: str = "nursery") -> list[ReservationStatus]:
     return [entry.status for entry in store.ledger(dataset)]
 
 
@@ -150,7 +153,7 @@ def test_jobs_come_in_the_order_in_which_they_were_proposed(store):
 
 def test_record_job_accepted_reserves_every_round_at_once(accepted):
     assert accepted.ledger("nursery") == tuple(
-        LedgerEntry(founder=FOUNDER, job_id="job-1", round_number=c.round_number, cost=c.cost, status=RESERVED)
+        LedgerEntry(founder=FOUNDER, job_id=JobId("job-1"), round_number=c.round_number, cost=c.cost, status=RESERVED)
         for c in COSTS
     )
     assert accepted.ledger("adult") == ()
@@ -208,15 +211,15 @@ def test_record_job_keeps_nothing_of_a_flood_of_refused_jobs(tmp_path):
     engine = open_database(f"sqlite:///{tmp_path / 'party.db'}", MIGRATIONS)
     store = PartyStore(engine, FOUNDER, make_recorder(FOUNDER, clock=clock))
     for number in range(AUDIT_REFUSALS_LISTED + 20):
-        decided = store.record_job(replace(REFUSED, job_id=f"job-{number}"))
+        decided = store.record_job(replace(REFUSED, job_id=JobId(f"job-{number}")))
         # It is answered all the same.
         assert decided.decision is Decision.REFUSED
     assert len(store.jobs()) == AUDIT_REFUSALS_LISTED
     # What was not kept can be decided on; what is accepted or held is never dropped.
-    assert store.record_job(replace(HELD, job_id="job-219")).decision is Decision.HELD
+    assert store.record_job(replace(HELD, job_id=JobId("job-219"))).decision is Decision.HELD
     clock.pass_seconds(10)
-    store.record_job(replace(REFUSED, job_id="later"))
-    assert store.job("later") is not None
+    store.record_job(replace(REFUSED, job_id=JobId("later")))
+    assert store.job(JobId("later")) is not None
     log = AuditLog(engine, FOUNDER)
     assert log.entries()[-1].facts["not_listed_before"] == 20
     assert log.gaps() == ()
@@ -229,9 +232,9 @@ def test_forgotten_refused_jobs_are_the_oldest_but_for_those_that_the_steward_sp
     store.rule("job-1", is_approved=False, now=NOW)
     store.record_job(REFUSED)
     for number in range(2, 7):
-        store.record_job(replace(REFUSED, job_id=f"job-{number}"))
-    store.record_job(replace(JOB, job_id="accepted"), COSTS)
-    store.record_job(replace(HELD, job_id="held"))
+        store.record_job(replace(REFUSED, job_id=JobId(f"job-{number}")))
+    store.record_job(replace(JOB, job_id=JobId("accepted")), COSTS)
+    store.record_job(replace(HELD, job_id=JobId("held")))
     engine = opened(MIGRATIONS)
     with transaction(engine) as connection:
         job_quota.forget_refused(connection, FOUNDER, maximum=2)
@@ -239,18 +242,21 @@ def test_forgotten_refused_jobs_are_the_oldest_but_for_those_that_the_steward_sp
     # Nothing is missed in the record: by a job that it refused a party has promised nothing.
     assert AuditLog(engine, FOUNDER).gaps() == ()
     # What was forgotten is decided on as any other job; the steward's refusal still stands.
-    assert store.record_job(replace(JOB, job_id="job-2", spec_digest=OTHER_DIGEST), COSTS).decision is Decision.ACCEPTED
+    assert (
+        store.record_job(replace(JOB, job_id=JobId("job-2"), spec_digest=OTHER_DIGEST), COSTS).decision
+        is Decision.ACCEPTED
+    )
     assert store.ruling("job-1").is_approved is False
 
 
 def test_check_room_counts_jobs_that_are_open_and_neither_ended_nor_withdrawn(opened):
     store = Reopened(opened, FOUNDER)
     store.record_job(HELD)
-    store.record_job(replace(JOB, job_id="accepted"), COSTS)
-    store.record_job(replace(REFUSED, job_id="refused"))
+    store.record_job(replace(JOB, job_id=JobId("accepted")), COSTS)
+    store.record_job(replace(REFUSED, job_id=JobId("refused")))
     Reopened(opened, OTHER_FOUNDER).record_job(HELD)
 
-    def check(max_open):
+    def check(max_open: int) -> None:
         with transaction(opened(MIGRATIONS)) as connection:
             job_quota.check_room(connection, FOUNDER, NOW, max_open=max_open)
 
@@ -272,13 +278,13 @@ def test_check_room_counts_jobs_that_are_open_and_neither_ended_nor_withdrawn(op
 def test_check_room_counts_jobs_of_a_day_that_ended_without_asking_anything(opened):
     store = Reopened(opened, FOUNDER)
     for number in (1, 2):
-        store.record_job(replace(JOB, job_id=f"job-{number}"), COSTS)
+        store.record_job(replace(JOB, job_id=JobId(f"job-{number}")), COSTS)
         store.end_job(f"job-{number}", JobOutcome.CANCELLED)
-    store.record_job(replace(JOB, job_id="asked"), COSTS)
+    store.record_job(replace(JOB, job_id=JobId("asked")), COSTS)
     store.accept_query("asked", 1, SESSION, COHORT)
     store.end_job("asked", JobOutcome.FAILED)
 
-    def check(since):
+    def check(since: datetime) -> None:
         with transaction(opened(MIGRATIONS)) as connection:
             job_quota.check_room(connection, FOUNDER, since, max_unasked=2)
 
@@ -354,7 +360,7 @@ def test_rule_of_a_refused_or_finished_job_raises_and_notes_nothing(store):
     with pytest.raises(AlreadyDecided, match=r"refused job job-1 already: asks ε = 2.* \[budget-exhausted\]"):
         store.rule("job-1", is_approved=True, now=NOW)
     assert store.ruling("job-1") is None
-    store.record_job(replace(HELD, job_id="job-2"))
+    store.record_job(replace(HELD, job_id=JobId("job-2")))
     store.end_job("job-2", JobOutcome.CANCELLED)
     with pytest.raises(AlreadyDecided, match="job-2 is over: cancelled"):
         store.rule("job-2", is_approved=False, now=NOW)
@@ -423,7 +429,7 @@ def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_pat
     spent, reserved = PartyStore(engine, FOUNDER).ledger("nursery")
     assert before <= spent.settled_at <= SystemClock().now()
     assert spent.reserved_at is spent.event is reserved.settled_at is None
-    assert PartyStore(engine, FOUNDER).job("job-1").proposed_at is None
+    assert PartyStore(engine, FOUNDER).job(JobId("job-1")).proposed_at is None
     engine.dispose()
 
 
@@ -508,15 +514,15 @@ def test_previous_cohort_is_the_smallest_also_if_a_later_round_was_asked_before(
 
 def test_asked_jobs_are_those_of_all_founders_that_asked_the_data_set_once_with_their_first_cohort(answering, opened):
     answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2])
-    answering.record_job(replace(JOB, job_id="never-asked"), COSTS)
-    answering.record_job(replace(JOB, job_id="elsewhere", dataset="other"), COSTS)
+    answering.record_job(replace(JOB, job_id=JobId("never-asked")), COSTS)
+    answering.record_job(replace(JOB, job_id=JobId("elsewhere"), dataset="other"), COSTS)
     answering.accept_query("elsewhere", 1, SESSION, COHORT)
     theirs = Reopened(opened, OTHER_FOUNDER)
     theirs.record_job(replace(JOB, spec=b"{}"), COSTS)
     theirs.accept_query("job-1", 3, SESSION, ("delta",))
     ours, foreign = answering.asked_jobs("nursery")
-    assert ours == AskedJob(job_id="job-1", spec=JOB.spec, cohort=COHORT, is_own=True)
-    assert foreign == AskedJob(job_id="job-1", spec=b"{}", cohort=("delta",), is_own=False)
+    assert ours == AskedJob(job_id=JobId("job-1"), spec=JOB.spec, cohort=COHORT, is_own=True)
+    assert foreign == AskedJob(job_id=JobId("job-1"), spec=b"{}", cohort=(PartyId("delta"),), is_own=False)
 
 
 def test_previous_cohort_that_cannot_be_read_raises(answering, opened):
@@ -658,7 +664,7 @@ def test_end_job_that_was_never_proposed_leaves_no_record(store):
 
 
 def test_end_job_concerns_no_other_job(answered):
-    other = replace(JOB, job_id="job-2")
+    other = replace(JOB, job_id=JobId("job-2"))
     answered.record_job(other, COSTS)
     answered.end_job("job-2", JobOutcome.CANCELLED)
     assert answered.reply("job-1", 1) == b"reply"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from coterie_common.clock import SystemClock
+from coterie_common.clock import Clock, SystemClock
 from coterie_common.errors import (
     StateError,
     TrainingDied,
@@ -44,14 +48,19 @@ ALL = np.ones(6, np.bool_)
 
 
 @pytest.fixture
-def start(monkeypatch, tmp_path):
+def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., TrainingProcess]]:
     """Install an algorithm that misbehaves on demand; end every process that a test starts."""
     register(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("COTERIE_TEST_SECRET", "password")
-    started = []
+    started: list[TrainingProcess] = []
 
-    def make(algorithm="probe", datasets=None, clock=None, **limits):
+    def make(
+        algorithm: str = "probe",
+        datasets: Mapping[Records, Dataset] | None = None,
+        clock: Clock | None = None,
+        **limits: Any,
+    ) -> TrainingProcess:
         process = TrainingProcess(
             algorithm,
             datasets or {Records.TRAINING: make_dataset(), Records.SET_ASIDE: make_dataset(2)},
@@ -66,12 +75,20 @@ def start(monkeypatch, tmp_path):
         process.close()
 
 
-def make_dataset(rows=6):
+def make_dataset(rows: int = 6) -> Dataset:
     columns = {"age": np.arange(1.0, rows + 1), "sick": np.arange(rows, dtype=np.int32) % 2}
     return Dataset(SCHEMA, columns, rows)
 
 
-def compute(process, do, *, expected=6, batch=ALL, records=Records.TRAINING, **body):
+def compute(
+    process: TrainingProcess,
+    do: str,
+    *,
+    expected: int = 6,
+    batch: NDArray[np.bool_] = ALL,
+    records: Records = Records.TRAINING,
+    **body: Any,
+) -> NDArray[np.float32]:
     ask = Ask(1, {"length": 3, "do": do, **body})
     return np.concatenate(list(process.vectors(ask, records, batch, expected=expected)))
 
@@ -234,10 +251,10 @@ def test_round_whose_vectors_are_not_taken_is_given_up_for_the_next(start):
 class Asking(SystemClock):
     """A clock that asks for something else while the process is being waited for."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.process, self.refused = None, []
 
-    def monotonic(self):
+    def monotonic(self) -> float:
         if self.process:
             with pytest.raises(StateError, match="one ask at a time") as caught:
                 self.process.vectors(Ask(1, {"length": 3, "do": "rows"}), Records.TRAINING, ALL, expected=6)
@@ -281,17 +298,17 @@ def test_records_survive_their_frame():
         assert np.array_equal(again.columns[name], values)
 
 
-def frame(kind, content, length=None):
+def frame(kind: Kind | int, content: bytes, length: int | None = None) -> bytes:
     return bytes([kind]) + (len(content) if length is None else length).to_bytes(8, "little") + content
 
 
 class Stepping:
     """A clock that moves on by a second whenever it is asked."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds = 0.0
 
-    def monotonic(self):
+    def monotonic(self) -> float:
         self.seconds += 1
         return self.seconds
 
@@ -299,14 +316,14 @@ class Stepping:
 class Dribbling:
     """A socket on which one byte of a frame arrives at a time."""
 
-    def __init__(self, content):
+    def __init__(self, content: bytes) -> None:
         self._content = content
-        self.timeouts = []
+        self.timeouts: list[float] = []
 
-    def settimeout(self, seconds):
+    def settimeout(self, seconds: float) -> None:
         self.timeouts.append(seconds)
 
-    def recv_into(self, view):
+    def recv_into(self, view: memoryview) -> int:
         view[:1], self._content = self._content[:1], self._content[1:]
         return 1
 

@@ -8,9 +8,12 @@ import json
 import socket
 import tempfile
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common import arrays, document
 from coterie_common.learning.algorithm import Ask, get_algorithm
@@ -33,17 +36,19 @@ DATASET = Dataset(SCHEMA, {"age": np.arange(5.0), "sick": np.arange(5, dtype=np.
 REGRESSION = get_algorithm("logistic_regression")
 CONFIG = REGRESSION.parse_config({"rounds": 1, "records": 5, "clip_norm": 1})
 ASK = REGRESSION.next_ask(REGRESSION.initial_state(CONFIG, SCHEMA))
+assert ASK is not None
 
 
 @pytest.fixture
-def talk(monkeypatch, tmp_path):
+def talk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Channel]]:
     """Return a function that serves an algorithm in a thread and gives the party's end; closes it in the end."""
     register(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)  # the worker changes it; put back in the end
-    ends, threads = [], []
+    ends: list[Channel] = []
+    threads: list[threading.Thread] = []
 
-    def begin(algorithm="logistic_regression"):
+    def begin(algorithm: str = "logistic_regression") -> Channel:
         mine, theirs = socket.socketpair()
         threads.append(threading.Thread(target=worker.serve, args=(Channel(theirs), Confinement(network=True))))
         threads[-1].start()
@@ -62,13 +67,13 @@ def talk(monkeypatch, tmp_path):
         assert not thread.is_alive()
 
 
-def ask_for(channel, rows, records="training", ask=ASK):
+def ask_for(channel: Channel, rows: Sequence[int], records: str = "training", ask: Ask = ASK) -> None:
     what = {"round_number": 1, "records": records}
     channel.send(Kind.ASK, arrays.encode(what, {"rows": np.array(rows, np.int64)}))
     channel.send(Kind.BODY, ask.to_bytes())
 
 
-def answer_of(channel):
+def answer_of(channel: Channel) -> tuple[NDArray[np.float32] | None, str | None, str]:
     """Return all rows, and the code and words of a failure."""
     rows = []
     while True:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -18,12 +19,18 @@ DELTA = Fraction(1, 10**5)
 ID3 = [(8, 1), (7, 1), (6, 1)]
 
 
-def calibrated(queries=ID3, epsilon=Fraction(1), delta=DELTA, mechanism=GAUSSIAN, **change):
+def calibrated(
+    queries: list[tuple[int, int]] = ID3,
+    epsilon: Fraction = Fraction(1),
+    delta: Fraction = DELTA,
+    mechanism: Mechanism = GAUSSIAN,
+    **change: Any,
+) -> tuple[CountEvent, ...]:
     terms = {"placement": Placement.DISTRIBUTED, "shares": 3, **change}
     return calibrate(queries, epsilon=epsilon, delta=delta, mechanism=mechanism, **terms)
 
 
-def with_noise(event, **change):
+def with_noise(event: CountEvent, **change: Any) -> CountEvent:
     return replace(event, noise=replace(event.noise, **change))
 
 
@@ -212,7 +219,7 @@ def test_accounting_does_not_import_heavy_libraries_before_they_are_used():
     assert output.strip() == "[]"
 
 
-def exact_epsilon(shift, variance, delta):
+def exact_epsilon(shift: int, variance: float, delta: float) -> float:
     """Least ε at which an integer with discrete Gaussian noise is (ε, δ)-private, summed up over the integers."""
     reach = math.ceil(12 * math.sqrt(variance))
     masses = [math.exp(-(x**2) / (2 * variance)) for x in range(-reach, reach + 1)]

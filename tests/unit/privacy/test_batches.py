@@ -29,7 +29,7 @@ def test_batch_has_the_expected_number_of_records_and_varies(rate):
 
 def test_batch_compares_sixty_four_bits_with_the_rate():
     class Fixed:
-        def token_bytes(self, count):
+        def token_bytes(self, count: int) -> bytes:
             bound = 2**64 // 3
             return b"".join(value.to_bytes(8, "little") for value in (bound - 1, bound, 0, 2**64 - 1))
 

@@ -19,24 +19,26 @@ DELTA = Fraction(1, 10**5)
 LIMIT = Fraction(2), DELTA
 
 
-def gaussian_event(variance=Fraction(300), unit=Unit.RECORD, l0=8, shares=3):
+def gaussian_event(
+    variance: Fraction = Fraction(300), unit: Unit = Unit.RECORD, l0: int = 8, shares: int = 3
+) -> CountEvent:
     noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )
     return CountEvent(l0=l0, linf=1, scale_bits=0, noise=noise, unit=unit)
 
 
-def laplace_event(ratio=Fraction(1, 80)):
+def laplace_event(ratio: Fraction = Fraction(1, 80)) -> CountEvent:
     noise = noise_terms(mechanism=Mechanism.DISCRETE_LAPLACE, placement=Placement.DISTRIBUTED, ratio=ratio, shares=3)
     return CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)
 
 
-def unprotected_event():
+def unprotected_event() -> CountEvent:
     noise = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=3)
     return CountEvent(l0=8, linf=1, scale_bits=0, noise=noise)
 
 
-def sampled_event(rate, distance, square=1 << 24):
+def sampled_event(rate: str, distance: float, square: int = 1 << 24) -> VectorEvent:
     noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN,
         placement=Placement.DISTRIBUTED,

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
@@ -20,6 +22,8 @@ from coterie_common.privacy.accounting.dominating import (
 )
 from coterie_common.privacy.accounting.renyi import ORDERS, divergences_of
 from coterie_common.privacy.event import CountEvent, VectorEvent
+from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
+from coterie_common.privacy.noise.discrete_laplace import DiscreteLaplaceNoise
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.distributions import gaussian_pmf
 from tests.support.independent_accountant import profile
@@ -28,12 +32,12 @@ from tests.support.noise import noise_terms
 GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
 
 
-def noise(shares=3, **size):
+def noise(shares: int = 3, **size: Any) -> DiscreteGaussianNoise | DiscreteLaplaceNoise:
     mechanism = GAUSSIAN if "variance" in size else LAPLACE
     return noise_terms(mechanism=mechanism, placement=Placement.DISTRIBUTED, shares=shares, **size)
 
 
-def sampled(rate, multiplier, square=1 << 24):
+def sampled(rate: Fraction, multiplier: int, square: int = 1 << 24) -> VectorEvent:
     return VectorEvent(
         length=1000,
         squared_sensitivity=square,
@@ -43,7 +47,7 @@ def sampled(rate, multiplier, square=1 << 24):
     )
 
 
-def dominated(pair, epsilons):
+def dominated(pair: Domination, epsilons: NDArray[np.float64]) -> NDArray[np.float64]:
     """δ′ + (1 − δ′)·δ_μ(ε), straight from the formula."""
     mu, slack = float(pair.squared_distance) ** 0.5, float(pair.slack)
     gaussian = ndtr(mu / 2 - epsilons / mu) - np.exp(epsilons) * ndtr(-mu / 2 - epsilons / mu)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from coterie_common.privacy.noise.mechanisms import Mechanism, Placement
 from tests.support.noise import noise_terms
 
 
-def event(placement=Placement.DISTRIBUTED, **change):
+def event(placement: Placement = Placement.DISTRIBUTED, **change: Any) -> CountEvent:
     noise = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=placement, variance=Fraction(300), shares=3)
     return CountEvent(**{"l0": 8, "linf": 5, "scale_bits": 2, "noise": noise, **change})
 

@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 import math
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -17,7 +18,7 @@ from coterie_common.privacy.accounting.gaussian_dp import (
 DELTA = Fraction(1, 10**5)
 
 
-def true_delta(square, epsilon):
+def true_delta(square: Any, epsilon: Any) -> Any:
     """δ_μ(ε) to fifty digits."""
     with mpmath.workdps(50):
         mu, epsilon = mpmath.sqrt(mpmath.mpf(square)), mpmath.mpf(epsilon)

@@ -20,7 +20,7 @@ WIDE = noise_terms(
 )
 
 
-def encoding(lower, upper, units=1):
+def encoding(lower: int, upper: int, units: int = 1) -> VectorEncoding:
     return VectorEncoding(
         length=4, clip_norm=Fraction(1), scale_bits=20, rounding=Rounding.EACH, units=units, lower=lower, upper=upper
     )

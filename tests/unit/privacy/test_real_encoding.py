@@ -3,11 +3,14 @@
 import itertools
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.errors import (
     CapacityExceeded,
@@ -30,16 +33,16 @@ NOISE = noise_terms(
 )
 
 
-def encoding(length=3, rounding=Rounding.EACH, **change):
+def encoding(length: int = 3, rounding: Rounding = Rounding.EACH, **change: Any) -> VectorEncoding:
     terms = {"clip_norm": NORM, "scale_bits": 14, "units": 50, "lower": -(10**6), "upper": 10**6}
     return VectorEncoding(length=length, rounding=rounding, **{**terms, **change})
 
 
-def reals(seed, *shape):
+def reals(seed: int, *shape: int) -> NDArray[np.float64]:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def square(vector) -> int:
+def square(vector: Iterable[float]) -> int:
     return sum(int(x) ** 2 for x in vector)
 
 
@@ -96,7 +99,7 @@ def test_sensitivity_after_rounding_each_holds_by_brute_force():
         np.array(x) for x in itertools.product(np.arange(-1.5, 1.6, 0.25), repeat=2) if x[0] ** 2 + x[1] ** 2 <= 2.25
     ]
 
-    def outcomes(vector):
+    def outcomes(vector: NDArray[np.float64]) -> list[NDArray[np.int64]]:
         each = [{math.floor(x), math.ceil(x)} for x in vector]
         return [np.array(x) for x in itertools.product(*each) if square(x) <= codec.squared_sensitivity]
 

@@ -17,7 +17,9 @@ from tests.support.noise import noise_terms
 DELTA = Fraction(1, 10**5)
 
 
-def gaussian_event(variance=Fraction(300), l0=8, shares=3, placement=Placement.DISTRIBUTED):
+def gaussian_event(
+    variance: Fraction = Fraction(300), l0: int = 8, shares: int = 3, placement: Placement = Placement.DISTRIBUTED
+) -> CountEvent:
     noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN,
         placement=placement,

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.privacy.rounding import round_stochastically
 from tests.support.seeded_random import SeededRandom
@@ -22,7 +23,7 @@ class Scripted:
         return piece
 
 
-def rounded(values, random="rounding"):
+def rounded(values: NDArray[np.float64] | list[float], random: str | Scripted = "rounding") -> NDArray[np.int64]:
     source = SeededRandom(random) if isinstance(random, str) else random
     return round_stochastically(np.array(values, dtype=np.float64), source)
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.errors import StateError
 from coterie_common.privacy.strips import Layout, StripSampler, enclose_exp, lazily_below
@@ -22,43 +23,43 @@ class Slope:
 
     relative_error = 2.0**-40
 
-    def floats(self, x):
+    def floats(self, x: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.exp2(-x / 64)
 
-    def enclose(self, x, digits):
+    def enclose(self, x: int, digits: int) -> tuple[Decimal, Decimal]:
         with mpmath.workdps(digits + 10):
             value = Decimal(mpmath.nstr(mpmath.power(2, -mpmath.mpf(x) / 64), digits + 5))
         return value * (1 - Decimal(10) ** -digits), value * (1 + Decimal(10) ** -digits)
 
-    def tail_block(self, start):
+    def tail_block(self, start: int) -> int:
         return 64
 
 
 class Scripted:
     """Returns the given words first; every further bit is 0, so that u is exactly what the words say."""
 
-    def __init__(self, words):
+    def __init__(self, words: NDArray[np.uint64] | list[int]) -> None:
         self._words = [np.asarray(words, dtype="<u8").tobytes()]
         self.further_draws = 0
 
-    def token_bytes(self, count):
+    def token_bytes(self, count: int) -> bytes:
         if self._words:
             return self._words.pop()
         self.further_draws += 1
         return bytes(count)
 
-    def randbits(self, bits):
+    def randbits(self, bits: int) -> int:
         self.further_draws += 1
         return 0
 
 
 @pytest.fixture(scope="module")
-def sampler():
+def sampler() -> StripSampler:
     return StripSampler(Slope(), Layout([512] * 4))
 
 
 @pytest.fixture(scope="module")
-def strip_of_cell(sampler):
+def strip_of_cell(sampler: StripSampler) -> NDArray[np.int64]:
     """Cell by cell the strip that it belongs to, −1 where none: u = 0 and offset 0 accept a strip's first value."""
     cells = np.arange(CELLS, dtype=np.uint64)
     found = 0
@@ -130,7 +131,7 @@ def test_strip_sampler_with_strips_into_underflow_raises():
 
 def test_strip_sampler_with_more_strips_than_cells_raises():
     class Flat(Slope):
-        def floats(self, x):
+        def floats(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.exp2(-x / 2.0**20)
 
     with pytest.raises(StateError, match="too many strips"):
@@ -152,10 +153,10 @@ def test_enclose_exp_encloses_and_converges(exponent, digits):
 class Bits:
     """The binary digits of a fixed u."""
 
-    def __init__(self, digits, length):
+    def __init__(self, digits: int, length: int) -> None:
         self._digits, self._left = digits, length
 
-    def randbits(self, bits):
+    def randbits(self, bits: int) -> int:
         self._left -= bits
         return (self._digits >> self._left) & ((1 << bits) - 1) if self._left >= 0 else 0
 
@@ -169,7 +170,7 @@ def test_lazily_below_agrees_with_u_down_to_its_last_bit(exponent, coefficient, 
         probability = mpmath.exp(-mpmath.mpf(exponent.numerator) / exponent.denominator) * coefficient.numerator
         digits = int(mpmath.floor(probability / coefficient.denominator * mpmath.mpf(2) ** length))
 
-    def enclose(decimals):
+    def enclose(decimals: int) -> tuple[Decimal, Decimal]:
         return enclose_exp(exponent, decimals)
 
     assert lazily_below(enclose, coefficient, 0, 0, Bits(digits, length))
@@ -177,7 +178,7 @@ def test_lazily_below_agrees_with_u_down_to_its_last_bit(exponent, coefficient, 
 
 
 def test_lazily_below_goes_on_from_the_bits_already_drawn():
-    def enclose(decimals):
+    def enclose(decimals: int) -> tuple[Decimal, Decimal]:
         return enclose_exp(Fraction(1), decimals)
 
     # 1/e = 0.01011110…b: known bits 0101 leave it open, the next decide.

@@ -3,15 +3,22 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
 from coterie_common.errors import CapacityExceeded, UnsupportedMechanism
 from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
-from coterie_common.privacy.accounting.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
+from coterie_common.privacy.accounting.vector_calibration import (
+    VectorChoice,
+    VectorQuery,
+    calibrate_vectors,
+    choose_rounding,
+)
 from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_encoding import Rounding
+from coterie_common.protocol.terms import RoundTerms
 
 DELTA = Fraction(1, 10**5)
 # MNIST: ten parties of up to 6,000 records, 2,048 records a round on average, a network of 26,010 parameters.
@@ -26,13 +33,15 @@ AVERAGING = VectorQuery(length=10**6, clip_norm=Fraction(5), units=1, rounding=R
 HEART = VectorQuery(length=20, clip_norm=Fraction(1), units=300, rounding=Rounding.EACH)
 
 
-def calibrated(queries, epsilon=Fraction(2), delta=DELTA, **change):
+def calibrated(
+    queries: list[VectorQuery], epsilon: Fraction = Fraction(2), delta: Fraction = DELTA, **change: Any
+) -> tuple[VectorChoice, ...]:
     terms = {"placement": Placement.DISTRIBUTED, "shares": 4, "unit": Unit.RECORD, "min_share_stddev": 64}
     gaussian = Mechanism.DISCRETE_GAUSSIAN
     return calibrate_vectors(queries, epsilon=epsilon, delta=delta, mechanism=gaussian, **{**terms, **change})
 
 
-def multiplier(terms):
+def multiplier(terms: RoundTerms) -> float:
     return math.sqrt(terms.event.noise.variance / terms.event.squared_sensitivity)
 
 

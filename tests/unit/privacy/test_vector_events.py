@@ -5,9 +5,11 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import special
 
 from coterie_common.errors import UnsupportedMechanism
@@ -23,7 +25,9 @@ DELTA = Fraction(1, 10**5)
 GAUSSIAN = Mechanism.DISCRETE_GAUSSIAN
 
 
-def event(variance=Fraction(10**6), placement=Placement.DISTRIBUTED, shares=3, **change):
+def event(
+    variance: Fraction = Fraction(10**6), placement: Placement = Placement.DISTRIBUTED, shares: int = 3, **change: Any
+) -> VectorEvent:
     noise = noise_terms(
         mechanism=GAUSSIAN,
         placement=placement,
@@ -37,7 +41,7 @@ def event(variance=Fraction(10**6), placement=Placement.DISTRIBUTED, shares=3, *
 SAMPLED = event(sampling_rate=Fraction(1, 30))
 
 
-def true_epsilon(upper, lower, delta):
+def true_epsilon(upper: NDArray[np.float64], lower: NDArray[np.float64], delta: float) -> float:
     """The least ε with Σ max(0, P − e^ε·Q) ≤ δ in both directions."""
     low, high = 0.0, 60.0
     for _ in range(50):
@@ -49,11 +53,11 @@ def true_epsilon(upper, lower, delta):
     return high
 
 
-def shifted(noise, shift):
+def shifted(noise: NDArray[np.float64], shift: int) -> NDArray[np.float64]:
     return np.concatenate((np.zeros(shift), noise))
 
 
-def padded(noise, shift):
+def padded(noise: NDArray[np.float64], shift: int) -> NDArray[np.float64]:
     return np.concatenate((noise, np.zeros(shift)))
 
 
@@ -98,7 +102,7 @@ def test_epsilon_of_a_sum_rounded_once_covers_its_rounding(rounding_offset):
     noise = gaussian_pmf(variance / 2, reach=9).times(2).probabilities
     size = 6
 
-    def release(y):
+    def release(y: float) -> NDArray[np.float64]:
         low, up = math.floor(y), y - math.floor(y)
         return sum(
             weight * np.concatenate((np.zeros(k), noise, np.zeros(size - k)))

@@ -3,10 +3,12 @@
 import itertools
 import math
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import fft, integrate, special
 
 from coterie_common.errors import UnsupportedMechanism
@@ -19,16 +21,20 @@ from tests.support.noise import noise_terms
 
 RATE = Fraction(2048, 60000)
 
+MILLION = Fraction(10**6)
 
-def event(variance=Fraction(10**6), shares=3, **change):
+
+def event(variance: Fraction = MILLION, shares: int = 3, **change: Any) -> VectorEvent:
     noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )
-    terms = {"length": 1000, "squared_sensitivity": 10**6, "noise": noise, "unit": Unit.RECORD}
+    terms: dict[str, Any] = {"length": 1000, "squared_sensitivity": 10**6, "noise": noise, "unit": Unit.RECORD}
     return VectorEvent(**{**terms, **change})
 
 
-def loss(rounds, squared_distance, rate, unit=Unit.RECORD):
+def loss(
+    rounds: int, squared_distance: float | Fraction, rate: float | Fraction, unit: Unit = Unit.RECORD
+) -> VectorLoss:
     return VectorLoss(rounds, Fraction(squared_distance), Fraction(rate), unit, 0.0)
 
 
@@ -43,7 +49,7 @@ def test_a_rounded_gaussian_is_a_discrete_gaussian_up_to_the_stated_divergence(v
     # Step 1 of the module's proof, integrated numerically: P(x) = ∫ N(g; 0, σ² − s²) · e^(−(x−g)²/2s²)/Θ(g) dg.
     integers = np.arange(-60, 61)
 
-    def density(g, x):
+    def density(g: float, x: NDArray[np.float64]) -> NDArray[np.float64]:
         weights = np.exp(-((integers - g) ** 2) / (2 * smoothing))
         normal = math.exp(-g * g / (2 * (variance - smoothing))) / math.sqrt(2 * math.pi * (variance - smoothing))
         return normal * math.exp(-((x - g) ** 2) / (2 * smoothing)) / weights.sum()
@@ -87,7 +93,7 @@ def test_distribution_loses_less_than_the_slack_against_extended_precision(round
     with mpmath.workdps(40):
         q, mu = mpmath.mpf(rate.numerator) / rate.denominator, mpmath.sqrt(mpmath.mpf(float(distance)))
 
-        def delta(epsilon):
+        def delta(epsilon: Any) -> Any:
             if mpmath.exp(epsilon) <= 1 - q:
                 return 1 - mpmath.exp(epsilon)
             x = mpmath.log((mpmath.exp(epsilon) - 1 + q) / q) / mu + mu / 2
@@ -132,7 +138,7 @@ def test_equal_and_nearly_equal_sampled_rounds_are_one_kind_and_the_worst_counts
     assert one.divergence == pytest.approx(sum(item.divergence for item in map(only, kinds)) * 5)
 
 
-def only(item):
+def only(item: VectorEvent) -> VectorLoss:
     (one,) = vector_losses_of([item])
     return one
 

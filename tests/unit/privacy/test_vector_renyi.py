@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,14 @@ from coterie_common.privacy.event import CountEvent, VectorEvent
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.noise import noise_terms
 
+MILLION = Fraction(10**6)
 
-def event(variance=Fraction(10**6), shares=3, **change):
+
+def event(variance: Fraction = MILLION, shares: int = 3, **change: Any) -> VectorEvent:
     noise = noise_terms(
         mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.DISTRIBUTED, variance=variance, shares=shares
     )
-    terms = {"length": 1000, "squared_sensitivity": 10**6, "noise": noise, "unit": Unit.RECORD}
+    terms: dict[str, Any] = {"length": 1000, "squared_sensitivity": 10**6, "noise": noise, "unit": Unit.RECORD}
     return VectorEvent(**{**terms, **change})
 
 

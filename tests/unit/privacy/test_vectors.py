@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coterie_common.errors import UnsupportedMechanism, VectorsNotFinite, WrongVectorShape
 from coterie_common.privacy.vectors import (
@@ -25,7 +26,7 @@ def reals(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def exact_square(row) -> Fraction:
+def exact_square(row: NDArray[np.float64]) -> Fraction:
     return sum((Fraction(float(x)) ** 2 for x in row), Fraction(0))
 
 

@@ -11,18 +11,17 @@ from coterie_common.crypto.pads.pad import ERROR_BOUND, key_packing
 from coterie_common.errors import CapacityExceeded
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 from coterie_common.protocol.sealing.choice import is_pad_cheaper
-from coterie_common.protocol.sealing.padded import padded_packing
-from coterie_common.protocol.sealing.padded_vector import is_error_needed
+from coterie_common.protocol.sealing.padded import is_error_needed, padded_packing
 from coterie_common.protocol.terms import RoundTerms
 from tests.support.dealings import load_encryptor
 from tests.support.federation import make_federation, with_encoding
-from tests.support.noise import noise_terms
+from tests.support.noise import gaussian, noise_terms
 
 FEDERATION = make_federation()
 KEY = FEDERATION.dealing.key.public_key
 TERMS = FEDERATION.terms()
 NARROW = TERMS.noise
-WIDE = replace(NARROW, variance=Fraction(4096) * NARROW.shares)
+WIDE = replace(gaussian(NARROW), variance=Fraction(4096) * NARROW.shares)
 NO_NOISE = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
 
 

@@ -26,13 +26,11 @@ from coterie_common.errors import (
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart, padded_digest
 from coterie_common.protocol.padded_part import PaddedSum
-from coterie_common.protocol.sealing.direct import DirectSealing
-from coterie_common.protocol.sealing.encrypted import EncryptedSealing
+from coterie_common.protocol.sealing.direct import DirectSealing, SealedVector, Sealing
 from coterie_common.protocol.sealing.padded import PaddedSealing
-from coterie_common.protocol.sealing.sealing import SealedVector
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_encoding
-from tests.support.noise import noise_terms
+from tests.support.noise import gaussian, noise_terms
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -46,7 +44,7 @@ KEY_PLAINTEXTS = key_packing(PARTIES, KEY.public_key.plaintext_bits).plaintexts
 
 NARROW = TERMS.noise
 """Shares of a standard deviation of 12: errors are drawn."""
-WIDE = replace(NARROW, variance=Fraction(4096) * NARROW.shares)
+WIDE = replace(gaussian(NARROW), variance=Fraction(4096) * NARROW.shares)
 """Shares of a standard deviation of 64: they are the errors."""
 NO_NOISE = noise_terms(mechanism=Mechanism.DISCRETE_GAUSSIAN, placement=Placement.NONE, shares=1)
 
@@ -64,7 +62,7 @@ def vector(seed: int, length: int = LENGTH) -> NDArray[np.int64]:
     return np.random.Generator(np.random.PCG64(seed)).integers(0, 400, length, endpoint=True)
 
 
-def seal(values: NDArray[np.int64], sealing: EncryptedSealing = SEALING, seed: str = "seal") -> SealedVector:
+def seal(values: NDArray[np.int64], sealing: Sealing = SEALING, seed: str = "seal") -> SealedVector:
     return sealing.seal(values, SESSION, PARTY, SeededRandom(seed))
 
 
@@ -73,7 +71,7 @@ def decrypt(ciphertexts: tuple[Ciphertext, ...]) -> tuple[int, ...]:
     return threshold.combine(KEY, {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares})
 
 
-def add_up(sealing: EncryptedSealing, sealed: Sequence[SealedVector]) -> tuple[tuple[int, ...], PaddedSum]:
+def add_up(sealing: Sealing, sealed: Sequence[SealedVector]) -> tuple[tuple[int, ...], PaddedSum]:
     """What the aggregator does between collecting and opening."""
     padded_sum = sealing.new_padded_sum(SESSION)
     for one in sealed:
@@ -106,7 +104,7 @@ def test_both_sealings_behind_the_interface_open_to_the_same(length, contributor
     vectors = [vector(seed + party, length) for party in range(contributors)]
     opened = []
     for kind in (DirectSealing, PaddedSealing):
-        sealing: EncryptedSealing = kind(terms, PARTIES, FEDERATION.encryptor)
+        sealing: Sealing = kind(terms, PARTIES, FEDERATION.encryptor)
         sealed = [seal(values, sealing, f"{seed} {party}") for party, values in enumerate(vectors)]
         plaintexts, padded_sum = add_up(sealing, sealed)
         opened.append(sealing.open(plaintexts, contributors, padded_sum).tolist())

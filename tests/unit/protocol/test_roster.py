@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def swapped(roster: Roster) -> Roster:
     return replace(roster, members=(second, first, *rest))
 
 
-def with_first(roster: Roster, **changes: object) -> Roster:
+def with_first(roster: Roster, **changes: Any) -> Roster:
     return replace(roster, members=(replace(roster.members[0], **changes), *roster.members[1:]))
 
 

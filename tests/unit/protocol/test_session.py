@@ -17,6 +17,7 @@ from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import SealingKind
 from tests.support.federation import digest_of, make_federation, with_encoding, with_values
 from tests.support.message_strategies import session_fields
+from tests.support.noise import gaussian
 
 FEDERATION = make_federation()
 FIELDS = FEDERATION.fields(round_number=2, previous_transcript=digest_of("round 1"))
@@ -40,7 +41,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("terms", with_encoding(TERMS, scale_bits=3)),
     ("terms", with_encoding(TERMS, lower=-1)),
     ("terms", with_encoding(TERMS, upper=101)),
-    ("terms", replace(TERMS, noise=replace(TERMS.noise, variance=Fraction(301)))),
+    ("terms", replace(TERMS, noise=replace(gaussian(TERMS.noise), variance=Fraction(301)))),
     ("terms", replace(TERMS, noise=replace(TERMS.noise, shares=2))),
 ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import tracemalloc
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ from coterie_common.wire.types import Announcement, Frame, frame_from_wire, fram
 BIG = bytes(range(256)) * (FRAME_BYTES // 256) * 2 + b"end"
 
 
-def assembled(frames, **limits):
+def assembled(frames: Iterable[Frame], **limits: Any) -> tuple[list[bytearray], Assembler]:
     assembler = Assembler(**limits)
     done = [data for frame in frames if (data := assembler.add(frame)) is not None]
     return done, assembler
@@ -153,7 +155,7 @@ def test_split_content_then_take_gives_the_content(size):
 def test_content_is_read_a_frame_at_a_time_and_not_beyond_its_length():
     asked = []
 
-    def read(count):
+    def read(count: int) -> bytes:
         asked.append(count)
         return bytes(count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,8 @@ from coterie_common.rpc.outbox import Outbox
 
 
 def test_messages_leave_in_order_and_senders_wait_their_turn():
-    async def scenario():
-        outbox = Outbox(maximum=2)
+    async def scenario() -> None:
+        outbox = Outbox[Any](maximum=2)
         senders = [asyncio.create_task(outbox.send(number)) for number in range(6)]
         assert [await outbox.next() for _ in range(6)] == list(range(6))
         await asyncio.gather(*senders)
@@ -22,8 +23,8 @@ def test_messages_leave_in_order_and_senders_wait_their_turn():
 
 
 def test_full_outbox_is_overloaded_at_once_and_waits_otherwise():
-    async def scenario():
-        outbox = Outbox(maximum=1)
+    async def scenario() -> None:
+        outbox = Outbox[Any](maximum=1)
         outbox.put_nowait("first")
         with pytest.raises(Overloaded) as caught:
             outbox.put_nowait("second")
@@ -39,8 +40,8 @@ def test_full_outbox_is_overloaded_at_once_and_waits_otherwise():
 
 
 def test_closed_outbox_gives_out_what_waits_and_takes_nothing_more():
-    async def scenario():
-        outbox = Outbox(maximum=1)
+    async def scenario() -> None:
+        outbox = Outbox[Any](maximum=1)
         outbox.put_nowait("first")
         waiting = [asyncio.create_task(outbox.send(number)) for number in range(2)]
         await asyncio.sleep(0)
@@ -57,8 +58,8 @@ def test_closed_outbox_gives_out_what_waits_and_takes_nothing_more():
 
 
 def test_reader_waits_for_a_message_and_for_the_end():
-    async def scenario():
-        outbox = Outbox()
+    async def scenario() -> None:
+        outbox = Outbox[Any]()
         reading = asyncio.create_task(outbox.next())
         await asyncio.sleep(0)
         outbox.put_nowait("late")

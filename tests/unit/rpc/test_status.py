@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -16,8 +18,10 @@ from coterie_common.rpc.abort import translated
 from coterie_common.rpc.status import CODE_KEY, INCIDENT_KEY, RETRY_KEY, STATUS, error_from_rpc
 from tests.support.seeded_random import SeededRandom
 
+Metadata = tuple[tuple[str, str], ...]
 
-def concrete_errors(kind=CoterieError):
+
+def concrete_errors(kind: type[CoterieError] = CoterieError) -> Iterator[type[CoterieError]]:
     for child in kind.__subclasses__():
         if child.__module__.startswith("coterie"):
             if child.code:
@@ -26,16 +30,16 @@ def concrete_errors(kind=CoterieError):
 
 
 class Failure(grpc.RpcError):
-    def __init__(self, status, details="", metadata=None):
+    def __init__(self, status: StatusCode, details: str = "", metadata: Metadata = ()) -> None:
         self._parts = status, details, metadata
 
-    def code(self):
+    def code(self) -> StatusCode:
         return self._parts[0]
 
-    def details(self):
+    def details(self) -> str:
         return self._parts[1]
 
-    def trailing_metadata(self):
+    def trailing_metadata(self) -> Any:
         return self._parts[2]
 
 
@@ -81,20 +85,20 @@ def test_unforeseen_exception_is_ours_alone_and_a_peers_error_is_not():
     )
 
 
-def ended_with(failure, incidents):
+def ended_with(failure: Exception, incidents: Incidents) -> tuple[Any, ...]:
     """How a call ends whose body raises."""
 
     class Context:
-        async def abort(self, *how):
+        async def abort(self, *how: Any) -> None:
             aborted.append(how)
             raise grpc.aio.AbortError
 
-    async def scenario():
+    async def scenario() -> None:
         with pytest.raises(grpc.aio.AbortError):
             async with translated(Context(), incidents):
                 raise failure
 
-    aborted = []
+    aborted: list[tuple[Any, ...]] = []
     asyncio.run(scenario())
     (how,) = aborted
     return how

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import typing
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from coterie_common.errors import MalformedMessage
+from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol import messages as m
 from coterie_common.wire.federation import (
     aggregator_message_from_wire,
@@ -22,21 +25,21 @@ from coterie_common.wire.pb import federation_pb2 as pb
 from coterie_common.wire.pb import types_pb2
 from tests.support.message_strategies import aggregator_messages, decryption_requests, party_messages, queries
 
-HELLO = m.Hello(protocol_version=1, party_id="alpha", roster_serial=3, roster_digest=bytes(32))
+HELLO = m.Hello(protocol_version=1, party_id=PartyId("alpha"), roster_serial=3, roster_digest=bytes(32))
 REPLY = m.EncryptedReply(
-    job_id="job-1",
+    job_id=JobId("job-1"),
     round_number=2,
     session_id=bytes(32),
     contribution=m.Contribution(
-        party_id="alpha",
+        party_id=PartyId("alpha"),
         key_part=m.KeyPart(ciphertexts=(b"\x01" * 16, b"\x02" * 16), proof=b"\x03" * 8),
         padded_digest=bytes(32),
         signature=bytes(64),
     ),
 )
 JOB_REPLY = m.JobReply(
-    job_id="job-1",
-    party_id="alpha",
+    job_id=JobId("job-1"),
+    party_id=PartyId("alpha"),
     spec_digest=bytes(32),
     terms_digest=bytes(32),
     decision=m.Decision.REFUSED,
@@ -91,7 +94,7 @@ def test_arbitrary_bytes_are_malformed_or_valid(garbage):
             assert isinstance(parse(garbage), typing.get_args(m.Message))
 
 
-def _flip_and_parse(wire, data, parse, kinds):
+def _flip_and_parse(wire: bytes, data: st.DataObject, parse: Callable[[bytes], object], kinds: Any) -> None:
     flipped = bytearray(wire)
     bit = data.draw(st.integers(0, 8 * len(wire) - 1))
     flipped[bit // 8] ^= 1 << bit % 8
@@ -109,7 +112,7 @@ def test_empty_envelope_is_malformed():
 
 def test_message_of_the_other_direction_is_malformed():
     welcome = m.Welcome(protocol_version=1, roster_serial=1, roster_digest=bytes(32))
-    delivery = m.ModelDelivery(job_id="job-1", model=b"{}", signature=bytes(64))
+    delivery = m.ModelDelivery(job_id=JobId("job-1"), model=b"{}", signature=bytes(64))
     for message in (welcome, delivery):
         with pytest.raises(MalformedMessage):
             party_message_from_wire(aggregator_message_to_wire(message))

@@ -2,6 +2,9 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 
@@ -27,13 +30,14 @@ def test_model_info_round_trip_is_equal(info):
 
 
 def test_missing_and_unknown_fields_are_malformed():
-    for convert, message in (
+    cases: list[tuple[Callable[[Any], object], object]] = [
         (wire.job_status_from_wire, pb.JobStatus(job_id="a")),
         (wire.party_status_from_wire, pb.PartyStatus(index=1)),
         (wire.model_info_from_wire, pb.ModelInfo(job_id="a")),
         (wire.submission_from_wire, pb.SubmitJobRequest()),
         (wire.job_id_from_wire, pb.WatchJobRequest(job_id="A b")),
         (wire.job_id_from_wire, pb.CancelJobRequest.FromString(b"\x0a\x01a\xf8\x07\x01")),
-    ):
+    ]
+    for convert, message in cases:
         with pytest.raises(MalformedMessage):
             convert(message)

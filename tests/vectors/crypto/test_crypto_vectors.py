@@ -4,6 +4,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from coterie_common.crypto.identity import SealingKey, SigningKey, VerifyKey
 from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.paillier import Nonce
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
+from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, combine, partial_decrypt
 from coterie_common.errors import CoterieError, InvalidProof
 from coterie_common.secret import Password
@@ -28,7 +30,10 @@ KEY = DEALING.key
 PUBLIC = KEY.public_key
 
 
-def encrypt(vector):
+Vector = dict[str, Any]
+
+
+def encrypt(vector: Vector) -> None:
     n, s = PUBLIC.modulus, PUBLIC.s
     cases = zip(vector["plaintexts"], vector["nonces"], vector["ciphertexts"], strict=True)
     for plaintext, nonce, ciphertext in cases:
@@ -41,11 +46,11 @@ def encrypt(vector):
     assert PUBLIC.digest.hex() == vector["key_digest"]
 
 
-def check_ciphertext(vector):
+def check_ciphertext(vector: Vector) -> None:
     PUBLIC.check(bytes.fromhex(vector["ciphertext"]))
 
 
-def pack(vector):
+def pack(vector: Vector) -> None:
     layout = Packing(**vector["packing"])
     plaintexts = [int(m, 16) for m in vector["plaintexts"]]
     assert list(layout.pack(np.array(vector["values"]))) == plaintexts
@@ -57,12 +62,12 @@ def pack(vector):
         assert plaintexts[number] >> slot * layout.slot_bits & mask == value - layout.lower
 
 
-def unpack(vector):
+def unpack(vector: Vector) -> None:
     plaintexts = [int(m, 16) for m in vector["plaintexts"]]
     Packing(**vector["packing"]).unpack(plaintexts, vector["contributors"])
 
 
-def knowledge_claim(vector):
+def knowledge_claim(vector: Vector) -> tuple[Statement, Proof]:
     statement = plaintext_knowledge.Statement(
         session_id=bytes.fromhex(vector["session_id"]),
         party_id=vector["party_id"],
@@ -73,11 +78,11 @@ def knowledge_claim(vector):
     return statement, plaintext_knowledge.Proof.from_bytes(PUBLIC, bytes.fromhex(vector["proof"]))
 
 
-def verify_plaintext_knowledge(vector):
+def verify_plaintext_knowledge(vector: Vector) -> None:
     plaintext_knowledge.verify(*knowledge_claim(vector), load_encryptor())
 
 
-def verify_knowledge_together(vector):
+def verify_knowledge_together(vector: Vector) -> None:
     claims = [knowledge_claim(claim) for claim in vector["claims"]]
     refusals = []
     for seed in range(8):
@@ -92,7 +97,7 @@ def verify_knowledge_together(vector):
         raise refusals[0]
 
 
-def verify_partial_decryption(vector):
+def verify_partial_decryption(vector: Vector) -> None:
     statement = partial_decryption.Statement(
         session_id=bytes.fromhex(vector["session_id"]),
         transcript_digest=bytes.fromhex(vector["transcript_digest"]),
@@ -105,36 +110,36 @@ def verify_partial_decryption(vector):
     partial_decryption.verify(statement, proof)
 
 
-def combine_partials(vector):
+def combine_partials(vector: Vector) -> None:
     ciphertexts = [PUBLIC.check(bytes.fromhex(c)) for c in vector["ciphertexts"]]
     partials = {int(i): tuple(int(value, 16) for value in values) for i, values in vector["partials"].items()}
     assert {share.index: partial_decrypt(KEY, share, ciphertexts) for share in DEALING.shares} == partials
     assert combine(KEY, partials) == tuple(int(m, 16) for m in vector["plaintexts"])
 
 
-def read_key(vector):
+def read_key(vector: Vector) -> None:
     document = {**load_dealing(3, 3, 2048).key.to_document(), **vector["changes"]}
     assert ThresholdPublicKey.from_document(document).digest.hex() == vector["key_digest"]
 
 
-def read_share(vector):
+def read_share(vector: Vector) -> None:
     assert KeyShare.from_bytes(KEY, bytes.fromhex(vector["share"])).index == vector["index"]
 
 
-def unlock(vector):
+def unlock(vector: Vector) -> None:
     password = Password(vector["password"].encode())
     content = keystore.unlock(bytes.fromhex(vector["file"]), password, kind=vector["kind"])
     assert content.hex() == vector["content"]
 
 
-def verify_signature(vector):
+def verify_signature(vector: Vector) -> None:
     items = (b"roster", 7, ["a", None])
     signature, label = bytes.fromhex(vector["signature"]), Label(vector["label"])
     VerifyKey(bytes.fromhex(vector["verify_key"])).verify(signature, label, *items)
     assert SigningKey(bytes.fromhex(vector["seed"])).sign(label, *items) == signature
 
 
-def open_sealed(vector):
+def open_sealed(vector: Vector) -> None:
     info, associated = bytes.fromhex(vector["info"]), bytes.fromhex(vector["associated"])
     key = SealingKey(bytes.fromhex(vector["seed"]))
     assert key.open(bytes.fromhex(vector["sealed"]), info=info, associated=associated).hex() == vector["content"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ DATA = EXAMPLES / "data" / "nursery.csv.gz"
 TREE = EXAMPLES / "jobs" / "nursery-tree.toml"
 
 
-def run(*arguments):
+def run(*arguments: int | Path | str) -> int:
     with pytest.raises(SystemExit) as caught:
         main(["simulate", *map(str, arguments)])
     return caught.value.code

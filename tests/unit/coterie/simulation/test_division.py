@@ -17,11 +17,11 @@ from tests.support.seeded_random import SeededRandom
 SCHEMA = parse_schema({"max_records": 1000, "columns": [{"name": "x", "lower": 0, "upper": 1000}]})
 
 
-def numbered(rows):
+def numbered(rows: int) -> Dataset:
     return Dataset(SCHEMA, {"x": np.arange(rows, dtype=np.float64)}, rows)
 
 
-def numbers(*datasets):
+def numbers(*datasets: Dataset) -> list[float]:
     return sorted(number for dataset in datasets for number in dataset.columns["x"].tolist())
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from coterie.simulation.division import deal
-from coterie.simulation.job import Simulation, with_privacy
+from coterie.simulation.job import SimulatedRound, Simulation, with_privacy
 from coterie.simulation.scores import scores_of
 from coterie_common.errors import InvalidJob, QuorumTooSmall
+from coterie_common.learning.data.dataset import Dataset
+from coterie_common.learning.model import Model
 from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.parameters import choose_parameters
 from tests.support.seeded_random import SeededRandom
@@ -20,11 +22,13 @@ PARAMETERS = choose_parameters(5)
 
 
 @pytest.fixture(scope="module")
-def parties():
+def parties() -> tuple[Dataset, ...]:
     return deal(play_dataset(400), 5, SeededRandom("deal"))
 
 
-def rounds_of(simulation, parties, seed="run"):
+def rounds_of(
+    simulation: Simulation, parties: tuple[Dataset, ...], seed: str = "run"
+) -> tuple[Model, list[SimulatedRound]]:
     rounds = []
     model = simulation.run(parties, SeededRandom(seed), watch=rounds.append)
     return model, rounds

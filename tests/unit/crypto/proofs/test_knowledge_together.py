@@ -6,7 +6,7 @@ import pytest
 
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.proofs import plaintext_knowledge
-from coterie_common.crypto.proofs.plaintext_knowledge import prove, verify, verify_together
+from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement, prove, verify, verify_together
 from coterie_common.crypto.threshold import combine, partial_decrypt
 from coterie_common.errors import InvalidProof, KeyMismatch
 from tests.support.cheating_provers import prove_off_by, proven, roots_of_one, sealed
@@ -20,14 +20,14 @@ PARTIES = [f"hospital-{letter}" for letter in "abcde"]
 CLAIMS = [proven(ENCRYPTOR, count, count, party) for count, party in enumerate(PARTIES, start=1)]
 
 
-def refused(claims) -> tuple[int, tuple[str, ...]]:
+def refused(claims: list[tuple[Statement, Proof]]) -> tuple[int, tuple[str, ...]]:
     with pytest.raises(InvalidProof) as raised:
         verify_together(claims, ENCRYPTOR, SeededRandom("weights"))
     assert raised.value.code == "invalid-proof"
     return raised.value.check, raised.value.culprits
 
 
-def refused_alone(statement, proof) -> bool:
+def refused_alone(statement: Statement, proof: Proof) -> bool:
     try:
         verify(statement, proof, ENCRYPTOR)
     except InvalidProof:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from coterie_common.crypto.dealer import Dealing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.crypto.proofs.partial_decryption import Proof, Statement, nonce_bits, prove, verify
@@ -17,12 +19,12 @@ from tests.support.recording_random import RecordingRandom
 from tests.support.seeded_random import SeededRandom
 
 
-def encrypted(encryptor, count):
+def encrypted(encryptor: Encryptor, count: int) -> tuple[Ciphertext, ...]:
     random = SeededRandom(f"encrypted {count}")
     return tuple(encryptor.encrypt(k, encryptor.draw_nonce(random)) for k in range(count))
 
 
-def stated(dealing, ciphertexts, index=2):
+def stated(dealing: Dealing, ciphertexts: tuple[Ciphertext, ...], index: int = 2) -> Statement:
     return Statement(
         session_id=b"session",
         transcript_digest=b"transcript",
@@ -34,21 +36,21 @@ def stated(dealing, ciphertexts, index=2):
 
 
 @pytest.fixture(scope="module")
-def dealing():
+def dealing() -> Dealing:
     return load_dealing()
 
 
 @pytest.fixture(scope="module")
-def statement(dealing):
+def statement(dealing: Dealing) -> Statement:
     return stated(dealing, encrypted(load_encryptor(), 3))
 
 
 @pytest.fixture(scope="module")
-def proof(dealing, statement):
+def proof(dealing: Dealing, statement: Statement) -> Proof:
     return prove(statement, dealing.shares[1], SeededRandom("proof"))
 
 
-def refused(statement, proof) -> int:
+def refused(statement: Statement, proof: Proof) -> int:
     with pytest.raises(InvalidProof, match=f"party index {statement.index}") as raised:
         verify(statement, proof)
     assert raised.value.code == "invalid-proof"
@@ -99,7 +101,7 @@ def test_proof_satisfies_the_equations_of_its_definition(dealing, statement, pro
     assert pow(key.verification_base, proof.response, modulus) == right
 
 
-def restated(statement):
+def restated(statement: Statement) -> Iterator[Statement]:
     """Yield the statement, and others that differ from it in one thing each."""
     threshold_key, key = statement.key, statement.key.public_key
     first, second, third = statement.ciphertexts

@@ -16,7 +16,7 @@ from tests.support.recording_random import RecordingRandom
 from tests.support.seeded_random import SeededRandom
 
 
-def proven(encryptor, count=3, seed="proven"):
+def proven(encryptor: Encryptor, count: int = 3, seed: str = "proven") -> tuple[Statement, Witness, Proof]:
     random = SeededRandom(seed)
     key = encryptor.public_key
     plaintexts = tuple(random.randbelow(key.plaintext_modulus) for _ in range(count))
@@ -33,16 +33,16 @@ def proven(encryptor, count=3, seed="proven"):
 
 
 @pytest.fixture(scope="module")
-def encryptor():
+def encryptor() -> Encryptor:
     return load_encryptor()
 
 
 @pytest.fixture(scope="module")
-def made(encryptor):
+def made(encryptor: Encryptor) -> tuple[Statement, Witness, Proof]:
     return proven(encryptor)
 
 
-def refused(statement, proof, encryptor) -> int:
+def refused(statement: Statement, proof: Proof, encryptor: Encryptor) -> int:
     with pytest.raises(InvalidProof) as raised:
         verify(statement, proof, encryptor)
     assert raised.value.code == "invalid-proof"

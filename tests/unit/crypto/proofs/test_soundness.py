@@ -14,6 +14,7 @@ import pytest
 from gmpy2 import powmod_base_list
 
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
+from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement, Witness
 from coterie_common.crypto.threshold import partial_decrypt
 from coterie_common.errors import InvalidProof
 from tests.support.cheating_provers import guess_decryption, guess_knowledge, proven, sealed, with_factors
@@ -33,7 +34,7 @@ def assert_rate(accepted: list[bool], bits: int) -> None:
     assert abs(sum(accepted) - EXPECTED) < 4 * sqrt(EXPECTED * (1 - 2**-bits))
 
 
-def stranger(seed):
+def stranger(seed: str) -> tuple[Statement, Witness]:
     """Return a statement whose last ciphertext is another's, and the witness for the others."""
     statement, witness = sealed(ENCRYPTOR, 2, "stranger")
     foreign, _ = sealed(ENCRYPTOR, 1, "victim")
@@ -61,7 +62,7 @@ def test_knowledge_of_anothers_plaintext_is_never_proven_at_full_length():
         assert raised.value.check == 4
 
 
-def cancelling(seed):
+def cancelling(seed: int) -> list[tuple[Statement, Proof]]:
     """Return two claims of colluders, each wrong, together right if their weights are equal."""
     (one, first), (two, second) = proven(ENCRYPTOR, 1, seed), proven(ENCRYPTOR, 1, -seed, "hospital-b")
     space = KEY.plaintext_modulus
@@ -89,14 +90,14 @@ def test_errors_of_colluders_never_cancel_at_full_length():
         assert not plaintext_knowledge._hold_together(claims, [random.randbits(FULL) for _ in claims])
 
 
-def decrypted(count):
+def decrypted(count: int) -> Statement:
     random = SeededRandom("decrypted")
     ciphertexts = tuple(ENCRYPTOR.encrypt(k, ENCRYPTOR.draw_nonce(random)) for k in range(count))
     partials = partial_decrypt(DEALING.key, DEALING.shares[1], ciphertexts)
     return partial_decryption.Statement(b"session", b"transcript", 2, DEALING.key, ciphertexts, partials)
 
 
-def accepts(statement, proof, challenge_bits=FULL, weight_bits=FULL) -> bool:
+def accepts(statement: Statement, proof: Proof, challenge_bits: int = FULL, weight_bits: int = FULL) -> bool:
     try:
         partial_decryption._verify(statement, proof, challenge_bits, weight_bits)
     except InvalidProof as error:
@@ -118,7 +119,7 @@ def test_wrong_partial_decryptions_are_never_proven_at_full_length():
     assert not any(accepts(statement, guess_decryption(statement, FULL, seed)) for seed in range(50))
 
 
-def prove_with_weights(statement, weight_bits, seed):
+def prove_with_weights(statement: Statement, weight_bits: int, seed: int) -> Proof:
     """Prove as the owner of the share would under shorter weights."""
     modulus = KEY.ciphertext_modulus
     x, y = partial_decryption._batched(statement, weight_bits)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_build_of_unknown_network_raises_missing_library_listing_the_known():
 
 
 @pytest.fixture
-def registered(monkeypatch, tmp_path):
+def registered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     information = tmp_path / "their_networks-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-networks\nVersion: 1.0\n")

@@ -2,8 +2,15 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
 
@@ -13,23 +20,23 @@ from coterie_common.learning.network.blocks import Blocks, State  # noqa: E402
 STATE = State({})
 
 
-def make_blocks(compute, size=8):
-    shapes = []
+def make_blocks(compute: Callable[[Tensor, Tensor], Tensor], size: int = 8) -> tuple[Blocks, list[int]]:
+    shapes: list[int] = []
 
-    def noting(state, rows, labels):
+    def noting(state: State, rows: Tensor, labels: Tensor) -> Tensor:
         shapes.append(len(rows))
         return compute(rows, labels)
 
     return Blocks(noting, size, 3, 2, lambda: iter([STATE])), shapes
 
 
-def rows_of(blocks, count):
+def rows_of(blocks: Blocks, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     inputs = np.arange(3.0 * count, dtype=np.float32).reshape(count, 3)
     rows = list(blocks.rows(STATE, inputs, np.ones(count, np.int64)))
     return inputs, torch.cat(rows).numpy()
 
 
-def doubled(rows, labels):
+def doubled(rows: Tensor, labels: Tensor) -> Tensor:
     return rows * 2 + labels[:, None] - 1
 
 
@@ -51,13 +58,13 @@ def test_a_block_is_computed_where_there_are_no_records():
     assert (without, len(shapes) - checked - without) == (1, 1)
 
 
-def last_place_otherwise(rows, labels):
+def last_place_otherwise(rows: Tensor, labels: Tensor) -> Tensor:
     results = doubled(rows, labels)
     results[7:] *= 1 + 2**-23
     return results
 
 
-def neighbours_matter(rows, labels):
+def neighbours_matter(rows: Tensor, labels: Tensor) -> Tensor:
     return doubled(rows, labels) + (rows.sum() if len(rows) > 1 else 0)
 
 
@@ -73,7 +80,7 @@ def test_where_places_differ_a_block_is_one_record(compute):
 def test_what_differs_for_the_same_record_is_refused():
     calls = []
 
-    def drifting(rows, labels):
+    def drifting(rows: Tensor, labels: Tensor) -> Tensor:
         calls.append(None)
         return rows * len(calls)
 

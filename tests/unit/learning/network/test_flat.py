@@ -2,8 +2,14 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
 
@@ -16,7 +22,7 @@ from coterie_common.learning.network.shapes import parameter_count  # noqa: E402
 DRAW = np.random.default_rng(11)
 
 
-def make_inputs(rows, width):
+def make_inputs(rows: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return DRAW.uniform(-1, 1, (rows, width)).astype(np.float32), DRAW.integers(0, 3, rows)
 
 
@@ -88,20 +94,20 @@ def test_train_on_no_records_changes_nothing():
 
 
 class Reserved(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(3))
 
-    def forward(self, rows):
+    def forward(self, rows: Tensor) -> Tensor:
         return rows[:, :3] * self.scale
 
 
 class Failing(nn.Module):
-    def __init__(self, error):
+    def __init__(self, error: IndexError | TypeError) -> None:
         super().__init__()
         self.dense, self._error = nn.Linear(5, 3), error
 
-    def forward(self, rows):
+    def forward(self, rows: Tensor) -> None:
         raise self._error
 
 
@@ -126,11 +132,11 @@ def test_module_that_cannot_be_used_raises_invalid_job(module, words):
 
 
 class DependsOnData(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.dense = nn.Linear(5, 3)
 
-    def forward(self, rows):
+    def forward(self, rows: Tensor) -> Tensor:
         return self.dense(rows) if rows.sum().item() > -1000 else rows[:, :3]
 
 
@@ -160,11 +166,11 @@ def test_dropout_is_drawn_once_for_all_records_of_a_round():
 
 
 class Mixing(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.dense = nn.Linear(5, 3)
 
-    def forward(self, rows):
+    def forward(self, rows: Tensor) -> Tensor:
         return self.dense(rows - rows.mean(dim=0))
 
 
@@ -183,11 +189,11 @@ def test_what_a_call_leaves_in_a_buffer_does_not_reach_the_next():
 
 
 class Adding(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("added", torch.zeros(3))
 
-    def forward(self, rows):
+    def forward(self, rows: Tensor) -> Tensor:
         self.added += 1
         return rows + self.added
 

@@ -5,9 +5,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from tests.support.vector_simulation import SimulatedJob
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
 pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
@@ -36,7 +44,7 @@ ALGORITHMS = ("network", "federated_averaging")
 
 
 @pytest.fixture
-def registered(tmp_path, monkeypatch):
+def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     information = tmp_path / "theirs-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
@@ -47,7 +55,7 @@ def registered(tmp_path, monkeypatch):
     load_network.cache_clear()
 
 
-def make_dataset(numbers, rows=60):
+def make_dataset(numbers: int, rows: int = 60) -> Dataset:
     schema = parse_schema(
         {
             "label": "y",
@@ -63,7 +71,7 @@ def make_dataset(numbers, rows=60):
     return Dataset(schema, columns | {"y": (columns["x0"] > 0).astype(np.int32)}, rows)
 
 
-def trained(algorithm, network, dataset, **config):
+def trained(algorithm: str, network: str, dataset: Dataset, **config: Any) -> tuple[SimulatedJob, Model]:
     own = {"records": dataset.rows, "learning_rate": 1} if algorithm == "network" else {}
     job = simulate_vector_job(
         algorithm,
@@ -76,23 +84,23 @@ def trained(algorithm, network, dataset, **config):
     return job, Model(name="m", algorithm=algorithm, schema=dataset.schema, body=job.body, lineage=make_lineage())
 
 
-def trained_length(name, inputs=3, *, everything=False):
+def trained_length(name: str, inputs: int = 3, *, everything: bool = False) -> int:
     parameters = MAKERS[name](inputs, 2).parameters()
     return sum(each.numel() for each in parameters if everything or each.requires_grad)
 
 
-def documented():
+def documented() -> str:
     """Return the lines of docs/algorithms.md that load a network's model, as written."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/algorithms.md").read_text(), re.DOTALL)
     (block,) = [each for each in blocks if "load_state_dict" in each]
     return block
 
 
-def load_as_documented(model, folder, monkeypatch, module=None):
+def load_as_documented(model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch, module: Any = None) -> Any:
     (folder / FILE).write_bytes(Model.from_bytes(model.to_bytes()).to_bytes())
     monkeypatch.chdir(folder)
     lines = documented()
-    variables = {}
+    variables: dict[str, Any] = {}
     if module is not None:
         assert lines.count("module = ") == 1
         lines = re.sub(r"^module = .*$", "", lines, flags=re.MULTILINE)
@@ -101,7 +109,7 @@ def load_as_documented(model, folder, monkeypatch, module=None):
     return variables["module"].eval()
 
 
-def assert_same(module, model, dataset):
+def assert_same(module: Any, model: Model, dataset: Dataset) -> None:
     points = np.column_stack([dataset.columns[column.name] for column in model.schema.features])
     inputs = points
     if "scale" in model.body:
@@ -168,12 +176,12 @@ def test_job_with_another_number_of_parameters_says_what_is_trained_and_what_fro
 
 
 class WithBuffer(nn.Module):
-    def __init__(self, buffer):
+    def __init__(self, buffer: Tensor) -> None:
         super().__init__()
         self.head = nn.Linear(3, 2)
         self.register_buffer("kept", buffer)
 
-    def forward(self, rows):
+    def forward(self, rows: Tensor) -> Tensor:
         return self.head(rows)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.evaluation import Evaluation
 from coterie_common.learning.model import Model
+from coterie_common.learning.network.averaging import AveragingConfig, FederatedAveraging
+from coterie_common.learning.network.descent import DescentNetworkConfig, NetworkDescent
 from coterie_common.learning.plan import Records
 from coterie_common.learning.predictor import load_predictor
 from coterie_common.privacy.noise.mechanisms import Placement, Unit
@@ -34,7 +38,7 @@ from tests.support import attempts
 from tests.support.models import make_lineage
 from tests.support.repository import ROOT
 from tests.support.seeded_random import SeededRandom
-from tests.support.vector_simulation import Goal, simulate_vector_job
+from tests.support.vector_simulation import Goal, SimulatedJob, simulate_vector_job
 
 SCHEMA = parse_schema(
     {
@@ -52,20 +56,24 @@ NO_NOISE = Goal(placement=Placement.NONE)
 MLP = {"network": 2 * 64 + 64 + 64 * 2 + 2}
 
 
-def make_dataset(rows=300, seed=1):
+def make_dataset(rows: int = 300, seed: int = 1) -> Dataset:
     """Inside or outside a circle: nothing that a linear model could tell."""
     points = np.random.default_rng(seed).uniform(-2, 2, (rows, 2))
     kind = (np.hypot(*points.T) > 1.5).astype(np.int32)
     return Dataset(SCHEMA, {"x": points[:, 0], "y": points[:, 1], "kind": kind}, rows)
 
 
-def prepare(name, **config):
+def prepare(
+    name: str, **config: Any
+) -> tuple[FederatedAveraging, AveragingConfig] | tuple[NetworkDescent, DescentNetworkConfig]:
     algorithm = get_algorithm(name)
     own = {"records": 300} if name == "network" else {}
     return algorithm, algorithm.parse_config({"network": "mlp", "rounds": 2, **own, **config})
 
 
-def train(name, dataset, goal=NO_NOISE, held_out=None, **config):
+def train(
+    name: str, dataset: Dataset, goal: Goal = NO_NOISE, held_out: Dataset | None = None, **config: Any
+) -> SimulatedJob:
     random = SeededRandom("network")
     aside = [None] * 3 if held_out is None else deal(held_out, 3, random)
     parties = [as_party(part, other) for part, other in zip(deal(dataset, 3, random), aside, strict=True)]
@@ -74,11 +82,11 @@ def train(name, dataset, goal=NO_NOISE, held_out=None, **config):
     return simulate_vector_job(name, table, SCHEMA, parties, goal, random)
 
 
-def as_model(name, job):
+def as_model(name: str, job: SimulatedJob) -> Model:
     return Model(name="m", algorithm=name, schema=SCHEMA, body=job.body, lineage=make_lineage(len(job.releases)))
 
 
-def accuracy_of(model, dataset):
+def accuracy_of(model: Model, dataset: Dataset) -> float:
     records = np.stack([dataset.columns["x"], dataset.columns["y"]], axis=1)
     return np.mean(load_predictor(model).predict(records) == np.array(SCHEMA.class_names)[dataset.columns["kind"]])
 
@@ -137,7 +145,7 @@ def test_plan_of_network_that_does_not_fit_raises_invalid_job(table, words):
         network.plan(config, SCHEMA)
 
 
-def body_of_model(**changes):
+def body_of_model(**changes: Any) -> dict[str, Any]:
     body = {"network": "mlp", "0.weight": np.zeros((64, 2), np.float32), "rest": np.zeros(194, np.float32)}
     return {name: value for name, value in {**body, **changes}.items() if value is not None}
 
@@ -175,7 +183,7 @@ class TestWithTorch:
     """Everything that builds a network."""
 
     @pytest.fixture(autouse=True)
-    def _torch(self):
+    def _torch(self) -> None:
         pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
 
     @pytest.mark.slow  # a job of many rounds
@@ -370,12 +378,12 @@ class TestWithTorch:
         assert (home / "store" / "party.db").read_bytes() == b"secret"
 
     @staticmethod
-    def ask_of(network, config, length, value=0.0):
+    def ask_of(network: NetworkDescent, config: DescentNetworkConfig, length: int, value: float = 0.0) -> Ask:
         parameters = np.full(length, value, np.float32)
         return Ask(1, {"length": length, "config": config.model_dump(mode="json"), "parameters": parameters})
 
     @pytest.fixture
-    def registered(self, monkeypatch, tmp_path):
+    def registered(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         from coterie_common.learning.network import flat
 
         (tmp_path / "their_networks.py").write_text(

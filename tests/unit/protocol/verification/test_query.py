@@ -27,7 +27,7 @@ from coterie_common.protocol.verification.query import (
     verify_query,
 )
 from tests.support.federation import JOB, Federation, digest_of, make_federation, with_encoding
-from tests.support.noise import noise_terms
+from tests.support.noise import gaussian, noise_terms
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -54,7 +54,7 @@ def second(**changes: Any) -> Query:
 
 def other_noise(federation: Federation) -> Query:
     terms = federation.terms()
-    return federation.query(terms=replace(terms, noise=replace(terms.noise, variance=Fraction(1))))
+    return federation.query(terms=replace(terms, noise=replace(gaussian(terms.noise), variance=Fraction(1))))
 
 
 def signed_by_an_outsider(federation: Federation) -> Query:
@@ -223,7 +223,7 @@ def test_query_that_keeps_to_the_job_is_accepted(query, job):
 @pytest.mark.parametrize("placement", [Placement.LOCAL, Placement.NONE])
 def test_query_with_noise_that_is_not_shared_need_not_fit_the_honest_shares(placement):
     noise = FEDERATION.terms().noise
-    variance, quorum = (noise.variance, 4) if placement is Placement.LOCAL else (None, 5)
+    variance, quorum = (gaussian(noise).variance, 4) if placement is Placement.LOCAL else (None, 5)
     terms = replace(
         FEDERATION.terms(),
         noise=noise_terms(mechanism=noise.mechanism, placement=placement, variance=variance, shares=5),
