@@ -137,6 +137,13 @@ SHUTDOWN_SECONDS: Final = 5.0
 MAX_CIPHERTEXTS: Final = 1000
 """Ciphertexts of one directly sealed reply; longer vectors need a pad."""
 
+MAX_MASKED_VALUES: Final = 2048
+"""Values that complete sealing masks directly, modulo 2^64: 16 KiB, twice what the masked key of a pad takes."""
+
+MAX_COMPLETE_COHORT: Final = 64
+"""Parties of a job that is sealed completely: each shares a secret with every other, and one that is away stops a
+round."""
+
 MAX_ROUNDS: Final = 10_000
 """Rounds that one job may plan."""
 

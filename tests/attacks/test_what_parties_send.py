@@ -21,7 +21,7 @@ from coterie_common.errors import CoterieError, InvalidSignature, PlaintextOutOf
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption, padded_digest
 from coterie_common.protocol.padded_part import PaddedFacts
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import SealingKind
@@ -55,7 +55,7 @@ class Reply:
 
     reply: EncryptedReply
     fields: SessionFields
-    sealing: Sealing
+    sealing: EncryptedSealing
     harm: Callable[[], bool]
     padded: bytes = b""
 

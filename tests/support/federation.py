@@ -29,7 +29,7 @@ from coterie_common.protocol.messages import (
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster, founder_fingerprint
 from coterie_common.protocol.sealing.choice import make_sealing
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind
@@ -120,7 +120,7 @@ class Federation:
         fields = self.fields(**{"body_digest": body_digest(body), **changes})
         return Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.aggregator_key)
 
-    def sealing(self, terms: RoundTerms | None = None) -> Sealing:
+    def sealing(self, terms: RoundTerms | None = None) -> EncryptedSealing:
         return make_sealing(terms or self.terms(), self.parameters.parties, self.encryptor)
 
     def contribution(

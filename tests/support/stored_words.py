@@ -47,6 +47,7 @@ from coterie_common.audit.told import told
 from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.hashing import Label
+from coterie_common.crypto.masks.mask import Purpose
 from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.errors import CoterieError, KeyFileError, MalformedMessage
 from coterie_common.host.telemetry import LogFormat
@@ -119,6 +120,7 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "machine of a round at the aggregator: phases": coterie_aggregator.machines.round_machine.Phase,
     "machine of a round at the aggregator: reasons to abort": coterie_aggregator.machines.round_machine.AbortReason,
     "machine of a round at the aggregator: standings of parties": coterie_aggregator.machines.round_machine.Standing,
+    "masked vectors": Purpose,
     "mechanisms": Mechanism,
     "optimisers": Optimiser,
     "placements of noise": Placement,

@@ -147,6 +147,18 @@ class KeyPart:
         return tuple_hash(Label.KEY_PART, self.ciphertexts, self.proof)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedPart:
+    """The masked part of a reply under complete sealing: little-endian numbers of 64 or 32 bits, as the terms say."""
+
+    values: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of the masked numbers."""
+        return tuple_hash(Label.MASKED_PART, self.values)
+
+
 def padded_digest(padded: bytes) -> bytes:
     """Digest of the padded part of a sealed vector; of empty bytes if the vector is sealed directly."""
     digest = PaddedDigest()

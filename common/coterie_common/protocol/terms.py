@@ -31,6 +31,13 @@ class SealingKind(StrEnum):
 
     DIRECT = "direct"
     PADDED = "padded"
+    COMPLETE = "complete"
+    COMPLETE_PADDED = "complete-padded"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the sum opens itself, with the replies of the whole cohort alone."""
+        return self in {SealingKind.COMPLETE, SealingKind.COMPLETE_PADDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

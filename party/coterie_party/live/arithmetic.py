@@ -21,7 +21,7 @@ from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.limits import QUERY_BODY_BYTES
 from coterie_common.privacy.noise.mechanisms import NoiseTerms
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption, Query
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.request import (
@@ -160,5 +160,5 @@ def _with_noise(pieces: Iterator[Int64], noise: NoiseTerms, random: RandomSource
         yield share
 
 
-def _sealing(context: Context, fields: SessionFields) -> Sealing:
+def _sealing(context: Context, fields: SessionFields) -> EncryptedSealing:
     return context.make_sealing(fields.terms, context.roster.parameters.parties, context.encryptor)

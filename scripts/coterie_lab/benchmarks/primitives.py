@@ -11,7 +11,9 @@ import numpy as np
 from coterie_common.crypto import threshold
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.privacy.strips import Int64Array
-from coterie_common.protocol.sealing.direct import SealedVector, Sealing
+from coterie_common.protocol.messages import KeyPart
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
+from coterie_common.protocol.sealing.sealing import SealedVector
 from coterie_common.randomness import OsRandom
 from coterie_lab.benchmarks.measuring import Work, Yardstick, measure
 from coterie_lab.benchmarks.rows import Measured, measured
@@ -56,7 +58,7 @@ def measure_primitives(workload: Workload, yardstick: Yardstick, repetitions: in
 class _Adding:
     """Adds one contribution after the other to a sum, as the aggregator does."""
 
-    def __init__(self, sealing: Sealing, sealed: list[SealedVector]) -> None:
+    def __init__(self, sealing: EncryptedSealing, sealed: list[SealedVector[KeyPart]]) -> None:
         self._sealing = sealing
         self._padded = sealed[0].padded
         self._sum = sealing.new_padded_sum(SESSION)
@@ -71,7 +73,7 @@ class _Adding:
 class _Opening:
     """Opens the sum of some sealed vectors."""
 
-    def __init__(self, workload: Workload, sealing: Sealing, sealed: list[SealedVector]) -> None:
+    def __init__(self, workload: Workload, sealing: EncryptedSealing, sealed: list[SealedVector[KeyPart]]) -> None:
         self._sealing = sealing
         self._contributors = len(sealed)
         self._key, self._share = workload.dealing.key, workload.dealing.shares[0]
@@ -98,6 +100,6 @@ class _Opening:
         return partial_decryption.prove(statement, self._share, OsRandom())
 
 
-def _octets(sealed: SealedVector) -> int:
+def _octets(sealed: SealedVector[KeyPart]) -> int:
     """Bytes that a party sends: its padded part, ciphertexts and proof."""
     return len(sealed.padded) + sum(map(len, sealed.key_part.ciphertexts)) + len(sealed.key_part.proof)

@@ -25,7 +25,7 @@ from coterie_common.privacy.strips import Float64Array, Int64Array
 from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.sealing.choice import choose_sealing, make_sealing
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.terms import RoundTerms, VectorTerms
 from tests.support.dealings import load_primes, make_dealing
 
@@ -88,7 +88,7 @@ class Workload:
             upper=_BOUND,
         )
 
-    def sealing(self, noise: NoiseTerms) -> Sealing:
+    def sealing(self, noise: NoiseTerms) -> EncryptedSealing:
         """Return the sealing that is used for a round of this length."""
         values, key = VectorTerms(encoding=self.encoding, sampling_rate=None), self.encryptor.public_key
         kind = choose_sealing(values, noise, self.parties, key.plaintext_bits)

@@ -15,7 +15,7 @@ from coterie_aggregator import app as aggregator
 from coterie_common.errors import StateError
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.sealing.choice import make_sealing
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.sealing.padded import PaddedSealing
 from coterie_common.protocol.terms import RoundTerms, SealingKind, VectorTerms
 from coterie_lab.benchmarks.whole_rounds.plain_sealing import PLAIN_CLIP_NORM, PlainSealing, make_either_sealing
@@ -27,7 +27,7 @@ from tests.support.seeded_random import SeededRandom
 WORKLOAD = Workload(5000, 3, key_bits=512)
 
 
-def sealing_of(clip_norm: int) -> Sealing:
+def sealing_of(clip_norm: int) -> EncryptedSealing:
     encoding = replace(WORKLOAD.encoding, clip_norm=Fraction(clip_norm))
     values = VectorTerms(encoding=encoding, sampling_rate=None)
     terms = RoundTerms(sealing=SealingKind.PADDED, values=values, noise=WORKLOAD.noise, unit=Unit.PARTY)

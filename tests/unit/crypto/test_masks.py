@@ -19,6 +19,7 @@ from coterie_common.crypto.pads.pad import MaskablePadKey, OneTimePad
 from coterie_common.errors import StateError
 from coterie_common.identifiers import JobId, PartyId
 from tests.support.federation import digest_of
+from tests.support.pair_secrets import secrets_of
 from tests.support.seeded_random import SeededRandom
 
 SESSION = digest_of("session")
@@ -29,15 +30,6 @@ PAIR = Pair(
 
 def party_ids(count: int) -> list[PartyId]:
     return [PartyId(f"party-{number:02}") for number in range(1, count + 1)]
-
-
-def secrets_of(parties: list[PartyId]) -> dict[PartyId, PairSecrets]:
-    pairs = {pair: PairSecret(digest_of(" ".join(pair))) for pair in combinations(sorted(parties), 2)}
-
-    def between(one: PartyId, other: PartyId) -> PairSecret:
-        return pairs[min(one, other), max(one, other)]
-
-    return {one: PairSecrets(one, {other: between(one, other) for other in parties if other != one}) for one in parties}
 
 
 def expected_stream(secret: bytes, session_id: bytes, purpose: str, size: int) -> bytes:

@@ -33,6 +33,9 @@ from tests.support.noise import gaussian
 # Their price is what the threshold key costs; rounds that are sealed completely have none.
 ENCRYPTED = [kind for kind in SealingKind if not kind.is_complete]
 
+# Their price is what the threshold key costs; rounds that are sealed completely have none.
+ENCRYPTED = [kind for kind in SealingKind if not kind.is_complete]
+
 ROW = CostRow(
     model="tree",
     way=Way.PACKED,

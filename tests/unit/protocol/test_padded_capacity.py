@@ -11,7 +11,8 @@ from coterie_common.crypto.pads.pad import ERROR_BOUND, key_packing
 from coterie_common.errors import CapacityExceeded
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 from coterie_common.protocol.sealing.choice import is_pad_cheaper
-from coterie_common.protocol.sealing.padded import is_error_needed, padded_packing
+from coterie_common.protocol.sealing.padded import padded_packing
+from coterie_common.protocol.sealing.padded_vector import is_error_needed
 from coterie_common.protocol.terms import RoundTerms
 from tests.support.dealings import load_encryptor
 from tests.support.federation import make_federation, with_encoding

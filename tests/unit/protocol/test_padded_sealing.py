@@ -26,8 +26,10 @@ from coterie_common.errors import (
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart, padded_digest
 from coterie_common.protocol.padded_part import PaddedSum
-from coterie_common.protocol.sealing.direct import DirectSealing, SealedVector, Sealing
+from coterie_common.protocol.sealing.direct import DirectSealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.sealing.padded import PaddedSealing
+from coterie_common.protocol.sealing.sealing import SealedVector
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_encoding
 from tests.support.noise import gaussian, noise_terms
@@ -62,7 +64,7 @@ def vector(seed: int, length: int = LENGTH) -> NDArray[np.int64]:
     return np.random.Generator(np.random.PCG64(seed)).integers(0, 400, length, endpoint=True)
 
 
-def seal(values: NDArray[np.int64], sealing: Sealing = SEALING, seed: str = "seal") -> SealedVector:
+def seal(values: NDArray[np.int64], sealing: EncryptedSealing = SEALING, seed: str = "seal") -> SealedVector:
     return sealing.seal(values, SESSION, PARTY, SeededRandom(seed))
 
 
@@ -71,7 +73,7 @@ def decrypt(ciphertexts: tuple[Ciphertext, ...]) -> tuple[int, ...]:
     return threshold.combine(KEY, {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares})
 
 
-def add_up(sealing: Sealing, sealed: Sequence[SealedVector]) -> tuple[tuple[int, ...], PaddedSum]:
+def add_up(sealing: EncryptedSealing, sealed: Sequence[SealedVector]) -> tuple[tuple[int, ...], PaddedSum]:
     """What the aggregator does between collecting and opening."""
     padded_sum = sealing.new_padded_sum(SESSION)
     for one in sealed:
@@ -104,7 +106,7 @@ def test_both_sealings_behind_the_interface_open_to_the_same(length, contributor
     vectors = [vector(seed + party, length) for party in range(contributors)]
     opened = []
     for kind in (DirectSealing, PaddedSealing):
-        sealing: Sealing = kind(terms, PARTIES, FEDERATION.encryptor)
+        sealing: EncryptedSealing = kind(terms, PARTIES, FEDERATION.encryptor)
         sealed = [seal(values, sealing, f"{seed} {party}") for party, values in enumerate(vectors)]
         plaintexts, padded_sum = add_up(sealing, sealed)
         opened.append(sealing.open(plaintexts, contributors, padded_sum).tolist())

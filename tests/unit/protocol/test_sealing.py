@@ -14,7 +14,7 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InvalidCiphertext, InvalidProof, MalformedMessage, PlaintextOutOfRange
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_values
 from tests.support.seeded_random import SeededRandom
@@ -33,7 +33,7 @@ def decrypt(ciphertexts: tuple[Ciphertext, ...]) -> tuple[int, ...]:
     return threshold.combine(KEY, {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares})
 
 
-def seal(exact: list[int], sealing: Sealing = SEALING) -> KeyPart:
+def seal(exact: list[int], sealing: EncryptedSealing = SEALING) -> KeyPart:
     return sealing.seal(np.array(exact, np.int64), SESSION, PARTY, SeededRandom("seal")).key_part
 
 

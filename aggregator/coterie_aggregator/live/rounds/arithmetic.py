@@ -21,7 +21,7 @@ from coterie_common.privacy.count_encoding import unscaled
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption
 from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedFacts
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.contribution import verify_reply
@@ -46,7 +46,9 @@ class FixedTranscript:
 class RoundArithmetic:
     """Everything that a round computes, for one query."""
 
-    def __init__(self, fields: SessionFields, roster: Roster, key: ThresholdPublicKey, sealing: Sealing) -> None:
+    def __init__(
+        self, fields: SessionFields, roster: Roster, key: ThresholdPublicKey, sealing: EncryptedSealing
+    ) -> None:
         self._fields = fields
         self._session_id = fields.session_id
         self._roster = roster

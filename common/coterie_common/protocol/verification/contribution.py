@@ -30,7 +30,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Contribution, EncryptedReply
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.check import Check, run_checks
 
@@ -52,7 +52,7 @@ class ReplyReceived:
     padded: PaddedFacts
     fields: SessionFields
     roster: Roster
-    sealing: Sealing
+    sealing: EncryptedSealing
     ciphertexts: tuple[Ciphertext, ...] = ()
 
 
@@ -61,7 +61,7 @@ def verify_reply(
     padded: PaddedFacts,
     fields: SessionFields,
     roster: Roster,
-    sealing: Sealing,
+    sealing: EncryptedSealing,
 ) -> tuple[Ciphertext, ...]:
     """Check a whole reply at the aggregator and return its ciphertexts.
 
@@ -101,7 +101,7 @@ def verify_signature(contribution: Contribution, session_id: bytes, roster: Rost
     contribution.verify(roster.member(contribution.party_id).verify_key, session_id)
 
 
-def check_form(contribution: Contribution, sealing: Sealing) -> tuple[Ciphertext, ...]:
+def check_form(contribution: Contribution, sealing: EncryptedSealing) -> tuple[Ciphertext, ...]:
     """Check the form of a contribution whose signature holds, and return its ciphertexts.
 
     Raises:

@@ -35,7 +35,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.roster import Roster
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import check_form, verify_signature
 from coterie_common.protocol.verification.query import JobKnowledge, check_everybody, verify_fields
@@ -79,7 +79,7 @@ class RequestReceived:
 
     request: DecryptionRequest
     own: OwnKnowledge
-    sealing: Sealing
+    sealing: EncryptedSealing
     session_id: bytes
     ciphertexts: list[tuple[Ciphertext, ...]] = field(default_factory=list)
 
@@ -106,7 +106,7 @@ class VerifiedRequest:
     contributors: int
 
 
-def verify_request(request: DecryptionRequest, own: OwnKnowledge, sealing: Sealing) -> VerifiedRequest:
+def verify_request(request: DecryptionRequest, own: OwnKnowledge, sealing: EncryptedSealing) -> VerifiedRequest:
     """Run all checks and multiply the ciphertexts.
 
     Args:

@@ -21,7 +21,7 @@ from coterie_common.privacy.vector_encoding import VectorEncoding
 from coterie_common.protocol.messages import KeyPart
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
 from coterie_common.protocol.sealing.choice import make_sealing
-from coterie_common.protocol.sealing.direct import Sealing
+from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource
 
@@ -31,7 +31,7 @@ PLAIN_CLIP_NORM = 2
 _PIECE_VALUES = 1 << 20
 
 
-class PlainSealing(Sealing):
+class PlainSealing(EncryptedSealing):
     """Seals nothing: the padded part is the vector itself, the key part one ciphertext of 0 with its proof.
 
     That a round has one, which is opened like any other, costs some milliseconds and does not depend on the length.
@@ -71,7 +71,7 @@ class PlainSealing(Sealing):
         )
 
 
-def make_either_sealing(terms: RoundTerms, parties: int, encryptor: Encryptor) -> Sealing:
+def make_either_sealing(terms: RoundTerms, parties: int, encryptor: Encryptor) -> EncryptedSealing:
     """Return the product's sealing, or none for a job that serves as comparison."""
     if isinstance(terms.encoding, VectorEncoding) and terms.encoding.clip_norm == PLAIN_CLIP_NORM:
         return PlainSealing(terms, parties, encryptor)

@@ -19,7 +19,7 @@ from coterie_common.privacy.count_encoding import unscaled
 from coterie_common.privacy.strips import Float64Array, Int64Array
 from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption
 from coterie_common.protocol.padded_part import PaddedDigest
-from coterie_common.protocol.sealing.padded import is_error_needed
+from coterie_common.protocol.sealing.padded_vector import is_error_needed
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import RoundTerms, SealingKind
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
