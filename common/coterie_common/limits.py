@@ -57,6 +57,10 @@ PADDED_PART_BYTES: Final = 4 << 30
 """Content after one message: four bytes for each of 10⁹ values. It goes to disk; its exact length follows from the
 terms of its round, and is compared before anything is kept."""
 
+CHECKPOINT_BYTES: Final = 64 << 20
+"""Padded parts that are in a running sum, and not in its checkpoint, may take so much of the aggregator's disk: short
+vectors need no checkpoint at all, and of long ones few parts are there at a time, however many parties there are."""
+
 CIPHERTEXT_BYTES: Final = 4096
 """One ciphertext of the largest key at s = 7; the exact length is the key's and is checked against it."""
 

@@ -219,6 +219,67 @@ async def test_padded_part_is_refused_unless_it_is_the_one_that_is_wanted(tmp_pa
 
 
 @asynchronous
+async def test_parts_that_are_in_the_checkpoint_are_deleted_and_still_known_after_a_restart(tmp_path):
+    """With a party that says nothing, in a round that waits for it."""
+
+    def silence(party_id: PartyId, message: Message) -> Message | None:
+        return None if party_id == VICTIM and isinstance(message, PaddedPart | EncryptedReply) else message
+
+    async with federation_of(tmp_path, intercept=silence, checkpoint_bytes=1) as running:
+        job_id = await running.submit(SPEC)
+        await running.wrote("delete_padded", count=2)
+        spooled = running.folder / "spool" / job_id / "1"
+        assert list((spooled / "padded").iterdir()) == []
+        size = (spooled / "sum").stat().st_size
+        assert {path.name for path in (spooled / "contributions").iterdir()} == {"party-2", "party-3"}
+        await running.restart_aggregator()
+        # The round runs again.
+        await running.saw(lambda party_id, m: party_id == VICTIM and isinstance(m, Query), count=2)
+        sent = await running.saw(lambda party_id, m: party_id == "party-2" and isinstance(m, PaddedPart))
+        assert isinstance(sent, PaddedPart)
+        content = (tmp_path / "party-2" / "padded" / job_id / "1").read_bytes()
+        again, other = Given(content), Given(content[:-1] + bytes([content[-1] ^ 1]))
+        await running.aggregator.padded_part(PartyId("party-2"), sent, again)
+        with pytest.raises(PeerError) as refused:
+            await running.aggregator.padded_part(PartyId("party-2"), sent, other)
+        assert refused.value.code == "equivocation"
+        assert (again.taken, other.taken) == (0, 0)
+        assert list((spooled / "padded").iterdir()) == []
+        # One vector, and less than 200 bytes for each member.
+        assert 0 <= size - len(content) < 400
+
+
+@asynchronous
+async def test_short_parts_need_no_checkpoint(tmp_path):
+    async with federation_of(tmp_path) as running:
+        assert (await running.result(await running.submit(SPEC))).state is JobState.COMPLETED
+        assert {"begin_sum", "commit_sum", "delete_padded"}.isdisjoint(name for _, name, _ in running.writes)
+
+
+@asynchronous
+async def test_padded_part_of_a_rejected_reply_is_deleted_and_not_taken_again(tmp_path):
+    def spoil(party_id: PartyId, message: Message) -> Message | None:
+        """And one says nothing, so that the round waits."""
+        if party_id == "party-5" and isinstance(message, PaddedPart | EncryptedReply):
+            return None
+        if party_id == VICTIM and isinstance(message, EncryptedReply):
+            return replace(message, contribution=replace(message.contribution, padded_digest=bytes(32)))
+        return message
+
+    async with federation_of(tmp_path, 5, 4, intercept=spoil) as running:
+        job_id = await running.submit(SPEC)
+        await running.wrote("delete_padded")
+        spooled = running.folder / "spool" / job_id / "1" / "padded"
+        assert VICTIM not in {path.name for path in spooled.iterdir()}
+        sent = await running.saw(lambda party_id, m: party_id == VICTIM and isinstance(m, PaddedPart))
+        assert isinstance(sent, PaddedPart)
+        again = Given(bytes(sent.size))
+        await running.aggregator.padded_part(VICTIM, sent, again)
+        assert again.taken == 0
+        assert VICTIM not in {path.name for path in spooled.iterdir()}
+
+
+@asynchronous
 async def test_padded_part_that_is_complete_only_after_its_job_is_refused_and_leaves_nothing(tmp_path):
     def silence(party_id: PartyId, message: Message) -> Message | None:
         return None if party_id == VICTIM and isinstance(message, PaddedPart | EncryptedReply) else message

@@ -36,7 +36,17 @@ READS = frozenset(
             "model",
         ),
         *("models", "jobs_of", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
-        *("padded_facts", "ruling", "held_jobs", "datasets", "asked_jobs", "check_room", "data_version", "divisions"),
+        *(
+            "padded_facts",
+            "sum_pieces",
+            "ruling",
+            "held_jobs",
+            "datasets",
+            "asked_jobs",
+            "check_room",
+            "data_version",
+            "divisions",
+        ),
     }
 )
 """Functions of stores and spool that change nothing (but for the salt, which is drawn once)."""
@@ -46,11 +56,18 @@ class Crash:
     """Where to stop: before or after the nth call of one function, or of any that writes if none is named.
 
     A crash that is never reached, such as the 0th call, counts only: ``writes`` lists the calls in order. With an
-    ``error`` the call raises it instead of stopping, and so does every later one.
+    ``error`` the call raises it instead of stopping, and so does every later one. With ``when`` only calls count during
+    which it is true; it may be set later.
     """
 
     def __init__(
-        self, function: str = "", *, nth: int = 1, after: bool = False, error: StorageError | None = None
+        self,
+        function: str = "",
+        *,
+        nth: int = 1,
+        after: bool = False,
+        error: StorageError | None = None,
+        when: Callable[[], bool] = lambda: True,
     ) -> None:
         self.reached = asyncio.Event()
         self.writes: list[str] = []
@@ -58,10 +75,11 @@ class Crash:
         self._nth = nth
         self._after = after
         self._error = error
+        self.when = when
 
     async def around(self, name: str, write: Callable[[], Awaitable[T]]) -> T:
         await self._stop_if_reached()
-        if name not in READS or name == self._function:
+        if (name not in READS or name == self._function) and self.when():
             self.writes.append(name)
             if self._function in ("", name) and self._nth == self._calls():
                 await self._stop_at(write)

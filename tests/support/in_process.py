@@ -40,7 +40,7 @@ from coterie_common.host.database import open_database
 from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.learning.data.schema import Schema
-from coterie_common.limits import PARTY_TRANSFER_BYTES
+from coterie_common.limits import CHECKPOINT_BYTES, PARTY_TRANSFER_BYTES
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
@@ -208,6 +208,7 @@ class InProcessFederation:
         folder: everything on disk lies here.
         datasets: each party's file; a party without one has no data set bound.
         instead_of_aggregator: takes the place of the aggregator's coordinator.
+        checkpoint_bytes: of the aggregator's running sums.
         aggregator_clock: read whenever the aggregator is started.
         policies: of parties that do not have ``policy``; may be changed at any time, as a steward edits the file.
         clock: of the parties.
@@ -233,6 +234,7 @@ class InProcessFederation:
     confinement: Confinement = field(default_factory=lambda: Confinement(network=True, files=True, processes=True))
     clock: Clock = field(default_factory=SystemClock)
     instead_of_aggregator: AggregatorCoordinator | None = None
+    checkpoint_bytes: int = CHECKPOINT_BYTES
     aggregator_clock: Clock = field(default_factory=SystemClock)
     intercept: Intercept = field(default=lambda party_id, message: message)
     absent: tuple[PartyId, ...] = ()
@@ -294,6 +296,7 @@ class InProcessFederation:
                 incidents=Incidents("the aggregator's", OsRandom()),
                 crash=crash or no_crash(),
                 wrote=bind(self._note_write, AGGREGATOR),
+                checkpoint_bytes=self.checkpoint_bytes,
             )
 
         self.aggregator = self.instead_of_aggregator or AggregatorCoordinator(make_context)

@@ -23,6 +23,7 @@ from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.errors import StorageError, TransientError
 from coterie_common.host.incidents import Incidents, contained
 from coterie_common.identifiers import PartyId
+from coterie_common.limits import CHECKPOINT_BYTES
 from coterie_common.protocol.messages import AggregatorMessage
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.choice import SealingMaker
@@ -61,6 +62,7 @@ class Context:
         deliveries: models on their way to parties.
         tasks: background work.
         incidents: unforeseen failures.
+        checkpoint_bytes: as ``CHECKPOINT_BYTES``.
     """
 
     roster: Roster
@@ -76,6 +78,7 @@ class Context:
     workers: ThreadPoolExecutor
     post: Callable[[Callable[[], Awaitable[None]]], None]
     incidents: Incidents
+    checkpoint_bytes: int = CHECKPOINT_BYTES
     outboxes: dict[PartyId, Outbox] = field(default_factory=dict)
     deliveries: Deliveries = field(default_factory=Deliveries)
     tasks: Tasks = field(default_factory=Tasks)

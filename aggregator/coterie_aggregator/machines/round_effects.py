@@ -25,6 +25,13 @@ class VerifyContribution:
 
 
 @dataclass(frozen=True, slots=True)
+class AddToSum:
+    """Add the verified reply to the running sum, unless it is in it already."""
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
 class SendDecryptionRequest:
     """Send the decryption request for the fixed transcript, also again when the party connects."""
 
@@ -58,4 +65,4 @@ class Timer:
     event: Timed
 
 
-Effect = SendQuery | VerifyContribution | SendDecryptionRequest | VerifyPartial | OpenSum | EndJob | Timer
+Effect = SendQuery | VerifyContribution | AddToSum | SendDecryptionRequest | VerifyPartial | OpenSum | EndJob | Timer

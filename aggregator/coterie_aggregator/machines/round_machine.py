@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from coterie_aggregator.machines.round_effects import (
+    AddToSum,
     Effect,
     EndJob,
     OpenSum,
@@ -158,6 +159,9 @@ def step(state: AggregatorRound, event: Event) -> AggregatorRound:
 def outstanding(state: AggregatorRound) -> frozenset[Effect]:
     """Return every effect outstanding in this state."""
     effects: set[Effect] = set()
+    if state.phase is not Phase.ABORTED:
+        # Until the sum was opened: it has to hold exactly those whose replies were verified before it was fixed.
+        effects.update(map(AddToSum, state.verified_contributors))
     if state.phase is Phase.COLLECTING:
         for party_id in state.parameters.cohort:
             standing = state.contributions.get(party_id)

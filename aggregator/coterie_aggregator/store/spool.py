@@ -3,10 +3,12 @@
 """Messages that parties sent in rounds, as files: too large for the database, and useless once the job is over.
 
 Layout: ``FOLDER/JOB/ROUND/contributions/PARTY``, ``…/partials/PARTY`` and, where vectors are padded,
-``…/padded/PARTY``. Ids consist of letters, digits and hyphens, so they are file names.
+``…/padded/PARTY`` and ``…/sum``. Ids consist of letters, digits and hyphens, so they are file names.
 
 Invariants:
-- A file that ``put_…`` or ``commit_padded`` returned for is durable and never changes until its job is deleted.
+- A file that ``put_…`` or ``commit_padded`` returned for is durable and never changes until its job is deleted; a
+  padded part, until it is in the durable checkpoint of the round's sum.
+- The checkpoint of a sum is replaced as a whole.
 - A padded part is never in memory as a whole.
 - Files hold only data that parties encrypted. Even so, only their owner can read them: anyone who keeps them and later
   obtains enough key shares can open them.
@@ -14,7 +16,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,7 @@ from coterie_common.wire.strict import Octets
 _CONTRIBUTIONS: Final = "contributions"
 _PARTIALS: Final = "partials"
 _PADDED: Final = "padded"
+_SUM: Final = "sum"
 
 _DIGEST_PIECE_BYTES: Final = 1 << 20
 """Bytes read at a time when a digest is recomputed."""
@@ -134,6 +137,39 @@ class Spool:
         """
         return read_pieces(self._path(job_id, number, _PADDED, party_id), bytes_per_piece)
 
+    def delete_padded(self, job_id: JobId, number: int, party_ids: Iterable[PartyId]) -> None:
+        """Delete padded parts that nobody reads any more; some may be gone already.
+
+        The durable checkpoint of the round's sum contains them, or their replies were rejected.
+
+        Raises:
+            StorageError: the file system refused.
+        """
+        for path in [self._path(job_id, number, _PADDED, party_id) for party_id in party_ids]:
+            self._padded.pop(path, None)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as cause:
+                raise StorageError(f"cannot delete {path}: {cause.strerror}") from cause
+
+    def begin_sum(self, job_id: JobId, number: int) -> FileDraft:
+        """Return the path for a checkpoint of a round's sum while it is written; as ``begin_padded``."""
+        path = self._sum_path(job_id, number)
+        make_durable_folder(path.parent, self._folder)
+        remove_drafts(path)
+        draft = FileDraft(path, mode=PRIVATE)
+        draft.begin()
+        return draft
+
+    def commit_sum(self, draft: FileDraft) -> None:
+        """Let a complete checkpoint take the place of the one before, durably; raises ``StorageError``."""
+        draft.commit()
+
+    def sum_pieces(self, job_id: JobId, number: int, bytes_per_piece: int) -> Iterator[bytes] | None:
+        """Return the checkpoint of a round's sum in pieces, as ``padded_pieces``; ``None`` if there is none."""
+        path = self._sum_path(job_id, number)
+        return read_pieces(path, bytes_per_piece) if path.exists() else None
+
     def delete_job(self, job_id: JobId) -> None:
         """Delete all files of a job that has ended; a job without files is fine."""
         folder = self._folder / job_id
@@ -152,6 +188,9 @@ class Spool:
 
     def _path(self, job_id: JobId, number: int, kind: str, party_id: PartyId) -> Path:
         return self._folder / job_id / str(number) / kind / party_id
+
+    def _sum_path(self, job_id: JobId, number: int) -> Path:
+        return self._folder / job_id / str(number) / _SUM
 
     def _put(self, path: Path, data: Octets, what: str, party_id: PartyId) -> None:
         if path.exists():

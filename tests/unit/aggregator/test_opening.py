@@ -14,6 +14,7 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InsufficientShares, ParameterMismatch
 from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, PartialDecryption
 from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.sealing.running_sum import RunningSum
 from tests.support.federation import JOB, make_federation, transcript_digest
 
 FEDERATION = make_federation()
@@ -54,7 +55,13 @@ def partials(*indices: int) -> dict[int, PartialDecryption]:
 
 
 NO_PADDED_PART = PaddedFacts(0, NOTHING_PADDED)
-NOTHING_PADDED_PIECES: list[tuple[bytes, ...]] = [()] * len(CONTRIBUTIONS)
+
+
+def running_sum() -> RunningSum:
+    running = ARITHMETIC.start_sum(None)
+    for contribution in CONTRIBUTIONS:
+        running.add(contribution.party_id, NO_PADDED_PART, ())
+    return running
 
 
 def test_fixed_transcript_is_signed_over_what_everybody_recomputes():
@@ -67,7 +74,7 @@ def test_fixed_transcript_is_signed_over_what_everybody_recomputes():
 
 @pytest.mark.parametrize("indices", [(1, 2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4, 5)])
 def test_open_sum_returns_the_decoded_sum_of_the_contributions(indices):
-    release = ARITHMETIC.open_sum(partials(*indices), NOTHING_PADDED_PIECES)
+    release = ARITHMETIC.open_sum(partials(*indices), running_sum())
     # scaled by 2² on the way in, so by 2⁻² on the way out
     assert release.values.tolist() == (np.sum(EXACT, axis=0) / 4).tolist()
     assert release.contributors == 4
@@ -77,7 +84,7 @@ def test_open_sum_returns_the_decoded_sum_of_the_contributions(indices):
 
 def test_open_sum_of_fewer_partial_decryptions_than_the_threshold_raises():
     with pytest.raises(InsufficientShares) as refusal:
-        ARITHMETIC.open_sum(partials(1, 2, 3), NOTHING_PADDED_PIECES)
+        ARITHMETIC.open_sum(partials(1, 2, 3), running_sum())
     assert refusal.value.code == "insufficient-shares"
 
 

@@ -23,6 +23,7 @@ from coterie_aggregator.machines.round_events import (
 )
 from coterie_aggregator.machines.round_machine import (
     AbortReason,
+    AddToSum,
     AggregatorRound,
     EndJob,
     OpenSum,
@@ -315,7 +316,7 @@ def test_round_is_aborted_by_timeout(start):
 
 def test_released_round_opens_the_sum_and_takes_nothing_more():
     state = after(*decrypted(A, B, C, D), state=decrypting())
-    assert outstanding(state) == {OpenSum()}
+    assert outstanding(state) == {OpenSum(), *map(AddToSum, state.contributors)}
     assert state.waiting_for == 0
     for event in every_event(Event, {"party_id": PARTIES, "code": ("data",)}):
         assert step(state, event) is state

@@ -212,3 +212,55 @@ def test_delete_rounds_before_leaves_the_later_ones(tmp_path):
     spool.delete_rounds_before(JobId("job-1"), 3)
     spool.delete_rounds_before(JobId("job-2"), 3)
     assert spool.contribution(JobId("job-1"), 3, PartyId("alpha")) == b"reply"
+
+
+def put_sum(spool: Spool, content: bytes) -> None:
+    draft = spool.begin_sum(JobId("job-1"), 1)
+    draft.write(content)
+    draft.sync()
+    spool.commit_sum(draft)
+
+
+def test_checkpoint_of_a_sum_replaces_the_one_before_also_after_a_restart(spool, folder):
+    assert spool.sum_pieces("job-1", 1, 1 << 16) is None
+    put_sum(spool, PADDED)
+    put_sum(spool, PADDED[::-1])
+    for again in (spool, Spool(folder)):
+        assert b"".join(again.sum_pieces("job-1", 1, 1 << 16)) == PADDED[::-1]
+    assert [path.name for path in (folder / "job-1" / "1").iterdir()] == ["sum"]
+    assert stat.S_IMODE((folder / "job-1" / "1" / "sum").stat().st_mode) == 0o600
+
+
+def test_checkpoint_that_was_not_committed_leaves_the_one_before(spool, folder):
+    put_sum(spool, PADDED)
+    left = spool.begin_sum("job-1", 1)
+    left.write(b"half of i")
+    assert b"".join(Spool(folder).sum_pieces("job-1", 1, 1 << 16)) == PADDED
+    put_sum(Spool(folder), PADDED[::-1])
+    assert [path.name for path in (folder / "job-1" / "1").iterdir()] == ["sum"]
+
+
+def test_checkpoint_is_durable_before_it_has_its_name(spool, folder, monkeypatch):
+    acts = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (acts.append("sync"), sync(handle)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (acts.append("rename"), rename(a, b)))
+    (folder / "job-1" / "1").mkdir(parents=True)
+    put_sum(spool, PADDED)
+    assert acts[-3:] == ["sync", "rename", "sync"]
+
+
+def test_padded_parts_that_are_in_the_sum_are_deleted_and_no_others(spool, folder):
+    for party_id in ("alpha", "bravo"):
+        put_padded(spool, party_id=party_id)
+    spool.delete_padded("job-1", 1, ["alpha", "charlie"])
+    spool.delete_padded("job-1", 1, ["alpha"])
+    assert spool.padded_facts("job-1", 1, "alpha") == NOTHING
+    assert [path.name for path in (folder / "job-1" / "1" / "padded").iterdir()] == ["bravo"]
+    assert spool.padded_facts("job-1", 1, "bravo") == facts_of(PADDED)
+
+
+def test_delete_padded_where_the_file_system_refuses_raises(spool, folder):
+    (folder / "job-1" / "1" / "padded" / "alpha").mkdir(parents=True)
+    with pytest.raises(StorageError, match="cannot delete"):
+        spool.delete_padded("job-1", 1, ["alpha"])

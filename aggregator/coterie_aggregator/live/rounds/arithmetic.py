@@ -16,12 +16,14 @@ from coterie_common.crypto import threshold
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.threshold import ThresholdPublicKey
+from coterie_common.errors import MalformedMessage, StorageError
 from coterie_common.learning.algorithm import Release
 from coterie_common.privacy.count_encoding import unscaled
 from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption
-from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedFacts
+from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
+from coterie_common.protocol.sealing.running_sum import RunningSum
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.contribution import verify_reply
@@ -75,33 +77,41 @@ class RoundArithmetic:
         """Check a partial decryption; raises ``PeerError`` with its sender as culprit."""
         verify_partial(partial, self._session_id, transcript.digest, transcript.total, self._key, self._roster)
 
-    def open_sum(self, partials: Mapping[int, PartialDecryption], padded: Sequence[Iterable[bytes]]) -> Release:
-        """Combine verified partial decryptions, add up the padded parts, and decode the sum.
+    def start_sum(self, checkpoint: Iterable[bytes] | None) -> RunningSum:
+        """Return the running sum of the round: with nobody in it, or as it was at a checkpoint.
+
+        Raises:
+            StorageError: the checkpoint is damaged.
+        """
+        total = self._sealing.new_padded_sum(self._session_id)
+        if checkpoint is None:
+            return RunningSum(total)
+        try:
+            return RunningSum.continued(total, checkpoint)
+        except MalformedMessage as cause:
+            raise StorageError(f"the sum of round {self._fields.round_number} is damaged: {cause.message}") from cause
+
+    def open_sum(self, partials: Mapping[int, PartialDecryption], running: RunningSum) -> Release:
+        """Combine verified partial decryptions, open the sum with them, and decode it.
 
         Args:
             partials: by party index.
-            padded: of every contributor of the transcript the padded part in pieces of whole values; nothing in it
-                where the sealing is direct. No more than one vector and one release are in memory at a time.
+            running: the sum of exactly the contributors of the transcript. No more than it and one release are in
+                memory at a time.
 
         Raises:
             InsufficientShares: fewer than the decryption threshold.
             InvalidPadKey: a contributor encrypted no key of a pad.
             PlaintextOutOfRange: a contributor sealed values outside the agreed range.
         """
-        contributors = len(padded)
-        total = self._sealing.new_padded_sum(self._session_id)
-        for pieces in padded:
-            first = 0
-            for piece in pieces:
-                total.add(piece, first)
-                first += len(piece) // VALUE_BYTES
+        contributors = len(running.members)
         values = {
             index: [int.from_bytes(value, "big") for value in partial.values] for index, partial in partials.items()
         }
         terms = self._fields.terms
         released = np.empty(terms.encoding.length, np.float64)
         start = 0
-        for opened in self._sealing.open_pieces(threshold.combine(self._key, values), contributors, total):
+        for opened in self._sealing.open_pieces(threshold.combine(self._key, values), contributors, running.total):
             released[start : start + len(opened)] = unscaled(opened, terms.encoding.scale_bits)
             start += len(opened)
         return Release(

@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial as bind
-from typing import Final, assert_never
+from typing import assert_never
 
 import structlog
 
 from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.rounds.arithmetic import FixedTranscript, RoundArithmetic
 from coterie_aggregator.live.rounds.received import Received
+from coterie_aggregator.live.rounds.round_sum import RoundSum
 from coterie_aggregator.live.supervised import Supervised
 from coterie_aggregator.live.timing import RoundTimes, remaining_s
 from coterie_aggregator.machines import round_effects as effects
@@ -35,13 +36,9 @@ from coterie_common.identifiers import PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
 from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query
-from coterie_common.protocol.terms import SealingKind
 from coterie_common.wire.strict import Octets
 
 log = structlog.get_logger(__name__)
-
-_PIECE_BYTES: Final = 4 << 20
-"""Bytes of a padded part read and added at a time: whole values, and little compared with a vector."""
 
 
 class LiveRound:
@@ -85,6 +82,7 @@ class LiveRound:
         sealing = context.make_sealing(query.fields.terms, context.roster.parameters.parties, context.encryptor)
         self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, sealing)
         self._received = Received(context, self._job_id, self._number)
+        self._sum = RoundSum(context, self._arithmetic, self._job_id, self._number)
         self._transcript: asyncio.Task[FixedTranscript] | None = None
         self._is_stopped = False
         self._machine = Machine(
@@ -109,6 +107,7 @@ class LiveRound:
             self._transcript.cancel()
             self._transcript = None
         self._received.forget()
+        self._sum.forget()
         # People still see how it stood; the model in it is of no use any more.
         self.query = replace(self.query, body=b"")
 
@@ -145,12 +144,15 @@ class LiveRound:
             PeerError: it is not wanted: for another query, of another length, too late, or not what came before.
         """
         self._check_wanted(party_id, part.session_id)
-        known = await self._context.on_writer(self._context.spool.padded_facts, self._job_id, self._number, party_id)
+        known = await self._sum.padded_facts(party_id)
         if known.size:
             if known.digest != digest:
                 raise Equivocation("a second, different padded part in the same round", culprits=(party_id,))
             return None
-        if party_id in self.state.contributions:
+        standing = self.state.contributions.get(party_id)
+        if standing is machine.Standing.REJECTED:
+            return None
+        if standing is not None:
             raise UnexpectedMessage("a padded part comes before the reply that names it", culprits=(party_id,))
         self._check_collecting()
         self._arithmetic.check_padded(part.size)
@@ -200,6 +202,8 @@ class LiveRound:
                 self._context.send(party_id, self.query)
             case effects.VerifyContribution(party_id):
                 return self._work.spawn(self._verify_contribution(party_id))
+            case effects.AddToSum(party_id):
+                return self._work.spawn(self._sum.add(party_id))
             case effects.SendDecryptionRequest(party_id):
                 return self._work.spawn(self._send_request(party_id))
             case effects.VerifyPartial(party_id):
@@ -231,16 +235,20 @@ class LiveRound:
                 assert_never(event)
 
     async def _verify_contribution(self, party_id: PartyId) -> None:
-        padded = await self._context.on_writer(self._context.spool.padded_facts, self._job_id, self._number, party_id)
+        padded = await self._sum.padded_facts(party_id)
         try:
             reply = await self._received.reply(party_id)
             await self._context.compute(self._arithmetic.verify_reply, reply, padded)
         except PeerError as error:
             self._received.drop_reply(party_id)
             self._blame("contribution rejected", party_id, error)
-            self._work.post(bind(self.take, events.ContributionRejected(party_id, error.code)))
+            self._work.post(bind(self._reject, party_id, error.code))
         else:
             self._work.post(bind(self.take, events.ContributionVerified(party_id)))
+
+    async def _reject(self, party_id: PartyId, code: str) -> None:
+        await self.take(events.ContributionRejected(party_id, code))
+        await self._sum.reject(party_id)
 
     async def _send_request(self, party_id: PartyId) -> None:
         self._context.send(party_id, (await self._fixed_transcript()).request)
@@ -261,15 +269,10 @@ class LiveRound:
         partials = {}
         for party_id in self.state.verified_partials:
             partials[self._context.roster.member(party_id).index] = await self._received.partial(party_id)
-        padded = [self._padded_pieces(party_id) for party_id in self.state.contributors]
-        release = await self._context.compute(self._arithmetic.open_sum, partials, padded)
+        running = await self._sum.of(self.state.contributors)
+        release = await self._context.compute(self._arithmetic.open_sum, partials, running)
         digest = (await self._fixed_transcript()).digest
         await self._released(digest, release)
-
-    def _padded_pieces(self, party_id: PartyId) -> Iterator[bytes]:
-        if self.query.fields.terms.sealing is not SealingKind.PADDED:
-            return iter(())
-        return self._context.spool.padded_pieces(self._job_id, self._number, party_id, _PIECE_BYTES)
 
     async def _fixed_transcript(self) -> FixedTranscript:
         """Compute the transcript once; every asker gets the same."""

@@ -18,7 +18,7 @@ from coterie_common.crypto.threshold import KeyShare
 from coterie_common.privacy.count_encoding import unscaled
 from coterie_common.privacy.strips import Float64Array, Int64Array
 from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption
-from coterie_common.protocol.padded_part import PaddedDigest
+from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 from coterie_common.protocol.sealing.padded_vector import is_error_needed
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import RoundTerms, SealingKind
@@ -168,7 +168,11 @@ class _SealedRound:
     def open(self) -> Float64Array:
         """The aggregator combines, adds the padded parts and opens; returns the released values."""
         partials = dict(enumerate([self.partial, *self._others], start=1))
-        return self.arithmetic.open_sum(partials, [(padded,) if padded else () for padded in self.padded]).values
+        running = self.arithmetic.start_sum(None)
+        for party_id, padded in zip(self._federation.parties, self.padded, strict=True):
+            # Its digest is part of checking the reply.
+            running.add(party_id, PaddedFacts(len(padded), b""), (padded,) if padded else ())
+        return self.arithmetic.open_sum(partials, running).values
 
     def _decrypted_by_factors(self, share: KeyShare) -> PartialDecryption:
         """Return another party's message, but without a proof: opening no longer reads it."""
