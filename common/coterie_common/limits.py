@@ -151,6 +151,15 @@ round."""
 MAX_ROUNDS: Final = 10_000
 """Rounds that one job may plan."""
 
+MAX_SPARE_ROUNDS: Final = 1_000
+"""Further rounds of one job, in which steps of its plan are asked again: twice what the longest job has by default."""
+
+MAX_ROUND_NUMBER: Final = MAX_ROUNDS + MAX_SPARE_ROUNDS
+"""Every round has a number of its own, also one that is abandoned."""
+
+MAX_LEDGER_LINES: Final = 2 * MAX_ROUNDS + MAX_SPARE_ROUNDS
+"""Lines of one job: its steps, its spare rounds, and at most one more for each kind of step."""
+
 JOB_SPEC_BYTES: Final = 1 << 20
 """A job specification with its schema."""
 

@@ -191,6 +191,7 @@ FORGERIES = (
     Forgery(1, "another cohort", Kind.QUERY, at(Kind.QUERY, lambda f: f | {"cohort": list(COALITION)})),
     Forgery(1, "less noise", Kind.QUERY, at(Kind.QUERY, without_noise)),
     Forgery(1, "a lower quorum", Kind.QUERY, at(Kind.QUERY, lambda f: f | {"round_quorum": 2})),
+    Forgery(1, "another step", Kind.QUERY, at(Kind.QUERY, lambda f: f | {"plan_step": 2})),
     Forgery(1, "another body", Kind.QUERY, at(Kind.QUERY, lambda f: f | {"body_digest": digest_of("x").hex()})),
     Forgery(1, "an unknown version", Kind.QUERY, at(Kind.QUERY, lambda f: f | {"cohort": [], "protocol_version": 99})),
     Forgery(1, "no version", Kind.QUERY, at(Kind.QUERY, lambda f: {"cohort": [], **taken(f, SIGNED)})),

@@ -193,7 +193,7 @@ QUERIES = {
     "a query with other sensitivity": Attack("parameter-mismatch", other_values(l0=1)),
     "a query for a round beyond the plan": Attack(
         "unknown-round",
-        lambda a: a.query(replace(a.fields(), round_number=3, previous_transcript=digest_of("round 2"))),
+        lambda a: a.query(replace(a.fields(), round_number=3, plan_step=3, previous_transcript=digest_of("round 2"))),
     ),
     "a cohort below the quorum": Attack("quorum-too-small", with_fields(cohort=PARTIES[:3], round_quorum=3)),
     "a quorum below the federation's": Attack("quorum-too-small", with_fields(round_quorum=3)),

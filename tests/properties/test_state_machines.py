@@ -28,7 +28,7 @@ from coterie_common.protocol.messages import Decision, DecryptionRequest, Encryp
 from coterie_party import round as party_machine
 from coterie_party.round import PartyRound
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
-from coterie_party.store import PartyJob, PartyStore, Reservation, ReservationStatus
+from coterie_party.store import AskedStep, PartyJob, PartyStore, Reservation, ReservationStatus
 from tests.support.exploration import Explored, every_event, explore
 from tests.support.recorders import make_recorder
 from tests.support.rounds import (
@@ -376,11 +376,11 @@ class PartyWithStore(RuleBasedStateMachine):
         # Whatever the machine persists, the store takes: it raises here if the two disagree.
         match effect:
             case party_machine.PersistAcceptance(query):
-                self.store.accept_query(JOB, 1, query.fields.session_id, query.fields.cohort)
+                self.store.accept_query(JOB, 1, query.fields.session_id, query.fields.cohort, AskedStep(step=1))
             case party_machine.PersistReply(reply):
                 self.store.store_reply(JOB, 1, reply.contribution.digest, repr(reply).encode())
             case party_machine.PersistTranscript(_, verified):
-                self.store.record_transcript(JOB, 1, verified.session_id, verified.transcript_digest, b"", 2)
+                self.store.record_transcript(JOB, 1, verified.session_id, verified.transcript_digest, b"", 2, 1)
             case party_machine.PersistPartial(partial):
                 self.store.store_partial(JOB, 1, repr(partial).encode())
             case party_machine.ComputeReply(query):
@@ -407,12 +407,12 @@ class PartyWithStore(RuleBasedStateMachine):
         before = self.store.round(JOB, 1)
         writes: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         if before.session_id not in (None, query.fields.session_id):
-            writes.append((self.store.accept_query, (query.fields.session_id, COHORT)))
+            writes.append((self.store.accept_query, (query.fields.session_id, COHORT, AskedStep(step=1))))
         if before.contribution_digest not in (None, reply.contribution.digest):
             writes.append((self.store.store_reply, (reply.contribution.digest, b"")))
         verified = make_verified(request)
         if before.transcript_digest not in (None, verified.transcript_digest):
-            writes.append((self.store.record_transcript, (verified.session_id, verified.transcript_digest, b"", 2)))
+            writes.append((self.store.record_transcript, (verified.session_id, verified.transcript_digest, b"", 2, 1)))
         for write, arguments in writes:
             with pytest.raises(AlreadyAnswered):
                 write(JOB, 1, *arguments)

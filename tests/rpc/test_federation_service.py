@@ -101,7 +101,7 @@ def test_stream_with_wrong_certificate_is_refused(federation, credential, status
     ("first", "status", "code"),
     [
         (lambda r: hello("beta", r), StatusCode.PERMISSION_DENIED, "identity-mismatch"),
-        (lambda r: hello("alpha", r, protocol_version=2), StatusCode.FAILED_PRECONDITION, "parameter-mismatch"),
+        (lambda r: hello("alpha", r, protocol_version=3), StatusCode.FAILED_PRECONDITION, "parameter-mismatch"),
         (
             lambda r: hello("alpha", r, roster_serial=1, roster_digest=bytes(32)),
             StatusCode.FAILED_PRECONDITION,

@@ -108,12 +108,15 @@ class Federation:
             job_id=JOB,
             spec_digest=digest_of("spec"),
             round_number=1,
+            plan_step=1,
             body_digest=body_digest(BODY),
             cohort=tuple(sorted(self.parties)),
             round_quorum=self.parameters.quorum,
             terms=self.terms(),
             previous_transcript=b"",
         )
+        # Unless a test says otherwise, no round was abandoned.
+        changes = {"plan_step": changes.get("round_number", 1), **changes}
         return replace(fields, **changes)  # type: ignore[arg-type]  # names of the fields above
 
     def query(self, body: bytes = BODY, **changes: object) -> Query:

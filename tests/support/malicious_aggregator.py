@@ -133,6 +133,7 @@ class MaliciousAggregator:
             job_id=JOB,
             spec_digest=self.spec.digest,
             round_number=round_number,
+            plan_step=round_number,
             body_digest=body_digest(asked),
             cohort=cohort,
             # Of a cohort that an attack makes smaller, no more can be demanded.

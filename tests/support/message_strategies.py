@@ -89,17 +89,19 @@ terms = st.builds(
 def session_fields(draw: st.DrawFn) -> SessionFields:
     cohort = tuple(PartyId(member) for member in sorted(draw(st.lists(ids, unique=True, min_size=1, max_size=5))))
     number = draw(rounds)
+    step = draw(st.integers(1, number))
     return SessionFields(
         roster_digest=draw(digests),
         key_epoch=draw(uint32),
         job_id=JobId(draw(job_ids)),
         spec_digest=draw(digests),
         round_number=number,
+        plan_step=step,
         body_digest=draw(digests),
         cohort=cohort,
         round_quorum=draw(st.integers(1, len(cohort))),
         terms=draw(terms),
-        previous_transcript=b"" if number == 1 else draw(digests),
+        previous_transcript=b"" if step == 1 else draw(digests),
     )
 
 

@@ -35,6 +35,7 @@ def make_query(body: bytes) -> Query:
         job_id=JOB,
         spec_digest=bytes(32),
         round_number=1,
+        plan_step=1,
         body_digest=body_digest(body),
         cohort=COHORT,
         round_quorum=3,

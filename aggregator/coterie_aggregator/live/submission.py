@@ -96,7 +96,7 @@ class Submission:
 
     def advance(self, progress: Progress, query: Query, release: Release) -> Advanced:
         """Update the algorithm's state with the release of the round that ``query`` asked from ``progress``."""
-        ask = Ask.from_bytes(query.fields.round_number, query.body, maximum=QUERY_BODY_BYTES)
+        ask = Ask.from_bytes(query.fields.plan_step, query.body, maximum=QUERY_BODY_BYTES)
         state = self.planned.algorithm.update(progress.state, ask, release)
         following = Progress(state, (*progress.contributors, release.contributors))
         is_finished = self.planned.algorithm.next_ask(state) is None

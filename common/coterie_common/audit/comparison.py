@@ -32,6 +32,7 @@ _QUERY: Final = {
     "roster_digest": "roster",
     "key_epoch": "key epoch",
     "spec_digest": "job specification",
+    "plan_step": "step of the plan",
     "body_digest": "body of the query",
     "terms": "terms of the round",
     # Of entries made before the terms were kept.

@@ -22,7 +22,7 @@ from coterie_common.crypto.identity import SIGNATURE_BYTES, SigningKey, VerifyKe
 from coterie_common.document import Document
 from coterie_common.errors import MalformedMessage, StateError
 from coterie_common.fields import Fields
-from coterie_common.limits import AUDIT_DETAILS_BYTES, MAX_ROUNDS
+from coterie_common.limits import AUDIT_DETAILS_BYTES, MAX_ROUND_NUMBER
 
 FIRST_PREVIOUS: Final = bytes(DIGEST_BYTES)
 """The previous hash of the first entry."""
@@ -186,7 +186,7 @@ class Entry:
             time=fields.text("time", longest=64),
             kind=kind,
             job_id=fields.text("job", longest=_JOB_LONGEST),
-            round_number=fields.integer("round", minimum=0, maximum=MAX_ROUNDS),
+            round_number=fields.integer("round", minimum=0, maximum=MAX_ROUND_NUMBER),
             details=document.encode(details),
             previous=fields.octets("previous", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
             hash=fields.octets("hash", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),

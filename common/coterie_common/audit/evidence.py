@@ -155,6 +155,8 @@ def _covered(claim: Claim) -> dict[str, Document]:
         said |= {"key_epoch": int(facts["key_epoch"]), "round_quorum": int(facts["round_quorum"])}
         said |= {"cohort": list(facts["cohort"]), "terms": dict(facts["terms"])}
         said["previous_transcript"] = _previous_transcript(claim).hex()
+        if facts["protocol_version"] != 1:
+            said["plan_step"] = int(facts["plan_step"])
     if claim.kind is Kind.DECRYPTION:
         said["contributors"] = [each.party_id for each in contributions(claim)]
     return said
@@ -213,7 +215,19 @@ _REFUSED: Final = {
 
 
 def _first_version(claim: Claim) -> bytes:
-    """Return the session id of a round of protocol version 1."""
+    """Return the session id of a round of protocol version 1, whose number was also its step."""
+    return _session_id(claim, protocol_version=1, plan_step=None)
+
+
+def _second_version(claim: Claim) -> bytes:
+    """Return the session id of a round of protocol version 2."""
+    step = claim.facts.get("plan_step")
+    if type(step) is not int:
+        raise MalformedMessage("the entry does not show the step of its round")
+    return _session_id(claim, protocol_version=2, plan_step=step)
+
+
+def _session_id(claim: Claim, *, protocol_version: int, plan_step: int | None) -> bytes:
     facts = claim.facts
     cohort, terms = facts.get("cohort"), facts.get("terms")
     epoch, quorum = facts.get("key_epoch"), facts.get("round_quorum")
@@ -222,12 +236,13 @@ def _first_version(claim: Claim) -> bytes:
     if not isinstance(terms, dict) or type(epoch) is not int or type(quorum) is not int:
         raise MalformedMessage("the entry does not show the terms of its round")
     return session_id_of(
-        protocol_version=1,
+        protocol_version=protocol_version,
         roster_digest=claim.octets("roster_digest"),
         key_epoch=epoch,
         job_id=claim.job_id,
         spec_digest=claim.octets("spec_digest"),
         round_number=claim.round_number,
+        plan_step=plan_step,
         body_digest=claim.octets("body_digest"),
         cohort=cohort,
         round_quorum=quorum,
@@ -236,7 +251,7 @@ def _first_version(claim: Claim) -> bytes:
     )
 
 
-_SESSION_IDS: Final[Mapping[int, Callable[[Claim], bytes]]] = {1: _first_version}
+_SESSION_IDS: Final[Mapping[int, Callable[[Claim], bytes]]] = {1: _first_version, 2: _second_version}
 
 
 def _session(claim: Claim) -> None:

@@ -12,7 +12,7 @@ Consecutive lines with the same cost and event are written once, as a run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -23,7 +23,7 @@ from coterie_common.audit.entry import Details, Entry, Kind
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.document import Document
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import AUDIT_LEDGER_BYTES, MAX_ROUNDS
+from coterie_common.limits import AUDIT_LEDGER_BYTES, MAX_LEDGER_LINES
 
 ACCEPTED: Final = "accepted"
 """The decision that reserves lines."""
@@ -41,10 +41,10 @@ class LineStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The cost of one round of a job.
+    """The cost of one step of a job, or of a spare round.
 
     Attributes:
-        number: of the round.
+        number: of the step; behind the steps, spare lines are numbered on.
         cost: as the accountant writes it.
         event: the release; ``None`` in lines of earlier versions.
         records: the records of the data set that are counted; all in lines of earlier versions.
@@ -130,7 +130,7 @@ def recorded_ledger(entries: Iterable[Entry]) -> RecordedLedger:
             case Kind.LEDGER if entry.job_id:  # otherwise it concerns lines of other ledgers
                 job.take(entry)
             case Kind.QUERY:
-                job.asked.setdefault(entry.round_number, entry.moment)
+                job.ask(entry)
             case Kind.JOB_END:
                 job.is_over, job.ended_at = True, entry.moment
     lines = {(job_id, each.line.number): each for job_id, job in jobs.items() for each in job.lines()}
@@ -149,7 +149,8 @@ class _Job:
         self.reserved: list[Line] = []
         self.unreadable = 0
         self.reserved_at: datetime | None = None
-        self.asked: dict[int, datetime | None] = {}
+        # Line → when it was charged, and the step of the plan whose price it was charged.
+        self.asked: dict[int, tuple[datetime | None, int]] = {}
         self.is_over = False
         self.ended_at: datetime | None = None
 
@@ -161,11 +162,26 @@ class _Job:
         except MalformedMessage:
             self.unreadable = entry.sequence
 
+    def ask(self, entry: Entry) -> None:
+        try:
+            facts = entry.facts
+        except MalformedMessage:  # altered: ``audit verify`` names it
+            facts = {}
+        # Where the entry does not say otherwise, all three numbers are the same.
+        line, step = (
+            number if type(number := facts.get(name)) is int else entry.round_number for name in ("line", "plan_step")
+        )
+        self.asked.setdefault(line, (entry.moment, step))
+
     def lines(self) -> Iterator[RecordedLine]:
+        own = {line.number: line for line in self.reserved}
         for line in self.reserved:
             status, settled_at = (LineStatus.RELEASED if self.is_over else LineStatus.RESERVED), self.ended_at
             if line.number in self.asked:
-                status, settled_at = LineStatus.COMMITTED, self.asked[line.number]
+                status = LineStatus.COMMITTED
+                settled_at, step = self.asked[line.number]
+                # A spare line takes the price of the step that it was charged for.
+                line = replace(own.get(step, line), number=line.number)
             yield RecordedLine(self.dataset, line, status, self.reserved_at, settled_at)
 
     def findings(self, job_id: str) -> Iterator[Finding]:
@@ -209,4 +225,4 @@ def _expanded(runs: Any) -> list[Line]:
 
 
 def _are_rounds(ends: Sequence[Any]) -> bool:
-    return all(type(end) is int for end in ends) and 1 <= ends[0] <= ends[1] <= MAX_ROUNDS
+    return all(type(end) is int for end in ends) and 1 <= ends[0] <= ends[1] <= MAX_LEDGER_LINES

@@ -87,6 +87,7 @@ def _asked(fields: SessionFields) -> dict[str, Document]:
         "roster_digest": fields.roster_digest.hex(),
         "key_epoch": fields.key_epoch,
         "spec_digest": fields.spec_digest.hex(),
+        "plan_step": fields.plan_step,
         "body_digest": fields.body_digest.hex(),
         "terms": fields.terms.to_document(),
         "cohort": list(fields.cohort),

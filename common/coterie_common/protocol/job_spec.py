@@ -19,7 +19,7 @@ from coterie_common import document
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage
 from coterie_common.identifiers import PartyId, parse_party_id
-from coterie_common.limits import JOB_SPEC_BYTES, MAX_PARTIES
+from coterie_common.limits import JOB_SPEC_BYTES, MAX_PARTIES, MAX_SPARE_ROUNDS
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.strict_model import describe
 
@@ -117,6 +117,8 @@ class RoundSettings(_Part):
         timeout_s: a round that is not released after this time is aborted, and a job that too few parties accepted
             after this time (and after ``proposal_deadline_s``) ends.
         quorum: minimum number of contributors per release; the federation's own quorum if not given.
+        spare_rounds: rounds that may be asked again because they could not complete; every party reserves their cost
+            when it accepts the job. Without it 5 % of the planned rounds, at least 1; without noise none.
         without: ids of parties that are not asked, such as those that may have spoilt an earlier job.
     """
 
@@ -125,12 +127,15 @@ class RoundSettings(_Part):
     patience_s: Annotated[int, Field(strict=True, ge=1, le=86400)] = 10
     timeout_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 3600
     quorum: Annotated[int, Field(strict=True, ge=1)] | None = None
+    spare_rounds: Annotated[int, Field(strict=True, ge=0, le=MAX_SPARE_ROUNDS)] | None = None
     without: Annotated[tuple[PartyId, ...], BeforeValidator(_parties)] = ()
 
     def to_document(self) -> dict[str, Any]:
-        """Return JSON values; ``without`` only if parties are left out, as in versions before that entry."""
+        """Return JSON values; ``spare_rounds`` and ``without`` only if they are stated, as in versions before them."""
         table = self.model_dump()
-        without = table.pop("without")
+        without, spare = table.pop("without"), table.pop("spare_rounds")
+        if spare is not None:
+            table["spare_rounds"] = spare
         return table | ({"without": list(without)} if without else {})
 
 

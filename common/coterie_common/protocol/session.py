@@ -11,10 +11,10 @@ from typing import Final
 from coterie_common.crypto.hashing import DIGEST_BYTES, Item, Label, long_hash, tuple_hash
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.limits import MAX_ROUNDS
+from coterie_common.limits import MAX_ROUND_NUMBER, MAX_ROUNDS
 from coterie_common.protocol.terms import RoundTerms
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,12 @@ class SessionFields:
         key_epoch: epoch of the threshold key.
         job_id: the job.
         spec_digest: digest of the job specification's canonical bytes.
-        round_number: 1-based.
+        round_number: 1-based; unique within the job, and growing. One reply per job and round number, for ever.
+        plan_step: 1-based step of the job's plan, which determines terms and price. A step whose round was abandoned is
+            asked again under a new round number.
         body_digest: digest of the whole query body.
         cohort: sorted ids of the asked parties.
-        round_quorum: minimum number of contributors of this round's release.
+        round_quorum: m_r, minimum number of contributors of this round's release.
         terms: sealing, encoding and privacy terms.
         previous_transcript: transcript digest of this job's previously released round, or empty.
     """
@@ -39,6 +41,7 @@ class SessionFields:
     job_id: JobId
     spec_digest: bytes
     round_number: int
+    plan_step: int
     body_digest: bytes
     cohort: tuple[PartyId, ...]
     round_quorum: int
@@ -51,14 +54,16 @@ class SessionFields:
                 raise MalformedMessage(f"{name} of the query must have {DIGEST_BYTES} bytes")
         if len(self.previous_transcript) not in (0, DIGEST_BYTES):
             raise MalformedMessage(f"previous_transcript of the query must be empty or have {DIGEST_BYTES} bytes")
-        if not 1 <= self.round_number <= MAX_ROUNDS:
-            raise MalformedMessage(f"round number of the query must be 1 to {MAX_ROUNDS}")
+        if not 1 <= self.round_number <= MAX_ROUND_NUMBER:
+            raise MalformedMessage(f"round number of the query must be 1 to {MAX_ROUND_NUMBER}")
+        if not 1 <= self.plan_step <= min(self.round_number, MAX_ROUNDS):
+            raise MalformedMessage(f"plan step of the query must be 1 to {MAX_ROUNDS}, and at most its round number")
         if list(self.cohort) != sorted(set(self.cohort)):
             raise MalformedMessage("cohort of the query must be sorted and without duplicates")
         if not 1 <= self.round_quorum <= len(self.cohort):
             raise MalformedMessage("round quorum of the query must be between 1 and the size of the cohort")
-        if (self.round_number == 1) != (not self.previous_transcript):
-            raise MalformedMessage("only the first round of a job has no previous transcript")
+        if (self.plan_step == 1) != (not self.previous_transcript):
+            raise MalformedMessage("only the first step of a job has no previous transcript")
 
     @property
     def session_id(self) -> bytes:
@@ -70,6 +75,7 @@ class SessionFields:
             job_id=self.job_id,
             spec_digest=self.spec_digest,
             round_number=self.round_number,
+            plan_step=self.plan_step,
             body_digest=self.body_digest,
             cohort=self.cohort,
             round_quorum=self.round_quorum,
@@ -86,6 +92,7 @@ def session_id_of(
     job_id: str,
     spec_digest: bytes,
     round_number: int,
+    plan_step: int | None,
     body_digest: bytes,
     cohort: Sequence[str],
     round_quorum: int,
@@ -93,6 +100,8 @@ def session_id_of(
     previous_transcript: bytes,
 ) -> bytes:
     """Return the session id of unchecked values: the fields of ``SessionFields``, with the terms as ``items()``.
+
+    ``plan_step`` is ``None`` in protocol version 1 only, where the round number was the step.
 
     It only hashes, without any check of the fields: audit records are recomputed with it long after their round.
     """
@@ -103,7 +112,7 @@ def session_id_of(
         key_epoch,
         job_id,
         spec_digest,
-        round_number,
+        *((round_number,) if plan_step is None else (round_number, plan_step)),
         body_digest,
         tuple_hash(Label.LIST, cohort),
         round_quorum,

@@ -17,7 +17,7 @@ from coterie_common.limits import (
     FRAME_BYTES,
     JOB_SPEC_BYTES,
     JOB_TERMS_BYTES,
-    MAX_ROUNDS,
+    MAX_ROUND_NUMBER,
     MODEL_BYTES,
     PADDED_PART_BYTES,
     PROOF_BYTES,
@@ -211,7 +211,7 @@ def _encrypted_reply_to_wire(message: EncryptedReply) -> pb.EncryptedReply:
 def _encrypted_reply_from_wire(message: pb.EncryptedReply) -> EncryptedReply:
     return EncryptedReply(
         job_id=strict.job_id(message.job_id),
-        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUNDS),
+        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUND_NUMBER),
         session_id=strict.digest(message.session_id, "session_id"),
         contribution=types.contribution_from_wire(strict.part(message, "contribution")),
     )
@@ -220,7 +220,7 @@ def _encrypted_reply_from_wire(message: pb.EncryptedReply) -> EncryptedReply:
 def _padded_part_from_wire(message: pb.PaddedPart) -> PaddedPart:
     return PaddedPart(
         job_id=strict.job_id(message.job_id),
-        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUNDS),
+        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUND_NUMBER),
         session_id=strict.digest(message.session_id, "session_id"),
         party_id=strict.party_id(message.party_id),
         size=strict.number(message.size, "size", minimum=1, maximum=PADDED_PART_BYTES),
@@ -246,7 +246,7 @@ def _decryption_request_from_wire(message: pb.DecryptionRequest) -> DecryptionRe
 def _partial_decryption_from_wire(message: pb.PartialDecryption) -> PartialDecryption:
     return PartialDecryption(
         job_id=strict.job_id(message.job_id),
-        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUNDS),
+        round_number=strict.number(message.round_number, "round_number", minimum=1, maximum=MAX_ROUND_NUMBER),
         session_id=strict.digest(message.session_id, "session_id"),
         transcript_digest=strict.digest(message.transcript_digest, "transcript_digest"),
         party_id=strict.party_id(message.party_id),

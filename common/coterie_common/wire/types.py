@@ -14,7 +14,7 @@ from coterie_common.limits import (
     FRAME_BYTES,
     MAX_CIPHERTEXTS,
     MAX_PARTIES,
-    MAX_ROUNDS,
+    MAX_ROUND_NUMBER,
     PROOF_BYTES,
     ROUND_TERMS_BYTES,
 )
@@ -86,6 +86,7 @@ def fields_to_wire(fields: SessionFields) -> pb.SessionFields:
         job_id=fields.job_id,
         spec_digest=fields.spec_digest,
         round_number=fields.round_number,
+        plan_step=fields.plan_step,
         body_digest=fields.body_digest,
         cohort=fields.cohort,
         round_quorum=fields.round_quorum,
@@ -107,6 +108,7 @@ def fields_from_wire(message: pb.SessionFields) -> SessionFields:
         job_id=strict.job_id(message.job_id),
         spec_digest=message.spec_digest,
         round_number=message.round_number,
+        plan_step=message.plan_step,
         body_digest=message.body_digest,
         cohort=strict.party_ids(message.cohort, "cohort"),
         round_quorum=message.round_quorum,
@@ -178,5 +180,5 @@ def rejection_from_wire(message: pb.Rejection) -> Rejection:
         code=strict.code(message.code),
         detail=strict.reason(message.detail, "detail"),
         job_id=strict.job_id(message.job_id) if message.job_id else "",
-        round_number=strict.number(message.round_number, "round_number", maximum=MAX_ROUNDS),
+        round_number=strict.number(message.round_number, "round_number", maximum=MAX_ROUND_NUMBER),
     )

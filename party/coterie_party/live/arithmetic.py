@@ -45,7 +45,7 @@ def check_ask(query: Query, job: PlannedJob) -> Ask:
     Raises:
         MalformedMessage: it is outside the job's plan.
     """
-    ask = Ask.from_bytes(query.fields.round_number, query.body, maximum=QUERY_BODY_BYTES)
+    ask = Ask.from_bytes(query.fields.plan_step, query.body, maximum=QUERY_BODY_BYTES)
     if ask.length != query.fields.terms.encoding.length:
         raise MalformedMessage("the body of the query asks another number of values than its terms")
     try:

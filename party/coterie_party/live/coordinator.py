@@ -58,6 +58,7 @@ from coterie_party.live.models import keep_model, make_receipt
 from coterie_party.live.proposals import reply_to
 from coterie_party.live.recording import cause_of, record_failure, record_refusal, subject
 from coterie_party.live.waiting import Waiting
+from coterie_party.store import AskedStep
 from coterie_party.store.padded_parts import Outgoing
 
 log = structlog.get_logger(__name__)
@@ -179,7 +180,7 @@ class Coordinator:
     async def _query(self, query: Query) -> None:
         fields = query.fields
         job = await self._jobs.of(await running_job(self._context, fields.job_id))
-        known = await job_knowledge(self._context, job, fields.round_number)
+        known = await job_knowledge(self._context, job, fields.plan_step)
         # Outside the loop, like everything that reads the whole of a message that may hold a model.
         await self._context.look(verify_query, query, self._context.party_id, self._context.roster, known)
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
@@ -243,13 +244,15 @@ class Coordinator:
         store, write = self._context.store, self._context.on_writer
         match effect:
             case round_machine.PersistAcceptance(query):
-                await write(store.accept_query, *key, query.fields.session_id, query.fields.cohort, told(query))
+                fields, asked = query.fields, AskedStep(step=query.fields.plan_step)
+                await write(store.accept_query, *key, fields.session_id, fields.cohort, asked, told(query))
             case round_machine.PersistReply(reply):
                 await write(store.store_reply, *key, reply.contribution.digest, party_message_to_wire(reply))
             case round_machine.PersistTranscript(request, verified):
                 total = b"".join(ciphertext.to_bytes() for ciphertext in verified.total)
                 digests = (verified.session_id, verified.transcript_digest)
-                await write(store.record_transcript, *key, *digests, total, verified.contributors, told(request))
+                facts = verified.contributors, request.fields.plan_step
+                await write(store.record_transcript, *key, *digests, total, *facts, told(request))
             case round_machine.PersistPartial(partial):
                 await write(store.store_partial, *key, party_message_to_wire(partial))
             case round_machine.Refuse(error):

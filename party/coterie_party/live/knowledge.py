@@ -48,15 +48,15 @@ async def delivered_job(context: Context, job_id: JobId) -> PartyJob:
     return job
 
 
-async def job_knowledge(context: Context, job: AcceptedJob, round_number: int) -> JobKnowledge:
-    """Return what this party accepted for a job, and what it saw of it before a round."""
-    before = await context.on_writer(context.store.transcript, job.job_id, round_number - 1)
+async def job_knowledge(context: Context, job: AcceptedJob, plan_step: int) -> JobKnowledge:
+    """Return what this party accepted for a job, and what it saw of it before a step."""
+    before = await context.on_writer(context.store.opened_step, job.job_id, plan_step - 1)
     return JobKnowledge(
         spec_digest=job.row.spec_digest,
         terms=job.terms,
         round_quorum=job.round_quorum,
         previous_cohort=await context.on_writer(context.store.previous_cohort, job.job_id),
-        transcripts={} if before is None else {round_number - 1: before.digest},
+        transcripts={} if before is None else {plan_step - 1: before},
     )
 
 
@@ -75,7 +75,7 @@ async def own_knowledge(
     job: JobKnowledge | None = None
     # A round whose query this party accepted is held against that query: nothing else of the job is needed.
     if accepted is not None and state.session_id is None:
-        job = await job_knowledge(context, await jobs.of(accepted), request.fields.round_number)
+        job = await job_knowledge(context, await jobs.of(accepted), request.fields.plan_step)
     return OwnKnowledge(
         party_id=context.party_id,
         roster=context.roster,

@@ -8,6 +8,7 @@ from coterie_party.store.notes import Note, StewardNotes
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import (
     AskedJob,
+    AskedStep,
     DataVersion,
     LedgerEntry,
     PartyJob,
@@ -23,6 +24,7 @@ MIGRATIONS = "coterie_party.store.migrations"
 __all__ = [
     "MIGRATIONS",
     "AskedJob",
+    "AskedStep",
     "AuditLog",
     "DataVersion",
     "LedgerEntry",

@@ -45,6 +45,7 @@ from coterie_party.store.ledger import ledger
 from coterie_party.store.ledger import record as ledger_record
 from coterie_party.store.records import (
     AskedJob,
+    AskedStep,
     DataVersion,
     LedgerEntry,
     PartyJob,
@@ -208,6 +209,7 @@ class PartyStore:
         number: int,
         session_id: bytes,
         cohort: Sequence[PartyId],
+        asked: AskedStep,
         told: Details = NOTHING_TOLD,
     ) -> None:
         """Bind a round to a query and commit its cost; the same again changes nothing.
@@ -217,12 +219,13 @@ class PartyStore:
             number: of the round.
             session_id: of the query.
             cohort: the parties asked.
+            asked: the step of the plan.
             told: see the class.
 
         Raises:
             AlreadyAnswered: another query was accepted, or the round was opened without this party.
             StaleRound: the job has ended.
-            BudgetExhausted: nothing is reserved for the round.
+            BudgetExhausted: nothing is reserved for the step, or for asking it again.
             StateError: the job was not accepted.
         """
         with transaction(self._engine) as connection:
@@ -231,8 +234,10 @@ class PartyStore:
                 raise StateError(f"a query for job {job_id}, which this party did not accept")
             if job.outcome is not None:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
-            if RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort, self._now()):
-                self._note(connection, Kind.QUERY, job_id, number, promises.query(session_id, cohort), told)
+            line = RoundRecord(connection, self._founder, job_id, number).accept(session_id, cohort, asked, self._now())
+            if line is not None:
+                own = promises.query(session_id, cohort, None if line == number else line)
+                self._note(connection, Kind.QUERY, job_id, number, own, told)
 
     def store_reply(self, job_id: JobId, number: int, digest: bytes, data: bytes) -> None:
         """Keep the reply before its first byte leaves; the same again changes nothing.
@@ -262,6 +267,7 @@ class PartyStore:
         transcript_digest: bytes,
         total: bytes,
         contributors: int,
+        step: int,
         told: Details = NOTHING_TOLD,
     ) -> None:
         """Bind a round to the transcript that this party opens; the same again changes nothing.
@@ -273,13 +279,14 @@ class PartyStore:
             transcript_digest: recomputed from the request.
             total: bytes of the sum's ciphertexts.
             contributors: the number of replies in it.
+            step: of the plan.
             told: see the class.
 
         Raises:
             AlreadyAnswered: another transcript is recorded, or another query was accepted.
         """
         transcript = RecordedTranscript(
-            session_id=session_id, digest=transcript_digest, total=total, contributors=contributors
+            session_id=session_id, digest=transcript_digest, total=total, contributors=contributors, step=step
         )
         with transaction(self._engine) as connection:
             if RoundRecord(connection, self._founder, job_id, number).open(transcript):
@@ -328,6 +335,16 @@ class PartyStore:
         opened = select(TRANSCRIPTS.c.number, TRANSCRIPTS.c.digest).where(self._is(TRANSCRIPTS, job_id))
         with transaction(self._engine) as connection:
             return {row.number: row.digest for row in connection.execute(opened)}
+
+    def opened_step(self, job_id: JobId, step: int) -> bytes | None:
+        """Return the digest of the last transcript of a step that this party helps to open, if there is one."""
+        of_step = TRANSCRIPTS.c.step == step
+        opened = select(TRANSCRIPTS.c.digest).where(self._is(TRANSCRIPTS, job_id), of_step)
+        with transaction(self._engine) as connection:
+            last: bytes | None = connection.execute(
+                opened.order_by(TRANSCRIPTS.c.number.desc()).limit(1)
+            ).scalar_one_or_none()
+        return last
 
     def datasets(self) -> tuple[str, ...]:
         """Return the data sets that a job was ever accepted on, by name."""

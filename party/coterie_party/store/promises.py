@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, select
 
 from coterie_common import document
 from coterie_common.audit.chain import Finding
@@ -25,7 +25,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.store.records import PartyJob
 from coterie_party.store.rounds import COHORT_BYTES
-from coterie_party.store.tables import ACCEPTANCES, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
+from coterie_party.store.tables import ACCEPTANCES, ASKED_STEPS, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
 
 _KEPT: Final = (Kind.DECISION, Kind.JOB_END, Kind.QUERY, Kind.REPLY, Kind.DECRYPTION, Kind.PARTIAL)
 _WORDS: Final = {
@@ -77,9 +77,10 @@ def job_end(outcome: JobOutcome) -> dict[str, Document]:
     return {"outcome": outcome.value}
 
 
-def query(session_id: bytes, cohort: Sequence[PartyId]) -> dict[str, Document]:
-    """A query that was accepted."""
-    return {"session_id": session_id.hex(), "cohort": list(cohort)}
+def query(session_id: bytes, cohort: Sequence[PartyId], line: int | None = None) -> dict[str, Document]:
+    """A query that was accepted; ``line`` of the ledger is stated where it is not that of the round's number."""
+    charged: dict[str, Document] = {} if line is None else {"line": line}
+    return {"session_id": session_id.hex(), "cohort": list(cohort), **charged}
 
 
 def reply(digest: bytes) -> dict[str, Document]:
@@ -146,9 +147,12 @@ def kept(connection: Connection, founder: str) -> Iterator[Promise]:
         yield Promise(Kind.DECISION, job.job_id, 0, decision(job))
         if job.outcome is not None:
             yield Promise(Kind.JOB_END, job.job_id, 0, job_end(JobOutcome(job.outcome)))
-    for row in connection.execute(select(ACCEPTANCES).where(ACCEPTANCES.c.founder == founder)):
+    charged = (ACCEPTANCES.c[name] == ASKED_STEPS.c[name] for name in ("founder", "job_id", "number"))
+    accepted = select(ACCEPTANCES, ASKED_STEPS.c.line).outerjoin(ASKED_STEPS, and_(*charged))
+    for row in connection.execute(accepted.where(ACCEPTANCES.c.founder == founder)):
         cohort = document.decode(row.cohort, "a recorded cohort", maximum=COHORT_BYTES)
-        yield Promise(Kind.QUERY, row.job_id, row.number, query(row.session_id, cohort))
+        line = None if row.line == row.number else row.line
+        yield Promise(Kind.QUERY, row.job_id, row.number, query(row.session_id, cohort, line))
     replies = select(REPLIES.c.job_id, REPLIES.c.number, REPLIES.c.digest).where(REPLIES.c.founder == founder)
     for row in connection.execute(replies):
         yield Promise(Kind.REPLY, row.job_id, row.number, reply(row.digest))

@@ -81,6 +81,21 @@ class AskedJob:
     is_own: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedStep:
+    """The step of the plan that a query asks, and what the job accepted for asking it again.
+
+    Attributes:
+        step: 1-based.
+        spare_lines: numbers of the ledger lines that further answers to this step may be charged to.
+        spare_rounds: maximum number of further answers, over all steps of the job.
+    """
+
+    step: int
+    spare_lines: range = range(0)
+    spare_rounds: int = 0
+
+
 class ReservationStatus(StrEnum):
     """The status of the privacy cost set aside for a round."""
 
@@ -161,9 +176,11 @@ class RecordedTranscript:
         digest: of the transcript.
         total: bytes of the sum's ciphertexts, as the caller wrote them.
         contributors: the number of replies in the sum.
+        step: of the plan.
     """
 
     session_id: bytes
     digest: bytes
     total: bytes
     contributors: int
+    step: int

@@ -14,12 +14,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Table, func, insert, select
 
 from coterie_common import document
-from coterie_common.errors import AlreadyAnswered, MalformedMessage, StateError, StorageError
+from coterie_common.errors import AlreadyAnswered, BudgetExhausted, MalformedMessage, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_party.round import PartyRound, Phase
 from coterie_party.store.ledger import ledger
-from coterie_party.store.records import AskedJob, RecordedTranscript
-from coterie_party.store.tables import ACCEPTANCES, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
+from coterie_party.store.records import AskedJob, AskedStep, RecordedTranscript
+from coterie_party.store.tables import ACCEPTANCES, ASKED_STEPS, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
 
 COHORT_BYTES: Final = 1 << 16
 """Ids of the most parties that a federation may have."""
@@ -80,17 +80,39 @@ class RoundRecord:
             transcript_digest=None if opened is None else opened.digest,
         )
 
-    def accept(self, session_id: bytes, cohort: Sequence[PartyId], now: datetime) -> bool:
-        """Bind the round to a query and commit its cost; returns whether that is new."""
+    def accept(self, session_id: bytes, cohort: Sequence[PartyId], asked: AskedStep, now: datetime) -> int | None:
+        """Bind the round to a query and commit its cost; returns the line that is charged, ``None`` if nothing is new.
+
+        Privacy: the first answer to a step is charged to the step's own line, every further one to a spare line, at the
+            price of the step. So no step is answered more often than the ledger has lines for.
+        """
         accepted = self._row(ACCEPTANCES)
         if accepted is not None:
             if accepted.session_id != session_id:
                 raise self._refusal("this party accepted another query")
-            return False
+            return None
         self._check_not_opened()
-        ledger.commit(self._connection, self._founder, self._job_id, self._number, now)
+        line = self._line(asked)
+        ledger.commit(self._connection, self._founder, self._job_id, line, now, priced_as=asked.step)
         self._insert(ACCEPTANCES, session_id=session_id, cohort=document.encode(list(cohort)))
-        return True
+        self._insert(ASKED_STEPS, step=asked.step, line=line)
+        return line
+
+    def _line(self, asked: AskedStep) -> int:
+        """Return the line of the ledger that an answer to this step is charged to; raises ``BudgetExhausted``."""
+        columns = ASKED_STEPS.c
+        of_job = columns.founder == self._founder, columns.job_id == self._job_id
+        before = self._connection.execute(select(columns.step, columns.line).where(*of_job)).all()
+        steps, lines = {row.step for row in before}, {row.line for row in before}
+        if asked.step not in steps:
+            return asked.step
+        again = f"step {asked.step} of job {self._job_id} was answered before"
+        if len(before) - len(steps) >= asked.spare_rounds:
+            raise BudgetExhausted(f"{again}, and the job's {asked.spare_rounds} spare rounds are used")
+        free = next((line for line in asked.spare_lines if line not in lines), None)
+        if free is None:
+            raise BudgetExhausted(f"{again}, and its {len(asked.spare_lines)} spare rounds are used")
+        return free
 
     def keep_reply(self, digest: bytes, data: bytes) -> bool:
         """Keep the one reply; returns whether it is new."""
@@ -130,6 +152,7 @@ class RoundRecord:
             digest=transcript.digest,
             total=transcript.total,
             contributors=transcript.contributors,
+            step=transcript.step,
         )
         return True
 
@@ -139,7 +162,11 @@ class RoundRecord:
         if row is None:
             return None
         return RecordedTranscript(
-            session_id=row.session_id, digest=row.digest, total=row.total, contributors=row.contributors
+            session_id=row.session_id,
+            digest=row.digest,
+            total=row.total,
+            contributors=row.contributors,
+            step=row.step,
         )
 
     def keep_partial(self, data: bytes) -> bool:

@@ -124,6 +124,19 @@ ACCEPTANCES = Table(
     ForeignKeyConstraint(_ROUND, ["ledger.founder", "ledger.job_id", "ledger.number"]),
 )
 
+# The step of the plan that a round asked, and the line of the ledger that it was charged to: the step's own line for
+# the first answer to the step, a spare one for every further answer.
+ASKED_STEPS = Table(
+    "asked_steps",
+    METADATA,
+    *_key(),
+    Column("step", Integer, nullable=False),
+    Column("line", Integer, nullable=False),
+    UniqueConstraint("founder", "job_id", "line"),
+    ForeignKeyConstraint(_ROUND, ["acceptances.founder", "acceptances.job_id", "acceptances.number"]),
+    ForeignKeyConstraint(("founder", "job_id", "line"), ["ledger.founder", "ledger.job_id", "ledger.number"]),
+)
+
 REPLIES = Table(
     "replies",
     METADATA,
@@ -142,6 +155,7 @@ TRANSCRIPTS = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("total", LargeBinary, nullable=False),
     Column("contributors", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
 )
 
 PARTIALS = Table(

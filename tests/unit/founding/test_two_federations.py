@@ -21,7 +21,7 @@ from coterie_party.home import federation_folder
 from coterie_party.home.federation_folder import FederationFolder, move_former
 from coterie_party.home.home import PartyHome, load_party_home
 from coterie_party.policy.budget import charges, total
-from coterie_party.store import MIGRATIONS, PartyStore, Reservation
+from coterie_party.store import MIGRATIONS, AskedStep, PartyStore, Reservation
 from tests.support.ceremony import NOW, PASSWORD, Ceremony, make_party_request
 from tests.support.recorders import make_recorder
 from tests.unit.party.test_budget import LIMIT, gaussian
@@ -107,7 +107,9 @@ def test_ledger_counts_what_both_federations_asked(both):
         store = PartyStore(engine, founder(ceremony), make_recorder(founder(ceremony), PartyId("p1")))
         # One name in both: jobs and promises are kept apart, what they cost adds up.
         store.record_job(JOB, [Reservation(1, cost), Reservation(2, cost)])
-        store.accept_query(JOB.job_id, 1, bytes([number]) * 32, [PartyId("p1"), PartyId("p2"), PartyId("p3")])
+        store.accept_query(
+            JOB.job_id, 1, bytes([number]) * 32, [PartyId("p1"), PartyId("p2"), PartyId("p3")], AskedStep(step=1)
+        )
         assert len(store.jobs()) == 1
         assert total(charges(store.ledger(JOB.dataset), LIMIT, NOW)).squared_distance == Fraction(2 * number, 100)
     engine.dispose()

@@ -135,7 +135,7 @@ def test_releases_that_no_pair_dominates_count_as_if_they_had_no_noise(store):
 @pytest.mark.slow  # imports dp-accounting
 def test_migrated_database_is_at_the_newest_schema_once(store):
     with store._engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["party_0006"]
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["party_0007"]
 
 
 @pytest.mark.parametrize("cost", [b"{}", b"not json", b'{"unit":"record"}'])

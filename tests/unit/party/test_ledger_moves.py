@@ -26,7 +26,7 @@ from coterie_party.home.home import PartyHome
 from coterie_party.policy.budget import charges, total
 from coterie_party.policy.policy import Budget, Limit
 from coterie_party.steward.ledger_file import LedgerFile
-from coterie_party.store import MIGRATIONS, DataVersion, PartyStore, ReservationStatus
+from coterie_party.store import MIGRATIONS, AskedStep, DataVersion, PartyStore, ReservationStatus
 from coterie_party.store.ledger.carried import CarriedLines
 from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
@@ -65,7 +65,7 @@ def old(tmp_path: Path) -> Path:
     root = folder(tmp_path / "old")
     store = opened(root)
     propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
-    store.accept_query(JobId("tree-1"), 1, b"s" * 32, [PartyId("party-1"), PartyId("party-2")])
+    store.accept_query(JobId("tree-1"), 1, b"s" * 32, [PartyId("party-1"), PartyId("party-2")], AskedStep(step=1))
     propose(store, tree_spec(name="over"), Decision.ACCEPTED, job_id=JobId("tree-2"))
     store.end_job(JobId("tree-2"), JobOutcome.CANCELLED)
     return root
@@ -133,7 +133,7 @@ def test_round_that_was_imported_as_spent_can_still_be_answered_and_costs_once(o
     engine = open_database(f"sqlite:///{old}/store/party.db", MIGRATIONS)
     before = spent(old)
     CarriedLines(engine).add({"play": store.ledger("play")}, {}, NOW)
-    store.accept_query(JobId("tree-1"), 2, b"s" * 32, [PartyId("party-1"), PartyId("party-2")])
+    store.accept_query(JobId("tree-1"), 2, b"s" * 32, [PartyId("party-1"), PartyId("party-2")], AskedStep(step=2))
     assert spent(old) == before
     engine.dispose()
 

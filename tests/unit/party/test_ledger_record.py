@@ -22,6 +22,7 @@ from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, MAX_R
 from coterie_common.protocol.messages import Decision, JobOutcome
 from coterie_party.store import (
     MIGRATIONS,
+    AskedStep,
     AuditLog,
     LedgerEntry,
     PartyJob,
@@ -84,7 +85,7 @@ def party(tmp_path: Path) -> Iterator[Party]:
         party = Party(opened(MIGRATIONS))
         for job_id in (JobId("job-1"), JobId("job-2")):
             party.store.record_job(replace(JOB, job_id=job_id), COSTS)
-            party.store.accept_query(job_id, 1, b"s" * 32, COHORT)
+            party.store.accept_query(job_id, 1, b"s" * 32, COHORT, AskedStep(step=1))
         party.store.end_job(JobId("job-1"), JobOutcome.FAILED)
         assert party.findings() == []
         yield party
@@ -245,7 +246,7 @@ def test_line_of_its_own_that_a_lost_machine_spent_is_no_gap(party):
     assert CarriedLines(party.engine).add({"nursery": lines}, {}, NOW) == 2
     assert party.findings() == []
     party.log.record_start({"version": "2"})
-    party.store.accept_query("job-2", 2, b"s" * 32, COHORT)
+    party.store.accept_query("job-2", 2, b"s" * 32, COHORT, AskedStep(step=2))
     party.store.end_job("job-2", JobOutcome.CANCELLED)
     assert party.findings() == []
     mine = [line for line in party.store.ledger("nursery") if line.job_id == "job-2"]

@@ -28,7 +28,7 @@ from coterie_party.cli import main
 from coterie_party.home.home import PartyHome
 from coterie_party.policy.booking import book, per_side
 from coterie_party.policy.policy import DEFAULT_POLICY_TOML
-from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, StewardNotes
+from coterie_party.store import MIGRATIONS, AskedStep, PartyJob, PartyStore, StewardNotes
 from tests.support.federation import make_federation
 from tests.support.hostile import HOSTILE, assert_harmless
 from tests.support.recorders import make_recorder
@@ -207,7 +207,7 @@ def test_rulings_on_what_is_decided_or_unknown_fail_with_a_code(coterie_party, s
 
 def test_ledger_as_table_json_and_drawing(coterie_party, store, home, tmp_path):
     propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
-    store.accept_query("tree-1", 1, b"s" * 32, ("party-1",))
+    store.accept_query("tree-1", 1, b"s" * 32, ("party-1",), AskedStep(step=1))
     store.end_job("tree-1", JobOutcome.COMPLETED)
     propose(store, statistics_spec(), Decision.ACCEPTED, job_id=JobId("play-1"))
     drawing = tmp_path / "ledger.svg"

@@ -36,6 +36,7 @@ from coterie_party.round import PartyRound, Phase
 from coterie_party.store import (
     MIGRATIONS,
     AskedJob,
+    AskedStep,
     AuditLog,
     LedgerEntry,
     PartyJob,
@@ -104,7 +105,7 @@ def accepted(store: Reopened) -> Reopened:
 
 @pytest.fixture
 def answering(accepted: Reopened) -> Reopened:
-    accepted.accept_query("job-1", 1, SESSION, COHORT)
+    accepted.accept_query("job-1", 1, SESSION, COHORT, AskedStep(step=1))
     return accepted
 
 
@@ -116,7 +117,7 @@ def answered(answering: Reopened) -> Reopened:
 
 @pytest.fixture
 def opening(answered: Reopened) -> Reopened:
-    answered.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    answered.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3, 1)
     return answered
 
 
@@ -281,7 +282,7 @@ def test_check_room_counts_jobs_of_a_day_that_ended_without_asking_anything(open
         store.record_job(replace(JOB, job_id=JobId(f"job-{number}")), COSTS)
         store.end_job(f"job-{number}", JobOutcome.CANCELLED)
     store.record_job(replace(JOB, job_id=JobId("asked")), COSTS)
-    store.accept_query("asked", 1, SESSION, COHORT)
+    store.accept_query("asked", 1, SESSION, COHORT, AskedStep(step=1))
     store.end_job("asked", JobOutcome.FAILED)
 
     def check(since: datetime) -> None:
@@ -380,7 +381,7 @@ def test_rule_withdraws_from_an_accepted_job_and_may_come_back(accepted):
 
 
 def test_ledger_lines_say_when_they_were_reserved_and_settled(answering):
-    answering.accept_query("job-1", 1, SESSION, COHORT)
+    answering.accept_query("job-1", 1, SESSION, COHORT, AskedStep(step=1))
     first, second, _ = answering.ledger("nursery")
     assert first.reserved_at == second.reserved_at
     assert second.settled_at is None
@@ -450,7 +451,7 @@ def test_accept_query_binds_the_round_and_commits_its_cost(answering):
 
 
 def test_accept_query_again_changes_nothing(opening):
-    opening.accept_query("job-1", 1, SESSION, COHORT)
+    opening.accept_query("job-1", 1, SESSION, COHORT, AskedStep(step=1))
     assert opening.round("job-1", 1).session_id == SESSION
     assert statuses(opening) == [COMMITTED, RESERVED, RESERVED]
 
@@ -458,18 +459,18 @@ def test_accept_query_again_changes_nothing(opening):
 def test_accept_query_of_another_session_raises_for_ever(answering):
     for prepare in (
         lambda: answering.store_reply("job-1", 1, DIGEST, b"reply"),
-        lambda: answering.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3),
+        lambda: answering.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3, 1),
         lambda: answering.store_partial("job-1", 1, b"partial"),
     ):
         with pytest.raises(AlreadyAnswered, match="round 1 of job job-1: this party accepted another query"):
-            answering.accept_query("job-1", 1, OTHER_SESSION, COHORT)
+            answering.accept_query("job-1", 1, OTHER_SESSION, COHORT, AskedStep(step=1))
         prepare()
         assert answering.round("job-1", 1).session_id == SESSION
 
 
 def test_accept_query_without_reservation_raises_and_records_nothing(accepted):
-    with pytest.raises(BudgetExhausted, match="no privacy budget is reserved for round 4 of job job-1"):
-        accepted.accept_query("job-1", 4, SESSION, COHORT)
+    with pytest.raises(BudgetExhausted, match="no privacy budget is reserved for step 4 of job job-1"):
+        accepted.accept_query("job-1", 4, SESSION, COHORT, AskedStep(step=4))
     assert accepted.round("job-1", 4) == PartyRound()
 
 
@@ -477,7 +478,7 @@ def test_accept_query_of_a_reservation_that_was_given_back_raises(accepted, open
     with transaction(opened(MIGRATIONS)) as connection:
         connection.execute(update(LEDGER).values(status=RELEASED.value))
     with pytest.raises(BudgetExhausted):
-        accepted.accept_query("job-1", 1, SESSION, COHORT)
+        accepted.accept_query("job-1", 1, SESSION, COHORT, AskedStep(step=1))
     assert statuses(accepted) == [RELEASED] * 3
 
 
@@ -486,7 +487,7 @@ def test_accept_query_of_a_job_that_is_not_accepted_raises(store, job):
     if job:
         store.record_job(job)
     with pytest.raises(StateError, match="did not accept"):
-        store.accept_query("job-1", 1, SESSION, COHORT)
+        store.accept_query("job-1", 1, SESSION, COHORT, AskedStep(step=1))
 
 
 @pytest.mark.parametrize("outcome", JobOutcome)
@@ -494,32 +495,32 @@ def test_accept_query_of_an_ended_job_raises_even_if_it_was_accepted(answering, 
     answering.end_job("job-1", outcome)
     for number in (1, 2):
         with pytest.raises(StaleRound, match=outcome.value):
-            answering.accept_query("job-1", number, SESSION, COHORT)
+            answering.accept_query("job-1", number, SESSION, COHORT, AskedStep(step=number))
 
 
 def test_accept_query_of_a_round_that_was_opened_without_this_party_raises_and_spends_nothing(accepted):
-    accepted.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    accepted.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3, 1)
     with pytest.raises(AlreadyAnswered, match="opened without this party"):
-        accepted.accept_query("job-1", 1, SESSION, COHORT)
+        accepted.accept_query("job-1", 1, SESSION, COHORT, AskedStep(step=1))
     assert statuses(accepted) == [RESERVED] * 3
 
 
 def test_previous_cohort_is_the_smallest_also_if_a_later_round_was_asked_before(answering):
     assert answering.previous_cohort("job-1") == COHORT
-    answering.accept_query("job-1", 3, OTHER_SESSION, COHORT)
-    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2])
+    answering.accept_query("job-1", 3, OTHER_SESSION, COHORT, AskedStep(step=3))
+    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2], AskedStep(step=2))
     assert answering.previous_cohort("job-1") == COHORT[:2]
     assert answering.previous_cohort("job-2") is None
 
 
 def test_asked_jobs_are_those_of_all_founders_that_asked_the_data_set_once_with_their_first_cohort(answering, opened):
-    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2])
+    answering.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2], AskedStep(step=2))
     answering.record_job(replace(JOB, job_id=JobId("never-asked")), COSTS)
     answering.record_job(replace(JOB, job_id=JobId("elsewhere"), dataset="other"), COSTS)
-    answering.accept_query("elsewhere", 1, SESSION, COHORT)
+    answering.accept_query("elsewhere", 1, SESSION, COHORT, AskedStep(step=1))
     theirs = Reopened(opened, OTHER_FOUNDER)
     theirs.record_job(replace(JOB, spec=b"{}"), COSTS)
-    theirs.accept_query("job-1", 3, SESSION, ("delta",))
+    theirs.accept_query("job-1", 3, SESSION, ("delta",), AskedStep(step=3))
     ours, foreign = answering.asked_jobs("nursery")
     assert ours == AskedJob(job_id=JobId("job-1"), spec=JOB.spec, cohort=COHORT, is_own=True)
     assert foreign == AskedJob(job_id=JobId("job-1"), spec=b"{}", cohort=(PartyId("delta"),), is_own=False)
@@ -562,7 +563,7 @@ def test_store_reply_without_accepted_query_raises(accepted):
 
 
 def test_store_reply_after_the_round_was_opened_without_it_raises(answering):
-    answering.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    answering.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3, 1)
     with pytest.raises(AlreadyAnswered, match="opened without this party"):
         answering.store_reply("job-1", 1, DIGEST, b"reply")
     assert answering.reply("job-1", 1) is None
@@ -581,7 +582,7 @@ def test_store_reply_after_the_job_ended_raises_and_keeps_nothing(answering):
 
 def test_record_transcript_binds_the_round(opening):
     assert opening.transcript("job-1", 1) == RecordedTranscript(
-        session_id=SESSION, digest=DIGEST, total=b"total", contributors=3
+        session_id=SESSION, digest=DIGEST, total=b"total", contributors=3, step=1
     )
     assert opening.round("job-1", 1) == PartyRound(
         phase=Phase.OPENING, session_id=SESSION, contribution_digest=DIGEST, transcript_digest=DIGEST
@@ -590,13 +591,13 @@ def test_record_transcript_binds_the_round(opening):
 
 
 def test_record_transcript_of_a_job_that_this_party_does_not_know_binds_it_too(store):
-    store.record_transcript("job-9", 4, SESSION, DIGEST, b"total", 3)
+    store.record_transcript("job-9", 4, SESSION, DIGEST, b"total", 3, 4)
     assert store.round("job-9", 4) == PartyRound(phase=Phase.OPENING, session_id=SESSION, transcript_digest=DIGEST)
     assert store.transcripts("job-9") == {4: DIGEST}
 
 
 def test_record_transcript_again_changes_nothing(opening):
-    opening.record_transcript("job-1", 1, SESSION, DIGEST, b"another total", 5)
+    opening.record_transcript("job-1", 1, SESSION, DIGEST, b"another total", 5, 1)
     assert opening.transcript("job-1", 1).total == b"total"
 
 
@@ -607,20 +608,20 @@ def test_record_transcript_of_another_digest_raises_for_ever(opening):
         lambda: None,
     ):
         with pytest.raises(AlreadyAnswered, match="another transcript"):
-            opening.record_transcript("job-1", 1, SESSION, OTHER_DIGEST, b"total", 3)
+            opening.record_transcript("job-1", 1, SESSION, OTHER_DIGEST, b"total", 3, 1)
         prepare()
         assert opening.transcripts("job-1") == {1: DIGEST}
 
 
 def test_record_transcript_of_another_session_with_the_same_digest_raises(store):
-    store.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3)
+    store.record_transcript("job-1", 1, SESSION, DIGEST, b"total", 3, 1)
     with pytest.raises(AlreadyAnswered, match="another transcript"):
-        store.record_transcript("job-1", 1, OTHER_SESSION, DIGEST, b"total", 3)
+        store.record_transcript("job-1", 1, OTHER_SESSION, DIGEST, b"total", 3, 1)
 
 
 def test_record_transcript_of_another_session_than_the_accepted_raises(answered):
     with pytest.raises(AlreadyAnswered, match="another query"):
-        answered.record_transcript("job-1", 1, OTHER_SESSION, DIGEST, b"total", 3)
+        answered.record_transcript("job-1", 1, OTHER_SESSION, DIGEST, b"total", 3, 1)
     assert answered.transcript("job-1", 1) is None
 
 
@@ -643,7 +644,7 @@ def test_store_partial_without_transcript_raises(answered):
 
 @pytest.mark.parametrize("outcome", JobOutcome)
 def test_end_job_gives_back_what_was_not_asked_and_keeps_the_promises(opening, outcome):
-    opening.accept_query("job-1", 2, OTHER_SESSION, COHORT)
+    opening.accept_query("job-1", 2, OTHER_SESSION, COHORT, AskedStep(step=2))
     before = opening.round("job-1", 1), opening.round("job-1", 2)
     opening.end_job("job-1", outcome)
     assert opening.job("job-1") == replace(JOB, outcome=outcome)
@@ -685,7 +686,7 @@ def test_everything_is_kept_per_founder_except_the_ledger(opening, opened):
     assert other.jobs() == ()
     assert other.round("job-1", 1) == PartyRound()
     other.record_job(replace(JOB, spec_digest=bytes(32)), COSTS[:1])
-    other.accept_query("job-1", 1, OTHER_SESSION, COHORT)
+    other.accept_query("job-1", 1, OTHER_SESSION, COHORT, AskedStep(step=1))
     other.end_job("job-1", JobOutcome.CANCELLED)
     assert opening.round("job-1", 1).session_id == SESSION
     assert opening.reply("job-1", 1) == b"reply"

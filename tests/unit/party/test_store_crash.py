@@ -23,7 +23,7 @@ from coterie_common.clock import SystemClock
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.host.database import open_database
 from coterie_common.protocol.messages import Decision
-from coterie_party.store import MIGRATIONS, PartyJob, PartyStore, Recorder, Reservation
+from coterie_party.store import MIGRATIONS, AskedStep, PartyJob, PartyStore, Recorder, Reservation
 
 engine = open_database(f"sqlite:///{Path(sys.argv[1]) / 'store.db'}", MIGRATIONS)
 recorder = Recorder(owner=Owner("founder", "party-1"), key=SigningKey(bytes(32)), clock=SystemClock())
@@ -39,11 +39,11 @@ for number in range(len(store.jobs()), 10_000):
         [Reservation(1, {}), Reservation(2, {})],
     )
     print(job, "new", flush=True)
-    store.accept_query(job, 1, digest, ["alpha"])
+    store.accept_query(job, 1, digest, ["alpha"], AskedStep(step=1))
     print(job, "answering", flush=True)
     store.store_reply(job, 1, digest, b"r" * 40_000)
     print(job, "answered", flush=True)
-    store.record_transcript(job, 1, digest, digest, b"t" * 10_000, 3)
+    store.record_transcript(job, 1, digest, digest, b"t" * 10_000, 3, 1)
     print(job, "opening", flush=True)
     store.store_partial(job, 1, b"p" * 10_000)
     print(job, "opened", flush=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import PartyId
-from coterie_common.limits import MAX_ROUNDS
+from coterie_common.limits import MAX_ROUND_NUMBER
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import SealingKind
@@ -20,7 +20,7 @@ from tests.support.message_strategies import session_fields
 from tests.support.noise import gaussian
 
 FEDERATION = make_federation()
-FIELDS = FEDERATION.fields(round_number=2, previous_transcript=digest_of("round 1"))
+FIELDS = FEDERATION.fields(round_number=3, plan_step=2, previous_transcript=digest_of("round 1"))
 TERMS = FIELDS.terms
 
 CHANGES: list[tuple[str, Any]] = [
@@ -28,7 +28,8 @@ CHANGES: list[tuple[str, Any]] = [
     ("key_epoch", 2),
     ("job_id", "job-2"),
     ("spec_digest", digest_of("another spec")),
-    ("round_number", 3),
+    ("round_number", 4),
+    ("plan_step", 3),
     ("body_digest", digest_of("another body")),
     ("cohort", FIELDS.cohort[:4]),
     ("round_quorum", 5),
@@ -82,7 +83,9 @@ def test_session_ids_are_equal_for_equal_fields_only(one, other):
         ("round_number", 0),
         ("round_number", -1),
         ("round_number", 1),
-        ("round_number", MAX_ROUNDS + 1),
+        ("plan_step", 0),
+        ("plan_step", 4),
+        ("round_number", MAX_ROUND_NUMBER + 1),
         ("cohort", tuple(reversed(FIELDS.cohort))),
         ("cohort", (*FIELDS.cohort, FIELDS.cohort[-1])),
         ("cohort", ()),
@@ -97,8 +100,15 @@ def test_fields_that_cannot_be_raise(name, value):
 
 
 def test_first_round_with_a_previous_transcript_raises():
-    with pytest.raises(MalformedMessage, match="only the first round"):
+    with pytest.raises(MalformedMessage, match="only the first step"):
         FEDERATION.fields(previous_transcript=digest_of("round 0"))
+
+
+def test_first_step_that_is_asked_again_has_no_previous_transcript():
+    again = FEDERATION.fields(round_number=2, plan_step=1)
+    assert again.session_id != FEDERATION.fields().session_id
+    with pytest.raises(MalformedMessage, match="only the first step"):
+        replace(again, previous_transcript=digest_of("round 1"))
 
 
 def test_body_digest_differs_for_another_body():

@@ -151,7 +151,7 @@ def test_number_with_needless_bytes_is_malformed():
         (HELLO, {"protocol_version": 0}),
         (REPLY, {"job_id": "../etc"}),
         (REPLY, {"round_number": 0}),
-        (REPLY, {"round_number": 10_001}),
+        (REPLY, {"round_number": 11_001}),
         (REPLY, {"session_id": bytes(33)}),
         (JOB_REPLY, {"signature": bytes(63)}),
         (JOB_REPLY, {"code": ""}),

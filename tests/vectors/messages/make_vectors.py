@@ -34,6 +34,7 @@ FIELDS = SessionFields(
     job_id=JOB,
     spec_digest=digest_of("spec"),
     round_number=2,
+    plan_step=2,
     body_digest=body_digest(BODY),
     cohort=(PARTY, OTHER),
     round_quorum=2,

@@ -114,6 +114,7 @@ class _QueryMaker:
             job_id=self.submission.job_id,
             spec_digest=self.submission.proposal.spec_digest,
             round_number=self.number,
+            plan_step=self.number,
             body_digest=body_digest(body),
             cohort=tuple(sorted(self.cohort)),
             round_quorum=round_quorum(planned.spec, roster.parameters),

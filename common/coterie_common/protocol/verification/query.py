@@ -9,7 +9,7 @@ The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 3. the body is the one that the session id names
 4. this party is in the cohort
 5. of the specification that this party accepted for the job
-6. for a round of the job's plan
+6. for a step of the job's plan
 7. under the terms that this party accepted for the round: sealing, encoding, noise, sensitivity
 8. the cohort consists of members of the roster
 9. the cohort has nobody whom an earlier round of the job did not have
@@ -59,7 +59,8 @@ class JobKnowledge:
         terms: accepted for each round.
         round_quorum: the specification's, or otherwise the federation's.
         previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
-        transcripts: round number → transcript digest of rounds that it helped to open; the one before is enough.
+        transcripts: plan step → transcript digest of the last round of that step that it helped to open; the step
+            before is enough.
     """
 
     spec_digest: bytes
@@ -173,11 +174,9 @@ def _specification(v: Asked) -> None:
 
 
 # Check 6.
-def _round(v: Asked) -> None:
-    if v.fields.round_number > len(v.job.terms.rounds):
-        raise UnknownRound(
-            f"the job has {len(v.job.terms.rounds)} rounds, the query is for round {v.fields.round_number}"
-        )
+def _step(v: Asked) -> None:
+    if v.fields.plan_step > len(v.job.terms.rounds):
+        raise UnknownRound(f"the job plans {len(v.job.terms.rounds)} steps, the query is for step {v.fields.plan_step}")
 
 
 # Check 7.
@@ -220,7 +219,7 @@ def _noise(v: Asked) -> None:
 
 # Check 12.
 def _continuation(v: Asked) -> None:
-    seen = v.job.transcripts.get(v.fields.round_number - 1)
+    seen = v.job.transcripts.get(v.fields.plan_step - 1)
     if seen is not None and seen != v.fields.previous_transcript:
         raise Equivocation("the query continues from another release than the one that this party helped to open")
 
@@ -259,13 +258,13 @@ def _same_parties(v: Asked) -> None:
 
 
 def _agreed_terms(v: Asked) -> RoundTerms:
-    # A round beyond the plan is refused by its own check, and has no terms to compare with.
-    return v.job.terms.rounds[min(v.fields.round_number, len(v.job.terms.rounds)) - 1]
+    # A step beyond the plan is refused by its own check, and has no terms to compare with.
+    return v.job.terms.rounds[min(v.fields.plan_step, len(v.job.terms.rounds)) - 1]
 
 
 _FIELD_CHECKS: Final[tuple[Check[Asked], ...]] = (
     Check(5, "of the specification that this party accepted for the job", _specification),
-    Check(6, "for a round of the job's plan", _round),
+    Check(6, "for a step of the job's plan", _step),
     Check(7, "under the terms that this party accepted for the round: sealing, encoding, noise, sensitivity", _terms),
     Check(8, "the cohort consists of members of the roster", _members),
     Check(9, "the cohort has nobody whom an earlier round of the job did not have", _never_growing),

@@ -25,7 +25,7 @@ class Announcement(_message.Message):
     def __init__(self, length: _Optional[int] = ..., digest: _Optional[bytes] = ..., is_content: _Optional[bool] = ...) -> None: ...
 
 class SessionFields(_message.Message):
-    __slots__ = ("roster_digest", "key_epoch", "job_id", "spec_digest", "round_number", "body_digest", "cohort", "round_quorum", "terms", "previous_transcript")
+    __slots__ = ("roster_digest", "key_epoch", "job_id", "spec_digest", "round_number", "body_digest", "cohort", "round_quorum", "terms", "previous_transcript", "plan_step")
     ROSTER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     KEY_EPOCH_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class SessionFields(_message.Message):
     ROUND_QUORUM_FIELD_NUMBER: _ClassVar[int]
     TERMS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_STEP_FIELD_NUMBER: _ClassVar[int]
     roster_digest: bytes
     key_epoch: int
     job_id: str
@@ -46,7 +47,8 @@ class SessionFields(_message.Message):
     round_quorum: int
     terms: bytes
     previous_transcript: bytes
-    def __init__(self, roster_digest: _Optional[bytes] = ..., key_epoch: _Optional[int] = ..., job_id: _Optional[str] = ..., spec_digest: _Optional[bytes] = ..., round_number: _Optional[int] = ..., body_digest: _Optional[bytes] = ..., cohort: _Optional[_Iterable[str]] = ..., round_quorum: _Optional[int] = ..., terms: _Optional[bytes] = ..., previous_transcript: _Optional[bytes] = ...) -> None: ...
+    plan_step: int
+    def __init__(self, roster_digest: _Optional[bytes] = ..., key_epoch: _Optional[int] = ..., job_id: _Optional[str] = ..., spec_digest: _Optional[bytes] = ..., round_number: _Optional[int] = ..., body_digest: _Optional[bytes] = ..., cohort: _Optional[_Iterable[str]] = ..., round_quorum: _Optional[int] = ..., terms: _Optional[bytes] = ..., previous_transcript: _Optional[bytes] = ..., plan_step: _Optional[int] = ...) -> None: ...
 
 class KeyPart(_message.Message):
     __slots__ = ("ciphertexts", "proof")

@@ -2,7 +2,8 @@
 # Copyright The Coterie authors
 """The privacy ledger of the party's data sets, inside a transaction of the store: reserve, then commit or release.
 
-A line exists once per (founder, job, round) and is never removed. It counts as spent from its reservation on; it is
+A line exists once per (founder, job, number) and is never removed: one for each step of the plan, numbered as the steps
+are, and behind them the spare ones, for steps that are asked again. It counts as spent from its reservation on; it is
 given back only if the job ended before the round's query was accepted. Adding up the lines is left to the accountant.
 
 Invariant: a data set's ledger spans all founders, and lines that were carried here from other ledgers (``carried``).
@@ -131,24 +132,39 @@ def reserve(
     )
 
 
-def commit(connection: Connection, founder: str, job_id: JobId, number: int, now: datetime) -> None:
-    """Turn a round's reservation into a spent cost, for good; the time of the first call stays.
+def commit(
+    connection: Connection, founder: str, job_id: JobId, number: int, now: datetime, priced_as: int | None = None
+) -> None:
+    """Turn a reserved line into a spent cost, for good; the time of the first call stays.
+
+    Args:
+        connection: in a transaction.
+        founder: of the federation.
+        job_id: the job.
+        number: of the line.
+        now: the current time.
+        priced_as: number of the line whose cost it takes; a spare line was reserved at a price that dominates it.
 
     Raises:
-        BudgetExhausted: nothing is reserved for the round.
+        BudgetExhausted: nothing is reserved under that number.
     """
     columns = LEDGER.c
-    line = columns.founder == founder, columns.job_id == job_id, columns.number == number
+    of_job = columns.founder == founder, columns.job_id == job_id
+    line = *of_job, columns.number == number
     reserved = columns.status == ReservationStatus.RESERVED.value
     spends = update(LEDGER).where(*line, reserved)
-    spent = connection.execute(spends.values(status=ReservationStatus.COMMITTED.value, settled_at=now))
+    values: dict[str, object] = {"status": ReservationStatus.COMMITTED.value, "settled_at": now}
+    if priced_as is not None and priced_as != number:
+        price = select(columns.cost, columns.event, columns.records, columns.division)
+        values |= connection.execute(price.where(*of_job, columns.number == priced_as)).one()._asdict()
+    spent = connection.execute(spends.values(values))
     if spent.rowcount == 1:
         return
     if (
         connection.execute(select(columns.status).where(*line)).scalar_one_or_none()
         != ReservationStatus.COMMITTED.value
     ):
-        raise BudgetExhausted(f"no privacy budget is reserved for round {number} of job {job_id}")
+        raise BudgetExhausted(f"no privacy budget is reserved for step {number} of job {job_id}")
 
 
 def release_unspent(connection: Connection, founder: str, job_id: JobId, now: datetime) -> None:
