@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Records the branches that the tests of some areas take; ``[tool.coverage.run]`` in pyproject.toml names the code.
+
+    scripts/test -p tests.support.branches
+    .venv/bin/coverage combine
+
+Tracing takes half again the processor time of a test. So it is on during the imports, which run every definition, and
+during the tests that were written for this code; no others. Every process leaves a file of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from coverage import Coverage
+
+TRACED = (
+    "tests/properties/test_state_machines.py",
+    "tests/unit/aggregator/test_job.py",
+    "tests/unit/aggregator/test_round.py",
+    "tests/unit/crypto/",
+    "tests/unit/party/test_round.py",
+    "tests/unit/privacy/",
+    "tests/unit/protocol/",
+)
+
+_coverage = Coverage(data_suffix=True)
+
+
+def _runs_tests(session: pytest.Session) -> bool:
+    """Return whether this process runs tests itself, and does not only deal them to workers."""
+    return bool(session.config.getoption("dist", "no") == "no")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Trace the imports."""
+    if _runs_tests(session):
+        _coverage.start()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Trace nothing more until a test that is to be traced."""
+    _coverage.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Trace a test of the code in question, with its fixtures."""
+    is_traced = item.nodeid.startswith(TRACED)
+    if is_traced:
+        _coverage.start()
+    try:
+        return (yield)
+    finally:
+        if is_traced:
+            _coverage.stop()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write down what this process saw."""
+    if _runs_tests(session):
+        _coverage.save()
