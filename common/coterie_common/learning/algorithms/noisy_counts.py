@@ -15,7 +15,6 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 
@@ -111,5 +110,8 @@ def entropy_left(table: Float64) -> float:
 
     Source: Quinlan, "Induction of decision trees", 1986.
     """
+    # Imported here: it takes a fifth of the time in which an aggregator starts.
+    from scipy.special import xlogy
+
     totals = table.sum(axis=1)
     return float(xlogy(totals, totals).sum() - xlogy(table, table).sum())

@@ -35,6 +35,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -217,6 +218,12 @@ def gaussian_epsilon(classes: Sequence[Loss], delta: float) -> float:
         UnsupportedMechanism: δ is too small for double precision, the noise too small, or dp-accounting gives no
             usable number.
     """
+    return _gaussian_epsilon(tuple(classes), delta)
+
+
+# Kept: a party asks for the same number when it checks the terms of a job, prices it and shows it to its steward.
+@lru_cache(maxsize=256)
+def _gaussian_epsilon(classes: tuple[Loss, ...], delta: float) -> float:
     lost, divergence = _losses_apart(classes)
     reduced = delta * math.exp(-divergence)
     usable = reduced * (1 - _RELATIVE_SLACK) - lost
