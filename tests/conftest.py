@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 _PROCESS_LAYER = Path(__file__).parent / "e2e"
 _PROCESS_SECONDS = 900
+_LONG = ("tests/protocol/", "tests/properties/", "tests/statistical/", "tests/attacks/")
 
 # Big-integer examples take as long as they take, and on a busy machine so do all others; a failing search must say how
 # to repeat it.
@@ -23,26 +26,39 @@ settings.register_profile("repeatable", settings.get_profile("search"), derandom
 settings.load_profile("repeatable" if os.environ.get("CI") else "search")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of real processes, which a busy machine may hold up for minutes."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of real processes, which a busy machine may hold up for minutes; workers take long files first."""
     for item in items:
         if item.path.is_relative_to(_PROCESS_LAYER):
             item.add_marker(pytest.mark.e2e)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(_PROCESS_SECONDS))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (not item.nodeid.startswith("tests/e2e/"), not item.nodeid.startswith(_LONG)))
 
 
-class _ProcessesTogether(LoadScopeScheduling):
-    """Every test by itself to whichever worker is free, but those of real processes to one: they starve each other.
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt this process and those that it starts; a shell ignores it for its jobs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+class _FilesTogether(LoadScopeScheduling):
+    """A file at a time to whichever worker is free, but all tests of real processes to one: they starve each other.
+
+    Not test by test: that takes the processor 3 ms for each, and the fixtures of a module are made in every worker.
 
     NOTE: not by the mark ``xdist_group``: pytest-xdist 3.8 appends the group to an attribute of which pytest 9.2 does
     not make the test's id any more, so the group is lost.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "processes" if nodeid.startswith("tests/e2e/") else nodeid
+        return "processes" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Return how tests are dealt to workers; the largest group is begun first."""
-    return _ProcessesTogether(config, log)
+    """Return how tests are dealt to workers: in the order in which these have them."""
+    config.option.loadscopereorder = False
+    return _FilesTogether(config, log)

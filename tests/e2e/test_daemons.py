@@ -33,6 +33,7 @@ def start_until_interrupted(daemons: Daemons, folder: Path, interrupt: threading
         daemons.start("sleeper", "python", *SLEEP, folder=folder)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.slow  # interrupts strike within a start only by chance: without the care taken, three in four tries leak
 def test_interrupts_while_daemons_start_leave_no_process_behind(tmp_path):
     daemons = Daemons()

@@ -69,6 +69,7 @@ def project(kept: tuple[Project, str, Path]) -> Project:
     return kept[0]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_testbed_interrupted_while_it_founds_leaves_nothing():
     with subprocess.Popen([SCRIPT], stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None

@@ -234,6 +234,7 @@ def test_folder_without_credential_says_what_to_do(federation, tmp_path, capsys)
     assert "coterie credential init" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_watch_leaves_the_job_running_and_says_so(federation, credential):
     async def scenario() -> None:
         aggregator = Aggregator(federation)

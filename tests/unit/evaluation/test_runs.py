@@ -142,7 +142,7 @@ def test_gisette_like_set_has_as_many_of_either_digit_and_tells_them_apart():
 
 
 INTERRUPTED = """
-import signal, sys, time
+import sys, time
 from pathlib import Path
 from coterie_lab.evaluation.runs import Cache, carry_out
 
@@ -151,8 +151,6 @@ def work(number):
     return [{"key": str(number)}]
 
 if __name__ == "__main__":
-    # Not ignored, whatever started the tests.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         carry_out(work, range(4), Cache(Path(sys.argv[1])), 2, lambda *_: print("done", flush=True))
     except KeyboardInterrupt:
@@ -160,6 +158,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_all_processes_at_once_and_keeps_what_is_done(tmp_path):
     script, kept = tmp_path / "interrupted.py", tmp_path / "runs.jsonl"
     script.write_text(INTERRUPTED)
