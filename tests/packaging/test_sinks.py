@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,21 @@ def calls(path: Path) -> set[str]:
     return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
 
-CALLS = {path: calls(path) for path in sources()}
+@cache
+def all_calls() -> dict[Path, set[str]]:
+    """What each file of the product calls; parsing all of them takes seconds, so not while tests are collected."""
+    return {path: calls(path) for path in sources()}
 
 
 @pytest.mark.parametrize("sink", WRITES)
 def test_only_the_known_places_write(sink):
-    writing = {path for path, called in CALLS.items() if sink in called}
+    writing = {path for path, called in all_calls().items() if sink in called}
     assert writing == WRITES[sink]
 
 
 def test_only_the_known_places_use_rich():
     # Anything else that is handed to rich would be taken as markup.
-    using = {path for path in CALLS if "rich" in path.read_text("utf-8") and _imports_rich(path)}
+    using = {path for path in all_calls() if "rich" in path.read_text("utf-8") and _imports_rich(path)}
     assert using == RICH
     for path in RICH:
         tree = ast.parse(path.read_text("utf-8"))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -77,16 +78,19 @@ def line(
     )
 
 
-LINES = (
-    *(line(COUNTS, COMMITTED, number=number, days_ago=40) for number in (1, 2, 3)),
-    line(COUNTS, RELEASED, number=4),
-    *(
-        line(SAMPLED, COMMITTED if number <= 40 else RESERVED, job="job-2", number=number, price=price)
-        for number, price in enumerate(costs([SAMPLED] * 60), 1)
-    ),
-    line(WHOLE, COMMITTED, job="job-3"),
-    line(LAPLACE, RESERVED, job="job-4"),
-)
+@cache
+def lines() -> tuple[LedgerEntry, ...]:
+    """A ledger of four jobs; pricing them takes a second."""
+    return (
+        *(line(COUNTS, COMMITTED, number=number, days_ago=40) for number in (1, 2, 3)),
+        line(COUNTS, RELEASED, number=4),
+        *(
+            line(SAMPLED, COMMITTED if number <= 40 else RESERVED, job="job-2", number=number, price=price)
+            for number, price in enumerate(costs([SAMPLED] * 60), 1)
+        ),
+        line(WHOLE, COMMITTED, job="job-3"),
+        line(LAPLACE, RESERVED, job="job-4"),
+    )
 
 
 def only(entries: Sequence[LedgerEntry], policy: Policy = POLICY) -> LedgerReport:
@@ -103,7 +107,7 @@ def exported(entries: Sequence[LedgerEntry], policy: Policy = POLICY) -> Any:
 def test_auditor_with_the_export_alone_finds_every_charge_enough():
     from tests.support.ledger_auditor import excess
 
-    ledger = exported(LINES)
+    ledger = exported(lines())
     # What is charged for each job dominates what it released, and not by much where nothing was sampled.
     for job, slack in (("job-1", 1.01), ("job-2", 1.6), ("job-3", 1.01), ("job-4", 2.1)):
         # Theirs is rounded up, too.
@@ -113,7 +117,7 @@ def test_auditor_with_the_export_alone_finds_every_charge_enough():
 def test_auditor_adds_up_the_charges_to_the_part_that_is_reported():
     from tests.support.ledger_auditor import charged
 
-    ledger = exported(LINES)
+    ledger = exported(lines())
     jobs = [charged(ledger, job) for job in ("job-1", "job-2", "job-3", "job-4")]
     limit = ledger["limits"][0]
     part = sum(squared for squared, _ in jobs) / Fraction(limit["squared_distance"])
@@ -122,7 +126,7 @@ def test_auditor_adds_up_the_charges_to_the_part_that_is_reported():
 
 
 def test_report_says_what_is_spent_reserved_and_left_per_limit_and_per_job():
-    found = only(LINES)
+    found = only(lines())
     assert (found.dataset, found.unit) == ("nursery", "record")
     lifetime, period = found.limits
     assert [limit.limit.days for limit in found.limits] == [None, 30]
@@ -137,7 +141,7 @@ def test_report_says_what_is_spent_reserved_and_left_per_limit_and_per_job():
         ("job-4", 0, 1, 0),
     ]
     # job-1 was asked before the period.
-    without = only([entry for entry in LINES if entry.job_id != "job-1"]).limits[1]
+    without = only([entry for entry in lines() if entry.job_id != "job-1"]).limits[1]
     assert (period.spent, period.reserved) == (without.spent, without.reserved)
 
 
@@ -204,15 +208,15 @@ def test_units_of_privacy_never_add_up():
 
 
 def test_report_without_a_policy_states_epsilon_only():
-    found = only(LINES, policy=None)
+    found = only(lines(), policy=None)
     assert found.limits == ()
     assert {job.part for job in found.jobs} == {None}
     assert found.jobs[0].epsilon > 0
 
 
 def test_drawing_shows_parts_in_proportion_and_is_well_formed():
-    hostile = [replace(entry, job_id=JobId('<b>&"')) for entry in LINES[:3]]
-    found = only([*LINES, *hostile])
+    hostile = [replace(entry, job_id=JobId('<b>&"')) for entry in lines()[:3]]
+    found = only([*lines(), *hostile])
     drawing = draw([found])
     root = ElementTree.fromstring(drawing)  # noqa: S314  # our own output
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
