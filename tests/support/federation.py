@@ -99,9 +99,13 @@ class Federation:
         )
 
     def job_terms(self) -> JobTerms:
-        return JobTerms((self.terms(),))
+        return JobTerms((self.terms().in_shares(self.parameters.honest_shares(self.parameters.parties)),))
 
     def fields(self, **changes: object) -> SessionFields:
+        # Unless a test says otherwise, the noise is in the shares of the round quorum.
+        quorum = changes.get("round_quorum", self.parameters.quorum)
+        assert isinstance(quorum, int)
+        terms = self.terms().in_shares(max(1, quorum - self.parameters.corruption_bound))
         fields = SessionFields(
             roster_digest=self.roster.digest,
             key_epoch=self.roster.key_epoch,
@@ -112,7 +116,7 @@ class Federation:
             body_digest=body_digest(BODY),
             cohort=tuple(sorted(self.parties)),
             round_quorum=self.parameters.quorum,
-            terms=self.terms(),
+            terms=terms,
             previous_transcript=b"",
         )
         # Unless a test says otherwise, no round was abandoned.

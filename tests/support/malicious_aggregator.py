@@ -127,6 +127,9 @@ class MaliciousAggregator:
         asked = self.body if body is None else body
         length = arrays.decode(asked, "the body", maximum=1 << 20).document["length"]
         cohort = changes.get("cohort", tuple(sorted(self.federation.parties)))
+        # Of a cohort that an attack makes smaller, no more can be demanded.
+        quorum = min(round_quorum(self.spec, self.federation.parameters), len(cohort))
+        terms = self.terms.rounds[changes.get("plan_step", round_number) - 1].shortened(length)
         fields = SessionFields(
             roster_digest=self.federation.roster.digest,
             key_epoch=self.federation.roster.key_epoch,
@@ -136,9 +139,8 @@ class MaliciousAggregator:
             plan_step=round_number,
             body_digest=body_digest(asked),
             cohort=cohort,
-            # Of a cohort that an attack makes smaller, no more can be demanded.
-            round_quorum=min(round_quorum(self.spec, self.federation.parameters), len(cohort)),
-            terms=self.terms.rounds[round_number - 1].shortened(length),
+            round_quorum=quorum,
+            terms=terms.in_shares(max(1, quorum - self.federation.parameters.corruption_bound)),
             previous_transcript=b"" if round_number == 1 else digest_of("round before"),
         )
         return replace(fields, **changes)

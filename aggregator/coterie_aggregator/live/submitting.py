@@ -12,7 +12,7 @@ from coterie_aggregator.store import StoredJob
 from coterie_common import document
 from coterie_common.errors import InternalError, InvalidJob, MalformedMessage
 from coterie_common.identifiers import JobId, MemberId, parse_job_id
-from coterie_common.learning.agreement import PlannedJob, propose_terms
+from coterie_common.learning.agreement import PlannedJob, propose_terms, round_quorum
 from coterie_common.learning.noise_warning import check_noise
 from coterie_common.limits import JOB_TERMS_BYTES
 from coterie_common.protocol.job_spec import JobSpec
@@ -59,7 +59,9 @@ def _propose(
     check_beginning(planned)
     check_left_out(planned.spec, roster)
     terms = propose_terms(planned, roster.parameters, key.plaintext_bits)
-    check_capacity(terms, roster.parameters.parties, key)
+    # A sum must also fit with the widest shares, those of the fewest parties.
+    fewest = roster.parameters.honest_shares(round_quorum(planned.spec, roster.parameters))
+    check_capacity(terms.in_shares(fewest), roster.parameters.parties, key)
     if not request.despite_noise:
         check_noise(planned, terms, roster.parameters.parties)
     _check_readable(terms)

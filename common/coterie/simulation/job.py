@@ -107,16 +107,26 @@ class Simulation:
         simulation._fewest, simulation._most = 1, 2**62
         return simulation
 
-    def noise_stddev(self, contributors: int) -> tuple[float, ...]:
-        """Return per planned round the standard deviation of the noise in a released value, in the value's own unit."""
+    def noise_stddev(self, contributors: int, quorum: int | None = None) -> tuple[float, ...]:
+        """Return per planned round the standard deviation of the noise in a released value, in the value's own unit.
+
+        Args:
+            contributors: of every round.
+            quorum: of every round, by which the noise is divided; all contributors if not given.
+        """
         draws = 1 if self.is_curated else contributors
-        return tuple(terms.noise.aggregate_stddev(draws) / 2**terms.encoding.scale_bits for terms in self.terms.rounds)
+        shares = self._shares(contributors if quorum is None else quorum)
+        return tuple(
+            terms.noise.in_shares(shares).aggregate_stddev(draws) / 2**terms.encoding.scale_bits
+            for terms in self.terms.rounds
+        )
 
     def run(
         self,
         parties: Sequence[Dataset | Party],
         random: RandomSource,
         *,
+        quorum: int | None = None,
         watch: Callable[[SimulatedRound], None] | None = None,
     ) -> Model:
         """Run the job.
@@ -125,16 +135,21 @@ class Simulation:
             parties: the contributors of every round, from the round quorum to all: those that are missing are down.
                 A data set alone is a party's training records.
             random: of all parties; ``SeededRandom`` makes a run reproducible.
+            quorum: m_r of every round, by which the noise is divided; all contributors if not given, as an aggregator
+                asks that finds them all connected. The job's own quorum is the worst case.
             watch: called after every round.
 
         Returns:
             The model. Its lineage names the federation ``simulation``; digests of roster and transcripts are zeros.
 
         Raises:
-            QuorumTooSmall: too few or too many parties.
+            QuorumTooSmall: too few or too many parties, or a quorum that they do not reach.
         """
         if not self._fewest <= len(parties) <= self._most:
             raise QuorumTooSmall(f"{len(parties)} parties contribute, instead of {self._fewest} to {self._most}")
+        asked = len(parties) if quorum is None else quorum
+        if not self._fewest <= asked <= len(parties):
+            raise QuorumTooSmall(f"a quorum of {asked} is not from {self._fewest} to {len(parties)}, who contribute")
         members = [as_party(party) if isinstance(party, Dataset) else party for party in parties]
         algorithm, config, schema = self.job.algorithm, self.job.config, self.job.schema
         state = algorithm.initial_state(config, schema)
@@ -143,15 +158,20 @@ class Simulation:
             # As a party reads it from a query.
             ask = Ask.from_bytes(ask.round_number, ask.to_bytes(), maximum=QUERY_BODY_BYTES)
             algorithm.check_ask(config, schema, ask, self.job.plan)
-            done = self._round(ask, members, random)
+            done = self._round(ask, members, random, asked)
             if watch is not None:
                 watch(done)
             state = self._as_stored(algorithm.update(state, ask, done.release))
             contributors.append(done.release.contributors)
         return self._model(algorithm.finish(state), tuple(contributors))
 
-    def _round(self, ask: Ask, members: Sequence[Party], random: RandomSource) -> SimulatedRound:
+    def _shares(self, quorum: int) -> int:
+        return max(1, quorum - self.parameters.corruption_bound)
+
+    def _round(self, ask: Ask, members: Sequence[Party], random: RandomSource, quorum: int) -> SimulatedRound:
         terms = self.terms.rounds[ask.round_number - 1].shortened(ask.length)
+        if terms.noise.placement is Placement.DISTRIBUTED:
+            terms = terms.in_shares(self._shares(quorum))
         replies, noise = [], []
         for number, member in enumerate(members):
             replies.append(self._reply(ask, terms, member, random))

@@ -31,6 +31,7 @@ from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Place
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_common.protocol.sealing.choice import choose_sealing
+from coterie_common.protocol.sealing.padded_vector import is_error_needed
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms, VectorTerms
 
 DIRECT_SHARE_STDDEV: Final = 4
@@ -121,6 +122,9 @@ def round_quorum(spec: JobSpec, parameters: FederationParameters) -> int:
 def propose_terms(job: PlannedJob, parameters: FederationParameters, plaintext_bits: int) -> JobTerms:
     """Choose encoding, noise and sealing of every round so that the plan's total cost is the one promised.
 
+    Scale and sealing follow the narrowest shares that a query may ask for, n − c, when all parties are there. A query
+    with fewer has wider shares of the same noise.
+
     Args:
         job: parsed and planned.
         parameters: of the federation.
@@ -132,7 +136,8 @@ def propose_terms(job: PlannedJob, parameters: FederationParameters, plaintext_b
         QuorumTooSmall: see ``round_quorum``.
         CapacityExceeded: a sum's range fits neither a slot nor 62 bits.
     """
-    shares = parameters.honest_shares(round_quorum(job.spec, parameters))
+    round_quorum(job.spec, parameters)
+    shares = parameters.honest_shares(parameters.parties)
     vectors = vector_rounds(job.plan)
     if vectors:
         return _sealed(job, _propose_vectors(job, vectors, shares), parameters, plaintext_bits)
@@ -151,11 +156,12 @@ def check_terms(
     Raises:
         ParameterMismatch: they do not follow from the plan.
         NoiseInsufficient: they cost more than the specification promises, or divide the noise by too many shares.
+        QuorumTooSmall: see ``round_quorum``.
         UnsupportedMechanism: the accountant has no sound bound for them.
         CapacityExceeded: a sum's range fits neither a slot nor 62 bits.
     """
     goal = job.spec.privacy
-    shares = parameters.honest_shares(round_quorum(job.spec, parameters))
+    shares, fewest = map(parameters.honest_shares, (parameters.parties, round_quorum(job.spec, parameters)))
     if len(terms.rounds) != len(job.plan.rounds):
         raise ParameterMismatch(f"the terms have {len(terms.rounds)} rounds, the plan has {len(job.plan.rounds)}")
     # A job repeats the same round hundreds of times; equal terms of equal rounds are checked once.
@@ -179,6 +185,11 @@ def check_terms(
                 f"the noise of round {number} is divided by {noise.shares} although only {shares} honest shares "
                 "are guaranteed"
             )
+        if noise.shares != shares:
+            # The accountant reckons with the narrowest shares, and so do scale and sealing.
+            raise ParameterMismatch(f"the noise of round {number} is in {noise.shares} shares, not in all {shares}")
+        if is_error_needed(noise) != is_error_needed(noise.in_shares(fewest)):
+            raise ParameterMismatch(f"whether a pad of round {number} draws errors depends on who is there")
         checked.add((planned, proposed))
     events = tuple(proposed.event for proposed in terms.rounds)
     if goal.placement is not Placement.NONE:

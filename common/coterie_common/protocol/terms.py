@@ -123,7 +123,8 @@ class RoundTerms:
     Attributes:
         sealing: of the vector.
         values: the encoding of the reply, and the change that one unit makes to it.
-        noise: mechanism, placement, size and number of guaranteed shares.
+        noise: mechanism, placement, size and number of guaranteed shares: h = n − c in the terms of a job, the
+            narrowest shares that any of its rounds may have; h = m_r − c in a query with round quorum m_r.
         unit: the unit of privacy whose presence the noise hides.
     """
 
@@ -154,6 +155,10 @@ class RoundTerms:
         if not isinstance(self.values, CountTerms) or not 1 <= length < planned:
             raise MalformedMessage(f"a round planned for {planned} values cannot ask {length}")
         return replace(self, values=replace(self.values, encoding=replace(self.values.encoding, length=length)))
+
+    def in_shares(self, shares: int) -> RoundTerms:
+        """Return the same terms with the noise in another number of shares; raises ``UnsupportedMechanism``."""
+        return self if shares == self.noise.shares else replace(self, noise=self.noise.in_shares(shares))
 
     def items(self) -> tuple[Item, ...]:
         """Return the items that enter the session id."""
@@ -203,6 +208,16 @@ class JobTerms:
     def __post_init__(self) -> None:
         if not 1 <= len(self.rounds) <= MAX_ROUNDS:
             raise MalformedMessage(f"a job must have 1 to {MAX_ROUNDS} rounds, not {len(self.rounds)}")
+
+    def in_shares(self, shares: int) -> JobTerms:
+        """Return the same terms with the noise of all rounds in this number of shares.
+
+        Raises:
+            UnsupportedMechanism: noise so divided cannot be drawn.
+        """
+        # A job repeats the same terms thousands of times.
+        each = {id(terms): terms.in_shares(shares) for terms in self.rounds}
+        return JobTerms(tuple(each[id(terms)] for terms in self.rounds))
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes."""

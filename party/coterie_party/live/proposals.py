@@ -225,7 +225,8 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     check_installed(planned.algorithm, planned.config, context.training.code)
     terms, parameters, key = JobTerms.from_bytes(proposal.terms), context.roster.parameters, context.key.public_key
     events = check_terms(planned, terms, parameters, key.plaintext_bits)
-    check_capacity(terms, parameters.parties, key)
+    fewest = parameters.honest_shares(round_quorum(spec, parameters))
+    check_capacity(terms.in_shares(fewest), parameters.parties, key)
     return _Priced(planned, terms, events, book(planned.plan, planned.algorithm.records, events))
 
 

@@ -108,6 +108,8 @@ class _QueryMaker:
         if ask is None or ask.round_number != self.number:
             raise StorageError(f"the stored state of job {self.submission.job_id} does not ask for round {self.number}")
         body = ask.to_bytes()
+        quorum = round_quorum(planned.spec, roster.parameters)
+        terms = self.submission.terms.rounds[self.number - 1].shortened(ask.length)
         fields = SessionFields(
             roster_digest=roster.digest,
             key_epoch=roster.key_epoch,
@@ -117,8 +119,8 @@ class _QueryMaker:
             plan_step=self.number,
             body_digest=body_digest(body),
             cohort=tuple(sorted(self.cohort)),
-            round_quorum=round_quorum(planned.spec, roster.parameters),
-            terms=self.submission.terms.rounds[self.number - 1].shortened(ask.length),
+            round_quorum=quorum,
+            terms=terms.in_shares(roster.parameters.honest_shares(quorum)),
             previous_transcript=self.previous_transcript,
         )
         query = Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.context.signing_key)

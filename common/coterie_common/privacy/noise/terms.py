@@ -10,7 +10,8 @@ All numbers are in *scaled units*: the integers that are summed, after the encod
 
 - ``size`` is the mechanism's one parameter. It describes the noise that a release is *guaranteed* to hold. With
   placement ``distributed`` that is the sum of ``shares`` = h honest shares, h = round quorum − corruption bound; a
-  release with more contributors holds more.
+  release with more contributors holds more. The terms of a job state the most shares that any of its rounds may have,
+  n − c, the narrowest ones; a query states those of its own round quorum.
 - With placement ``local`` every party draws the whole noise; with ``none`` nobody draws any. Both exist for
   comparison.
 
@@ -24,10 +25,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ from coterie_common.limits import MAX_PARTIES
 from coterie_common.privacy.exact import fraction_to_text
 from coterie_common.privacy.strips import Int64Array
 from coterie_common.randomness import RandomSource
+
+N = TypeVar("N", bound="NoiseTerms")
 
 TWICE_129_LN_2: Final = 179
 """≥ 2·129·ln 2 = 178.84: 2·e^−x ≤ 2^−128 for x ≥ 129·ln 2."""
@@ -189,6 +192,10 @@ class NoiseTerms(ABC):
         """Return the error for terms of another size than placement and mechanism demand."""
         needed = "neither variance nor ratio" if placement is Placement.NONE else f"its {cls.parameter} only"
         return UnsupportedMechanism(f"{cls.mechanism} noise, placement {placement}: needs {needed}")
+
+    def in_shares(self: N, shares: int) -> N:
+        """Return the same guaranteed noise in another number of shares; raises ``UnsupportedMechanism``."""
+        return self if shares == self.shares else replace(self, shares=shares)
 
     @property
     def divisor(self) -> int:

@@ -10,11 +10,11 @@ The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 4. this party is in the cohort
 5. of the specification that this party accepted for the job
 6. for a step of the job's plan
-7. under the terms that this party accepted for the round: sealing, encoding, noise, sensitivity
+7. under the terms that this party accepted for the step: sealing, encoding, noise, sensitivity
 8. the cohort consists of members of the roster
 9. the cohort has nobody whom an earlier round of the job did not have
-10. the quorum is the job's, at least the federation's, at most the cohort
-11. the noise is sized by the honest shares that quorum and roster guarantee
+10. the quorum is at least the job's and the federation's, at most the cohort
+11. the noise is divided into the honest shares that the query's quorum and the roster guarantee
 12. continues from the release that this party helped to open, if it did
 13. without noise: all members are asked, and the replies of all are needed
 14. without noise: the same parties are asked as in earlier rounds of the job
@@ -57,7 +57,7 @@ class JobKnowledge:
     Attributes:
         spec_digest: of the accepted specification.
         terms: accepted for each round.
-        round_quorum: the specification's, or otherwise the federation's.
+        round_quorum: the least that a query may have: the specification's, or otherwise the federation's.
         previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
         transcripts: plan step → transcript digest of the last round of that step that it helped to open; the step
             before is enough.
@@ -181,8 +181,10 @@ def _step(v: Asked) -> None:
 
 # Check 7.
 def _terms(v: Asked) -> None:
-    if v.fields.terms != _agreed_terms(v).shortened(v.fields.terms.encoding.length):
-        raise ParameterMismatch("the terms of the query are not those that this party accepted for the round")
+    asked = v.fields.terms
+    # Into how many shares the noise is divided depends on the quorum of the query, and is a check of its own.
+    if asked.in_shares(_agreed_terms(v).noise.shares) != _agreed_terms(v).shortened(asked.encoding.length):
+        raise ParameterMismatch("the terms of the query are not those that this party accepted for the step")
 
 
 # Check 8.
@@ -200,21 +202,33 @@ def _never_growing(v: Asked) -> None:
 # Check 10.
 def _quorum(v: Asked) -> None:
     v.roster.parameters.honest_shares(v.fields.round_quorum)
-    if v.fields.round_quorum != v.job.round_quorum:
-        raise ParameterMismatch(
-            f"the quorum of the query is {v.fields.round_quorum}, that of the job {v.job.round_quorum}"
+    if not v.job.round_quorum <= v.fields.round_quorum <= len(v.fields.cohort):
+        raise QuorumTooSmall(
+            f"the quorum of the query is {v.fields.round_quorum}, not from {v.job.round_quorum} (the job's) to "
+            f"{len(v.fields.cohort)} (the cohort)"
         )
 
 
 # Check 11.
 def _noise(v: Asked) -> None:
-    # From the roster and this party's own view of the job, never from the shares that the message states.
-    shares = v.roster.parameters.honest_shares(v.job.round_quorum)
-    noise = _agreed_terms(v).noise
-    if noise.placement is Placement.DISTRIBUTED and noise.shares > shares:
-        raise NoiseInsufficient(
-            f"the noise is divided by {noise.shares} although only {shares} honest shares are guaranteed"
-        )
+    check_shares(v.fields, v.roster)
+
+
+def check_shares(fields: SessionFields, roster: Roster) -> None:
+    """Check that a query's noise is divided into the m_r − c honest shares that its own quorum guarantees.
+
+    Raises:
+        NoiseInsufficient: into more.
+        ParameterMismatch: into fewer; the terms are not those of the quorum.
+
+    Privacy: with more, the honest shares of a release would add up to less than the agreed noise. From the roster and
+        the quorum under which the sum is opened, never from the shares that the message states.
+    """
+    shares, noise = fields.round_quorum - roster.parameters.corruption_bound, fields.terms.noise
+    if noise.placement is not Placement.DISTRIBUTED or noise.shares == shares:
+        return
+    words = f"noise divided by {noise.shares}; a quorum of {fields.round_quorum} guarantees {shares} honest shares"
+    raise NoiseInsufficient(words) if noise.shares > shares else ParameterMismatch(words)
 
 
 # Check 12.
@@ -265,11 +279,11 @@ def _agreed_terms(v: Asked) -> RoundTerms:
 _FIELD_CHECKS: Final[tuple[Check[Asked], ...]] = (
     Check(5, "of the specification that this party accepted for the job", _specification),
     Check(6, "for a step of the job's plan", _step),
-    Check(7, "under the terms that this party accepted for the round: sealing, encoding, noise, sensitivity", _terms),
+    Check(7, "under the terms that this party accepted for the step: sealing, encoding, noise, sensitivity", _terms),
     Check(8, "the cohort consists of members of the roster", _members),
     Check(9, "the cohort has nobody whom an earlier round of the job did not have", _never_growing),
-    Check(10, "the quorum is the job's, at least the federation's, at most the cohort", _quorum),
-    Check(11, "the noise is sized by the honest shares that quorum and roster guarantee", _noise),
+    Check(10, "the quorum is at least the job's and the federation's, at most the cohort", _quorum),
+    Check(11, "the noise is divided into the honest shares that the query's quorum and the roster guarantee", _noise),
     Check(12, "continues from the release that this party helped to open, if it did", _continuation),
     Check(13, "without noise: all members are asked, and the replies of all are needed", _everybody),
     Check(14, "without noise: the same parties are asked as in earlier rounds of the job", _same_parties),

@@ -10,7 +10,7 @@ The checks of a decryption request, ``REQUEST_CHECKS``, cheap ones first:
 4. signed by the aggregator over the recomputed transcript
 5. contributors are distinct members of the roster, in its order
 6. cohort and contributors are members; contributors are in the cohort
-7. at least the round's quorum, which is at least the federation's
+7. at least the round's quorum, which is at least the federation's and divides the noise
 8. without noise: the contributors are all members of the roster
 9. under its own id exactly what this party sent, or nothing
 10. every contribution signed by its party for this session
@@ -38,7 +38,7 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import check_form, verify_signature
-from coterie_common.protocol.verification.query import JobKnowledge, check_everybody, verify_fields
+from coterie_common.protocol.verification.query import JobKnowledge, check_everybody, check_shares, verify_fields
 from coterie_common.randomness import RandomSource
 
 
@@ -206,6 +206,8 @@ def _cohort(v: RequestReceived) -> None:
 def _quorum(v: RequestReceived) -> None:
     round_quorum = v.request.fields.round_quorum
     v.own.roster.parameters.honest_shares(round_quorum)
+    # Also of a job that this party knows nothing of: its replies hold noise for this quorum, and for no smaller one.
+    check_shares(v.request.fields, v.own.roster)
     if len(v.request.contributions) < round_quorum:
         raise QuorumTooSmall(
             f"a sum of {len(v.request.contributions)} replies may not be opened: the round's quorum is {round_quorum}"
@@ -255,7 +257,7 @@ REQUEST_CHECKS: Final[tuple[Check[RequestReceived], ...]] = (
     Check(4, "signed by the aggregator over the recomputed transcript", _aggregator_signature),
     Check(5, "contributors are distinct members of the roster, in its order", _distinct_members),
     Check(6, "cohort and contributors are members; contributors are in the cohort", _cohort),
-    Check(7, "at least the round's quorum, which is at least the federation's", _quorum),
+    Check(7, "at least the round's quorum, which is at least the federation's and divides the noise", _quorum),
     Check(8, "without noise: the contributors are all members of the roster", _everybody),
     Check(9, "under its own id exactly what this party sent, or nothing", _own_contribution),
     Check(10, "every contribution signed by its party for this session", _signatures),

@@ -55,9 +55,9 @@ def test_run_releases_the_decoded_sum_of_all_replies_and_noise_shares(parties):
 
 
 def test_terms_of_a_run_are_those_of_the_federation(parties):
-    # h = m − c = 4 − 1
+    # the narrowest shares: h = n − c = 5 − 1
     simulation = Simulation(tree_spec(), PARAMETERS)
-    assert {terms.noise.shares for terms in simulation.terms.rounds} == {3}
+    assert {terms.noise.shares for terms in simulation.terms.rounds} == {4}
     goal = simulation.job.spec.privacy.exact_epsilon
     assert 0.98 * goal < simulation.epsilon <= goal
 
@@ -68,9 +68,12 @@ def test_curator_adds_the_noise_once(parties):
     assert [len(done.noise) for done in rounds] == [1] * len(rounds)
     assert model.lineage.placement == "curator"
     distributed = Simulation(tree_spec(), PARAMETERS)
-    # variance 5/3 of what is guaranteed; the calibrated numbers are rounded in the fifth digit
-    for whole, shared in zip(curated.noise_stddev(5), distributed.noise_stddev(5), strict=True):
-        assert shared == pytest.approx(whole * math.sqrt(5 / 3), rel=1e-3)
+    # n/(n − c) of the guaranteed variance, or n/(m − c) at worst; calibrated numbers are rounded in the fifth digit
+    for whole, present, worst in zip(
+        curated.noise_stddev(5), distributed.noise_stddev(5), distributed.noise_stddev(5, 4), strict=True
+    ):
+        assert present == pytest.approx(whole * math.sqrt(5 / 4), rel=1e-3)
+        assert worst == pytest.approx(whole * math.sqrt(5 / 3), rel=1e-3)
 
 
 def test_local_placement_adds_the_whole_noise_per_party():
@@ -89,10 +92,18 @@ def test_without_privacy_is_the_exact_sum_for_one_party_and_for_many(parties):
     assert math.isinf(simulation.epsilon)
 
 
-def test_run_with_a_party_down_divides_no_noise_anew(parties):
-    _, rounds = rounds_of(Simulation(tree_spec(), PARAMETERS), parties[:4])
-    assert {done.release.contributors for done in rounds} == {4}
-    assert {done.terms.noise.shares for done in rounds} == {3}
+@pytest.mark.parametrize(("present", "quorum", "shares"), [(5, None, 4), (5, 4, 3), (4, None, 3)])
+def test_run_divides_the_noise_by_the_quorum_of_those_present(parties, present, quorum, shares):
+    rounds: list[SimulatedRound] = []
+    Simulation(tree_spec(), PARAMETERS).run(parties[:present], SeededRandom(0), quorum=quorum, watch=rounds.append)
+    assert {done.release.contributors for done in rounds} == {present}
+    assert {done.terms.noise.shares for done in rounds} == {shares}
+
+
+@pytest.mark.parametrize("quorum", [3, 5])
+def test_run_with_a_quorum_that_is_not_reached_raises_quorum_too_small(parties, quorum):
+    with pytest.raises(QuorumTooSmall, match="from 4 to 4"):
+        Simulation(tree_spec(), PARAMETERS).run(parties[:4], SeededRandom(0), quorum=quorum)
 
 
 @pytest.mark.parametrize("count", [3, 6])
