@@ -2,8 +2,9 @@
 # Copyright The Coterie authors
 """The noise ledger: the width of the noise in a released sum, measured over many rounds, against the formula.
 
-In units of the σ that calibration chose for the job: √(contributors/h) for distributed noise, √contributors for local,
-1 for a trusted curator's.
+In units of the σ that calibration chose for the job: √(contributors/h) for distributed noise, h = m_r − c for rounds of
+quorum m_r; √contributors for local noise, 1 for a trusted curator's. With all n present m_r is n; in the worst case,
+after every other party was absent once, it is the federation's quorum m.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Setting:
         corruption_bound: c.
         contributors: of every round, from the quorum to n.
         mechanism: of the noise.
+        quorum: m_r of every round; all contributors if not given.
     """
 
     method: Method
@@ -52,6 +54,12 @@ class Setting:
     corruption_bound: int
     contributors: int
     mechanism: Mechanism = Mechanism.DISCRETE_GAUSSIAN
+    quorum: int | None = None
+
+    @property
+    def shares(self) -> int:
+        """h = m_r − c, the honest noise shares that are guaranteed."""
+        return (self.contributors if self.quorum is None else self.quorum) - self.corruption_bound
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,7 @@ def measure(setting: Setting, rounds: int, seed: int = 0) -> Measurement:
         noise.append(done.release.values - exact)
 
     for _ in range(rounds):
-        simulation.run(parties, random, watch=compare)
-    shares = parameters.honest_shares(parameters.quorum)
+        simulation.run(parties, random, quorum=setting.quorum, watch=compare)
     sigma = _sigma(simulation)
     values = sum(map(len, noise))
     measured = math.sqrt(float(np.square(np.concatenate(noise)).mean())) / sigma
@@ -123,8 +130,8 @@ def measure(setting: Setting, rounds: int, seed: int = 0) -> Measurement:
     above, below = (float(chi2.ppf((1 + sign * CONFIDENCE) / 2, degrees)) for sign in (1, -1))
     return Measurement(
         setting=setting,
-        shares=shares,
-        predicted=predicted(setting, shares),
+        shares=setting.shares,
+        predicted=predicted(setting, setting.shares),
         measured=measured,
         low=measured * math.sqrt(degrees / above),
         high=measured * math.sqrt(degrees / below),
@@ -135,17 +142,25 @@ def measure(setting: Setting, rounds: int, seed: int = 0) -> Measurement:
 def settings() -> tuple[Setting, ...]:
     """Return the settings that docs/evaluation.md lists."""
     distributed = [
-        (3, 1, 3),
-        (10, 3, 10),
-        (10, 3, 7),
-        (10, 8, 10),
-        (20, 1, 20),
-        (50, 4, 50),
-        (50, 16, 50),
-        (50, 16, 34),
+        # All present.
+        (3, 1, 3, None),
+        (5, 1, 5, None),
+        (10, 3, 10, None),
+        (50, 4, 50, None),
+        (50, 16, 50, None),
+        # Some absent from the start.
+        (10, 3, 7, None),
+        (50, 16, 34, None),
+        # The worst case: all contribute, but the noise is divided as if only a quorum did.
+        (5, 1, 5, 4),
+        (10, 3, 10, 7),
+        (10, 8, 10, 10),
+        (20, 1, 20, 19),
+        (50, 4, 50, 46),
+        (50, 16, 50, 34),
     ]
     return (
-        *(Setting(Method.DISTRIBUTED, n, c, contributors) for n, c, contributors in distributed),
+        *(Setting(Method.DISTRIBUTED, n, c, present, quorum=quorum) for n, c, present, quorum in distributed),
         *(Setting(Method.DISTRIBUTED, n, c, n, Mechanism.DISCRETE_LAPLACE) for n, c in ((10, 3), (50, 16))),
         *(Setting(Method.LOCAL, n, c, n) for n, c in ((10, 3), (50, 16))),
         Setting(Method.CURATOR, 10, 3, 10),
@@ -179,6 +194,7 @@ def read_ledger(path: Path) -> list[Measurement]:
                     int(cells["corruption_bound"]),
                     int(cells["contributors"]),
                     Mechanism(cells["mechanism"]),
+                    quorum=int(cells["shares"]) + int(cells["corruption_bound"]),
                 ),
                 shares=int(cells["shares"]),
                 predicted=float(cells["predicted"]),
