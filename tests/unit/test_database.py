@@ -19,7 +19,7 @@ import coterie_aggregator.store.tables
 import coterie_party.store
 import coterie_party.store.tables
 from coterie_common.errors import ConfigurationError, StateError, StorageError
-from coterie_common.host.database import Instant, open_database, transaction
+from coterie_common.host.database import Instant, open_database, release_long_values, transaction
 from tests.support.databases import KINDS, SERVER, database
 
 AGGREGATOR = coterie_aggregator.store.MIGRATIONS
@@ -240,3 +240,14 @@ def test_instant_without_time_zone_raises(engine):
     naive = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
     with pytest.raises(StateError, match="time zone"), transaction(engine) as connection:
         connection.execute(insert(NOTES).values(number=1, at=naive))
+
+
+def test_release_of_long_values_closes_the_connections_and_loses_nothing(engine):
+    with transaction(engine) as connection:
+        connection.execute(insert(NOTES).values(number=1, data=bytes(1 << 20)))
+        before = connection.connection.dbapi_connection
+    release_long_values(engine)
+    with transaction(engine) as connection:
+        assert connection.execute(select(NOTES.c.data)).scalar_one() == bytes(1 << 20)
+        is_in_memory = engine.url.database in (None, "", ":memory:")
+        assert (connection.connection.dbapi_connection is before) is (engine.dialect.name == "sqlite" and is_in_memory)

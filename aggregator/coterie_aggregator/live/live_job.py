@@ -65,6 +65,8 @@ class LiveJob:
         self._held: Counter[PartyId] = Counter()
         self._delivery = StoredModelDelivery(context, submission.job_id, self._delivers)
         self._persisted_at: datetime | None = None
+        # The algorithm's state as it was just stored, for the round that follows at once.
+        self._saved: bytes | None = None
         self._work = Supervised(context, self._broken)
         self._machine = Machine(
             state, step=machine.step, outstanding=machine.outstanding, persist=self._persist, start=self._start
@@ -118,7 +120,8 @@ class LiveJob:
         """Take an event in the coordinator's task; ``persist`` stores it with what it tells of."""
         if not await self._machine.take(event, persist):
             return
-        if self.state.phase is not machine.Phase.RUNNING and self.round:
+        if self.round and (self.state.phase is not machine.Phase.RUNNING or isinstance(event, events.RoundReleased)):
+            # What still comes of it is too late; and what it holds is as long as a model.
             self.round.stop()
         if self.state.phase is machine.Phase.ENDED and self.finished_at is None:
             self.finished_at = self._persisted_at
@@ -206,14 +209,16 @@ class LiveJob:
 
     async def _run_round(self, number: int) -> None:
         """Load or create the round, then hand it to the coordinator's task."""
-        started = await start_round(self._context, self.submission, self.state, number)
+        saved, self._saved = self._saved, None
+        started = await start_round(self._context, self.submission, self.state, number, saved)
+        del saved
         live = LiveRound(
             self._context,
             started.query,
             started.state,
             self.submission.planned.spec.rounds,
             started.times,
-            released=bind(self._released, started.query, started.progress),
+            released=bind(self._released, started.progress),
             aborted=self._aborted,
             broken=self._broken,
             changed=self._changed,
@@ -232,7 +237,7 @@ class LiveJob:
             if (number := live.query.fields.round_number) > 1:
                 await self._context.on_writer(self._context.spool.delete_rounds_before, self.job_id, number)
 
-    async def _released(self, query: Query, progress: Progress, transcript: bytes, release: Release) -> None:
+    async def _released(self, progress: Progress, query: Query, transcript: bytes, release: Release) -> None:
         """Update the algorithm's state with a release, then start the next round or finish."""
         number = query.fields.round_number
         advanced = await self._context.compute(self.submission.advance, progress, query, release)
@@ -254,6 +259,7 @@ class LiveJob:
                 at=now,
             )
 
+        self._saved = None if advanced.is_finished else saved
         log.info("round released", job=self.job_id, round=number, contributors=release.contributors)
         self._work.post(bind(self.take, event, bind(self._persist_with, finish)))
 

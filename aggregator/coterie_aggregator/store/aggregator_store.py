@@ -26,11 +26,14 @@ from coterie_aggregator.store.event_codec import EventCodec
 from coterie_aggregator.store.tables import JOB_EVENTS, JOBS, MODELS, ROUND_EVENTS, ROUNDS
 from coterie_common.crypto.hashing import Label, long_hash
 from coterie_common.errors import StateError
-from coterie_common.host.database import transaction
+from coterie_common.host.database import release_long_values, transaction
 from coterie_common.identifiers import JobId
 
 _JOB_EVENTS: Final = EventCodec[JobEvent](JobEvent)
 _ROUND_EVENTS: Final = EventCodec[round_events.Event](round_events.Event)
+
+_LONG_BYTES: Final = 16 << 20
+"""Written at once: of less, it does not matter that the driver keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,7 @@ class AggregatorStore:
                 )
             elif (started.query, started.state) != (query, state):
                 raise StateError(f"round {number} of job {job_id} was started with another query")
+        self._release(query, state)
 
     def round(self, job_id: JobId, number: int) -> StoredRound | None:
         """Return what a round was started with; ``None`` if it was not."""
@@ -179,9 +183,9 @@ class AggregatorStore:
         model: bytes | None,
         at: datetime,
     ) -> None:
-        """Record all that follows from a release at once, and forget queries and states of the rounds before.
+        """Record all that follows from a release at once; the same again changes nothing.
 
-        The same again changes nothing.
+        The query of the round and all states before the new one are forgotten.
 
         Args:
             job_id: the job.
@@ -208,21 +212,23 @@ class AggregatorStore:
                 if (started.transcript_digest, started.next_state) != (transcript_digest, state):
                     raise StateError(f"round {number} of job {job_id} was finished differently")
                 return
+            # The new state contains everything that went before; models are long, and jobs have hundreds of rounds. The
+            # row that replaces this one would be made in memory with all that stays in it.
             connection.execute(
                 update(ROUNDS)
                 .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number == number)
-                .values(transcript_digest=transcript_digest, next_state=state, finished_at=at)
+                .values(query=b"", state=b"", transcript_digest=transcript_digest, next_state=state, finished_at=at)
             )
-            # The new state contains everything that went before; models are long, and jobs have hundreds of rounds.
             connection.execute(
                 update(ROUNDS)
-                .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number < number, ROUNDS.c.query != b"")
+                .where(ROUNDS.c.job_id == job_id, ROUNDS.c.number < number, func.length(ROUNDS.c.next_state) > 0)
                 .values(query=b"", state=b"", next_state=b"")
             )
             if model is not None:
                 digest = long_hash(Label.MODEL, model)
                 connection.execute(insert(MODELS).values(job_id=job_id, model=model, digest=digest, stored_at=at))
             self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
+        self._release(state, model or b"")
 
     def keep_unfinished(self, job_id: JobId, event: UnfinishedModelKept, model: bytes | None, at: datetime) -> None:
         """Record the model of a job that ended early, or that there can be none, with the corresponding event.
@@ -237,15 +243,24 @@ class AggregatorStore:
                 digest = long_hash(Label.MODEL, model)
                 connection.execute(insert(MODELS).values(job_id=job_id, model=model, digest=digest, stored_at=at))
             self._append(connection, JOB_EVENTS, {"job_id": job_id}, _JOB_EVENTS.encode(event), at)
+        self._release(model or b"")
 
     def latest_state(self, job_id: JobId) -> bytes | None:
         """Return the algorithm's state after the last released round, or the first one's; ``None`` before it."""
         rounds = ROUNDS.c
-        latest = func.coalesce(rounds.next_state, rounds.state)
-        released_first = rounds.next_state.is_(None), rounds.number.desc()
-        state: bytes | None = self._value(
-            select(latest).where(rounds.job_id == job_id).order_by(*released_first).limit(1)
+        is_first = rounds.next_state.is_(None)
+        # States are long: a query that sorts them would hold several in memory.
+        found = self._rows(
+            select(rounds.number, is_first)
+            .where(rounds.job_id == job_id)
+            .order_by(is_first, rounds.number.desc())
+            .limit(1)
         )
+        if not found:
+            return None
+        ((number, is_before_release),) = map(tuple, found)
+        column = rounds.state if is_before_release else rounds.next_state
+        state: bytes = self._value(select(column).where(rounds.job_id == job_id, rounds.number == number))
         return state
 
     def transcripts(self, job_id: JobId) -> tuple[bytes, ...]:
@@ -271,6 +286,10 @@ class AggregatorStore:
         columns = models.job_id, func.length(models.model).label("size_bytes"), models.digest, models.stored_at
         query = select(*columns).join(JOBS, JOBS.c.job_id == models.job_id).order_by(JOBS.c.sequence)
         return tuple(StoredModel(**row._mapping) for row in self._rows(query))
+
+    def _release(self, *written: bytes) -> None:
+        if sum(map(len, written)) >= _LONG_BYTES:
+            release_long_values(self._engine)
 
     def _rows(self, query: Select[Any]) -> list[Row[Any]]:
         with transaction(self._engine) as connection:

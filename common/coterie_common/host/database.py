@@ -115,6 +115,15 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise StorageError(f"the database {_name(engine)} failed: {_reason(cause)}") from cause
 
 
+def release_long_values(engine: Engine) -> None:
+    """Let go of long values that were just written: the driver keeps those of each statement that it holds ready.
+
+    The connections are closed, and opened again when they are needed.
+    """
+    if not isinstance(engine.pool, StaticPool):  # a database in memory, which ends with its connection
+        engine.dispose()
+
+
 def _make_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)

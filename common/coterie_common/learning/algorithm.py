@@ -11,7 +11,7 @@ policy names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -60,6 +60,8 @@ class Ask:
 
     round_number: int
     body: Mapping[str, Any]
+    # As it was parsed: its one encoding, of which the arrays in the body are views. So a model is passed on as it is.
+    _encoded: bytes | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.body, Mapping):
@@ -80,12 +82,12 @@ class Ask:
 
     def to_bytes(self) -> bytes:
         """Return the one encoding of the body."""
-        return containers.encode(*containers.split(self.body))
+        return self._encoded or containers.encode(*containers.split(self.body))
 
     @classmethod
     def from_bytes(cls, round_number: int, data: bytes, *, maximum: int) -> Ask:
         """Parse a body of at most ``maximum`` bytes; raises ``MalformedMessage``."""
-        return cls(round_number, containers.decode(data, "the body of the query", maximum=maximum).joined())
+        return cls(round_number, containers.decode(data, "the body of the query", maximum=maximum).joined(), data)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

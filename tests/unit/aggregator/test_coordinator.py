@@ -255,3 +255,21 @@ async def test_stop_in_the_middle_of_a_job_leaves_nothing_running(tmp_path):
         ours = [task for task in asyncio.all_tasks() if "coterie_aggregator" in repr(task.get_coro())]
         assert ours == []
         await running.start_aggregator()
+
+
+@asynchronous
+async def test_state_is_read_from_the_store_only_where_it_is_not_at_hand(tmp_path):
+    federation = make_federation(3, 3)
+    crash = Crash("start_round", nth=2)
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, aggregator_crash=crash) as running:
+
+        def reads() -> int:
+            return sum(name == "latest_state" for _, name, _ in running.writes)
+
+        job_id = await running.submit(tree_spec())
+        await crash.reached.wait()
+        assert reads() == 1  # before the first round
+        await running.restart_aggregator()
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        assert reads() == 2

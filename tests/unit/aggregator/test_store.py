@@ -187,6 +187,19 @@ def test_finish_round_records_state_transcript_and_event_together(store):
     assert store.model("job-1") is None
 
 
+def test_finish_round_forgets_its_query_and_every_state_but_the_new_one(store):
+    submit(store)
+    for number in (1, 2):
+        store.start_round("job-1", number, b"query", b"state", AT)
+        finish(store, number, state=b"after %d" % number)
+        stored = store.round("job-1", number)
+        assert (stored.query, stored.state) == (b"", b"")
+    finish(store, 2, state=b"after 2")
+    assert store.latest_state("job-1") == b"after 2"
+    with pytest.raises(StateError, match="finished differently"):
+        finish(store, 1, state=b"after 1")
+
+
 def test_finish_round_again_changes_nothing(store):
     submit(store)
     store.start_round("job-1", 1, b"query", b"state", AT)

@@ -64,8 +64,8 @@ def steps_found(store: AggregatorStore, spool: Spool, job_id: JobId) -> Iterator
         started = store.round(job_id, number)
         if started is None:
             return
-        # what a later round has overtaken is forgotten
-        forgotten = len(store.transcripts(job_id)) > number
+        # what the state after it contains is forgotten
+        forgotten = len(store.transcripts(job_id)) >= number
         assert (started.query, started.state) == ((b"", b"") if forgotten else (b"q" * 9_000, b"s" * 9_000))
         yield f"started {number}"
         if not (spool._folder / job_id / str(number) / "contributions" / "alpha").exists():

@@ -113,6 +113,11 @@ def test_ask_without_arrays_has_none_and_is_plain_json():
     assert Ask(1, {"length": 2}).to_bytes() == b'{"length":2}'
 
 
+def test_ask_that_was_parsed_is_passed_on_without_a_copy():
+    data = Ask(3, {"length": 2, "weights": np.arange(4, dtype=np.float32)}).to_bytes()
+    assert Ask.from_bytes(3, data, maximum=1000).to_bytes() is data
+
+
 def test_ask_from_too_many_bytes_raises_malformed_message():
     with pytest.raises(MalformedMessage):
         Ask.from_bytes(1, Ask(1, {"length": 2}).to_bytes(), maximum=5)

@@ -57,6 +57,18 @@ def test_decay_makes_the_last_step_the_smallest():
 
 
 @pytest.mark.parametrize("rule", [SGD, ADAM])
+def test_long_vector_is_stepped_piece_by_piece_as_each_of_its_values_would_be(rule):
+    length, few = (1 << 18) + 5, [0, 7, (1 << 18) - 1, 1 << 18, (1 << 18) + 4]
+    gradients = np.random.Generator(np.random.PCG64(1)).normal(size=(3, length))
+    start = np.linspace(-1, 1, length, dtype=np.float32)
+    whole, state = descend(rule, gradients, start)
+    parts, state_of_parts = descend(rule, gradients[:, few], start[few])
+    assert whole[few].tolist() == parts.tolist()
+    for name, moment in state.moments.items():
+        assert moment[few].tolist() == state_of_parts.moments[name].tolist()
+
+
+@pytest.mark.parametrize("rule", [SGD, ADAM])
 def test_state_from_its_document_goes_on_as_before(rule):
     parameters, state = descend(rule, [[1, 2], [3, 4]])
     again = OptimiserState.from_document(state.to_document(), rule, 2)

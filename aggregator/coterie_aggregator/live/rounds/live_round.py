@@ -50,7 +50,7 @@ class LiveRound:
         state: folded from the stored events.
         settings: deadlines of the job.
         times: from which the deadlines count.
-        released: called with transcript digest and release, outside the coordinator's task.
+        released: called with query, transcript digest and release, outside the coordinator's task.
         aborted: called with the state of an aborted round.
         broken: called when our own code failed.
         changed: called after every change that people may want to see.
@@ -64,7 +64,7 @@ class LiveRound:
         settings: RoundSettings,
         times: RoundTimes,
         *,
-        released: Callable[[bytes, Release], Awaitable[None]],
+        released: Callable[[Query, bytes, Release], Awaitable[None]],
         aborted: Callable[[machine.AggregatorRound], Awaitable[None]],
         broken: Callable[[BaseException], Awaitable[None]],
         changed: Callable[[], None],
@@ -108,8 +108,9 @@ class LiveRound:
             self._transcript = None
         self._received.forget()
         self._sum.forget()
-        # People still see how it stood; the model in it is of no use any more.
+        # People still see how it stood; the model in it is of no use any more, nor is the progress that it began with.
         self.query = replace(self.query, body=b"")
+        self._released = _too_late
 
     def party_connected(self, party_id: PartyId) -> None:
         """Repeat everything that this party has not answered yet."""
@@ -271,8 +272,11 @@ class LiveRound:
             partials[self._context.roster.member(party_id).index] = await self._received.partial(party_id)
         running = await self._sum.of(self.state.contributors)
         release = await self._context.compute(self._arithmetic.open_sum, partials, running)
+        # It is as long as a model, and after a restart it is there again.
+        self._sum.forget()
+        del running
         digest = (await self._fixed_transcript()).digest
-        await self._released(digest, release)
+        await self._released(self.query, digest, release)
 
     async def _fixed_transcript(self) -> FixedTranscript:
         """Compute the transcript once; every asker gets the same."""
@@ -288,3 +292,7 @@ class LiveRound:
 
     def _blame(self, event: str, party_id: PartyId, error: PeerError) -> None:
         log.warning(event, job=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message)
+
+
+async def _too_late(query: Query, transcript: bytes, release: Release) -> None:
+    """Take a release of a round that was stopped: nobody waits for it."""

@@ -41,7 +41,9 @@ class StartedRound:
     times: RoundTimes
 
 
-async def start_round(context: Context, submission: Submission, job: AggregatorJob, number: int) -> StartedRound:
+async def start_round(
+    context: Context, submission: Submission, job: AggregatorJob, number: int, saved: bytes | None = None
+) -> StartedRound:
     """Load a round, or make its query and store it.
 
     Args:
@@ -49,6 +51,7 @@ async def start_round(context: Context, submission: Submission, job: AggregatorJ
         submission: of the job.
         job: that runs.
         number: of the round, 1-based.
+        saved: the algorithm's state after the round before, as stored, where it is at hand.
 
     Raises:
         StorageError: what is stored is damaged, or the algorithm's state does not ask for this round.
@@ -56,13 +59,13 @@ async def start_round(context: Context, submission: Submission, job: AggregatorJ
     store, job_id = context.store, submission.job_id
     stored = await context.on_writer(store.round, job_id, number)
     if stored is None:
-        progress = await latest_progress(context, submission)
+        progress = await latest_progress(context, submission, saved)
         transcripts = await context.on_writer(store.transcripts, job_id)
         previous = transcripts[-1] if transcripts else b""
         maker = _QueryMaker(context, submission, job.cohort, number, previous)
-        query, data, saved = await context.compute(maker.make, progress)
+        query, data, encoded = await context.compute(maker.make, progress, saved)
         now = context.clock.now()
-        await context.on_writer(store.start_round, job_id, number, data, saved, now)
+        await context.on_writer(store.start_round, job_id, number, data, encoded, now)
         times = RoundTimes(now)
     else:
         query, progress = await context.compute(_read, submission, number, stored)
@@ -84,9 +87,10 @@ async def start_round(context: Context, submission: Submission, job: AggregatorJ
     return StartedRound(query=query, progress=progress, state=state, times=times)
 
 
-async def latest_progress(context: Context, submission: Submission) -> Progress:
-    """Return how far a job's algorithm has come; raises ``StorageError``."""
-    saved = await context.on_writer(context.store.latest_state, submission.job_id)
+async def latest_progress(context: Context, submission: Submission, saved: bytes | None = None) -> Progress:
+    """Return how far a job's algorithm has come, where it is not at hand as ``saved``; raises ``StorageError``."""
+    if saved is None:
+        saved = await context.on_writer(context.store.latest_state, submission.job_id)
     if saved is not None:
         return await context.compute(submission.decode, saved)
     planned = submission.planned
@@ -101,8 +105,8 @@ class _QueryMaker:
     number: int
     previous_transcript: bytes
 
-    def make(self, progress: Progress) -> tuple[Query, bytes, bytes]:
-        """Return the signed query, its bytes, and the algorithm's state as it is stored with it."""
+    def make(self, progress: Progress, saved: bytes | None) -> tuple[Query, bytes, bytes]:
+        """Return the signed query, its bytes, and the algorithm's state as it is stored with it, or is ``saved``."""
         planned, roster = self.submission.planned, self.context.roster
         ask = planned.algorithm.next_ask(progress.state)
         if ask is None or ask.round_number != self.number:
@@ -124,7 +128,7 @@ class _QueryMaker:
             previous_transcript=self.previous_transcript,
         )
         query = Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.context.signing_key)
-        return query, aggregator_message_to_wire(query), self.submission.encode(progress)
+        return query, aggregator_message_to_wire(query), saved or self.submission.encode(progress)
 
 
 def _read(submission: Submission, number: int, stored: StoredRound) -> tuple[Query, Progress]:

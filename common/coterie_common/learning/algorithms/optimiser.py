@@ -26,6 +26,8 @@ from coterie_common.learning.algorithm import Float32, Float64
 
 _BETA_2: Final = 0.999
 _STABILISER: Final = 1e-8
+_PIECE_VALUES: Final = 1 << 18
+"""Values that are computed at a time."""
 
 
 class Optimiser(StrEnum):
@@ -94,22 +96,36 @@ def step(rule: Rule, state: OptimiserState, parameters: Float32, gradient: Float
         The next parameters and state.
     """
     made = state.steps + 1
-    nothing = np.zeros_like(parameters)
-    first = state.moments.get("first", nothing)
     rate = rule.learning_rate * (1 - state.steps / rule.steps if rule.decay else 1)
+    nothing = np.zeros_like(parameters)
+    following = np.empty_like(parameters)
+    moments = {name: np.empty_like(parameters) for name in _names(rule)}
+    # Doubles of a whole model would be most of the aggregator's memory.
+    for start in range(0, len(parameters), _PIECE_VALUES):
+        piece = slice(start, start + _PIECE_VALUES)
+        before = {name: state.moments.get(name, nothing)[piece] for name in moments}
+        after, change = _change(rule, before, gradient[piece], rate, made)
+        for name, values in after.items():
+            moments[name][piece] = values
+        following[piece] = parameters[piece] - change
+    return following, OptimiserState(made, moments)
+
+
+def _change(
+    rule: Rule, before: Mapping[str, Float32], gradient: Float64, rate: float, made: int
+) -> tuple[dict[str, Float32], Float64]:
+    """Return the moments after step number ``made``, and what it takes away from the parameters."""
+    first = before["first"]
     if rule.optimiser is Optimiser.SGD:
         moments = {"first": (rule.momentum * first + gradient).astype(np.float32)}
-        change: Float64 = rate * moments["first"].astype(np.float64)
-    else:
-        second = state.moments.get("second", nothing)
-        moments = {
-            "first": (rule.momentum * first + (1 - rule.momentum) * gradient).astype(np.float32),
-            "second": (_BETA_2 * second + (1 - _BETA_2) * gradient**2).astype(np.float32),
-        }
-        mean = moments["first"] / (1 - rule.momentum**made)
-        spread = np.sqrt(moments["second"] / (1 - _BETA_2**made))
-        change = rate * mean / (spread + _STABILISER)
-    return (parameters - change).astype(np.float32), OptimiserState(made, moments)
+        return moments, rate * moments["first"].astype(np.float64)
+    moments = {
+        "first": (rule.momentum * first + (1 - rule.momentum) * gradient).astype(np.float32),
+        "second": (_BETA_2 * before["second"] + (1 - _BETA_2) * gradient**2).astype(np.float32),
+    }
+    mean = moments["first"] / (1 - rule.momentum**made)
+    spread = np.sqrt(moments["second"] / (1 - _BETA_2**made))
+    return moments, rate * mean / (spread + _STABILISER)
 
 
 def _names(rule: Rule) -> tuple[str, ...]:

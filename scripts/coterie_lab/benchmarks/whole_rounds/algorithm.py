@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +26,8 @@ from coterie_common.privacy.event import MAX_LENGTH
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.randomness import RandomSource
 from coterie_common.strict_model import StrictModel, parse
+
+_PIECE_VALUES: Final = 1 << 20
 
 
 class VectorsConfig(StrictModel):
@@ -100,8 +102,11 @@ class BenchmarkVectors(VectorAlgorithm[VectorsConfig, VectorsState]):
 
     @override
     def update(self, state: VectorsState, ask: Ask, release: Release) -> VectorsState:
-        mean = release.values / release.contributors
-        parameters = (state.parameters + mean).astype(np.float32)
+        parameters = np.empty_like(state.parameters)
+        # Piece by piece, as the optimisers of the product: doubles of a whole vector would be most of the memory.
+        for start in range(0, len(parameters), _PIECE_VALUES):
+            piece = slice(start, start + _PIECE_VALUES)
+            parameters[piece] = state.parameters[piece] + release.values[piece] / release.contributors
         return replace(state, released=ask.round_number, parameters=parameters)
 
     def finish(self, state: VectorsState) -> Mapping[str, Any]:
