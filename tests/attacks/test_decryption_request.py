@@ -412,12 +412,13 @@ def test_verify_request_without_own_reply_is_accepted():
 def test_verify_request_by_who_did_not_answer_is_accepted(known):
     federation = make_federation()
     request, own = honest(federation)
-    changes: dict[str, Any] = {
+    changes_of: dict[str, dict[str, Any]] = {
         "nothing": {},
         "the job": {"spec_digest": digest_of("spec")},
         "what it accepted": {"spec_digest": digest_of("spec"), "job": accepted(federation)},
         "another job": {},
-    }[known]
+    }
+    changes = changes_of[known]
     fields = request.fields if known != "another job" else federation.fields(job_id=JobId("job-2"))
     contributions = replies(federation, fields)[1:]
     own = knowledge(federation, None, **changes)

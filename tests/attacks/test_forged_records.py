@@ -39,6 +39,7 @@ from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.audit_records import make_export
 from tests.support.federation import FOUNDER, FOUNDER_KEY, digest_of, make_federation
+from tests.support.present import present
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -334,9 +335,10 @@ def test_what_was_said_once_and_is_written_in_another_form_is_not_said_twice(nam
 
 
 def test_two_forgers_cannot_frame_the_aggregator_with_what_its_signature_does_not_cover():
-    first, second = (
-        at(Kind.QUERY, lambda f, text=text: f | {"round_terms_digest": text * 32}) for text in ("00", "11")
-    )
+    def with_digest(text: str) -> Change:
+        return at(Kind.QUERY, lambda facts: facts | {"round_terms_digest": text * 32})
+
+    first, second = with_digest("00"), with_digest("11")
     (difference,) = found(record(LIAR, first), record(OTHER, second))
     assert (difference.what, difference.proven_against) == ("digest of the terms of the round", "")
 
@@ -493,7 +495,7 @@ def test_entries_of_versions_that_kept_no_terms_are_their_authors_word():
 
     assert found(record(HONEST, older), record(LIAR, older), record(OTHER)) == ()
     lie = at(Kind.QUERY, lambda facts: facts | taken(ROUND_1, SIGNED))
-    for difference in found(record(HONEST, older), record(LIAR, lambda event: older(lie(event)))):
+    for difference in found(record(HONEST, older), record(LIAR, lambda event: older(present(lie(event))))):
         assert difference.proven_against == ""
 
 

@@ -9,12 +9,13 @@ has another size, the sum would move by several clipping norms, and the promised
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coterie_common.learning.algorithm import Ask, get_algorithm
+from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorithm
 from coterie_common.learning.algorithms import linear
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
@@ -44,6 +45,7 @@ def make_dataset(rows: int) -> Dataset:
 def moved(name: str, seed: int, rows: int) -> float:
     """Return by how many clipping norms the clipped sum moves when the last of ``rows`` records is taken away."""
     algorithm = get_algorithm(name)
+    assert isinstance(algorithm, VectorAlgorithm)
     config = algorithm.parse_config({"rounds": 1, "records": 400, "clip_norm": 1})
     ask = algorithm.next_ask(algorithm.initial_state(config, SCHEMA))
     weights = np.random.default_rng(seed).choice([2.0**60, -(2.0**60), 32.0, -32.0, 0.0], COLUMNS)
@@ -52,7 +54,7 @@ def moved(name: str, seed: int, rows: int) -> float:
     ask = Ask(1, {**ask.body, "parameters": parameters})
     algorithm.check_ask(config, SCHEMA, ask, algorithm.plan(config, SCHEMA))
 
-    def clipped_sum(count: int) -> NDArray[np.float64] | int:
+    def clipped_sum(count: int) -> Any:
         return sum(clip(each, Fraction(1)).sum(axis=0) for each in algorithm.vectors(ask, make_dataset(count)))
 
     return float(np.linalg.norm(clipped_sum(rows) - clipped_sum(rows - 1)))

@@ -124,7 +124,7 @@ async def test_party_that_withholds_receipts_is_sent_one_model_at_a_time(tmp_pat
     federation = make_federation(3, 3)
     silent = federation.parties[0]
 
-    def withhold(party_id: PartyId, message: Message) -> Message:
+    def withhold(party_id: PartyId, message: Message) -> Message | None:
         return None if party_id == silent and isinstance(message, ModelReceipt) else message
 
     running = InProcessFederation(

@@ -8,6 +8,7 @@ import configparser
 import shlex
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -34,7 +35,8 @@ def test_unit_starts_a_command_that_exists_with_options_that_exist(unit):
     program, name, *options = shlex.split(service(unit)["ExecStart"])
     assert Path(program).parent == Path("/opt/coterie/bin")
     (entry,) = metadata.entry_points(group="console_scripts", name=Path(program).name)
-    command = typer.main.get_command(entry.load().app).commands[name]
+    group: Any = typer.main.get_command(entry.load().app)
+    command = group.commands[name]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in options if word.startswith("--")} <= known
     assert options[options.index("--home") + 1] == service(unit)["WorkingDirectory"] == "/var/lib/coterie"

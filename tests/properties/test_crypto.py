@@ -35,7 +35,7 @@ def encryptor_for(s: int) -> Encryptor:
     return Encryptor(make_dealing(s=s).key.public_key)
 
 
-def decrypt(s: int, *ciphertexts: Ciphertext) -> tuple[int, int]:
+def decrypt(s: int, *ciphertexts: Ciphertext) -> tuple[int, ...]:
     dealing = make_dealing(s=s)
     partials = {share.index: partial_decrypt(dealing.key, share, ciphertexts) for share in dealing.shares[:3]}
     return combine(dealing.key, partials)
@@ -175,7 +175,9 @@ def test_knowledge_proofs_hold_together_and_any_flipped_bit_of_any_breaks_them(s
     assert raised.value.culprits == (f"party-{which}",)
 
 
-def decrypted(s: int, count: int, index: int, seed: int) -> tuple[Statement, Proof]:
+def decrypted(
+    s: int, count: int, index: int, seed: int
+) -> tuple[partial_decryption.Statement, partial_decryption.Proof]:
     dealing, random = make_dealing(s=s), SeededRandom(seed)
     encryptor = encryptor_for(s)
     ciphertexts = tuple(encryptor.encrypt(k, encryptor.draw_nonce(random)) for k in range(count))

@@ -155,7 +155,7 @@ def test_round_is_aborted_only_for_a_reason(name):
 
 def honest_answers(state: AggregatorRound) -> list[e.Event]:
     """What follows if everybody who is asked answers, and everything that came is right."""
-    answers = {
+    answers: dict[type, Callable[[PartyId], e.Event]] = {
         round_effects.SendQuery: e.ContributionReceived,
         round_effects.VerifyContribution: e.ContributionVerified,
         round_effects.SendDecryptionRequest: e.PartialReceived,
@@ -326,11 +326,11 @@ REQUESTS = [
     for contributions in ([reply.contribution, *OTHERS], OTHERS)
 ]
 PARTIALS = [make_partial(request, proof) for request in REQUESTS for proof in (b"proof", b"another proof")]
-MESSAGES = [
+MESSAGES: list[party_machine.Event] = [
     *map(party_machine.QueryReceived, QUERIES),
     *map(party_machine.RequestReceived, REQUESTS),
 ]
-RESULTS = [
+RESULTS: list[party_machine.Event] = [
     *map(party_machine.ReplyComputed, REPLIES),
     *(party_machine.RequestVerified(request, make_verified(request)) for request in REQUESTS),
     *map(party_machine.PartialComputed, PARTIALS),
@@ -360,7 +360,10 @@ class PartyWithStore(RuleBasedStateMachine):
             [Reservation(1, {})],
         )
         self.state = party_machine.PartyRound()
-        self.sessions, self.replies, self.transcripts, self.partials = set(), set(), set(), set()
+        self.sessions: set[object] = set()
+        self.replies: set[object] = set()
+        self.transcripts: set[object] = set()
+        self.partials: set[object] = set()
 
     def teardown(self) -> None:
         self.engine.dispose()
@@ -460,7 +463,7 @@ def test_party_in_every_reachable_history_says_each_thing_once():
             assert type(effect) not in needs or needs[type(effect)] in said
         return transition.state, said
 
-    start = (party_machine.PartyRound(), ())
+    start: History = (party_machine.PartyRound(), ())
     histories = explore(start, step, [*MESSAGES, *RESULTS]).states
     assert {said for _, said in histories} == {
         (),

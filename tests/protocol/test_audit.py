@@ -144,7 +144,9 @@ async def test_party_killed_while_it_records_a_refusal_has_not_said_it_or_has_it
 
     def forge(party_id: PartyId, message: Message) -> Message | None:
         forged = party_id == VICTIM and isinstance(message, Query)
-        return Query(fields=message.fields, body=message.body, signature=bytes(64)) if forged else message  # type: ignore[union-attr]  # it is a query
+        return (
+            Query(fields=message.fields, body=message.body, signature=bytes(64)) if forged else message
+        )  # it is a query
 
     running = InProcessFederation(
         federation, tmp_path, write_play(tmp_path, federation.parties), party_crashes={VICTIM: crash}, intercept=forge

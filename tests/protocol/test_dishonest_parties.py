@@ -98,7 +98,8 @@ async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the
     def maul(party_id: PartyId, message: Message) -> Message | None:
         if isinstance(message, PartialDecryption):
             if party_id == CULPRIT:
-                return wrong(federation, message)
+                altered: Message = wrong(federation, message)
+                return altered
             # The others' help waits until the wrong one was found out.
             if not events(running, PartialRejected):
                 held.append((party_id, message))

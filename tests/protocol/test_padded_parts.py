@@ -239,9 +239,9 @@ async def test_parts_that_are_in_the_checkpoint_are_deleted_and_still_known_afte
         assert isinstance(sent, PaddedPart)
         content = (tmp_path / "party-2" / "padded" / job_id / "1").read_bytes()
         again, other = Given(content), Given(content[:-1] + bytes([content[-1] ^ 1]))
-        await running.aggregator.padded_part(PartyId("party-2"), sent, again)
+        await give(running, PartyId("party-2"), sent, again)
         with pytest.raises(PeerError) as refused:
-            await running.aggregator.padded_part(PartyId("party-2"), sent, other)
+            await give(running, PartyId("party-2"), sent, other)
         assert refused.value.code == "equivocation"
         assert (again.taken, other.taken) == (0, 0)
         assert list((spooled / "padded").iterdir()) == []
@@ -274,7 +274,7 @@ async def test_padded_part_of_a_rejected_reply_is_deleted_and_not_taken_again(tm
         sent = await running.saw(lambda party_id, m: party_id == VICTIM and isinstance(m, PaddedPart))
         assert isinstance(sent, PaddedPart)
         again = Given(bytes(sent.size))
-        await running.aggregator.padded_part(VICTIM, sent, again)
+        await give(running, VICTIM, sent, again)
         assert again.taken == 0
         assert VICTIM not in {path.name for path in spooled.iterdir()}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from coterie_common.learning.agreement import plan_job
-from coterie_common.learning.algorithm import Ask, Release
+from coterie_common.learning.algorithm import Ask, Release, VectorAlgorithm
 from coterie_common.learning.data.dataset_file import load_dataset
 from coterie_common.learning.model import Model
 from coterie_common.learning.predictor import load_predictor
@@ -104,6 +104,7 @@ async def test_sum_that_is_opened_is_that_of_the_sealed_vectors(tmp_path):
     ask = Ask.from_bytes(1, query.body, maximum=1 << 20)
     total = np.zeros(ask.length)
     for path in datasets.values():
+        assert isinstance(planned.algorithm, VectorAlgorithm)
         for rows in planned.algorithm.vectors(ask, load_dataset(path, planned.schema)):
             total += clip(rows, Fraction(1)).sum(axis=0)
     state = planned.algorithm.initial_state(planned.config, planned.schema)

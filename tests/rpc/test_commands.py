@@ -81,7 +81,7 @@ def run(federation: Federation, credential: Path, capsys: pytest.CaptureFixture[
             if prepare is not None:
                 prepare(aggregator.operator_handler)
 
-            def command(port: int) -> str | int:
+            def command(port: int) -> str | int | None:
                 options = ["--aggregator", f"localhost:{port}", "--credential", str(credential)]
                 with pytest.raises(SystemExit) as caught:
                     main([*arguments, *options])

@@ -26,7 +26,7 @@ ALPHA = PartyId("alpha")
 MARKER = b"planted-marker-0123456789-planted-marker"
 
 
-async def probed(port: int, tls: TlsCredentials | None, host: str = "localhost") -> CoterieError:
+async def probed(port: int, tls: TlsCredentials | None, host: str = "localhost") -> CoterieError | None:
     return await asyncio.to_thread(probe, f"{host}:{port}", tls, OsRandom())
 
 

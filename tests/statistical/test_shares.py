@@ -46,7 +46,8 @@ def laplace_terms(ratio: Fraction, placement: Placement = Placement.DISTRIBUTED)
 def sum_of_shares(terms: NoiseTerms, contributors: int, seed: str) -> NDArray[np.int64]:
     """What a release holds: every contributor draws from its own source."""
     shares = [terms.draw_share(COUNT, SeededRandom(f"{seed}, party {i}")) for i in range(contributors)]
-    return np.sum(shares, axis=0, dtype=np.int64)
+    total: NDArray[np.int64] = np.stack(shares).sum(axis=0)
+    return total
 
 
 # 33461/100 is what ID3 gets at ε = 1; at 48 a share has the least standard deviation allowed, 4; at 3/2 the shares

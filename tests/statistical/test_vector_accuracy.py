@@ -18,13 +18,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from coterie.simulation.division import as_party, deal
-from coterie_common.learning.algorithm import get_algorithm
+from coterie_common.learning.algorithm import Classifier, get_algorithm
 from coterie_common.learning.features import to_inputs
 from coterie_common.learning.plan import Records
 from coterie_common.privacy.noise.mechanisms import Placement
 from tests.support.examples import load_job
 from tests.support.heart import heart_schema, hospitals_as_parties, pooled
 from tests.support.mnist import load_mnist, mnist_folder, mnist_schema
+from tests.support.present import present
 from tests.support.seeded_random import SeededRandom
 from tests.support.vector_simulation import Goal, simulate_vector_job
 
@@ -50,7 +51,9 @@ def aucs_of_hospitals(job_file: str) -> tuple[NDArray[np.float64], NDArray[np.fl
         parties = hospitals_as_parties(random)
         aside = pooled(parties, Records.SET_ASIDE)
         made = simulate_vector_job(job["algorithm"], job["config"], heart_schema(), parties, HEART, random)
-        shares = get_algorithm(job["algorithm"]).probabilities(heart_schema(), made.body, aside)
+        algorithm = get_algorithm(job["algorithm"])
+        assert isinstance(algorithm, Classifier)
+        shares = algorithm.probabilities(heart_schema(), made.body, aside)
         federated.append(roc_auc_score(aside["disease"], shares[:, 1]))
         own = []
         for party in parties:
@@ -81,10 +84,12 @@ def test_hospitals_together_at_epsilon_four_are_better_than_each_without_noise(j
 @pytest.mark.timeout(1800)
 def test_network_of_ten_parties_reads_digits(epsilon, placement, at_least):
     pytest.importorskip("torch", reason="torch is not installed: pip install 'coterie[torch]'")
-    folder, job, random = mnist_folder(), load_job("mnist-cnn.toml"), SeededRandom("mnist/0")
+    folder, job, random = present(mnist_folder()), load_job("mnist-cnn.toml"), SeededRandom("mnist/0")
     training, test = load_mnist(folder, "train"), load_mnist(folder, "t10k")
     parties = [as_party(part) for part in deal(training, 10, random)]
     goal = Goal(epsilon=epsilon, placement=placement, shares=MNIST_SHARES)
     made = simulate_vector_job("network", job["config"], mnist_schema(), parties, goal, random)
-    shares = get_algorithm("network").probabilities(mnist_schema(), made.body, test.columns)
+    network = get_algorithm("network")
+    assert isinstance(network, Classifier)
+    shares = network.probabilities(mnist_schema(), made.body, test.columns)
     assert np.mean(shares.argmax(axis=1) == test.columns["class"]) >= at_least

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
+from tests.support.present import present
 
 
 def noise_terms(
@@ -26,3 +27,8 @@ def gaussian(noise: NoiseTerms) -> DiscreteGaussianNoise:
     """Return the same terms, as those of Gaussian noise, which have a variance."""
     assert isinstance(noise, DiscreteGaussianNoise)
     return noise
+
+
+def variance_of(noise: NoiseTerms) -> Fraction:
+    """Return the variance of Gaussian noise that there is."""
+    return present(gaussian(noise).variance)

@@ -15,7 +15,7 @@ from coterie_common import document
 from coterie_common.arrays import Content, decode, encode, split
 from coterie_common.errors import MalformedMessage
 
-DOCUMENT = {"rounds": 3, "text": "naïve", "list": [1, 2.5, None]}
+DOCUMENT: Any = {"rounds": 3, "text": "naïve", "list": [1, 2.5, None]}
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),
     "bias": np.array([0.1, -0.0]),

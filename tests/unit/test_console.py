@@ -34,7 +34,7 @@ def program() -> Program:
     return program
 
 
-def run(program: Program, *arguments: str) -> str | int:
+def run(program: Program, *arguments: str) -> str | int | None:
     with pytest.raises(SystemExit) as caught:
         program(arguments)
     return caught.value.code

@@ -6,6 +6,7 @@ import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_check_returns_warnings_while_nothing_is_wrong_and_raises_without_them(t
 
 
 def test_beat_writes_the_warnings_of_its_time_one_line_each(tmp_path):
-    current = [[]]
+    current: list[list[Any]] = [[]]
     heartbeat = Heartbeat(tmp_path, lambda: "", warnings=lambda: current[0])
     for current[0], expected in (
         ([], ()),

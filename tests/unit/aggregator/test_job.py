@@ -2,7 +2,9 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, reduce
+from typing import Any
 
 import pytest
 
@@ -44,7 +46,7 @@ HANDLED = {
 }
 
 
-def new_job(members: tuple[str, ...] = PARTIES, quorum: int = 4) -> AggregatorJob:
+def new_job(members: tuple[PartyId, ...] = PARTIES, quorum: int = 4) -> AggregatorJob:
     return AggregatorJob(parameters=JobParameters(members=members, round_quorum=quorum))
 
 
@@ -52,7 +54,7 @@ def after(*events: Event, state: AggregatorJob | None = None) -> AggregatorJob:
     return reduce(step, events, state or new_job())
 
 
-def replied(decision: Decision, *parties: str, code: str = "", detail: str = "") -> list[PartyReplied]:
+def replied(decision: Decision, *parties: PartyId, code: str = "", detail: str = "") -> list[PartyReplied]:
     return [PartyReplied(party, decision, code, detail) for party in parties]
 
 
@@ -69,7 +71,7 @@ def delivering() -> AggregatorJob:
 
 @cache
 def explored() -> Explored[AggregatorJob, Event]:
-    choices = {
+    choices: dict[str, Iterable[Any]] = {
         "party_id": (A, B, STRANGER),
         "decision": Decision,
         "code": ("",),

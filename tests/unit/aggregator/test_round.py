@@ -7,6 +7,16 @@ from typing import Any
 
 import pytest
 
+from coterie_aggregator.machines.round_effects import (
+    AddToSum,
+    EndJob,
+    OpenSum,
+    SendDecryptionRequest,
+    SendQuery,
+    Timer,
+    VerifyContribution,
+    VerifyPartial,
+)
 from coterie_aggregator.machines.round_events import (
     ContributionReceived,
     ContributionRejected,
@@ -23,25 +33,18 @@ from coterie_aggregator.machines.round_events import (
 )
 from coterie_aggregator.machines.round_machine import (
     AbortReason,
-    AddToSum,
     AggregatorRound,
-    EndJob,
-    OpenSum,
     Phase,
     RoundParameters,
-    SendDecryptionRequest,
-    SendQuery,
     Standing,
-    Timer,
-    VerifyContribution,
-    VerifyPartial,
     outstanding,
     step,
 )
+from coterie_common.identifiers import PartyId
 from tests.support.exploration import Explored, every_event, explore
 
-A, B, C, D, E = PARTIES = ("anna", "bert", "cleo", "dora", "emil")
-STRANGER = "zeno"
+A, B, C, D, E = PARTIES = tuple(map(PartyId, ("anna", "bert", "cleo", "dora", "emil")))
+STRANGER = PartyId("zeno")
 
 HANDLED = {
     Phase.COLLECTING: {
@@ -66,7 +69,11 @@ HANDLED = {
 
 
 def new_round(
-    *, members: tuple[str, ...] = PARTIES, cohort: tuple[str, ...] | None = None, quorum: int = 4, threshold: int = 4
+    *,
+    members: tuple[PartyId, ...] = PARTIES,
+    cohort: tuple[PartyId, ...] | None = None,
+    quorum: int = 4,
+    threshold: int = 4,
 ) -> AggregatorRound:
     return AggregatorRound(
         parameters=RoundParameters(
@@ -79,11 +86,11 @@ def after(*events: Event, state: AggregatorRound | None = None) -> AggregatorRou
     return reduce(step, events, state or new_round())
 
 
-def contributed(*parties: str) -> list[ContributionReceived | ContributionVerified]:
+def contributed(*parties: PartyId) -> list[ContributionReceived | ContributionVerified]:
     return [event for party in parties for event in (ContributionReceived(party), ContributionVerified(party))]
 
 
-def decrypted(*parties: str) -> list[PartialReceived | PartialVerified]:
+def decrypted(*parties: PartyId) -> list[PartialReceived | PartialVerified]:
     return [event for party in parties for event in (PartialReceived(party), PartialVerified(party))]
 
 
@@ -93,11 +100,11 @@ def decrypting(**changes: Any) -> AggregatorRound:
 
 def sent(
     state: AggregatorRound, effect: type[SendQuery | SendDecryptionRequest | VerifyContribution | VerifyPartial]
-) -> set[str]:
+) -> set[PartyId]:
     return {e.party_id for e in outstanding(state) if isinstance(e, effect)}
 
 
-def timers(state: AggregatorRound) -> set[type[PatiencePassed] | type[RoundTimedOut]] | set[type[RoundTimedOut]]:
+def timers(state: AggregatorRound) -> set[type[Event]]:
     return {type(e.event) for e in outstanding(state) if isinstance(e, Timer)}
 
 

@@ -13,6 +13,7 @@ from coterie_common.errors import Equivocation, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import NOTHING_PADDED
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
+from tests.support.present import present
 
 KINDS = pytest.mark.parametrize(
     ("put", "get"), [("put_contribution", "contribution"), ("put_partial", "partial")], ids=["contribution", "partial"]
@@ -116,6 +117,7 @@ def test_delete_job_where_the_file_system_refuses_raises(spool, folder):
         spool.delete_job("job-1")
 
 
+JOB, ALPHA = JobId("job-1"), PartyId("alpha")
 PADDED = bytes(range(256)) * 9000
 
 
@@ -129,7 +131,7 @@ def facts_of(content: bytes) -> PaddedFacts:
 
 
 def put_padded(
-    spool: Spool, job_id: JobId = "job-1", number: int = 1, party_id: PartyId = "alpha", content: bytes = PADDED
+    spool: Spool, job_id: JobId = JOB, number: int = 1, party_id: PartyId = ALPHA, content: bytes = PADDED
 ) -> None:
     draft = spool.begin_padded(job_id, number, party_id)
     for start in range(0, len(content), 1 << 20):
@@ -184,7 +186,7 @@ def test_padded_part_again_different_names_the_culprit_and_keeps_the_first(spool
 
 def test_padded_part_and_its_digest_go_with_the_job(spool, folder):
     for job_id in ("job-1", "job-2"):
-        put_padded(spool, job_id)
+        put_padded(spool, JobId(job_id))
     spool.delete_job("job-1")
     assert spool.padded_facts("job-1", 1, "alpha") == NOTHING
     assert spool.padded_facts("job-2", 1, "alpha") == facts_of(PADDED)
@@ -226,7 +228,7 @@ def test_checkpoint_of_a_sum_replaces_the_one_before_also_after_a_restart(spool,
     put_sum(spool, PADDED)
     put_sum(spool, PADDED[::-1])
     for again in (spool, Spool(folder)):
-        assert b"".join(again.sum_pieces("job-1", 1, 1 << 16)) == PADDED[::-1]
+        assert b"".join(present(again.sum_pieces(JOB, 1, 1 << 16))) == PADDED[::-1]
     assert [path.name for path in (folder / "job-1" / "1").iterdir()] == ["sum"]
     assert stat.S_IMODE((folder / "job-1" / "1" / "sum").stat().st_mode) == 0o600
 
@@ -235,7 +237,7 @@ def test_checkpoint_that_was_not_committed_leaves_the_one_before(spool, folder):
     put_sum(spool, PADDED)
     left = spool.begin_sum("job-1", 1)
     left.write(b"half of i")
-    assert b"".join(Spool(folder).sum_pieces("job-1", 1, 1 << 16)) == PADDED
+    assert b"".join(present(Spool(folder).sum_pieces(JOB, 1, 1 << 16))) == PADDED
     put_sum(Spool(folder), PADDED[::-1])
     assert [path.name for path in (folder / "job-1" / "1").iterdir()] == ["sum"]
 
@@ -251,7 +253,7 @@ def test_checkpoint_is_durable_before_it_has_its_name(spool, folder, monkeypatch
 
 
 def test_padded_parts_that_are_in_the_sum_are_deleted_and_no_others(spool, folder):
-    for party_id in ("alpha", "bravo"):
+    for party_id in (ALPHA, PartyId("bravo")):
         put_padded(spool, party_id=party_id)
     spool.delete_padded("job-1", 1, ["alpha", "charlie"])
     spool.delete_padded("job-1", 1, ["alpha"])

@@ -29,6 +29,7 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.messages import Decision
 from tests.support.databases import KINDS, Opened, database
 
+JOB = JobId("job-1")
 AT = datetime(2026, 3, 1, 12, 0, 0, 250, tzinfo=UTC)
 LATER = AT + timedelta(seconds=90)
 DIGEST = bytes(range(32))
@@ -55,13 +56,13 @@ def store(opened: Opened) -> Reopened:
     return Reopened(opened)
 
 
-def submit(store: Reopened, job_id: JobId = "job-1", at: datetime = AT) -> StoredJob:
+def submit(store: Reopened, job_id: JobId = JOB, at: datetime = AT) -> StoredJob:
     job = StoredJob(job_id=job_id, proposal=b"proposal of " + job_id.encode(), submitter="olga", submitted_at=at)
     store.add_job(job)
     return job
 
 
-def finish(store: Reopened, number: int = 1, *, job_id: JobId = "job-1", **changes: Any) -> None:
+def finish(store: Reopened, number: int = 1, *, job_id: JobId = JOB, **changes: Any) -> None:
     values = {
         "transcript_digest": DIGEST,
         "state": b"state after",
@@ -80,7 +81,7 @@ def test_new_store_is_empty(store):
 
 
 def test_jobs_come_in_order_of_submission(store):
-    jobs = tuple(submit(store, job_id) for job_id in ("zeta", "alpha", "midas"))
+    jobs = tuple(submit(store, job_id) for job_id in map(JobId, ("zeta", "alpha", "midas")))
     assert store.jobs() == jobs
     assert {job.submitted_at.tzinfo for job in store.jobs()} == {UTC}
 
@@ -95,7 +96,9 @@ def test_add_job_of_known_id_raises_and_keeps_the_first(store):
 def test_job_events_come_in_order_each_for_its_job(store):
     submit(store)
     submit(store, JobId("job-2"))
-    mine = [PartyReplied(p, Decision.REFUSED, "consent-denied", "ε = 2, “no”") for p in ("beta", "alpha")]
+    mine: list[PartyReplied | JobCancelled] = [
+        PartyReplied(PartyId(p), Decision.REFUSED, "consent-denied", "ε = 2, “no”") for p in ("beta", "alpha")
+    ]
     mine.append(JobCancelled("olga: a mistake"))
     for event in mine:
         store.append_job_event("job-1", event, AT, False)
@@ -244,7 +247,7 @@ def test_latest_state_is_that_of_the_last_released_round(store):
 
 
 def test_finish_round_of_the_last_one_stores_the_model(store):
-    content = {"job-2": b"a model", "job-1": b"another, longer model \x00\xff"}
+    content = {JobId("job-2"): b"a model", JobId("job-1"): b"another, longer model \x00\xff"}
     for job_id in content:
         submit(store, job_id)
     for job_id, model in reversed(content.items()):

@@ -66,9 +66,10 @@ def test_malformed_entry_is_named():
 class Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.tags, self.text = [], ""
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:

@@ -31,7 +31,7 @@ GOOD: dict[str, Any] = {
         {"Type": "bind", "RW": False, "Source": "/examples"},
     ],
 }
-REPORT = {
+REPORT: dict[str, Any] = {
     "exchange": sorted(IN_EXCHANGE),
     "locked_shares": [f"{party}/federations/e5pu-zugb-s/shares/1.key" for party in PARTIES],
     "in_clear": {party: [] for party in PARTIES},

@@ -20,7 +20,7 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: Path | str) -> int:
+def run(*arguments: Path | str) -> str | int | None:
     with pytest.raises(SystemExit) as caught:
         main(["predict", *map(str, arguments)])
     return caught.value.code

@@ -18,10 +18,13 @@ from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.progress import JobParty, JobState, RoundPhase
 from tests.support.handlers import job_status
 from tests.support.message_strategies import job_statuses
+from tests.support.present import present
 
 RUNNING = job_status()
 DECRYPTING = replace(
-    RUNNING, round=replace(RUNNING.round, phase=RoundPhase.DECRYPTING, decrypted=("beta",)), waiting_for=2
+    RUNNING,
+    round=replace(present(RUNNING.round), phase=RoundPhase.DECRYPTING, decrypted=(PartyId("beta"),)),
+    waiting_for=2,
 )
 
 
@@ -31,11 +34,14 @@ DECRYPTING = replace(
         (job_status(JobState.PROPOSED, round=None), "proposed, 1 of 2 parties accepted, waiting for 1 more"),
         (RUNNING, "running, round 2 of 3: alpha, beta replied, waiting for 1 more"),
         (
-            replace(RUNNING, waiting_for=0, round=replace(RUNNING.round, contributed=())),
+            replace(RUNNING, waiting_for=0, round=replace(present(RUNNING.round), contributed=())),
             "running, round 2 of 3: nobody replied",
         ),
         (
-            replace(RUNNING, round=replace(RUNNING.round, contributed=tuple(map(str, range(20))))),
+            replace(
+                RUNNING,
+                round=replace(present(RUNNING.round), contributed=tuple(PartyId(str(number)) for number in range(20))),
+            ),
             "running, round 2 of 3: 20 parties replied, waiting for 1 more: alpha is working",
         ),
         (DECRYPTING, "running, round 2 of 3: 2 replied, beta helped to decrypt, waiting for 2 more: alpha is working"),

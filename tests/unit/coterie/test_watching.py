@@ -62,7 +62,8 @@ def test_follow_goes_on_over_lost_connections_and_an_early_end():
 
 
 def test_pause_of_follow_has_a_cap():
-    *_, pauses = followed([RUNNING, Unavailable("gone")], *([[Unavailable("gone")]] * 9), [COMPLETED])
+    gone: Answer = [Unavailable("gone")]
+    *_, pauses = followed([RUNNING, Unavailable("gone")], *([gone] * 9), [COMPLETED])
     assert max(pauses) == MAX_BACKOFF_SECONDS
 
 

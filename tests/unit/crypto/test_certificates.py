@@ -48,7 +48,7 @@ def key() -> TlsKey:
 
 
 @pytest.fixture(scope="module")
-def certificate(authority: Authority, key: bytes) -> bytes:
+def certificate(authority: Authority, key: TlsKey) -> bytes:
     return issue(authority, create_request(key, binding=BINDING), PARTY, now=NOW, until=NOW + YEAR)
 
 
@@ -121,7 +121,7 @@ def test_check_request_of_another_kind_of_key_raises(private):
 
 
 def test_check_request_without_a_binding_raises(key):
-    private = serialization.load_pem_private_key(key.reveal(), None)
+    private = private_key_of(key)
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, hashes.SHA256())
     with pytest.raises(MalformedMessage, match="not bound"):
         check_request(request.public_bytes(serialization.Encoding.PEM), binding=BINDING)
@@ -220,8 +220,14 @@ def test_identity_of_another_form_raises(uri):
         Identity.parse(uri)
 
 
-def self_signed(key: TlsKey, *uris: str) -> bytes:
+def private_key_of(key: TlsKey) -> ec.EllipticCurvePrivateKey:
     private = serialization.load_pem_private_key(key.reveal(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    return private
+
+
+def self_signed(key: TlsKey, *uris: str) -> bytes:
+    private = private_key_of(key)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")])
     builder = (
         x509.CertificateBuilder()

@@ -4,6 +4,7 @@ import ast
 from dataclasses import fields, is_dataclass
 from math import gcd
 from pathlib import Path
+from typing import cast
 
 import gmpy2
 import pytest
@@ -104,7 +105,7 @@ def numbers_in(value: object) -> list[int]:
     if is_dataclass(value) and not isinstance(value, type):
         own = [number for item in fields(value) for number in numbers_in(getattr(value, item.name))]
         return own + numbers_in(getattr(value, "__dict__", {}))
-    return [value] if type(value).__name__ == "mpz" else []
+    return [cast("int", value)] if type(value).__name__ == "mpz" else []
 
 
 def test_nothing_that_a_dealing_holds_carries_a_factor_of_the_group_order(dealing):
@@ -142,10 +143,10 @@ def test_constructors_for_tests_are_called_by_nothing_else():
     sources = [path for part in ("common", "aggregator", "party") for path in (root / part).rglob("*.py")]
     assert len(sources) > 20
     uses = [
-        (path.name, node.attr if isinstance(node, ast.Attribute) else node.id)
+        (path.name, name)
         for path in sources
         for node in ast.walk(ast.parse(path.read_text()))
-        if "insecure_for_tests" in (getattr(node, "attr", None) or getattr(node, "id", None) or "")
+        if "insecure_for_tests" in (name := getattr(node, "attr", None) or getattr(node, "id", None) or "")
     ]
     # The dealer's test constructor makes its public key with the key's test constructor; nothing calls either.
     assert uses == [("dealer.py", "_insecure_for_tests")]

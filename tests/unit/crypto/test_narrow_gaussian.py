@@ -8,7 +8,7 @@ import pytest
 
 from coterie_common.crypto.pads.narrow_gaussian import VARIANCE, narrow_gaussian
 from coterie_common.privacy.strips import enclose_exp
-from tests.support.seeded_random import SeededRandom
+from tests.support.seeded_random import ScriptedRandom, SeededRandom
 
 BOUNDS = [64, 96]
 WHOLE = 1 << 128
@@ -19,7 +19,7 @@ def exact_weights(minimum: int, maximum: int) -> dict[int, Fraction]:
     return {x: Fraction(enclose_exp(Fraction(x * x) / (2 * VARIANCE), 90)[0]) for x in range(minimum, maximum + 1)}
 
 
-class ScriptedRandom:
+class Numbers(ScriptedRandom):
     """Hands out given 128-bit numbers: the highest 16 bits as the little-endian word, the rest when asked for."""
 
     def __init__(self, numbers: list[int]) -> None:
@@ -39,7 +39,7 @@ class ScriptedRandom:
 
 
 def draw_one(bound: int, number: int) -> tuple[int, int]:
-    random = ScriptedRandom([number])
+    random = Numbers([number])
     return int(narrow_gaussian(bound).draw(1, random)[0]), random.further
 
 

@@ -5,6 +5,7 @@ import json
 import pickle
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import pytest
 
@@ -265,6 +266,7 @@ def test_document_with_a_defect_raises(change, value):
 def test_document_without_an_entry_or_no_object_raises():
     document = load_dealing(key_bits=2048).key.to_document()
     del document["verification_base"]
-    for bad in (document, [], None, "key"):
+    documents: tuple[Any, ...] = (document, [], None, "key")
+    for bad in documents:
         with pytest.raises(KeyFileError):
             ThresholdPublicKey.from_document(bad)

@@ -14,6 +14,7 @@ import pytest
 from coterie_aggregator.live.rounds.arithmetic import RoundArithmetic
 from coterie_common.crypto import threshold
 from coterie_common.learning.algorithm import Release
+from coterie_common.protocol.padded_part import PaddedSum
 from coterie_common.protocol.sealing.choice import packing_for
 from coterie_common.protocol.terms import RoundTerms, SealingKind
 from coterie_lab.benchmarks.measuring import Yardstick
@@ -129,7 +130,7 @@ def test_plain_round_sends_four_bytes_a_value_and_opens_nothing(federation):
 
 
 def test_plain_round_that_does_not_add_up_raises_wrong_sum(federation, monkeypatch):
-    monkeypatch.setattr(campaign.PaddedSum, "add", lambda self, octets: None)
+    monkeypatch.setattr(PaddedSum, "add", lambda self, octets: None)
     with pytest.raises(WrongSum):
         measure_plain(federation.terms(40), 5, Yardstick(), 1)
 
@@ -159,7 +160,7 @@ def test_way_whose_library_is_missing_is_left_out_and_named(monkeypatch, federat
     monkeypatch.setattr(campaign, "paillier_steps", missing)
     monkeypatch.setattr(campaign, "make_federation", lambda *arguments: federation)
     monkeypatch.setattr(campaign, "planned_rounds", lambda *arguments: {federation.terms(): 2})
-    said = []
+    said: list[str] = []
     rows = campaign.measure_all(campaign.QUICK_EFFORT, said.append)
     assert "phe" in said[0]
     assert [(row.model, row.way) for row in rows] == [
@@ -199,7 +200,7 @@ def test_committed_costs_keep_the_ratios_that_the_document_reads_out_of_them():
     rows = read_csv(RESULTS / "cost.csv", CostRow)
 
     def total(model: str, way: Way, what: str) -> float:
-        return sum(getattr(row, what) for row in rows if row.model == model and row.way is way)
+        return sum(float(getattr(row, what)) for row in rows if row.model == model and row.way is way)
 
     def ratio(model: str, way: Way, other: Way, what: str) -> float:
         return total(model, way, what) / total(model, other, what)

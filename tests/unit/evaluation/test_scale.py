@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from coterie.simulation.job import Simulation
 from coterie.simulation.seeded_random import SeededRandom
+from coterie_common.privacy.vector_encoding import VectorEncoding
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_lab.evaluation.csv_file import read_csv, write_csv
 from coterie_lab.evaluation.scale import JOBS, Fineness, at_scale, finenesses
@@ -35,10 +37,11 @@ def test_noise_at_the_products_own_scale_is_that_of_its_terms():
 
 def test_rounding_adds_no_more_than_computed_at_a_coarse_scale():
     encoding = Simulation(workload("svm", None).spec_at("0.1"), choose_parameters(10)).terms.rounds[0].encoding
+    assert isinstance(encoding, VectorEncoding)
     coarse = at_scale(encoding, encoding.scale_bits - 6)
     # Values half way between integers, the most that rounding can add; too short a vector to be clipped.
     rows = np.full((200, encoding.length), 2.0 ** -(coarse.scale_bits + 1))
-    bound = float(coarse.rounding_variance(1)) * len(rows) / encoding.units
+    bound = float(coarse.rounding_variance(Fraction(1))) * len(rows) / encoding.units
     off = coarse.encode([rows], SeededRandom("rounding")) - len(rows) / 2
     # 1,001 squares of what is nearly normal: their mean has a standard deviation of 4.5 %
     assert np.square(off).mean() == pytest.approx(bound, rel=0.2)

@@ -20,6 +20,7 @@ from coterie_common.audit.entry import Event, Kind, Owner
 from coterie_common.audit.export import Export
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.hashing import Label
+from coterie_common.document import Document
 from coterie_common.fingerprint import printed_fingerprint
 from coterie_common.host.database import open_database
 from coterie_party.store import MIGRATIONS, AuditLog, Recorder
@@ -37,7 +38,7 @@ PINNED = printed_fingerprint(FOUNDER)
 def model_of(digest: bytes) -> Event:
     """A model as the aggregator delivered it."""
     signature = FEDERATION.aggregator_key.sign(Label.MODEL_DELIVERY, "job-1", digest)
-    facts = {"model_digest": digest.hex(), "bytes": 9, "aggregator_signature": signature.hex()}
+    facts: dict[str, Document] = {"model_digest": digest.hex(), "bytes": 9, "aggregator_signature": signature.hex()}
     return Event(kind=Kind.MODEL, job_id="job-1", details=facts)
 
 

@@ -62,7 +62,7 @@ def test_deal_again_changes_nothing_and_asks_nothing(joined):
 def test_deal_that_fails_leaves_nothing_dealt(admitted):
     before = files(admitted)
 
-    def fail(**_: Any) -> None:
+    def fail(**_: Any) -> Dealing:
         raise StateError("the machine stopped here")
 
     with pytest.raises(StateError):

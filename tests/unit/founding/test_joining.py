@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def founder_keys(ceremony: Ceremony) -> FounderKeys:
     return ceremony.federation.unlock_keys(ceremony.federation.record(), PASSWORD)
 
 
-def resigned(ceremony: Ceremony, **changes: object) -> Path:
+def resigned(ceremony: Ceremony, **changes: Any) -> Path:
     """A bundle of p1 that the founder itself signed, with another membership."""
     bundle = read_bundle(ceremony.bundle("p1"))
     forged = Bundle.create(
@@ -119,19 +120,19 @@ def test_import_with_a_wrong_password_raises(dealt):
     assert_nothing_imported(dealt)
 
 
-def other_share(bundle: dict) -> None:
+def other_share(bundle: dict[str, Any]) -> None:
     bundle["sealed_share"] = bundle["sealed_share"][:-2] + ("00" if bundle["sealed_share"][-2:] != "00" else "01")
 
 
-def other_roster(bundle: dict) -> None:
+def other_roster(bundle: dict[str, Any]) -> None:
     bundle["membership"]["signed_roster"]["roster"]["serial"] = 7
 
 
-def other_certificate(bundle: dict) -> None:
+def other_certificate(bundle: dict[str, Any]) -> None:
     bundle["membership"]["certificate"] += "\n"
 
 
-def other_signature(bundle: dict) -> None:
+def other_signature(bundle: dict[str, Any]) -> None:
     bundle["signature"] = "00" * 64
 
 

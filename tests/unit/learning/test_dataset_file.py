@@ -32,7 +32,7 @@ SCHEMA = parse_schema(
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable:
+def write(tmp_path: Path) -> Callable[..., Path]:
     def write_file(content: bytes | str, name: str = "people.csv") -> Path:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)

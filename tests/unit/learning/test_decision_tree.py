@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy import int64
 
 from coterie_common.errors import InvalidJob, MalformedMessage, StateError, StorageError
 from coterie_common.learning.algorithm import Ask, Classifier, Release
@@ -19,6 +19,7 @@ from coterie_common.learning.algorithms.decision_tree import DecisionTree, TreeC
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.privacy.noise.mechanisms import Unit
+from tests.support.present import present
 from tests.support.seeded_random import SeededRandom
 
 TREE = DecisionTree()
@@ -38,7 +39,10 @@ PLAN = TREE.plan(CONFIG, SCHEMA)
 RANDOM = SeededRandom("unused")
 
 
-def make_dataset(rows: list[tuple[int, ...]] | list[tuple[int64, int, int, int64]]) -> Dataset:
+Rows = Sequence[tuple[int, ...]]
+
+
+def make_dataset(rows: Rows) -> Dataset:
     """``rows`` of (a, b, c, y)."""
     values = np.array(rows, np.int32).reshape(-1, 4)
     return Dataset(SCHEMA, {name: values[:, number] for number, name in enumerate(("a", "b", "c", "y"))}, len(values))
@@ -63,20 +67,21 @@ def grow(
     return asks, state
 
 
-def entropy(rows: list[tuple[int, ...]]) -> float:
+def entropy(rows: Rows) -> float:
     shares = [np.mean([row[3] == label for row in rows]) for label in {row[3] for row in rows}]
     return -sum(float(share) * math.log(share) for share in shares)
 
 
-def gain(rows: list[tuple[int, ...]], feature: int) -> float:
+def gain(rows: Rows, feature: int) -> float:
     parts = [[row for row in rows if row[feature] == value] for value in {row[feature] for row in rows}]
     return entropy(rows) - sum(len(part) / len(rows) * entropy(part) for part in parts)
 
 
-def assert_is_exact_id3(body: dict[str, Any], rows: list[tuple[int, ...]], max_depth: int) -> None:
+def assert_is_exact_id3(body: Mapping[str, Any], rows: Rows, max_depth: int) -> None:
     """Walk a tree together with the records: every split has the greatest gain, every leaf a reason to be one."""
     tree, names = body["tree"], ["a", "b", "c"]
-    waiting, next_child = [(0, rows, frozenset())], 1
+    next_child = 1
+    waiting: list[tuple[int, Rows, frozenset[int]]] = [(0, rows, frozenset())]
     for node, split in enumerate(tree):
         place, here, used = waiting[node]
         counts = [sum(row[3] == label for row in here) for label in range(3)]
@@ -192,7 +197,7 @@ def test_answer_changes_within_the_plan_when_a_record_is_added(rows, record, oth
 
 
 def test_answer_of_data_set_without_records_is_zero():
-    assert not TREE.answer(TREE.next_ask(TREE.initial_state(CONFIG, SCHEMA)), make_dataset([]), RANDOM).any()
+    assert not TREE.answer(present(TREE.next_ask(TREE.initial_state(CONFIG, SCHEMA))), make_dataset([]), RANDOM).any()
 
 
 OPEN_TWO = {"length": 2 * (3 + 4) * 3, "tree": ["a", None, None], "open": [1, 2]}
@@ -247,7 +252,10 @@ def test_check_ask_of_too_many_open_nodes_raises_malformed_message():
 
 def test_update_keeps_the_largest_open_nodes():
     draw = np.random.default_rng(2)
-    rows = [(draw.integers(2), draw.binomial(2, 0.3), draw.binomial(3, 0.2), draw.integers(3)) for _ in range(200)]
+    rows = [
+        (int(draw.integers(2)), int(draw.binomial(2, 0.3)), int(draw.binomial(3, 0.2)), int(draw.integers(3)))
+        for _ in range(200)
+    ]
     asks, state = grow(make_dataset(rows), TREE.parse_config({"max_depth": 3, "max_nodes": 2}))
     assert [len(ask.body["open"]) for ask in asks] == [1, 2, 2]
     level = [node for node in range(len(state.counts)) if state.tree.depths[node] == 2]
@@ -267,7 +275,7 @@ def test_update_of_drowned_tables_stops_and_labels_leaves_like_their_parent():
 def test_update_of_release_of_other_length_raises_state_error():
     state = TREE.initial_state(CONFIG, SCHEMA)
     with pytest.raises(StateError) as caught:
-        TREE.update(state, TREE.next_ask(state), Release(np.zeros(5), 1, 0.0))
+        TREE.update(state, present(TREE.next_ask(state)), Release(np.zeros(5), 1, 0.0))
     assert caught.value.code == "state"
 
 
@@ -339,7 +347,7 @@ def test_answer_of_ten_thousand_values_counts_every_record_in_every_feature():
     columns["y"] = (4 * columns["f7"]).astype(np.int32)
     config = TREE.parse_config({"max_depth": 2, "max_nodes": 1})
     state = TREE.initial_state(config, schema)
-    ask = TREE.next_ask(state)
+    ask = present(TREE.next_ask(state))
     assert ask.length == 10_000
     values = TREE.answer(ask, Dataset(schema, columns, 20_000), RANDOM)
     assert values.sum() == 25 * 20_000

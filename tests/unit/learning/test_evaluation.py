@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from coterie_common.errors import ConfigurationError, InvalidJob, MalformedMessage, StateError, StorageError
@@ -19,19 +20,20 @@ from coterie_common.learning.model import Model
 from coterie_common.learning.plan import Records
 from coterie_common.learning.predictor import load_predictor
 from tests.support.models import SCHEMA, make_lineage, make_model
+from tests.support.present import present
 from tests.support.seeded_random import SeededRandom
 
 EVALUATION = Evaluation()
 MODEL = make_model()
 CONFIG = EVALUATION.parse_config({"model": MODEL.to_document()})
 PLAN = EVALUATION.plan(CONFIG, SCHEMA)
-ASK = EVALUATION.next_ask(EVALUATION.initial_state(CONFIG, SCHEMA))
+ASK = present(EVALUATION.next_ask(EVALUATION.initial_state(CONFIG, SCHEMA)))
 RANDOM = SeededRandom("unused")
 
 
 def make_dataset(rows: int = 80) -> Dataset:
     draw = np.random.default_rng(7)
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "outlook": draw.integers(0, 2, rows).astype(np.int32),
         "humidity": draw.uniform(0, 100, rows),
         "play": draw.integers(0, 2, rows).astype(np.int32),
@@ -39,7 +41,7 @@ def make_dataset(rows: int = 80) -> Dataset:
     return Dataset(SCHEMA, columns, rows)
 
 
-def figures_of(values: ArrayLike, noise_stddev: float = 0.0) -> dict[str, Any]:
+def figures_of(values: ArrayLike, noise_stddev: float = 0.0) -> Mapping[str, Any]:
     state = EVALUATION.initial_state(CONFIG, SCHEMA)
     return EVALUATION.finish(EVALUATION.update(state, ASK, Release(np.asarray(values, float), 1, noise_stddev)))
 

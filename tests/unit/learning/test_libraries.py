@@ -55,11 +55,11 @@ def test_library_is_found_in_a_folder_and_not_imported(tmp_path):
 def test_import_that_fails_raises_what_is_missing():
     lacks = pytest.raises(MissingLibrary, match="lacks no_such_library, which the network 'x' needs")
     with lacks as caught, needing("no_such_library", "the network 'x'"):
-        import no_such_library.part  # noqa: F401  # it is not there
+        import no_such_library.part  # type: ignore[import-not-found]  # noqa: F401  # it is not there
     assert isinstance(caught.value.__cause__, ImportError)
     other = pytest.raises(MissingLibrary, match="cannot load the network 'x': No module named 'other_library'")
     with other, needing("no_such_library", "the network 'x'"):
-        import other_library  # noqa: F401  # it is not there
+        import other_library  # type: ignore[import-not-found]  # noqa: F401  # it is not there
 
 
 def test_network_of_a_folder_of_code_is_installed_for_the_training_process_only(tmp_path):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy import float64, int64
 from numpy.typing import NDArray
 from scipy.optimize import approx_fprime
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -28,10 +27,11 @@ from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
 from tests.support.models import make_lineage
 from tests.support.models import make_model as make_tree
+from tests.support.present import present
 from tests.support.seeded_random import SeededRandom
 from tests.support.vector_simulation import Goal, SimulatedJob, simulate_vector_job
 
-FEATURES = [
+FEATURES: list[dict[str, Any]] = [
     {"name": "age", "lower": 0, "upper": 100},
     {"name": "dose", "lower": -3, "upper": 3},
     {"name": "ward", "levels": ["a", "b", "c"]},
@@ -61,11 +61,13 @@ def make_dataset(classes: int | None, rows: int = 300, seed: int = 5) -> Dataset
     return Dataset(make_schema(classes), {"age": age, "dose": dose, "ward": ward, "label": label}, rows)
 
 
-def classes_of(name: str) -> int:
+def classes_of(name: str) -> int | None:
     return None if name == "linear_regression" else 3
 
 
-def train(name: str, dataset: Dataset, goal: Goal = NO_NOISE, set_aside: None = None, **config: Any) -> SimulatedJob:
+def train(
+    name: str, dataset: Dataset, goal: Goal = NO_NOISE, set_aside: Dataset | None = None, **config: Any
+) -> SimulatedJob:
     random = SeededRandom("linear")
     aside = [None] * 3 if set_aside is None else deal(set_aside, 3, random)
     parties = [as_party(part, other) for part, other in zip(deal(dataset, 3, random), aside, strict=True)]
@@ -166,7 +168,7 @@ def test_plan_without_what_it_needs_raises_invalid_job():
 def test_derivatives_are_those_of_the_loss(loss, outputs):
     draw = np.random.default_rng(2)
 
-    def value(row: NDArray[np.float64], label: float64 | int64) -> float64:
+    def value(row: NDArray[np.float64], label: Any) -> Any:
         if loss is Loss.SQUARED:
             return ((row - label) ** 2).sum() / 2
         if loss is Loss.LOGISTIC and outputs > 1:
@@ -320,7 +322,7 @@ def test_evaluation_counts_what_the_predictor_predicts(name):
     model = make_model(name, dataset, train(name, dataset, rounds=3))
     evaluation = Evaluation()
     config = evaluation.parse_config({"model": model.to_document()})
-    ask = evaluation.next_ask(evaluation.initial_state(config, dataset.schema))
+    ask = present(evaluation.next_ask(evaluation.initial_state(config, dataset.schema)))
     counts = evaluation.answer(ask, dataset, SeededRandom("unused")).reshape(3, 3)
     truth = np.array(dataset.schema.class_names)[dataset.columns["label"]]
     assert counts.trace() == (load_predictor(model).predict(raw(dataset)) == truth).sum()

@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from coterie_common.errors import StorageError
-from coterie_common.learning.algorithms.optimiser import Float32, Optimiser, OptimiserState, Rule, step
+from coterie_common.learning.algorithms.optimiser import Optimiser, OptimiserState, Rule, step
 
 SGD = Rule(optimiser=Optimiser.SGD, learning_rate=0.1, momentum=0.5, decay=False, steps=10)
 ADAM = replace(SGD, optimiser=Optimiser.ADAM, momentum=0.9)
 START = np.array([1.0, -2.0], np.float32)
 
 
-def descend(rule: Rule, gradients: ArrayLike, parameters: Float32 = START) -> tuple[Float32, OptimiserState]:
+def descend(
+    rule: Rule, gradients: ArrayLike, parameters: NDArray[np.float32] = START
+) -> tuple[NDArray[np.float32], OptimiserState]:
     state = OptimiserState()
     for gradient in np.asarray(gradients, np.float64):
         parameters, state = step(rule, state, parameters, gradient)

@@ -17,7 +17,7 @@ from coterie_common.errors import InvalidJob
 from coterie_common.learning.data.column import CategoricalColumn, NumericColumn
 from coterie_common.learning.data.schema import parse_schema
 
-TABLE = {
+TABLE: dict[str, Any] = {
     "label": "class",
     "max_records": 100,
     "columns": [
@@ -153,7 +153,8 @@ def test_numeric_column_to_cells_agrees_with_exact_fractions_on_and_beside_edges
     lower = source.draw(integers(-5000, 5000))
     width = source.draw(integers(1, 300))
     bins = source.draw(integers(2, 300))
-    column = NumericColumn(name="v", lower=_written(lower, digits), upper=_written(lower + width, digits), bins=bins)
+    limits: dict[str, Any] = {"lower": _written(lower, digits), "upper": _written(lower + width, digits)}
+    column = NumericColumn(name="v", bins=bins, **limits)
     # Numbers as people write them: every edge that has few digits, and the tenths of the last digit beside it.
     numbers = [lower * 10 + offset for offset in range(10 * width + 1)]
     cells = column.to_cells(np.array([float(_written(number, digits + 1)) for number in numbers]))
@@ -163,7 +164,8 @@ def test_numeric_column_to_cells_agrees_with_exact_fractions_on_and_beside_edges
 
 @pytest.mark.parametrize("width", ["0.000001", "0.1", "1e-9"])
 def test_numeric_column_cell_names_of_a_narrow_range_differ(width):
-    column = NumericColumn(name="v", lower="1000000", upper=str(1000000 + Decimal(width)), bins=4)
+    limits: dict[str, Any] = {"lower": "1000000", "upper": str(1000000 + Decimal(width))}
+    column = NumericColumn(name="v", bins=4, **limits)
     assert len(set(column.cell_names())) == 4
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from coterie_common.learning.algorithm import Ask, Release
 from coterie_common.learning.algorithms.statistics import Statistics
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
+from tests.support.present import present
 from tests.support.seeded_random import SeededRandom
 
 STATISTICS = Statistics()
@@ -42,9 +43,9 @@ def make_dataset(rows: Sequence[tuple[float, float, int]]) -> Dataset:
 
 def result_of(
     rows: Sequence[tuple[float, float, int]], config: Any = CONFIG, noise_stddev: float = 0.0
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     state = STATISTICS.initial_state(config, SCHEMA)
-    ask = STATISTICS.next_ask(state)
+    ask = present(STATISTICS.next_ask(state))
     STATISTICS.check_ask(config, SCHEMA, ask, STATISTICS.plan(config, SCHEMA))
     values = STATISTICS.answer(ask, make_dataset(rows), RANDOM).astype(np.float64)
     state = STATISTICS.update(state, ask, Release(values, 1, noise_stddev))
@@ -81,7 +82,7 @@ def test_plan_with_means_bounds_every_value_by_the_common_scale():
 @settings(max_examples=60)
 def test_answer_changes_within_the_plan_when_a_record_is_added(rows, record):
     (planned,) = PLAN.rounds
-    ask = STATISTICS.next_ask(STATISTICS.initial_state(CONFIG, SCHEMA))
+    ask = present(STATISTICS.next_ask(STATISTICS.initial_state(CONFIG, SCHEMA)))
     with_record, without = (STATISTICS.answer(ask, make_dataset(r), RANDOM) for r in ([*rows, record], rows))
     change = with_record - without
     assert change.dtype == np.int64
@@ -158,7 +159,7 @@ def test_check_ask_of_second_round_raises_malformed_message():
 
 def test_state_from_its_stored_document_is_equal():
     state = STATISTICS.initial_state(CONFIG, SCHEMA)
-    ask = STATISTICS.next_ask(state)
+    ask = present(STATISTICS.next_ask(state))
     for current in (state, STATISTICS.update(state, ask, Release(np.arange(9.0), 3, 1.5))):
         stored = json.loads(json.dumps(STATISTICS.state_to_document(current)))
         assert STATISTICS.state_from_document(CONFIG, SCHEMA, stored) == current
@@ -176,4 +177,4 @@ def test_state_from_damaged_document_raises_storage_error(value):
 def test_update_of_release_of_other_length_raises_state_error():
     state = STATISTICS.initial_state(CONFIG, SCHEMA)
     with pytest.raises(StateError):
-        STATISTICS.update(state, STATISTICS.next_ask(state), Release(np.zeros(3), 1, 0.0))
+        STATISTICS.update(state, present(STATISTICS.next_ask(state)), Release(np.zeros(3), 1, 0.0))

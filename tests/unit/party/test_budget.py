@@ -20,6 +20,7 @@ from coterie_party.policy.budget import charges, division_now, on_side, total, w
 from coterie_party.policy.policy import Budget, Limit
 from coterie_party.store import LedgerEntry, ReservationStatus
 
+JOB = JobId("job-1")
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 LIMIT = Limit(Budget(epsilon=Decimal(2), delta=Decimal("1e-5")), None)
 RESERVED, COMMITTED, RELEASED = ReservationStatus
@@ -35,7 +36,7 @@ TOGETHER = Cost(
 
 
 def entry(
-    cost: Cost, status: ReservationStatus = RESERVED, *, job_id: JobId = "job-1", number: int = 1, **changes: Any
+    cost: Cost, status: ReservationStatus = RESERVED, *, job_id: JobId = JOB, number: int = 1, **changes: Any
 ) -> LedgerEntry:
     return LedgerEntry(
         founder="f", job_id=job_id, round_number=number, cost=cost.to_document(), status=status, **changes

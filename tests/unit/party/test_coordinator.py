@@ -29,6 +29,7 @@ from tests.support.crashes import Crash
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation
 from tests.support.malicious_aggregator import JOB, MaliciousAggregator, Silence
+from tests.support.present import present
 from tests.support.small_jobs import statistics_spec, write_play
 
 PARTY = PartyId("party-1")
@@ -103,7 +104,7 @@ async def test_what_is_computed_while_the_stream_is_down_is_kept_and_sent_when_i
         await party.message(aggregator.query())
         assert said
         stored = aggregator.running.party_store(PARTY).reply(JOB, 1)
-        assert set(said) == {Ready(stored)}
+        assert set(said) == {Ready(present(stored))}
 
 
 @asynchronous

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coterie_common.errors import QuorumTooSmall
+from coterie_common.identifiers import JobId
 from coterie_common.learning.algorithm import get_algorithm
 from coterie_common.privacy.accounting.cost import Cost
 from coterie_common.privacy.accounting.gaussian_dp import epsilon_at, squared_distance_of_pure
@@ -27,6 +28,7 @@ from coterie_party.policy.decision import Verdict, check_consent, check_floors, 
 from coterie_party.policy.policy import Policy
 from coterie_party.store import LedgerEntry, ReservationStatus
 from tests.support.policies import policy_of
+from tests.support.present import present
 
 ACCEPTED = Verdict(Decision.ACCEPTED)
 FIVE = choose_parameters(5)
@@ -35,8 +37,8 @@ NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
 
 def pure(epsilon: float) -> Cost:
-    epsilon = Fraction(str(epsilon))
-    return Cost(unit=Unit.RECORD, squared_distance=squared_distance_of_pure(epsilon), pure_epsilon=epsilon)
+    exact = Fraction(str(epsilon))
+    return Cost(unit=Unit.RECORD, squared_distance=squared_distance_of_pure(exact), pure_epsilon=exact)
 
 
 def gaussian(square: float) -> Cost:
@@ -73,8 +75,8 @@ def verdict(
     entries: list[LedgerEntry] | None = None,
     local: datetime = NOW,
     is_approved: bool = False,
-    run_before: str | None = None,
-    asked_others: str | None = None,
+    run_before: JobId | None = None,
+    asked_others: JobId | None = None,
 ) -> Verdict:
     spec = spec or spec_of()
     return decide(
@@ -83,7 +85,7 @@ def verdict(
         algorithm=get_algorithm(spec.algorithm),
         parameters=parameters,
         round_quorum=round_quorum,
-        planned=planned or [entry(job_cost or gaussian(0.04), job_id="asked")],
+        planned=planned or [entry(job_cost or gaussian(0.04), job_id=JobId("asked"))],
         exact=lambda delta: exact,
         entries=entries if entries is not None else [] if spent is None else [entry(spent)],
         local=local,
@@ -104,14 +106,14 @@ def entry(
     cost: Cost,
     status: ReservationStatus = ReservationStatus.RESERVED,
     *,
-    job_id: str | None = None,
+    job_id: JobId | None = None,
     number: int = 1,
     **changes: Any,
 ) -> LedgerEntry:
     """A line of a job of its own, unless told otherwise."""
     return LedgerEntry(
         founder="f",
-        job_id=job_id or f"job-{next(_NUMBERS)}",
+        job_id=job_id or JobId(f"job-{next(_NUMBERS)}"),
         round_number=number,
         cost=cost.to_document(),
         status=status,
@@ -208,12 +210,13 @@ def test_decide_uses_the_budget_of_the_data_set_of_the_job():
 
 @given(st.lists(st.sampled_from([0.01, 0.03, 0.2]), max_size=60))
 def test_decide_never_accepts_beyond_the_lifetime_budget(squares):
-    policy, entries = policy_of("[lifetime]\nepsilon = 3\ndelta = 1e-4"), []
+    policy = policy_of("[lifetime]\nepsilon = 3\ndelta = 1e-4")
+    entries: list[LedgerEntry] = []
     for square in squares:
         if verdict(policy, entries=entries, job_cost=gaussian(square)) == ACCEPTED:
             entries.append(entry(gaussian(square)))
     spent = sum(Cost.from_document(line.cost).squared_distance for line in entries)
-    assert epsilon_at(spent, Fraction(0), Fraction(1, 10_000)) <= 3
+    assert epsilon_at(Fraction(spent), Fraction(0), Fraction(1, 10_000)) <= 3
 
 
 def test_decide_first_job_by_its_own_epsilon_and_nothing_after_it():
@@ -223,7 +226,7 @@ def test_decide_first_job_by_its_own_epsilon_and_nothing_after_it():
     assert verdict(policy, job_cost=wide, exact=1.0001).code == "budget-exhausted"
     assert verdict(policy, job_cost=wide, exact=0.9999, spent=gaussian(1e-9)).code == "budget-exhausted"
     # Accepted so, it takes all, also if most of it is never asked: who stops has seen why.
-    lines = [entry(gaussian(0.0719 / 4), job_id="first", number=number) for number in range(1, 5)]
+    lines = [entry(gaussian(0.0719 / 4), job_id=JobId("first"), number=number) for number in range(1, 5)]
     ended = [replace(line, status=ReservationStatus.RELEASED) for line in lines[1:]]
     asked = replace(lines[0], status=ReservationStatus.COMMITTED, settled_at=NOW)
     assert verdict(policy, job_cost=gaussian(1e-6), entries=[asked, *ended], exact=0.1).code == "budget-exhausted"
@@ -288,22 +291,22 @@ def test_decide_job_without_noise_needs_its_digest_in_the_policy():
 def test_decide_job_without_noise_is_accepted_once():
     exact = spec_of(placement="none")
     policy = policy_of(f'jobs_without_noise = ["{exact.digest.hex()}"]')
-    found = verdict(policy, spec=exact, job_cost=EXACT, run_before="play-1")
+    found = verdict(policy, spec=exact, job_cost=EXACT, run_before=JobId("play-1"))
     assert found.code == "consent-denied"
     assert "used by job play-1" in found.detail
-    assert verdict(run_before="play-1") == ACCEPTED
+    assert verdict(run_before=JobId("play-1")) == ACCEPTED
 
 
 def test_decide_job_without_noise_after_one_of_other_parties_refuses():
     exact = spec_of(placement="none")
     policy = policy_of(f'jobs_without_noise = ["{exact.digest.hex()}"]')
     assert verdict(policy, spec=exact, job_cost=EXACT) == ACCEPTED
-    again = verdict(policy, spec=exact, job_cost=EXACT, asked_others="exact-1")
+    again = verdict(policy, spec=exact, job_cost=EXACT, asked_others=JobId("exact-1"))
     assert again.decision is Decision.REFUSED
     assert again.code == "consent-denied"
     assert "exact-1" in again.detail
     # With noise of its own, a sum may have any contributors.
-    assert verdict(asked_others="exact-1") == ACCEPTED
+    assert verdict(asked_others=JobId("exact-1")) == ACCEPTED
 
 
 def test_decide_placement_that_is_not_allowed_refuses():
@@ -314,7 +317,7 @@ def test_decide_placement_that_is_not_allowed_refuses():
 
 
 def test_decide_more_rounds_than_allowed_refuses():
-    plan = [entry(gaussian(0.0001), job_id="asked", number=number) for number in range(1, 102)]
+    plan = [entry(gaussian(0.0001), job_id=JobId("asked"), number=number) for number in range(1, 102)]
     assert verdict(planned=plan[:100]) == ACCEPTED
     assert verdict(planned=plan) == refused("consent-denied", "plans 101 rounds, this party's limit per job is 100")
 
@@ -409,7 +412,8 @@ def test_decide_counts_what_is_reserved_in_every_period():
 @given(st.data())
 def test_decide_never_lets_any_period_overrun(data):
     """Jobs are accepted, and their rounds spent, at any times: every window of 30 days stays within the limit."""
-    policy, now, spent, reserved = policy_of(PERIOD), NOW, [], []
+    policy, now, spent = policy_of(PERIOD), NOW, []
+    reserved: list[LedgerEntry] = []
     for _ in range(data.draw(st.integers(1, 25))):
         now += timedelta(days=data.draw(st.integers(0, 20)))
         if reserved and data.draw(st.booleans()):
@@ -418,5 +422,6 @@ def test_decide_never_lets_any_period_overrun(data):
         elif verdict(policy, spec=laplace(), job_cost=pure(0.75), entries=[*spent, *reserved], local=now) == ACCEPTED:
             reserved.append(entry(pure(0.75)))
     for last in spent:
-        window = [line for line in spent if last.settled_at - timedelta(days=30) < line.settled_at <= last.settled_at]
+        end = present(last.settled_at)
+        window = [line for line in spent if end - timedelta(days=30) < present(line.settled_at) <= end]
         assert len(window) * 0.75 <= 3

@@ -67,7 +67,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PartyStore]:
     engine.dispose()
 
 
-def charge(store: PartyStore, job_id: str, dataset: str = "nursery") -> Charge:
+def charge(store: PartyStore, job_id: str, dataset: str = "nursery") -> Charge | None:
     return total(charges([line for line in store.ledger(dataset) if line.job_id == job_id], LIMIT, NOW))
 
 

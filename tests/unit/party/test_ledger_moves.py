@@ -40,7 +40,7 @@ LIMIT = Limit(Budget(epsilon=Decimal(20), delta=Decimal("1e-4")), None)
 
 def folder(root: Path) -> Path:
     home = PartyHome(root)
-    home.create(PartyId("party-1"), FOUNDER, None, password=Password("password"), random=SeededRandom(str(root)))
+    home.create(PartyId("party-1"), FOUNDER, None, password=Password(b"password"), random=SeededRandom(str(root)))
     make_private_folder(root / "store")
     return root
 
@@ -189,7 +189,7 @@ def test_lines_of_a_folder_with_the_same_past_begin_another_generation(tmp_path)
     propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
     lines = store.ledger("play")
     version = DataVersion(generation="g", length=3, digest=bytes(32))
-    for changes, is_kept in [({"division": "of another folder"}, True), ({"division": "d"}, False)]:
+    for division, is_kept in [("of another folder", True), ("d", False)]:
         with engine.begin() as connection:
             connection.execute(text("UPDATE ledger SET division = 'd', records = 'training'"))
         # What is reserved here was taken along, and may have been asked there.
@@ -198,7 +198,7 @@ def test_lines_of_a_folder_with_the_same_past_begin_another_generation(tmp_path)
         # The same again says nothing new.
         assert carried.add({"play": store.ledger("play")}, {}, NOW) == 0
         assert store.data_version("play") == version
-        elsewhere = replace(lines[0], job_id=JobId(f"job {changes['division']}"), records="training", **changes)
+        elsewhere = replace(lines[0], job_id=JobId(f"job {division}"), records="training", division=division)
         assert carried.add({"play": [elsewhere]}, {}, NOW) == 1
         assert (store.data_version("play") == version) is is_kept
     engine.dispose()

@@ -51,7 +51,7 @@ REQUEST_WITHOUT = make_request(QUERY, OTHERS)
 OTHER_REQUEST = make_request(OTHER_QUERY, OTHERS)
 FAILED = ComputationFailed(DataError("row 3, column parents: unknown level"))
 
-EVENTS = (
+EVENTS: tuple[Event, ...] = (
     *map(QueryReceived, (QUERY, OTHER_QUERY)),
     *map(ReplyComputed, (REPLY, FRESH_REPLY, make_reply(OTHER_QUERY, b"noise"))),
     *map(RequestReceived, (REQUEST, REQUEST_WITHOUT, OTHER_REQUEST)),

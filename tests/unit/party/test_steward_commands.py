@@ -42,7 +42,7 @@ FOUNDER = "uktb-chq6-2ywh-lz5u-6rkd-x3fa-p7mn-q4ve"
 def home(tmp_path: Path) -> Path:
     root = tmp_path / "party"
     folder = PartyHome(root)
-    folder.create(PartyId("party-1"), FOUNDER, None, password=Password("password"), random=SeededRandom("home"))
+    folder.create(PartyId("party-1"), FOUNDER, None, password=Password(b"password"), random=SeededRandom("home"))
     (root / "policy.toml").write_text(DEFAULT_POLICY_TOML.replace("automatic = true", "automatic = false"))
     return root
 
@@ -231,7 +231,7 @@ def test_ledger_as_table_json_and_drawing(coterie_party, store, home, tmp_path):
 def test_words_of_others_about_jobs_are_shown_harmlessly(store, coterie_party):
     for number, words in enumerate(HOSTILE.values()):
         words = words[:2_000].replace("\ud800", "")
-        refused = {"job_id": f"play-{number}", "code": "invalid-job", "detail": words}
+        refused: dict[str, Any] = {"job_id": f"play-{number}", "code": "invalid-job", "detail": words}
         propose(store, statistics_spec(), Decision.REFUSED, **refused)
         propose(
             store, statistics_spec(), Decision.HELD, job_id=JobId(f"held-{number}"), detail=words, dataset=words[:60]

@@ -48,6 +48,7 @@ from coterie_party.store import (
 )
 from coterie_party.store.tables import ACCEPTANCES, LEDGER
 from tests.support.databases import KINDS, Opened, database
+from tests.support.present import present
 from tests.support.recorders import ManualClock, make_recorder
 from tests.support.seeded_random import SeededRandom
 
@@ -146,7 +147,7 @@ def test_record_job_keeps_the_decision(store, job, costs):
 
 
 def test_jobs_come_in_the_order_in_which_they_were_proposed(store):
-    jobs = tuple(replace(REFUSED, job_id=job_id) for job_id in ("zeta", "alpha", "midas"))
+    jobs = tuple(replace(REFUSED, job_id=JobId(job_id)) for job_id in ("zeta", "alpha", "midas"))
     for job in jobs:
         store.record_job(job)
     assert store.jobs() == jobs
@@ -185,8 +186,9 @@ def test_record_job_with_another_digest_raises_for_ever(store, job, costs, diges
         if end:
             store.end_job("job-1", JobOutcome.FAILED)
         before = store.job("job-1")
+        changes: dict[str, Any] = {digest: bytes(32)}
         with pytest.raises(Equivocation, match="another specification or other terms"):
-            store.record_job(replace(JOB, **{digest: bytes(32)}), COSTS)
+            store.record_job(replace(JOB, **changes), COSTS)
         assert store.job("job-1") == before
 
 
@@ -339,7 +341,7 @@ def test_rule_is_kept_and_the_last_word_counts(store):
 
 
 def test_held_jobs_come_with_the_last_word_until_they_are_decided_or_over(store):
-    jobs = tuple(replace(HELD, job_id=job_id) for job_id in ("zeta", "alpha", "midas"))
+    jobs = tuple(replace(HELD, job_id=JobId(job_id)) for job_id in ("zeta", "alpha", "midas"))
     for job in jobs:
         store.record_job(job)
     store.rule("alpha", is_approved=True, now=NOW)
@@ -409,7 +411,13 @@ def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_pat
     url = f"sqlite:///{tmp_path}/store.db"
     engine = open_database(url, "first_version")
     divergences = [0.01 * order for order in ORDERS]
-    former = {"unit": "record", "orders": list(ORDERS), "divergences": divergences, "pure_epsilon": 0, "unprotected": 0}
+    former: dict[str, Any] = {
+        "unit": "record",
+        "orders": list(ORDERS),
+        "divergences": divergences,
+        "pure_epsilon": 0,
+        "unprotected": 0,
+    }
     with transaction(engine) as connection:
         connection.execute(
             text(
@@ -428,7 +436,7 @@ def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_pat
     before = SystemClock().now() - timedelta(seconds=1)
     engine = open_database(url, MIGRATIONS)
     spent, reserved = PartyStore(engine, FOUNDER).ledger("nursery")
-    assert before <= spent.settled_at <= SystemClock().now()
+    assert before <= present(spent.settled_at) <= SystemClock().now()
     assert spent.reserved_at is spent.event is reserved.settled_at is None
     assert PartyStore(engine, FOUNDER).job(JobId("job-1")).proposed_at is None
     engine.dispose()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from coterie_common.errors import (
     VectorsNotFinite,
     WrongVectorShape,
 )
-from coterie_common.learning.algorithm import Ask, get_algorithm
+from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorithm
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
@@ -32,6 +32,7 @@ from coterie_party.training.frames import Channel, ChannelClosed, Kind
 from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement
 from coterie_party.training.worker import decode_dataset, encode_dataset
 from tests.support.misbehaving_algorithm import register
+from tests.support.present import present
 from tests.support.repository import ROOT
 
 # slow, all of them: every one starts at least one process, which loads numpy and scipy
@@ -104,8 +105,9 @@ def test_vectors_of_a_batch_come_in_order_from_the_records_asked_for(start):
 
 def test_vectors_of_an_algorithm_are_those_of_the_same_process(start):
     algorithm, dataset = get_algorithm("logistic_regression"), make_dataset()
+    assert isinstance(algorithm, VectorAlgorithm)
     config = algorithm.parse_config({"rounds": 1, "records": 6, "clip_norm": 1})
-    ask = algorithm.next_ask(algorithm.initial_state(config, SCHEMA))
+    ask = present(algorithm.next_ask(algorithm.initial_state(config, SCHEMA)))
     process = start("logistic_regression", {Records.TRAINING: dataset})
     rows = np.concatenate(list(process.vectors(ask, Records.TRAINING, ALL, expected=6)))
     assert np.array_equal(rows, np.concatenate(list(algorithm.vectors(ask, dataset))))
@@ -252,7 +254,8 @@ class Asking(SystemClock):
     """A clock that asks for something else while the process is being waited for."""
 
     def __init__(self) -> None:
-        self.process, self.refused = None, []
+        self.process: TrainingProcess | None = None
+        self.refused: list[str] = []
 
     def monotonic(self) -> float:
         if self.process:
@@ -330,7 +333,7 @@ class Dribbling:
 
 def test_bytes_now_and_then_do_not_put_off_the_deadline():
     end = Dribbling(frame(Kind.ROWS, bytes(100)))
-    channel = Channel(end, Stepping())
+    channel = Channel(cast("socket.socket", end), cast("Clock", Stepping()))
     channel.deadline = 30
     with pytest.raises(TimeoutError):
         channel.receive({Kind.ROWS: 100})

@@ -10,13 +10,15 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from coterie_common import arrays, document
-from coterie_common.learning.algorithm import Ask, get_algorithm
+from coterie_common.document import Document
+from coterie_common.learning.algorithm import Ask, VectorAlgorithm, get_algorithm
 from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.plan import Records
@@ -24,6 +26,7 @@ from coterie_party.training import worker
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.frames import Channel, Kind
 from tests.support.misbehaving_algorithm import register
+from tests.support.present import present
 
 SCHEMA = parse_schema(
     {
@@ -35,8 +38,7 @@ SCHEMA = parse_schema(
 DATASET = Dataset(SCHEMA, {"age": np.arange(5.0), "sick": np.arange(5, dtype=np.int32) % 2}, 5)
 REGRESSION = get_algorithm("logistic_regression")
 CONFIG = REGRESSION.parse_config({"rounds": 1, "records": 5, "clip_norm": 1})
-ASK = REGRESSION.next_ask(REGRESSION.initial_state(CONFIG, SCHEMA))
-assert ASK is not None
+ASK = present(REGRESSION.next_ask(REGRESSION.initial_state(CONFIG, SCHEMA)))
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def talk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[.
         threads[-1].start()
         ends.append(Channel(mine))
         assert ends[-1].receive() == (Kind.STARTED, b'{"files":false,"network":true,"processes":false}')
-        job = {"algorithm": algorithm, "schema": SCHEMA.to_document()}
+        job: Document = {"algorithm": algorithm, "schema": SCHEMA.to_document()}
         ends[-1].send(Kind.JOB, document.encode(job))
         ends[-1].send(Kind.DATA, worker.encode_dataset(Records.TRAINING, DATASET))
         return ends[-1]
@@ -75,13 +77,13 @@ def ask_for(channel: Channel, rows: Sequence[int], records: str = "training", as
 
 def answer_of(channel: Channel) -> tuple[NDArray[np.float32] | None, str | None, str]:
     """Return all rows, and the code and words of a failure."""
-    rows = []
+    rows: list[NDArray[np.float32]] = []
     while True:
         kind, content = channel.receive()
         if kind is Kind.ROWS:
             rows.append(np.frombuffer(content, "<f4").reshape(-1, ASK.length))
             continue
-        value = json.loads(content) if kind is Kind.FAILED else {"code": None, "words": ""}
+        value: dict[str, Any] = json.loads(content) if kind is Kind.FAILED else {"code": None, "words": ""}
         return np.concatenate(rows) if rows else None, value["code"], value["words"]
 
 
@@ -91,8 +93,9 @@ def test_worker_answers_one_ask_after_the_other(talk):
         ask_for(channel, chosen)
         rows, code, _ = answer_of(channel)
         assert code is None
+        assert isinstance(REGRESSION, VectorAlgorithm)
         expected = np.concatenate(list(REGRESSION.vectors(ASK, DATASET.select(np.isin(np.arange(5), chosen)))))
-        assert np.array_equal(rows, expected)
+        assert np.array_equal(present(rows), expected)
 
 
 def test_worker_cuts_long_answers_into_frames(talk, monkeypatch):

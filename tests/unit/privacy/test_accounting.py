@@ -12,7 +12,8 @@ import pytest
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting.epsilon import CountEvent, calibrate, epsilon_of
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from tests.support.noise import noise_terms
+from tests.support.noise import noise_terms, variance_of
+from tests.support.present import present
 
 GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
 DELTA = Fraction(1, 10**5)
@@ -59,12 +60,12 @@ def test_calibrate_reaches_epsilon_within_a_percent(queries, epsilon, delta, sha
         assert event.noise.shares == shares
         assert event.noise.share_variance >= 16
         assert event.scale_bits == 0 or event.noise.share_variance < 4 * 16  # no more scale than needed
-        assert len(str(event.noise.variance.limit_denominator(10**6))) <= 13  # short
-        assert event.noise.variance.denominator <= 10**5
+        assert len(str(variance_of(event.noise).limit_denominator(10**6))) <= 13  # short
+        assert variance_of(event.noise).denominator <= 10**5
 
 
 def test_calibrate_gives_every_round_the_same_noise_multiplier():
-    multipliers = [event.noise.variance / (event.l0 * event.shift**2) for event in calibrated()]
+    multipliers = [variance_of(event.noise) / (event.l0 * event.shift**2) for event in calibrated()]
     assert max(multipliers) / min(multipliers) < 1.0003
 
 
@@ -81,15 +82,15 @@ def test_calibrate_with_factors_gives_rounds_that_much_more_noise_at_the_same_co
 
 
 def test_calibrate_for_id3_at_epsilon_one_needs_the_noise_on_record():
-    deviations = [math.sqrt(event.noise.variance) / 2**event.scale_bits for event in calibrated()]
+    deviations = [math.sqrt(variance_of(event.noise)) / 2**event.scale_bits for event in calibrated()]
     assert deviations == pytest.approx([18.3, 17.1, 15.85], abs=0.05)
 
 
 def test_calibrate_does_not_depend_on_the_number_of_shares_but_for_the_scale():
     few, many = calibrated(shares=2), calibrated(shares=133)
     for left, right in zip(few, many, strict=True):
-        assert float(left.noise.variance / 4**left.scale_bits) == pytest.approx(
-            float(right.noise.variance / 4**right.scale_bits), rel=1e-3
+        assert float(variance_of(left.noise) / 4**left.scale_bits) == pytest.approx(
+            float(variance_of(right.noise) / 4**right.scale_bits), rel=1e-3
         )
     assert few[0].scale_bits == 0
     assert many[0].scale_bits == 2
@@ -167,7 +168,7 @@ def test_epsilon_of_falls_with_the_noise_and_rises_with_the_rounds():
     events = calibrated()
     epsilon = epsilon_of(events, DELTA)
     assert epsilon_of(events[:2], DELTA) < epsilon
-    assert epsilon_of([with_noise(event, variance=event.noise.variance * 2) for event in events], DELTA) < epsilon
+    assert epsilon_of([with_noise(event, variance=variance_of(event.noise) * 2) for event in events], DELTA) < epsilon
     assert epsilon_of([replace(event, l0=event.l0 + 1) for event in events], DELTA) > epsilon
     assert epsilon_of([replace(event, linf=2) for event in events], DELTA) > 1.9 * epsilon
     assert epsilon_of(events, Fraction(1, 10**6)) > epsilon
@@ -176,7 +177,7 @@ def test_epsilon_of_falls_with_the_noise_and_rises_with_the_rounds():
 def test_epsilon_of_scaled_counts_is_that_of_the_counts():
     events = calibrated()
     scaled = [
-        with_noise(replace(event, scale_bits=event.scale_bits + 4), variance=event.noise.variance * 256)
+        with_noise(replace(event, scale_bits=event.scale_bits + 4), variance=variance_of(event.noise) * 256)
         for event in events
     ]
     assert epsilon_of(scaled, DELTA) == pytest.approx(epsilon_of(events, DELTA), rel=1e-3)
@@ -239,7 +240,7 @@ def test_epsilon_beyond_the_range_of_doubles_is_that_of_the_exact_curve(epsilon,
     assert epsilon * 0.99 <= reached <= epsilon
     # Two equal values have the loss of one, shifted by twice as much, with noise of twice the variance.
     (event,) = set(events)
-    exact = exact_epsilon(2 * event.shift, float(2 * event.gaussian_variance), float(delta))
+    exact = exact_epsilon(2 * event.shift, float(2 * present(event.gaussian_variance)), float(delta))
     assert exact <= reached <= exact * 1.003
 
 

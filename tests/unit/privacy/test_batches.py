@@ -9,7 +9,7 @@ import pytest
 
 from coterie_common.errors import StateError
 from coterie_common.privacy.batches import draw_batch
-from tests.support.seeded_random import SeededRandom
+from tests.support.seeded_random import ScriptedRandom, SeededRandom
 
 
 @pytest.mark.parametrize("rate", [None, Fraction(1)])
@@ -28,7 +28,7 @@ def test_batch_has_the_expected_number_of_records_and_varies(rate):
 
 
 def test_batch_compares_sixty_four_bits_with_the_rate():
-    class Fixed:
+    class Fixed(ScriptedRandom):
         def token_bytes(self, count: int) -> bytes:
             bound = 2**64 // 3
             return b"".join(value.to_bytes(8, "little") for value in (bound - 1, bound, 0, 2**64 - 1))

@@ -3,6 +3,7 @@
 import json
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,8 @@ def test_job_without_sampling_takes_the_share_of_its_squared_distance():
 def test_jobs_that_the_filter_lets_in_are_private_together():
     kinds = [("0.0128", 0.6, 250), ("0.1", 0.3, 40), ("0.05", 0.35, 100)]
     jobs = {kind: cost([sampled_event(kind[0], kind[1])] * kind[2]).under(*LIMIT) for kind in kinds}
-    spent, chosen = Charge(unit=Unit.RECORD), []
+    spent = Charge(unit=Unit.RECORD)
+    chosen: list[Any] = []
     for kind in kinds * 4:
         if (spent + jobs[kind]).fits(*LIMIT):
             spent, chosen = spent + jobs[kind], [*chosen, kind]

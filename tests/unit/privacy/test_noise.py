@@ -9,9 +9,7 @@ import pytest
 
 from coterie_common.errors import MalformedMessage, UnsupportedMechanism
 from coterie_common.privacy.accounting.epsilon import calibrate
-from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
-from coterie_common.privacy.noise.discrete_laplace import DiscreteLaplaceNoise
-from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, noise_from_document
+from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement, noise_from_document
 from tests.support.noise import noise_terms
 from tests.support.seeded_random import SeededRandom
 
@@ -19,19 +17,15 @@ DELTA = Fraction(1, 10**5)
 GAUSSIAN, LAPLACE = Mechanism.DISCRETE_GAUSSIAN, Mechanism.DISCRETE_LAPLACE
 
 
-def gaussian(
-    variance: Fraction | int, shares: int = 3, placement: Placement = Placement.DISTRIBUTED
-) -> DiscreteGaussianNoise:
+def gaussian(variance: Fraction | int, shares: int = 3, placement: Placement = Placement.DISTRIBUTED) -> NoiseTerms:
     return noise_terms(mechanism=GAUSSIAN, placement=placement, variance=Fraction(variance), shares=shares)
 
 
-def laplace(
-    ratio: Fraction | int, shares: int = 3, placement: Placement = Placement.DISTRIBUTED
-) -> DiscreteLaplaceNoise:
+def laplace(ratio: Fraction | int, shares: int = 3, placement: Placement = Placement.DISTRIBUTED) -> NoiseTerms:
     return noise_terms(mechanism=LAPLACE, placement=placement, ratio=Fraction(ratio), shares=shares)
 
 
-def no_noise(mechanism: Mechanism = GAUSSIAN) -> DiscreteGaussianNoise | DiscreteLaplaceNoise:
+def no_noise(mechanism: Mechanism = GAUSSIAN) -> NoiseTerms:
     return noise_terms(mechanism=mechanism, placement=Placement.NONE, shares=3)
 
 
@@ -178,9 +172,7 @@ def test_document_that_is_no_object_raises():
 # What every mechanism must satisfy.
 
 
-def chosen(
-    mechanism: Mechanism, placement: Placement = Placement.DISTRIBUTED
-) -> list[DiscreteGaussianNoise] | list[DiscreteLaplaceNoise]:
+def chosen(mechanism: Mechanism, placement: Placement = Placement.DISTRIBUTED) -> list[NoiseTerms]:
     events = calibrate(
         [(2, 1), (1, 3)],
         epsilon=Fraction(1),

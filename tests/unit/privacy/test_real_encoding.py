@@ -80,7 +80,7 @@ def test_encode_is_unbiased():
     codec = encoding()
     total = sum(codec.encode([rows], source) for _ in range(400))
     # 20,000 roundings of variance below 1/4 each; six standard deviations.
-    assert np.all(np.abs(total / 20_000 - [0.3, -0.7, 0]) < 6 * 0.5 / math.sqrt(20_000))
+    assert np.all(np.abs(total / 20_000 - np.array([0.3, -0.7, 0])) < 6 * 0.5 / math.sqrt(20_000))
 
 
 @pytest.mark.parametrize("length", [1, 2, 50, TILE + 1])
@@ -187,7 +187,8 @@ def test_encode_of_what_is_not_finite_names_the_row_over_all_batches(rounding):
 @pytest.mark.parametrize("rounding", Rounding)
 def test_encode_of_another_shape_or_of_too_many_rows_raises(rounding):
     codec = encoding(rounding=rounding, units=5)
-    for rows in (np.zeros((1, 2)), np.zeros(3), np.zeros((1, 3), dtype=np.int32)):
+    wrong: tuple[Any, ...] = (np.zeros((1, 2)), np.zeros(3), np.zeros((1, 3), dtype=np.int32))
+    for rows in wrong:
         with pytest.raises(WrongVectorShape) as raised:
             codec.encode([rows], SeededRandom("shape"))
         assert raised.value.code == "wrong-vector-shape"
@@ -197,7 +198,8 @@ def test_encode_of_another_shape_or_of_too_many_rows_raises(rounding):
 
 def test_decode_of_another_shape_or_type_raises():
     codec = encoding()
-    for total in (np.zeros(2, dtype=np.int64), np.zeros(3)):
+    wrong: tuple[Any, ...] = (np.zeros(2, dtype=np.int64), np.zeros(3))
+    for total in wrong:
         with pytest.raises(PlaintextOutOfRange) as raised:
             codec.decode(total)
         assert raised.value.code == "plaintext-out-of-range"

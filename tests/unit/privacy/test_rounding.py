@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from coterie_common.privacy.rounding import round_stochastically
-from tests.support.seeded_random import SeededRandom
+from tests.support.seeded_random import ScriptedRandom, SeededRandom
 
 
-class Scripted:
+class Scripted(ScriptedRandom):
     """A source that returns the given pieces of bytes, one per call."""
 
     def __init__(self, *pieces: bytes) -> None:

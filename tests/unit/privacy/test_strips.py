@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from coterie_common.errors import StateError
 from coterie_common.privacy.strips import Layout, StripSampler, enclose_exp, lazily_below
+from tests.support.seeded_random import ScriptedRandom
 
 CELLS = 1 << 16
 OFFSET_BITS = 9
@@ -35,7 +36,7 @@ class Slope:
         return 64
 
 
-class Scripted:
+class Scripted(ScriptedRandom):
     """Returns the given words first; every further bit is 0, so that u is exactly what the words say."""
 
     def __init__(self, words: NDArray[np.uint64] | list[int]) -> None:
@@ -62,7 +63,7 @@ def sampler() -> StripSampler:
 def strip_of_cell(sampler: StripSampler) -> NDArray[np.int64]:
     """Cell by cell the strip that it belongs to, −1 where none: u = 0 and offset 0 accept a strip's first value."""
     cells = np.arange(CELLS, dtype=np.uint64)
-    found = 0
+    found = np.zeros((), np.int64)
     for bit in range(16):
         # The coin tells one bit of the cell that an accepted value came from.
         values, coins = sampler.accepted(
@@ -131,7 +132,7 @@ def test_strip_sampler_with_strips_into_underflow_raises():
 
 def test_strip_sampler_with_more_strips_than_cells_raises():
     class Flat(Slope):
-        def floats(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        def floats(self, x: NDArray[np.int64]) -> NDArray[np.float64]:
             return np.exp2(-x / 2.0**20)
 
     with pytest.raises(StateError, match="too many strips"):
@@ -150,7 +151,7 @@ def test_enclose_exp_encloses_and_converges(exponent, digits):
         assert mpmath.mpf(str(high)) / mpmath.mpf(str(low)) - 1 < mpmath.mpf(10) ** (12 - digits)
 
 
-class Bits:
+class Bits(ScriptedRandom):
     """The binary digits of a fixed u."""
 
     def __init__(self, digits: int, length: int) -> None:

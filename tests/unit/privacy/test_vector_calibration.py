@@ -15,10 +15,11 @@ from coterie_common.privacy.accounting.vector_calibration import (
     calibrate_vectors,
     choose_rounding,
 )
+from coterie_common.privacy.event import CountEvent, VectorEvent
 from coterie_common.privacy.headroom import check_headroom
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_encoding import Rounding
-from coterie_common.protocol.terms import RoundTerms
+from tests.support.noise import variance_of
 
 DELTA = Fraction(1, 10**5)
 # MNIST: ten parties of up to 6,000 records, 2,048 records a round on average, a network of 26,010 parameters.
@@ -41,8 +42,8 @@ def calibrated(
     return calibrate_vectors(queries, epsilon=epsilon, delta=delta, mechanism=gaussian, **{**terms, **change})
 
 
-def multiplier(terms: RoundTerms) -> float:
-    return math.sqrt(terms.event.noise.variance / terms.event.squared_sensitivity)
+def multiplier(terms: VectorChoice) -> float:
+    return math.sqrt(variance_of(terms.event.noise) / terms.event.squared_sensitivity)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_calibrate_vectors_reaches_epsilon_within_a_percent(queries, epsilon, de
         assert encoding.inflation <= (0.0025 if query.rounding is Rounding.EACH else 0.01)
         assert noise.share_variance >= change.get("min_share_stddev", 64) ** 2
         assert encoding.rounding_variance(query.batch / query.units) <= Fraction(noise.share_variance) / 100
-        assert noise.variance == Fraction(f"{float(noise.variance):.5g}")  # short
+        assert variance_of(noise) == Fraction(f"{float(variance_of(noise)):.5g}")  # short
 
 
 def test_calibrate_vectors_for_mnist_needs_the_noise_on_record():
@@ -82,7 +83,7 @@ def test_calibrate_vectors_for_mnist_needs_the_noise_on_record():
         assert recorded * 0.9999 <= multiplier(chosen) <= recorded * 1.002
         assert multiplier(chosen) < renyi * 0.93
         # What rounding costs on top, relative to the clipping norm itself.
-        total = math.sqrt(chosen.event.noise.variance) / float(chosen.encoding.scaled_norm)
+        total = math.sqrt(variance_of(chosen.event.noise)) / float(chosen.encoding.scaled_norm)
         assert multiplier(chosen) < total < multiplier(chosen) * 1.0025
 
 
@@ -93,9 +94,9 @@ def test_calibrate_vectors_uses_the_least_scale_that_will_do():
         assert coarser.inflation > (0.0025 if query.rounding is Rounding.EACH else 0.01)
     # A full batch of a million short vectors: here it is the variance of a million roundings that decides.
     many = VectorQuery(length=3, clip_norm=Fraction(1), units=10**6, rounding=Rounding.EACH)
-    chosen = calibrated([many], shares=2)[0]
-    assert chosen.encoding.rounding_variance(Fraction(1)) == 250_000
-    assert 25 * 10**6 <= chosen.event.noise.share_variance < 4 * 25 * 10**6 * 1.01
+    found = calibrated([many], shares=2)[0]
+    assert found.encoding.rounding_variance(Fraction(1)) == 250_000
+    assert 25 * 10**6 <= found.event.noise.share_variance < 4 * 25 * 10**6 * 1.01
 
 
 def test_calibrate_vectors_fits_the_pad_with_room_to_spare():
@@ -134,7 +135,7 @@ def test_calibrate_vectors_leaves_room_for_the_jobs_other_rounds():
         shares=4,
     )
     chosen = calibrated([HEART] * 10, Fraction(1), besides=counts)
-    events = [*counts, *(terms.event for terms in chosen)]
+    events: list[CountEvent | VectorEvent] = [*counts, *(terms.event for terms in chosen)]
     assert Fraction(99, 100) <= epsilon_of(events, DELTA) <= 1
     assert multiplier(chosen[0]) > multiplier(calibrated([HEART] * 10, Fraction(1))[0])
     with pytest.raises(UnsupportedMechanism, match="leave nothing"):

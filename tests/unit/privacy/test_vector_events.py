@@ -104,10 +104,8 @@ def test_epsilon_of_a_sum_rounded_once_covers_its_rounding(rounding_offset):
 
     def release(y: float) -> NDArray[np.float64]:
         low, up = math.floor(y), y - math.floor(y)
-        return sum(
-            weight * np.concatenate((np.zeros(k), noise, np.zeros(size - k)))
-            for k, weight in ((low, 1 - up), (low + 1, up))
-        )
+        below, above = (np.concatenate((np.zeros(k), noise, np.zeros(size - k))) for k in (low, low + 1))
+        return (1 - up) * below + up * above
 
     true = true_epsilon(release(rounding_offset + norm), release(rounding_offset), delta)
     item = event(Fraction(variance), shares=2, length=1, squared_sensitivity=math.floor((norm + 1) ** 2))

@@ -8,7 +8,6 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import fft, integrate, special
 
 from coterie_common.errors import UnsupportedMechanism
@@ -18,6 +17,7 @@ from coterie_common.privacy.event import VectorEvent
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from tests.support.distributions import gaussian_pmf
 from tests.support.noise import noise_terms
+from tests.support.present import present
 
 RATE = Fraction(2048, 60000)
 
@@ -49,10 +49,10 @@ def test_a_rounded_gaussian_is_a_discrete_gaussian_up_to_the_stated_divergence(v
     # Step 1 of the module's proof, integrated numerically: P(x) = ∫ N(g; 0, σ² − s²) · e^(−(x−g)²/2s²)/Θ(g) dg.
     integers = np.arange(-60, 61)
 
-    def density(g: float, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def density(g: float, x: float) -> float:
         weights = np.exp(-((integers - g) ** 2) / (2 * smoothing))
         normal = math.exp(-g * g / (2 * (variance - smoothing))) / math.sqrt(2 * math.pi * (variance - smoothing))
-        return normal * math.exp(-((x - g) ** 2) / (2 * smoothing)) / weights.sum()
+        return float(normal * math.exp(-((x - g) ** 2) / (2 * smoothing)) / weights.sum())
 
     discrete = gaussian_pmf(variance)
     bound = 5 * math.exp(-2 * math.pi**2 * smoothing)
@@ -123,7 +123,7 @@ def test_distribution_of_one_party_has_the_same_loss_as_of_one_record():
 
 
 def test_rounds_without_batches_are_one_gaussian():
-    (one,) = vector_losses_of([event(Fraction(4 * 10**6))] * 10 + [event(Fraction(10**6))] * 3)
+    (one,) = present(vector_losses_of([event(Fraction(4 * 10**6))] * 10 + [event(Fraction(10**6))] * 3))
     assert one.rounds == 1
     expected = 10 * 10**6 / (4 * 10**6 - 3) + 3 * 10**6 / (10**6 - 3)
     assert expected <= one.squared_distance <= expected * (1 + 1e-10)
@@ -131,7 +131,7 @@ def test_rounds_without_batches_are_one_gaussian():
 
 def test_equal_and_nearly_equal_sampled_rounds_are_one_kind_and_the_worst_counts():
     kinds = [event(Fraction(10**6 + i), sampling_rate=RATE) for i in (0, 300, 900)]
-    (one,) = vector_losses_of(kinds * 5)
+    (one,) = present(vector_losses_of(kinds * 5))
     assert one.rounds == 15
     assert one.rate == RATE
     assert one.squared_distance == pytest.approx(1 + 3e-6, rel=1e-9)
@@ -139,19 +139,21 @@ def test_equal_and_nearly_equal_sampled_rounds_are_one_kind_and_the_worst_counts
 
 
 def only(item: VectorEvent) -> VectorLoss:
-    (one,) = vector_losses_of([item])
+    (one,) = present(vector_losses_of([item]))
     return one
 
 
 def test_different_sampled_rounds_are_different_kinds():
-    kinds = vector_losses_of(
-        [
-            event(sampling_rate=RATE),
-            event(Fraction(2 * 10**6), sampling_rate=RATE),
-            event(sampling_rate=Fraction(1, 2)),
-            event(),
-            event(sampling_rate=Fraction(1)),
-        ]
+    kinds = present(
+        vector_losses_of(
+            [
+                event(sampling_rate=RATE),
+                event(Fraction(2 * 10**6), sampling_rate=RATE),
+                event(sampling_rate=Fraction(1, 2)),
+                event(),
+                event(sampling_rate=Fraction(1)),
+            ]
+        )
     )
     assert [(kind.rate, round(float(kind.squared_distance), 3)) for kind in kinds] == [
         (1, 2.0),

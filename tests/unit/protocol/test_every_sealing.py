@@ -32,6 +32,7 @@ from coterie_common.protocol.sealing.sealing import SealedVector, Sealing
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import RoundTerms, SealingKind
 from tests.support.federation import digest_of, make_federation, with_encoding
+from tests.support.noise import gaussian
 from tests.support.pair_secrets import secrets_of
 from tests.support.seeded_random import SeededRandom
 
@@ -45,7 +46,8 @@ LENGTH = 2100
 NOISE = FEDERATION.terms().noise
 # Shares of a standard deviation of 64: a pad needs no errors besides, and every sum is exact.
 TERMS = replace(
-    with_encoding(FEDERATION.terms(), length=LENGTH), noise=replace(NOISE, variance=4096 * Fraction(NOISE.shares))
+    with_encoding(FEDERATION.terms(), length=LENGTH),
+    noise=replace(gaussian(NOISE), variance=4096 * Fraction(NOISE.shares)),
 )
 LOWER, UPPER = TERMS.encoding.contribution_range(TERMS.noise)
 
@@ -229,7 +231,8 @@ def test_sum_of_the_masked_parts_must_be_of_the_terms(kind):
     sealing = make_complete_sealing(terms_of(kind), PARTIES)
     padded_sum, total = sealing.new_padded_sum(SESSION), sealing.add([])
     sealing.open(total, 1, padded_sum)
-    for wrong, contributors in ((total[1:], 1), (total.astype(np.int16), 1), (total, 0), (total, PARTIES + 1)):
+    cases: list[tuple[Any, int]] = [(total[1:], 1), (total.astype(np.int16), 1), (total, 0), (total, PARTIES + 1)]
+    for wrong, contributors in cases:
         with pytest.raises(StateError):
             sealing.open(wrong, contributors, padded_sum)
 

@@ -64,7 +64,7 @@ def vector(seed: int, length: int = LENGTH) -> NDArray[np.int64]:
     return np.random.Generator(np.random.PCG64(seed)).integers(0, 400, length, endpoint=True)
 
 
-def seal(values: NDArray[np.int64], sealing: EncryptedSealing = SEALING, seed: str = "seal") -> SealedVector:
+def seal(values: NDArray[np.int64], sealing: EncryptedSealing = SEALING, seed: str = "seal") -> SealedVector[KeyPart]:
     return sealing.seal(values, SESSION, PARTY, SeededRandom(seed))
 
 
@@ -73,7 +73,7 @@ def decrypt(ciphertexts: tuple[Ciphertext, ...]) -> tuple[int, ...]:
     return threshold.combine(KEY, {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares})
 
 
-def add_up(sealing: EncryptedSealing, sealed: Sequence[SealedVector]) -> tuple[tuple[int, ...], PaddedSum]:
+def add_up(sealing: EncryptedSealing, sealed: Sequence[SealedVector[KeyPart]]) -> tuple[tuple[int, ...], PaddedSum]:
     """What the aggregator does between collecting and opening."""
     padded_sum = sealing.new_padded_sum(SESSION)
     for one in sealed:

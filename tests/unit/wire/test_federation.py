@@ -188,7 +188,7 @@ def test_key_part_of_impossible_size_is_malformed(key_part):
 def test_unknown_enum_value_and_missing_part_are_malformed():
     envelope = pb.PartyEnvelope.FromString(party_message_to_wire(JOB_REPLY))
     for value in (0, 9):
-        envelope.job_reply.decision = value
+        envelope.job_reply.decision = value  # type: ignore[assignment]  # out of the enumeration or unspecified
         with pytest.raises(MalformedMessage, match="decision"):
             party_message_from_wire(envelope.SerializeToString())
     envelope = pb.PartyEnvelope.FromString(party_message_to_wire(REPLY))

@@ -174,7 +174,7 @@ def test_vector(file):
         return
     with pytest.raises(CoterieError) as raised:
         run(vector)
-    found = {"code": raised.value.code}
+    found: dict[str, Any] = {"code": raised.value.code}
     if isinstance(raised.value, InvalidProof):
         found["check"] = raised.value.check
     assert found == vector["expected"]

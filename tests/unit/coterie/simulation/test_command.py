@@ -16,7 +16,7 @@ DATA = EXAMPLES / "data" / "nursery.csv.gz"
 TREE = EXAMPLES / "jobs" / "nursery-tree.toml"
 
 
-def run(*arguments: int | Path | str) -> int:
+def run(*arguments: int | Path | str) -> str | int | None:
     with pytest.raises(SystemExit) as caught:
         main(["simulate", *map(str, arguments)])
     return caught.value.code

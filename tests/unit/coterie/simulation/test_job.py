@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def parties() -> tuple[Dataset, ...]:
 def rounds_of(
     simulation: Simulation, parties: tuple[Dataset, ...], seed: str = "run"
 ) -> tuple[Model, list[SimulatedRound]]:
-    rounds = []
+    rounds: list[Any] = []
     model = simulation.run(parties, SeededRandom(seed), watch=rounds.append)
     return model, rounds
 

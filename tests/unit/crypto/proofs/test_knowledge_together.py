@@ -83,7 +83,7 @@ def test_one_bad_proof_is_found_among_good_ones_with_the_check_that_fails_alone(
     claims[position] = (statement, replace(proof, **change))
     assert refused(claims) == (check, (PARTIES[position],))
     with pytest.raises(InvalidProof) as alone:
-        verify(*claims[position], ENCRYPTOR)
+        verify(claims[position][0], claims[position][1], ENCRYPTOR)
     assert (alone.value.check, alone.value.culprits) == (check, (PARTIES[position],))
 
 

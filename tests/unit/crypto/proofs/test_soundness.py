@@ -14,7 +14,8 @@ import pytest
 from gmpy2 import powmod_base_list
 
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
-from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement, Witness
+from coterie_common.crypto.proofs.partial_decryption import Proof, Statement
+from coterie_common.crypto.proofs.plaintext_knowledge import Witness
 from coterie_common.crypto.threshold import partial_decrypt
 from coterie_common.errors import InvalidProof
 from tests.support.cheating_provers import guess_decryption, guess_knowledge, proven, sealed, with_factors
@@ -34,7 +35,7 @@ def assert_rate(accepted: list[bool], bits: int) -> None:
     assert abs(sum(accepted) - EXPECTED) < 4 * sqrt(EXPECTED * (1 - 2**-bits))
 
 
-def stranger(seed: str) -> tuple[Statement, Witness]:
+def stranger(seed: str) -> tuple[plaintext_knowledge.Statement, Witness]:
     """Return a statement whose last ciphertext is another's, and the witness for the others."""
     statement, witness = sealed(ENCRYPTOR, 2, "stranger")
     foreign, _ = sealed(ENCRYPTOR, 1, "victim")
@@ -62,7 +63,7 @@ def test_knowledge_of_anothers_plaintext_is_never_proven_at_full_length():
         assert raised.value.check == 4
 
 
-def cancelling(seed: int) -> list[tuple[Statement, Proof]]:
+def cancelling(seed: int) -> list[tuple[plaintext_knowledge.Statement, plaintext_knowledge.Proof]]:
     """Return two claims of colluders, each wrong, together right if their weights are equal."""
     (one, first), (two, second) = proven(ENCRYPTOR, 1, seed), proven(ENCRYPTOR, 1, -seed, "hospital-b")
     space = KEY.plaintext_modulus

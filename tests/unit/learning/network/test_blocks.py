@@ -78,11 +78,12 @@ def test_where_places_differ_a_block_is_one_record(compute):
 
 
 def test_what_differs_for_the_same_record_is_refused():
-    calls = []
+    calls: list[int] = []
 
     def drifting(rows: Tensor, labels: Tensor) -> Tensor:
-        calls.append(None)
-        return rows * len(calls)
+        calls.append(len(rows))
+        drifted: Tensor = rows * len(calls)
+        return drifted
 
     blocks, _ = make_blocks(drifting)
     with pytest.raises(RowsNotIndependent) as caught:

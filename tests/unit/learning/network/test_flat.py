@@ -171,7 +171,8 @@ class Mixing(nn.Module):
         self.dense = nn.Linear(5, 3)
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self.dense(rows - rows.mean(dim=0))
+        mixed: Tensor = self.dense(rows - rows.mean(dim=0))
+        return mixed
 
 
 def test_network_that_mixes_records_is_refused():
@@ -180,15 +181,18 @@ def test_network_that_mixes_records_is_refused():
 
 
 def test_what_a_call_leaves_in_a_buffer_does_not_reach_the_next():
+    adding = Adding()
     network = FlatNetwork(nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), 5, 3)
-    network._module.append(Adding())
+    network._module.add_module("2", adding)
     inputs, _ = make_inputs(5, 5)
     first = network.logits(network.initial(), inputs)
     assert np.array_equal(network.logits(network.initial(), inputs), first)
-    assert network._module[2].added.tolist() == [0, 0, 0]
+    assert adding.added.tolist() == [0, 0, 0]
 
 
 class Adding(nn.Module):
+    added: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("added", torch.zeros(3))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from coterie_common.learning.algorithm import VectorAlgorithm
 from tests.support.vector_simulation import SimulatedJob
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def trained_length(name: str, inputs: int = 3, *, everything: bool = False) -> i
 def documented() -> str:
     """Return the lines of docs/algorithms.md that load a network's model, as written."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/algorithms.md").read_text(), re.DOTALL)
+    block: str
     (block,) = [each for each in blocks if "load_state_dict" in each]
     return block
 
@@ -121,7 +123,7 @@ def assert_same(module: Any, model: Model, dataset: Dataset) -> None:
 
 def test_documented_lines_load_a_built_in_network(tmp_path, monkeypatch):
     network = load_network("cnn", 784, 10, 0)
-    body = {"network": "cnn", **network.named(network.initial())}
+    body: dict[str, Any] = {"network": "cnn", **network.named(network.initial())}
     levels = [str(digit) for digit in range(10)]
     columns = [*({"name": f"p{n}", "lower": -1, "upper": 1} for n in range(784)), {"name": "y", "levels": levels}]
     schema = parse_schema({"label": "y", "max_records": 100, "columns": columns})
@@ -162,7 +164,9 @@ def test_frozen_parameters_stay_frozen_and_take_nothing_of_the_clipping_norm(reg
     head = trained_length("frozen")
     for ask in job.asks:
         assert ask.length == length
-        for rows in get_algorithm(algorithm).vectors(ask, dataset):
+        descent = get_algorithm(algorithm)
+        assert isinstance(descent, VectorAlgorithm)
+        for rows in descent.vectors(ask, dataset):
             assert rows.shape[1] == length
             assert not rows[:, head:].any()
             assert rows[:, :head].any()
@@ -182,7 +186,8 @@ class WithBuffer(nn.Module):
         self.register_buffer("kept", buffer)
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self.head(rows)
+        logits: Tensor = self.head(rows)
+        return logits
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ from coterie_common.learning.data.dataset import Dataset
 from coterie_common.learning.data.schema import parse_schema
 from coterie_common.learning.evaluation import Evaluation
 from coterie_common.learning.model import Model
-from coterie_common.learning.network.averaging import AveragingConfig, FederatedAveraging
 from coterie_common.learning.network.descent import DescentNetworkConfig, NetworkDescent
 from coterie_common.learning.plan import Records
 from coterie_common.learning.predictor import load_predictor
@@ -36,6 +35,7 @@ from coterie_common.privacy.vectors import clip_and_sum
 from coterie_party.training.process import TrainingLimits, TrainingProcess, probe_confinement
 from tests.support import attempts
 from tests.support.models import make_lineage
+from tests.support.present import present
 from tests.support.repository import ROOT
 from tests.support.seeded_random import SeededRandom
 from tests.support.vector_simulation import Goal, SimulatedJob, simulate_vector_job
@@ -63,9 +63,7 @@ def make_dataset(rows: int = 300, seed: int = 1) -> Dataset:
     return Dataset(SCHEMA, {"x": points[:, 0], "y": points[:, 1], "kind": kind}, rows)
 
 
-def prepare(
-    name: str, **config: Any
-) -> tuple[FederatedAveraging, AveragingConfig] | tuple[NetworkDescent, DescentNetworkConfig]:
+def prepare(name: str, **config: Any) -> tuple[Any, Any]:
     algorithm = get_algorithm(name)
     own = {"records": 300} if name == "network" else {}
     return algorithm, algorithm.parse_config({"network": "mlp", "rounds": 2, **own, **config})
@@ -88,7 +86,9 @@ def as_model(name: str, job: SimulatedJob) -> Model:
 
 def accuracy_of(model: Model, dataset: Dataset) -> float:
     records = np.stack([dataset.columns["x"], dataset.columns["y"]], axis=1)
-    return np.mean(load_predictor(model).predict(records) == np.array(SCHEMA.class_names)[dataset.columns["kind"]])
+    return float(
+        np.mean(load_predictor(model).predict(records) == np.array(SCHEMA.class_names)[dataset.columns["kind"]])
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -168,6 +168,7 @@ def body_of_model(**changes: Any) -> dict[str, Any]:
 )
 def test_check_body_of_wrong_body_raises_malformed_message(changes):
     network = get_algorithm("network")
+    assert isinstance(network, Classifier)
     network.check_body(SCHEMA, body_of_model(centre=np.zeros(2), scale=np.ones(2)))
     with pytest.raises(MalformedMessage) as caught:
         network.check_body(SCHEMA, body_of_model(**changes))
@@ -175,8 +176,10 @@ def test_check_body_of_wrong_body_raises_malformed_message(changes):
 
 
 def test_check_body_of_no_object_raises_malformed_message():
+    network = get_algorithm("network")
+    assert isinstance(network, Classifier)
     with pytest.raises(MalformedMessage):
-        get_algorithm("network").check_body(SCHEMA, [])
+        network.check_body(SCHEMA, [])
 
 
 class TestWithTorch:
@@ -246,7 +249,7 @@ class TestWithTorch:
         bounds = np.cumsum((0, *sizes))
         rows = np.arange(319)
         parties = [everything.select((start <= rows) & (rows < end)) for start, end in pairwise(bounds)]
-        total = sum(np.concatenate(list(averaging.vectors(ask, party))).astype(float) for party in parties)
+        total = np.sum([np.concatenate(list(averaging.vectors(ask, party))).astype(float) for party in parties], axis=0)
         figures = averaging.measure(SCHEMA).figures(Release(total[0], 4, 0.0))
         (alone,) = averaging.vectors(ask, everything)
         pooled = averaging.measure(SCHEMA).figures(Release(alone[0].astype(float), 1, 0.0))
@@ -304,7 +307,7 @@ class TestWithTorch:
         model = as_model("network", train("network", dataset, rounds=2))
         evaluation = Evaluation()
         config = evaluation.parse_config({"model": model.to_document()})
-        ask = evaluation.next_ask(evaluation.initial_state(config, SCHEMA))
+        ask = present(evaluation.next_ask(evaluation.initial_state(config, SCHEMA)))
         counts = evaluation.answer(ask, dataset, SeededRandom("unused")).reshape(2, 2)
         assert counts.trace() == round(accuracy_of(model, dataset) * 80)
 
