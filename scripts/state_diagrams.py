@@ -23,9 +23,9 @@ from typing import Any, get_args
 from coterie_aggregator.machines import job_effects, job_events, job_machine, round_effects, round_events, round_machine
 from coterie_common.errors import AlreadyAnswered
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.messages import (
     Contribution,
-    Decision,
     DecryptionRequest,
     EncryptedReply,
     KeyPart,

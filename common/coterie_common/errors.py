@@ -205,6 +205,12 @@ class Equivocation(PeerError):
     code = "equivocation"
 
 
+class AlteredReplyList(PeerError):
+    """The aggregator's list of a round's replies omits this party's, or alters it; it gets no further reply."""
+
+    code = "altered-reply-list"
+
+
 class ParameterMismatch(PeerError):
     """The recomputed session id, roster or parameters differ from the claimed ones."""
 
@@ -331,6 +337,12 @@ class AlreadyAnswered(RefusedError):
     """This round was answered or opened differently before; noise is never drawn twice."""
 
     code = "already-answered"
+
+
+class SecretsErased(RefusedError):
+    """A job that is sealed completely has no secrets here: they were erased in time, or were never agreed on."""
+
+    code = "secrets-erased"
 
 
 class DrownedInNoise(RefusedError):

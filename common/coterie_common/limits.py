@@ -144,6 +144,9 @@ MAX_CIPHERTEXTS: Final = 1000
 MAX_MASKED_VALUES: Final = 2048
 """Values that complete sealing masks directly, modulo 2^64: 16 KiB, twice what the masked key of a pad takes."""
 
+MASKED_PART_BYTES: Final = 8 * MAX_MASKED_VALUES
+"""The masked part of one reply; its exact length follows from the terms."""
+
 MAX_COMPLETE_COHORT: Final = 64
 """Parties of a job that is sealed completely: each shares a secret with every other, and one that is away stops a
 round."""

@@ -14,13 +14,12 @@ import pytest
 
 from coterie_common import document
 from coterie_common.identifiers import JobId
+from coterie_common.protocol.acceptance import Decision, JobReply
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     Contribution,
-    Decision,
     EncryptedReply,
-    JobReply,
     ModelReceipt,
     PartialDecryption,
     Query,

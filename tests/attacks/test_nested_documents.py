@@ -11,7 +11,8 @@ from __future__ import annotations
 import pytest
 
 from coterie_common.identifiers import JobId
-from coterie_common.protocol.messages import Decision, JobReply, Rejection
+from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.messages import Rejection
 from coterie_common.protocol.session import body_digest
 from coterie_common.wire.federation import aggregator_message_to_wire
 from coterie_common.wire.pb import federation_pb2 as pb

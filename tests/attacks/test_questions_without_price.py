@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from coterie_common.identifiers import PartyId
+from coterie_common.protocol.acceptance import Decision, JobReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision, JobReply, Message
+from coterie_common.protocol.messages import Message
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation

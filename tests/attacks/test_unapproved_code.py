@@ -15,8 +15,9 @@ from coterie_common.errors import ConfigurationError, ConsentDenied, MalformedMe
 from coterie_common.identifiers import JobId
 from coterie_common.learning.algorithm import Algorithm, get_algorithm
 from coterie_common.learning.model import Model
+from coterie_common.protocol.acceptance import Decision, JobReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt
+from coterie_common.protocol.messages import JobProposal, ModelReceipt
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_party.policy.decision import check_algorithms, check_consent
 from coterie_party.policy.policy import DatasetRules

@@ -15,14 +15,8 @@ import pytest
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.limits import JOB_TERMS_BYTES
-from coterie_common.protocol.messages import (
-    Decision,
-    JobReply,
-    Message,
-    ModelDelivery,
-    ModelReceipt,
-    Rejection,
-)
+from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.messages import Message, ModelDelivery, ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

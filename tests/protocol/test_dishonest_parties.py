@@ -13,12 +13,11 @@ from coterie_common.audit.entry import Kind
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
+from coterie_common.protocol.acceptance import Decision, JobReply
 from coterie_common.protocol.messages import (
-    Decision,
     DecryptionRequest,
     EncryptedReply,
     JobProposal,
-    JobReply,
     Message,
     ModelReceipt,
     PartialDecryption,

@@ -15,7 +15,8 @@ from coterie_common.errors import InvalidJob, MissingLibrary, StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.agreement import plan_job, propose_terms
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import Decision, JobProposal, JobReply, Rejection
+from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.messages import JobProposal, Rejection
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

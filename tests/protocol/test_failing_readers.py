@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from coterie_common.audit.entry import Kind
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Decision, JobReply, ModelReceipt, Rejection
+from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.messages import ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobState
 from coterie_party.data.bindings import BoundDataset
 from tests.support.asynchronous import asynchronous

@@ -11,14 +11,8 @@ from decimal import Decimal
 import pytest
 
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import (
-    Decision,
-    DecryptionRequest,
-    EncryptedReply,
-    JobProposal,
-    ModelDelivery,
-    Query,
-)
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

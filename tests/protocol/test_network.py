@@ -14,11 +14,11 @@ import pytest
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
+from coterie_common.protocol.acceptance import JobReply
 from coterie_common.protocol.messages import (
     DecryptionRequest,
     EncryptedReply,
     JobProposal,
-    JobReply,
     Message,
     ModelDelivery,
     ModelReceipt,

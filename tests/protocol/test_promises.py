@@ -11,12 +11,12 @@ import pytest
 from coterie_common import document
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
+from coterie_common.protocol.acceptance import JobReply
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     EncryptedReply,
     JobOutcome,
     JobProposal,
-    JobReply,
     Message,
     ModelDelivery,
     ModelReceipt,

@@ -11,16 +11,8 @@ import pytest
 from coterie_common.errors import DrownedInNoise
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import (
-    Decision,
-    JobEnd,
-    JobProposal,
-    JobReply,
-    Message,
-    ModelDelivery,
-    Query,
-    Rejection,
-)
+from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.messages import JobEnd, JobProposal, Message, ModelDelivery, Query, Rejection
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous

@@ -18,7 +18,7 @@ from coterie_common.crypto.certificates import Identity
 from coterie_common.errors import AlreadySubmitted, CoterieError, NotFound
 from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.progress import (
     JobParty,
     JobRequest,

@@ -6,14 +6,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import strategies as st
 
+from coterie_common.crypto.masks.ephemeral import CIPHERTEXT_BYTES, EphemeralSecret
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import PADDED_PART_BYTES, REASON_CHARACTERS
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
+from coterie_common.protocol import acceptance as a
+from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
 from coterie_common.protocol import progress as p
 from coterie_common.protocol.session import SessionFields
@@ -100,8 +104,9 @@ def session_fields(draw: st.DrawFn) -> SessionFields:
         body_digest=draw(digests),
         cohort=cohort,
         round_quorum=draw(st.integers(1, len(cohort))),
-        terms=draw(terms),
         previous_transcript=b"" if step == 1 else draw(digests),
+        acceptances=draw(digests) if (chosen := draw(terms)).sealing.is_complete else b"",
+        terms=chosen,
     )
 
 
@@ -112,20 +117,73 @@ contributions = st.builds(
     padded_digest=digests,
     signature=signatures,
 )
+# Drawing thousands of bytes for each of them would take most of a test's time.
+ephemeral_keys = st.sampled_from([EphemeralSecret(bytes([seed]) * 96).public.encoded for seed in range(1, 4)])
+ciphertexts = st.sampled_from([bytes([octet]) * CIPHERTEXT_BYTES for octet in range(3)])
+job_replies = st.one_of(
+    st.builds(
+        a.JobReply,
+        job_id=job_ids,
+        party_id=ids,
+        spec_digest=digests,
+        terms_digest=digests,
+        decision=st.sampled_from(a.Decision),
+        code=codes,
+        detail=words,
+        signature=signatures,
+    ),
+    st.builds(
+        a.JobReply,
+        job_id=job_ids,
+        party_id=ids,
+        spec_digest=digests,
+        terms_digest=digests,
+        decision=st.just(a.Decision.ACCEPTED),
+        code=st.just(""),
+        detail=words,
+        signature=signatures,
+        ephemeral_key=ephemeral_keys,
+    ),
+)
+encapsulations = st.builds(
+    a.Encapsulation,
+    job_id=job_ids,
+    sender=ids,
+    recipient=ids,
+    acceptances=st.tuples(digests, digests),
+    ciphertext=ciphertexts,
+    signature=signatures,
+)
+listed = st.dictionaries(ids, digests, min_size=1, max_size=3).map(lambda found: tuple(sorted(found.items())))
+reply_lists = st.builds(k.ReplyList, session_id=digests, replies=listed)
+
+
+def ordered(messages: st.SearchStrategy[Any], name: str, *, minimum: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    """A few messages in the order of a field that all of them have, no value twice."""
+    several = st.lists(messages, min_size=minimum, max_size=2, unique_by=lambda each: getattr(each, name))
+    return several.map(lambda found: tuple(sorted(found, key=lambda each: getattr(each, name))))
+
+
 rejections = st.builds(
     m.Rejection, code=codes, detail=words, job_id=st.one_of(st.just(""), job_ids), round_number=st.integers(0, 10_000)
 )
 party_messages = st.one_of(
     st.builds(m.Hello, protocol_version=uint32, party_id=ids, roster_serial=uint32, roster_digest=digests),
+    job_replies,
     st.builds(
-        m.JobReply,
+        a.Encapsulations,
         job_id=job_ids,
         party_id=ids,
-        spec_digest=digests,
-        terms_digest=digests,
-        decision=st.sampled_from(m.Decision),
-        code=codes,
-        detail=words,
+        encapsulations=ordered(encapsulations, "recipient", minimum=0),
+    ),
+    st.builds(
+        k.MaskedReply,
+        job_id=job_ids,
+        round_number=rounds,
+        session_id=digests,
+        party_id=ids,
+        masked=st.builds(k.MaskedPart, values=blobs),
+        padded_digest=digests,
         signature=signatures,
     ),
     st.builds(
@@ -157,7 +215,19 @@ party_messages = st.one_of(
     st.builds(m.ModelReceipt, job_id=job_ids, party_id=ids, model_digest=digests, signature=signatures),
     rejections,
 )
-queries = st.builds(m.Query, fields=session_fields(), body=blobs, signature=signatures)
+queries = st.builds(
+    m.Query,
+    fields=session_fields(),
+    body=blobs,
+    signature=signatures,
+    previous=st.one_of(st.none(), reply_lists),
+)
+acceptances = st.builds(
+    a.Acceptances, job_id=job_ids, replies=ordered(job_replies, "party_id", minimum=1), signature=signatures
+)
+relayed = st.builds(
+    a.RelayedEncapsulations, job_id=job_ids, encapsulations=ordered(encapsulations, "sender", minimum=0)
+)
 decryption_requests = st.builds(
     m.DecryptionRequest,
     fields=session_fields(),
@@ -172,6 +242,8 @@ ends = st.builds(m.JobEnd, job_id=job_ids, outcome=st.sampled_from(m.JobOutcome)
 aggregator_messages = st.one_of(
     st.builds(m.Welcome, protocol_version=uint32, roster_serial=uint32, roster_digest=digests),
     proposals,
+    acceptances,
+    relayed,
     queries,
     decryption_requests,
     deliveries,
@@ -213,7 +285,7 @@ job_statuses = st.builds(
         st.builds(
             p.JobParty,
             party_id=ids,
-            decision=st.one_of(st.none(), st.sampled_from(m.Decision)),
+            decision=st.one_of(st.none(), st.sampled_from(a.Decision)),
             code=st.one_of(st.just(""), codes),
             detail=words,
             waiting=words,

@@ -69,7 +69,7 @@ from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.event import event_from_document
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
-from coterie_common.protocol import messages
+from coterie_common.protocol import acceptance, messages
 from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
 from coterie_common.protocol.progress import JobState, RoundPhase
@@ -106,7 +106,7 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "audit entries": Kind,
     "certificate roles": Role,
     "confinement in policies": Confinement,
-    "decisions": messages.Decision,
+    "decisions": acceptance.Decision,
     "descent: phases": DescentPhase,
     "descent: scaling": ScalingKind,
     "hashing labels": Label,

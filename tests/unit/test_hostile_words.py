@@ -20,7 +20,7 @@ from coterie_common.errors import DataError, InvalidJob
 from coterie_common.host.console import Program, say, say_data, say_json
 from coterie_common.host.listing import print_json, print_table
 from coterie_common.host.telemetry import LogFormat
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_common.shown import LINE_CHARACTERS
 from coterie_party.steward.ledger_plot import draw

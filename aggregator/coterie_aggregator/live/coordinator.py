@@ -35,14 +35,16 @@ from coterie_common.errors import (
     OutsideHours,
     PermissionDenied,
     StorageError,
+    UnexpectedMessage,
     UnknownRound,
 )
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.acceptance import Encapsulations, JobReply
 from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.masked_reply import MaskedReply
 from coterie_common.protocol.messages import (
     EncryptedReply,
     Hello,
-    JobReply,
     ModelReceipt,
     PaddedPart,
     PartialDecryption,
@@ -166,6 +168,8 @@ class Coordinator:
                 raise UnknownRound("a padded part without its content")
             case JobReply():
                 await self._job(message.job_id, party_id, message.party_id).reply_received(message)
+            case Encapsulations() | MaskedReply():
+                raise UnexpectedMessage("no job is sealed completely")
             case ModelReceipt():
                 await self._job(message.job_id, party_id, message.party_id).receipt_received(message)
             case EncryptedReply():

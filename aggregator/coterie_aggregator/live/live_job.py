@@ -32,7 +32,8 @@ from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, Unexpected
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.limits import MAX_HELD_REPLIES
-from coterie_common.protocol.messages import Decision, JobEnd, JobOutcome, JobReply, ModelReceipt, Query
+from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Query
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
 

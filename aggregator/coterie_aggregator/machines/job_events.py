@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 
 
 @dataclass(frozen=True, slots=True)

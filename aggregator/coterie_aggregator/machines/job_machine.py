@@ -44,7 +44,8 @@ from coterie_aggregator.machines.job_events import (
     UnfinishedModelKept,
 )
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from coterie_common.protocol.reason import one_line
 
 

@@ -157,6 +157,8 @@ def _covered(claim: Claim) -> dict[str, Document]:
         said["previous_transcript"] = _previous_transcript(claim).hex()
         if facts["protocol_version"] != 1:
             said["plan_step"] = int(facts["plan_step"])
+        if "acceptances" in facts:
+            said["acceptances"] = claim.octets("acceptances").hex()
     if claim.kind is Kind.DECRYPTION:
         said["contributors"] = [each.party_id for each in contributions(claim)]
     return said
@@ -248,6 +250,7 @@ def _session_id(claim: Claim, *, protocol_version: int, plan_step: int | None) -
         round_quorum=quorum,
         terms=(document.encode(terms),),
         previous_transcript=_previous_transcript(claim),
+        acceptances=claim.octets("acceptances") if "acceptances" in facts else b"",
     )
 
 

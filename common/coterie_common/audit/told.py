@@ -17,6 +17,8 @@ from typing import Final, assert_never
 from coterie_common import document
 from coterie_common.document import Document
 from coterie_common.limits import AUDIT_TOLD_BYTES
+from coterie_common.protocol.acceptance import Acceptances, RelayedEncapsulations
+from coterie_common.protocol.masked_reply import ReplyList
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     Contribution,
@@ -34,7 +36,7 @@ from coterie_common.protocol.session import PROTOCOL_VERSION, SessionFields
 Details = Mapping[str, Document]
 NOTHING_TOLD: Final[Details] = MappingProxyType({})
 
-_LISTS: Final = ("contributions", "contributors", "cohort")
+_LISTS: Final = ("contributions", "contributors", "previous_replies", "parties", "cohort")
 """The lists that make an entry long."""
 
 
@@ -47,8 +49,10 @@ def told(message: AggregatorMessage) -> Details:
                 "terms_digest": message.terms_digest.hex(),
                 "roster_digest": message.roster_digest.hex(),
             }
+        case Acceptances():
+            said = {"acceptances": message.digest.hex(), "parties": [reply.party_id for reply in message.replies]}
         case Query():
-            said = _asked(message.fields)
+            said = _asked(message.fields) | _listed(message.previous)
         case DecryptionRequest():
             said = _asked(message.fields) | {
                 "transcript_digest": message.transcript_digest.hex(),
@@ -59,7 +63,7 @@ def told(message: AggregatorMessage) -> Details:
             said = {"model_digest": message.model_digest.hex(), "bytes": len(message.model)}
         case JobEnd():
             said = {"outcome": message.outcome.value, "reason": one_line(message.reason)}
-        case Welcome() | Rejection():
+        case RelayedEncapsulations() | Welcome() | Rejection():
             return NOTHING_TOLD
         case _:
             assert_never(message)
@@ -93,7 +97,17 @@ def _asked(fields: SessionFields) -> dict[str, Document]:
         "cohort": list(fields.cohort),
         "round_quorum": fields.round_quorum,
         "previous_transcript": fields.previous_transcript.hex(),
+        # Only of rounds that are sealed completely, so that the entries of all others stay as they are.
+        **({"acceptances": fields.acceptances.hex()} if fields.acceptances else {}),
     }
+
+
+def _listed(previous: ReplyList | None) -> dict[str, Document]:
+    """Return the replies that a query lists; their digest is its previous transcript."""
+    if previous is None:
+        return {}
+    listed: list[Document] = [f"{party_id} {digest.hex()}" for party_id, digest in previous.replies]
+    return {"previous_session": previous.session_id.hex(), "previous_replies": listed}
 
 
 def _contribution(contribution: Contribution) -> str:

@@ -20,18 +20,12 @@ from typing import ClassVar
 from coterie_common.crypto.hashing import Label, long_hash, tuple_hash
 from coterie_common.crypto.identity import SigningKey, VerifyKey
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply, RelayedEncapsulations
+from coterie_common.protocol.masked_reply import MaskedReply, ReplyList
 from coterie_common.protocol.padded_part import PaddedDigest
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import Signed, SignedItems
 from coterie_common.protocol.transcript import transcript_digest_of
-
-
-class Decision(StrEnum):
-    """A party's answer to a job."""
-
-    ACCEPTED = "accepted"
-    HELD = "held"
-    REFUSED = "refused"
 
 
 class JobOutcome(StrEnum):
@@ -95,25 +89,6 @@ class JobProposal(Signed):
         return Label.PROPOSAL, (self.job_id, self.roster_digest, self.spec_digest, self.terms_digest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobReply(Signed):
-    """Party → aggregator: accepted, held or refused, with the error code and numbers of a refusal."""
-
-    job_id: JobId
-    party_id: PartyId
-    spec_digest: bytes
-    terms_digest: bytes
-    decision: Decision
-    code: str
-    detail: str
-
-    @property
-    def signed_items(self) -> SignedItems:
-        """Label and items under the party's signature."""
-        digests = (self.spec_digest, self.terms_digest)
-        return Label.JOB_REPLY, (self.job_id, self.party_id, *digests, self.decision.value, self.code, self.detail)
-
-
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class Query(Signed):
     """Aggregator → cohort: the query of one round.
@@ -121,12 +96,15 @@ class Query(Signed):
     Attributes:
         fields: everything that the session id covers.
         body: canonical bytes of the ask; ``fields.body_digest`` is its digest.
+        previous: of a round that is sealed completely and not the job's first release, the replies in the last release;
+            ``fields.previous_transcript`` is its digest.
     """
 
     stored_as: ClassVar[str] = "Query"
 
     fields: SessionFields
     body: bytes
+    previous: ReplyList | None = None
 
     @property
     def signed_items(self) -> SignedItems:
@@ -145,18 +123,6 @@ class KeyPart:
     def digest(self) -> bytes:
         """Digest of ciphertexts and proof."""
         return tuple_hash(Label.KEY_PART, self.ciphertexts, self.proof)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskedPart:
-    """The masked part of a reply under complete sealing: little-endian numbers of 64 or 32 bits, as the terms say."""
-
-    values: bytes
-
-    @property
-    def digest(self) -> bytes:
-        """Digest of the masked numbers."""
-        return tuple_hash(Label.MASKED_PART, self.values)
 
 
 def padded_digest(padded: bytes) -> bytes:
@@ -222,6 +188,21 @@ class EncryptedReply:
     round_number: int
     session_id: bytes
     contribution: Contribution
+
+    @property
+    def party_id(self) -> PartyId:
+        """The party that contributes."""
+        return self.contribution.party_id
+
+    @property
+    def padded_digest(self) -> bytes:
+        """Digest of the padded part that precedes the reply."""
+        return self.contribution.padded_digest
+
+    @property
+    def digest(self) -> bytes:
+        """Digest under which a party remembers its reply."""
+        return self.contribution.digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +326,17 @@ class Rejection:
     round_number: int
 
 
-PartyMessage = Hello | JobReply | PaddedPart | EncryptedReply | PartialDecryption | ModelReceipt | Rejection
-AggregatorMessage = Welcome | JobProposal | Query | DecryptionRequest | ModelDelivery | JobEnd | Rejection
+Reply = EncryptedReply | MaskedReply
+PartyMessage = Hello | JobReply | Encapsulations | PaddedPart | Reply | PartialDecryption | ModelReceipt | Rejection
+AggregatorMessage = (
+    Welcome
+    | JobProposal
+    | Acceptances
+    | RelayedEncapsulations
+    | Query
+    | DecryptionRequest
+    | ModelDelivery
+    | JobEnd
+    | Rejection
+)
 Message = PartyMessage | AggregatorMessage

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from coterie_common.identifiers import JobId, MemberId, PartyId
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 
 
 class JobState(StrEnum):

@@ -34,6 +34,7 @@ class SessionFields:
         round_quorum: m_r, minimum number of contributors of this round's release.
         terms: sealing, encoding and privacy terms.
         previous_transcript: transcript digest of this job's previously released round, or empty.
+        acceptances: digest of all acceptances of the job, if the round is sealed completely; otherwise empty.
     """
 
     roster_digest: bytes
@@ -47,6 +48,7 @@ class SessionFields:
     round_quorum: int
     terms: RoundTerms
     previous_transcript: bytes
+    acceptances: bytes = b""
 
     def __post_init__(self) -> None:
         for name in ("roster_digest", "spec_digest", "body_digest"):
@@ -54,6 +56,8 @@ class SessionFields:
                 raise MalformedMessage(f"{name} of the query must have {DIGEST_BYTES} bytes")
         if len(self.previous_transcript) not in (0, DIGEST_BYTES):
             raise MalformedMessage(f"previous_transcript of the query must be empty or have {DIGEST_BYTES} bytes")
+        if len(self.acceptances) != (DIGEST_BYTES if self.terms.sealing.is_complete else 0):
+            raise MalformedMessage("a query has a digest of acceptances exactly if its round is sealed completely")
         if not 1 <= self.round_number <= MAX_ROUND_NUMBER:
             raise MalformedMessage(f"round number of the query must be 1 to {MAX_ROUND_NUMBER}")
         if not 1 <= self.plan_step <= min(self.round_number, MAX_ROUNDS):
@@ -81,6 +85,7 @@ class SessionFields:
             round_quorum=self.round_quorum,
             terms=self.terms.items(),
             previous_transcript=self.previous_transcript,
+            acceptances=self.acceptances,
         )
 
 
@@ -98,9 +103,11 @@ def session_id_of(
     round_quorum: int,
     terms: tuple[Item, ...],
     previous_transcript: bytes,
+    acceptances: bytes = b"",
 ) -> bytes:
     """Return the session id of unchecked values: the fields of ``SessionFields``, with the terms as ``items()``.
 
+    Without ``acceptances`` the tuple is one item shorter: the terms, which are in it too, say which it is.
     ``plan_step`` is ``None`` in protocol version 1 only, where the round number was the step.
 
     It only hashes, without any check of the fields: audit records are recomputed with it long after their round.
@@ -118,6 +125,7 @@ def session_id_of(
         round_quorum,
         terms,
         previous_transcript,
+        *((acceptances,) if acceptances else ()),
     )
 
 

@@ -18,13 +18,17 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import MAX_CIPHERTEXTS, MAX_PARTIES
+from coterie_common.limits import MAX_CIPHERTEXTS, MAX_COMPLETE_COHORT, MAX_PARTIES
 
 LISTS: Final = {
     "coterie.v1.SessionFields.cohort": MAX_PARTIES,
     "coterie.v1.KeyPart.ciphertexts": MAX_CIPHERTEXTS,
     "coterie.v1.DecryptionRequest.contributions": MAX_PARTIES,
     "coterie.v1.PartialDecryption.values": MAX_CIPHERTEXTS,
+    "coterie.v1.Acceptances.replies": MAX_COMPLETE_COHORT,
+    "coterie.v1.Encapsulations.encapsulations": MAX_COMPLETE_COHORT,
+    "coterie.v1.RelayedEncapsulations.encapsulations": MAX_COMPLETE_COHORT,
+    "coterie.v1.ReplyList.replies": MAX_COMPLETE_COHORT,
     "coterie.v1.RoundProgress.contributed": MAX_PARTIES,
     "coterie.v1.RoundProgress.decrypted": MAX_PARTIES,
     "coterie.v1.JobStatus.parties": MAX_PARTIES,

@@ -23,16 +23,21 @@ from coterie_common.limits import (
     PROOF_BYTES,
     QUERY_BODY_BYTES,
 )
+from coterie_common.protocol.acceptance import (
+    Acceptances,
+    Encapsulations,
+    JobReply,
+    RelayedEncapsulations,
+)
+from coterie_common.protocol.masked_reply import MaskedReply
 from coterie_common.protocol.messages import (
     AggregatorMessage,
-    Decision,
     DecryptionRequest,
     EncryptedReply,
     Hello,
     JobEnd,
     JobOutcome,
     JobProposal,
-    JobReply,
     Message,
     ModelDelivery,
     ModelReceipt,
@@ -44,6 +49,22 @@ from coterie_common.protocol.messages import (
     Welcome,
 )
 from coterie_common.wire import bulk, strict, types
+from coterie_common.wire.acceptance import (
+    acceptances_from_wire,
+    acceptances_to_wire,
+    encapsulations_from_wire,
+    encapsulations_to_wire,
+    job_reply_from_wire,
+    job_reply_to_wire,
+    relayed_from_wire,
+    relayed_to_wire,
+)
+from coterie_common.wire.masked_reply import (
+    masked_reply_from_wire,
+    masked_reply_to_wire,
+    reply_list_from_wire,
+    reply_list_to_wire,
+)
 from coterie_common.wire.pb import federation_pb2 as pb
 from coterie_common.wire.strict import Octets
 
@@ -53,13 +74,6 @@ _LONG_BYTES: Final = FRAME_BYTES
 """Minimum size of a field for which avoiding a copy pays."""
 
 _PLACEHOLDER: Final = b"\0"
-
-DECISIONS: Final = {
-    pb.DECISION_ACCEPTED: Decision.ACCEPTED,
-    pb.DECISION_HELD: Decision.HELD,
-    pb.DECISION_REFUSED: Decision.REFUSED,
-}
-DECISIONS_TO_WIRE: Final = {member: value for value, member in DECISIONS.items()}
 
 _OUTCOMES: Final = {
     pb.JOB_OUTCOME_COMPLETED: JobOutcome.COMPLETED,
@@ -83,7 +97,8 @@ def aggregator_message_to_wire(message: AggregatorMessage) -> bytes:
     """Return the bytes of one transfer from the aggregator; a model in it is copied once."""
     if isinstance(message, Query) and len(message.body) >= _LONG_BYTES:
         fields = pb.Query(fields=types.fields_to_wire(message.fields))
-        return _enclose("query", fields, message.body, pb.Query(signature=message.signature))
+        rest = pb.Query(signature=message.signature, previous=reply_list_to_wire(message.previous))
+        return _enclose("query", fields, message.body, rest)
     if isinstance(message, ModelDelivery) and len(message.model) >= _LONG_BYTES:
         signature = pb.ModelDelivery(signature=message.signature)
         return _enclose("model_delivery", pb.ModelDelivery(job_id=message.job_id), message.model, signature)
@@ -160,35 +175,13 @@ def _job_proposal_from_wire(message: pb.JobProposal) -> JobProposal:
     )
 
 
-def _job_reply_to_wire(message: JobReply) -> pb.JobReply:
-    return pb.JobReply(
-        job_id=message.job_id,
-        party_id=message.party_id,
-        spec_digest=message.spec_digest,
-        terms_digest=message.terms_digest,
-        decision=DECISIONS_TO_WIRE[message.decision],
-        code=message.code,
-        detail=message.detail,
-        signature=message.signature,
-    )
-
-
-def _job_reply_from_wire(message: pb.JobReply) -> JobReply:
-    decision = strict.enum(DECISIONS, message.decision, "decision")
-    return JobReply(
-        job_id=strict.job_id(message.job_id),
-        party_id=strict.party_id(message.party_id),
-        spec_digest=strict.digest(message.spec_digest, "spec_digest"),
-        terms_digest=strict.digest(message.terms_digest, "terms_digest"),
-        decision=decision,
-        code=strict.code(message.code, optional=decision is not Decision.REFUSED),
-        detail=strict.reason(message.detail, "detail"),
-        signature=strict.signature(message.signature),
-    )
-
-
 def _query_to_wire(message: Query) -> pb.Query:
-    return pb.Query(fields=types.fields_to_wire(message.fields), body=message.body, signature=message.signature)
+    return pb.Query(
+        fields=types.fields_to_wire(message.fields),
+        body=message.body,
+        signature=message.signature,
+        previous=reply_list_to_wire(message.previous),
+    )
 
 
 def _query_from_wire(message: pb.Query) -> Query:
@@ -196,6 +189,7 @@ def _query_from_wire(message: pb.Query) -> Query:
         fields=types.fields_from_wire(strict.part(message, "fields")),
         body=strict.octets(message.body, "body", minimum=1, maximum=QUERY_BODY_BYTES),
         signature=strict.signature(message.signature),
+        previous=reply_list_from_wire(message.previous) if message.HasField("previous") else None,
     )
 
 
@@ -296,10 +290,14 @@ _CONVERTERS: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any], Message
     "hello": (_same_names(pb.Hello), _hello_from_wire),
     "welcome": (_same_names(pb.Welcome), _welcome_from_wire),
     "job_proposal": (_same_names(pb.JobProposal), _job_proposal_from_wire),
-    "job_reply": (_job_reply_to_wire, _job_reply_from_wire),
+    "job_reply": (job_reply_to_wire, job_reply_from_wire),
+    "acceptances": (acceptances_to_wire, acceptances_from_wire),
+    "encapsulations": (encapsulations_to_wire, encapsulations_from_wire),
+    "relayed_encapsulations": (relayed_to_wire, relayed_from_wire),
     "query": (_query_to_wire, _query_from_wire),
     "padded_part": (_same_names(pb.PaddedPart), _padded_part_from_wire),
     "encrypted_reply": (_encrypted_reply_to_wire, _encrypted_reply_from_wire),
+    "masked_reply": (masked_reply_to_wire, masked_reply_from_wire),
     "decryption_request": (_decryption_request_to_wire, _decryption_request_from_wire),
     "partial_decryption": (_same_names(pb.PartialDecryption), _partial_decryption_from_wire),
     "model_delivery": (_same_names(pb.ModelDelivery), _model_delivery_from_wire),
@@ -322,9 +320,13 @@ _FIELDS: Final[dict[type[Message], str]] = {
     Welcome: "welcome",
     JobProposal: "job_proposal",
     JobReply: "job_reply",
+    Acceptances: "acceptances",
+    Encapsulations: "encapsulations",
+    RelayedEncapsulations: "relayed_encapsulations",
     Query: "query",
     PaddedPart: "padded_part",
     EncryptedReply: "encrypted_reply",
+    MaskedReply: "masked_reply",
     DecryptionRequest: "decryption_request",
     PartialDecryption: "partial_decryption",
     ModelDelivery: "model_delivery",

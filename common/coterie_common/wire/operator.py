@@ -20,7 +20,7 @@ from coterie_common.protocol.progress import (
     RoundProgress,
 )
 from coterie_common.wire import strict
-from coterie_common.wire.federation import DECISIONS, DECISIONS_TO_WIRE
+from coterie_common.wire.acceptance import DECISIONS, DECISIONS_TO_WIRE
 from coterie_common.wire.pb import operator_pb2 as pb
 from coterie_common.wire.pb.federation_pb2 import DECISION_UNSPECIFIED
 

@@ -92,6 +92,7 @@ def fields_to_wire(fields: SessionFields) -> pb.SessionFields:
         round_quorum=fields.round_quorum,
         terms=document.encode(fields.terms.to_document()),
         previous_transcript=fields.previous_transcript,
+        acceptances=fields.acceptances,
     )
 
 
@@ -114,6 +115,7 @@ def fields_from_wire(message: pb.SessionFields) -> SessionFields:
         round_quorum=message.round_quorum,
         terms=terms,
         previous_transcript=message.previous_transcript,
+        acceptances=message.acceptances,
     )
 
 

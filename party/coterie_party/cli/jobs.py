@@ -77,7 +77,7 @@ def refuse(
     home: PartyFolder = Path("party"),
 ) -> None:
     """Refuse a held job, or withdraw from a running one: nothing more is answered; past answers stay spent."""
-    from coterie_common.protocol.messages import Decision
+    from coterie_common.protocol.acceptance import Decision
 
     known = _rule(home, job, is_approved=False, reason=reason)
     if known.decision is Decision.ACCEPTED:

@@ -32,6 +32,7 @@ from coterie_common.errors import (
     UnexpectedMessage,
 )
 from coterie_common.identifiers import JobId
+from coterie_common.protocol.acceptance import Acceptances, RelayedEncapsulations
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
@@ -138,6 +139,8 @@ class Coordinator:
                 key = message.fields.job_id, message.fields.round_number
                 answering.check_memory(self._context, message, await self._state(key))
                 await self._take(key, round_machine.RequestReceived(message))
+            case Acceptances() | RelayedEncapsulations():
+                raise UnexpectedMessage("this party takes part in no job that is sealed completely")
             case ModelDelivery():
                 await self._delivery(message)
             case JobEnd():

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from coterie_common.errors import ConsentDenied, StaleRound, UnknownRound
 from coterie_common.identifiers import JobId
-from coterie_common.protocol.messages import Decision, DecryptionRequest
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.verification.query import JobKnowledge
 from coterie_common.protocol.verification.request import OwnKnowledge
 from coterie_party.live.accepted_jobs import AcceptedJob, AcceptedJobs

@@ -36,8 +36,9 @@ from coterie_common.learning.algorithm import check_installed
 from coterie_common.privacy.accounting.epsilon import epsilon_of
 from coterie_common.privacy.event import Event
 from coterie_common.privacy.noise.mechanisms import Placement
+from coterie_common.protocol.acceptance import Decision, JobReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision, JobProposal, JobReply
+from coterie_common.protocol.messages import JobProposal
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.sealing.choice import check_capacity
 from coterie_common.protocol.signed import UNSIGNED

@@ -14,6 +14,7 @@ from coterie_common.audit.told import Details, told_briefly
 from coterie_common.document import Document
 from coterie_common.errors import ConfigurationError, CoterieError, PeerError
 from coterie_common.identifiers import JobId
+from coterie_common.protocol.acceptance import Acceptances, RelayedEncapsulations
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
@@ -54,7 +55,7 @@ def subject(message: AggregatorMessage | None) -> tuple[JobId, int]:
     match message:
         case Query() | DecryptionRequest():
             return message.fields.job_id, message.fields.round_number
-        case JobProposal() | ModelDelivery() | JobEnd():
+        case JobProposal() | Acceptances() | RelayedEncapsulations() | ModelDelivery() | JobEnd():
             return message.job_id, 0
         case Welcome() | Rejection() | None:
             return JobId(""), 0

@@ -13,7 +13,8 @@ from coterie_common.errors import ConsentDenied, OutsideHours, StorageError
 from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.limits import QUERIES_WAITING_BYTES
-from coterie_common.protocol.messages import JobReply, Query, Rejection
+from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.messages import Query, Rejection
 from coterie_common.protocol.reason import one_line
 from coterie_party.live.accepted_jobs import AcceptedJobs
 from coterie_party.live.context import Context

@@ -21,8 +21,8 @@ from coterie_common.identifiers import JobId
 from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Algorithm, VectorAlgorithm, get_algorithm
 from coterie_common.privacy.noise.mechanisms import Placement
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_party.policy.budget import check_budget, decimal_text
 from coterie_party.policy.policy import Confinement as ConfinementDemand

@@ -19,8 +19,8 @@ from typing import Any
 from coterie_common.errors import CoterieError
 from coterie_common.privacy.accounting.epsilon import epsilon_of
 from coterie_common.privacy.noise.mechanisms import Placement
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms
 from coterie_party.policy.booking import planned_entries
 from coterie_party.policy.budget import cost_of, decimal_text

@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
 
 from coterie_common.errors import QuotaExceeded
 from coterie_common.limits import MAX_PARTY_OPEN_JOBS, MAX_PARTY_UNASKED_JOBS, MAX_REFUSED_JOBS
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from coterie_party.store.tables import ACCEPTANCES, JOBS, RULINGS
 
 

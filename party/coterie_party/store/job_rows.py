@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, insert, update
 
 from coterie_common import document
 from coterie_common.errors import MalformedMessage, StorageError
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from coterie_party.store.ledger.ledger import COST_BYTES
 from coterie_party.store.records import PartyJob
 from coterie_party.store.tables import JOBS

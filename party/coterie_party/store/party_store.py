@@ -35,7 +35,8 @@ from coterie_common.errors import (
 )
 from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
 from coterie_party.store import data_versions, job_quota, promises, rulings, salts

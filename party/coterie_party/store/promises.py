@@ -22,7 +22,8 @@ from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.document import Document
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from coterie_party.store.records import PartyJob
 from coterie_party.store.rounds import COHORT_BYTES
 from coterie_party.store.tables import ACCEPTANCES, ASKED_STEPS, JOBS, PARTIALS, REPLIES, TRANSCRIPTS

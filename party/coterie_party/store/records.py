@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from coterie_common.document import Document
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from coterie_common.errors import AlreadyDecided
 from coterie_common.identifiers import JobId
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from coterie_party.store.records import PartyJob, Ruling
 from coterie_party.store.tables import RULINGS
 

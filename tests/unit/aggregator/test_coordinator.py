@@ -17,7 +17,8 @@ from coterie_aggregator.live.coordinator import Coordinator
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import CoterieError, NotFound, StorageError, Unavailable
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import Hello, JobReply, Message, ModelReceipt, Rejection
+from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.messages import Hello, Message, ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobRequest, JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash

@@ -31,7 +31,8 @@ from coterie_aggregator.machines.job_events import (
 )
 from coterie_aggregator.machines.job_machine import AggregatorJob, JobParameters, Phase, outstanding, step
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from tests.support.exploration import Explored, every_event, explore
 
 A, B, C, D, E = PARTIES = tuple(map(PartyId, ("anna", "bert", "cleo", "dora", "emil")))

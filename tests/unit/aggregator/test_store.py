@@ -26,7 +26,7 @@ from coterie_common.crypto.hashing import Label, long_hash
 from coterie_common.errors import StateError, StorageError
 from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from tests.support.databases import KINDS, Opened, database
 
 JOB = JobId("job-1")

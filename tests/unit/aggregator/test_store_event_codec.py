@@ -13,7 +13,7 @@ from coterie_aggregator.machines import job_events, round_events
 from coterie_aggregator.store.event_codec import EventCodec
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 
 MACHINES = {"job": job_events.Event, "round": round_events.Event}
 CODECS: dict[str, EventCodec[Any]] = {name: EventCodec(union) for name, union in MACHINES.items()}

@@ -14,7 +14,7 @@ from coterie.job_display import _LiveDisplay
 from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
 from coterie_common.errors import Unavailable
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.progress import JobParty, JobState, RoundPhase
 from tests.support.handlers import job_status
 from tests.support.message_strategies import job_statuses

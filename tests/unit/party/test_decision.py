@@ -21,8 +21,8 @@ from coterie_common.learning.algorithm import get_algorithm
 from coterie_common.privacy.accounting.cost import Cost
 from coterie_common.privacy.accounting.gaussian_dp import epsilon_at, squared_distance_of_pure
 from coterie_common.privacy.noise.mechanisms import Unit
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_party.policy.decision import Verdict, check_consent, check_floors, decide
 from coterie_party.policy.policy import Policy

@@ -19,7 +19,8 @@ from coterie_common.errors import ConfigurationError
 from coterie_common.files import make_private_folder
 from coterie_common.host.database import open_database
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from coterie_common.secret import Password
 from coterie_party.cli import main
 from coterie_party.home.home import PartyHome

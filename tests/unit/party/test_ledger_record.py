@@ -19,7 +19,8 @@ from coterie_common.crypto.identity import SigningKey
 from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, MAX_ROUNDS
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from coterie_party.store import (
     MIGRATIONS,
     AskedStep,

@@ -15,7 +15,7 @@ import pytest
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.agreement import check_terms
 from coterie_common.privacy.accounting.cost import cost, joined
-from coterie_common.protocol.messages import Decision, JobReply
+from coterie_common.protocol.acceptance import Decision, JobReply
 from coterie_common.protocol.verification.party_messages import verify_job_reply
 from coterie_party.policy.budget import cost_of
 from coterie_party.store import ReservationStatus

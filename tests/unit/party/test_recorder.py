@@ -16,7 +16,7 @@ from coterie_common.errors import StateError
 from coterie_common.host.database import open_database
 from coterie_common.identifiers import JobId
 from coterie_common.limits import AUDIT_REFUSAL_SECONDS, AUDIT_REFUSALS_LISTED
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from coterie_party.store import MIGRATIONS, AuditLog, PartyJob, PartyStore
 from tests.support.recorders import PARTY_KEY, ManualClock, make_recorder
 

@@ -21,8 +21,9 @@ from coterie_common.host.database import open_database
 from coterie_common.host.heartbeat import Heartbeat
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import plan_job, propose_terms
+from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.messages import JobOutcome
 from coterie_common.secret import Password
 from coterie_party.cli import main
 from coterie_party.home.home import PartyHome

@@ -31,7 +31,8 @@ from coterie_common.host.database import open_database, transaction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_REFUSALS_LISTED
 from coterie_common.privacy.accounting.renyi import ORDERS
-from coterie_common.protocol.messages import Decision, JobOutcome
+from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.messages import JobOutcome
 from coterie_party.round import PartyRound, Phase
 from coterie_party.store import (
     MIGRATIONS,

@@ -22,7 +22,7 @@ from coterie_common.audit.entry import Owner
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.host.database import open_database
-from coterie_common.protocol.messages import Decision
+from coterie_common.protocol.acceptance import Decision
 from coterie_party.store import MIGRATIONS, AskedStep, PartyJob, PartyStore, Recorder, Reservation
 
 engine = open_database(f"sqlite:///{Path(sys.argv[1]) / 'store.db'}", MIGRATIONS)

@@ -11,6 +11,8 @@ from coterie_common.crypto.hashing import Label, long_hash, tuple_hash
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import InvalidSignature
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol import acceptance as a
+from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
 from coterie_common.protocol.signed import UNSIGNED, Signed
 from tests.support.federation import digest_of, make_federation
@@ -26,6 +28,18 @@ KEY = SigningKey.generate(SeededRandom("signer"))
 
 Values = dict[str, Any]
 
+ACCEPTANCE = a.JobReply(
+    job_id=JOB,
+    party_id=PARTY,
+    spec_digest=ONE,
+    terms_digest=TWO,
+    decision=a.Decision.ACCEPTED,
+    code="",
+    detail="",
+    signature=UNSIGNED,
+    ephemeral_key=b"key",
+)
+
 SIGNED: list[tuple[Signed, Values, Values]] = [
     # message, another value of each field that its signature covers, and what covers the other fields
     (
@@ -34,12 +48,12 @@ SIGNED: list[tuple[Signed, Values, Values]] = [
         {},
     ),
     (
-        m.JobReply(
+        a.JobReply(
             job_id=JOB,
             party_id=PARTY,
             spec_digest=ONE,
             terms_digest=TWO,
-            decision=m.Decision.REFUSED,
+            decision=a.Decision.REFUSED,
             code="data",
             detail="no such file",
             signature=UNSIGNED,
@@ -49,16 +63,61 @@ SIGNED: list[tuple[Signed, Values, Values]] = [
             "party_id": PartyId("beta"),
             "spec_digest": TWO,
             "terms_digest": ONE,
-            "decision": m.Decision.HELD,
+            "decision": a.Decision.HELD,
             "code": "datano",
             "detail": " such file",
+            "ephemeral_key": b"key",
         },
         {},
     ),
     (
+        a.Acceptances(job_id=JOB, replies=(ACCEPTANCE,), signature=UNSIGNED),
+        {
+            "job_id": JobId("other"),
+            "replies": (replace(ACCEPTANCE, ephemeral_key=b"other"),),
+        },
+        {},
+    ),
+    (
+        a.Encapsulation(
+            job_id=JOB,
+            sender=PARTY,
+            recipient=PartyId("beta"),
+            acceptances=(ONE, TWO),
+            ciphertext=b"ciphertext",
+            signature=UNSIGNED,
+        ),
+        {
+            "job_id": JobId("other"),
+            "sender": PartyId("aleph"),
+            "recipient": PartyId("gamma"),
+            "acceptances": (TWO, ONE),
+            "ciphertext": b"other",
+        },
+        {},
+    ),
+    (
+        k.MaskedReply(
+            job_id=JOB,
+            round_number=1,
+            session_id=ONE,
+            party_id=PARTY,
+            masked=k.MaskedPart(values=b"masked"),
+            padded_digest=TWO,
+            signature=UNSIGNED,
+        ),
+        {
+            "session_id": TWO,
+            "party_id": PartyId("beta"),
+            "masked": k.MaskedPart(values=b"other"),
+            "padded_digest": ONE,
+        },
+        {"job_id": "the session id", "round_number": "the session id"},
+    ),
+    (
         m.Query(fields=FIELDS, body=b"body", signature=UNSIGNED),
         {"fields": replace(FIELDS, body_digest=TWO)},
-        {"body": "the digest in its fields"},
+        {"body": "the digest in its fields", "previous": "the previous transcript in its fields"},
     ),
     (
         m.DecryptionRequest(fields=FIELDS, contributions=(CONTRIBUTION,), signature=UNSIGNED),

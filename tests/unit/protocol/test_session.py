@@ -48,7 +48,27 @@ CHANGES: list[tuple[str, Any]] = [
 
 
 def test_every_field_is_changed_below():
-    assert {name for name, _ in CHANGES} == {field.name for field in fields(SessionFields)}
+    # The acceptances below: they belong to other terms.
+    assert {name for name, _ in CHANGES} == {field.name for field in fields(SessionFields)} - {"acceptances"}
+
+
+def test_session_id_with_other_acceptances_differs():
+    complete = replace(FIELDS, terms=replace(TERMS, sealing=SealingKind.COMPLETE), acceptances=digest_of("acceptances"))
+    other = replace(complete, acceptances=digest_of("other acceptances"))
+    assert len({each.session_id for each in (FIELDS, complete, other)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("sealing", "acceptances"),
+    [
+        (SealingKind.DIRECT, digest_of("acceptances")),
+        (SealingKind.COMPLETE, b""),
+        (SealingKind.COMPLETE_PADDED, bytes(31)),
+    ],
+)
+def test_acceptances_are_named_exactly_where_the_round_is_sealed_completely(sealing, acceptances):
+    with pytest.raises(MalformedMessage):
+        replace(FIELDS, terms=replace(TERMS, sealing=sealing), acceptances=acceptances)
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES, ids=lambda value: value if isinstance(value, str) else "")

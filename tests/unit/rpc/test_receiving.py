@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import typing
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -15,8 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coterie_common import errors
+from coterie_common.crypto.masks.ephemeral import EphemeralSecret
 from coterie_common.errors import CoterieError, MalformedMessage, StaleRound, StorageError
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol import acceptance as a
+from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
 from coterie_common.protocol.reason import is_one_line
 from coterie_common.rpc.receiving import receive
@@ -47,16 +51,45 @@ CONTRIBUTION = m.Contribution(
     padded_digest=bytes(32),
     signature=bytes(64),
 )
+ENCAPSULATION = a.Encapsulation(
+    job_id=JOB,
+    sender=ALPHA,
+    recipient=PartyId("beta"),
+    acceptances=(bytes(32), bytes(32)),
+    ciphertext=bytes(1088),
+    signature=bytes(64),
+)
+ACCEPTANCE = a.JobReply(
+    job_id=JOB,
+    party_id=ALPHA,
+    spec_digest=bytes(32),
+    terms_digest=bytes(32),
+    decision=a.Decision.ACCEPTED,
+    code="",
+    detail="",
+    signature=bytes(64),
+    ephemeral_key=EphemeralSecret(bytes(96)).public.encoded,
+)
 OF_PARTY: list[m.PartyMessage] = [
     m.Hello(protocol_version=1, party_id=ALPHA, roster_serial=3, roster_digest=bytes(32)),
-    m.JobReply(
+    a.JobReply(
         job_id=JOB,
         party_id=ALPHA,
         spec_digest=bytes(32),
         terms_digest=bytes(32),
-        decision=m.Decision.REFUSED,
+        decision=a.Decision.REFUSED,
         code="budget-exhausted",
         detail="ε 1 asked, 0.5 left",
+        signature=bytes(64),
+    ),
+    a.Encapsulations(job_id=JOB, party_id=ALPHA, encapsulations=(ENCAPSULATION,)),
+    k.MaskedReply(
+        job_id=JOB,
+        round_number=2,
+        session_id=bytes(32),
+        party_id=ALPHA,
+        masked=k.MaskedPart(values=b"\x06" * 64),
+        padded_digest=bytes(32),
         signature=bytes(64),
     ),
     m.PaddedPart(job_id=JOB, round_number=2, session_id=bytes(32), party_id=ALPHA, size=400),
@@ -77,7 +110,9 @@ OF_PARTY: list[m.PartyMessage] = [
 OF_AGGREGATOR: list[m.AggregatorMessage] = [
     m.Welcome(protocol_version=1, roster_serial=3, roster_digest=bytes(32)),
     m.JobProposal(job_id=JOB, roster_digest=bytes(32), spec=b"{}", terms=b"[[],[]]", signature=bytes(64)),
-    QUERY,
+    a.Acceptances(job_id=JOB, replies=(ACCEPTANCE,), signature=bytes(64)),
+    a.RelayedEncapsulations(job_id=JOB, encapsulations=(ENCAPSULATION,)),
+    replace(QUERY, previous=k.ReplyList(session_id=bytes(32), replies=((ALPHA, bytes(32)),))),
     m.DecryptionRequest(fields=QUERY.fields, contributions=(CONTRIBUTION,), signature=bytes(64)),
     m.ModelDelivery(job_id=JOB, model=b'{"a":[[1]]}', signature=bytes(64)),
     m.JobEnd(job_id=JOB, outcome=m.JobOutcome.FAILED, reason="nobody came", signature=bytes(64)),

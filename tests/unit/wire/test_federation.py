@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol import acceptance as a
 from coterie_common.protocol import messages as m
 from coterie_common.wire.federation import (
     aggregator_message_from_wire,
@@ -37,12 +38,12 @@ REPLY = m.EncryptedReply(
         signature=bytes(64),
     ),
 )
-JOB_REPLY = m.JobReply(
+JOB_REPLY = a.JobReply(
     job_id=JobId("job-1"),
     party_id=PartyId("alpha"),
     spec_digest=bytes(32),
     terms_digest=bytes(32),
-    decision=m.Decision.REFUSED,
+    decision=a.Decision.REFUSED,
     code="budget-exhausted",
     detail="ε 1 asked, 0.5 left",
     signature=bytes(64),

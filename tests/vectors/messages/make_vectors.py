@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 from coterie_common.crypto.identity import SigningKey
+from coterie_common.crypto.masks.ephemeral import EphemeralSecret
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
 from coterie_common.privacy.noise.terms import Placement, Unit
+from coterie_common.protocol import acceptance as a
+from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
@@ -26,7 +30,14 @@ from tests.support.seeded_random import SeededRandom
 FOLDER: Final = Path(__file__).parent
 KEY: Final = SigningKey.generate(SeededRandom("signed messages"))
 JOB, PARTY, OTHER = JobId("job-1"), PartyId("party-1"), PartyId("party-2")
-FROM_PARTIES: Final = (m.JobReply, m.EncryptedReply, m.PartialDecryption, m.ModelReceipt)
+FROM_PARTIES: Final = (
+    a.JobReply,
+    a.Encapsulations,
+    k.MaskedReply,
+    m.EncryptedReply,
+    m.PartialDecryption,
+    m.ModelReceipt,
+)
 BODY = b'{"length":2}'
 FIELDS = SessionFields(
     roster_digest=digest_of("roster"),
@@ -54,17 +65,52 @@ def messages() -> Iterator[tuple[str, m.Message]]:
         job_id=JOB, roster_digest=digest_of("roster"), spec=b"specification", terms=b"terms", signature=UNSIGNED
     )
     yield "job_proposal", proposal.signed_by(KEY)
-    reply = m.JobReply(
+    reply = a.JobReply(
         job_id=JOB,
         party_id=PARTY,
         spec_digest=digest_of("spec"),
         terms_digest=digest_of("terms"),
-        decision=m.Decision.REFUSED,
+        decision=a.Decision.REFUSED,
         code="budget-exhausted",
         detail="0.5 of 1 is left",
         signature=UNSIGNED,
     )
     yield "job_reply", reply.signed_by(KEY)
+    acceptances = tuple(
+        replace(
+            reply, party_id=party_id, decision=a.Decision.ACCEPTED, code="", detail="", ephemeral_key=key.public.encoded
+        ).signed_by(KEY)
+        for party_id, key in ((PARTY, EphemeralSecret(bytes(range(96)))), (OTHER, EphemeralSecret(bytes(range(1, 97)))))
+    )
+    yield "acceptance", acceptances[0]
+    ordered = tuple(sorted(acceptances, key=lambda each: each.party_id))
+    yield "acceptances", a.Acceptances(job_id=JOB, replies=ordered, signature=UNSIGNED).signed_by(KEY)
+    lower, higher = ordered
+    encapsulation = a.Encapsulation(
+        job_id=JOB,
+        sender=lower.party_id,
+        recipient=higher.party_id,
+        acceptances=(lower.acceptance_digest, higher.acceptance_digest),
+        ciphertext=bytes(range(136)) * 8,
+        signature=UNSIGNED,
+    ).signed_by(KEY)
+    yield (
+        "encapsulations",
+        a.Encapsulations(job_id=JOB, party_id=lower.party_id, encapsulations=(encapsulation,)),
+    )
+    yield "relayed_encapsulations", a.RelayedEncapsulations(job_id=JOB, encapsulations=(encapsulation,))
+    masked = k.MaskedReply(
+        job_id=JOB,
+        round_number=2,
+        session_id=FIELDS.session_id,
+        party_id=PARTY,
+        masked=k.MaskedPart(values=b"eight bytes a value, masked"),
+        padded_digest=m.padded_digest(b"padded part"),
+        signature=UNSIGNED,
+    ).signed_by(KEY)
+    yield "masked_reply", masked
+    listed = k.ReplyList(session_id=digest_of("previous session"), replies=((PARTY, masked.digest),))
+    yield "query_with_list", m.Query(fields=FIELDS, body=BODY, previous=listed, signature=UNSIGNED).signed_by(KEY)
     yield "query", m.Query(fields=FIELDS, body=BODY, signature=UNSIGNED).signed_by(KEY)
     contributions = tuple(
         m.Contribution(

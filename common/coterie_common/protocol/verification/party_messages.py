@@ -25,7 +25,8 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.errors import MalformedMessage, ParameterMismatch
-from coterie_common.protocol.messages import JobProposal, JobReply, ModelReceipt, PartialDecryption
+from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.messages import JobProposal, ModelReceipt, PartialDecryption
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import blaming

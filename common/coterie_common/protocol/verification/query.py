@@ -18,8 +18,10 @@ The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 12. continues from the release that this party helped to open, if it did
 13. without noise: all members are asked, and the replies of all are needed
 14. without noise: the same parties are asked as in earlier rounds of the job
+15. sealed completely: asks parties whose acceptances this party checked, and needs the replies of all of them
+16. sealed completely: lists the replies in the last release, this party's as it was sent
 
-Of the message, checks 5 to 14 look only at what the session id covers. ``verify_fields`` runs them alone, for a round
+Of the message, checks 5 to 15 look only at what the session id covers. ``verify_fields`` runs them alone, for a round
 that a party is asked to open without having accepted its query: check 3 of ``request``. That the steward's policy
 allows a query, and that the ledger can afford it, was decided on the proposal and is not in here.
 
@@ -33,12 +35,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from coterie_common.errors import (
+    AlteredReplyList,
     Equivocation,
     MalformedMessage,
     NoiseInsufficient,
     NotInCohort,
     ParameterMismatch,
     QuorumTooSmall,
+    SecretsErased,
     UnknownRound,
 )
 from coterie_common.identifiers import PartyId
@@ -48,6 +52,19 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 from coterie_common.protocol.verification.check import Check, run_checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreedParties:
+    """The parties with which this one shares secrets in a job.
+
+    Attributes:
+        digest: of their acceptances.
+        cohort: their ids, this party's among them.
+    """
+
+    digest: bytes
+    cohort: tuple[PartyId, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +78,9 @@ class JobKnowledge:
         previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
         transcripts: plan step → transcript digest of the last round of that step that it helped to open; the step
             before is enough.
+        agreement: of a job that is sealed completely, if its secrets are there.
+        listed_reply: digest of the reply that this party sent in the session whose replies the query lists; ``None`` if
+            it sent none.
     """
 
     spec_digest: bytes
@@ -68,6 +88,8 @@ class JobKnowledge:
     round_quorum: int
     previous_cohort: tuple[PartyId, ...] | None
     transcripts: dict[int, bytes]
+    agreement: AgreedParties | None = None
+    listed_reply: bytes | None = None
 
 
 def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
@@ -271,6 +293,32 @@ def _same_parties(v: Asked) -> None:
         raise NotInCohort("a round without noise asks other parties than an earlier round of the job")
 
 
+# Check 15.
+def _agreed_cohort(v: Asked) -> None:
+    if not v.fields.terms.sealing.is_complete:
+        return
+    if v.job.agreement is None:
+        raise SecretsErased("this party has no secrets with the others any more, or none yet, and masks nothing")
+    if v.fields.acceptances != v.job.agreement.digest or not set(v.fields.cohort) <= set(v.job.agreement.cohort):
+        raise Equivocation("the query is for other acceptances than those that this party checked")
+    if v.fields.round_quorum != len(v.fields.cohort):
+        raise QuorumTooSmall(
+            f"a round that is sealed completely needs the replies of all {len(v.fields.cohort)} parties that it asks, "
+            f"not of {v.fields.round_quorum}"
+        )
+
+
+# Check 16.
+def _listed(v: QueryReceived) -> None:
+    if not v.fields.terms.sealing.is_complete:
+        return
+    listed = v.query.previous
+    if (b"" if listed is None else listed.digest) != v.fields.previous_transcript:
+        raise MalformedMessage("the query does not list the replies in the last release")
+    if listed is not None and (v.own_id, v.job.listed_reply) not in listed.replies:
+        raise AlteredReplyList("the list of the replies in the last release omits this party's, or alters it")
+
+
 def _agreed_terms(v: Asked) -> RoundTerms:
     # A step beyond the plan is refused by its own check, and has no terms to compare with.
     return v.job.terms.rounds[min(v.fields.plan_step, len(v.job.terms.rounds)) - 1]
@@ -287,6 +335,11 @@ _FIELD_CHECKS: Final[tuple[Check[Asked], ...]] = (
     Check(12, "continues from the release that this party helped to open, if it did", _continuation),
     Check(13, "without noise: all members are asked, and the replies of all are needed", _everybody),
     Check(14, "without noise: the same parties are asked as in earlier rounds of the job", _same_parties),
+    Check(
+        15,
+        "sealed completely: asks parties whose acceptances this party checked, and needs the replies of all of them",
+        _agreed_cohort,
+    ),
 )
 
 QUERY_CHECKS: Final[tuple[Check[QueryReceived], ...]] = (
@@ -295,4 +348,5 @@ QUERY_CHECKS: Final[tuple[Check[QueryReceived], ...]] = (
     Check(3, "the body is the one that the session id names", _body),
     Check(4, "this party is in the cohort", _own_place),
     *_FIELD_CHECKS,
+    Check(16, "sealed completely: lists the replies in the last release, this party's as it was sent", _listed),
 )

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"coterie_common/wire/pb/types.proto\x12\ncoterie.v1\"F\n\x05\x46rame\x12.\n\x0c\x61nnouncement\x18\x01 \x01(\x0b\x32\x18.coterie.v1.Announcement\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\"B\n\x0c\x41nnouncement\x12\x0e\n\x06length\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x12\n\nis_content\x18\x03 \x01(\x08\"\xee\x01\n\rSessionFields\x12\x15\n\rroster_digest\x18\x01 \x01(\x0c\x12\x11\n\tkey_epoch\x18\x02 \x01(\r\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x13\n\x0bspec_digest\x18\x04 \x01(\x0c\x12\x14\n\x0cround_number\x18\x05 \x01(\r\x12\x13\n\x0b\x62ody_digest\x18\x06 \x01(\x0c\x12\x0e\n\x06\x63ohort\x18\x07 \x03(\t\x12\x14\n\x0cround_quorum\x18\x08 \x01(\r\x12\r\n\x05terms\x18\t \x01(\x0c\x12\x1b\n\x13previous_transcript\x18\n \x01(\x0c\x12\x11\n\tplan_step\x18\x0b \x01(\r\"-\n\x07KeyPart\x12\x13\n\x0b\x63iphertexts\x18\x01 \x03(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"q\n\x0c\x43ontribution\x12\x10\n\x08party_id\x18\x01 \x01(\t\x12%\n\x08key_part\x18\x02 \x01(\x0b\x32\x13.coterie.v1.KeyPart\x12\x15\n\rpadded_digest\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"O\n\tRejection\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x14\n\x0cround_number\x18\x04 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"coterie_common/wire/pb/types.proto\x12\ncoterie.v1\"F\n\x05\x46rame\x12.\n\x0c\x61nnouncement\x18\x01 \x01(\x0b\x32\x18.coterie.v1.Announcement\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\"B\n\x0c\x41nnouncement\x12\x0e\n\x06length\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x12\n\nis_content\x18\x03 \x01(\x08\"\x83\x02\n\rSessionFields\x12\x15\n\rroster_digest\x18\x01 \x01(\x0c\x12\x11\n\tkey_epoch\x18\x02 \x01(\r\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x13\n\x0bspec_digest\x18\x04 \x01(\x0c\x12\x14\n\x0cround_number\x18\x05 \x01(\r\x12\x13\n\x0b\x62ody_digest\x18\x06 \x01(\x0c\x12\x0e\n\x06\x63ohort\x18\x07 \x03(\t\x12\x14\n\x0cround_quorum\x18\x08 \x01(\r\x12\r\n\x05terms\x18\t \x01(\x0c\x12\x1b\n\x13previous_transcript\x18\n \x01(\x0c\x12\x11\n\tplan_step\x18\x0b \x01(\r\x12\x13\n\x0b\x61\x63\x63\x65ptances\x18\x0c \x01(\x0c\"-\n\x07KeyPart\x12\x13\n\x0b\x63iphertexts\x18\x01 \x03(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"q\n\x0c\x43ontribution\x12\x10\n\x08party_id\x18\x01 \x01(\t\x12%\n\x08key_part\x18\x02 \x01(\x0b\x32\x13.coterie.v1.KeyPart\x12\x15\n\rpadded_digest\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"O\n\tRejection\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x14\n\x0cround_number\x18\x04 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANNOUNCEMENT']._serialized_start=122
   _globals['_ANNOUNCEMENT']._serialized_end=188
   _globals['_SESSIONFIELDS']._serialized_start=191
-  _globals['_SESSIONFIELDS']._serialized_end=429
-  _globals['_KEYPART']._serialized_start=431
-  _globals['_KEYPART']._serialized_end=476
-  _globals['_CONTRIBUTION']._serialized_start=478
-  _globals['_CONTRIBUTION']._serialized_end=591
-  _globals['_REJECTION']._serialized_start=593
-  _globals['_REJECTION']._serialized_end=672
+  _globals['_SESSIONFIELDS']._serialized_end=450
+  _globals['_KEYPART']._serialized_start=452
+  _globals['_KEYPART']._serialized_end=497
+  _globals['_CONTRIBUTION']._serialized_start=499
+  _globals['_CONTRIBUTION']._serialized_end=612
+  _globals['_REJECTION']._serialized_start=614
+  _globals['_REJECTION']._serialized_end=693
 # @@protoc_insertion_point(module_scope)

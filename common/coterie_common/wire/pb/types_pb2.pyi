@@ -25,7 +25,7 @@ class Announcement(_message.Message):
     def __init__(self, length: _Optional[int] = ..., digest: _Optional[bytes] = ..., is_content: _Optional[bool] = ...) -> None: ...
 
 class SessionFields(_message.Message):
-    __slots__ = ("roster_digest", "key_epoch", "job_id", "spec_digest", "round_number", "body_digest", "cohort", "round_quorum", "terms", "previous_transcript", "plan_step")
+    __slots__ = ("roster_digest", "key_epoch", "job_id", "spec_digest", "round_number", "body_digest", "cohort", "round_quorum", "terms", "previous_transcript", "plan_step", "acceptances")
     ROSTER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     KEY_EPOCH_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class SessionFields(_message.Message):
     TERMS_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
     PLAN_STEP_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTANCES_FIELD_NUMBER: _ClassVar[int]
     roster_digest: bytes
     key_epoch: int
     job_id: str
@@ -48,7 +49,8 @@ class SessionFields(_message.Message):
     terms: bytes
     previous_transcript: bytes
     plan_step: int
-    def __init__(self, roster_digest: _Optional[bytes] = ..., key_epoch: _Optional[int] = ..., job_id: _Optional[str] = ..., spec_digest: _Optional[bytes] = ..., round_number: _Optional[int] = ..., body_digest: _Optional[bytes] = ..., cohort: _Optional[_Iterable[str]] = ..., round_quorum: _Optional[int] = ..., terms: _Optional[bytes] = ..., previous_transcript: _Optional[bytes] = ..., plan_step: _Optional[int] = ...) -> None: ...
+    acceptances: bytes
+    def __init__(self, roster_digest: _Optional[bytes] = ..., key_epoch: _Optional[int] = ..., job_id: _Optional[str] = ..., spec_digest: _Optional[bytes] = ..., round_number: _Optional[int] = ..., body_digest: _Optional[bytes] = ..., cohort: _Optional[_Iterable[str]] = ..., round_quorum: _Optional[int] = ..., terms: _Optional[bytes] = ..., previous_transcript: _Optional[bytes] = ..., plan_step: _Optional[int] = ..., acceptances: _Optional[bytes] = ...) -> None: ...
 
 class KeyPart(_message.Message):
     __slots__ = ("ciphertexts", "proof")

@@ -9,9 +9,20 @@ import re
 
 import pytest
 
-from coterie_common.protocol.verification import contribution, party_messages, query, request
+from coterie_common.protocol.verification import (
+    acceptance,
+    contribution,
+    encapsulation,
+    masked_reply,
+    party_messages,
+    query,
+    request,
+)
 
 LISTS = [
+    pytest.param(acceptance, acceptance.ACCEPTANCES_CHECKS, id="acceptances"),
+    pytest.param(encapsulation, encapsulation.ENCAPSULATION_CHECKS, id="encapsulation"),
+    pytest.param(masked_reply, masked_reply.MASKED_REPLY_CHECKS, id="masked reply"),
     pytest.param(contribution, contribution.REPLY_CHECKS, id="reply"),
     pytest.param(party_messages, party_messages.PARTIAL_CHECKS, id="partial"),
     pytest.param(query, query.QUERY_CHECKS, id="query"),

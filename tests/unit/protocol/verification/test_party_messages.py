@@ -11,7 +11,8 @@ from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import CoterieError
-from coterie_common.protocol.messages import Decision, JobProposal, JobReply, ModelReceipt, PartialDecryption
+from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.messages import JobProposal, ModelReceipt, PartialDecryption
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.party_messages import (
     PARTIAL_CHECKS,

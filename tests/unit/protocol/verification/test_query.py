@@ -13,12 +13,14 @@ from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.noise.mechanisms import Placement
+from coterie_common.protocol.masked_reply import ReplyList
 from coterie_common.protocol.messages import JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.signed import UNSIGNED
-from coterie_common.protocol.terms import JobTerms
+from coterie_common.protocol.terms import JobTerms, SealingKind
 from coterie_common.protocol.verification.check import run_checks
 from coterie_common.protocol.verification.query import (
     QUERY_CHECKS,
+    AgreedParties,
     JobKnowledge,
     QueryReceived,
     verify_delivery,
@@ -89,7 +91,87 @@ COHORT = tuple(sorted(FEDERATION.parties))
 STRANGER = PartyId("stranger")
 OTHER_JOB = JobId("job-2")
 
+COMPLETE = replace(FEDERATION.terms(), sealing=SealingKind.COMPLETE)
+AGREED = AgreedParties(digest=digest_of("acceptances"), cohort=COHORT)
+LISTED = ReplyList(
+    session_id=digest_of("the session before"),
+    replies=tuple((party_id, digest_of(f"reply of {party_id}")) for party_id in COHORT),
+)
+TWO_COMPLETE = JobTerms((COMPLETE, COMPLETE))
+
+
+def complete(federation: Federation, **changes: Any) -> Query:
+    """The query of a first round that is sealed completely."""
+    quorum = changes.get("round_quorum", 5)
+    terms = COMPLETE.in_shares(quorum - federation.parameters.corruption_bound)
+    asked = {"terms": terms, "acceptances": AGREED.digest, "cohort": COHORT, "round_quorum": quorum}
+    return federation.query(**(asked | changes))
+
+
+def with_list(listed: ReplyList | None, named: ReplyList = LISTED) -> Query:
+    """The query of a second one: it names a list, and holds one."""
+    fields = complete(FEDERATION, round_number=2, plan_step=2, previous_transcript=named.digest).fields
+    query = FEDERATION.query(**{name: getattr(fields, name) for name in fields.__slots__})
+    return replace(query, previous=listed)
+
+
+def knows_complete(**changes: Any) -> JobKnowledge:
+    return accepted(
+        **({"terms": TWO_COMPLETE, "agreement": AGREED, "listed_reply": digest_of(f"reply of {OWN}")} | changes)
+    )
+
+
+WITHOUT_OWN = replace(LISTED, replies=tuple(each for each in LISTED.replies if each[0] != OWN))
+ALTERED = replace(
+    LISTED, replies=tuple((p, digest_of("another reply") if p == OWN else digest) for p, digest in LISTED.replies)
+)
+
 BAD = [
+    Bad(15, "sealed completely without secrets", "secrets-erased", complete, knows_complete(agreement=None)),
+    Bad(
+        15,
+        "sealed completely for other acceptances",
+        "equivocation",
+        lambda f: complete(f, acceptances=digest_of("others")),
+        knows_complete(),
+    ),
+    Bad(
+        15,
+        "sealed completely for a party that did not agree",
+        "equivocation",
+        complete,
+        knows_complete(agreement=replace(AGREED, cohort=COHORT[:4])),
+    ),
+    Bad(
+        15,
+        "sealed completely with less than everybody",
+        "quorum-too-small",
+        lambda f: complete(f, round_quorum=4),
+        knows_complete(),
+    ),
+    Bad(16, "no list of replies", "malformed-message", lambda f: with_list(None), knows_complete()),
+    Bad(16, "a list that the query does not name", "malformed-message", lambda f: with_list(ALTERED), knows_complete()),
+    Bad(
+        16,
+        "a list that omits this party's reply",
+        "altered-reply-list",
+        lambda f: with_list(WITHOUT_OWN, WITHOUT_OWN),
+        knows_complete(),
+    ),
+    Bad(
+        16,
+        "a list that alters this party's reply",
+        "altered-reply-list",
+        lambda f: with_list(ALTERED, ALTERED),
+        knows_complete(),
+    ),
+    Bad(
+        16,
+        "a list of a session that this party did not answer",
+        "altered-reply-list",
+        lambda f: with_list(LISTED),
+        knows_complete(listed_reply=None),
+    ),
     Bad(1, "another roster", "parameter-mismatch", lambda f: f.query(roster_digest=digest_of("another"))),
     Bad(1, "another key epoch", "parameter-mismatch", lambda f: f.query(key_epoch=2)),
     Bad(2, "no signature", "invalid-signature", lambda f: replace(f.query(), signature=bytes(64))),
@@ -199,6 +281,9 @@ def test_query_with_one_thing_wrong_passes_without_its_check(bad):
         (FEDERATION.query(round_quorum=5), accepted(round_quorum=5)),
         (FEDERATION.query(round_quorum=5), ACCEPTED),
         (second(cohort=COHORT[:4]), accepted(previous_cohort=COHORT[:4])),
+        (complete(FEDERATION), knows_complete()),
+        (complete(FEDERATION, cohort=COHORT[:4], round_quorum=4), knows_complete(previous_cohort=COHORT)),
+        (with_list(LISTED), knows_complete(previous_cohort=COHORT)),
         (FEDERATION.query(terms=EXACT, round_quorum=5), accepted(terms=JobTerms((EXACT,)), round_quorum=5)),
         (
             second(terms=EXACT, round_quorum=5),
@@ -215,6 +300,9 @@ def test_query_with_one_thing_wrong_passes_without_its_check(bad):
         "higher quorum",
         "quorum of those present, above the job's",
         "quorum of those left",
+        "sealed completely",
+        "sealed completely by a smaller cohort",
+        "sealed completely with the list of the round before",
         "everybody without noise",
         "everybody again without noise",
     ],
