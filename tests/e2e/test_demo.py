@@ -83,7 +83,7 @@ def test_demo_with_own_data_of_ten_thousand_cells_per_level_works(tmp_path):
 @pytest.mark.usefixtures("interruptible")
 def test_demo_interrupted_stops_everything_that_it_started(tmp_path):
     process = subprocess.Popen(
-        [ROOT / "scripts/demo", "--folder", tmp_path / "run"],
+        [ROOT / "scripts/demo", "--folder", tmp_path / "run", "--parties", "3"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -17,7 +17,6 @@ import pytest
 from coverage import Coverage
 
 TRACED = (
-    "tests/properties/test_state_machines.py",
     "tests/unit/aggregator/test_job.py",
     "tests/unit/aggregator/test_round.py",
     "tests/unit/crypto/",

@@ -97,6 +97,8 @@ class RunningFederation(Federation):
         deadline = time.monotonic() + 300
         while not condition():
             assert time.monotonic() < deadline, f"waited for {what} in vain"
+            # A loop without a pause takes a whole core from the daemons.
+            time.sleep(0.005)
 
     def kill_once(self, party: str, condition: Callable[[], bool], what: str) -> None:
         """Kill a party once something holds: before any more bytes pass, so that the others cannot run ahead."""
