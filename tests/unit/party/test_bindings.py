@@ -135,3 +135,10 @@ def test_bind_datasets_of_one_file_under_two_names_raises(tmp_path, other):
     bindings = {"play": binding_of(tmp_path), "again": binding_of(tmp_path, path=other)}
     with pytest.raises(ConfigurationError, match="as play and as again"):
         bind_datasets(tmp_path, bindings)
+
+
+def test_data_set_behind_a_circle_of_links_is_refused_in_words(tmp_path):
+    (tmp_path / "one.csv").symlink_to("other.csv")
+    (tmp_path / "other.csv").symlink_to("one.csv")
+    with pytest.raises(ConfigurationError, match=r"one\.csv leads nowhere: .*[Ll]oop"):
+        bind_datasets(tmp_path, {"play": binding_of(tmp_path, "one.csv")})

@@ -87,3 +87,18 @@ def test_bindings_that_cannot_be_used_at_the_start_raise(folder):
     (folder / "play.toml").write_text("[schema]\n")
     with pytest.raises(ConfigurationError, match=r"play\.toml"):
         bindings_of(folder)
+
+
+@pytest.mark.parametrize("name", ["play.csv", "play.toml", "party.toml"])
+def test_circle_of_links_leaves_the_data_sets_before_bound_and_is_a_warning(folder, name):
+    (folder / "play.csv").write_text("x\n1\n")
+    bindings = bindings_of(folder)
+    before = bindings.current()
+    (folder / "circle").symlink_to(name)
+    (folder / name).unlink()
+    (folder / name).symlink_to("circle")
+    if name == "play.csv":  # a data file is looked at when the configuration changes
+        (folder / "party.toml").write_text(START + BINDING + "set_aside = 0.5\n")
+    assert bindings.current() == before
+    assert name in bindings.warning()
+    assert "the data sets before stay bound" in bindings.warning()
