@@ -337,6 +337,14 @@ def test_load_dataset_says_what_is_wrong_with_a_file(write, content, words):
     assert len(caught.value.message) < 700
 
 
+def test_load_dataset_of_a_number_among_mixed_levels_says_what_to_write(write):
+    schema = parse_schema({"max_records": 9, "columns": [{"name": "c", "levels": ["1", "2", "more"]}]})
+    with pytest.raises(
+        DataError, match=r"'1\.0' \(write '1': levels are compared as text where they are not all numbers\)"
+    ):
+        load_dataset(write("c\n1.0\n"), schema)
+
+
 def test_load_dataset_of_look_alikes_names_the_letter(write):
     schema = parse_schema({"max_records": 9, "columns": [{"name": "c", "levels": ["Paris", "Rome"]}]})
     with pytest.raises(DataError, match=r"but for U\+0430 CYRILLIC SMALL LETTER A"):

@@ -108,6 +108,12 @@ class CategoricalColumn(StrictModel):
         """True if every level but an empty one spells a truth value: True is then true."""
         return len(self._truths) == sum(level != "" for level in self.levels)
 
+    def level_of_number(self, text: str) -> str | None:
+        """Return the level that is the same number as text, if one is; ``None`` otherwise."""
+        number = as_decimal(text)
+        position = None if number is None else self._numbers.get(number)
+        return None if position is None else self.levels[position]
+
     def is_level(self, text: str) -> bool:
         """Return true if text is a level, letter by letter."""
         return normal_text(text) in self._texts

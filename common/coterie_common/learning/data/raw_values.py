@@ -159,6 +159,9 @@ def _hint(column: Column, value: Any, form: FileFormat) -> str:
     if form.decimal == "." and "," in value and isinstance(column, NumericColumn):
         return ' (a decimal comma? decimal = ",")' if as_float(value.replace(",", ".")) is not None else ""
     if isinstance(column, CategoricalColumn):
+        equal = column.level_of_number(value)
+        if equal is not None:
+            return f" (write {shown(equal)}: levels are compared as text where they are not all numbers)"
         for level in column.levels[:_ALIKE_COMPARED]:
             place = _only_alike(normal_text(value), normal_text(level))
             if place is not None:
