@@ -326,6 +326,16 @@ def test_fetched_model_is_called_as_its_format_says(run, tmp_path, monkeypatch):
     assert (tmp_path / "tennis-1.json").read_bytes() == model
 
 
+def test_fetched_model_goes_to_standard_output_alone_when_asked(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = make_model().to_bytes()
+    status, out, err, _ = run(
+        "models", "fetch", "tennis-1", "--out", "-", prepare=lambda handler: setattr(handler, "file", model)
+    )
+    assert (status, out.encode(), err.partition(":")[0]) == (0, model, "tennis-1")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_same_job_again_asks_first_and_needs_a_word_without_a_terminal(run, tmp_path, monkeypatch):
     path = tmp_path / "job.toml"
     path.write_text(JOB)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client
+from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client, put_out
 from coterie_common.host.console import say
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ def fetch(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write; by default ID.json or ID.safetensors, or ID.unfinished.… for an unfinished model."
+            help="File to write; by default ID.json or ID.safetensors, or ID.unfinished.… for an unfinished model. "
+            "With - the model goes to standard output."
         ),
     ] = None,
 ) -> None:
     """Fetch a model's file; an existing file is replaced only by a complete model."""
-    from coterie_common.files import write_atomically
     from coterie_common.identifiers import parse_job_id
     from coterie_common.learning.model import Model
 
@@ -76,5 +76,8 @@ def fetch(
     lineage = model.lineage
     # Parties keep the model under the same name.
     path = out or Path(f"{job_id}{model.suffix}")
-    write_atomically(path, data)
-    say(f"{path}: ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.words}")
+    note = f"ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.words}"
+    if put_out(path, data):
+        say(f"{path}: {note}")
+    else:
+        say(f"{job_id}: {note}", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from coterie_common.host.console import say
+from coterie_common.host.console import say, say_data
 
 if TYPE_CHECKING:
     from coterie.client import Client
@@ -53,6 +53,20 @@ Missing: TypeAlias = Annotated[
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 DEFAULT_CREDENTIAL = Path("credential")
+
+STANDARD_OUTPUT = Path("-")
+"""Where a command that writes a file writes to standard output instead."""
+
+
+def put_out(out: Path | None, data: bytes) -> bool:
+    """Write the result of a command to a file, or to standard output; return true if it is in a file."""
+    from coterie_common.files import write_atomically
+
+    if out is None or out == STANDARD_OUTPUT:
+        say_data(data)
+        return False
+    write_atomically(out, data)
+    return True
 
 
 def confirm(question: str, *, yes: bool, otherwise: str = "--yes answers") -> None:

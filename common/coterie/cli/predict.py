@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format
-from coterie_common.host.console import say, say_data
+from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format, put_out
+from coterie_common.host.console import say
+from coterie_common.shown import counted
 
 if TYPE_CHECKING:
     from coterie_common.learning.algorithm import Values
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model, from 'coterie models fetch'.")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Records: CSV, gzipped or not, or Parquet.")],
-    out: Annotated[Path | None, typer.Option(help="CSV file to write; standard output by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write; standard output by default, and with -.")] = None,
     separator: Separator = None,
     decimal: DecimalMark = ".",
     encoding: Encoding = "utf-8",
@@ -36,7 +37,6 @@ def predict(
     the most frequent class or the mean.
     """
     from coterie.records import to_csv
-    from coterie_common.files import write_atomically
     from coterie_common.learning.data.dataset_file import load_table, load_values
     from coterie_common.learning.model import load_model
 
@@ -49,11 +49,8 @@ def predict(
     rows = zip(*records.columns, *predictions.values(), strict=True)
     table = to_csv((*records.names, *predictions), rows)
     predicted = predictions["prediction"]
-    if out is None:
-        say_data(table)
-    else:
-        write_atomically(out, table)
-        say(f"{out}: {len(predicted)} predictions", err=True)
+    if put_out(out, table):
+        say(f"{out}: {counted(len(predicted), 'prediction')}", err=True)
     label = known.schema.label
     if label is not None and (truth := records.column(label)) is not None and predicted:
         say(f"{label}: {_comparison(known.schema.by_name[label], truth, predicted, form)}", err=True)

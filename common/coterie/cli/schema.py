@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format
-from coterie_common.host.console import say, say_data
+from coterie.cli.options import DecimalMark, Encoding, Missing, Separator, Trim, file_format, put_out
+from coterie_common.host.console import say
 
 app = typer.Typer(help="Describe data for jobs.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -24,7 +24,9 @@ def schema() -> None:
 def draft(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Records: CSV, gzipped or not, or Parquet.")],
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to be predicted.")] = None,
-    out: Annotated[Path | None, typer.Option(help="TOML file to write; standard output by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="TOML file to write; standard output by default, and with -.")
+    ] = None,
     separator: Separator = None,
     decimal: DecimalMark = ".",
     encoding: Encoding = "utf-8",
@@ -35,15 +37,11 @@ def draft(
 
     A schema is public. Replace everything derived from the records before it leaves this machine.
     """
-    from coterie_common.files import write_atomically
     from coterie_common.learning.data.dataset_file import load_table
     from coterie_common.learning.data.schema_draft import draft_schema, to_toml
 
     form = file_format(separator, decimal, encoding, trim=trim, missing=missing)
     table = load_table(data, form, needed=() if label is None else (label,))
     text = to_toml(draft_schema(table, label=label, form=form), data.name)
-    if out is None:
-        say_data(text.encode("utf-8"))
-    else:
-        write_atomically(out, text.encode("utf-8"))
+    if put_out(out, text.encode("utf-8")):
         say(f"{out}: edit it before anybody else sees it", err=True)

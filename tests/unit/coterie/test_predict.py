@@ -142,3 +142,12 @@ def test_file_that_is_no_model_is_one_line(tmp_path, capsys):
         (tmp_path / name).write_text("a\n1\n")
     assert run(tmp_path / "model", tmp_path / "data") == 78
     assert capsys.readouterr().err.endswith(" [configuration]\n")
+
+
+def test_predict_takes_a_dash_for_standard_output(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "days.csv"
+    data.write_text("humidity,outlook\n80,sunny\n")
+    assert run(model, data, "--out", "-") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert not (tmp_path / "-").exists()
