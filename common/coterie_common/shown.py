@@ -26,6 +26,17 @@ _CUT: Final = "…"
 _ESCAPED_IN_JSON: Final = re.compile(r"[^\x20-\x7e]")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words: ``1 round``, ``1,200 rounds``.
+
+    Args:
+        count: at least 0.
+        noun: of one thing; its plural ends with an s, or with ies for a y.
+    """
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
 def shown(text: object, longest: int = LINE_CHARACTERS) -> str:
     r"""Return ``text`` as one line without any character that acts: ``\n``, ``\x1b``, ``\u202e`` are spelled out.
 

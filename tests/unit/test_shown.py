@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coterie_common.shown import LINE_CHARACTERS, MAX_LINES, shown, shown_json, shown_lines
+from coterie_common.shown import LINE_CHARACTERS, MAX_LINES, counted, shown, shown_json, shown_lines
 from tests.support.hostile import HOSTILE, assert_harmless
 
 ANY_TEXT = st.text(st.characters(codec=None, categories=None), max_size=300)
@@ -65,3 +65,18 @@ def test_shown_json_says_the_same(value):
     text = shown_json(json.dumps(value, ensure_ascii=False))
     assert text.isprintable()
     assert json.loads(text) == value
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "words"),
+    [
+        (0, "round", "0 rounds"),
+        (1, "round", "1 round"),
+        (2, "round", "2 rounds"),
+        (1, "party", "1 party"),
+        (1200, "party", "1,200 parties"),
+        (3, "entry", "3 entries"),
+    ],
+)
+def test_counted_is_a_number_of_things_in_words(count, noun, words):
+    assert counted(count, noun) == words

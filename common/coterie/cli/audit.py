@@ -11,6 +11,7 @@ import typer
 
 from coterie.cli.options import AsJson
 from coterie_common.host.console import say
+from coterie_common.shown import counted
 
 if TYPE_CHECKING:
     from coterie_common.audit.comparison import Difference
@@ -51,8 +52,8 @@ def compare(
         parties = len({export.party_id for export in exports})
         found = len(result.differences)
         say(
-            f"{parties} parties, {result.jobs} jobs and {result.rounds} rounds compared: "
-            + (f"{found} differences" if found else "no difference")
+            f"{counted(parties, 'party')}, {counted(result.jobs, 'job')} and {counted(result.rounds, 'round')} "
+            "compared: " + (counted(found, "difference") if found else "no difference")
         )
     if result.differences:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from coterie_common.audit.entry import Entry, Kind
 from coterie_common.protocol.messages import DecryptionRequest, JobEnd, JobProposal, ModelDelivery, Query
+from coterie_common.shown import counted
 
 _DIGITS: Final = 12
 """Digits of a digest that people compare at a glance; the details hold the whole digest."""
@@ -59,10 +60,10 @@ def _decision(facts: _Facts) -> str:
 def _ledger(facts: _Facts) -> str:
     carried = facts["carried"]
     if isinstance(carried, list):
-        return f"Took over {len(carried):,} lines of the ledger of another machine or federation."
+        return f"Took over {counted(len(carried), 'line')} of the ledger of another machine or federation."
     lines = facts["lines"] if isinstance(facts["lines"], list) else []
     count = sum(line[1] - line[0] + 1 for line in lines if _is_run(line))
-    return f"Set aside in the ledger of the data set {facts['dataset']}: the privacy cost of {count:,} rounds."
+    return f"Set aside in the ledger of the data set {facts['dataset']}: the privacy cost of {counted(count, 'round')}."
 
 
 def _is_run(line: Any) -> bool:

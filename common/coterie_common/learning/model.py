@@ -25,6 +25,7 @@ from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.limits import MAX_ROUNDS, MODEL_BYTES
 from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.shown import counted
 from coterie_common.strict_model import StrictModel, parse
 
 FORMAT: Final = 1
@@ -124,8 +125,8 @@ class Lineage(StrictModel):
     def words(self) -> str:
         """Return the rounds in words, such as ``21 of 40 rounds, cancelled: unfinished``."""
         if self.unfinished is None:
-            return f"{self.rounds} rounds"
-        return f"{self.rounds} of {self.rounds_planned} rounds, {self.unfinished}: unfinished"
+            return counted(self.rounds, "round")
+        return f"{self.rounds} of {counted(self.rounds_planned or 0, 'round')}, {self.unfinished}: unfinished"
 
 
 class _ModelFile(StrictModel):

@@ -18,6 +18,7 @@ from coterie_common.learning.algorithms.descent_config import RecordConfig
 from coterie_common.learning.plan import PlannedCountRound, PlannedVectorRound, Records
 from coterie_common.privacy.noise.mechanisms import Unit
 from coterie_common.protocol.terms import JobTerms, RoundTerms
+from coterie_common.shown import counted
 
 _LONGEST_SHARE: Final = 0.25
 """Length of the noise, relative to the longest possible sum of vectors, from which a round is drowned.
@@ -45,7 +46,7 @@ def noise_warning(job: PlannedJob, terms: JobTerms, parties: int) -> str:
     if not drowned or is_learning:
         return ""
     number, words = drowned[0]
-    return f"noise drowns {len(drowned)} of {len(terms.rounds)} rounds. In round {number}, {words}"
+    return f"noise drowns {len(drowned)} of {counted(len(terms.rounds), 'round')}. In round {number}, {words}"
 
 
 def check_noise(job: PlannedJob, terms: JobTerms, parties: int) -> None:

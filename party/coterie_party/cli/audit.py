@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie_common.host.console import say
+from coterie_common.shown import counted
 from coterie_party.cli.options import PartyFolder
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def verify(
         say(str(finding))
     if findings:
         raise typer.Exit(1)
-    say(f"The record of {export.party_id} is whole: {len(export.entries):,} entries.")
+    say(f"The record of {export.party_id} is whole: {counted(len(export.entries), 'entry')}.")
     say(f"Head {export.head}: note it elsewhere, and --head shows later whether the record was cut off or rewritten.")
 
 
@@ -87,7 +88,7 @@ def export(
         raise ConfigurationError(f"{file} must end in .html, to be read by people, or .json, to be compared")
     record = read_folder(home).export
     write_atomically(file, render(record) if file.suffix == ".html" else record.to_bytes())
-    say(f"{file}: {len(record.entries):,} entries; head {record.head}")
+    say(f"{file}: {counted(len(record.entries), 'entry')}; head {record.head}")
 
 
 def _read(path: Path) -> Export:

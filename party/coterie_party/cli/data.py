@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from coterie_common.host.console import say
+from coterie_common.shown import counted
 from coterie_party.cli.options import PartyFolder
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ def check(
                 failed += 1
                 say(f"{name}, {schema}: {result}")
             else:
-                say(f"{name}, {schema}: {result:,} records fit")
+                say(f"{name}, {schema}: {counted(result, 'record')} {'fits' if result == 1 else 'fit'}")
     if failed:
         raise DataError(
             f"{failed} of {sum(len(each.schemas) for each in chosen.values())} descriptions do not fit the data; "

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from coterie_common.host.console import say, say_json
+from coterie_common.shown import counted
 from coterie_party.cli.options import AsJson, PartyFolder
 from coterie_party.cli.steward_view import open_lines, open_steward_view
 
@@ -49,7 +50,7 @@ def export(
         found = LedgerFile(*lines.everything())
     found.write(file)
     count = sum(map(len, found.entries.values()))
-    say(f"{file} holds {count:,} lines, and the secret that sets records aside: keep it as private as {home}.")
+    say(f"{file} holds {counted(count, 'line')}, and the secret that sets records aside: keep it as private as {home}.")
 
 
 @app.command("import")
@@ -72,9 +73,8 @@ def import_ledger(home: Path, file: Path) -> str:
         added = lines.add(found.entries, found.salts, SystemClock().now())
     if not added:
         return f"All of {file} was in this folder's ledger before: that changes nothing."
-    return (
-        f"{added:,} lines of {file} are in this folder's ledger now; 'coterie-party ledger' shows what is left.{limits}"
-    )
+    now_in = f"{counted(added, 'line')} of {file} {'is' if added == 1 else 'are'} in this folder's ledger now"
+    return f"{now_in}; 'coterie-party ledger' shows what is left.{limits}"
 
 
 def _read(home: Path, file: Path) -> tuple[LedgerFile, str]:

@@ -24,6 +24,7 @@ from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
+from coterie_common.shown import counted
 from coterie_party.policy.budget import check_budget, decimal_text
 from coterie_party.policy.policy import Confinement as ConfinementDemand
 from coterie_party.policy.policy import Policy
@@ -80,7 +81,9 @@ def decide(
         check_consent(policy, spec, algorithm)
         _check_earlier_runs(spec, run_before, asked_others)
         if len(planned) > policy.rounds_per_job:
-            raise ConsentDenied(f"plans {len(planned)} rounds, this party's limit per job is {policy.rounds_per_job}")
+            raise ConsentDenied(
+                f"plans {counted(len(planned), 'round')}, this party's limit per job is {policy.rounds_per_job}"
+            )
         check_floors(policy, cohort=parameters.parties - len(spec.rounds.without), round_quorum=round_quorum)
         if spec.privacy.placement is not Placement.NONE:
             _check_limits_per_job(policy, spec)

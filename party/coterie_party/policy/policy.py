@@ -24,6 +24,7 @@ from coterie_common.learning.network.architectures import BUILT_IN
 from coterie_common.limits import MAX_ROUNDS
 from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import Exact
+from coterie_common.shown import counted
 from coterie_common.strict_model import StrictModel, parse
 from coterie_party.policy.hours import Hours
 from coterie_party.policy.template import DEFAULT_POLICY_TOML
@@ -135,7 +136,7 @@ class Limit:
     @property
     def words(self) -> str:
         """The span that the limit is for."""
-        return "all jobs" if self.days is None else f"any {self.days} days"
+        return "all jobs" if self.days is None else f"any {counted(self.days, 'day')}"
 
 
 class Policy(StrictModel):

@@ -22,6 +22,7 @@ from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms
+from coterie_common.shown import counted
 from coterie_party.policy.booking import planned_entries
 from coterie_party.policy.budget import cost_of, decimal_text
 from coterie_party.policy.policy import Policy
@@ -122,7 +123,7 @@ class JobReport:
                 yield name, words
         spent, reserved = self.rounds[ReservationStatus.COMMITTED], self.rounds[ReservationStatus.RESERVED]
         if spent or reserved:
-            yield "ledger", f"{spent} rounds spent, {reserved} reserved"
+            yield "ledger", f"{counted(spent, 'round')} spent, {reserved} reserved"
         for use in self.budget:
             budget = use.limit.budget
             after = "∞" if math.isinf(use.epsilon) else f"{use.epsilon:.4g}"

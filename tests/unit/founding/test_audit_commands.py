@@ -198,7 +198,7 @@ def test_compare_says_that_records_agree(run, files):
     paths = files(*(make_export(FEDERATION, party_id, [*EVENTS, model]) for party_id in (ONE, TWO)))
     compared = run("coterie", "audit", "compare", *paths, "--founder", PINNED)
     assert (compared.status, compared.err) == (0, "")
-    assert compared.out == "2 parties, 1 jobs and 1 rounds compared: no difference\n"
+    assert compared.out == "2 parties, 1 job and 1 round compared: no difference\n"
     # Without a pinned founder it says which one was believed.
     assert PINNED in run("coterie", "audit", "compare", *paths).err
 
@@ -215,7 +215,7 @@ def test_compare_names_job_thing_and_parties(run, files):
         f"  party-1: {digests[0].hex()}; signed by the aggregator",
         f"  party-2: {digests[1].hex()}; signed by the aggregator",
         "  proven: the aggregator signed two of them",
-        "2 parties, 1 jobs and 1 rounds compared: 1 differences",
+        "2 parties, 1 job and 1 round compared: 1 difference",
     ]
     (difference,) = json.loads(run("coterie", "audit", "compare", *paths, "--founder", PINNED, "--json").out)
     assert [version["parties"] for version in difference["versions"]] == [["party-1"], ["party-2"]]

@@ -87,7 +87,7 @@ def test_ledger_that_is_imported_costs_what_it_cost_and_again_changes_nothing(tm
     assert "changes nothing" in command("ledger", "import", file, "--home", new)[1]
     assert spent(new) == spent(old)
     # Its own lines, come back, count once. What was reserved may have been answered elsewhere.
-    assert "1 lines" in command("ledger", "import", file, "--home", old)[1]
+    assert "1 line of" in command("ledger", "import", file, "--home", old)[1]
     assert "changes nothing" in command("ledger", "import", file, "--home", old)[1]
     assert spent(new) == spent(old)
 
