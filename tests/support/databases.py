@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from coterie_common.host.database import open_database
+from coterie_common.host.database import Migrations, open_database
 
 SERVER = "COTERIE_TEST_DATABASE"
 """Environment variable: URL of a PostgreSQL database in which schemas may be made; set, the tests run on it too."""
@@ -20,8 +20,8 @@ SERVER = "COTERIE_TEST_DATABASE"
 KINDS = ("memory", "file", "server") if SERVER in os.environ else ("memory", "file")
 
 
-Opened = Callable[[str], Engine]
-"""Opens a database with the migrations of a folder."""
+Opened = Callable[[Migrations], Engine]
+"""Opens a database with the migrations of a package."""
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def database(kind: str, folder: Path) -> Iterator[Opened]:
     """Yield what opens the same database again and again: a program's restarts. Memory lasts for one opening."""
     opened: list[Engine] = []
 
-    def open_again(migrations: str) -> Engine:
+    def open_again(migrations: Migrations) -> Engine:
         while opened and kind != "memory":
             opened.pop().dispose()
         if not opened:

@@ -36,7 +36,7 @@ from coterie_common.clock import Clock, SystemClock
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.crypto.threshold import KeyShare
 from coterie_common.errors import CoterieError
-from coterie_common.host.database import open_database
+from coterie_common.host.database import Migrations, open_database
 from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.learning.data.schema import Schema
@@ -102,7 +102,7 @@ def generous_policy(**changes: object) -> Policy:
 
 
 @cache
-def _empty_database(migrations: str) -> bytes:
+def _empty_database(migrations: Migrations) -> bytes:
     """An up-to-date database, made once: doing it durably for every party takes longer than most jobs."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
@@ -539,7 +539,7 @@ class InProcessFederation:
         while self._links:
             await self._links.popitem()[1].close(tell_aggregator=False)
 
-    def _database(self, path: Path, migrations: str) -> Engine:
+    def _database(self, path: Path, migrations: Migrations) -> Engine:
         path.parent.mkdir(exist_ok=True)
         if not path.exists():
             path.write_bytes(_empty_database(migrations))

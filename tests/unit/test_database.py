@@ -19,7 +19,7 @@ import coterie_aggregator.store.tables
 import coterie_party.store
 import coterie_party.store.tables
 from coterie_common.errors import ConfigurationError, StateError, StorageError
-from coterie_common.host.database import Instant, open_database, release_long_values, transaction
+from coterie_common.host.database import Instant, Migrations, open_database, release_long_values, transaction
 from tests.support.databases import KINDS, SERVER, database
 
 AGGREGATOR = coterie_aggregator.store.MIGRATIONS
@@ -105,11 +105,11 @@ def test_open_database_brings_an_older_schema_up_to_date_once(url, tmp_path, mon
     monkeypatch.syspath_prepend(package.parent)
     script = "from alembic import op\nrevision = {!r}\ndown_revision = {!r}\ndef upgrade():\n    op.execute({!r})\n"
     (package / "r1.py").write_text(script.format("1", None, "CREATE TABLE a_table_of_the_test (number INTEGER)"))
-    open_database(url, "chain_of_revisions").dispose()
+    open_database(url, Migrations("chain_of_revisions")).dispose()
     (package / "r2.py").write_text(script.format("2", "1", "INSERT INTO a_table_of_the_test VALUES (2)"))
     (package / "r3.py").write_text(script.format("3", "2", "INSERT INTO a_table_of_the_test VALUES (3)"))
     for _ in range(2):
-        engine = open_database(url, "chain_of_revisions")
+        engine = open_database(url, Migrations("chain_of_revisions"))
         assert numbers(engine) == [2, 3]
         engine.dispose()
 
@@ -125,9 +125,9 @@ def test_open_database_with_failing_revision_changes_nothing(url, tmp_path, monk
         "    op.execute('no SQL')\n"
     )
     with pytest.raises(StorageError):
-        open_database(url, "failing_revisions")
+        open_database(url, Migrations("failing_revisions"))
     (package / "r1.py").write_text("revision = '1'\ndown_revision = None\ndef upgrade():\n    pass\n")
-    engine = open_database(url, "failing_revisions")
+    engine = open_database(url, Migrations("failing_revisions"))
     assert inspect(engine).get_table_names() == ["alembic_version"]
     engine.dispose()
 

@@ -19,6 +19,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -70,13 +71,38 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def open_database(url: str, migrations: str) -> Engine:
+class Migrations:
+    """The Alembic revisions in a package, read once, when a database is first opened.
+
+    Args:
+        package: its name.
+    """
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    @cached_property
+    def scripts(self) -> Any:
+        """Alembic's view of them."""
+        # Imported here: it takes a third of a command's time to start, and only daemons open databases.
+        from alembic.script import ScriptDirectory
+
+        folder = str(files(self._package))
+        return ScriptDirectory(folder, version_locations=[folder])
+
+    @cached_property
+    def revisions(self) -> tuple[str, ...]:
+        """Their names, the newest first."""
+        return tuple(script.revision for script in self.scripts.walk_revisions())
+
+
+def open_database(url: str, migrations: Migrations) -> Engine:
     """Open a database, create it if need be, and bring its schema up to date.
 
     Args:
         url: in SQLAlchemy's form, such as ``sqlite:////var/lib/coterie/aggregator.db``, ``sqlite://`` (in memory)
             or ``postgresql+psycopg://…``.
-        migrations: package that holds the Alembic revisions.
+        migrations: the chain of revisions that leads to the schema.
 
     Raises:
         ConfigurationError: the URL cannot be used, or the server does not promise durable writes.
@@ -181,16 +207,11 @@ def _check_durability(connection: Connection) -> None:
             )
 
 
-def _migrate(connection: Connection, package: str) -> None:
-    # Imported here: it takes a third of a command's time to start, and only daemons open databases.
+def _migrate(connection: Connection, migrations: Migrations) -> None:
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
-    folder = str(files(package))
-    scripts = ScriptDirectory(folder, version_locations=[folder])
-    # The newest first.
-    known = [script.revision for script in scripts.walk_revisions()]
+    known = migrations.revisions
     context = MigrationContext.configure(connection)
     current = context.get_current_revision()
     if current is not None and current not in known:
@@ -203,9 +224,9 @@ def _migrate(connection: Connection, package: str) -> None:
         return
     with Operations.context(context):
         for revision in reversed(pending):
-            script = scripts.get_revision(revision)
+            script = migrations.scripts.get_revision(revision)
             script.module.upgrade()
-    context.stamp(scripts, pending[0])
+    context.stamp(migrations.scripts, pending[0])
 
 
 def _reason(error: SQLAlchemyError) -> str:

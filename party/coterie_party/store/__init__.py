@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 """Durable state of the party: its replies, the transcripts it opened, its spending."""
 
+from coterie_common.host.database import Migrations
 from coterie_party.store.audit import Recorder
 from coterie_party.store.audit_log import AuditLog
 from coterie_party.store.notes import Note, StewardNotes
@@ -18,7 +19,7 @@ from coterie_party.store.records import (
     Ruling,
 )
 
-MIGRATIONS = "coterie_party.store.migrations"
+MIGRATIONS = Migrations("coterie_party.store.migrations")
 """The migrations by which ``open_database`` brings the party's schema up to date."""
 
 __all__ = [

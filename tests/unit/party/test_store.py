@@ -27,7 +27,7 @@ from coterie_common.errors import (
     StateError,
     StorageError,
 )
-from coterie_common.host.database import open_database, transaction
+from coterie_common.host.database import Migrations, open_database, transaction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_REFUSALS_LISTED
 from coterie_common.privacy.accounting.renyi import ORDERS
@@ -410,7 +410,7 @@ def test_database_of_the_first_version_counts_what_was_spent_from_now_on(tmp_pat
         (package / name).write_text((folder / name).read_text())
     monkeypatch.syspath_prepend(package.parent)
     url = f"sqlite:///{tmp_path}/store.db"
-    engine = open_database(url, "first_version")
+    engine = open_database(url, Migrations("first_version"))
     divergences = [0.01 * order for order in ORDERS]
     former: dict[str, Any] = {
         "unit": "record",
