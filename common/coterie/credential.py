@@ -89,13 +89,8 @@ class IssuedCredential:
     @classmethod
     def from_bytes(cls, data: bytes) -> IssuedCredential:
         """Parse a credential file without verifying; raises ``MalformedMessage``."""
-        fields = Fields(
-            document.decode(data, "the credential", maximum=KEY_FILE_BYTES),
-            "the credential",
-            ("format", "version", *cls.__slots__),
-        )
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        value = document.decode(data, "the credential", maximum=KEY_FILE_BYTES)
+        fields = Fields.of_file(value, "the credential", _FORMAT, _VERSION, cls.__slots__)
         roster = fields.value("signed_roster")
         return cls(
             certificate=fields.text("certificate", longest=CERTIFICATE_LONGEST).encode("utf-8"),

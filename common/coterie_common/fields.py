@@ -8,7 +8,7 @@ Invariant: every failure is a ``MalformedMessage`` that names the place and quot
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from coterie_common.errors import MalformedMessage
 
@@ -31,6 +31,14 @@ class Fields:
             raise MalformedMessage(f"{what} must be an object with exactly the keys {', '.join(sorted(expected))}")
         self._value: dict[str, Any] = value
         self._what = what
+
+    @classmethod
+    def of_file(cls, value: Any, what: str, format_name: str, version: int, names: Iterable[str]) -> Self:
+        """Return the entries of a whole file, which has a format and a version besides ``names``; checks these two."""
+        fields = cls(value, what, ("format", "version", *names))
+        fields.constant("format", format_name)
+        fields.constant("version", version)
+        return fields
 
     def value(self, name: str) -> Any:
         """Return the entry as it is, to be checked by its own parser."""

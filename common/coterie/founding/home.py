@@ -73,13 +73,8 @@ class FederationRecord:
     @classmethod
     def from_bytes(cls, data: bytes) -> FederationRecord:
         """Parse; raises ``MalformedMessage`` or ``ConfigurationError``."""
-        fields = Fields(
-            document.decode(data, "the federation's record", maximum=KEY_FILE_BYTES),
-            "the federation's record",
-            ("format", "version", *cls.__slots__),
-        )
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        value = document.decode(data, "the federation's record", maximum=KEY_FILE_BYTES)
+        fields = Fields.of_file(value, "the federation's record", _FORMAT, _VERSION, cls.__slots__)
         return cls(
             federation=parse_federation_name(fields.text("federation", longest=32)),
             parameters=FederationParameters.from_document(fields.value("parameters")),

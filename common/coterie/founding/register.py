@@ -106,13 +106,8 @@ class Register:
     @classmethod
     def from_bytes(cls, data: bytes) -> Register:
         """Parse; raises ``PeerError``."""
-        fields = Fields(
-            document.decode(data, "the register", maximum=ADMISSIONS_BYTES),
-            "the register",
-            ("format", "version", "entries"),
-        )
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        value = document.decode(data, "the register", maximum=ADMISSIONS_BYTES)
+        fields = Fields.of_file(value, "the register", _FORMAT, _VERSION, ("entries",))
         return cls([_entry(value) for value in fields.items("entries", maximum=_MAX_ENTRIES)])
 
 

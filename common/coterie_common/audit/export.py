@@ -85,10 +85,9 @@ class Export:
     def from_bytes(cls, data: bytes) -> Export:
         """Parse canonical bytes without verifying; raises ``MalformedMessage``, which names the entry concerned."""
         value = document.decode(data, "the exported record", maximum=AUDIT_EXPORT_BYTES, parts=AUDIT_EXPORT_PARTS)
-        names = ("format", "version", "party", "signed_roster", "head", "entries")
-        fields = Fields(value, "the exported record", names)
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        fields = Fields.of_file(
+            value, "the exported record", _FORMAT, _VERSION, ("party", "signed_roster", "head", "entries")
+        )
         items = fields.items("entries", maximum=_MAX_ENTRIES)
         export = cls(
             party_id=fields.text("party", longest=32),

@@ -89,13 +89,8 @@ class Bundle:
     @classmethod
     def from_bytes(cls, data: bytes) -> Bundle:
         """Parse a bundle file without verifying; raises ``MalformedMessage``."""
-        fields = Fields(
-            document.decode(data, "the bundle", maximum=KEY_FILE_BYTES),
-            "the bundle",
-            ("format", "version", *cls.__slots__),
-        )
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        value = document.decode(data, "the bundle", maximum=KEY_FILE_BYTES)
+        fields = Fields.of_file(value, "the bundle", _FORMAT, _VERSION, cls.__slots__)
         return cls(
             membership=Membership.from_document(fields.value("membership")),
             sealed_share=fields.octets("sealed_share", minimum=0, maximum=_MAX_SHARE_BYTES),

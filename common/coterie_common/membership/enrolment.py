@@ -119,9 +119,7 @@ class EnrolmentRequest:
             InvalidSignature: the signing key did not sign it.
         """
         names = ("role", "id", "names", "verify_key", "sealing_key", "certificate_request", "signature")
-        fields = Fields(value, "the enrolment request", ("format", "version", *names))
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        fields = Fields.of_file(value, "the enrolment request", _FORMAT, _VERSION, names)
         request = cls(
             applicant=_applicant(fields),
             certificate_request=fields.text("certificate_request", longest=_PEM_LONGEST).encode("utf-8"),

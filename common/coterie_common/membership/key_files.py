@@ -50,13 +50,8 @@ def read_signing_key(path: Path) -> SigningKey:
     """Read a signing key that ``write_signing_key`` wrote; raises as ``read_tls_key`` does."""
     data = _read_private(path, "the signing key")
     try:
-        fields = Fields(
-            document.decode(data, "the signing key", maximum=KEY_FILE_BYTES),
-            "the signing key",
-            ("format", "version", "seed"),
-        )
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        value = document.decode(data, "the signing key", maximum=KEY_FILE_BYTES)
+        fields = Fields.of_file(value, "the signing key", _FORMAT, _VERSION, ("seed",))
         return SigningKey(fields.octets("seed", minimum=SEED_BYTES, maximum=SEED_BYTES))
     except MalformedMessage as cause:
         raise KeyFileError(f"{path} is no signing key, or damaged: {cause.message}") from cause

@@ -142,9 +142,7 @@ class Membership:
     @classmethod
     def from_document(cls, value: Any) -> Membership:
         """Parse without verifying; raises ``MalformedMessage``."""
-        fields = Fields(value, "the membership", ("format", "version", *cls.__slots__))
-        fields.constant("format", _FORMAT)
-        fields.constant("version", _VERSION)
+        fields = Fields.of_file(value, "the membership", _FORMAT, _VERSION, cls.__slots__)
         return cls(
             certificate=fields.text("certificate", longest=CERTIFICATE_LONGEST).encode("utf-8"),
             authority=fields.text("authority", longest=CERTIFICATE_LONGEST).encode("utf-8"),

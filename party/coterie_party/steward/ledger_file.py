@@ -74,13 +74,8 @@ class LedgerFile:
         """Read and check a whole file; raises ``ConfigurationError``."""
         content = read_bytes(path, "the ledger", maximum=_MAX_BYTES)
         try:
-            fields = Fields(
-                document.decode(content, "the ledger", maximum=_MAX_BYTES),
-                "the ledger",
-                ("format", "version", "salts", "lines"),
-            )
-            fields.constant("format", _FORMAT)
-            fields.constant("version", _VERSION)
+            value = document.decode(content, "the ledger", maximum=_MAX_BYTES)
+            fields = Fields.of_file(value, "the ledger", _FORMAT, _VERSION, ("salts", "lines"))
             salts = fields.value("salts")
             if not isinstance(salts, dict):
                 raise MalformedMessage("salts of the ledger must be an object")
