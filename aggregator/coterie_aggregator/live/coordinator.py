@@ -30,7 +30,6 @@ from coterie_aggregator.reporting.status import job_status, model_info, party_st
 from coterie_common.crypto.certificates import Identity, Role
 from coterie_common.errors import (
     AlreadySubmitted,
-    IdentityMismatch,
     NotFound,
     OutsideHours,
     PermissionDenied,
@@ -143,7 +142,7 @@ class Coordinator:
         self._changed()
 
     async def party_message(self, party_id: PartyId, message: PartyMessage, data: Octets) -> None:
-        """Handle one message of an authenticated party; ``data`` are its bytes as they came.
+        """Handle one message under its sender's own id; ``data`` are its bytes as they came.
 
         Raises:
             PeerError: the party broke the protocol; the stream stays open.
@@ -167,11 +166,11 @@ class Coordinator:
             case PaddedPart():
                 raise UnknownRound("a padded part without its content")
             case JobReply():
-                await self._job(message.job_id, party_id, message.party_id).reply_received(message)
+                await self._job(message.job_id).reply_received(message)
             case Encapsulations() | MaskedReply():
                 raise UnexpectedMessage("no job is sealed completely")
             case ModelReceipt():
-                await self._job(message.job_id, party_id, message.party_id).receipt_received(message)
+                await self._job(message.job_id).receipt_received(message)
             case EncryptedReply():
                 await self._round(message.job_id, message.round_number).reply_received(party_id, message, data)
             case PartialDecryption():
@@ -188,9 +187,7 @@ class Coordinator:
             raise UnknownRound("no such round is running")
         return running
 
-    def _job(self, job_id: JobId, sender: PartyId, named: PartyId) -> LiveJob:
-        if sender != named:
-            raise IdentityMismatch("the message names another party than its sender")
+    def _job(self, job_id: JobId) -> LiveJob:
         live = self._jobs.get(job_id)
         if live is None:
             raise UnknownRound("no such job")

@@ -23,6 +23,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import structlog
 
+from coterie_aggregator.service.sender import check_sender
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import (
     CoterieError,
@@ -40,7 +41,6 @@ from coterie_common.limits import HANDSHAKE_SECONDS, HELLO_BYTES, HELLOS_AT_ONCE
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
-    EncryptedReply,
     Hello,
     ModelDelivery,
     PaddedPart,
@@ -280,10 +280,10 @@ async def take_message(
         if isinstance(message, PaddedPart):
             # Taken up before anything is refused, so that it is skipped if it is.
             coming = await content(message.size)
-            _check_sender(party_id, message)
+            check_sender(party_id, message)
             await handler.padded_part(party_id, message, coming)
         else:
-            _check_sender(party_id, message)
+            check_sender(party_id, message)
             await handler.party_message(party_id, message, data)
 
     refused = await receive(data, party_message_from_wire, handle)
@@ -293,15 +293,6 @@ async def take_message(
     if refused.answer is not None:
         await answer(refused.answer)
     return refused.error
-
-
-def _check_sender(party_id: PartyId, message: PartyMessage) -> None:
-    """Refuse messages under another party's id, and a second Hello."""
-    if isinstance(message, Hello):
-        raise UnexpectedMessage("Hello comes only once")
-    claimed = message.contribution if isinstance(message, EncryptedReply) else message
-    if getattr(claimed, "party_id", party_id) != party_id:
-        raise IdentityMismatch(f"{party_id} sent a message under another party's id", culprits=(party_id,))
 
 
 async def _raise_when_superseded(stream: _Stream) -> None:

@@ -24,7 +24,6 @@ from coterie_aggregator.machines import round_machine as machine
 from coterie_aggregator.machines.driver import Machine, Running
 from coterie_common.errors import (
     Equivocation,
-    IdentityMismatch,
     NotInCohort,
     ParameterMismatch,
     PeerError,
@@ -125,10 +124,8 @@ class LiveRound:
         """Spool a reply, whose bytes are ``data``, then let the machine have it.
 
         Raises:
-            PeerError: it is another party's, for another query, too late, or differs from an earlier one.
+            PeerError: it is for another query, too late, or differs from an earlier one.
         """
-        if reply.contribution.party_id != party_id:
-            raise IdentityMismatch("the reply names another party than the one that sent it", culprits=(party_id,))
         self._check_wanted(party_id, reply.session_id)
         if party_id in self.state.contributions:
             if await self._received.reply(party_id) != reply:
@@ -167,8 +164,6 @@ class LiveRound:
 
     async def partial_received(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
         """Spool a partial decryption, whose bytes are ``data``, then let the machine have it; raises ``PeerError``."""
-        if partial.party_id != party_id:
-            raise IdentityMismatch("the partial decryption names another party than its sender", culprits=(party_id,))
         if self._is_stopped or self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
             return
         await self._received.keep_partial(party_id, partial, data)
