@@ -138,7 +138,7 @@ def _aggregator_round() -> Machine:
     # With a threshold of 1 one member is not asked for a partial decryption at once; with 2, one of them is not enough.
     parameters = [
         round_machine.RoundParameters(
-            members=(ANNA, BERT, CLEO), cohort=(ANNA, BERT), round_quorum=1, decryption_threshold=threshold
+            holders=(ANNA, BERT, CLEO), cohort=(ANNA, BERT), round_quorum=1, decryption_threshold=threshold
         )
         for threshold in (1, 2)
     ]

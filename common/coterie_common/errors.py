@@ -75,6 +75,23 @@ class KeyFileError(ConfigurationError):
     code = "key-file"
 
 
+class OldKeyError(KeyFileError):
+    """A key, or what belongs to one, that an earlier version dealt and this version does not open with.
+
+    Args:
+        what: is of such a key; begins the message.
+    """
+
+    code = "old-key"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} belongs to a key that an earlier version of Coterie dealt, and this version opens nothing with "
+            "it; the founder deals a new epoch with 'coterie keys deal --new-epoch', every member imports its new "
+            "bundle, and every person the new credential"
+        )
+
+
 class WrongOrderError(ConfigurationError):
     """A set-up command was run before the one it builds on; the message names that one."""
 
@@ -377,6 +394,12 @@ class InsufficientShares(CryptoError):
     """Fewer distinct partial decryptions than the decryption threshold."""
 
     code = "insufficient-shares"
+
+
+class NotOpened(CryptoError):
+    """Partial decryptions, enough of them, do not open the ciphertexts: one of them is wrong."""
+
+    code = "not-opened"
 
 
 class TransientError(CoterieError):

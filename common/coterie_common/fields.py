@@ -64,6 +64,13 @@ class Fields:
             raise self._malformed(name, f"an integer from {minimum} to {maximum}")
         return value
 
+    def boolean(self, name: str) -> bool:
+        """Return true or false; raises ``MalformedMessage``."""
+        value = self._value[name]
+        if not isinstance(value, bool):
+            raise self._malformed(name, "true or false")
+        return value
+
     def octets(self, name: str, *, minimum: int, maximum: int) -> bytes:
         """Return ``minimum`` to ``maximum`` bytes written as lower-case hexadecimal; raises ``MalformedMessage``."""
         value = self._value[name]

@@ -32,6 +32,7 @@ from coterie_common.protocol.verification.party_messages import (
     PartialReceived,
     _verify_partial,
     verify_partial,
+    verify_partial_proof,
 )
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
 from tests.support.dishonest import doubled_partial, proven_key_part, signed_partial
@@ -287,7 +288,7 @@ def partial_of(
         proof=partial_decryption.prove(statement, share, FEDERATION.random).to_bytes(KEY),
         signature=UNSIGNED,
     )
-    return signed_partial(FEDERATION, partial, tuple(Ciphertext(v, KEY.public_key).to_bytes() for v in values))
+    return signed_partial(FEDERATION, partial, tuple(v.to_bytes(KEY.public_key.modulus_bytes, "big") for v in values))
 
 
 def spoils_the_opening(values: tuple[int, ...]) -> bool:
@@ -295,7 +296,7 @@ def spoils_the_opening(values: tuple[int, ...]) -> bool:
     shares = {share.index: threshold.partial_decrypt(KEY, share, TOTAL) for share in honest}
     shares[ROSTER.member(CULPRIT).index] = values
     try:
-        plaintexts = threshold.combine(KEY, shares)
+        plaintexts = threshold.combine(KEY, TOTAL, shares)
     except CoterieError:
         return True
     return plaintexts != decrypted(FEDERATION, TOTAL)
@@ -363,6 +364,7 @@ def partial_checks_without(number: int) -> tuple[Check[PartialReceived], ...]:
 
 def verify(partial: PartialDecryption, checks: tuple[Check[PartialReceived], ...] | None = None) -> tuple[int, ...]:
     if checks is None:
+        verify_partial_proof(partial, FIELDS.session_id, TRANSCRIPT, TOTAL, KEY, ROSTER)
         return verify_partial(partial, FIELDS.session_id, TRANSCRIPT, TOTAL, KEY, ROSTER)
     received = PartialReceived(
         partial=partial,

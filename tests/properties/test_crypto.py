@@ -38,7 +38,7 @@ def encryptor_for(s: int) -> Encryptor:
 def decrypt(s: int, *ciphertexts: Ciphertext) -> tuple[int, ...]:
     dealing = make_dealing(s=s)
     partials = {share.index: partial_decrypt(dealing.key, share, ciphertexts) for share in dealing.shares[:3]}
-    return combine(dealing.key, partials)
+    return combine(dealing.key, ciphertexts, partials)
 
 
 def flipped(data: bytes, bit: int) -> bytes:
@@ -72,10 +72,10 @@ def test_any_threshold_of_parties_combines_and_fewer_do_not(parties, data, seed)
     # All dealings of the test key's primes share the modulus, but each has its own generator.
     ciphertext = dealing.key.public_key.check(encryptor.encrypt(4711, encryptor.draw_nonce(random)).value)
     partials = {i: partial_decrypt(dealing.key, dealing.shares[i - 1], [ciphertext]) for i in subset}
-    assert combine(dealing.key, partials) == (4711,)
+    assert combine(dealing.key, [ciphertext], partials) == (4711,)
     fewer = dict(list(partials.items())[: threshold - 1])
     with pytest.raises(InsufficientShares):
-        combine(dealing.key, fewer)
+        combine(dealing.key, [ciphertext], fewer)
 
 
 @settings(deadline=None, max_examples=100)
@@ -259,7 +259,22 @@ json_values = st.recursive(
 
 @settings(deadline=None, max_examples=80)
 @given(
-    st.sampled_from(["modulus", "s", "generator", "parties", "decryption_threshold", "verification_base", "other"]),
+    st.sampled_from(
+        [
+            "kind",
+            "modulus",
+            "s",
+            "generator",
+            "nonce_bits",
+            "holders",
+            "decryption_threshold",
+            "root_factor",
+            "root_offset",
+            "share_bits",
+            "verification_base",
+            "other",
+        ]
+    ),
     json_values,
 )
 def test_key_document_with_any_replaced_entry_is_read_strictly(name, value):

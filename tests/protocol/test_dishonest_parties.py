@@ -35,6 +35,7 @@ from tests.support.oracle import sum_of_replies
 from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play, write_wide
 
 CULPRIT = PartyId("party-2")
+LAST = PartyId("party-5")
 SPEC = make_spec("statistics", {"histograms": ["outlook", "play"]})
 
 
@@ -89,7 +90,11 @@ async def test_culprit_of_round_one_is_asked_again_in_round_two(tmp_path):
         assert Model.from_bytes(running.model(CULPRIT, job_id)).lineage.contributors == (4, 5)
 
 
-@pytest.mark.parametrize("wrong", [doubled_partial, wrong_proof], ids=["a doubled value", "a wrong proof"])
+def doubled_with_wrong_proof(federation: Federation, partial: PartialDecryption) -> PartialDecryption:
+    return wrong_proof(federation, doubled_partial(federation, partial))
+
+
+@pytest.mark.parametrize("wrong", [doubled_partial, doubled_with_wrong_proof], ids=["a doubled value", "a wrong proof"])
 @asynchronous
 async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the_sum(tmp_path, wrong):
     federation = make_federation()
@@ -99,8 +104,8 @@ async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the
             if party_id == CULPRIT:
                 altered: Message = wrong(federation, message)
                 return altered
-            # The others' help waits until the wrong one was found out.
-            if not events(running, PartialRejected):
+            # One of the others waits until the wrong one was found out, so that it is among the first four.
+            if party_id == LAST and not events(running, PartialRejected):
                 held.append((party_id, message))
                 return None
         return message
@@ -119,6 +124,24 @@ async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the
         model = Model.from_bytes(running.model(CULPRIT, job_id))
         assert model.lineage.contributors == (5,)
         assert model.body["count"] == sum_of_replies(federation, running.passed, 1)[0]
+
+
+@asynchronous
+async def test_right_partial_decryption_with_a_wrong_proof_opens_the_sum_and_names_nobody(tmp_path):
+    federation = make_federation()
+
+    def maul(party_id: PartyId, message: Message) -> Message | None:
+        if isinstance(message, PartialDecryption):
+            # Without the last one's, the culprit's is needed.
+            return wrong_proof(federation, message) if party_id == CULPRIT else None if party_id == LAST else message
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    running = InProcessFederation(federation, tmp_path, datasets, intercept=maul)
+    async with running:
+        job_id = await running.submit(SPEC)
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        assert events(running, PartialRejected) == []
 
 
 @asynchronous

@@ -43,10 +43,10 @@ _CEREMONIES = itertools.count()
 _CHEAPEST = 1 << 14
 
 
-def deal_known_primes(*, key_bits: int, parties: int, decryption_threshold: int, random: RandomSource) -> Dealing:
+def deal_known_primes(*, key_bits: int, holders: int, decryption_threshold: int, random: RandomSource) -> Dealing:
     """Stand in for ``crypto.dealer.deal``, without the search for primes."""
     p, q = load_primes(key_bits)
-    return _deal_insecure_for_tests(p, q, parties=parties, decryption_threshold=decryption_threshold, random=random)
+    return _deal_insecure_for_tests(p, q, holders=holders, decryption_threshold=decryption_threshold, random=random)
 
 
 @dataclass

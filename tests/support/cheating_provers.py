@@ -84,7 +84,7 @@ def guess_decryption(
 ) -> partial_decryption.Proof:
     """Prove partial decryptions of any origin, without a share: the challenge is guessed."""
     random = SeededRandom(seed)
-    modulus = statement.key.public_key.ciphertext_modulus
+    modulus = statement.key.public_key.modulus
     z = random.randbits(partial_decryption.nonce_bits(statement.key))
     guess = random.randbits(challenge_bits)
     x, y = partial_decryption._batched(statement)
@@ -95,7 +95,7 @@ def guess_decryption(
 
 def with_factors(statement: partial_decryption.Statement, factors: Sequence[int]) -> partial_decryption.Statement:
     """Return the statement with each partial decryption multiplied by a factor."""
-    modulus = statement.key.public_key.ciphertext_modulus
+    modulus = statement.key.public_key.modulus
     values = tuple(c * factor % modulus for c, factor in zip(statement.partials, factors, strict=True))
     return replace(statement, partials=values)
 

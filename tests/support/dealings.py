@@ -13,7 +13,7 @@ from gmpy2 import invert, powmod_base_list
 
 from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests
 from coterie_common.crypto.paillier import Ciphertext, Encryptor, PublicKey
-from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
+from coterie_common.crypto.threshold import KeyKind, KeyShare, ThresholdPublicKey
 from coterie_common.errors import KeyFileError
 from coterie_common.secret import Secret
 from tests.support.seeded_random import SeededRandom
@@ -31,11 +31,18 @@ def load_dealing(parties: int = 5, decryption_threshold: int = 4, key_bits: int 
     document = json.loads(path.read_text())
     entries = document["key"]
     key = ThresholdPublicKey(
+        kind=KeyKind(entries["kind"]),
         public_key=PublicKey._insecure_for_tests(
-            modulus=int(entries["modulus"], 16), s=entries["s"], generator=int(entries["generator"], 16)
+            modulus=int(entries["modulus"], 16),
+            s=entries["s"],
+            generator=int(entries["generator"], 16),
+            nonce_bits=entries["nonce_bits"],
         ),
-        parties=entries["parties"],
+        holders=entries["holders"],
         decryption_threshold=entries["decryption_threshold"],
+        root_factor=int(entries["root_factor"], 16),
+        root_offset=int(entries["root_offset"], 16),
+        share_bits=entries["share_bits"],
         verification_base=int(entries["verification_base"], 16),
         verification_keys=tuple(int(value, 16) for value in entries["verification_keys"]),
     )
@@ -63,7 +70,7 @@ def make_dealing(parties: int = 5, decryption_threshold: int = 3, s: int = 1, ke
     return _deal_insecure_for_tests(
         p,
         q,
-        parties=parties,
+        holders=parties,
         decryption_threshold=decryption_threshold,
         random=SeededRandom(f"made dealing {key_bits} {parties} {decryption_threshold} {s}"),
         s=s,
@@ -71,14 +78,13 @@ def make_dealing(parties: int = 5, decryption_threshold: int = 3, s: int = 1, ke
 
 
 def partials_by_factors(key: ThresholdPublicKey, share: KeyShare, ciphertexts: Sequence[Ciphertext]) -> tuple[int, ...]:
-    """Return ``threshold.partial_decrypt`` in a fraction of its time, modulo the published p² and q²; for s = 1."""
-    exponent, modulus = 2 * key.delta * share.value.reveal(), key.public_key.ciphertext_modulus
+    """Return ``threshold.partial_decrypt`` of a dealt key in a fraction of its time, modulo the published p and q."""
+    exponent, modulus = 2 * share.value.reveal(), key.public_key.modulus
     totals = [0] * len(ciphertexts)
     for prime in load_primes(key.public_key.key_bits):
-        square = prime**2
-        rest = modulus // square
-        unit = rest * invert(rest, square)  # 1 modulo this square, 0 modulo the other
-        powers = powmod_base_list([c.value for c in ciphertexts], exponent % (prime * (prime - 1)), square)
+        rest = modulus // prime
+        unit = rest * invert(rest, prime)  # 1 modulo this prime, 0 modulo the other
+        powers = powmod_base_list([c.value for c in ciphertexts], exponent % (prime - 1), prime)
         totals = [total + int(power * unit) for total, power in zip(totals, powers, strict=True)]
     return tuple(total % modulus for total in totals)
 
@@ -89,11 +95,11 @@ def other_keys(key: PublicKey) -> tuple[PublicKey, PublicKey, PublicKey]:
     while True:
         modulus += 2
         try:
-            other = PublicKey._insecure_for_tests(modulus, 1, key.generator)
+            other = PublicKey._insecure_for_tests(modulus, 1, key.generator, key.nonce_bits)
         except KeyFileError:  # most numbers have a small factor
             continue
         return (
             other,
-            PublicKey._insecure_for_tests(key.modulus, 2, key.generator),
-            PublicKey._insecure_for_tests(key.modulus, 1, pow(key.generator, 3, key.modulus)),
+            PublicKey._insecure_for_tests(key.modulus, 2, key.generator, key.nonce_bits),
+            PublicKey._insecure_for_tests(key.modulus, 1, pow(key.generator, 3, key.modulus), key.nonce_bits),
         )

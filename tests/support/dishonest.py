@@ -78,5 +78,6 @@ def signed_partial(
 def doubled_partial(federation: Federation, partial: PartialDecryption) -> PartialDecryption:
     """Values that are not what the sender's key share makes of the sum."""
     key = federation.dealing.key.public_key
-    values = tuple(power(key.check(value), 2).to_bytes() for value in partial.values)
+    squares = (pow(int.from_bytes(value, "big"), 2, key.modulus) for value in partial.values)
+    values = tuple(square.to_bytes(key.modulus_bytes, "big") for square in squares)
     return signed_partial(federation, partial, values)

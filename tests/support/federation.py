@@ -18,6 +18,7 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.identifiers import FederationName, JobId, MemberId, PartyId
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
+from coterie_common.protocol.members import AggregatorMember, Member
 from coterie_common.protocol.messages import (
     Contribution,
     DecryptionRequest,
@@ -27,7 +28,7 @@ from coterie_common.protocol.messages import (
     padded_digest,
 )
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
-from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster, founder_fingerprint
+from coterie_common.protocol.roster import Roster, SignedRoster, founder_fingerprint
 from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields, body_digest
@@ -177,6 +178,8 @@ def make_federation(parties: int = 5, decryption_threshold: int = 4, key_bits: i
         serial=1,
         key_epoch=1,
         parameters=parameters,
+        key_holders=tuple(ids),
+        key_kind=dealing.key.kind,
         key_digest=dealing.key.digest,
         authority_digest=digest_of("authority"),
         members=tuple(

@@ -16,9 +16,8 @@ def decrypted(federation: Federation, ciphertexts: Sequence[Ciphertext]) -> tupl
     """Plaintexts, from the shares of as many parties as are needed."""
     key = federation.dealing.key
     shares = federation.dealing.shares[: key.decryption_threshold]
-    return threshold.combine(
-        key, {share.index: threshold.partial_decrypt(key, share, tuple(ciphertexts)) for share in shares}
-    )
+    partials = {share.index: threshold.partial_decrypt(key, share, ciphertexts) for share in shares}
+    return threshold.combine(key, ciphertexts, partials)
 
 
 def opened(federation: Federation, verified: VerifiedRequest) -> list[int]:

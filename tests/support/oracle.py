@@ -27,7 +27,7 @@ def sealed_vector(
     partials = {share.index: threshold.partial_decrypt(key, share, ciphertexts) for share in shares}
     total = sealing.new_padded_sum(fields.session_id)
     total.add(padded)
-    return sealing.open(threshold.combine(key, partials), 1, total)
+    return sealing.open(threshold.combine(key, ciphertexts, partials), 1, total)
 
 
 def sum_of_replies(

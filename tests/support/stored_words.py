@@ -48,7 +48,7 @@ from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.masks.mask import Purpose
-from coterie_common.crypto.threshold import ThresholdPublicKey
+from coterie_common.crypto.threshold import KeyKind, ThresholdPublicKey
 from coterie_common.errors import CoterieError, KeyFileError, MalformedMessage
 from coterie_common.host.telemetry import LogFormat
 from coterie_common.learning import model as model_file
@@ -71,9 +71,10 @@ from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol import acceptance, messages
 from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
+from coterie_common.protocol.members import AggregatorMember, Member
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
 from coterie_common.protocol.progress import JobState, RoundPhase
-from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
+from coterie_common.protocol.roster import Roster, SignedRoster
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
 from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
 from coterie_party.home.config import DatasetBinding, PartyConfig, TrainingConfig
@@ -103,6 +104,7 @@ def _configs() -> Iterator[tuple[str, type[BaseModel]]]:
 
 _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "aggregator trust": AggregatorTrust,
+    "kind of key": KeyKind,
     "audit entries": Kind,
     "certificate roles": Role,
     "confinement in policies": Confinement,

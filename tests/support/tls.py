@@ -11,10 +11,12 @@ from coterie_common.crypto.authority import create_authority, create_request, is
 from coterie_common.crypto.certificates import Identity, Role, fingerprint, make_tls_key
 from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.identity import SealingKey, SigningKey
+from coterie_common.crypto.threshold import KeyKind
 from coterie_common.identifiers import parse_federation_name, parse_member_id, parse_party_id
 from coterie_common.membership.membership import TlsCredentials
-from coterie_common.protocol.parameters import FederationParameters
-from coterie_common.protocol.roster import AggregatorMember, Member, Roster
+from coterie_common.protocol.members import AggregatorMember, Member
+from coterie_common.protocol.parameters import choose_parameters
+from coterie_common.protocol.roster import Roster
 from coterie_common.randomness import OsRandom
 
 YEAR = timedelta(days=365)
@@ -62,7 +64,9 @@ class Federation:
             federation=self.certificates.federation,
             serial=2,
             key_epoch=1,
-            parameters=FederationParameters(parties=3, decryption_threshold=3, corruption_bound=1, quorum=3),
+            parameters=choose_parameters(3),
+            key_holders=tuple(map(parse_party_id, PARTIES)),
+            key_kind=KeyKind.DEALT,
             key_digest=bytes(DIGEST_BYTES),
             authority_digest=fingerprint(self.certificates.authority.certificate),
             members=tuple(

@@ -16,7 +16,7 @@ from coterie_common.learning.algorithm import Ask, Release, get_algorithm
 from coterie_common.learning.data.schema import Schema
 from coterie_common.privacy.noise.mechanisms import Placement
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.parameters import FederationParameters
+from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.randomness import RandomSource
 
 
@@ -66,7 +66,7 @@ def simulate_vector_job(
         }
     )
     n = len(parties)
-    parameters = FederationParameters(parties=n, decryption_threshold=n, corruption_bound=n - goal.shares, quorum=n)
+    parameters = choose_parameters(n, corruption_bound=n - goal.shares, decryption_threshold=n, quorum=n)
     rounds: list[SimulatedRound] = []
     model = Simulation(spec, parameters).run(parties, random, watch=rounds.append)
     return SimulatedJob(model.body, tuple(done.ask for done in rounds), tuple(done.release for done in rounds))

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from coterie_aggregator.home.home import AggregatorHome
+from coterie_common.crypto.threshold import check_record
 from coterie_common.membership.bundle import read_bundle
-from coterie_common.membership.file import is_successor, read_membership, write_membership
+from coterie_common.membership.file import is_successor, read_any_membership, write_membership
 from coterie_common.membership.founder_pin import pin_founder, pinned_founder
 from coterie_common.protocol.roster import Roster, founder_fingerprint
 
@@ -45,7 +46,8 @@ def import_bundle(home: AggregatorHome, path: Path, *, now: datetime) -> Joined:
 
     Raises:
         WrongOrderError: the folder was not made yet.
-        KeyFileError: the file is not a bundle.
+        OldKeyError: an earlier version made the bundle.
+        KeyFileError: the file is not a bundle, or the numbers of its key record do not belong together.
         ConfigurationError: an older roster than the one in force.
         PeerError: the bundle is another founder's, altered, made for another member, or not valid now.
     """
@@ -55,8 +57,9 @@ def import_bundle(home: AggregatorHome, path: Path, *, now: datetime) -> Joined:
     pinned = pinned_founder(home.root)
     founder = pinned or founder_fingerprint(membership.signed_roster.founder_key)
     bundle.verify(founder)
+    check_record(membership.key)
     membership.check_owner(home.own_keys(config), now=now)
-    is_new = is_successor(read_membership(home.root), membership)
+    is_new = is_successor(read_any_membership(home.root), membership)
     if is_new:
         pin_founder(home.root, founder)
         write_membership(home.root, membership)

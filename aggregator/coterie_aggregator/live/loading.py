@@ -123,7 +123,7 @@ async def _last_round(context: Context, job_id: JobId, state: job_machine.Aggreg
         return None
     folded = round_machine.AggregatorRound(
         parameters=round_machine.RoundParameters(
-            members=tuple(member.party_id for member in context.roster.members),
+            holders=context.roster.key_holders,
             cohort=state.cohort,
             round_quorum=state.parameters.round_quorum,
             decryption_threshold=context.roster.parameters.decryption_threshold,

@@ -40,14 +40,16 @@ class SendDecryptionRequest:
 
 @dataclass(frozen=True, slots=True)
 class VerifyPartial:
-    """Run ``verify_partial`` on the spooled partial decryption."""
+    """Run ``verify_partial``, without the proof, on the spooled partial decryption."""
 
     party_id: PartyId
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSum:
-    """Combine the verified partial decryptions and update the algorithm's state."""
+    """Combine the partial decryptions of these parties and update the algorithm's state."""
+
+    party_ids: tuple[PartyId, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class PartialReceived:
 
 @dataclass(frozen=True, slots=True)
 class PartialVerified:
-    """It passed ``verify_partial``."""
+    """It passed ``verify_partial``: its form and signature."""
 
     stored_as: ClassVar[str] = "PartialVerified"
 
@@ -78,12 +78,19 @@ class PartialVerified:
 
 @dataclass(frozen=True, slots=True)
 class PartialRejected:
-    """It failed; its sender is named and another party asked."""
+    """It failed, or the sum did not open with it and its proof failed; its sender is named and another party asked."""
 
     stored_as: ClassVar[str] = "PartialRejected"
 
     party_id: PartyId
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningFailed:
+    """No set of the partial decryptions opens the sum, although all their proofs hold."""
+
+    stored_as: ClassVar[str] = "OpeningFailed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,7 @@ Event = (
     | PartialReceived
     | PartialVerified
     | PartialRejected
+    | OpeningFailed
     | DecryptionRefused
     | PatiencePassed
     | RoundTimedOut

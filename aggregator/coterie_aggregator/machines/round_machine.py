@@ -9,9 +9,9 @@ outstanding effects, so replay and live run cannot differ; every message is idem
 | phase | of the protocol |
 |---|---|
 | COLLECTING | contributions arrive and are verified; below the round quorum it waits, also past the deadline |
-| DECRYPTING | the transcript is fixed for good; verified partial decryptions are collected |
-| RELEASED | enough partial decryptions: the sum can be combined |
-| ABORTED | timed out, or too few parties can still answer |
+| DECRYPTING | the transcript is fixed for good; partial decryptions are collected, whose form is verified |
+| RELEASED | enough partial decryptions: they are combined, and where they do not open it is DECRYPTING again |
+| ABORTED | timed out, or too few parties can still answer, or no partial decryptions open the sum |
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from coterie_aggregator.machines.round_events import (
     DeadlinePassed,
     DecryptionRefused,
     Event,
+    OpeningFailed,
     PartialReceived,
     PartialRejected,
     PartialVerified,
@@ -72,6 +73,7 @@ class AbortReason(StrEnum):
 
     TIMEOUT = "timeout"
     TOO_FEW_PARTIES = "too-few-parties"
+    EPOCH_BROKEN = "epoch-broken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +81,13 @@ class RoundParameters:
     """Parameters fixed when the round starts.
 
     Attributes:
-        members: all parties of the roster, in its order: any of them may help to open the sum.
+        holders: the key holders, in the order of their indices: any of them may help to open the sum.
         cohort: the parties asked, in roster order.
         round_quorum: minimum number of contributors to the release.
         decryption_threshold: partial decryptions needed.
     """
 
-    members: tuple[PartyId, ...]
+    holders: tuple[PartyId, ...]
     cohort: tuple[PartyId, ...]
     round_quorum: int
     decryption_threshold: int
@@ -110,7 +112,9 @@ class AggregatorRound:
         deadline_passed: the round no longer waits for more than the quorum.
         contributors: in the transcript, in roster order; empty until it is fixed.
         asked: parties asked for a partial decryption.
-        partials: standing of each partial decryption that came.
+        partials: standing of each partial decryption that came. VERIFIED means its form and signature: its proof is
+            verified only if the sum does not open.
+        unopened: the number of partial decryptions, proven all of them, that together did not open the sum.
         culprits: parties proven to have deviated.
         reason: why the round was aborted.
     """
@@ -123,6 +127,7 @@ class AggregatorRound:
     contributors: tuple[PartyId, ...] = ()
     asked: frozenset[PartyId] = frozenset()
     partials: Standings = field(default_factory=_nobody)
+    unopened: int = 0
     culprits: tuple[PartyId, ...] = ()
     reason: AbortReason | None = None
 
@@ -133,8 +138,13 @@ class AggregatorRound:
 
     @property
     def verified_partials(self) -> tuple[PartyId, ...]:
-        """Whose partial decryptions count, in roster order."""
-        return tuple(p for p in self.parameters.members if self.partials.get(p) is Standing.VERIFIED)
+        """Whose partial decryptions count, in the order of the holders."""
+        return tuple(p for p in self.parameters.holders if self.partials.get(p) is Standing.VERIFIED)
+
+    @property
+    def partials_needed(self) -> int:
+        """Number of partial decryptions with which the next attempt at opening is made."""
+        return max(self.parameters.decryption_threshold, self.unopened + 1)
 
     @property
     def waiting_for(self) -> int:
@@ -142,7 +152,7 @@ class AggregatorRound:
         if self.phase is Phase.COLLECTING:
             return max(0, self.parameters.round_quorum - len(self.verified_contributors))
         if self.phase is Phase.DECRYPTING:
-            return max(0, self.parameters.decryption_threshold - len(self.verified_partials))
+            return max(0, self.partials_needed - len(self.verified_partials))
         return 0
 
 
@@ -178,10 +188,10 @@ def outstanding(state: AggregatorRound) -> frozenset[Effect]:
                 effects.add(VerifyPartial(party_id))
             elif standing is None and party_id not in state.refusals:
                 effects.add(SendDecryptionRequest(party_id))
-        if len(state.asked) < len(state.parameters.members):
+        if len(state.asked) < len(state.parameters.holders):
             effects.add(Timer(PatiencePassed()))
     if state.phase is Phase.RELEASED:
-        effects.add(OpenSum())
+        effects.add(OpenSum(state.verified_partials))
     elif state.phase is Phase.ABORTED:
         effects.add(EndJob())
     else:
@@ -214,7 +224,8 @@ def _settle_collecting(state: AggregatorRound) -> AggregatorRound:
     if len(verified) < parameters.round_quorum or not complete:
         return state
     # Contributors are online and fast, so they are asked first: as many as needed, and one spare.
-    first = verified + tuple(p for p in parameters.members if p not in verified)
+    holders = parameters.holders
+    first = tuple(p for p in holders if p in verified) + tuple(p for p in holders if p not in verified)
     return _settle_decrypting(
         replace(
             state,
@@ -228,14 +239,19 @@ def _settle_collecting(state: AggregatorRound) -> AggregatorRound:
 
 def _settle_decrypting(state: AggregatorRound) -> AggregatorRound:
     parameters = state.parameters
-    if len(state.verified_partials) >= parameters.decryption_threshold:
+    if len(state.verified_partials) >= state.partials_needed:
         return replace(state, phase=Phase.RELEASED)
     lost = {p for p, standing in state.partials.items() if standing is Standing.REJECTED} | set(state.refusals)
-    if len(parameters.members) - len(lost) < parameters.decryption_threshold:
-        return replace(state, phase=Phase.ABORTED, reason=AbortReason.TOO_FEW_PARTIES)
+    left = len(parameters.holders) - len(lost)
+    if left < state.partials_needed:
+        # Proven partial decryptions that open nothing are the key's fault, and nobody is left to try with.
+        broken = left >= parameters.decryption_threshold
+        reason = AbortReason.EPOCH_BROKEN if broken else AbortReason.TOO_FEW_PARTIES
+        return replace(state, phase=Phase.ABORTED, reason=reason)
     # Whoever failed is replaced at once by everybody else: a wrong share is rare, waiting for it helps nobody.
-    if lost & state.asked and state.asked != frozenset(parameters.members):
-        return replace(state, asked=frozenset(parameters.members))
+    everybody = frozenset(parameters.holders)
+    if (lost & state.asked or state.unopened) and state.asked != everybody:
+        return replace(state, asked=everybody)
     return state
 
 
@@ -302,8 +318,20 @@ def _partial_rejected(state: AggregatorRound, event: PartialRejected) -> Aggrega
     return replace(state, partials=partials, culprits=(*state.culprits, event.party_id))
 
 
+def _found_wrong(state: AggregatorRound, event: PartialRejected) -> AggregatorRound:
+    """Name the sender of a partial decryption with which the sum did not open; the others may be enough."""
+    if state.partials.get(event.party_id) is not Standing.VERIFIED:
+        return state
+    partials = _mark(state.partials, event.party_id, Standing.REJECTED)
+    return replace(state, phase=Phase.DECRYPTING, partials=partials, culprits=(*state.culprits, event.party_id))
+
+
+def _opening_failed(state: AggregatorRound, event: OpeningFailed) -> AggregatorRound:
+    return replace(state, phase=Phase.DECRYPTING, unopened=len(state.verified_partials))
+
+
 def _patience(state: AggregatorRound, event: PatiencePassed) -> AggregatorRound:
-    return replace(state, asked=frozenset(state.parameters.members))
+    return replace(state, asked=frozenset(state.parameters.holders))
 
 
 def _timeout(state: AggregatorRound, event: RoundTimedOut) -> AggregatorRound:
@@ -323,4 +351,6 @@ _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorRound, Any], Aggreg
     (Phase.DECRYPTING, DecryptionRefused): _refused,
     (Phase.DECRYPTING, PatiencePassed): _patience,
     (Phase.DECRYPTING, RoundTimedOut): _timeout,
+    (Phase.RELEASED, PartialRejected): _found_wrong,
+    (Phase.RELEASED, OpeningFailed): _opening_failed,
 }

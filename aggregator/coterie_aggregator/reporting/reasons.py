@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from coterie_aggregator.machines.round_machine import AggregatorRound
+from coterie_aggregator.machines.round_machine import AbortReason, AggregatorRound
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.reason import one_line
 
@@ -18,6 +18,8 @@ _NAMES_CHARACTERS: Final = 240
 def aborted(number: int, state: AggregatorRound) -> str:
     """Explain why a round was aborted: the culprits, and the parties that refused."""
     words = f"round {number} was aborted: {state.reason.value if state.reason else 'unknown'}"
+    if state.reason is AbortReason.EPOCH_BROKEN:
+        words += " (proven partial decryptions of all key holders open nothing; the founder must deal a new epoch)"
     for who, why in (
         ("blamed", state.culprits),
         ("refused", tuple(f"{p} ({c})" for p, c in state.refusals.items())),

@@ -13,7 +13,7 @@ from coterie.credential import IssuedCredential
 from coterie.credential_folder import PEOPLE, import_credential
 from coterie.founding.home import FederationHome, FounderKeys
 from coterie.founding.register import Admission, Register
-from coterie_common.errors import MalformedMessage
+from coterie_common.errors import MalformedMessage, OldKeyError
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
 from coterie_common.identifiers import MemberId
 from coterie_common.limits import KEY_FILE_BYTES
@@ -56,6 +56,6 @@ def _is_current(home: FederationHome, path: Path, person: Admission) -> bool:
         return False
     try:
         issued = IssuedCredential.from_bytes(read_bytes(path, "the credential", maximum=KEY_FILE_BYTES))
-    except MalformedMessage:
+    except (MalformedMessage, OldKeyError):
         return False
     return issued.certificate == person.certificate and issued.signed_roster == home.latest_roster()

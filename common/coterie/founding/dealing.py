@@ -28,12 +28,14 @@ from coterie.founding.register import Register, load_register
 from coterie_common import document
 from coterie_common.crypto.certificates import Role, fingerprint
 from coterie_common.crypto.dealer import Dealing
+from coterie_common.crypto.threshold import check_record
 from coterie_common.errors import InternalError, StorageError, WrongOrderError
 from coterie_common.files import make_private_folder, sync_folder, write_atomically
 from coterie_common.identifiers import PartyId
 from coterie_common.membership.bundle import Bundle, seal_share
 from coterie_common.membership.membership import Membership
-from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
+from coterie_common.protocol.members import AggregatorMember, Member
+from coterie_common.protocol.roster import Roster, SignedRoster
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
 
@@ -43,7 +45,7 @@ _UNFINISHED: Final = ".dealing-"
 class Deal(Protocol):
     """Maker of a threshold key: ``crypto.dealer.deal``, or in tests one with known primes."""
 
-    def __call__(self, *, key_bits: int, parties: int, decryption_threshold: int, random: RandomSource) -> Dealing:
+    def __call__(self, *, key_bits: int, holders: int, decryption_threshold: int, random: RandomSource) -> Dealing:
         """See ``crypto.dealer.deal``."""
         ...
 
@@ -92,10 +94,12 @@ def deal_keys(
             keys = unlock()
             dealing = deal(
                 key_bits=key_bits or record.key_bits,
-                parties=record.parameters.parties,
+                holders=record.parameters.key_holders,
                 decryption_threshold=record.parameters.decryption_threshold,
                 random=random,
             )
+            # As every member will; the roster is signed over a record that holds.
+            check_record(dealing.key)
             _write_epoch(home, record, register, keys, dealing)
         _link_bundles(home)
         refresh_credentials(home, register, unlock, now=now)
@@ -181,6 +185,8 @@ def _roster(record: FederationRecord, register: Register, dealing: Dealing, epoc
         serial=epoch,
         key_epoch=epoch,
         parameters=record.parameters,
+        key_holders=tuple(member.party_id for member in members),
+        key_kind=dealing.key.kind,
         key_digest=dealing.key.digest,
         authority_digest=fingerprint(record.authority),
         members=tuple(members),

@@ -31,13 +31,14 @@ from coterie_common.host.folder_lock import locked
 from coterie_common.identifiers import FederationName, parse_federation_name
 from coterie_common.limits import KEY_BITS, KEY_FILE_BYTES
 from coterie_common.membership.membership import CERTIFICATE_LONGEST
-from coterie_common.protocol.parameters import FederationParameters
+from coterie_common.protocol.parameters import FederationParameters, with_all_as_holders
 from coterie_common.protocol.roster import SignedRoster, founder_fingerprint
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
 
 _FORMAT: Final = "coterie-federation"
-_VERSION: Final = 1
+_VERSION: Final = 2
+_FORMER_VERSION: Final = 1
 _SECRETS_KIND: Final = "founder-keys"
 
 
@@ -72,12 +73,17 @@ class FederationRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FederationRecord:
-        """Parse; raises ``MalformedMessage`` or ``ConfigurationError``."""
+        """Parse, also what an earlier version wrote; raises ``MalformedMessage`` or ``ConfigurationError``."""
         value = document.decode(data, "the federation's record", maximum=KEY_FILE_BYTES)
-        fields = Fields.of_file(value, "the federation's record", _FORMAT, _VERSION, cls.__slots__)
+        is_former = isinstance(value, dict) and value.get("version") == _FORMER_VERSION
+        version = _FORMER_VERSION if is_former else _VERSION
+        fields = Fields.of_file(value, "the federation's record", _FORMAT, version, cls.__slots__)
+        parameters = fields.value("parameters")
+        if is_former:
+            parameters = with_all_as_holders(parameters)
         return cls(
             federation=parse_federation_name(fields.text("federation", longest=32)),
-            parameters=FederationParameters.from_document(fields.value("parameters")),
+            parameters=FederationParameters.from_document(parameters),
             key_bits=fields.integer("key_bits", minimum=min(KEY_BITS), maximum=max(KEY_BITS)),
             founder_key=VerifyKey(fields.octets("founder_key", minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES)),
             authority=fields.text("authority", longest=CERTIFICATE_LONGEST).encode("utf-8"),
@@ -169,7 +175,12 @@ class FederationHome:
         return max((int(path.name) for path in self.epochs.iterdir() if path.name.isdecimal()), default=0)
 
     def latest_roster(self) -> SignedRoster | None:
-        """Return the newest roster, ``None`` before keys were dealt; raises ``KeyFileError`` if it is damaged."""
+        """Return the newest roster, ``None`` before keys were dealt.
+
+        Raises:
+            OldKeyError: an earlier version signed it.
+            KeyFileError: it is damaged.
+        """
         epoch = self.latest_epoch()
         if not epoch:
             return None

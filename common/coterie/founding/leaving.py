@@ -22,8 +22,8 @@ from coterie_common.crypto.certificates import Role, expires_at, fingerprint
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import write_atomically
 from coterie_common.identifiers import MemberId
+from coterie_common.protocol.members import Member
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
-from coterie_common.protocol.roster import Member
 
 
 class Standing(StrEnum):
@@ -127,7 +127,12 @@ def smaller_parameters(
     kept = {name: before[name] if value is None else value for name, value in given.items()}
     try:
         return FederationParameters(
-            parties=now.parties - 1, corruption_bound=bound, aggregator_trust=now.aggregator_trust, **kept
+            parties=now.parties - 1,
+            key_holders=now.parties - 1,
+            corruption_bound=bound,
+            holder_corruption_bound=bound,
+            aggregator_trust=now.aggregator_trust,
+            **kept,
         )
     except ConfigurationError:
         return choose_parameters(

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Damgård–Jurik encryption under a public key, with short exponents, and all operations that need no secret key.
+"""Damgård–Jurik encryption under a public key, and all operations that need no secret key.
 
-``Enc(M) = (1+N)^M · h_s^α mod N^{s+1}`` for M in Z_{N^s}, ``h_s = h^{N^s}``, ``h = −y²`` and α of half the length of N.
+``Enc(M) = (1+N)^M · h_s^α mod N^{s+1}`` for M in Z_{N^s}, ``h_s = h^{N^s}``, ``h = −y²``. The key states the length
+of α: half that of N where p and q are safe primes, 128 bits more than N where they are not known to be.
 Decryption is in ``threshold``, and only by enough parties together; no private key exists as a type.
 
-- A ``PublicKey`` that exists is well formed; that N has exactly two large prime factors is trusted to the dealer.
+- A ``PublicKey`` that exists is well formed; that N has exactly two large prime factors is trusted to its makers.
 - A ``Ciphertext`` that exists is a unit in range: made here, or passed by ``PublicKey.check``.
 - Nothing here is constant time.
 
@@ -37,6 +38,17 @@ PROOF_NONCE_BITS: Final = 256
 """Bits by which a proof's nonce exceeds the witness that it hides: 128 of challenge and 128 of hiding."""
 
 _SMALL_PRIMES_BELOW: Final = 1 << 16
+_STATISTICAL_BITS: Final = 128
+
+
+def short_nonce_bits(key_bits: int) -> int:
+    """Return |α| = |N|/2, for products of safe primes only (Damgård, Jurik and Nielsen)."""
+    return key_bits // 2
+
+
+def full_nonce_bits(key_bits: int) -> int:
+    """Return |α| = |N| + 128: h^α is then as good as uniform in the group that h generates, whatever its order."""
+    return key_bits + _STATISTICAL_BITS
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class PublicKey:
         modulus: N, of one of the lengths in ``limits.KEY_BITS``.
         s: plaintexts are integers modulo N^s.
         generator: h = −y² mod N.
+        nonce_bits: |α|, the length of an encryption nonce: ``short_nonce_bits`` or ``full_nonce_bits``.
 
     Raises:
         KeyFileError: a number is out of range or does not have the required form.
@@ -55,6 +68,7 @@ class PublicKey:
     modulus: int = field(repr=False)
     s: int
     generator: int = field(repr=False)
+    nonce_bits: int
 
     def __post_init__(self) -> None:
         if self.modulus.bit_length() not in KEY_BITS:
@@ -65,10 +79,11 @@ class PublicKey:
         self._validate()
 
     @classmethod
-    def _insecure_for_tests(cls, modulus: int, s: int, generator: int) -> PublicKey:
+    def _insecure_for_tests(cls, modulus: int, s: int, generator: int, nonce_bits: int) -> PublicKey:
         """Make a key of any size. Tests only: nothing that reads a file or a configuration calls this."""
         key = object.__new__(cls)
-        for name, value in (("modulus", modulus), ("s", s), ("generator", generator)):
+        values = {"modulus": modulus, "s": s, "generator": generator, "nonce_bits": nonce_bits}
+        for name, value in values.items():
             object.__setattr__(key, name, value)
         key._validate()
         return key
@@ -79,9 +94,11 @@ class PublicKey:
             raise KeyFileError(f"the public key's s is {self.s}, allowed are 1 to {MAX_S}")
         if n.bit_length() % 2 or gcd(n, primorial(_SMALL_PRIMES_BELOW)) != 1 or is_prime(n):
             raise KeyFileError("the public key's modulus is no product of two large primes of equal length")
-        # −y² has Jacobi symbol 1 for a product of safe primes; 1 and −1 would encrypt to the plaintext itself.
+        # −y² has Jacobi symbol 1, p and q being 3 modulo 4; 1 and −1 would encrypt to the plaintext itself.
         if not 1 < h < n - 1 or jacobi(h, n) != 1:
             raise KeyFileError("the public key's generator is not of the form −y² modulo the modulus")
+        if self.nonce_bits not in (short_nonce_bits(self.key_bits), full_nonce_bits(self.key_bits)):
+            raise KeyFileError(f"the public key's encryption exponents cannot have {self.nonce_bits} bits")
 
     @property
     def key_bits(self) -> int:
@@ -99,6 +116,11 @@ class PublicKey:
         return int(mpz(self.modulus) ** (self.s + 1))
 
     @property
+    def modulus_bytes(self) -> int:
+        """Length of an encoded residue modulo N, such as a partial decryption."""
+        return -(-self.key_bits // 8)
+
+    @property
     def ciphertext_bytes(self) -> int:
         """Length of an encoded ciphertext."""
         return -(-self.key_bits * (self.s + 1) // 8)
@@ -108,11 +130,6 @@ class PublicKey:
         """All integers of this many bits are plaintexts: |N| − 2 for s = 1."""
         return (self.key_bits - 1) * self.s - 1
 
-    @property
-    def nonce_bits(self) -> int:
-        """|α|, the length of an encryption nonce: |N|/2."""
-        return self.key_bits // 2
-
     @cached_property
     def blinding_base(self) -> int:
         """h_s = h^{N^s} mod N^{s+1}, whose powers hide plaintexts."""
@@ -120,7 +137,7 @@ class PublicKey:
 
     @cached_property
     def _digest(self) -> bytes:
-        return tuple_hash(Label.PUBLIC_KEY, self.modulus, self.s, self.generator)
+        return tuple_hash(Label.PUBLIC_KEY, self.modulus, self.s, self.generator, self.nonce_bits)
 
     @property
     def digest(self) -> bytes:
@@ -159,9 +176,26 @@ class PublicKey:
             return tuple(map(self.check, values))
         return tuple(Ciphertext(number, self) for number in numbers)
 
+    def check_residue(self, value: bytes) -> int:
+        """Accept a unit modulo N from outside, in its big-endian encoding of exactly ``modulus_bytes``.
+
+        Raises:
+            InvalidCiphertext: wrong length, out of 1..N−1, or no unit.
+        """
+        if len(value) != self.modulus_bytes:
+            raise InvalidCiphertext(f"a residue has {len(value)} bytes instead of {self.modulus_bytes}")
+        number = int.from_bytes(value, "big")
+        if not self.is_unit_modulo_n(number):
+            raise InvalidCiphertext("a residue is out of range or shares a factor with the modulus")
+        return number
+
     def is_unit(self, value: int) -> bool:
         """Return true if ``value`` is in 1..N^{s+1}−1 and coprime to N."""
         return 0 < value < self.ciphertext_modulus and gcd(mpz(value), self.modulus) == 1
+
+    def is_unit_modulo_n(self, value: int) -> bool:
+        """Return true if ``value`` is in 1..N−1 and coprime to N."""
+        return 0 < value < self.modulus and gcd(mpz(value), self.modulus) == 1
 
     def add(self, ciphertexts: Iterable[Ciphertext]) -> Ciphertext:
         """Return a ciphertext of the sum of the plaintexts modulo N^s; at least one summand.
@@ -204,8 +238,9 @@ class Nonce(Secret[int]):
 class Encryptor:
     """Encrypts under one key with the help of tables for powers of h_s.
 
-    Building it costs about 0.1 s at 2048 bits, 0.2 s at 3072 and 0.5 s at 4096 (see ``comb``): make one per key and
-    keep it. After construction it may be used from several threads.
+    Building it costs about 0.1 s at 2048 bits, 0.2 s at 3072 and 0.5 s at 4096 (see ``comb``), and nearly twice as
+    much where nonces have the full length: make one per key and keep it. After construction it may be used from several
+    threads.
     """
 
     def __init__(self, public_key: PublicKey) -> None:
@@ -216,7 +251,7 @@ class Encryptor:
         self._comb = Comb(public_key.blinding_base, public_key.ciphertext_modulus, (public_key.nonce_bits, beyond))
 
     def draw_nonce(self, random: RandomSource) -> Nonce:
-        """Draw the nonce of one encryption: |N|/2 uniform bits. Never use one twice."""
+        """Draw the nonce of one encryption: as many uniform bits as the key states. Never use one twice."""
         return Nonce(random.randbits(self.public_key.nonce_bits))
 
     def encrypt(self, plaintext: int, nonce: Nonce) -> Ciphertext:
@@ -225,9 +260,10 @@ class Encryptor:
         Raises:
             PlaintextOutOfRange: it is not.
 
-        Source: Damgård, Jurik and Nielsen 2010: the nonce has |N|/2 bits instead of being a unit modulo N.
-        Security: indistinguishable under decisional composite residuosity and the indistinguishability of short powers
-            of h. Not constant time.
+        Source: Damgård, Jurik and Nielsen 2010: a power of h^{N^s} instead of the N^s-th power of a unit modulo N.
+        Security: indistinguishable under decisional composite residuosity and the indistinguishability of powers of h
+            from elements of Jacobi symbol 1: short powers for a dealt key, powers of full length for a generated one,
+            whose h need not generate them all. Not constant time.
         """
         if not 0 <= plaintext < self.public_key.plaintext_modulus:
             raise PlaintextOutOfRange("a plaintext must be at least 0 and below N^s")

@@ -16,15 +16,16 @@ from coterie_common import document
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.identity import SIGNATURE_BYTES, SealingKey, SigningKey, seal_to
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
-from coterie_common.errors import KeyFileError, PeerError
+from coterie_common.errors import KeyFileError, OldKeyError, PeerError
 from coterie_common.fields import Fields
 from coterie_common.files import read_bytes
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.membership.membership import Membership
-from coterie_common.protocol.roster import Member, Roster
+from coterie_common.membership.membership import Membership, is_former_file
+from coterie_common.protocol.members import Member
+from coterie_common.protocol.roster import Roster
 
 _FORMAT: Final = "coterie-bundle"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MAX_SHARE_BYTES: Final = 64 << 10
 
 
@@ -70,7 +71,7 @@ class Bundle:
         share = KeyShare.from_bytes(
             self.membership.key, sealing_key.open(self.sealed_share, info=info, associated=associated)
         )
-        if share.index != member.index:
+        if share.index != self.membership.roster.holder_index(member.party_id):
             raise KeyFileError("the key share in the bundle has another index than in the roster")
         return share
 
@@ -88,8 +89,15 @@ class Bundle:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Bundle:
-        """Parse a bundle file without verifying; raises ``MalformedMessage``."""
+        """Parse a bundle file without verifying.
+
+        Raises:
+            OldKeyError: it was made by an earlier version.
+            MalformedMessage: it is no bundle.
+        """
         value = document.decode(data, "the bundle", maximum=KEY_FILE_BYTES)
+        if is_former_file(value, _FORMAT):
+            raise OldKeyError("the bundle")
         fields = Fields.of_file(value, "the bundle", _FORMAT, _VERSION, cls.__slots__)
         return cls(
             membership=Membership.from_document(fields.value("membership")),
@@ -108,7 +116,8 @@ def seal_share(share: KeyShare, key: ThresholdPublicKey, roster: Roster, member:
 
 
 def _delivery(roster: Roster, member: Member) -> tuple[bytes, bytes]:
-    associated = tuple_hash(Label.SHARE_DELIVERY, roster.digest, member.index, roster.key_epoch)
+    index = roster.holder_index(member.party_id)
+    associated = tuple_hash(Label.SHARE_DELIVERY, roster.digest, index, roster.key_epoch)
     return Label.SHARE_DELIVERY.encode(), associated
 
 
@@ -117,10 +126,13 @@ def read_bundle(path: Path) -> Bundle:
 
     Raises:
         ConfigurationError: the file is missing.
+        OldKeyError: an earlier version made it.
         KeyFileError: it is not a bundle, or it is damaged.
     """
     data = read_bytes(path, "the bundle", maximum=KEY_FILE_BYTES)
     try:
         return Bundle.from_bytes(data)
+    except OldKeyError:
+        raise
     except (PeerError, KeyFileError) as cause:
         raise KeyFileError(f"{path} is no bundle, or damaged: {cause.message}") from cause

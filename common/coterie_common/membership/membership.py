@@ -15,17 +15,24 @@ from typing import Any, Final
 
 from coterie_common import document
 from coterie_common.crypto.certificates import Role, TlsKey, check_belongs, check_issued, fingerprint, identity_of
-from coterie_common.crypto.identity import VerifyKey
+from coterie_common.crypto.identity import PUBLIC_BYTES, VerifyKey
 from coterie_common.crypto.threshold import ThresholdPublicKey
-from coterie_common.errors import IdentityMismatch, ParameterMismatch
+from coterie_common.errors import IdentityMismatch, MalformedMessage, OldKeyError, ParameterMismatch
 from coterie_common.fields import Fields
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.protocol.roster import AggregatorMember, Member, Roster, SignedRoster
+from coterie_common.protocol.members import AggregatorMember, Member
+from coterie_common.protocol.roster import Roster, SignedRoster
 
 _FORMAT: Final = "coterie-membership"
-_VERSION: Final = 1
+_VERSION: Final = 2
+_FORMER_VERSION: Final = 1
 CERTIFICATE_LONGEST: Final = 8192
 """Characters of a certificate in PEM form: P-256 with sixteen host names takes 6,000 at most."""
+
+
+def is_former_file(value: Any, format_: str) -> bool:
+    """Return true for the document of a file of this format that versions before protocol version 2 wrote."""
+    return isinstance(value, dict) and (value.get("format"), value.get("version")) == (format_, _FORMER_VERSION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,11 @@ class Membership:
         """The roster, which ``verify`` has checked."""
         return self.signed_roster.roster
 
+    @property
+    def serial(self) -> int:
+        """Serial of the roster."""
+        return self.roster.serial
+
     def verify(self, founder: str) -> None:
         """Check that the pinned founder vouches for all of it.
 
@@ -94,8 +106,9 @@ class Membership:
         if self.key.digest != roster.key_digest:
             raise ParameterMismatch("the threshold key is not the one that the roster names")
         parameters = roster.parameters
-        if (self.key.parties, self.key.decryption_threshold) != (parameters.parties, parameters.decryption_threshold):
-            raise ParameterMismatch("the threshold key was dealt for other parameters than the roster's")
+        expected = (roster.key_kind, parameters.key_holders, parameters.decryption_threshold)
+        if (self.key.kind, self.key.holders, self.key.decryption_threshold) != expected:
+            raise ParameterMismatch("the threshold key was made for other parameters than the roster's")
 
     def check_addressee(self, role: Role, member_id: str) -> None:
         """Check the member this membership was made for, before any key is at hand; raises ``IdentityMismatch``."""
@@ -141,7 +154,14 @@ class Membership:
 
     @classmethod
     def from_document(cls, value: Any) -> Membership:
-        """Parse without verifying; raises ``MalformedMessage``."""
+        """Parse without verifying.
+
+        Raises:
+            OldKeyError: it was made by an earlier version.
+            MalformedMessage: it is no membership.
+        """
+        if is_former_file(value, _FORMAT):
+            raise OldKeyError("the membership")
         fields = Fields.of_file(value, "the membership", _FORMAT, _VERSION, cls.__slots__)
         return cls(
             certificate=fields.text("certificate", longest=CERTIFICATE_LONGEST).encode("utf-8"),
@@ -156,5 +176,34 @@ class Membership:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Membership:
-        """Parse canonical bytes without verifying; raises ``MalformedMessage``."""
+        """Parse canonical bytes without verifying; raises as ``from_document``."""
         return cls.from_document(document.decode(data, "the membership", maximum=KEY_FILE_BYTES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerMembership:
+    """What still counts of a membership that an earlier version wrote: nothing goes back behind it.
+
+    Attributes:
+        serial: of its roster.
+        founder_key: the public key of the founder who signed it.
+    """
+
+    serial: int
+    founder_key: VerifyKey
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FormerMembership:
+        """Parse canonical bytes, which were verified when they were written; raises ``MalformedMessage``."""
+        what = "the membership of an earlier version"
+        value = document.decode(data, what, maximum=KEY_FILE_BYTES)
+        fields = Fields.of_file(value, what, _FORMAT, _FORMER_VERSION, Membership.__slots__)
+        signed = Fields(fields.value("signed_roster"), what, SignedRoster.__slots__)
+        roster = signed.value("roster")
+        serial = roster.get("serial") if isinstance(roster, dict) else None
+        if type(serial) is not int or serial < 1:
+            raise MalformedMessage(f"{what} has no serial")
+        return cls(
+            serial=serial,
+            founder_key=VerifyKey(signed.octets("founder_key", minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES)),
+        )

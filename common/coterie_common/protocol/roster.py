@@ -16,110 +16,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from coterie_common import document
-from coterie_common.address import DNS_NAME_LONGEST, parse_host_name
 from coterie_common.crypto.hashing import DIGEST_BYTES, Label, tuple_hash
-from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
-from coterie_common.errors import ConfigurationError, IdentityMismatch, MalformedMessage, NotInCohort
+from coterie_common.crypto.identity import SIGNATURE_BYTES, SigningKey, VerifyKey
+from coterie_common.crypto.threshold import KeyKind
+from coterie_common.errors import ConfigurationError, IdentityMismatch, MalformedMessage, NotInCohort, OldKeyError
 from coterie_common.fields import Fields
 from coterie_common.fingerprint import printed_fingerprint, readable_fingerprint
-from coterie_common.identifiers import FederationName, MemberId, PartyId, parse_federation_name, parse_member_id
-from coterie_common.limits import KEY_FILE_BYTES, MAX_HOST_NAMES, MAX_PARTIES
+from coterie_common.identifiers import FederationName, PartyId, parse_federation_name
+from coterie_common.limits import KEY_FILE_BYTES, MAX_PARTIES
+from coterie_common.protocol.members import AggregatorMember, Member, read_member_id, read_verify_key
 from coterie_common.protocol.parameters import FederationParameters
 
 _MAX_SERIAL: Final = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One party in the roster.
-
-    Attributes:
-        party_id: stable id, as in its certificate.
-        index: 1-based index of its key share.
-        certificate_fingerprint: SHA-256 of its TLS certificate.
-        verify_key: checks the signatures of its messages.
-        sealing_key: X25519 public key to which its share was sealed.
-    """
-
-    party_id: PartyId
-    index: int
-    certificate_fingerprint: bytes
-    verify_key: VerifyKey
-    sealing_key: bytes
-
-    def to_document(self) -> dict[str, Any]:
-        """Return a JSON value from which ``from_document`` makes an equal object."""
-        return {
-            "party_id": self.party_id,
-            "index": self.index,
-            "certificate_fingerprint": self.certificate_fingerprint.hex(),
-            "verify_key": self.verify_key.encoded.hex(),
-            "sealing_key": self.sealing_key.hex(),
-        }
-
-    @classmethod
-    def from_document(cls, value: Any) -> Member:
-        """Parse; raises ``MalformedMessage``."""
-        fields = Fields(value, "a member of the roster", cls.__slots__)
-        return cls(
-            party_id=PartyId(_member_id(fields.text("party_id", longest=32))),
-            index=fields.integer("index", minimum=1, maximum=MAX_PARTIES),
-            certificate_fingerprint=fields.octets(
-                "certificate_fingerprint", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES
-            ),
-            verify_key=_verify_key(fields, "verify_key"),
-            sealing_key=fields.octets("sealing_key", minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AggregatorMember:
-    """The aggregator in the roster.
-
-    Attributes:
-        id: stable id, as in its certificate.
-        names: host names and addresses that its certificate is valid for.
-        certificate_fingerprint: SHA-256 of its TLS certificate.
-        verify_key: checks the signatures of its messages.
-
-    Raises:
-        MalformedMessage: no host name, or a malformed one.
-    """
-
-    id: MemberId
-    names: tuple[str, ...]
-    certificate_fingerprint: bytes
-    verify_key: VerifyKey
-
-    def __post_init__(self) -> None:
-        try:
-            canonical = tuple(map(parse_host_name, self.names))
-        except ConfigurationError as cause:
-            raise MalformedMessage("a host name of the aggregator is malformed") from cause
-        if not canonical or canonical != self.names:
-            raise MalformedMessage("the aggregator must have host names, each in its canonical form")
-
-    def to_document(self) -> dict[str, Any]:
-        """Return a JSON value from which ``from_document`` makes an equal object."""
-        return {
-            "id": self.id,
-            "names": list(self.names),
-            "certificate_fingerprint": self.certificate_fingerprint.hex(),
-            "verify_key": self.verify_key.encoded.hex(),
-        }
-
-    @classmethod
-    def from_document(cls, value: Any) -> AggregatorMember:
-        """Parse; raises ``MalformedMessage``."""
-        fields = Fields(value, "the aggregator of the roster", cls.__slots__)
-        return cls(
-            id=_member_id(fields.text("id", longest=32)),
-            names=fields.texts("names", maximum=MAX_HOST_NAMES, longest=DNS_NAME_LONGEST),
-            certificate_fingerprint=fields.octets(
-                "certificate_fingerprint", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES
-            ),
-            verify_key=_verify_key(fields, "verify_key"),
-        )
+_ADDED: Final = frozenset(("ends_jobs", "key_holders", "key_kind"))
+"""Entries that rosters of protocol version 1 do not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +40,12 @@ class Roster:
         federation: its name.
         serial: grows with every roster that the founder signs; a member never goes back.
         key_epoch: the threshold key in force; a share is used only under a roster of its epoch.
+        ends_jobs: whether jobs accepted under earlier rosters end with this one. They always do at present.
         parameters: of the federation.
-        key_digest: digest of the threshold public key with its verification keys.
+        key_holders: the parties that hold a key share, in the order of their holder indices 1..k. All parties hold one
+            at present.
+        key_kind: whether the threshold key was dealt or generated.
+        key_digest: digest of the key record.
         authority_digest: SHA-256 of the certificate authority's certificate.
         members: the parties, by index.
         aggregator: the aggregator.
@@ -143,7 +57,10 @@ class Roster:
     federation: FederationName
     serial: int
     key_epoch: int
+    ends_jobs: bool = True
     parameters: FederationParameters
+    key_holders: tuple[PartyId, ...]
+    key_kind: KeyKind
     key_digest: bytes
     authority_digest: bytes
     members: tuple[Member, ...]
@@ -159,6 +76,9 @@ class Roster:
             raise MalformedMessage(f"the roster must have {self.parameters.parties} members, not {len(self.members)}")
         if [member.index for member in self.members] != list(range(1, len(self.members) + 1)):
             raise MalformedMessage("the members of the roster must be in the order of their indices 1 to n")
+        if not self.ends_jobs:
+            raise MalformedMessage("the roster must end the jobs of earlier rosters: this version continues none")
+        self._check_holders()
         everybody: tuple[Member | AggregatorMember, ...] = (*self.members, self.aggregator)
         for what, values in (
             ("an id", [*(member.party_id for member in self.members), self.aggregator.id]),
@@ -170,10 +90,29 @@ class Roster:
                 raise MalformedMessage(f"{what} occurs twice in the roster")
         object.__setattr__(self, "_digest", tuple_hash(Label.ROSTER, self.to_bytes()))
 
+    def _check_holders(self) -> None:
+        if len(self.key_holders) != self.parameters.key_holders:
+            raise MalformedMessage(
+                f"the roster must name {self.parameters.key_holders} key holders, not {len(self.key_holders)}"
+            )
+        # Other members would have to be shown what was opened: this version has no receipts for them.
+        if sorted(self.key_holders) != sorted(member.party_id for member in self.members):
+            raise MalformedMessage("the key holders of the roster must be its members, all of them and each once")
+
     @property
     def digest(self) -> bytes:
         """Return the 32-byte digest that enters every session id."""
         return self._digest
+
+    def holder_index(self, party_id: str) -> int:
+        """Return the index of a party's key share, from 1.
+
+        Raises:
+            NotInCohort: it holds none.
+        """
+        if party_id not in self.key_holders:
+            raise NotInCohort("the roster has no key holder with this id")
+        return self.key_holders.index(PartyId(party_id)) + 1
 
     def member(self, party_id: str) -> Member:
         """Return the party with that id.
@@ -192,7 +131,10 @@ class Roster:
             "federation": self.federation,
             "serial": self.serial,
             "key_epoch": self.key_epoch,
+            "ends_jobs": self.ends_jobs,
             "parameters": self.parameters.to_document(),
+            "key_holders": list(self.key_holders),
+            "key_kind": self.key_kind.value,
             "key_digest": self.key_digest.hex(),
             "authority_digest": self.authority_digest.hex(),
             "members": [member.to_document() for member in self.members],
@@ -201,8 +143,15 @@ class Roster:
 
     @classmethod
     def from_document(cls, value: Any) -> Roster:
-        """Parse; raises ``MalformedMessage`` for anything but the exact form of a consistent roster."""
-        names = [name for name in cls.__dataclass_fields__ if not name.startswith("_")]
+        """Parse.
+
+        Raises:
+            OldKeyError: a roster that an earlier version signed.
+            MalformedMessage: anything but the exact form of a consistent roster.
+        """
+        names = {name for name in cls.__dataclass_fields__ if not name.startswith("_")}
+        if isinstance(value, dict) and value.keys() == names - _ADDED:
+            raise OldKeyError("the roster")
         fields = Fields(value, "the roster", names)
         try:
             federation = parse_federation_name(fields.text("federation", longest=32))
@@ -212,7 +161,12 @@ class Roster:
             federation=federation,
             serial=fields.integer("serial", minimum=1, maximum=_MAX_SERIAL),
             key_epoch=fields.integer("key_epoch", minimum=1, maximum=_MAX_SERIAL),
+            ends_jobs=fields.boolean("ends_jobs"),
             parameters=FederationParameters.from_document(fields.value("parameters")),
+            key_holders=tuple(
+                PartyId(read_member_id(text)) for text in fields.texts("key_holders", maximum=MAX_PARTIES, longest=32)
+            ),
+            key_kind=_key_kind(fields),
             key_digest=fields.octets("key_digest", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
             authority_digest=fields.octets("authority_digest", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
             members=tuple(Member.from_document(entry) for entry in fields.items("members", maximum=MAX_PARTIES)),
@@ -225,7 +179,7 @@ class Roster:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Roster:
-        """Parse canonical bytes; raises ``MalformedMessage``."""
+        """Parse canonical bytes; raises as ``from_document``."""
         return cls.from_document(document.decode(data, "the roster", maximum=KEY_FILE_BYTES))
 
 
@@ -278,12 +232,12 @@ class SignedRoster:
 
     @classmethod
     def from_document(cls, value: Any) -> SignedRoster:
-        """Parse without verifying; raises ``MalformedMessage``."""
+        """Parse without verifying; raises as ``Roster.from_document``."""
         fields = Fields(value, "the signed roster", cls.__slots__)
         return cls(
             roster=Roster.from_document(fields.value("roster")),
             signature=fields.octets("signature", minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES),
-            founder_key=_verify_key(fields, "founder_key"),
+            founder_key=read_verify_key(fields, "founder_key"),
         )
 
     def to_bytes(self) -> bytes:
@@ -292,7 +246,7 @@ class SignedRoster:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SignedRoster:
-        """Parse canonical bytes without verifying; raises ``MalformedMessage``."""
+        """Parse canonical bytes without verifying; raises as ``Roster.from_document``."""
         return cls.from_document(document.decode(data, "the signed roster", maximum=KEY_FILE_BYTES))
 
 
@@ -301,12 +255,8 @@ def founder_fingerprint(founder_key: VerifyKey) -> str:
     return readable_fingerprint(Label.FOUNDER_FINGERPRINT, founder_key.encoded)
 
 
-def _verify_key(fields: Fields, name: str) -> VerifyKey:
-    return VerifyKey(fields.octets(name, minimum=PUBLIC_BYTES, maximum=PUBLIC_BYTES))
-
-
-def _member_id(text: str) -> MemberId:
+def _key_kind(fields: Fields) -> KeyKind:
     try:
-        return parse_member_id(text)
-    except ConfigurationError as cause:
-        raise MalformedMessage("an id in the roster is malformed") from cause
+        return KeyKind(fields.text("key_kind", longest=16))
+    except ValueError as cause:
+        raise MalformedMessage("the roster's key is neither dealt nor generated") from cause

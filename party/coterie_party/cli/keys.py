@@ -54,7 +54,7 @@ def import_(
     roster = joined.roster
     state = "is imported and checked" if joined.is_new else "was imported before; nothing changed"
     say(
-        f"Key share {joined.index} of {roster.parameters.parties}, epoch {roster.key_epoch} of {roster.federation}, "
+        f"Key share {joined.index} of {len(roster.key_holders)}, epoch {roster.key_epoch} of {roster.federation}, "
         f"{state}."
     )
     for sentence in roster.parameters.explain() if joined.is_new else ():
@@ -80,10 +80,10 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
     if ledger is not None:
         say(import_ledger(folder.root, ledger))
         return
-    current = folder.federation().membership()
+    current = folder.federation().any_membership()
     roster = read_bundle(bundle).membership.roster
     epoch = roster.key_epoch
-    if empty_ledger or epoch == 1 or (current is not None and current.roster.serial >= roster.serial):
+    if empty_ledger or epoch == 1 or (current is not None and current.serial >= roster.serial):
         return
     if (folder.root / "store" / "party.db").is_file():
         with open_lines(folder.root) as lines:

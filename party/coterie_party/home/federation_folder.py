@@ -18,11 +18,11 @@ from typing import Final
 
 from coterie_common.crypto.keystore import lock, unlock
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
-from coterie_common.errors import KeyFileError, StorageError, WrongOrderError
+from coterie_common.errors import KeyFileError, OldKeyError, StorageError, WrongOrderError
 from coterie_common.files import PRIVATE, make_durable_folder, read_bytes, sync_folder, write_atomically
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.membership.file import MEMBERSHIP_NAME, read_membership, write_membership
-from coterie_common.membership.membership import Membership
+from coterie_common.membership.file import MEMBERSHIP_NAME, read_any_membership, write_membership
+from coterie_common.membership.membership import FormerMembership, Membership
 from coterie_common.protocol.roster import founder_fingerprint
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
@@ -47,9 +47,21 @@ class FederationFolder:
         self._founder = founder
 
     def membership(self) -> Membership | None:
-        """Read the membership without verifying it; ``None`` before the first import. Raises ``KeyFileError``."""
-        kept = read_membership(self.root)
-        return read_membership(self._home) if kept is None and self._is_former() else kept
+        """Read the membership without verifying it; ``None`` before the first import.
+
+        Raises:
+            OldKeyError: an earlier version wrote it.
+            KeyFileError: it is damaged.
+        """
+        membership = self.any_membership()
+        if isinstance(membership, FormerMembership):
+            raise OldKeyError("the membership")
+        return membership
+
+    def any_membership(self) -> Membership | FormerMembership | None:
+        """Read the membership, also one that an earlier version wrote; raises ``KeyFileError`` if it is damaged."""
+        kept = read_any_membership(self.root)
+        return read_any_membership(self._home) if kept is None and self._is_former() else kept
 
     def require_membership(self) -> Membership:
         """Read the membership without verifying it.
@@ -147,5 +159,9 @@ def move_former(home: Path, pinned: str) -> None:
 
 
 def _former_founder(home: Path) -> str | None:
-    membership = read_membership(home)
-    return None if membership is None else founder_fingerprint(membership.signed_roster.founder_key)
+    membership = read_any_membership(home)
+    if membership is None:
+        return None
+    if isinstance(membership, FormerMembership):
+        return founder_fingerprint(membership.founder_key)
+    return founder_fingerprint(membership.signed_roster.founder_key)

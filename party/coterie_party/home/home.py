@@ -234,7 +234,7 @@ def load_party_home(root: Path, password: Password, *, now: datetime) -> PartyMe
         raise KeyFileError(f"the membership in {root} cannot be used: {cause.message}") from cause
     folder.check_not_older(membership.roster.key_epoch)
     share = folder.unlock_share(membership.key, membership.roster.key_epoch, password)
-    if share.index != membership.roster.member(config.id).index:
+    if share.index != membership.roster.holder_index(config.id):
         raise KeyFileError(f"the key share in {root} has another index than the roster says")
     return PartyMembership(
         config=config,

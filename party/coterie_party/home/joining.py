@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from coterie_common.crypto.certificates import Role
+from coterie_common.crypto.threshold import check_record
 from coterie_common.membership.bundle import read_bundle
 from coterie_common.membership.file import is_successor
 from coterie_common.membership.key_files import read_tls_key
@@ -26,7 +27,10 @@ from coterie_party.home.home import PartyHome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The roster in force and the party's index; ``is_new`` is false if the bundle had been imported before."""
+    """The roster in force and the index of the party's share.
+
+    ``is_new`` is false if the bundle had been imported before.
+    """
 
     roster: Roster
     index: int
@@ -52,18 +56,21 @@ def import_bundle(
 
     Raises:
         WrongOrderError: the folder was not made yet.
-        KeyFileError: no bundle, wrong password, the share does not open or match, or one of a later epoch is stored.
+        OldKeyError: an earlier version made the bundle.
+        KeyFileError: no bundle, wrong password, a key record whose numbers do not belong together, the share does not
+            open or match, or one of a later epoch is stored.
         ConfigurationError: an older roster than the one in force.
         PeerError: the bundle is another founder's, altered, made for another member, or not valid now.
     """
     config = home.config()
     bundle = read_bundle(path)
     bundle.verify(config.founder)
+    check_record(bundle.membership.key)
     membership = bundle.membership
     membership.check_addressee(Role.PARTY, config.id)
     tls_key = read_tls_key(home.tls_key_path)
     folder = home.federation()
-    is_new = is_successor(folder.membership(), membership)
+    is_new = is_successor(folder.any_membership(), membership)
     member = membership.roster.member(config.id)
     epoch = membership.roster.key_epoch
     folder.check_not_older(epoch)
@@ -75,4 +82,4 @@ def import_bundle(
         move_former(home.root, config.founder)
         folder.write_share(share, membership.key, epoch, password=password, random=random)
         folder.write_membership(membership)
-    return Joined(roster=membership.roster, index=member.index, is_new=is_new)
+    return Joined(roster=membership.roster, index=membership.roster.holder_index(member.party_id), is_new=is_new)

@@ -139,7 +139,7 @@ def decrypt_partially(
         partials=values,
     )
     proof = partial_decryption.prove(statement, context.share, context.random).to_bytes(key)
-    encoded = tuple(Ciphertext(value, key.public_key).to_bytes() for value in values)
+    encoded = tuple(value.to_bytes(key.public_key.modulus_bytes, "big") for value in values)
     partial = PartialDecryption(
         job_id=job_id,
         round_number=round_number,

@@ -11,7 +11,6 @@ import numpy as np
 
 from coterie_common.crypto import threshold
 from coterie_common.crypto.pads.pad import key_packing
-from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
 from coterie_common.protocol.messages import Contribution, PartialDecryption
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
@@ -125,7 +124,7 @@ def _proving(federation: Federation, session_id: bytes) -> Work:
 def signed_partial(federation: Federation, statement: partial_decryption.Statement, proof: bytes) -> PartialDecryption:
     """Return the message with which a party sends its partial decryption."""
     party_id, key = federation.parties[statement.index - 1], statement.key
-    values = tuple(Ciphertext(value, key.public_key).to_bytes() for value in statement.partials)
+    values = tuple(value.to_bytes(key.public_key.modulus_bytes, "big") for value in statement.partials)
     partial = PartialDecryption(
         job_id=JOB,
         round_number=1,

@@ -22,8 +22,8 @@ from tests.support.seeded_random import SeededRandom
 
 FOLDER = Path(__file__).parent
 WARNING = "INSECURE: published test key. Whoever reads this file can open everything encrypted under it."
-KEY_BITS = (512, 2048)
-SHAPES = {512: ((3, 3), (4, 3), (5, 4), (10, 7), (12, 9)), 2048: ((3, 3), (5, 4), (12, 9))}
+KEY_BITS = (512, 2048, 3072)
+SHAPES = {512: ((3, 3), (4, 3), (5, 4), (10, 7), (12, 9)), 2048: ((3, 3), (5, 4), (12, 9)), 3072: ()}
 
 
 def make_primes(key_bits: int) -> tuple[int, int]:
@@ -40,7 +40,7 @@ def make_dealing(key_bits: int, parties: int, decryption_threshold: int) -> None
     dealing = _deal_insecure_for_tests(
         p,
         q,
-        parties=parties,
+        holders=parties,
         decryption_threshold=decryption_threshold,
         random=SeededRandom(f"insecure dealing {key_bits} {parties} {decryption_threshold}"),
     )
@@ -60,5 +60,6 @@ def write(path: Path, document: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     for bits in KEY_BITS:
+        make_primes(bits)
         for shape in SHAPES[bits]:
             make_dealing(bits, *shape)

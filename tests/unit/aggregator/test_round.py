@@ -24,6 +24,7 @@ from coterie_aggregator.machines.round_events import (
     DeadlinePassed,
     DecryptionRefused,
     Event,
+    OpeningFailed,
     PartialReceived,
     PartialRejected,
     PartialVerified,
@@ -63,7 +64,7 @@ HANDLED = {
         PatiencePassed,
         RoundTimedOut,
     },
-    Phase.RELEASED: set(),
+    Phase.RELEASED: {PartialRejected, OpeningFailed},
     Phase.ABORTED: set(),
 }
 
@@ -77,7 +78,7 @@ def new_round(
 ) -> AggregatorRound:
     return AggregatorRound(
         parameters=RoundParameters(
-            members=members, cohort=cohort or members, round_quorum=quorum, decryption_threshold=threshold
+            holders=members, cohort=cohort or members, round_quorum=quorum, decryption_threshold=threshold
         )
     )
 
@@ -321,9 +322,46 @@ def test_round_is_aborted_by_timeout(start):
     assert state.waiting_for == 0
 
 
-def test_released_round_opens_the_sum_and_takes_nothing_more():
+def test_released_round_opens_the_sum_and_takes_nothing_but_what_came_of_it():
     state = after(*decrypted(A, B, C, D), state=decrypting())
-    assert outstanding(state) == {OpenSum(), *map(AddToSum, state.contributors)}
+    assert outstanding(state) == {OpenSum((A, B, C, D)), *map(AddToSum, state.contributors)}
     assert state.waiting_for == 0
     for event in every_event(Event, {"party_id": PARTIES, "code": ("data",)}):
-        assert step(state, event) is state
+        came_of_it = isinstance(event, OpeningFailed) or (isinstance(event, PartialRejected) and event.party_id != E)
+        assert (step(state, event) is state) is not came_of_it
+
+
+def test_sum_that_does_not_open_names_the_culprit_and_asks_everybody_else():
+    state = after(*decrypted(A, B, C, D), PartialRejected(B, "invalid-proof"), state=decrypting())
+    assert (state.phase, state.culprits, state.waiting_for) == (Phase.DECRYPTING, (B,), 1)
+    assert sent(state, SendDecryptionRequest) == {E}
+    state = after(*decrypted(E), state=state)
+    assert outstanding(state) >= {OpenSum((A, C, D, E))}
+
+
+def test_sum_that_does_not_open_is_tried_again_with_what_is_left_if_that_is_enough():
+    three = after(*decrypted(A, B), state=after(*contributed(*PARTIES), state=new_round(quorum=4, threshold=2)))
+    state = after(OpeningFailed(), *decrypted(C), PartialRejected(A, "invalid-proof"), state=three)
+    # Two are left of the three that were tried, and those two were tried with the culprit only.
+    assert (state.phase, state.culprits) == (Phase.DECRYPTING, (A,))
+    assert after(*decrypted(D), state=state).phase is Phase.RELEASED
+
+
+def test_sum_that_does_not_open_although_all_are_proven_needs_one_more_each_time():
+    state = after(*decrypted(A, B, C, D), OpeningFailed(), state=decrypting())
+    assert (state.phase, state.culprits, state.waiting_for) == (Phase.DECRYPTING, (), 1)
+    assert state.asked == set(PARTIES)
+    state = after(*decrypted(E), state=state)
+    assert outstanding(state) >= {OpenSum(PARTIES)}
+    state = after(OpeningFailed(), state=state)
+    assert (state.phase, state.reason) == (Phase.ABORTED, AbortReason.EPOCH_BROKEN)
+    assert outstanding(state) == {EndJob()}
+
+
+def test_epoch_is_not_called_broken_while_somebody_can_still_answer():
+    state = after(*decrypted(A, B, C, D), OpeningFailed(), state=decrypting())
+    state = after(DecryptionRefused(E, "overloaded"), state=state)
+    assert (state.phase, state.reason) == (Phase.ABORTED, AbortReason.EPOCH_BROKEN)
+    waiting = after(*decrypted(A, B, C, D), OpeningFailed(), state=decrypting())
+    assert waiting.phase is Phase.DECRYPTING
+    assert sent(waiting, SendDecryptionRequest) == {E}

@@ -21,7 +21,7 @@ FULL_KEY = load_dealing(key_bits=2048).key.public_key
 
 def decrypt(dealing: Dealing, *ciphertexts: Ciphertext) -> list[int]:
     partials = {share.index: partial_decrypt(dealing.key, share, ciphertexts) for share in dealing.shares}
-    return list(combine(dealing.key, partials))
+    return list(combine(dealing.key, ciphertexts, partials))
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
@@ -184,26 +184,27 @@ def test_add_of_nothing_raises():
 
 def test_equal_keys_accept_each_others_ciphertexts(random):
     encryptor = load_encryptor()
-    twin = PublicKey._insecure_for_tests(KEY.modulus, KEY.s, KEY.generator)
+    twin = PublicKey._insecure_for_tests(KEY.modulus, KEY.s, KEY.generator, KEY.nonce_bits)
     ciphertext = encryptor.encrypt(1, encryptor.draw_nonce(random))
     assert twin == KEY
     assert twin.add([ciphertext]) == ciphertext
 
 
 def test_digest_depends_on_every_part():
-    keys = [KEY, load_dealing(4, 3).key.public_key, make_dealing(s=2).key.public_key, FULL_KEY]
+    longer = PublicKey._insecure_for_tests(KEY.modulus, KEY.s, KEY.generator, KEY.key_bits + 128)
+    keys = [KEY, longer, load_dealing(4, 3).key.public_key, make_dealing(s=2).key.public_key, FULL_KEY]
     assert len({key.digest for key in keys}) == len(keys)
 
 
 @pytest.mark.parametrize("s", [1, 2, 3, 8])
 def test_plaintext_bits_fit_below_the_plaintext_modulus(s):
-    key = PublicKey._insecure_for_tests(KEY.modulus, s, KEY.generator)
+    key = PublicKey._insecure_for_tests(KEY.modulus, s, KEY.generator, KEY.nonce_bits)
     assert (1 << key.plaintext_bits) < key.plaintext_modulus
     assert key.plaintext_bits == 511 * s - 1
 
 
 def test_public_key_of_full_size_is_accepted():
-    assert PublicKey(FULL_KEY.modulus, 1, FULL_KEY.generator).key_bits == 2048
+    assert PublicKey(FULL_KEY.modulus, 1, FULL_KEY.generator, FULL_KEY.nonce_bits).key_bits == 2048
 
 
 @pytest.mark.parametrize(
@@ -226,8 +227,15 @@ def test_public_key_of_full_size_is_accepted():
 )
 def test_public_key_out_of_range_or_form_raises(modulus, s, generator):
     with pytest.raises(KeyFileError) as raised:
-        PublicKey(modulus, s, generator)
+        PublicKey(modulus, s, generator, modulus.bit_length() // 2)
     assert raised.value.code == "key-file"
+
+
+@pytest.mark.parametrize("nonce_bits", [0, 1, 1023, 1025, 2048, 2048 + 127, 2048 + 129])
+def test_public_key_with_encryption_exponents_of_another_length_raises(nonce_bits):
+    with pytest.raises(KeyFileError, match="encryption exponents"):
+        PublicKey(FULL_KEY.modulus, 1, FULL_KEY.generator, nonce_bits)
+    assert PublicKey(FULL_KEY.modulus, 1, FULL_KEY.generator, 2048 + 128).nonce_bits == 2176
 
 
 def test_public_key_whose_generator_has_the_wrong_jacobi_symbol_raises():
@@ -235,7 +243,7 @@ def test_public_key_whose_generator_has_the_wrong_jacobi_symbol_raises():
     # A square modulo p and a non-square modulo q.
     generator = next(x for x in range(2, 1000) if pow(x, p // 2, p) == 1 and pow(x, q // 2, q) != 1)
     with pytest.raises(KeyFileError, match="generator"):
-        PublicKey._insecure_for_tests(p * q, 1, generator)
+        PublicKey._insecure_for_tests(p * q, 1, generator, 256)
 
 
 def test_nothing_printed_shows_a_nonce():

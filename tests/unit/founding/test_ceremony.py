@@ -30,7 +30,7 @@ def test_ceremony_makes_members_that_hold_one_key_together(joined):
     encryptor = Encryptor(aggregator.key.public_key)
     ciphertext = encryptor.encrypt(4711, encryptor.draw_nonce(SeededRandom("nonce")))
     partials = {member.share.index: partial_decrypt(member.key, member.share, [ciphertext]) for member in members}
-    assert combine(aggregator.key, partials) == (4711,)
+    assert combine(aggregator.key, [ciphertext], partials) == (4711,)
 
 
 def test_ceremony_gives_indices_in_the_order_of_admission(joined):

@@ -123,8 +123,10 @@ def test_smaller_parameters_keep_the_corruption_bound_and_the_parties_that_may_b
         with pytest.raises(ConfigurationError):
             FederationParameters(
                 parties=parties - 1,
+                key_holders=parties - 1,
                 decryption_threshold=before.decryption_threshold - 1,
                 corruption_bound=before.corruption_bound,
+                holder_corruption_bound=before.corruption_bound,
                 quorum=before.quorum - 1,
             )
 

@@ -205,7 +205,7 @@ def test_partial_decryption_of_the_verified_sum_is_accepted_and_opens_it(tmp_pat
             FEDERATION.dealing.key,
             FEDERATION.roster,
         )
-    opened = FEDERATION.sealing().open(combine(FEDERATION.dealing.key, values), 5)
+    opened = FEDERATION.sealing().open(combine(FEDERATION.dealing.key, verified.total, values), 5)
     assert opened.tolist() == [20] * 6
 
 

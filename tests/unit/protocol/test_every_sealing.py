@@ -128,7 +128,7 @@ def opened(kind: SealingKind, sealed: Sequence[SealedVector[Any]]) -> list[int]:
         total = sealing.add([sealing.check_ciphertexts(one.key_part) for one in sealed])
         shares = FEDERATION.dealing.shares[: KEY.decryption_threshold]
         partials = {share.index: threshold.partial_decrypt(KEY, share, total) for share in shares}
-        values: list[int] = sealing.open(threshold.combine(KEY, partials), len(sealed), padded_sum).tolist()
+        values: list[int] = sealing.open(threshold.combine(KEY, total, partials), len(sealed), padded_sum).tolist()
     else:
         values = sealing.open(sealing.add([one.key_part for one in sealed]), len(sealed), padded_sum).tolist()
     return values

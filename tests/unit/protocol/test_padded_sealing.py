@@ -70,7 +70,8 @@ def seal(values: NDArray[np.int64], sealing: EncryptedSealing = SEALING, seed: s
 
 def decrypt(ciphertexts: tuple[Ciphertext, ...]) -> tuple[int, ...]:
     shares = FEDERATION.dealing.shares[: KEY.decryption_threshold]
-    return threshold.combine(KEY, {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares})
+    partials = {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares}
+    return threshold.combine(KEY, ciphertexts, partials)
 
 
 def add_up(sealing: EncryptedSealing, sealed: Sequence[SealedVector[KeyPart]]) -> tuple[tuple[int, ...], PaddedSum]:

@@ -4,7 +4,12 @@ import pytest
 
 from coterie_common.errors import ConfigurationError, MalformedMessage, QuorumTooSmall
 from coterie_common.limits import MAX_PARTIES, MIN_PARTIES
-from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters, choose_parameters
+from coterie_common.protocol.parameters import (
+    AggregatorTrust,
+    FederationParameters,
+    choose_parameters,
+    with_all_as_holders,
+)
 
 ALL_SIZES = range(MIN_PARTIES, MAX_PARTIES + 1)
 
@@ -21,7 +26,15 @@ def conditions_hold(n: int, t: int, c: int, m: int, trust: AggregatorTrust = Agg
 
 
 def make(n: int, t: int, c: int, m: int, trust: AggregatorTrust = AggregatorTrust.MALICIOUS) -> FederationParameters:
-    return FederationParameters(parties=n, decryption_threshold=t, corruption_bound=c, quorum=m, aggregator_trust=trust)
+    return FederationParameters(
+        parties=n,
+        key_holders=n,
+        decryption_threshold=t,
+        corruption_bound=c,
+        holder_corruption_bound=c,
+        quorum=m,
+        aggregator_trust=trust,
+    )
 
 
 def is_accepted(n: int, t: int, c: int, m: int, trust: AggregatorTrust) -> bool:
@@ -40,6 +53,77 @@ def test_constructor_accepts_exactly_what_satisfies_all_conditions(n, trust):
         for c in beyond:
             for m in beyond:
                 assert is_accepted(n, t, c, m, trust) == conditions_hold(n, t, c, m, trust), (n, t, c, m)
+
+
+def make_holders(n: int, k: int, t: int, c: int, c_k: int, m: int) -> FederationParameters:
+    return FederationParameters(
+        parties=n,
+        key_holders=k,
+        decryption_threshold=t,
+        corruption_bound=c,
+        holder_corruption_bound=c_k,
+        quorum=m,
+    )
+
+
+def is_accepted_with_holders(n: int, k: int, t: int, c: int, c_k: int, m: int) -> bool:
+    try:
+        make_holders(n, k, t, c, c_k, m)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def test_constructor_accepts_exactly_the_holders_among_whom_one_sum_is_opened():
+    # Over holders for opening, over contributors for hiding; the corrupted that hold no key are others than holders.
+    for n in (3, 5, 7):
+        for k in range(n + 2):
+            for c in range(n + 1):
+                for c_k in range(n + 1):
+                    for t in range(n + 2):
+                        m = n
+                        expected = (
+                            3 <= k <= n
+                            and 1 <= c <= n - 2
+                            and 1 <= c_k <= c <= c_k + (n - k)
+                            and c_k + 1 <= t <= k
+                            and 2 * t > k + c_k
+                        )
+                        assert is_accepted_with_holders(n, k, t, c, c_k, m) == expected, (n, k, t, c, c_k)
+
+
+def test_two_quorums_of_holders_share_an_honest_one_for_every_shape_that_is_accepted():
+    for k in range(3, 10):
+        for c_k in range(1, k):
+            for t in range(1, k + 1):
+                if is_accepted_with_holders(20, k, t, c_k, c_k, 20):
+                    # Two sets of t among k share at least 2t − k, of whom at most c_k are corrupted.
+                    assert 2 * t - k - c_k >= 1
+
+
+def test_parties_that_may_be_down_are_bounded_by_holders_and_by_contributors():
+    assert make_holders(20, 7, 5, 2, 2, 12).may_be_down == 2
+    assert make_holders(20, 7, 5, 2, 2, 19).may_be_down == 1
+
+
+def test_explain_names_the_holders_where_not_all_parties_are():
+    first, second, *_ = make_holders(20, 7, 5, 4, 2, 12).explain()
+    assert first.startswith("Up to 4 of 20 parties, of them 2 of the 7 key holders, may collude")
+    assert second == "A sum is opened by 5 of 7 key holders and holds the replies of at least 12."
+
+
+def test_parameters_of_an_earlier_version_let_all_parties_hold_keys():
+    parameters = choose_parameters(10)
+    former = {
+        name: value
+        for name, value in parameters.to_document().items()
+        if name not in ("key_holders", "holder_corruption_bound")
+    }
+    assert FederationParameters.from_document(with_all_as_holders(former)) == parameters
+    damages: tuple[object, ...] = (None, [], {}, {"parties": 5})
+    for damaged in damages:
+        with pytest.raises(MalformedMessage):
+            FederationParameters.from_document(with_all_as_holders(damaged))
 
 
 def test_default_parameters_of_every_size_satisfy_all_conditions():

@@ -8,7 +8,8 @@ import pytest
 
 from coterie_common import document
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.errors import IdentityMismatch, InvalidSignature, MalformedMessage, NotInCohort
+from coterie_common.crypto.threshold import KeyKind
+from coterie_common.errors import IdentityMismatch, InvalidSignature, MalformedMessage, NotInCohort, OldKeyError
 from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.roster import Roster, SignedRoster, founder_fingerprint
@@ -44,7 +45,13 @@ def test_roster_digest_changes_with_every_entry(roster):
         replace(roster, parameters=choose_parameters(5, quorum=5)),
         replace(roster, key_digest=bytes(32)),
         replace(roster, authority_digest=bytes(32)),
-        replace(roster, members=(replace(member, party_id="other"), *roster.members[1:])),
+        replace(roster, key_kind=KeyKind.GENERATED),
+        replace(roster, key_holders=roster.key_holders[::-1]),
+        replace(
+            roster,
+            members=(replace(member, party_id="other"), *roster.members[1:]),
+            key_holders=("other", *roster.key_holders[1:]),
+        ),
         replace(roster, members=(replace(member, certificate_fingerprint=bytes(32)), *roster.members[1:])),
         replace(roster, members=(replace(member, verify_key=other), *roster.members[1:])),
         replace(roster, members=(replace(member, sealing_key=bytes(32)), *roster.members[1:])),
@@ -57,6 +64,23 @@ def test_roster_digest_changes_with_every_entry(roster):
 
 def test_member_is_found_by_id(roster):
     assert roster.member("party-2").index == 2
+
+
+def test_holder_indices_follow_the_order_of_the_key_holders(roster):
+    turned = replace(roster, key_holders=roster.key_holders[::-1])
+    assert [turned.holder_index(party_id) for party_id in roster.key_holders] == [5, 4, 3, 2, 1]
+    with pytest.raises(NotInCohort) as caught:
+        turned.holder_index("party-9")
+    assert caught.value.code == "not-in-cohort"
+
+
+def test_roster_that_an_earlier_version_signed_is_refused_with_the_way_out(roster):
+    content = json.loads(roster.to_bytes())
+    for added in ("ends_jobs", "key_holders", "key_kind"):
+        del content[added]
+    with pytest.raises(OldKeyError, match="coterie keys deal --new-epoch") as caught:
+        Roster.from_bytes(document.encode(content))
+    assert caught.value.code == "old-key"
 
 
 def test_member_that_is_not_there_raises(roster):
@@ -91,6 +115,11 @@ def with_first(roster: Roster, **changes: Any) -> Roster:
         lambda r: with_first(r, sealing_key=r.members[1].sealing_key),
         lambda r: with_first(r, certificate_fingerprint=r.aggregator.certificate_fingerprint),
         lambda r: replace(r, aggregator=replace(r.aggregator, names=())),
+        lambda r: replace(r, ends_jobs=False),
+        lambda r: replace(r, key_holders=r.key_holders[:-1]),
+        lambda r: replace(r, key_holders=(*r.key_holders[:-1], r.key_holders[0])),
+        lambda r: replace(r, key_holders=(*r.key_holders[:-1], "stranger")),
+        lambda r: replace(r, key_holders=(*r.key_holders, "stranger")),
     ],
 )
 def test_roster_that_is_inconsistent_raises(roster, defect):
@@ -142,6 +171,14 @@ def altered(roster: Roster, path: str, value: object) -> bytes:
         ("aggregator.names", ["no host"]),
         ("parameters.quorum", 1),
         ("parameters", []),
+        ("ends_jobs", 1),
+        ("ends_jobs", False),
+        ("key_holders", None),
+        ("key_holders", ["party-1"]),
+        ("key_holders", "party-1"),
+        ("key_holders.0", "Party"),
+        ("key_kind", "made"),
+        ("key_kind", None),
     ],
 )
 def test_roster_from_altered_bytes_raises(roster, path, value):

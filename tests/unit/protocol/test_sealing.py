@@ -30,7 +30,8 @@ LOWER, UPPER = -TAIL, 400 + TAIL
 
 def decrypt(ciphertexts: tuple[Ciphertext, ...]) -> tuple[int, ...]:
     shares = FEDERATION.dealing.shares[: KEY.decryption_threshold]
-    return threshold.combine(KEY, {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares})
+    partials = {share.index: threshold.partial_decrypt(KEY, share, ciphertexts) for share in shares}
+    return threshold.combine(KEY, ciphertexts, partials)
 
 
 def seal(exact: list[int], sealing: EncryptedSealing = SEALING) -> KeyPart:

@@ -22,7 +22,7 @@ from coterie_common.crypto.packing import Packing
 from coterie_common.secret import Password
 from tests.support.dealings import load_dealing
 from tests.support.seeded_random import SeededRandom
-from tests.vectors.crypto import pad_vectors, proof_vectors
+from tests.vectors.crypto import opening_vectors, pad_vectors, proof_vectors
 from tests.vectors.crypto.samples import DEALING, KEY, PUBLIC, Document, Documents, P, refused, sample
 
 FOLDER = Path(__file__).parent
@@ -39,6 +39,7 @@ def vectors() -> Documents:
     yield from encryption()
     yield from packing()
     yield from proof_vectors.vectors()
+    yield from opening_vectors.vectors()
     yield from threshold_keys()
     yield from shares()
     yield from key_files()
@@ -129,13 +130,19 @@ def threshold_keys() -> Documents:
         "generator_one": {"generator": "00" * 255 + "01"},
         "generator_minus_one": {"generator": f"{int(modulus, 16) - 1:x}"},
         "generator_modulus": {"generator": modulus},
-        "parties_more_than_keys": {"parties": 4},
+        "kind_generated": {"kind": "generated"},
+        "kind_unknown": {"kind": "made"},
+        "nonce_bits_of_a_generated_key": {"nonce_bits": 2176},
+        "root_factor_two": {"root_factor": "00" * 255 + "02"},
+        "root_offset_one": {"root_offset": document["root_offset"][:-1] + "1"},
+        "share_bits_too_many": {"share_bits": 2047},
+        "holders_more_than_keys": {"holders": 4},
         "decryption_threshold_zero": {"decryption_threshold": 0},
-        "decryption_threshold_above_parties": {"decryption_threshold": 4},
-        "verification_base_one": {"verification_base": "00" * 511 + "01"},
-        "verification_base_no_unit": {"verification_base": "00" * 256 + modulus},
-        "verification_key_zero": {"verification_keys": [*keys[:2], "00" * 512]},
-        "verification_key_out_of_range": {"verification_keys": [*keys[:2], "ff" * 512]},
+        "decryption_threshold_above_holders": {"decryption_threshold": 4},
+        "verification_base_one": {"verification_base": "00" * 255 + "01"},
+        "verification_base_no_unit": {"verification_base": modulus},
+        "verification_key_zero": {"verification_keys": [*keys[:2], "00" * 256]},
+        "verification_key_out_of_range": {"verification_keys": [*keys[:2], "ff" * 256]},
         "verification_key_truncated": {"verification_keys": [*keys[:2], keys[2][2:]]},
         "verification_key_missing": {"verification_keys": keys[:2]},
         "unknown_entry": {"comment": "none"},
@@ -151,7 +158,7 @@ def shares() -> Documents:
         "altered": data[:-1] + bytes([data[-1] ^ 1]),
         "of_another_index": b"\0\3" + data[2:],
         "index_zero": b"\0\0" + data[2:],
-        "index_above_parties": b"\0\6" + data[2:],
+        "index_above_holders": b"\0\6" + data[2:],
         "truncated": data[:-1],
         "padded": data + b"\0",
         "of_another_dealing": load_dealing(4, 3).shares[1].to_bytes(load_dealing(4, 3).key),

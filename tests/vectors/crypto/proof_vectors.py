@@ -152,7 +152,7 @@ def partial_decryption_vectors() -> Documents:
     proof = partial_decryption.prove(honest, DEALING.shares[1], SeededRandom("partial decryption"))
     one, two, three = partials[2]
     first, second, third = ciphertexts
-    modulus = PUBLIC.ciphertext_modulus
+    modulus = PUBLIC.modulus
     doubled = replace(honest, partials=(one, two, pow(three, 2, modulus)))
     cancelling = with_factors(honest, (4, pow(4, -1, modulus), 1))
     stolen = replace(honest, partials=partials[3])

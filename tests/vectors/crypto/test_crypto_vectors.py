@@ -21,7 +21,7 @@ from coterie_common.errors import CoterieError, InvalidProof
 from coterie_common.secret import Password
 from tests.support.dealings import load_dealing, load_encryptor
 from tests.support.seeded_random import SeededRandom
-from tests.vectors.crypto import pad_vectors
+from tests.vectors.crypto import opening_vectors, pad_vectors
 from tests.vectors.crypto.make_vectors import vectors
 
 FOLDER = Path(__file__).parent
@@ -114,7 +114,7 @@ def combine_partials(vector: Vector) -> None:
     ciphertexts = [PUBLIC.check(bytes.fromhex(c)) for c in vector["ciphertexts"]]
     partials = {int(i): tuple(int(value, 16) for value in values) for i, values in vector["partials"].items()}
     assert {share.index: partial_decrypt(KEY, share, ciphertexts) for share in DEALING.shares} == partials
-    assert combine(KEY, partials) == tuple(int(m, 16) for m in vector["plaintexts"])
+    assert combine(KEY, ciphertexts, partials) == tuple(int(m, 16) for m in vector["plaintexts"])
 
 
 def read_key(vector: Vector) -> None:
@@ -154,6 +154,7 @@ OPERATIONS = {
     "verify_knowledge_together": verify_knowledge_together,
     "verify_partial_decryption": verify_partial_decryption,
     "combine": combine_partials,
+    "open_key": opening_vectors.run_open,
     "read_key": read_key,
     "read_share": read_share,
     "unlock": unlock,

@@ -7,12 +7,11 @@ Pure functions of their arguments, run on worker threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from coterie_common.crypto import threshold
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.threshold import ThresholdPublicKey
@@ -27,6 +26,7 @@ from coterie_common.protocol.sealing.running_sum import RunningSum
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.contribution import verify_reply
+from coterie_common.protocol.verification.opening import open_total
 from coterie_common.protocol.verification.party_messages import verify_partial
 
 
@@ -74,7 +74,7 @@ class RoundArithmetic:
         return FixedTranscript(request, request.transcript_digest, total)
 
     def verify_partial(self, partial: PartialDecryption, transcript: FixedTranscript) -> None:
-        """Check a partial decryption; raises ``PeerError`` with its sender as culprit."""
+        """Check a partial decryption but its proof; raises ``PeerError`` with its sender as culprit."""
         verify_partial(partial, self._session_id, transcript.digest, transcript.total, self._key, self._roster)
 
     def start_sum(self, checkpoint: Iterable[bytes] | None) -> RunningSum:
@@ -91,27 +91,37 @@ class RoundArithmetic:
         except MalformedMessage as cause:
             raise StorageError(f"the sum of round {self._fields.round_number} is damaged: {cause.message}") from cause
 
-    def open_sum(self, partials: Mapping[int, PartialDecryption], running: RunningSum) -> Release:
-        """Combine verified partial decryptions, open the sum with them, and decode it.
+    def open(self, partials: Sequence[PartialDecryption], transcript: FixedTranscript) -> tuple[int, ...]:
+        """Combine partial decryptions that passed ``verify_partial`` into the plaintexts of the sum's ciphertexts.
 
         Args:
-            partials: by party index.
+            partials: each of another party.
+            transcript: fixed, whose sum they open.
+
+        Raises:
+            InvalidProof: the sum does not open, and these partial decryptions are wrong: names all their senders.
+            NotOpened: the sum does not open with any set of them, although all proofs hold.
+            InsufficientShares: fewer than the decryption threshold.
+        """
+        return open_total(partials, self._session_id, transcript.digest, transcript.total, self._key, self._roster)
+
+    def open_sum(self, plaintexts: Sequence[int], running: RunningSum) -> Release:
+        """Open the running sum with its plaintexts, and decode it.
+
+        Args:
+            plaintexts: from ``open``.
             running: the sum of exactly the contributors of the transcript. No more than it and one release are in
                 memory at a time.
 
         Raises:
-            InsufficientShares: fewer than the decryption threshold.
             InvalidPadKey: a contributor encrypted no key of a pad.
             PlaintextOutOfRange: a contributor sealed values outside the agreed range.
         """
         contributors = len(running.members)
-        values = {
-            index: [int.from_bytes(value, "big") for value in partial.values] for index, partial in partials.items()
-        }
         terms = self._fields.terms
         released = np.empty(terms.encoding.length, np.float64)
         start = 0
-        for opened in self._sealing.open_pieces(threshold.combine(self._key, values), contributors, running.total):
+        for opened in self._sealing.open_pieces(plaintexts, contributors, running.total):
             released[start : start + len(opened)] = unscaled(opened, terms.encoding.scale_bits)
             start += len(opened)
         return Release(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial as bind
 from typing import assert_never
@@ -24,7 +24,9 @@ from coterie_aggregator.machines import round_machine as machine
 from coterie_aggregator.machines.driver import Machine, Running
 from coterie_common.errors import (
     Equivocation,
+    InvalidProof,
     NotInCohort,
+    NotOpened,
     ParameterMismatch,
     PeerError,
     StaleRound,
@@ -204,8 +206,8 @@ class LiveRound:
                 return self._work.spawn(self._send_request(party_id))
             case effects.VerifyPartial(party_id):
                 return self._work.spawn(self._verify_partial(party_id))
-            case effects.OpenSum():
-                return self._work.spawn(self._open_sum())
+            case effects.OpenSum(party_ids):
+                return self._work.spawn(self._open_sum(party_ids))
             case effects.EndJob():
                 self._work.post(bind(self._aborted, self.state))
             case effects.Timer(event):
@@ -261,17 +263,26 @@ class LiveRound:
         else:
             self._work.post(bind(self.take, events.PartialVerified(party_id)))
 
-    async def _open_sum(self) -> None:
-        partials = {}
-        for party_id in self.state.verified_partials:
-            partials[self._context.roster.member(party_id).index] = await self._received.partial(party_id)
-        running = await self._sum.of(self.state.contributors)
-        release = await self._context.compute(self._arithmetic.open_sum, partials, running)
-        # It is as long as a model, and after a restart it is there again.
-        self._sum.forget()
-        del running
-        digest = (await self._fixed_transcript()).digest
-        await self._released(self.query, digest, release)
+    async def _open_sum(self, party_ids: Sequence[PartyId]) -> None:
+        transcript = await self._fixed_transcript()
+        partials = [await self._received.partial(party_id) for party_id in party_ids]
+        try:
+            plaintexts = await self._context.compute(self._arithmetic.open, partials, transcript)
+        except InvalidProof as error:
+            for culprit in map(PartyId, error.culprits):
+                self._received.drop_partial(culprit)
+                self._blame("partial decryption rejected", culprit, error)
+                self._work.post(bind(self.take, events.PartialRejected(culprit, error.code)))
+        except NotOpened as error:
+            log.error("the sum does not open", job=self._job_id, round=self._number, why=error.message)
+            self._work.post(bind(self.take, events.OpeningFailed()))
+        else:
+            running = await self._sum.of(self.state.contributors)
+            release = await self._context.compute(self._arithmetic.open_sum, plaintexts, running)
+            # It is as long as a model, and after a restart it is there again.
+            self._sum.forget()
+            del running
+            await self._released(self.query, transcript.digest, release)
 
     async def _fixed_transcript(self) -> FixedTranscript:
         """Compute the transcript once; every asker gets the same."""

@@ -72,8 +72,8 @@ async def start_round(
         times = RoundTimes(stored.started_at)
     state = machine.AggregatorRound(
         parameters=machine.RoundParameters(
-            # Whoever is not asked for replies can still help to open the sum.
-            members=tuple(member.party_id for member in context.roster.members),
+            # Holders that are not asked for replies can still help to open the sum.
+            holders=context.roster.key_holders,
             cohort=tuple(p for p in job.parameters.members if p in query.fields.cohort),
             round_quorum=query.fields.round_quorum,
             decryption_threshold=context.roster.parameters.decryption_threshold,

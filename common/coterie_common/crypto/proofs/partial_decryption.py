@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Proof that partial decryptions c_k = C_k^{2Δ·s_i} were made with the share behind v_i = v^{s_i}.
+"""Proof that partial decryptions D_k = X_k^{2·s_i}, X_k = C_k^A, were made with the share behind v_i = v^{s_i}.
 
-One proof for all ciphertexts of a round: with weights ρ_k, X = ∏ C_k^{4Δ·ρ_k} and Y = ∏ c_k^{2ρ_k}, it shows that
-log_X Y = log_v v_i. Commitments a = X^r, b = v^r, challenge e, response z = r + e·s_i over the integers;
-X^z = a·Y^e and v^z = b·v_i^e.
+One proof for all ciphertexts of a round, all of it modulo N: with weights ρ_k, X = ∏ X_k^{4ρ_k} and Y = ∏ D_k^{2ρ_k},
+it shows that log_X Y = log_v v_i. Commitments a = X^r, b = v^r, challenge e, response z = r + e·s_i over the integers;
+X^z = a·Y^e and v^z = b·v_i^e. It always comes with partial decryptions, and is looked at only if they do not open.
 
-- The witness is s_i itself, below N^{s+1}: r has (s+1)·|N| + 256 bits, 128 for the challenge and 128 for hiding. A
-  nonce sized for anything shorter leaks the share.
+- The witness is s_i itself, of ``share_bits``: r has 256 bits more, 128 for the challenge and 128 for hiding. A nonce
+  sized for anything shorter leaks the share.
 - Weights absorb the whole statement, the challenge also X, Y and the commitments.
-- Squares: C_k^4 and c_k^2 are in the cyclic group of squares, where the logarithms are unique. A partial decryption may
-  have the other sign; combining raises it to an even power.
-- Soundness: the order of a square has no prime factor below |N|/2 − 1 bits, N being a product of safe primes. Of values
-  made with another exponent than s_i, one challenge in 2^128 can be answered, and one weight in 2^128 hides one of them
-  behind the others: a prover that computes q hashes passes with probability at most 2q·2^-128.
+- Squares: X_k^4 and D_k^2 are squares. A partial decryption may have the other sign; combining raises it to an even
+  power.
+- Soundness, for a dealt key: the order of a square has no prime factor below |N|/2 − 1 bits, N being a product of safe
+  primes. Of values made with another exponent than s_i, one challenge in 2^128 can be answered, and one weight in 2^128
+  hides one of them behind the others: a prover that computes q hashes passes with probability at most 2q·2^-128.
+- For a generated key squares may have small orders: an element of order r in a value passes with probability 1/r. The
+  sum then does not open, and nobody is named: other partial decryptions are tried (``threshold.combine_any``).
 
-Source: Shoup, EUROCRYPT 2000, proof of correctness; Damgård and Jurik, PKC 2001; batching with small exponents:
+Source: Shoup, EUROCRYPT 2000, proof of correctness; batching with small exponents:
 Bellare, Garay and Rabin, EUROCRYPT '98.
 """
 
@@ -44,10 +46,10 @@ class Statement:
     Attributes:
         session_id: of the round.
         transcript_digest: of the contributions whose sum is opened.
-        index: i, the party's index.
+        index: i, the holder's index.
         key: the threshold key.
         ciphertexts: C_1..C_K, at least one.
-        partials: c_1..c_K as they came from the party.
+        partials: D_1..D_K as they came from the holder.
 
     Raises:
         KeyMismatch: a ciphertext belongs to another key, or the index to none.
@@ -80,6 +82,8 @@ class Statement:
             self.transcript_digest,
             self.index,
             self.key.digest,
+            self.key.root_factor,
+            self.key.root_offset,
             self.verification_key,
             [ciphertext.value for ciphertext in self.ciphertexts],
             self.partials,
@@ -131,7 +135,7 @@ def prove(statement: Statement, share: KeyShare, random: RandomSource) -> Proof:
     """
     if share.index != statement.index or len(statement.partials) != len(statement.ciphertexts):
         raise KeyMismatch("the share or the partial decryptions do not belong to the statement")
-    modulus = statement.key.public_key.ciphertext_modulus
+    modulus = statement.key.public_key.modulus
     x, y = _batched(statement)
     r = random.randbits(nonce_bits(statement.key))
     a, b = (int(power) for power in powmod_base_list([x, statement.key.verification_base], r, modulus))
@@ -143,7 +147,7 @@ def verify(statement: Statement, proof: Proof) -> None:
     """Check a proof.
 
     Raises:
-        InvalidProof: with the number of the failed check; the culprit is the party with the statement's index.
+        InvalidProof: with the number of the failed check; the culprit is the holder with the statement's index.
     """
     _verify(statement, proof, _CHALLENGE_BITS, _WEIGHT_BITS)
 
@@ -151,15 +155,15 @@ def verify(statement: Statement, proof: Proof) -> None:
 def _verify(statement: Statement, proof: Proof, challenge_bits: int, weight_bits: int) -> None:
     """Check a proof; tests of the soundness error shorten challenge and weights."""
     key = statement.key.public_key
-    modulus = mpz(key.ciphertext_modulus)
+    modulus = mpz(key.modulus)
     # 1. One value per ciphertext.
     if len(statement.partials) != len(statement.ciphertexts):
         raise _invalid(statement, 1, f"{len(statement.partials)} values for {len(statement.ciphertexts)} ciphertexts")
     # 2. Every value is a unit in range.
-    if not all(map(key.is_unit, statement.partials)):
+    if not all(map(key.is_unit_modulo_n, statement.partials)):
         raise _invalid(statement, 2, "a value is out of range or no unit")
     # 3. The commitments are units in range.
-    if not (key.is_unit(proof.commitment_x) and key.is_unit(proof.commitment_v)):
+    if not (key.is_unit_modulo_n(proof.commitment_x) and key.is_unit_modulo_n(proof.commitment_v)):
         raise _invalid(statement, 3, "a commitment is out of range or no unit")
     # 4. The response is no longer than an honest one can be.
     if not 0 <= proof.response < 1 << (nonce_bits(statement.key) + 1):
@@ -177,16 +181,16 @@ def _verify(statement: Statement, proof: Proof, challenge_bits: int, weight_bits
 
 
 def nonce_bits(key: ThresholdPublicKey) -> int:
-    """Return |r| = (s+1)·|N| + 256."""
-    return (key.public_key.s + 1) * key.public_key.key_bits + PROOF_NONCE_BITS
+    """Return |r|: 256 bits more than the longest share."""
+    return key.share_bits + PROOF_NONCE_BITS
 
 
 def _batched(statement: Statement, weight_bits: int = _WEIGHT_BITS) -> tuple[int, int]:
-    modulus = statement.key.public_key.ciphertext_modulus
+    modulus = statement.key.public_key.modulus
     weights = _weights(statement, weight_bits)
-    x = product_of_powers([ciphertext.value for ciphertext in statement.ciphertexts], weights, modulus)
+    x = product_of_powers([ciphertext.value % modulus for ciphertext in statement.ciphertexts], weights, modulus)
     y = product_of_powers(statement.partials, weights, modulus)
-    return int(powmod(x, 4 * statement.key.delta, modulus)), int(powmod(y, 2, modulus))
+    return int(powmod(x, 4 * statement.key.root_factor, modulus)), int(powmod(y, 2, modulus))
 
 
 def _weights(statement: Statement, bits: int = _WEIGHT_BITS) -> list[int]:
@@ -202,9 +206,9 @@ def _challenge(statement: Statement, x: int, y: int, a: int, b: int, bits: int =
 
 
 def _sizes(key: ThresholdPublicKey) -> tuple[int, int, int]:
-    size = key.public_key.ciphertext_bytes
+    size = key.public_key.modulus_bytes
     return size, size, -(-(nonce_bits(key) + 1) // 8)
 
 
 def _invalid(statement: Statement, check: int, detail: str) -> InvalidProof:
-    return InvalidProof(f"proof of partial decryption by party index {statement.index}: {detail}", check=check)
+    return InvalidProof(f"proof of partial decryption by holder index {statement.index}: {detail}", check=check)

@@ -6,10 +6,11 @@ The checks of a partial decryption, ``PARTIAL_CHECKS``, cheap ones first:
 
 1. of the transcript that was fixed
 2. signed by its sender for that transcript
-3. one unit of the ciphertext group for each ciphertext of the sum
+3. one unit modulo N for each ciphertext of the sum
 4. the sender's own key share made it
 
-The sender is the culprit of any that fails, provably once check 2 has passed.
+Check 4 is made only where the sum does not open with it: whether it opens shows without any proof. The sender is the
+culprit of any that fails, provably once check 2 has passed.
 
 A job reply and a model receipt have two checks each: it is about the proposal, or the model, that was sent (1), and
 signed by the member that it names (2).
@@ -76,7 +77,7 @@ def verify_partial(
     key: ThresholdPublicKey,
     roster: Roster,
 ) -> tuple[int, ...]:
-    """Check one partial decryption of a transcript and return its values.
+    """Make all checks but the last, that of the proof, and return the values.
 
     Args:
         partial: as it came.
@@ -97,7 +98,27 @@ def verify_partial(
         key=key,
         roster=roster,
     )
-    return _verify_partial(received, PARTIAL_CHECKS)
+    return _verify_partial(received, PARTIAL_CHECKS[:-1])
+
+
+def verify_partial_proof(
+    partial: PartialDecryption,
+    session_id: bytes,
+    transcript_digest: bytes,
+    total: Sequence[Ciphertext],
+    key: ThresholdPublicKey,
+    roster: Roster,
+) -> None:
+    """Make all checks, that of the proof included; arguments and errors as ``verify_partial``."""
+    received = PartialReceived(
+        partial=partial,
+        session_id=session_id,
+        transcript_digest=transcript_digest,
+        total=tuple(total),
+        key=key,
+        roster=roster,
+    )
+    _verify_partial(received, PARTIAL_CHECKS)
 
 
 def _verify_partial(received: PartialReceived, checks: tuple[Check[PartialReceived], ...]) -> tuple[int, ...]:
@@ -134,7 +155,7 @@ def _signature(v: PartialReceived) -> None:
 def _form(v: PartialReceived) -> None:
     if len(v.partial.values) != len(v.total):
         raise MalformedMessage(f"{len(v.partial.values)} partial decryptions instead of {len(v.total)}")
-    v.values = tuple(v.key.public_key.check(value).value for value in v.partial.values)
+    v.values = tuple(v.key.public_key.check_residue(value) for value in v.partial.values)
 
 
 # Check 4.
@@ -142,7 +163,7 @@ def _proof(v: PartialReceived) -> None:
     statement = partial_decryption.Statement(
         session_id=v.partial.session_id,
         transcript_digest=v.partial.transcript_digest,
-        index=v.roster.member(v.partial.party_id).index,
+        index=v.roster.holder_index(v.partial.party_id),
         key=v.key,
         ciphertexts=v.total,
         partials=v.values,
@@ -153,6 +174,6 @@ def _proof(v: PartialReceived) -> None:
 PARTIAL_CHECKS: Final[tuple[Check[PartialReceived], ...]] = (
     Check(1, "of the transcript that was fixed", _transcript),
     Check(2, "signed by its sender for that transcript", _signature),
-    Check(3, "one unit of the ciphertext group for each ciphertext of the sum", _form),
+    Check(3, "one unit modulo N for each ciphertext of the sum", _form),
     Check(4, "the sender's own key share made it", _proof),
 )

@@ -168,9 +168,9 @@ def running_federation(folder: Path, parties: int, *, watched: bool = False) -> 
         federation.close()
 
 
-def _deal(*, key_bits: int, parties: int, decryption_threshold: int, random: RandomSource) -> Dealing:
+def _deal(*, key_bits: int, holders: int, decryption_threshold: int, random: RandomSource) -> Dealing:
     """Stand in for ``crypto.dealer.deal``: searching for safe primes is no part of a round."""
-    return make_dealing(parties, decryption_threshold, key_bits=key_bits)
+    return make_dealing(holders, decryption_threshold, key_bits=key_bits)
 
 
 def _bind(home: PartyHome, password: Password) -> None:

@@ -167,15 +167,15 @@ class _SealedRound:
 
     def open(self) -> Float64Array:
         """The aggregator combines, adds the padded parts and opens; returns the released values."""
-        partials = dict(enumerate([self.partial, *self._others], start=1))
+        plaintexts = self.arithmetic.open([self.partial, *self._others], self.transcript)
         running = self.arithmetic.start_sum(None)
         for party_id, padded in zip(self._federation.parties, self.padded, strict=True):
             # Its digest is part of checking the reply.
             running.add(party_id, PaddedFacts(len(padded), b""), (padded,) if padded else ())
-        return self.arithmetic.open_sum(partials, running).values
+        return self.arithmetic.open_sum(plaintexts, running).values
 
     def _decrypted_by_factors(self, share: KeyShare) -> PartialDecryption:
-        """Return another party's message, but without a proof: opening no longer reads it."""
+        """Return another party's message, but without a proof: opening does not read it."""
         values = partials_by_factors(self._federation.dealing.key, share, self.transcript.total)
         return signed_partial(self._federation, self._statement(share.index, values), b"")
 

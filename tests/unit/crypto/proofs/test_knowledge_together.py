@@ -135,7 +135,7 @@ def test_ciphertext_with_the_other_sign_has_the_same_plaintext():
     statement, witness = sealed(ENCRYPTOR, 1, "sign")
     negated = KEY.check(KEY.ciphertext_modulus - statement.ciphertexts[0].value)
     partials = {share.index: partial_decrypt(dealing.key, share, [negated]) for share in dealing.shares}
-    assert combine(dealing.key, partials) == witness.plaintexts
+    assert combine(dealing.key, [negated], partials) == witness.plaintexts
 
 
 def test_another_keys_encryptor_raises():

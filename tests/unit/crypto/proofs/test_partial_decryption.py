@@ -14,9 +14,12 @@ from coterie_common.errors import InvalidProof, KeyMismatch, MalformedMessage, S
 from coterie_common.secret import Secret
 from tests.support.cheating_provers import with_factors
 from tests.support.dealings import load_dealing, load_encryptor, load_primes, make_dealing, other_keys
+from tests.support.generated_keys import make_generated, share_bits
 from tests.support.powers import power
 from tests.support.recording_random import RecordingRandom
 from tests.support.seeded_random import SeededRandom
+
+MAKERS = [pytest.param(make_dealing, id="dealt"), pytest.param(make_generated, id="generated")]
 
 
 def encrypted(encryptor: Encryptor, count: int) -> tuple[Ciphertext, ...]:
@@ -51,7 +54,7 @@ def proof(dealing: Dealing, statement: Statement) -> Proof:
 
 
 def refused(statement: Statement, proof: Proof) -> int:
-    with pytest.raises(InvalidProof, match=f"party index {statement.index}") as raised:
+    with pytest.raises(InvalidProof, match=f"holder index {statement.index}") as raised:
         verify(statement, proof)
     assert raised.value.code == "invalid-proof"
     return raised.value.check
@@ -59,8 +62,9 @@ def refused(statement: Statement, proof: Proof) -> int:
 
 @pytest.mark.parametrize("s", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, 2, 17])
-def test_verify_of_honest_proofs_passes_for_every_share(s, count):
-    dealing = make_dealing(s=s)
+@pytest.mark.parametrize("make", MAKERS)
+def test_verify_of_honest_proofs_passes_for_every_share(s, count, make):
+    dealing = make(s=s)
     ciphertexts = encrypted(Encryptor(dealing.key.public_key), count)
     for share in dealing.shares:
         statement = stated(dealing, ciphertexts, share.index)
@@ -74,12 +78,15 @@ def test_verify_at_full_size_passes():
 
 
 @pytest.mark.parametrize("s", [1, 2, 3])
-def test_prove_draws_a_nonce_longer_than_the_share_by_256_bits(s):
-    dealing = make_dealing(s=s)
+@pytest.mark.parametrize("make", MAKERS)
+def test_prove_draws_a_nonce_longer_than_the_share_by_256_bits(s, make):
+    dealing = make(s=s)
     statement = stated(dealing, encrypted(Encryptor(dealing.key.public_key), 2))
     random = RecordingRandom("lengths")
     proof = prove(statement, dealing.shares[1], random)
-    assert random.bits == [(s + 1) * 512 + 256]
+    longest = max(share.value.reveal().bit_length() for share in dealing.shares)
+    assert random.bits == [dealing.key.share_bits + 256]
+    assert longest <= dealing.key.share_bits == (510 if make is make_dealing else share_bits(512, 5, 3))
     assert random.bounds == []
     # The witness is the share itself, not Δ times the share, for which this nonce would be too short.
     x, y = partial_decryption._batched(statement)
@@ -90,7 +97,7 @@ def test_prove_draws_a_nonce_longer_than_the_share_by_256_bits(s):
 
 def test_proof_satisfies_the_equations_of_its_definition(dealing, statement, proof):
     key = statement.key
-    modulus = key.public_key.ciphertext_modulus
+    modulus = key.public_key.modulus
     x, y = partial_decryption._batched(statement)
     e = partial_decryption._challenge(statement, x, y, proof.commitment_x, proof.commitment_v)
     share = dealing.shares[1].value.reveal()
@@ -127,7 +134,7 @@ def restated(statement: Statement) -> Iterator[Statement]:
         replace(threshold_key, verification_keys=tuple(verification_keys)),
         replace(threshold_key, verification_keys=threshold_key.verification_keys[::-1]),
         replace(threshold_key, decryption_threshold=3),
-        replace(threshold_key, parties=4, verification_keys=threshold_key.verification_keys[:4]),
+        replace(threshold_key, holders=4, verification_keys=threshold_key.verification_keys[:4]),
     ):
         yield replace(statement, key=changed)
     for other in other_keys(key):
@@ -156,7 +163,7 @@ def test_a_value_of_the_other_sign_is_proven_and_combines_to_the_same(dealing, s
     negated = with_factors(statement, (sign, 1, 1))
     verify(negated, prove(negated, dealing.shares[1], SeededRandom("sign")))
     honest = {i: partial_decrypt(dealing.key, dealing.shares[i - 1], statement.ciphertexts) for i in (1, 3, 4)}
-    assert combine(dealing.key, {**honest, 2: negated.partials}) == (0, 1, 2)
+    assert combine(dealing.key, statement.ciphertexts, {**honest, 2: negated.partials}) == (0, 1, 2)
 
 
 def test_two_proofs_with_one_nonce_would_reveal_the_share(dealing, statement, proof):
@@ -175,7 +182,7 @@ def test_a_wrong_partial_decryption_is_caught_and_its_index_named(dealing):
     statements = {share.index: stated(dealing, ciphertexts, share.index) for share in dealing.shares}
     key = dealing.key.public_key
     spoilt = list(statements[3].partials)
-    spoilt[2] = spoilt[2] * 4 % key.ciphertext_modulus
+    spoilt[2] = spoilt[2] * 4 % key.modulus
     statements[3] = replace(statements[3], partials=tuple(spoilt))
     culprits = []
     for share in dealing.shares:
@@ -186,7 +193,7 @@ def test_a_wrong_partial_decryption_is_caught_and_its_index_named(dealing):
             culprits.append((share.index, error.check))
     assert culprits == [(3, 6)]
     honest = {index: statement.partials for index, statement in statements.items() if index != 3}
-    assert combine(dealing.key, honest) == (0, 1, 2, 3)
+    assert combine(dealing.key, ciphertexts, honest) == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("change", [{"session_id": b"x"}, {"transcript_digest": b"x"}])
@@ -213,8 +220,8 @@ def test_verify_with_other_ciphertexts_or_values_fails(statement, proof):
         {"ciphertexts": (second, first, third)},
         {"ciphertexts": (first, second, power(third, 2))},
         {"partials": (two, one, three)},
-        {"partials": (one, two, power(key.check(three), -1).value)},
-        {"partials": (one, two, key.ciphertext_modulus - three)},
+        {"partials": (one, two, pow(three, -1, key.modulus))},
+        {"partials": (one, two, key.modulus - three)},
         {"ciphertexts": (first, second), "partials": (one, two)},
     ):
         assert refused(replace(statement, **change), proof) == 5
@@ -233,7 +240,7 @@ def test_verify_with_a_missing_value_fails_check_1(statement, proof):
 def test_verify_with_a_value_that_is_no_unit_fails_check_2(statement, proof, value):
     bad = {
         "zero": 0,
-        "modulus": statement.key.public_key.ciphertext_modulus,
+        "modulus": statement.key.public_key.modulus,
         "negative": -1,
         "shares a factor": load_primes()[1],
     }[value]
@@ -242,7 +249,7 @@ def test_verify_with_a_value_that_is_no_unit_fails_check_2(statement, proof, val
 
 @pytest.mark.parametrize("name", ["commitment_x", "commitment_v"])
 def test_verify_with_a_commitment_that_is_no_unit_fails_check_3(statement, proof, name):
-    for bad in (0, statement.key.public_key.ciphertext_modulus, load_primes()[0]):
+    for bad in (0, statement.key.public_key.modulus, load_primes()[0]):
         assert refused(statement, replace(proof, **{name: bad})) == 3
 
 
@@ -257,7 +264,7 @@ def test_verify_with_the_longest_response_reaches_check_5(statement, proof):
 
 def test_proof_bytes_have_a_length_that_follows_from_the_key(statement, proof):
     data = proof.to_bytes(statement.key)
-    assert len(data) == 128 + 128 + (1024 + 256 + 1 + 7) // 8
+    assert len(data) == 64 + 64 + (510 + 256 + 1 + 7) // 8
     assert Proof.from_bytes(statement.key, data) == proof
 
 
@@ -285,3 +292,39 @@ def test_statement_with_nothing_or_strangers_raises(statement):
     for index in (0, 6):
         with pytest.raises(KeyMismatch):
             replace(statement, index=index)
+
+
+def test_proof_under_other_root_exponents_fails():
+    dealing = make_generated()
+    statement = stated(dealing, encrypted(Encryptor(dealing.key.public_key), 2))
+    made = prove(statement, dealing.shares[1], SeededRandom(1))
+    verify(statement, made)
+    key = dealing.key
+    for other in (replace(key, root_factor=key.root_factor - 1), replace(key, root_offset=key.root_offset - 1)):
+        assert refused(replace(statement, key=other), made) == 5
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_wrong_missing_swapped_and_replayed_partial_decryptions_are_named_by_their_proof(make):
+    # Everything that the opening's own check catches, apart from a wrong sign, which opens.
+    dealing = make()
+    key, share = dealing.key, dealing.shares[1]
+    encryptor = Encryptor(key.public_key)
+    statement, other = (stated(dealing, encrypted(encryptor, count)) for count in (3, 2))
+    made = prove(statement, share, SeededRandom("honest"))
+    one, two, three = statement.partials
+    stale = replace(other, session_id=b"earlier", partials=other.partials)
+    cases = {
+        "plus one": ((one + 1, two, three), made, {5, 6}),
+        "one": ((1, two, three), made, {5, 6}),
+        "zero": ((0, two, three), made, {2}),
+        "missing": ((one, two), made, {1}),
+        "swapped": ((two, one, three), made, {5, 6}),
+        "of other ciphertexts": ((*other.partials[::-1], three), made, {5, 6}),
+        "replayed": (stale.partials, prove(stale, share, SeededRandom("stale")), {1}),
+    }
+    for values, proof, checks in cases.values():
+        spoilt = replace(statement, partials=values)
+        assert refused(spoilt, proof) in checks
+        if len(values) == 3 and 0 not in values:  # also where its sender proves anew what it sends
+            assert refused(spoilt, prove(spoilt, share, SeededRandom("again"))) == 6

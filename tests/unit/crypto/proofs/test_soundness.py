@@ -122,7 +122,7 @@ def test_wrong_partial_decryptions_are_never_proven_at_full_length():
 
 def prove_with_weights(statement: Statement, weight_bits: int, seed: int) -> Proof:
     """Prove as the owner of the share would under shorter weights."""
-    modulus = KEY.ciphertext_modulus
+    modulus = KEY.modulus
     x, y = partial_decryption._batched(statement, weight_bits)
     r = SeededRandom(seed).randbits(partial_decryption.nonce_bits(statement.key))
     a, b = map(int, powmod_base_list([x, statement.key.verification_base], r, modulus))
@@ -133,7 +133,7 @@ def prove_with_weights(statement: Statement, weight_bits: int, seed: int) -> Pro
 @pytest.mark.parametrize("bits", BITS)
 def test_errors_in_two_values_cancel_at_the_rate_of_the_weights(bits):
     honest = decrypted(2)
-    wrong = with_factors(honest, (4, pow(4, -1, KEY.ciphertext_modulus)))
+    wrong = with_factors(honest, (4, pow(4, -1, KEY.modulus)))
     accepted = []
     for seed in range(EXPECTED * 2**bits):
         statement = replace(wrong, session_id=f"session {seed}".encode())
@@ -142,7 +142,7 @@ def test_errors_in_two_values_cancel_at_the_rate_of_the_weights(bits):
 
 
 def test_errors_in_two_values_never_cancel_at_full_length():
-    wrong = with_factors(decrypted(2), (4, pow(4, -1, KEY.ciphertext_modulus)))
+    wrong = with_factors(decrypted(2), (4, pow(4, -1, KEY.modulus)))
     for seed in range(50):
         statement = replace(wrong, session_id=f"session {seed}".encode())
         assert not accepts(statement, partial_decryption.prove(statement, DEALING.shares[1], SeededRandom(seed)))

@@ -18,10 +18,10 @@ from coterie_common.protocol.verification.party_messages import (
     PARTIAL_CHECKS,
     verify_job_reply,
     verify_partial,
+    verify_partial_proof,
     verify_receipt,
 )
 from tests.support.federation import JOB, digest_of, make_federation
-from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -63,14 +63,15 @@ def partial(*, index: int = 2, total: tuple[Ciphertext, ...] = TOTAL, session_id
         partials=values,
     )
     proof = partial_decryption.prove(statement, share, RANDOM).to_bytes(KEY)
-    return signed(tuple(Ciphertext(value, KEY.public_key).to_bytes() for value in values), proof)
+    return signed(tuple(value.to_bytes(KEY.public_key.modulus_bytes, "big") for value in values), proof)
 
 
 HONEST = partial()
 
 
 def doubled() -> PartialDecryption:
-    values = tuple(power(KEY.public_key.check(v), 2).to_bytes() for v in HONEST.values)
+    n, size = KEY.public_key.modulus, KEY.public_key.modulus_bytes
+    values = tuple(pow(int.from_bytes(v, "big"), 2, n).to_bytes(size, "big") for v in HONEST.values)
     return signed(values, HONEST.proof)
 
 
@@ -109,17 +110,33 @@ def verify(message: PartialDecryption) -> tuple[int, ...]:
     return verify_partial(message, SESSION, TRANSCRIPT, TOTAL, KEY, ROSTER)
 
 
+def verify_proof(message: PartialDecryption) -> None:
+    verify_partial_proof(message, SESSION, TRANSCRIPT, TOTAL, KEY, ROSTER)
+
+
 def test_honest_partial_decryption_returns_its_values():
     assert verify(HONEST) == threshold.partial_decrypt(KEY, FEDERATION.dealing.shares[1], TOTAL)
+    verify_proof(HONEST)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
 def test_wrong_partial_decryption_names_its_sender(bad):
     message = bad.make()
     with pytest.raises(CoterieError) as refusal:
-        verify(message)
+        verify_proof(message)
     assert refusal.value.code == bad.code
     assert refusal.value.culprits == (message.party_id,)
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_wrong_partial_decryption_is_refused_before_the_sum_is_opened_unless_only_its_proof_shows_it(bad):
+    message = bad.make()
+    if bad.check == len(PARTIAL_CHECKS):
+        assert len(verify(message)) == len(TOTAL)
+        return
+    with pytest.raises(CoterieError) as refusal:
+        verify(message)
+    assert (refusal.value.code, refusal.value.culprits) == (bad.code, (message.party_id,))
 
 
 def test_every_numbered_check_is_exercised():

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Combining partial decryptions into the N^s-th roots of the ciphertexts, which open them.
+
+The root is checked: C·u^{−N^s} must be ≡ 1 modulo N. N is prime to φ(N), so u is unique, and the check is complete:
+whatever opens is the plaintext, whoever made the partial decryptions and however. Their proofs matter only where the
+check fails (``NotOpened``), to find out whose fault it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations, islice
+from typing import Final
+
+from gmpy2 import mpz, powmod_base_list
+
+from coterie_common.crypto.exponential import logarithm
+from coterie_common.crypto.paillier import Ciphertext, PublicKey
+from coterie_common.crypto.threshold.key import ThresholdPublicKey
+from coterie_common.crypto.threshold.lagrange import inverse, lagrange_coefficients
+from coterie_common.errors import InsufficientShares, KeyMismatch, NotOpened
+
+_THREADS: Final = 2
+"""Share the powers of one opening: the interpreter's lock is released while they are computed."""
+
+MAX_SETS: Final = 256
+"""Sets of t partial decryptions that are tried where all proofs hold: all of them for up to 9 of 12 holders."""
+
+
+def combine(
+    key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
+) -> tuple[int, ...]:
+    """Open ciphertexts with enough partial decryptions.
+
+    Args:
+        key: the threshold key.
+        ciphertexts: of that key.
+        partials: holder index → its partial decryptions of these ciphertexts, in their order; need not be verified.
+            Of more than ``decryption_threshold`` the lowest indices are used.
+
+    Returns:
+        The plaintexts in ``[0, N**s)``.
+
+    Raises:
+        InsufficientShares: fewer than ``decryption_threshold`` holders.
+        KeyMismatch: an index that the key does not have, another number of partial decryptions than ciphertexts, a
+            value that is no unit modulo N, or a ciphertext of another key.
+        NotOpened: a partial decryption is wrong.
+
+    Source: Shoup, EUROCRYPT 2000, combining shares; Paillier, EUROCRYPT '99, decryption by the root.
+    """
+    indices = sorted(partials)[: key.decryption_threshold]
+    _check(key, ciphertexts, partials)
+    return _in_parallel(key, ciphertexts, {index: partials[index] for index in indices})
+
+
+def combine_any(
+    key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
+) -> tuple[int, ...]:
+    """Open ciphertexts with any set of partial decryptions that does it; of many sets, the first ``MAX_SETS``.
+
+    For partial decryptions whose proofs all hold although they do not open: of a generated key that is thinkable, with
+    an element of small order in one of them.
+
+    Raises:
+        NotOpened: no set opens.
+        InsufficientShares, KeyMismatch: as ``combine``.
+    """
+    _check(key, ciphertexts, partials)
+    for indices in islice(combinations(sorted(partials), key.decryption_threshold), MAX_SETS):
+        chosen = {index: partials[index] for index in indices}
+        if all(_opens(key, one, {i: [values[n]] for i, values in chosen.items()}) for n, one in enumerate(ciphertexts)):
+            return _in_parallel(key, ciphertexts, chosen)
+    raise NotOpened(f"none of the sets of {key.decryption_threshold} partial decryptions opens the ciphertexts")
+
+
+def find_roots(
+    key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
+) -> tuple[int, ...]:
+    """Return the N^s-th root u of each ciphertext modulo N, unchecked; arguments and errors as ``combine``."""
+    _check(key, ciphertexts, partials)
+    indices = sorted(partials)[: key.decryption_threshold]
+    residues = [ciphertext.value % key.public_key.modulus for ciphertext in ciphertexts]
+    return tuple(map(int, _roots(key, residues, {index: partials[index] for index in indices})))
+
+
+def _check(key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]) -> None:
+    if len(partials) < key.decryption_threshold:
+        raise InsufficientShares(
+            f"{len(partials)} partial decryptions are not enough: {key.decryption_threshold} are needed"
+        )
+    for ciphertext in ciphertexts:
+        key.public_key.require_own(ciphertext)
+    for index, values in partials.items():
+        key.require_index(index)
+        if len(values) != len(ciphertexts):
+            raise KeyMismatch(f"holder index {index} decrypted {len(values)} ciphertexts instead of {len(ciphertexts)}")
+        if not all(map(key.public_key.is_unit_modulo_n, values)):
+            raise KeyMismatch(f"a partial decryption of holder index {index} is out of range or no unit")
+
+
+def _in_parallel(
+    key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
+) -> tuple[int, ...]:
+    if len(ciphertexts) < _THREADS:
+        return tuple(_combine(key, ciphertexts, partials))
+    parts = [slice(part, None, _THREADS) for part in range(_THREADS)]
+    opened = [0] * len(ciphertexts)
+    with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="combine") as threads:
+        running = [
+            threads.submit(_combine, key, ciphertexts[part], {i: values[part] for i, values in partials.items()})
+            for part in parts
+        ]
+        for part, found in zip(parts, running, strict=True):
+            opened[part] = found.result()
+    return tuple(opened)
+
+
+def _combine(
+    key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
+) -> list[int]:
+    public_key = key.public_key
+    roots = _roots(key, [c.value % public_key.modulus for c in ciphertexts], partials)
+    # Modulo N^{s+1}, and therefore the most expensive step.
+    powers = powmod_base_list(roots, public_key.plaintext_modulus, public_key.ciphertext_modulus)
+    return [_open(public_key, c.value, power) for c, power in zip(ciphertexts, powers, strict=True)]
+
+
+def _roots(key: ThresholdPublicKey, residues: list[int], partials: Mapping[int, Sequence[int]]) -> list[mpz]:
+    """Return u = Y^α·C^β mod N for each C, where Y = ∏ D_i^{2λ_i}·C^{4Δ²B} and α·4Δ² + β·e = 1."""
+    modulus, e = mpz(key.public_key.modulus), key.public_key.plaintext_modulus
+    fourfold = 4 * key.delta**2
+    alpha = int(inverse(fourfold, e))
+    beta = (1 - alpha * fourfold) // e
+    factors = [
+        (partials[index], 2 * coefficient)
+        for index, coefficient in lagrange_coefficients(key.delta, sorted(partials)).items()
+    ]
+    combined = _products([*factors, (residues, fourfold * key.root_offset)], modulus)
+    return _products([(combined, alpha), (residues, beta)], modulus)
+
+
+def _products(factors: Sequence[tuple[Sequence[int], int]], modulus: mpz) -> list[mpz]:
+    """Return for each position n the product of ``values[n]**exponent`` over all factors; exponents of both signs."""
+    count = len(factors[0][0])
+    above, below = [mpz(1)] * count, [mpz(1)] * count
+    for values, exponent in factors:
+        if exponent:
+            powers = powmod_base_list(list(values), abs(exponent), modulus)
+            side = above if exponent > 0 else below
+            side[:] = [product * power % modulus for product, power in zip(side, powers, strict=True)]
+    return [a * inverse(b, modulus) % modulus for a, b in zip(above, below, strict=True)]
+
+
+def _opens(key: ThresholdPublicKey, ciphertext: Ciphertext, partials: Mapping[int, Sequence[int]]) -> bool:
+    modulus = key.public_key.modulus
+    residue = ciphertext.value % modulus
+    (root,) = _roots(key, [residue], partials)
+    (power,) = powmod_base_list([root], key.public_key.plaintext_modulus, modulus)
+    return bool(power == residue)
+
+
+def _open(public_key: PublicKey, value: int, power: mpz) -> int:
+    opened = value * inverse(power, public_key.ciphertext_modulus) % public_key.ciphertext_modulus
+    if opened % public_key.modulus != 1:
+        raise NotOpened("the partial decryptions make no root of the ciphertext")
+    return logarithm(int(opened), public_key.modulus, public_key.s)
