@@ -22,6 +22,7 @@ class Plan:
         steps: (values, parties) of single steps.
         memory: (values, parties) of processes of which the memory is measured.
         checking: (values, parties) of proofs and verifications; they depend on the parties only.
+        opening: (parties, bits of the key) of opening the sum of the keys, for keys of both kinds.
         rounds: lengths of vectors of whole rounds, ascending; none if empty.
         round_parties: members of the federation that they run in.
         rounds_each: counted rounds of one job.
@@ -36,6 +37,7 @@ class Plan:
     memory: tuple[tuple[int, int], ...]
     repetitions: int
     checking: tuple[tuple[int, int], ...] = ()
+    opening: tuple[tuple[int, int], ...] = ()
     rounds: tuple[int, ...] = ()
     round_parties: int = 10
     rounds_each: int = 3
@@ -57,6 +59,7 @@ def whole(*, huge: bool) -> Plan:
         memory=((1_000_000, 10), (10_000_000, 10)),
         repetitions=9,
         checking=((1_000_000, 10), (1_000_000, 100)),
+        opening=((10, 2048), (10, 3072)),
         rounds=(SHORT_VALUES, 1_000_000, 3_000_000, 10_000_000),
     )
     return _huge(plan) if huge else plan
@@ -69,6 +72,7 @@ def quick(*, huge: bool) -> Plan:
         memory=((1_000_000, 10), (10_000_000, 10)),
         repetitions=5,
         checking=((1_000_000, 10),),
+        opening=((10, 2048), (10, 3072)),
         rounds=(SHORT_VALUES, 1_000_000, 2_000_000),
     )
     return _huge(plan) if huge else plan

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from coterie_lab.benchmarks.checking import share_of_round
 from coterie_lab.benchmarks.peers import PeerFigures
 from coterie_lab.benchmarks.plot import Series, draw
-from coterie_lab.benchmarks.rows import CHECKING, METRICS, Measured, Results
+from coterie_lab.benchmarks.rows import CHECKING, METRICS, OPENING, Measured, Results, opening_metric
 
 STEPS: Final = ("encode", "noise", "seal", "seal_exact", "add", "open", "partial_decrypt")
 MEMORY: Final = ("peak_memory_party", "peak_memory_aggregator")
@@ -37,6 +37,7 @@ def markdown(results: Results, machine: str, peers: Sequence[PeerFigures], missi
     ]
     for parties in results.parties:
         parts += _steps(results, parties)
+    parts += _opening(results)
     parts += _checking(results)
     parts += _rounds(results)
     parts += _memory(results)
@@ -69,6 +70,23 @@ def _steps(results: Results, parties: int) -> list[str]:
     if not lines:
         return []
     return [f"**Single steps, {parties} parties**", _table(["values", *STEPS, "upload, bytes per value"], lines)]
+
+
+def _opening(results: Results) -> list[str]:
+    lines = []
+    for kind in ("dealt", "generated"):
+        for key_bits in (2048, 3072):
+            # A partial decryption has rows for every length of vector as well; combining has none but these.
+            for found in results.all:
+                if found.row.metric == opening_metric("combine", kind, key_bits):
+                    values, parties = found.row.values, found.row.parties
+                    metrics = [opening_metric(step, kind, key_bits) for step in OPENING]
+                    cells = [_cell(results, metric, values, parties) for metric in metrics]
+                    lines.append([f"{kind}, {key_bits} bits", f"{parties}", f"{values}", *cells])
+    if not lines:
+        return []
+    title = "**Opening the key of a round**, ms of one core, whatever the vector's length"
+    return [title, _table(["key", "parties", "ciphertexts", *OPENING], lines)]
 
 
 def _checking(results: Results) -> list[str]:

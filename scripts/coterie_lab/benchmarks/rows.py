@@ -20,6 +20,17 @@ METRICS: Final[dict[str, str]] = {
     "add": "ms",
     "open": "ms",
     "partial_decrypt": "ms",
+    "combine": "ms",
+    "open_key": "ms",
+    "partial_decrypt_3072": "ms",
+    "combine_3072": "ms",
+    "open_key_3072": "ms",
+    "partial_decrypt_generated": "ms",
+    "combine_generated": "ms",
+    "open_key_generated": "ms",
+    "partial_decrypt_generated_3072": "ms",
+    "combine_generated_3072": "ms",
+    "open_key_generated_3072": "ms",
     "prove": "ms",
     "verify_reply": "ms",
     "verify_request": "ms",
@@ -35,6 +46,10 @@ METRICS: Final[dict[str, str]] = {
 
 CHECKING: Final = ("prove", "verify_reply", "verify_request", "prove_partial", "verify_partial")
 """Proofs and verifications of a round; none depends on the length of the vector."""
+
+OPENING: Final = ("partial_decrypt", "combine", "open_key")
+"""Steps of opening the key of a round; none depends on the length of the vector. Their rows have the number of
+ciphertexts for the length of a vector."""
 
 REFERENCE_VALUES: Final = 1 << 20
 """Points of the yardstick's Fourier transform, which stand in its row for the length of a vector."""
@@ -74,6 +89,16 @@ class Measured:
     median: float
     core_ms: float | None = None
     memory: tuple[float, float] | None = None
+
+
+def opening_metric(step: str, kind: str, key_bits: int) -> str:
+    """Return the metric of a step of ``OPENING``, for a key of this kind and size.
+
+    Those of a dealt key have the bare name at 2048 bits, and with the smaller keys of tests.
+    """
+    generated = "" if kind == "dealt" else f"_{kind}"
+    size = f"_{key_bits}" if key_bits > 2048 else ""
+    return f"{step}{generated}{size}"
 
 
 def measured(metric: str, values: int, parties: int, figures: Iterable[float]) -> Measured:
@@ -131,8 +156,9 @@ class Results:
 
     @property
     def values(self) -> list[int]:
-        """All lengths of vectors, ascending; the yardstick has none."""
-        return sorted({result.row.values for result in self.all if result.row.metric != "reference"})
+        """All lengths of vectors, ascending; the yardstick and the opening of keys have none."""
+        without = {"reference", *OPENING, *(metric for metric in METRICS if metric.startswith(OPENING))}
+        return sorted({result.row.values for result in self.all if result.row.metric not in without})
 
     @property
     def parties(self) -> list[int]:

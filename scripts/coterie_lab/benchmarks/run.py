@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from coterie_common.crypto.threshold import KeyKind
 from coterie_lab.benchmarks.checking import measure_checking
 from coterie_lab.benchmarks.measuring import Yardstick
 from coterie_lab.benchmarks.memory import measure_memory
+from coterie_lab.benchmarks.opening_keys import measure_opening
 from coterie_lab.benchmarks.peers import PeerFigures, measure_peers
 from coterie_lab.benchmarks.plan import Plan
 from coterie_lab.benchmarks.primitives import measure_primitives
@@ -47,6 +49,7 @@ def run(plan: Plan, scratch: Path, say: Callable[[str], None]) -> Outcome:
 
     Raises:
         WrongSum: vectors did not add up.
+        NotTheSum: a key did not open what it encrypted.
         MemoryNotMeasured: a process failed.
         RoundFailed: a round was not released.
         CommandError: a daemon died.
@@ -60,6 +63,10 @@ def run(plan: Plan, scratch: Path, say: Callable[[str], None]) -> Outcome:
     for values, parties in plan.checking:
         say(f"proofs and verifications: {parties} parties")
         results.add(measure_checking(values, parties, plan.key_bits, yardstick, plan.repetitions))
+    for parties, key_bits in plan.opening:
+        for kind in KeyKind:
+            say(f"opening the key: {parties} parties, {kind.value}, {key_bits} bits")
+            results.add(measure_opening(parties, key_bits, kind, yardstick, plan.repetitions))
     if plan.rounds:
         say(f"rounds: founding a federation of {plan.round_parties}")
         with running_federation(scratch / "federation", plan.round_parties) as federation:

@@ -13,7 +13,7 @@ from coterie_common.crypto.pads.pad import key_packing
 from coterie_lab.benchmarks.peers import PeerFigures
 from coterie_lab.benchmarks.plan import Plan, quick, whole
 from coterie_lab.benchmarks.report import STEPS, markdown, plot
-from coterie_lab.benchmarks.rows import METRICS, to_csv, to_json
+from coterie_lab.benchmarks.rows import METRICS, OPENING, opening_metric, to_csv, to_json
 from coterie_lab.benchmarks.run import Outcome, run
 from coterie_lab.benchmarks.workload import Workload
 
@@ -21,6 +21,7 @@ VALUES, PARTIES = (50, 5000), 3
 PLAN = Plan(
     steps=tuple((values, PARTIES) for values in VALUES),
     memory=((VALUES[1], PARTIES),),
+    opening=((PARTIES, 512),),
     repetitions=2,
     peers=False,
     key_bits=512,
@@ -40,6 +41,8 @@ def test_run_has_every_metric_that_was_planned(outcome):
     assert found >= {(metric, values) for metric in (*STEPS, "upload") for values in VALUES}
     assert found >= {("peak_memory_party", VALUES[1]), ("peak_memory_aggregator", VALUES[1])}
     assert [result.row.metric for result in outcome.results.all].count("reference") == 1
+    openings = {opening_metric(step, kind, 512) for step in OPENING for kind in ("dealt", "generated")}
+    assert {metric for metric, _ in found} >= openings
 
 
 @pytest.mark.slow
@@ -76,6 +79,7 @@ def test_csv_has_the_same_rows_beside_multiples_of_the_reference(outcome):
 def test_tables_show_every_length_and_what_was_left_out(outcome):
     text = markdown(outcome.results, "Measured here.", [PeerFigures("other", 1.0, None, 2.0, 8.0)], [("phe", "absent")])
     assert "| 5,000 | " in text
+    assert text.count("| generated, 2048 bits | 3 | ") == 1
     assert "| other | 1 |  | 2 | 8.0 |" in text
     assert "Not compared with phe: absent." in text
 
