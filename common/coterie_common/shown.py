@@ -31,9 +31,9 @@ def counted(count: int, noun: str) -> str:
 
     Args:
         count: at least 0.
-        noun: of one thing; its plural ends with an s, or with ies for a y.
+        noun: of one thing; its plural ends with an s, or with ies for a y behind a consonant.
     """
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
 
 

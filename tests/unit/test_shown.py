@@ -76,6 +76,7 @@ def test_shown_json_says_the_same(value):
         (1, "party", "1 party"),
         (1200, "party", "1,200 parties"),
         (3, "entry", "3 entries"),
+        (30, "day", "30 days"),
     ],
 )
 def test_counted_is_a_number_of_things_in_words(count, noun, words):
