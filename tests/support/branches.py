@@ -17,13 +17,17 @@ import pytest
 from coverage import Coverage
 
 TRACED = (
+    "tests/attacks/test_decryption_request.py",
+    "tests/properties/test_crypto_masks.py",
     "tests/unit/aggregator/test_job.py",
     "tests/unit/aggregator/test_round.py",
     "tests/unit/crypto/",
     "tests/unit/party/test_round.py",
     "tests/unit/privacy/",
     "tests/unit/protocol/",
+    "tests/vectors/",
 )
+"""Tests of these areas that are in other folders are added here."""
 
 _coverage = Coverage(data_suffix=True)
 
