@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,9 @@ from typing import Any, get_args
 from coterie_aggregator.machines import job_effects, job_events, job_machine, round_effects, round_events, round_machine
 from coterie_common.errors import AlreadyAnswered
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.privacy.event import CountEvent
+from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
+from coterie_common.privacy.noise.terms import Placement
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.messages import (
     Contribution,
@@ -32,6 +36,7 @@ from coterie_common.protocol.messages import (
     PartialDecryption,
     Query,
 )
+from coterie_common.protocol.spares import NO_SPARES, SpareRounds, Spares
 from coterie_common.protocol.transcript import transcript_digest_of
 from coterie_common.protocol.verification.request import VerifiedRequest
 from coterie_party import round as party_round
@@ -39,6 +44,10 @@ from coterie_party import round as party_round
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"
 END = "<!-- end of state diagram -->\n"
 ANNA, BERT, CLEO = map(PartyId, ("anna", "bert", "cleo"))
+_NOISE = DiscreteGaussianNoise(placement=Placement.DISTRIBUTED, variance=Fraction(300), shares=2)
+ONE_SPARE = Spares(
+    1, (SpareRounds(count=1, steps=((1, 3),), event=CountEvent(l0=1, linf=1, scale_bits=0, noise=_NOISE)),)
+)
 
 
 @dataclass(frozen=True)
@@ -118,13 +127,17 @@ def _job() -> Machine:
         "code": ("",),
         "detail": ("",),
         "round_number": (1, 2),
+        "absent": ((), (ANNA,)),
         "reason": ("",),
         "is_kept": (True, False),
     }
     return Machine(
         starts=tuple(
-            job_machine.AggregatorJob(parameters=job_machine.JobParameters(members=(ANNA, BERT), round_quorum=quorum))
+            job_machine.AggregatorJob(
+                parameters=job_machine.JobParameters(members=(ANNA, BERT), round_quorum=quorum, spares=spares)
+            )
             for quorum in (1, 2)
+            for spares in (NO_SPARES, ONE_SPARE)
         ),
         step=lambda state, event: (job_machine.step(state, event), ()),
         events=tuple(_every(job_events.Event, choices)),
@@ -138,9 +151,15 @@ def _aggregator_round() -> Machine:
     # With a threshold of 1 one member is not asked for a partial decryption at once; with 2, one of them is not enough.
     parameters = [
         round_machine.RoundParameters(
-            holders=(ANNA, BERT, CLEO), cohort=(ANNA, BERT), round_quorum=1, decryption_threshold=threshold
+            holders=(ANNA, BERT, CLEO),
+            cohort=(ANNA, BERT),
+            round_quorum=quorum,
+            least_quorum=1,
+            is_repeatable=quorum == 2,
+            decryption_threshold=threshold,
         )
         for threshold in (1, 2)
+        for quorum in (1, 2)
     ]
     return Machine(
         starts=tuple(round_machine.AggregatorRound(parameters=each) for each in parameters),

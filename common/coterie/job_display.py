@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
+from coterie.progress_view import attendance_line, elapsed, party_lines, privacy_line, state_line
 from coterie_common.clock import SystemClock
 from coterie_common.errors import CoterieError
 from coterie_common.host.console import say
@@ -63,6 +63,7 @@ class _Lines:
         if status.state.is_final:
             for party_id, doing in party_lines(status):
                 say(f"  {party_id}: {doing}")
+            say(f"  {attendance_line(status)}")
             say(f"  took {elapsed(status, SystemClock().now())}")
 
     def lost(self, error: CoterieError, pause: float) -> None:
@@ -89,6 +90,7 @@ class _LiveDisplay:
         for name, value in (
             ("job", cell(f"{status.job_id} · {status.algorithm} on {status.dataset}")),
             ("privacy", cell(privacy_line(status))),
+            ("attendance", cell(attendance_line(status))),
             ("state", cell(state_line(status), style=_STYLES.get(status.state, ""))),
             ("rounds", ProgressBar(total=max(1, status.rounds_planned), completed=_rounds(status), width=_BAR_WIDTH)),
             ("elapsed", cell(str(elapsed(status, SystemClock().now())))),
@@ -108,4 +110,4 @@ def _rounds(status: JobStatus) -> float:
     if status.round is None:
         return 0.0
     share = {RoundPhase.COLLECTING: 0.0, RoundPhase.DECRYPTING: 0.5, RoundPhase.RELEASED: 1.0}
-    return status.round.number - 1 + share.get(status.round.phase, 0.0)
+    return status.round.plan_step - 1 + share.get(status.round.phase, 0.0)

@@ -28,6 +28,14 @@ def privacy_line(status: JobStatus) -> str:
     return f"ε = {privacy.epsilon}{delta} per {privacy.unit}, {privacy.placement} {privacy.mechanism} noise"
 
 
+def attendance_line(status: JobStatus) -> str:
+    """Return the replies by which the noise of the current round is divided, and the spare rounds of the job."""
+    asked = "" if status.round is None else f"noise divided for {status.round.quorum} replies or more, "
+    if not status.spare_rounds:
+        return f"{asked}no spare rounds"
+    return f"{asked}{status.spare_rounds_used} of {status.spare_rounds} spare rounds used"
+
+
 def elapsed(status: JobStatus, now: datetime) -> timedelta:
     """Return the job's duration, so far if it still runs, in whole seconds."""
     seconds = ((status.finished_at or now) - status.submitted_at).total_seconds()
@@ -48,7 +56,8 @@ def _activity(status: JobStatus) -> str:
         return f"model received by {receipts} of {len(status.parties)} parties"
     if status.round is None:
         return ""
-    where = f"round {status.round.number} of {status.rounds_planned}"
+    again = f", asked again in round {status.round.number}" if status.spare_rounds_used else ""
+    where = f"round {status.round.plan_step} of {status.rounds_planned}{again}"
     if status.state is not JobState.RUNNING:
         return where
     if status.round.phase is RoundPhase.COLLECTING:

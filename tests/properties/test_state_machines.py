@@ -42,6 +42,7 @@ from tests.support.rounds import (
     make_request,
     make_verified,
 )
+from tests.support.spares import make_spares
 
 # Thousands of states and histories; most tests take less than a second, together they take some.
 pytestmark = pytest.mark.slow
@@ -55,24 +56,28 @@ SMALL = {
         holders=(PartyId("a"), PartyId("b"), PartyId("c")),
         cohort=(PartyId("a"), PartyId("b"), PartyId("c")),
         round_quorum=3,
+        least_quorum=3,
         decryption_threshold=1,
     ),
     "majority": RoundParameters(
         holders=(PartyId("a"), PartyId("b"), PartyId("c")),
         cohort=(PartyId("a"), PartyId("b"), PartyId("c")),
         round_quorum=2,
+        least_quorum=2,
         decryption_threshold=2,
     ),
     "all": RoundParameters(
         holders=(PartyId("a"), PartyId("b"), PartyId("c")),
         cohort=(PartyId("a"), PartyId("b"), PartyId("c")),
         round_quorum=3,
+        least_quorum=3,
         decryption_threshold=3,
     ),
     "cohort": RoundParameters(
         holders=(PartyId("a"), PartyId("b"), PartyId("c")),
         cohort=(PartyId("a"), PartyId("c")),
         round_quorum=2,
+        least_quorum=2,
         decryption_threshold=2,
     ),
 }
@@ -188,11 +193,14 @@ def test_round_from_every_state_is_released_if_everybody_asked_answers(name):
 def rounds(draw: st.DrawFn) -> AggregatorRound:
     members = tuple(PartyId(f"party-{number}") for number in range(draw(st.integers(3, 9))))
     cohort = tuple(p for p in members if draw(st.booleans())) or members
+    quorum = draw(st.integers(1, len(cohort)))
     return AggregatorRound(
         parameters=RoundParameters(
             holders=members,
             cohort=cohort,
-            round_quorum=draw(st.integers(1, len(cohort))),
+            round_quorum=quorum,
+            least_quorum=draw(st.integers(1, quorum)),
+            is_repeatable=draw(st.booleans()),
             decryption_threshold=draw(st.integers(1, len(members))),
         )
     )
@@ -246,7 +254,9 @@ def test_round_folded_from_the_store_is_the_live_one(start, data):
 
 
 JOB_START = job_machine.AggregatorJob(
-    parameters=job_machine.JobParameters(members=(PartyId("a"), PartyId("b"), PartyId("c")), round_quorum=2)
+    parameters=job_machine.JobParameters(
+        members=(PartyId("a"), PartyId("b"), PartyId("c")), round_quorum=2, spares=make_spares(1)
+    )
 )
 JOB_EVENTS = tuple(
     every_event(
@@ -257,6 +267,7 @@ JOB_EVENTS = tuple(
             "code": ("",),
             "detail": ("",),
             "round_number": (1, 2),
+            "absent": ((), (PartyId("b"),)),
             "reason": ("why",),
             "is_kept": (False, True),
         },
@@ -308,6 +319,10 @@ def test_job_fixes_its_cohort_and_its_end_for_good():
         if before.cohort:
             assert after.cohort == before.cohort
             assert after.round_number in (before.round_number, before.round_number + 1)
+            assert after.plan_step - before.plan_step + len(after.repeated) - len(before.repeated) == (
+                after.round_number - before.round_number
+            )
+            assert before.absent <= after.absent
         if before.outcome is not None:
             assert (after.outcome, after.reason, after.phase) == (before.outcome, before.reason, before.phase)
         assert before.receipts <= after.receipts

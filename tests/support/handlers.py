@@ -97,8 +97,15 @@ def job_status(state: JobState = JobState.RUNNING, **changes: Any) -> JobStatus:
         "reason": "",
         "waiting_for": 1,
         "rounds_planned": 3,
+        "spare_rounds": 1,
+        "spare_rounds_used": 0,
         "round": RoundProgress(
-            number=2, phase=RoundPhase.COLLECTING, contributed=(PartyId("alpha"), PartyId("beta")), decrypted=()
+            number=2,
+            phase=RoundPhase.COLLECTING,
+            plan_step=2,
+            quorum=3,
+            contributed=(PartyId("alpha"), PartyId("beta")),
+            decrypted=(),
         ),
         "privacy": Privacy(
             epsilon="1", delta="0.00001", unit="record", mechanism="discrete-gaussian", placement="distributed"

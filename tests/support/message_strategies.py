@@ -270,12 +270,16 @@ job_statuses = st.builds(
     reason=words,
     waiting_for=st.integers(0, 200),
     rounds_planned=st.integers(0, 10_000),
+    spare_rounds=st.integers(0, 1_000),
+    spare_rounds_used=st.integers(0, 1_000),
     round=st.one_of(
         st.none(),
         st.builds(
             p.RoundProgress,
             number=rounds,
             phase=st.sampled_from(p.RoundPhase),
+            plan_step=st.integers(1, 10_000),
+            quorum=st.integers(1, 200),
             contributed=id_lists,
             decrypted=id_lists,
         ),

@@ -117,7 +117,15 @@ def make_spec(
             "config": config,
             "schema": WIDE_SCHEMA if dataset == "wide" else SCHEMA,
             "privacy": goal,
-            "rounds": {"deadline_s": 30, "patience_s": 10, "timeout_s": 60, "proposal_deadline_s": 30, **rounds},
+            # Unless a test is about spare rounds, there are none: then a round waits for the quorum, and no more.
+            "rounds": {
+                "deadline_s": 30,
+                "patience_s": 10,
+                "timeout_s": 60,
+                "proposal_deadline_s": 30,
+                "spare_rounds": 0,
+                **rounds,
+            },
         }
     )
 

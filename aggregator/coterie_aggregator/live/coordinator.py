@@ -234,7 +234,8 @@ class Coordinator:
             check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
             await self._context.on_writer(self._context.store.add_job, stored)
             spec = submission.planned.spec
-            live = LiveJob(self._context, submission, initial_state(spec, self._context.roster), self._changed)
+            state = initial_state(spec, submission.terms.spares, self._context.roster)
+            live = LiveJob(self._context, submission, state, self._changed)
             self._jobs[live.job_id] = self._known[live.job_id] = live
             log.info("job submitted", job=live.job_id, algorithm=spec.algorithm, submitter=submitter.id)
             live.resume()

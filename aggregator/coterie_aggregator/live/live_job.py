@@ -26,7 +26,7 @@ from coterie_aggregator.machines import job_events as events
 from coterie_aggregator.machines import job_machine as machine
 from coterie_aggregator.machines import round_machine
 from coterie_aggregator.machines.driver import Machine, Running
-from coterie_aggregator.reporting.reasons import aborted, unusable
+from coterie_aggregator.reporting.reasons import ended_without_release, unusable
 from coterie_aggregator.reporting.shown_job import ShownJob, ShownRound
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
@@ -220,6 +220,7 @@ class LiveJob:
             self.submission.planned.spec.rounds,
             started.times,
             released=bind(self._released, started.progress),
+            abandoned=self._abandoned,
             aborted=self._aborted,
             broken=self._broken,
             changed=self._changed,
@@ -274,8 +275,13 @@ class LiveJob:
 
         self._work.post(bind(self.take, event, bind(self._persist_with, finish)))
 
+    async def _abandoned(self, state: round_machine.AggregatorRound) -> None:
+        number, absent = self.state.round_number, state.absent
+        log.warning("round abandoned", job=self.job_id, round=number, why=state.reason, absent=absent)
+        await self.take(events.RoundAbandoned(number, absent, ended_without_release(number, state)))
+
     async def _aborted(self, state: round_machine.AggregatorRound) -> None:
-        await self.take(events.JobFailed(aborted(self.state.round_number, state)))
+        await self.take(events.JobFailed(ended_without_release(self.state.round_number, state)))
 
     async def _send_model(self, party_id: PartyId) -> None:
         self._context.send(party_id, await self._delivery.load())

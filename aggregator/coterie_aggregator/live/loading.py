@@ -23,16 +23,18 @@ from coterie_common.learning.agreement import round_quorum
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal
 from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.spares import Spares
 from coterie_common.protocol.terms import JobTerms
 
 log = structlog.get_logger(__name__)
 
 
-def initial_state(spec: JobSpec, roster: Roster, *, is_new: bool = True) -> job_machine.AggregatorJob:
+def initial_state(spec: JobSpec, spares: Spares, roster: Roster, *, is_new: bool = True) -> job_machine.AggregatorJob:
     """Return the state of a job that no party has answered yet.
 
     Args:
         spec: of the job.
+        spares: of its terms.
         roster: in force.
         is_new: under the rules of this version; else of those that released sums without noise of fewer than all.
 
@@ -44,6 +46,7 @@ def initial_state(spec: JobSpec, roster: Roster, *, is_new: bool = True) -> job_
         parameters=job_machine.JobParameters(
             members=members_asked(spec, roster),
             round_quorum=round_quorum(spec, roster.parameters) if is_new else earlier,
+            spares=spares,
         )
     )
 
@@ -72,7 +75,8 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
             return await _load_shown(context, stored, ended_at)
         except (StorageError, MalformedMessage):
             return None
-    state = await _folded(context, stored.job_id, submission.planned.spec, has_ended=ended_at is not None)
+    spec, spares = submission.planned.spec, submission.terms.spares
+    state = await _folded(context, stored.job_id, spec, spares, has_ended=ended_at is not None)
     live = LiveJob(context, submission, state, changed)
     live.finished_at = ended_at
     live.delivering_since = await context.on_writer(context.store.model_stored_at, stored.job_id)
@@ -83,12 +87,12 @@ async def load_job(context: Context, stored: StoredJob, changed: Callable[[], No
 
 async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -> ShownJob:
     proposal: JobProposal = stored_proposal(stored)
-    spec = JobSpec.from_bytes(proposal.spec)
-    state = await _folded(context, stored.job_id, spec, has_ended=True)
+    spec, terms = JobSpec.from_bytes(proposal.spec), JobTerms.from_bytes(proposal.terms)
+    state = await _folded(context, stored.job_id, spec, terms.spares, has_ended=True)
     return ShownJob(
         job_id=stored.job_id,
         spec=spec,
-        rounds_planned=len(JobTerms.from_bytes(proposal.terms).rounds),
+        rounds_planned=len(terms.rounds),
         state=state,
         round=await _last_round(context, stored.job_id, state),
         submitter=MemberId(stored.submitter),
@@ -97,7 +101,9 @@ async def _load_shown(context: Context, stored: StoredJob, ended_at: datetime) -
     )
 
 
-async def _folded(context: Context, job_id: JobId, spec: JobSpec, *, has_ended: bool) -> job_machine.AggregatorJob:
+async def _folded(
+    context: Context, job_id: JobId, spec: JobSpec, spares: Spares, *, has_ended: bool
+) -> job_machine.AggregatorJob:
     events = await context.on_writer(context.store.job_events, job_id)
     # Every party that answered was a member when the job ran; the roster may have another epoch by now.
     answered = tuple(event.party_id for event in events if isinstance(event, job_events.PartyReplied))
@@ -107,13 +113,13 @@ async def _folded(context: Context, job_id: JobId, spec: JobSpec, *, has_ended: 
         return reduce(job_machine.step, events, replace(state, parameters=replace(state.parameters, members=members)))
 
     try:
-        state = folded(initial_state(spec, context.roster))
+        state = folded(initial_state(spec, spares, context.roster))
         if state.phase is job_machine.Phase.ENDED or not has_ended:
             return state
     except QuorumTooSmall as error:
         log.warning("a job is read by the rules of an earlier version", job=job_id, why=error.message)
     # It was agreed upon, and may have ended, under those. Its parties hold it to theirs.
-    return folded(initial_state(spec, context.roster, is_new=False))
+    return folded(initial_state(spec, spares, context.roster, is_new=False))
 
 
 async def _last_round(context: Context, job_id: JobId, state: job_machine.AggregatorJob) -> ShownRound | None:
@@ -121,11 +127,14 @@ async def _last_round(context: Context, job_id: JobId, state: job_machine.Aggreg
     number = await context.on_writer(context.store.last_round, job_id)
     if not number:
         return None
+    quorum = await context.on_writer(context.store.quorum, job_id, number)
     folded = round_machine.AggregatorRound(
         parameters=round_machine.RoundParameters(
             holders=context.roster.key_holders,
             cohort=state.cohort,
-            round_quorum=state.parameters.round_quorum,
+            round_quorum=quorum or state.parameters.round_quorum,
+            least_quorum=state.parameters.round_quorum,
+            is_repeatable=state.parameters.spares.rounds > 0,
             decryption_threshold=context.roster.parameters.decryption_threshold,
         )
     )

@@ -50,6 +50,17 @@ class RoundReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundAbandoned:
+    """The round cannot complete; its step is asked again, without counting on those who were absent."""
+
+    stored_as: ClassVar[str] = "RoundAbandoned"
+
+    round_number: int
+    absent: tuple[PartyId, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFinished:
     """The algorithm is done and its model stored."""
 
@@ -104,6 +115,7 @@ Event = (
     | ProposalDeadlinePassed
     | ProposalTimedOut
     | RoundReleased
+    | RoundAbandoned
     | ModelFinished
     | ReceiptReceived
     | DeliveryPatiencePassed

@@ -5,7 +5,8 @@
 | phase | what happens |
 |---|---|
 | PROPOSED | every party is asked whether it takes part; starts when all replied, or past the deadline with enough |
-| RUNNING | rounds, one after the other; the cohort was fixed when the first one started |
+| RUNNING | rounds, one after the other; the cohort was fixed when the first one started; the step of an abandoned \
+round is asked again in a new one, while there are spare rounds |
 | DELIVERING | the model exists; every party of the cohort gets it; the others did not accept the job |
 | ENDED | completed, failed or cancelled; parties that were away still get the model, or notice of the end; a job that \
 ended early leaves the model of its last released round |
@@ -40,6 +41,7 @@ from coterie_aggregator.machines.job_events import (
     ProposalDeadlinePassed,
     ProposalTimedOut,
     ReceiptReceived,
+    RoundAbandoned,
     RoundReleased,
     UnfinishedModelKept,
 )
@@ -47,6 +49,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.messages import JobOutcome
 from coterie_common.protocol.reason import one_line
+from coterie_common.protocol.spares import NO_SPARES, Spares
 
 
 class Phase(StrEnum):
@@ -65,10 +68,12 @@ class JobParameters:
     Attributes:
         members: the parties that are asked whether they take part, in the roster's order.
         round_quorum: minimum number of contributors per release, and so of parties that must accept.
+        spares: rounds in which steps may be asked again.
     """
 
     members: tuple[PartyId, ...]
     round_quorum: int
+    spares: Spares = NO_SPARES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,10 @@ class AggregatorJob:
         replies: each party's reply to the proposal, with code and detail.
         deadline_passed: start as soon as enough parties accepted.
         cohort: who takes part, in roster order; empty until the first round.
-        round_number: the round that runs, 1-based; 0 before the first.
+        round_number: the round that runs, 1-based; 0 before the first. Abandoned rounds keep their numbers.
+        plan_step: the step of the plan that it asks, 1-based; 0 before the first.
+        repeated: the steps of the abandoned rounds, in order.
+        absent: parties whose absence made a round be abandoned: no later round counts on them.
         receipts: the parties that hold the model.
         outcome: how the job ended.
         reason: why it failed or who cancelled it.
@@ -94,6 +102,9 @@ class AggregatorJob:
     deadline_passed: bool = False
     cohort: tuple[PartyId, ...] = ()
     round_number: int = 0
+    plan_step: int = 0
+    repeated: tuple[int, ...] = ()
+    absent: frozenset[PartyId] = frozenset()
     receipts: frozenset[PartyId] = frozenset()
     outcome: JobOutcome | None = None
     reason: str = ""
@@ -158,9 +169,9 @@ def outstanding(state: AggregatorJob) -> frozenset[Effect]:
 def released_rounds(state: AggregatorJob) -> int:
     """Return the number of released rounds of a job that has ended or is delivering."""
     return (
-        state.round_number
+        state.plan_step
         if state.phase is Phase.DELIVERING or state.outcome is JobOutcome.COMPLETED
-        else max(0, state.round_number - 1)
+        else max(0, state.plan_step - 1)
     )
 
 
@@ -203,11 +214,28 @@ def _start_if_ready(state: AggregatorJob) -> AggregatorJob:
     undecided = len(state.replies) < len(state.parameters.members) or state.who(Decision.HELD)
     if state.waiting_for or (undecided and not state.deadline_passed):
         return state
-    return replace(state, phase=Phase.RUNNING, cohort=state.who(Decision.ACCEPTED), round_number=1)
+    return replace(state, phase=Phase.RUNNING, cohort=state.who(Decision.ACCEPTED), round_number=1, plan_step=1)
 
 
 def _released(state: AggregatorJob, event: RoundReleased) -> AggregatorJob:
-    return replace(state, round_number=event.round_number + 1) if event.round_number == state.round_number else state
+    if event.round_number != state.round_number:
+        return state
+    return replace(state, round_number=state.round_number + 1, plan_step=state.plan_step + 1)
+
+
+def _abandoned(state: AggregatorJob, event: RoundAbandoned) -> AggregatorJob:
+    if event.round_number != state.round_number:
+        return state
+    if not state.parameters.spares.allow(state.plan_step, state.repeated):
+        spare = state.parameters.spares.rounds
+        left = f"; its {spare} spare rounds are used" if spare else "; it has no spare rounds"
+        return _end(state, JobOutcome.FAILED, one_line(event.reason + left))
+    return replace(
+        state,
+        round_number=state.round_number + 1,
+        repeated=(*state.repeated, state.plan_step),
+        absent=state.absent | set(event.absent),
+    )
 
 
 def _finished(state: AggregatorJob, event: ModelFinished) -> AggregatorJob:
@@ -254,6 +282,7 @@ _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorJob, Any], Aggregat
     (Phase.PROPOSED, JobFailed): _failed,
     (Phase.PROPOSED, JobCancelled): _cancelled,
     (Phase.RUNNING, RoundReleased): _released,
+    (Phase.RUNNING, RoundAbandoned): _abandoned,
     (Phase.RUNNING, ModelFinished): _finished,
     (Phase.RUNNING, JobFailed): _failed,
     (Phase.RUNNING, JobCancelled): _cancelled,

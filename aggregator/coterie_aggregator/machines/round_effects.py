@@ -53,8 +53,13 @@ class OpenSum:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAgain:
+    """The round was abandoned: what it cost stays spent, and its step is asked again in a new round."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndJob:
-    """The round was aborted: its reservation stays spent, and the plan affords no other."""
+    """The round was aborted: no other round could do better."""
 
 
 Timed = DeadlinePassed | PatiencePassed | RoundTimedOut
@@ -67,4 +72,14 @@ class Timer:
     event: Timed
 
 
-Effect = SendQuery | VerifyContribution | AddToSum | SendDecryptionRequest | VerifyPartial | OpenSum | EndJob | Timer
+Effect = (
+    SendQuery
+    | VerifyContribution
+    | AddToSum
+    | SendDecryptionRequest
+    | VerifyPartial
+    | OpenSum
+    | AskAgain
+    | EndJob
+    | Timer
+)

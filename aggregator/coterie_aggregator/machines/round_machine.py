@@ -11,6 +11,7 @@ outstanding effects, so replay and live run cannot differ; every message is idem
 | COLLECTING | contributions arrive and are verified; below the round quorum it waits, also past the deadline |
 | DECRYPTING | the transcript is fixed for good; partial decryptions are collected, whose form is verified |
 | RELEASED | enough partial decryptions: they are combined, and where they do not open it is DECRYPTING again |
+| ABANDONED | it cannot complete, but enough parties for another one are there: its step is asked again |
 | ABORTED | timed out, or too few parties can still answer, or no partial decryptions open the sum |
 """
 
@@ -24,6 +25,7 @@ from typing import Any
 
 from coterie_aggregator.machines.round_effects import (
     AddToSum,
+    AskAgain,
     Effect,
     EndJob,
     OpenSum,
@@ -57,6 +59,7 @@ class Phase(StrEnum):
     COLLECTING = "collecting"
     DECRYPTING = "decrypting"
     RELEASED = "released"
+    ABANDONED = "abandoned"
     ABORTED = "aborted"
 
 
@@ -74,6 +77,7 @@ class AbortReason(StrEnum):
     TIMEOUT = "timeout"
     TOO_FEW_PARTIES = "too-few-parties"
     EPOCH_BROKEN = "epoch-broken"
+    ABSENT_PARTIES = "absent-parties"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +87,18 @@ class RoundParameters:
     Attributes:
         holders: the key holders, in the order of their indices: any of them may help to open the sum.
         cohort: the parties asked, in roster order.
-        round_quorum: minimum number of contributors to the release.
+        round_quorum: m_r, minimum number of contributors to the release; by it their noise is divided.
+        least_quorum: the least that another round of the job may have.
+        is_repeatable: whether the job has a spare round left for the step, so that this one may be abandoned.
         decryption_threshold: partial decryptions needed.
     """
 
     holders: tuple[PartyId, ...]
     cohort: tuple[PartyId, ...]
     round_quorum: int
+    least_quorum: int
     decryption_threshold: int
+    is_repeatable: bool = False
 
 
 Standings = Mapping[PartyId, Standing]
@@ -116,7 +124,7 @@ class AggregatorRound:
             verified only if the sum does not open.
         unopened: the number of partial decryptions, proven all of them, that together did not open the sum.
         culprits: parties proven to have deviated.
-        reason: why the round was aborted.
+        reason: why the round was abandoned or aborted.
     """
 
     parameters: RoundParameters
@@ -147,6 +155,13 @@ class AggregatorRound:
         return max(self.parameters.decryption_threshold, self.unopened + 1)
 
     @property
+    def absent(self) -> tuple[PartyId, ...]:
+        """The parties of the cohort that the round lacked, in roster order."""
+        if not self.contributors:
+            return tuple(p for p in self.parameters.cohort if p not in self.verified_contributors)
+        return tuple(p for p in self.parameters.cohort if p in self.asked and p not in self.verified_partials)
+
+    @property
     def waiting_for(self) -> int:
         """Minimum number of further replies, or partial decryptions, that the round needs."""
         if self.phase is Phase.COLLECTING:
@@ -169,7 +184,7 @@ def step(state: AggregatorRound, event: Event) -> AggregatorRound:
 def outstanding(state: AggregatorRound) -> frozenset[Effect]:
     """Return every effect outstanding in this state."""
     effects: set[Effect] = set()
-    if state.phase is not Phase.ABORTED:
+    if state.phase not in (Phase.ABANDONED, Phase.ABORTED):
         # Until the sum was opened: it has to hold exactly those whose replies were verified before it was fixed.
         effects.update(map(AddToSum, state.verified_contributors))
     if state.phase is Phase.COLLECTING:
@@ -192,6 +207,8 @@ def outstanding(state: AggregatorRound) -> frozenset[Effect]:
             effects.add(Timer(PatiencePassed()))
     if state.phase is Phase.RELEASED:
         effects.add(OpenSum(state.verified_partials))
+    elif state.phase is Phase.ABANDONED:
+        effects.add(AskAgain())
     elif state.phase is Phase.ABORTED:
         effects.add(EndJob())
     else:
@@ -216,13 +233,21 @@ def _settle_collecting(state: AggregatorRound) -> AggregatorRound:
         if p not in state.refusals and state.contributions.get(p) in (None, Standing.RECEIVED)
     ]
     verified = state.verified_contributors
-    if len(verified) + len(open_replies) < parameters.round_quorum:
-        return replace(state, phase=Phase.ABORTED, reason=AbortReason.TOO_FEW_PARTIES)
+    possible = len(verified) + len(open_replies)
+    if possible < parameters.round_quorum:
+        phase = Phase.ABANDONED if _can_do_better(state, possible) else Phase.ABORTED
+        return replace(state, phase=phase, reason=AbortReason.TOO_FEW_PARTIES)
     # A reply that has arrived but is not verified yet is worth waiting for even past the deadline.
     pending = any(standing is Standing.RECEIVED for standing in state.contributions.values())
     complete = not open_replies or (state.deadline_passed and not pending)
-    if len(verified) < parameters.round_quorum or not complete:
+    if not complete:
         return state
+    if len(verified) < parameters.round_quorum:
+        if not _can_do_better(state, len(verified)):
+            return state
+        # Those who are there are enough for a round that divides the noise by fewer; waiting for the others might
+        # take for ever.
+        return replace(state, phase=Phase.ABANDONED, reason=AbortReason.ABSENT_PARTIES)
     # Contributors are online and fast, so they are asked first: as many as needed, and one spare.
     holders = parameters.holders
     first = tuple(p for p in holders if p in verified) + tuple(p for p in holders if p not in verified)
@@ -335,7 +360,15 @@ def _patience(state: AggregatorRound, event: PatiencePassed) -> AggregatorRound:
 
 
 def _timeout(state: AggregatorRound, event: RoundTimedOut) -> AggregatorRound:
-    return replace(state, phase=Phase.ABORTED, reason=AbortReason.TIMEOUT)
+    # With too few replies for any round, another one would not do better. A sum that is not opened in time is another
+    # matter: nobody has to contribute less for it.
+    phase = Phase.ABANDONED if _can_do_better(state, len(state.verified_contributors)) else Phase.ABORTED
+    return replace(state, phase=phase, reason=AbortReason.TIMEOUT)
+
+
+def _can_do_better(state: AggregatorRound, present: int) -> bool:
+    """Return true if another round of the step could be released with so many replies."""
+    return state.parameters.is_repeatable and present >= state.parameters.least_quorum
 
 
 _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorRound, Any], AggregatorRound]] = {

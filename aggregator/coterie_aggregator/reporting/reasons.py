@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from coterie_aggregator.machines.round_machine import AbortReason, AggregatorRound
+from coterie_aggregator.machines.round_machine import AbortReason, AggregatorRound, Phase
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.reason import one_line
 
@@ -15,14 +15,16 @@ _NAMES_CHARACTERS: Final = 240
 """For the ids in a line with other content; the full list is in the aggregator's log and in every party's record."""
 
 
-def aborted(number: int, state: AggregatorRound) -> str:
-    """Explain why a round was aborted: the culprits, and the parties that refused."""
-    words = f"round {number} was aborted: {state.reason.value if state.reason else 'unknown'}"
+def ended_without_release(number: int, state: AggregatorRound) -> str:
+    """Explain why a round was abandoned or aborted: its culprits, the parties that refused, those that were away."""
+    words = f"round {number} was {state.phase.value}: {state.reason.value if state.reason else 'unknown'}"
+    away = [p for p in state.absent if p not in state.culprits and p not in state.refusals]
     if state.reason is AbortReason.EPOCH_BROKEN:
         words += " (proven partial decryptions of all key holders open nothing; the founder must deal a new epoch)"
     for who, why in (
         ("blamed", state.culprits),
         ("refused", tuple(f"{p} ({c})" for p, c in state.refusals.items())),
+        ("absent", tuple(away) if state.phase is Phase.ABANDONED else ()),
     ):
         words += f"; {who}: {', '.join(why)}" if why else ""
     return one_line(words)

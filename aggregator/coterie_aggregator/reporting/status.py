@@ -57,6 +57,8 @@ def job_status(shown: ShownJob, connected: Collection[PartyId]) -> JobStatus:
         progress = RoundProgress(
             number=shown.round.number,
             phase=RoundPhase(running.phase.value),
+            plan_step=state.plan_step,
+            quorum=running.parameters.round_quorum,
             contributed=running.contributors or running.verified_contributors,
             decrypted=running.verified_partials,
         )
@@ -70,6 +72,8 @@ def job_status(shown: ShownJob, connected: Collection[PartyId]) -> JobStatus:
         reason=state.reason,
         waiting_for=state.waiting_for or in_round,
         rounds_planned=shown.rounds_planned,
+        spare_rounds=state.parameters.spares.rounds,
+        spare_rounds_used=len(state.repeated),
         round=progress,
         privacy=_privacy(spec),
         parties=tuple(

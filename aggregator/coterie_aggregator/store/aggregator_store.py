@@ -125,8 +125,18 @@ class AggregatorStore:
         ended: datetime | None = self._value(select(JOBS.c.ended_at).where(JOBS.c.job_id == job_id))
         return ended
 
-    def start_round(self, job_id: JobId, number: int, query: bytes, state: bytes, at: datetime) -> None:
+    def start_round(
+        self, job_id: JobId, number: int, query: bytes, state: bytes, at: datetime, quorum: int | None = None
+    ) -> None:
         """Record a round before its query is sent to anybody; the same again changes nothing.
+
+        Args:
+            job_id: the job.
+            number: of the round.
+            query: its bytes.
+            state: of the algorithm, from which it follows.
+            at: when, with time zone.
+            quorum: that the query names; that of the job if not given.
 
         Raises:
             StateError: the round was started with another query or state.
@@ -135,7 +145,9 @@ class AggregatorStore:
             started = self._round(connection, job_id, number)
             if started is None:
                 connection.execute(
-                    insert(ROUNDS).values(job_id=job_id, number=number, query=query, state=state, started_at=at)
+                    insert(ROUNDS).values(
+                        job_id=job_id, number=number, query=query, state=state, started_at=at, quorum=quorum
+                    )
                 )
             elif (started.query, started.state) != (query, state):
                 raise StateError(f"round {number} of job {job_id} was started with another query")
@@ -146,6 +158,13 @@ class AggregatorStore:
         with transaction(self._engine) as connection:
             started = self._round(connection, job_id, number)
         return None if started is None else StoredRound(started.query, started.state, started.started_at)
+
+    def quorum(self, job_id: JobId, number: int) -> int | None:
+        """Return the quorum that a round's query names; ``None`` if it is that of its job."""
+        quorum: int | None = self._value(
+            select(ROUNDS.c.quorum).where(ROUNDS.c.job_id == job_id, ROUNDS.c.number == number)
+        )
+        return quorum
 
     def last_round(self, job_id: JobId) -> int:
         """Return the number of the last round that was started; 0 if none was."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from enum import Enum
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from coterie_common import document
 from coterie_common.errors import MalformedMessage, StorageError
@@ -31,8 +31,8 @@ class EventCodec(Generic[E]):
     """Turns the events of one state machine into records and back.
 
     Args:
-        union: the machine's ``Event``: a union of flat dataclasses with fields of text, integers or enumerations. Each
-            has its own ``stored_as``.
+        union: the machine's ``Event``: a union of flat dataclasses with fields of text, several texts, integers or
+            enumerations. Each has its own ``stored_as``.
 
     Raises:
         TypeError: an event states no word of its own, or has a field of another type.
@@ -63,7 +63,7 @@ class EventCodec(Generic[E]):
         """Return kind and document."""
         kind = event.stored_as
         values = {name: getattr(event, name) for name in self._types[kind]}
-        return kind, document.encode({k: v.value if isinstance(v, Enum) else v for k, v in values.items()})
+        return kind, document.encode({name: _plain(value) for name, value in values.items()})
 
     def decode(self, kind: str, data: bytes) -> E:
         """Return the event.
@@ -83,7 +83,17 @@ class EventCodec(Generic[E]):
             raise StorageError(f"the database holds an event {kind} that cannot be read: {cause}") from cause
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return value.value if isinstance(value, Enum) else value
+
+
 def _plain_type(hint: Any) -> type:
+    if get_origin(hint) is tuple:
+        texts, more = get_args(hint)
+        if more is Ellipsis and _plain_type(texts) is str:
+            return tuple
     # An id is a ``NewType`` over text.
     plain = getattr(hint, "__supertype__", hint)
     if isinstance(plain, type) and (plain in (str, int, bool) or issubclass(plain, Enum)):
@@ -94,6 +104,10 @@ def _plain_type(hint: Any) -> type:
 def _parse(expected: type, value: Any) -> Any:
     if issubclass(expected, Enum):
         return expected(value)
+    if expected is tuple:
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise MalformedMessage("a field of an event is no list of texts")
+        return tuple(value)
     if type(value) is not expected:
         raise MalformedMessage(f"a field of an event is no {expected.__name__}")
     return value

@@ -45,6 +45,7 @@ ROUNDS = Table(
     Column("transcript_digest", LargeBinary),
     Column("next_state", LargeBinary),
     Column("finished_at", Instant),
+    Column("quorum", Integer),
 )
 
 ROUND_EVENTS = Table(

@@ -8,9 +8,10 @@ its own plan and cost no more than the specification promises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from coterie_common.errors import (
@@ -23,6 +24,7 @@ from coterie_common.errors import (
 from coterie_common.learning.algorithm import Algorithm, get_algorithm
 from coterie_common.learning.data.schema import Schema, parse_schema
 from coterie_common.learning.plan import Plan, PlannedCountRound, PlannedVectorRound, RoundPlan
+from coterie_common.learning.spare_rounds import most_expensive, spare_kinds, spares_of
 from coterie_common.privacy.accounting.epsilon import calibrate, epsilon_of
 from coterie_common.privacy.accounting.vector_calibration import VectorQuery, calibrate_vectors, choose_rounding
 from coterie_common.privacy.count_encoding import CountEncoding
@@ -32,6 +34,7 @@ from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.parameters import FederationParameters
 from coterie_common.protocol.sealing.choice import choose_sealing
 from coterie_common.protocol.sealing.padded_vector import is_error_needed
+from coterie_common.protocol.spares import Spares
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms, VectorTerms
 
 DIRECT_SHARE_STDDEV: Final = 4
@@ -153,6 +156,9 @@ def check_terms(
 ) -> tuple[Event, ...]:
     """Check proposed terms against the party's own plan and accountant, and return the lines for the ledger.
 
+    Returns:
+        The event of each line: of every step, then of every spare round.
+
     Raises:
         ParameterMismatch: they do not follow from the plan.
         NoiseInsufficient: they cost more than the specification promises, or divide the noise by too many shares.
@@ -191,13 +197,17 @@ def check_terms(
         if is_error_needed(noise) != is_error_needed(noise.in_shares(fewest)):
             raise ParameterMismatch(f"whether a pad of round {number} draws errors depends on who is there")
         checked.add((planned, proposed))
-    events = tuple(proposed.event for proposed in terms.rounds)
+    planned_events = tuple(proposed.event for proposed in terms.rounds)
+    spares = _spares(job)(planned_events)
+    events = (*planned_events, *spares.events)
     if goal.placement is not Placement.NONE:
         cost = epsilon_of(events, goal.exact_delta)
         if not 0 < cost <= goal.exact_epsilon:
             raise NoiseInsufficient(
                 f"the terms cost ε = {cost:.6g} at δ = {goal.delta}, the specification promises {goal.epsilon}"
             )
+    if terms.spares != spares:
+        raise ParameterMismatch("the spare rounds of the terms do not follow from the plan")
     return events
 
 
@@ -229,6 +239,8 @@ def _propose_counts(job: PlannedJob, shares: int, min_share_stddev: int) -> list
         min_share_stddev=min_share_stddev,
         unit=job.plan.unit,
         factors=[planned.noise_factor for planned in counts],
+        spares=_spares(job),
+        repeated=most_expensive(job.plan, spare_kinds(job.spec, job.plan, job.algorithm.records)),
     )
     return [
         (_values_of(job, planned, event.scale_bits), event.noise) for planned, event in zip(counts, events, strict=True)
@@ -252,6 +264,7 @@ def _propose_vectors(job: PlannedJob, vectors: Sequence[PlannedVectorRound], sha
         shares=shares,
         unit=job.plan.unit,
         min_share_stddev=PADDED_SHARE_STDDEV,
+        spares=_spares(job),
     )
     return [
         (VectorTerms(encoding=choice.encoding, sampling_rate=planned.sampling_rate), choice.event.noise)
@@ -259,20 +272,24 @@ def _propose_vectors(job: PlannedJob, vectors: Sequence[PlannedVectorRound], sha
     ]
 
 
+def _spares(job: PlannedJob) -> Callable[[Sequence[Event]], Spares]:
+    """Return the function from the events of all steps to the spare rounds."""
+    return partial(spares_of, job.spec, job.plan, spare_kinds(job.spec, job.plan, job.algorithm.records))
+
+
 def _sealed(
     job: PlannedJob, chosen: Sequence[_Chosen], parameters: FederationParameters, plaintext_bits: int
 ) -> JobTerms:
-    return JobTerms(
-        tuple(
-            RoundTerms(
-                sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits),
-                values=values,
-                noise=noise,
-                unit=job.plan.unit,
-            )
-            for values, noise in chosen
+    rounds = tuple(
+        RoundTerms(
+            sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits),
+            values=values,
+            noise=noise,
+            unit=job.plan.unit,
         )
+        for values, noise in chosen
     )
+    return JobTerms(rounds, _spares(job)([terms.event for terms in rounds]))
 
 
 def _values_of(job: PlannedJob, planned: RoundPlan, scale_bits: int) -> ValueTerms:

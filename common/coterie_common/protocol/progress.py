@@ -52,6 +52,7 @@ class RoundPhase(StrEnum):
     COLLECTING = "collecting"
     DECRYPTING = "decrypting"
     RELEASED = "released"
+    ABANDONED = "abandoned"
     ABORTED = "aborted"
 
 
@@ -60,14 +61,18 @@ class RoundProgress:
     """The current or last round of a job.
 
     Attributes:
-        number: 1-based.
+        number: 1-based; abandoned rounds keep theirs.
         phase: of the round.
+        plan_step: step of the plan that it asks, 1-based.
+        quorum: m_r, the replies that it needs, by which their noise is divided.
         contributed: parties whose verified reply arrived.
         decrypted: parties whose verified partial decryption arrived.
     """
 
     number: int
     phase: RoundPhase
+    plan_step: int
+    quorum: int
     contributed: tuple[PartyId, ...]
     decrypted: tuple[PartyId, ...]
 
@@ -118,7 +123,9 @@ class JobStatus:
         state: of the job.
         reason: of its failure or cancellation, or empty.
         waiting_for: parties that must still accept, reply or decrypt before it can go on; 0 when there are enough.
-        rounds_planned: maximum number of its rounds.
+        rounds_planned: number of steps of its plan.
+        spare_rounds: maximum number of rounds in which steps are asked again.
+        spare_rounds_used: number of rounds that were abandoned.
         round: the current or last round; ``None`` before the first.
         privacy: its promise.
         parties: in roster order.
@@ -135,6 +142,8 @@ class JobStatus:
     reason: str
     waiting_for: int
     rounds_planned: int
+    spare_rounds: int
+    spare_rounds_used: int
     round: RoundProgress | None
     privacy: Privacy
     parties: tuple[JobParty, ...]

@@ -18,12 +18,13 @@ from coterie_common import document
 from coterie_common.crypto.hashing import Item
 from coterie_common.errors import MalformedMessage
 from coterie_common.fields import Fields
-from coterie_common.limits import JOB_TERMS_BYTES, MAX_ROUNDS
+from coterie_common.limits import JOB_TERMS_BYTES, MAX_ROUNDS, MAX_SPARE_ROUNDS
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.event import CountEvent, Event, VectorEvent
 from coterie_common.privacy.exact import fraction_from_text, fraction_to_text
 from coterie_common.privacy.noise.mechanisms import NoiseTerms, Unit, noise_from_document
 from coterie_common.privacy.vector_encoding import VectorEncoding
+from coterie_common.protocol.spares import NO_SPARES, SpareRounds, Spares
 
 
 class SealingKind(StrEnum):
@@ -201,9 +202,15 @@ def _values_from_document(value: Any) -> ValueTerms:
 
 @dataclass(frozen=True, slots=True)
 class JobTerms:
-    """Terms of every round that a job may have, in order."""
+    """Terms of every step that a job plans, in order, and of its spare rounds."""
 
     rounds: tuple[RoundTerms, ...]
+    spares: Spares = NO_SPARES
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What each line of a party's ledger is reserved for: the steps, then the spare rounds."""
+        return (*(terms.event for terms in self.rounds), *self.spares.events)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.rounds) <= MAX_ROUNDS:
@@ -217,16 +224,24 @@ class JobTerms:
         """
         # A job repeats the same terms thousands of times.
         each = {id(terms): terms.in_shares(shares) for terms in self.rounds}
-        return JobTerms(tuple(each[id(terms)] for terms in self.rounds))
+        return JobTerms(tuple(each[id(terms)] for terms in self.rounds), self.spares)
 
     def to_bytes(self) -> bytes:
-        """Return the canonical bytes."""
-        return document.encode([terms.to_document() for terms in self.rounds])
+        """Return the canonical bytes; without spare rounds as before there were any."""
+        rounds = [terms.to_document() for terms in self.rounds]
+        if not self.spares.rounds:
+            return document.encode(rounds)
+        kinds = [kind.to_document() for kind in self.spares.kinds]
+        return document.encode({"rounds": rounds, "spare_rounds": self.spares.rounds, "spares": kinds})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> JobTerms:
         """Parse; raises ``MalformedMessage``."""
         value = document.decode(data, "the job's terms", maximum=JOB_TERMS_BYTES)
-        if not isinstance(value, list):
-            raise MalformedMessage("the job's terms must be a list of rounds")
-        return cls(tuple(RoundTerms.from_document(entry) for entry in value))
+        if isinstance(value, list):
+            return cls(tuple(RoundTerms.from_document(entry) for entry in value))
+        fields = Fields(value, "the job's terms", ("rounds", "spare_rounds", "spares"))
+        rounds = tuple(RoundTerms.from_document(entry) for entry in fields.items("rounds", maximum=MAX_ROUNDS))
+        spare = fields.integer("spare_rounds", minimum=1, maximum=MAX_SPARE_ROUNDS)
+        kinds = (SpareRounds.from_document(entry) for entry in fields.items("spares", maximum=MAX_ROUNDS))
+        return cls(rounds, Spares(spare, tuple(kinds)))

@@ -7,7 +7,14 @@ from __future__ import annotations
 from typing import Final
 
 from coterie_common.identifiers import JobId
-from coterie_common.limits import JOB_SPEC_BYTES, MAX_PARTIES, MAX_ROUNDS, MODEL_BYTES
+from coterie_common.limits import (
+    JOB_SPEC_BYTES,
+    MAX_PARTIES,
+    MAX_ROUND_NUMBER,
+    MAX_ROUNDS,
+    MAX_SPARE_ROUNDS,
+    MODEL_BYTES,
+)
 from coterie_common.protocol.progress import (
     JobParty,
     JobRequest,
@@ -39,6 +46,7 @@ _PHASES: Final = {
     pb.ROUND_PHASE_DECRYPTING: RoundPhase.DECRYPTING,
     pb.ROUND_PHASE_RELEASED: RoundPhase.RELEASED,
     pb.ROUND_PHASE_ABORTED: RoundPhase.ABORTED,
+    pb.ROUND_PHASE_ABANDONED: RoundPhase.ABANDONED,
 }
 _PHASES_TO_WIRE: Final = {member: value for value, member in _PHASES.items()}
 
@@ -75,6 +83,8 @@ def job_status_to_wire(status: JobStatus) -> pb.JobStatus:
         reason=status.reason,
         waiting_for=status.waiting_for,
         rounds_planned=status.rounds_planned,
+        spare_rounds=status.spare_rounds,
+        spare_rounds_used=status.spare_rounds_used,
         round=None if status.round is None else _round_to_wire(status.round),
         privacy=_privacy_to_wire(status.privacy),
         parties=[_job_party_to_wire(party) for party in status.parties],
@@ -96,6 +106,8 @@ def job_status_from_wire(message: pb.JobStatus) -> JobStatus:
         reason=strict.reason(message.reason, "reason"),
         waiting_for=strict.number(message.waiting_for, "waiting_for", maximum=MAX_PARTIES),
         rounds_planned=strict.number(message.rounds_planned, "rounds_planned", maximum=MAX_ROUNDS),
+        spare_rounds=strict.number(message.spare_rounds, "spare_rounds", maximum=MAX_SPARE_ROUNDS),
+        spare_rounds_used=strict.number(message.spare_rounds_used, "spare_rounds_used", maximum=MAX_SPARE_ROUNDS),
         round=_round_from_wire(message.round) if message.HasField("round") else None,
         privacy=_privacy_from_wire(strict.part(message, "privacy")),
         parties=tuple(
@@ -159,6 +171,8 @@ def _round_to_wire(progress: RoundProgress) -> pb.RoundProgress:
     return pb.RoundProgress(
         number=progress.number,
         phase=_PHASES_TO_WIRE[progress.phase],
+        plan_step=progress.plan_step,
+        quorum=progress.quorum,
         contributed=progress.contributed,
         decrypted=progress.decrypted,
     )
@@ -166,8 +180,10 @@ def _round_to_wire(progress: RoundProgress) -> pb.RoundProgress:
 
 def _round_from_wire(message: pb.RoundProgress) -> RoundProgress:
     return RoundProgress(
-        number=strict.number(message.number, "number", minimum=1, maximum=MAX_ROUNDS),
+        number=strict.number(message.number, "number", minimum=1, maximum=MAX_ROUND_NUMBER),
         phase=strict.enum(_PHASES, message.phase, "phase"),
+        plan_step=strict.number(message.plan_step, "plan_step", minimum=1, maximum=MAX_ROUNDS),
+        quorum=strict.number(message.quorum, "quorum", minimum=1, maximum=MAX_PARTIES),
         contributed=strict.party_ids(message.contributed, "contributed"),
         decrypted=strict.party_ids(message.decrypted, "decrypted"),
     )

@@ -46,6 +46,7 @@ from coterie_common.protocol.messages import (
     Welcome,
 )
 from coterie_common.protocol.reason import one_line
+from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.query import verify_delivery, verify_job_end, verify_proposal, verify_query
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_party import round as round_machine
@@ -247,7 +248,7 @@ class Coordinator:
         store, write = self._context.store, self._context.on_writer
         match effect:
             case round_machine.PersistAcceptance(query):
-                fields, asked = query.fields, AskedStep(step=query.fields.plan_step)
+                fields, asked = query.fields, await self._asked_step(query.fields)
                 await write(store.accept_query, *key, fields.session_id, fields.cohort, asked, told(query))
             case round_machine.PersistReply(reply):
                 await write(store.store_reply, *key, reply.contribution.digest, party_message_to_wire(reply))
@@ -270,6 +271,16 @@ class Coordinator:
                 pass  # nothing to keep: done again after a restart
             case _:
                 assert_never(effect)
+
+    async def _asked_step(self, fields: SessionFields) -> AskedStep:
+        """Return the step that a query asks, with the spare rounds that the job accepted for it."""
+        job = await self._jobs.of(await running_job(self._context, fields.job_id))
+        steps, spares = len(job.terms.rounds), job.terms.spares
+        return AskedStep(
+            step=fields.plan_step,
+            spare_lines=spares.lines(fields.plan_step, steps),
+            spare_rounds=spares.rounds,
+        )
 
     async def _carry_out(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> None:
         match effect:

@@ -228,7 +228,7 @@ def _price(proposal: JobProposal | PartyJob, policy: Policy, context: Context) -
     events = check_terms(planned, terms, parameters, key.plaintext_bits)
     fewest = parameters.honest_shares(round_quorum(spec, parameters))
     check_capacity(terms.in_shares(fewest), parameters.parties, key)
-    return _Priced(planned, terms, events, book(planned.plan, planned.algorithm.records, events))
+    return _Priced(planned, terms, events, book(planned.plan, planned.algorithm.records, events, terms.spares))
 
 
 async def asked_others(spec: JobSpec, parties: Sequence[PartyId], context: Context) -> JobId | None:

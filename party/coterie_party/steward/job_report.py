@@ -121,6 +121,8 @@ class JobReport:
             for words, count, first in _alike(self.terms.rounds):
                 name = f"round {first}" if count == 1 else f"rounds {first}-{first + count - 1}"
                 yield name, words
+        if self.terms is not None and self.spec is not None:
+            yield "spare rounds", _spare_words(self.terms, self.spec)
         spent, reserved = self.rounds[ReservationStatus.COMMITTED], self.rounds[ReservationStatus.RESERVED]
         if spent or reserved:
             yield "ledger", f"{counted(spent, 'round')} spent, {reserved} reserved"
@@ -151,6 +153,7 @@ class JobReport:
             "specification": None if self.spec is None else self.spec.to_document(),
             "specification_digest": job.spec_digest.hex(),
             "rounds": None if self.terms is None else [terms.to_document() for terms in self.terms.rounds],
+            "spare_rounds": None if self.terms is None else self.terms.spares.rounds,
             "cost": job.cost,
             "budget": [use.to_document() for use in self.budget],
             "notes": [
@@ -207,7 +210,7 @@ def describe(
         planned = planned_entries(job.cost)
         unit = cost_of(planned[0]).unit
         alike = [entry for entry in entries if cost_of(entry).unit is unit]
-        exact = None if terms is None else partial(epsilon_of, [each.event for each in terms.rounds])
+        exact = None if terms is None else partial(epsilon_of, terms.events)
         budget = tuple(
             use
             for limit in policy.limits(job.dataset)
@@ -222,6 +225,21 @@ def describe(
         rounds={status: sum(entry.status is status for entry in mine) for status in ReservationStatus},
         notes=notes,
     )
+
+
+def _spare_words(terms: JobTerms, spec: JobSpec) -> str:
+    """Return how many rounds may be asked again, and what that adds to the cost of the steps."""
+    if not terms.spares.rounds:
+        return "none"
+    words = f"up to {terms.spares.rounds} rounds may be asked again, each charged as the step that it repeats"
+    if spec.privacy.placement is Placement.NONE:
+        return words
+    delta = spec.privacy.exact_delta
+    try:
+        alone, all_in_all = epsilon_of([each.event for each in terms.rounds], delta), epsilon_of(terms.events, delta)
+    except CoterieError:
+        return words
+    return f"{words}; with them ε = {all_in_all:.4g}, without them {alone:.4g}"
 
 
 def _fits(use: LimitUse) -> bool:
@@ -249,6 +267,7 @@ def _round_words(terms: RoundTerms) -> str:
         asked = f"a sum of vectors of {encoding.length} numbers, one per {unit}, none longer than {norm:.6g}{rate}"
     if terms.noise.placement is Placement.NONE:
         return f"{asked}; no noise"
+    # The guaranteed noise, regardless of the number of shares that a query divides it into.
     shares = terms.noise.shares if terms.noise.placement is Placement.DISTRIBUTED else 1
     stddev = terms.noise.aggregate_stddev(shares) / 2.0**encoding.scale_bits
     return f"{asked}; noise of standard deviation {stddev:.4g} or more"

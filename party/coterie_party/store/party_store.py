@@ -55,7 +55,7 @@ from coterie_party.store.records import (
     Ruling,
 )
 from coterie_party.store.rounds import RoundRecord, asked_jobs, cohort_of
-from coterie_party.store.tables import ACCEPTANCES, JOBS, REPLIES, TRANSCRIPTS
+from coterie_party.store.tables import ACCEPTANCES, ASKED_STEPS, JOBS, REPLIES, TRANSCRIPTS
 
 _READ_ONLY: Final = "this store was opened for reading: nothing may be written without an audit record"
 
@@ -336,6 +336,12 @@ class PartyStore:
         opened = select(TRANSCRIPTS.c.number, TRANSCRIPTS.c.digest).where(self._is(TRANSCRIPTS, job_id))
         with transaction(self._engine) as connection:
             return {row.number: row.digest for row in connection.execute(opened)}
+
+    def asked_steps(self, job_id: JobId) -> dict[int, int]:
+        """Return round number → step of the plan of the queries that were accepted."""
+        asked = select(ASKED_STEPS.c.number, ASKED_STEPS.c.step).where(self._is(ASKED_STEPS, job_id))
+        with transaction(self._engine) as connection:
+            return {row.number: row.step for row in connection.execute(asked)}
 
     def opened_step(self, job_id: JobId, step: int) -> bytes | None:
         """Return the digest of the last transcript of a step that this party helps to open, if there is one."""

@@ -26,29 +26,40 @@ from coterie_aggregator.machines.job_events import (
     ProposalDeadlinePassed,
     ProposalTimedOut,
     ReceiptReceived,
+    RoundAbandoned,
     RoundReleased,
     UnfinishedModelKept,
 )
-from coterie_aggregator.machines.job_machine import AggregatorJob, JobParameters, Phase, outstanding, step
+from coterie_aggregator.machines.job_machine import (
+    AggregatorJob,
+    JobParameters,
+    Phase,
+    outstanding,
+    released_rounds,
+    step,
+)
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.messages import JobOutcome
+from coterie_common.protocol.spares import NO_SPARES, Spares
 from tests.support.exploration import Explored, every_event, explore
+from tests.support.spares import make_spares
 
 A, B, C, D, E = PARTIES = tuple(map(PartyId, ("anna", "bert", "cleo", "dora", "emil")))
 STRANGER = PartyId("zeno")
 ACCEPTED, HELD, REFUSED = Decision
+ONE_SPARE = make_spares(1)
 
 HANDLED = {
     Phase.PROPOSED: {PartyReplied, ProposalDeadlinePassed, ProposalTimedOut, JobFailed, JobCancelled},
-    Phase.RUNNING: {RoundReleased, ModelFinished, JobFailed, JobCancelled},
+    Phase.RUNNING: {RoundReleased, RoundAbandoned, ModelFinished, JobFailed, JobCancelled},
     Phase.DELIVERING: {ReceiptReceived, DeliveryPatiencePassed},
     Phase.ENDED: {ReceiptReceived, UnfinishedModelKept},
 }
 
 
-def new_job(members: tuple[PartyId, ...] = PARTIES, quorum: int = 4) -> AggregatorJob:
-    return AggregatorJob(parameters=JobParameters(members=members, round_quorum=quorum))
+def new_job(members: tuple[PartyId, ...] = PARTIES, quorum: int = 4, spares: Spares = ONE_SPARE) -> AggregatorJob:
+    return AggregatorJob(parameters=JobParameters(members=members, round_quorum=quorum, spares=spares))
 
 
 def after(*events: Event, state: AggregatorJob | None = None) -> AggregatorJob:
@@ -78,6 +89,7 @@ def explored() -> Explored[AggregatorJob, Event]:
         "code": ("",),
         "detail": ("", "more"),
         "round_number": (0, 1, 2),
+        "absent": ((), (B,)),
         "reason": ("why",),
         "is_kept": (False, True),
     }
@@ -277,3 +289,52 @@ def test_job_that_ends_in_its_first_round_has_nothing_to_keep():
     state = after(JobCancelled("by anna"), state=running())
     assert outstanding(state) == set(map(SendJobEnd, PARTIES))
     assert after(UnfinishedModelKept(True), state=state) is state
+
+
+# Rounds that are abandoned.
+
+
+def test_abandoned_round_has_its_step_asked_again_under_a_new_number_without_the_absent():
+    state = after(RoundReleased(1), RoundAbandoned(2, (E,), "why"), state=running())
+    assert (state.phase, state.round_number, state.plan_step) == (Phase.RUNNING, 3, 2)
+    assert (state.repeated, state.absent, state.cohort) == ((2,), {E}, PARTIES)
+    assert outstanding(state) == {RunRound(3)}
+    following = after(RoundReleased(3), state=state)
+    assert (following.round_number, following.plan_step, following.absent) == (4, 3, {E})
+    assert released_rounds(after(JobFailed("why"), state=following)) == 2
+
+
+def test_first_round_can_be_abandoned():
+    state = after(RoundAbandoned(1, (), "why"), state=running())
+    assert (state.round_number, state.plan_step) == (2, 1)
+    assert released_rounds(after(JobFailed("why"), state=state)) == 0
+
+
+def test_round_that_was_abandoned_or_released_before_changes_nothing():
+    state = after(RoundAbandoned(1, (E,), "why"), state=running())
+    assert step(state, RoundAbandoned(1, (D,), "why")) is state
+    assert step(state, RoundReleased(1)) is state
+
+
+@pytest.mark.parametrize(
+    ("spares", "words"),
+    [(NO_SPARES, "it has no spare rounds"), (make_spares(1), "its 1 spare rounds are used")],
+    ids=["none", "used"],
+)
+def test_abandoned_round_without_a_spare_one_ends_the_job_and_says_so(spares, words):
+    state = after(*replied(ACCEPTED, *PARTIES), state=new_job(spares=spares))
+    if spares.rounds:
+        state = after(RoundAbandoned(1, (), "why"), state=state)
+    ended = after(RoundAbandoned(state.round_number, (), "round was abandoned"), state=state)
+    assert (ended.phase, ended.outcome) == (Phase.ENDED, JobOutcome.FAILED)
+    assert ended.reason == f"round was abandoned; {words}"
+
+
+def test_steps_of_a_rare_kind_are_repeated_as_rarely():
+    # Four spare rounds, of which one is for the first step.
+    spares = make_spares(4, (1, ((1, 1),)), (4, ((2, 9),)))
+    state = after(*replied(ACCEPTED, *PARTIES), RoundAbandoned(1, (), "why"), state=new_job(spares=spares))
+    assert after(RoundAbandoned(2, (), "why"), state=state).phase is Phase.ENDED
+    state = after(RoundReleased(2), *(RoundAbandoned(number, (), "why") for number in (3, 4, 5)), state=state)
+    assert (state.phase, state.repeated) == (Phase.RUNNING, (1, 2, 2, 2))
+    assert after(RoundAbandoned(6, (), "why"), state=state).phase is Phase.ENDED

@@ -9,6 +9,7 @@ import pytest
 
 from coterie_aggregator.machines.round_effects import (
     AddToSum,
+    AskAgain,
     EndJob,
     OpenSum,
     SendDecryptionRequest,
@@ -65,6 +66,7 @@ HANDLED = {
         RoundTimedOut,
     },
     Phase.RELEASED: {PartialRejected, OpeningFailed},
+    Phase.ABANDONED: set(),
     Phase.ABORTED: set(),
 }
 
@@ -74,11 +76,17 @@ def new_round(
     members: tuple[PartyId, ...] = PARTIES,
     cohort: tuple[PartyId, ...] | None = None,
     quorum: int = 4,
+    least: int | None = None,
     threshold: int = 4,
 ) -> AggregatorRound:
     return AggregatorRound(
         parameters=RoundParameters(
-            holders=members, cohort=cohort or members, round_quorum=quorum, decryption_threshold=threshold
+            holders=members,
+            cohort=cohort or members,
+            round_quorum=quorum,
+            least_quorum=quorum if least is None else least,
+            is_repeatable=least is not None,
+            decryption_threshold=threshold,
         )
     )
 
@@ -116,7 +124,7 @@ def timers(state: AggregatorRound) -> set[type[Event]]:
 def explored() -> Explored[AggregatorRound, Event]:
     # A threshold of 1 leaves somebody who is not asked at once.
     events = every_event(Event, {"party_id": (A, B, C, STRANGER), "code": ("data",)})
-    return explore(new_round(members=(A, B, C), quorum=3, threshold=1), step, events)
+    return explore(new_round(members=(A, B, C), quorum=3, least=2, threshold=1), step, events)
 
 
 # Collecting.
@@ -365,3 +373,50 @@ def test_epoch_is_not_called_broken_while_somebody_can_still_answer():
     waiting = after(*decrypted(A, B, C, D), OpeningFailed(), state=decrypting())
     assert waiting.phase is Phase.DECRYPTING
     assert sent(waiting, SendDecryptionRequest) == {E}
+
+
+# Rounds that are abandoned: sized for all five, while four would do.
+
+
+def sized_for_all(**changes: Any) -> AggregatorRound:
+    return new_round(quorum=5, least=4, **changes)
+
+
+def test_round_that_lacks_a_reply_at_the_deadline_is_abandoned_and_names_the_absent():
+    state = after(*contributed(A, B, C, D), state=sized_for_all())
+    assert (state.phase, state.waiting_for) == (Phase.COLLECTING, 1)
+    state = after(DeadlinePassed(), state=state)
+    assert (state.phase, state.reason, state.absent) == (Phase.ABANDONED, AbortReason.ABSENT_PARTIES, (E,))
+    assert outstanding(state) == {AskAgain()}
+
+
+def test_round_past_its_deadline_is_abandoned_once_enough_for_another_one_replied():
+    state = after(*contributed(A, B, C), DeadlinePassed(), ContributionReceived(D), state=sized_for_all())
+    assert state.phase is Phase.COLLECTING
+    assert after(ContributionVerified(D), state=state).phase is Phase.ABANDONED
+    # What came and is not verified yet is worth waiting for.
+    state = after(ContributionReceived(E), ContributionVerified(D), state=state)
+    assert state.phase is Phase.COLLECTING
+    assert after(ContributionVerified(E), state=state).phase is Phase.DECRYPTING
+
+
+@pytest.mark.parametrize("lost", [ReplyRefused(E, "data"), ContributionRejected(E, "invalid-proof")])
+def test_round_that_loses_a_reply_is_abandoned_at_once(lost):
+    begun = after(ContributionReceived(E), state=sized_for_all()) if isinstance(lost, ContributionRejected) else None
+    state = after(lost, state=begun or sized_for_all())
+    assert (state.phase, state.reason) == (Phase.ABANDONED, AbortReason.TOO_FEW_PARTIES)
+    assert E in state.absent
+
+
+def test_round_that_loses_more_replies_than_any_round_can_do_without_is_aborted():
+    lost = [ReplyRefused(D, "data"), ReplyRefused(E, "data")]
+    assert after(*lost[:1], state=sized_for_all()).phase is Phase.ABANDONED
+    assert after(*lost, state=new_round(quorum=5, least=5)).phase is Phase.ABORTED
+    few = after(*contributed(A, B, C), RoundTimedOut(), state=sized_for_all())
+    assert (few.phase, few.reason) == (Phase.ABORTED, AbortReason.TIMEOUT)
+
+
+def test_sum_that_is_not_opened_in_time_is_abandoned_only_while_there_is_a_spare_round():
+    state = after(*contributed(*PARTIES), *decrypted(A, B, C), RoundTimedOut(), state=sized_for_all())
+    assert (state.phase, state.reason, state.absent) == (Phase.ABANDONED, AbortReason.TIMEOUT, (D, E))
+    assert after(RoundTimedOut(), state=decrypting()).phase is Phase.ABORTED

@@ -39,7 +39,9 @@ async def test_status_follows_a_job_from_its_proposal_to_its_models(tmp_path):
         status = await running.status(job_id, lambda s: s.round is not None and s.round.number == 2)
         assert status.state is JobState.RUNNING
         assert (status.name, status.algorithm, status.dataset) == ("play", "decision_tree", "play")
-        assert status.round == RoundProgress(number=2, phase=RoundPhase.COLLECTING, contributed=(), decrypted=())
+        assert status.round == RoundProgress(
+            number=2, phase=RoundPhase.COLLECTING, plan_step=2, quorum=4, contributed=(), decrypted=()
+        )
         # Four take part, and all of them are needed.
         assert status.waiting_for == 4
         accepted = JobParty(

@@ -134,7 +134,7 @@ def test_long_counts_are_padded_with_wider_noise_and_exact_ones_never():
     (padded,) = propose_terms(noisy, PARAMETERS, BITS).rounds
     assert padded.sealing is SealingKind.PADDED
     assert padded.noise.share_variance >= PADDED_SHARE_STDDEV**2
-    check_terms(noisy, JobTerms((padded,)), PARAMETERS, BITS)
+    check_terms(noisy, propose_terms(noisy, PARAMETERS, BITS), PARAMETERS, BITS)
     (direct,) = propose_terms(exact, PARAMETERS, BITS).rounds
     assert direct.sealing is SealingKind.DIRECT
 

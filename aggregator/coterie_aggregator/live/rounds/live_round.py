@@ -52,6 +52,7 @@ class LiveRound:
         settings: deadlines of the job.
         times: from which the deadlines count.
         released: called with query, transcript digest and release, outside the coordinator's task.
+        abandoned: called with the state of a round whose step is to be asked again.
         aborted: called with the state of an aborted round.
         broken: called when our own code failed.
         changed: called after every change that people may want to see.
@@ -66,6 +67,7 @@ class LiveRound:
         times: RoundTimes,
         *,
         released: Callable[[Query, bytes, Release], Awaitable[None]],
+        abandoned: Callable[[machine.AggregatorRound], Awaitable[None]],
         aborted: Callable[[machine.AggregatorRound], Awaitable[None]],
         broken: Callable[[BaseException], Awaitable[None]],
         changed: Callable[[], None],
@@ -75,6 +77,7 @@ class LiveRound:
         self._settings = settings
         self._times = times
         self._released = released
+        self._abandoned = abandoned
         self._aborted = aborted
         self._work = Supervised(context, broken)
         self._changed = changed
@@ -208,6 +211,8 @@ class LiveRound:
                 return self._work.spawn(self._verify_partial(party_id))
             case effects.OpenSum(party_ids):
                 return self._work.spawn(self._open_sum(party_ids))
+            case effects.AskAgain():
+                self._work.post(bind(self._abandoned, self.state))
             case effects.EndJob():
                 self._work.post(bind(self._aborted, self.state))
             case effects.Timer(event):

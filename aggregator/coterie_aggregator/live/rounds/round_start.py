@@ -21,6 +21,7 @@ from coterie_common.learning.agreement import round_quorum
 from coterie_common.protocol.messages import Query
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
+from coterie_common.protocol.terms import RoundTerms
 from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
 
 
@@ -62,10 +63,10 @@ async def start_round(
         progress = await latest_progress(context, submission, saved)
         transcripts = await context.on_writer(store.transcripts, job_id)
         previous = transcripts[-1] if transcripts else b""
-        maker = _QueryMaker(context, submission, job.cohort, number, previous)
+        maker = _QueryMaker(context, submission, job, number, frozenset(context.outboxes), previous)
         query, data, encoded = await context.compute(maker.make, progress, saved)
         now = context.clock.now()
-        await context.on_writer(store.start_round, job_id, number, data, encoded, now)
+        await context.on_writer(store.start_round, job_id, number, data, encoded, now, query.fields.round_quorum)
         times = RoundTimes(now)
     else:
         query, progress = await context.compute(_read, submission, number, stored)
@@ -76,6 +77,8 @@ async def start_round(
             holders=context.roster.key_holders,
             cohort=tuple(p for p in job.parameters.members if p in query.fields.cohort),
             round_quorum=query.fields.round_quorum,
+            least_quorum=job.parameters.round_quorum,
+            is_repeatable=submission.terms.spares.allow(job.plan_step, job.repeated),
             decryption_threshold=context.roster.parameters.decryption_threshold,
         )
     )
@@ -101,34 +104,49 @@ async def latest_progress(context: Context, submission: Submission, saved: bytes
 class _QueryMaker:
     context: Context
     submission: Submission
-    cohort: tuple[PartyId, ...]
+    job: AggregatorJob
     number: int
+    connected: frozenset[PartyId]
     previous_transcript: bytes
 
     def make(self, progress: Progress, saved: bytes | None) -> tuple[Query, bytes, bytes]:
         """Return the signed query, its bytes, and the algorithm's state as it is stored with it, or is ``saved``."""
         planned, roster = self.submission.planned, self.context.roster
         ask = planned.algorithm.next_ask(progress.state)
-        if ask is None or ask.round_number != self.number:
-            raise StorageError(f"the stored state of job {self.submission.job_id} does not ask for round {self.number}")
+        step = self.job.plan_step
+        if ask is None or ask.round_number != step:
+            raise StorageError(f"the stored state of job {self.submission.job_id} does not ask for step {step}")
         body = ask.to_bytes()
-        quorum = round_quorum(planned.spec, roster.parameters)
-        terms = self.submission.terms.rounds[self.number - 1].shortened(ask.length)
+        terms = self.submission.terms.rounds[step - 1].shortened(ask.length)
+        quorum = self._quorum(terms)
         fields = SessionFields(
             roster_digest=roster.digest,
             key_epoch=roster.key_epoch,
             job_id=self.submission.job_id,
             spec_digest=self.submission.proposal.spec_digest,
             round_number=self.number,
-            plan_step=self.number,
+            plan_step=step,
             body_digest=body_digest(body),
-            cohort=tuple(sorted(self.cohort)),
+            cohort=tuple(sorted(self.job.cohort)),
             round_quorum=quorum,
             terms=terms.in_shares(roster.parameters.honest_shares(quorum)),
             previous_transcript=self.previous_transcript,
         )
         query = Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.context.signing_key)
         return query, aggregator_message_to_wire(query), saved or self.submission.encode(progress)
+
+    def _quorum(self, terms: RoundTerms) -> int:
+        """Return m_r: all members of the cohort that can be counted on, and at least the job's quorum.
+
+        Without a spare round for the step nobody is counted on: a party that vanishes then would end the job.
+        """
+        if terms.sealing.is_complete:
+            return len(self.job.cohort)
+        fewest = round_quorum(self.submission.planned.spec, self.context.roster.parameters)
+        if not self.submission.terms.spares.allow(self.job.plan_step, self.job.repeated):
+            return fewest
+        there = sum(party_id in self.connected and party_id not in self.job.absent for party_id in self.job.cohort)
+        return max(there, fewest)
 
 
 def _read(submission: Submission, number: int, stored: StoredRound) -> tuple[Query, Progress]:

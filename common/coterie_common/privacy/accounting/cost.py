@@ -243,6 +243,13 @@ class Cost:
             unprotected=count * self.unprotected,
         )
 
+    def covers(self, other: Cost) -> bool:
+        """Return true if this is at least as much as another line of the same job, whatever the limit."""
+        greater = self.squared_distance >= other.squared_distance and self.slack >= other.slack
+        pure = self.pure_epsilon is None or (other.pure_epsilon is not None and self.pure_epsilon >= other.pure_epsilon)
+        together = all(curve in self.together for curve in other.together)
+        return greater and pure and together and self.unit is other.unit and self.unprotected >= other.unprotected
+
     @property
     def is_nothing(self) -> bool:
         """True if nothing at all is released."""

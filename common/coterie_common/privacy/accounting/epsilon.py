@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from typing import Final
+from typing import Final, Protocol
 
 from coterie_common.errors import UnsupportedMechanism
 from coterie_common.privacy.accounting.loss import classes_of, gaussian_epsilon
@@ -51,6 +51,15 @@ _MAX_EPSILON: Final = 1000
 """Beyond this, nothing is private; placement ``none`` states that honestly."""
 
 _ATTEMPTS: Final = 60
+
+
+class Releases(Protocol):
+    """What may be released besides the planned queries."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """One event per release."""
+        ...
 
 
 def epsilon_of(events: Sequence[Event], delta: Fraction) -> float:
@@ -102,8 +111,10 @@ def calibrate(
     min_share_stddev: int = 4,
     unit: Unit = Unit.RECORD,
     factors: Sequence[Fraction] | None = None,
+    spares: Callable[[Sequence[Event]], Releases] | None = None,
+    repeated: Sequence[int] = (),
 ) -> tuple[CountEvent, ...]:
-    """Choose the least noise with ``epsilon_of(result, delta) <= epsilon``, within 1 %.
+    """Choose the least noise with ``epsilon_of([*result, *spares(result)], delta) <= epsilon``, within 1 %.
 
     Unless ``factors`` state otherwise, every round costs the same: Gaussian noise has σ proportional to √l0·linf,
     Laplace noise costs ε/rounds each.
@@ -118,6 +129,8 @@ def calibrate(
         min_share_stddev: minimum standard deviation of one share in scaled units; the scale is chosen for it.
         unit: unit of privacy of the queries.
         factors: per query > 0, the factor of its noise relative to others; all 1 if not given.
+        spares: what may be released besides, because queries are asked again; nothing if not given.
+        repeated: for each of ``spares`` the position of the most expensive query that it may repeat.
 
     Returns:
         One event per query; variances and ratios are short exact fractions, rounded towards more noise.
@@ -147,10 +160,16 @@ def calibrate(
         return tuple(scaled_event(l0, linf, size) for (l0, linf), size in zip(queries, sizes, strict=True))
 
     def search(sizes_at: Callable[[float], Sequence[Fraction]], guess: float) -> float:
-        return least_noise(lambda square: events(sizes_at(square)), guess, epsilon, delta)
+        def all_events(square: float) -> Sequence[Event]:
+            planned = events(sizes_at(square)[: len(queries)])
+            return planned if spares is None else (*planned, *spares(planned).events)
+
+        return least_noise(all_events, guess, epsilon, delta)
 
     wider = (Fraction(1),) * len(queries) if factors is None else factors
-    return events(kind.sizes(queries, wider, epsilon, delta, search))
+    again = [queries[position] for position in repeated], [wider[position] for position in repeated]
+    sizes = kind.sizes([*queries, *again[0]], [*wider, *again[1]], epsilon, delta, search)
+    return events(sizes[: len(queries)])
 
 
 def check_goal(epsilon: Fraction, delta: Fraction, mechanism: Mechanism) -> None:

@@ -17,13 +17,13 @@ Without noise the scale makes clipping norms 2^10·√d: rounding a vector moves
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from coterie_common.errors import UnsupportedMechanism
-from coterie_common.privacy.accounting.epsilon import check_goal, epsilon_of, least_noise
+from coterie_common.privacy.accounting.epsilon import Releases, check_goal, epsilon_of, least_noise
 from coterie_common.privacy.accounting.renyi import renyi_bound
 from coterie_common.privacy.event import Event, VectorEvent
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
@@ -139,6 +139,7 @@ def calibrate_vectors(
     unit: Unit,
     min_share_stddev: int,
     besides: Sequence[Event] = (),
+    spares: Callable[[Sequence[Event]], Releases] | None = None,
 ) -> tuple[VectorChoice, ...]:
     """Choose scales and the least noise with ``epsilon_of([*besides, *events], delta) <= epsilon``, within 1 %.
 
@@ -152,6 +153,7 @@ def calibrate_vectors(
         unit: unit of privacy.
         min_share_stddev: minimum standard deviation of one share in scaled units: 4 if sealed directly, 64 if padded.
         besides: the job's other rounds, counts for example, whose noise is fixed.
+        spares: what may be released besides, because queries are asked again, given the events of all queries.
 
     Returns:
         Terms of every query; variances are short exact fractions, rounded towards more noise.
@@ -194,7 +196,8 @@ def calibrate_vectors(
         return tuple(each[query] for query in queries)
 
     def events(square: float) -> Sequence[Event]:
-        return [*besides, *(chosen.event for chosen in all_terms(square))]
+        planned = [chosen.event for chosen in all_terms(square)]
+        return [*besides, *planned, *(() if spares is None else spares(planned).events)]
 
     guess = _FIRST_GUESS * least_noise(events, float(len(queries)), epsilon, delta, renyi_bound)
     return all_terms(least_noise(events, guess, epsilon, delta))

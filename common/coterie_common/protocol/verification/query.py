@@ -9,7 +9,7 @@ The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 3. the body is the one that the session id names
 4. this party is in the cohort
 5. of the specification that this party accepted for the job
-6. for a step of the job's plan
+6. for a step of the job's plan, after no more abandoned rounds than the job has spare ones
 7. under the terms that this party accepted for the step: sealing, encoding, noise, sensitivity
 8. the cohort consists of members of the roster
 9. the cohort has nobody whom an earlier round of the job did not have
@@ -20,6 +20,8 @@ The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 14. without noise: the same parties are asked as in earlier rounds of the job
 15. sealed completely: asks parties whose acceptances this party checked, and needs the replies of all of them
 16. sealed completely: lists the replies in the last release, this party's as it was sent
+17. newer than every query that this party accepted, and for no earlier step
+18. a step that this party answered before is within the job's spare rounds
 
 Of the message, checks 5 to 15 look only at what the session id covers. ``verify_fields`` runs them alone, for a round
 that a party is asked to open without having accepted its query: check 3 of ``request``. That the steward's policy
@@ -31,7 +33,8 @@ the notice that a job has ended have one: signed by the aggregator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from coterie_common.errors import (
@@ -52,6 +55,7 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import JobTerms, RoundTerms
 from coterie_common.protocol.verification.check import Check, run_checks
+from coterie_common.protocol.verification.repeated_steps import check_newer, check_spare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class JobKnowledge:
         spec_digest: of the accepted specification.
         terms: accepted for each round.
         round_quorum: the least that a query may have: the specification's, or otherwise the federation's.
+        asked: round number → plan step of the queries that it accepted.
         previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
         transcripts: plan step → transcript digest of the last round of that step that it helped to open; the step
             before is enough.
@@ -90,6 +95,7 @@ class JobKnowledge:
     transcripts: dict[int, bytes]
     agreement: AgreedParties | None = None
     listed_reply: bytes | None = None
+    asked: Mapping[int, int] = field(default_factory=dict)
 
 
 def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
@@ -199,6 +205,9 @@ def _specification(v: Asked) -> None:
 def _step(v: Asked) -> None:
     if v.fields.plan_step > len(v.job.terms.rounds):
         raise UnknownRound(f"the job plans {len(v.job.terms.rounds)} steps, the query is for step {v.fields.plan_step}")
+    abandoned, spare = v.fields.round_number - v.fields.plan_step, v.job.terms.spares.rounds
+    if abandoned > spare:
+        raise UnknownRound(f"{abandoned} rounds were abandoned before this one, the job has {spare} spare rounds")
 
 
 # Check 7.
@@ -319,6 +328,16 @@ def _listed(v: QueryReceived) -> None:
         raise AlteredReplyList("the list of the replies in the last release omits this party's, or alters it")
 
 
+# Check 17.
+def _newer(v: QueryReceived) -> None:
+    check_newer(v.fields, v.job.asked)
+
+
+# Check 18.
+def _spare(v: QueryReceived) -> None:
+    check_spare(v.fields, v.job.asked, v.job.terms.spares)
+
+
 def _agreed_terms(v: Asked) -> RoundTerms:
     # A step beyond the plan is refused by its own check, and has no terms to compare with.
     return v.job.terms.rounds[min(v.fields.plan_step, len(v.job.terms.rounds)) - 1]
@@ -326,7 +345,7 @@ def _agreed_terms(v: Asked) -> RoundTerms:
 
 _FIELD_CHECKS: Final[tuple[Check[Asked], ...]] = (
     Check(5, "of the specification that this party accepted for the job", _specification),
-    Check(6, "for a step of the job's plan", _step),
+    Check(6, "for a step of the job's plan, after no more abandoned rounds than the job has spare ones", _step),
     Check(7, "under the terms that this party accepted for the step: sealing, encoding, noise, sensitivity", _terms),
     Check(8, "the cohort consists of members of the roster", _members),
     Check(9, "the cohort has nobody whom an earlier round of the job did not have", _never_growing),
@@ -349,4 +368,6 @@ QUERY_CHECKS: Final[tuple[Check[QueryReceived], ...]] = (
     Check(4, "this party is in the cohort", _own_place),
     *_FIELD_CHECKS,
     Check(16, "sealed completely: lists the replies in the last release, this party's as it was sent", _listed),
+    Check(17, "newer than every query that this party accepted, and for no earlier step", _newer),
+    Check(18, "a step that this party answered before is within the job's spare rounds", _spare),
 )

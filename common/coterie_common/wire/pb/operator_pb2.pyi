@@ -26,6 +26,7 @@ class RoundPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROUND_PHASE_DECRYPTING: _ClassVar[RoundPhase]
     ROUND_PHASE_RELEASED: _ClassVar[RoundPhase]
     ROUND_PHASE_ABORTED: _ClassVar[RoundPhase]
+    ROUND_PHASE_ABANDONED: _ClassVar[RoundPhase]
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_PROPOSED: JobState
 JOB_STATE_RUNNING: JobState
@@ -38,6 +39,7 @@ ROUND_PHASE_COLLECTING: RoundPhase
 ROUND_PHASE_DECRYPTING: RoundPhase
 ROUND_PHASE_RELEASED: RoundPhase
 ROUND_PHASE_ABORTED: RoundPhase
+ROUND_PHASE_ABANDONED: RoundPhase
 
 class ListPartiesRequest(_message.Message):
     __slots__ = ()
@@ -102,7 +104,7 @@ class PartyStatus(_message.Message):
     def __init__(self, party_id: _Optional[str] = ..., index: _Optional[int] = ..., connected: _Optional[bool] = ..., since_us: _Optional[int] = ...) -> None: ...
 
 class JobStatus(_message.Message):
-    __slots__ = ("job_id", "name", "algorithm", "dataset", "state", "reason", "rounds_planned", "round", "privacy", "parties", "submitted_by", "submitted_us", "finished_us", "waiting_for")
+    __slots__ = ("job_id", "name", "algorithm", "dataset", "state", "reason", "rounds_planned", "round", "privacy", "parties", "submitted_by", "submitted_us", "finished_us", "waiting_for", "spare_rounds", "spare_rounds_used")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +119,8 @@ class JobStatus(_message.Message):
     SUBMITTED_US_FIELD_NUMBER: _ClassVar[int]
     FINISHED_US_FIELD_NUMBER: _ClassVar[int]
     WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    SPARE_ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    SPARE_ROUNDS_USED_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     name: str
     algorithm: str
@@ -131,19 +135,25 @@ class JobStatus(_message.Message):
     submitted_us: int
     finished_us: int
     waiting_for: int
-    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., dataset: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., rounds_planned: _Optional[int] = ..., round: _Optional[_Union[RoundProgress, _Mapping]] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., parties: _Optional[_Iterable[_Union[JobParty, _Mapping]]] = ..., submitted_by: _Optional[str] = ..., submitted_us: _Optional[int] = ..., finished_us: _Optional[int] = ..., waiting_for: _Optional[int] = ...) -> None: ...
+    spare_rounds: int
+    spare_rounds_used: int
+    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., dataset: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., rounds_planned: _Optional[int] = ..., round: _Optional[_Union[RoundProgress, _Mapping]] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., parties: _Optional[_Iterable[_Union[JobParty, _Mapping]]] = ..., submitted_by: _Optional[str] = ..., submitted_us: _Optional[int] = ..., finished_us: _Optional[int] = ..., waiting_for: _Optional[int] = ..., spare_rounds: _Optional[int] = ..., spare_rounds_used: _Optional[int] = ...) -> None: ...
 
 class RoundProgress(_message.Message):
-    __slots__ = ("number", "phase", "contributed", "decrypted")
+    __slots__ = ("number", "phase", "contributed", "decrypted", "plan_step", "quorum")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTED_FIELD_NUMBER: _ClassVar[int]
     DECRYPTED_FIELD_NUMBER: _ClassVar[int]
+    PLAN_STEP_FIELD_NUMBER: _ClassVar[int]
+    QUORUM_FIELD_NUMBER: _ClassVar[int]
     number: int
     phase: RoundPhase
     contributed: _containers.RepeatedScalarFieldContainer[str]
     decrypted: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, number: _Optional[int] = ..., phase: _Optional[_Union[RoundPhase, str]] = ..., contributed: _Optional[_Iterable[str]] = ..., decrypted: _Optional[_Iterable[str]] = ...) -> None: ...
+    plan_step: int
+    quorum: int
+    def __init__(self, number: _Optional[int] = ..., phase: _Optional[_Union[RoundPhase, str]] = ..., contributed: _Optional[_Iterable[str]] = ..., decrypted: _Optional[_Iterable[str]] = ..., plan_step: _Optional[int] = ..., quorum: _Optional[int] = ...) -> None: ...
 
 class Privacy(_message.Message):
     __slots__ = ("epsilon", "delta", "unit", "mechanism", "placement")

@@ -31,6 +31,7 @@ from coterie_common.protocol.verification.query import (
 from tests.support.federation import JOB, Federation, digest_of, make_federation, with_encoding
 from tests.support.noise import gaussian, noise_terms
 from tests.support.seeded_random import SeededRandom
+from tests.support.spares import make_spares
 
 FEDERATION = make_federation()
 OWN = FEDERATION.parties[0]
@@ -46,6 +47,9 @@ ACCEPTED = JobKnowledge(
 
 def accepted(**changes: Any) -> JobKnowledge:
     return replace(ACCEPTED, **changes)
+
+
+TWICE = replace(ACCEPTED, terms=replace(TWO_ROUNDS, spares=make_spares(1)))
 
 
 def second(**changes: Any) -> Query:
@@ -239,6 +243,32 @@ BAD = [
             previous_cohort=(*COHORT, PartyId("party-6")),
             transcripts={1: ROUND_1},
         ),
+    ),
+]
+
+
+BAD += [
+    Bad(
+        6,
+        "more abandoned rounds than spare ones",
+        "unknown-round",
+        lambda f: f.query(round_number=3, plan_step=1),
+        TWICE,
+    ),
+    Bad(17, "an older round", "stale-round", lambda f: f.query(), accepted(asked={2: 1}, terms=TWICE.terms)),
+    Bad(
+        17,
+        "an earlier step",
+        "stale-round",
+        lambda f: f.query(round_number=2, plan_step=1),
+        accepted(asked={1: 2}, terms=TWICE.terms),
+    ),
+    Bad(
+        18,
+        "a third answer to a step",
+        "budget-exhausted",
+        lambda f: f.query(round_number=3, plan_step=1),
+        accepted(asked={1: 1, 2: 1}, terms=replace(TWO_ROUNDS, spares=make_spares(2, (1, ((1, 1),)), (1, ((2, 2),))))),
     ),
 ]
 
