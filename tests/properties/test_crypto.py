@@ -18,11 +18,12 @@ from coterie_common.crypto.packing import Packing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
 from coterie_common.crypto.proofs.plaintext_knowledge import Proof, Statement
-from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, combine, partial_decrypt
-from coterie_common.errors import InsufficientShares, InvalidProof, InvalidSignature, KeyFileError
+from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, check_record, combine, partial_decrypt
+from coterie_common.errors import InsufficientShares, InvalidProof, InvalidSignature, KeyFileError, NotOpened
 from coterie_common.secret import Password
 from tests.support.cheating_provers import proven
-from tests.support.dealings import load_dealing, load_encryptor, make_dealing
+from tests.support.dealings import load_dealing, make_dealing
+from tests.support.generated_keys import make_generated
 from tests.support.powers import power
 from tests.support.seeded_random import SeededRandom
 
@@ -62,13 +63,14 @@ def test_ciphertexts_compute_with_plaintexts(s, numbers, scalar, seed):
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(3, 9), st.data(), seeds)
-def test_any_threshold_of_parties_combines_and_fewer_do_not(parties, data, seed):
+@given(st.integers(3, 9), st.sampled_from([1, 2]), st.sampled_from([make_dealing, make_generated]), st.data(), seeds)
+def test_any_threshold_of_parties_combines_and_fewer_do_not(parties, s, make, data, seed):
     threshold = data.draw(st.integers(1, parties))
-    dealing = make_dealing(parties, threshold)
+    dealing = make(parties, threshold, s=s)
     subset = data.draw(st.sets(st.integers(1, parties), min_size=threshold))
     random = SeededRandom(seed)
-    encryptor = load_encryptor()
+    encryptor = encryptor_for(s)
+    check_record(dealing.key)
     # All dealings of the test key's primes share the modulus, but each has its own generator.
     ciphertext = dealing.key.public_key.check(encryptor.encrypt(4711, encryptor.draw_nonce(random)).value)
     partials = {i: partial_decrypt(dealing.key, dealing.shares[i - 1], [ciphertext]) for i in subset}
@@ -76,6 +78,9 @@ def test_any_threshold_of_parties_combines_and_fewer_do_not(parties, data, seed)
     fewer = dict(list(partials.items())[: threshold - 1])
     with pytest.raises(InsufficientShares):
         combine(dealing.key, [ciphertext], fewer)
+    wrong = {**partials, min(partials): (4 * partials[min(partials)][0] % dealing.key.public_key.modulus,)}
+    with pytest.raises(NotOpened):
+        combine(dealing.key, [ciphertext], wrong)
 
 
 @settings(deadline=None, max_examples=100)

@@ -7,13 +7,13 @@ M, and anybody can check u. So decryption is threshold RSA with the public expon
 
 - the holders share R with A·R + B ≡ e^{-1} modulo the order of the squares, as s_i = f(i) with f(0) = Δ·R, Δ = k!;
 - each gives ``D_i = X^{2·s_i} mod N`` with X = C^A;
-- t of them make u, and u opens C.
+- t of them make u, or a known power of it, and that opens C.
 
 Source: Paillier, EUROCRYPT '99 (decryption by the root); Shoup, "Practical threshold signatures", EUROCRYPT 2000.
 """
 
 from coterie_common.crypto.threshold.key import KeyKind, ThresholdPublicKey
-from coterie_common.crypto.threshold.opening import combine, combine_any, find_roots
+from coterie_common.crypto.threshold.opening import combine, combine_any, combine_powers
 from coterie_common.crypto.threshold.record_check import check_record
 from coterie_common.crypto.threshold.shares import KeyShare, check_share, partial_decrypt
 
@@ -25,6 +25,6 @@ __all__ = [
     "check_share",
     "combine",
     "combine_any",
-    "find_roots",
+    "combine_powers",
     "partial_decrypt",
 ]

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Combining partial decryptions into the N^s-th roots of the ciphertexts, which open them.
+"""Combining partial decryptions into powers of the ciphertexts' roots, which open them.
 
-The root is checked: C·u^{−N^s} must be ≡ 1 modulo N. N is prime to φ(N), so u is unique, and the check is complete:
-whatever opens is the plaintext, whoever made the partial decryptions and however. Their proofs matter only where the
-check fails (``NotOpened``), to find out whose fault it is.
+Combined, they make Y = u^{4Δ²} with the N^s-th root u of a ciphertext C modulo N. Since C = (1+N)^M·u^{N^s}, it opens
+C^{4Δ²}·Y^{−N^s} = (1+N)^{4Δ²M}. That is checked: it must be ≡ 1 modulo N. N is prime to φ(N), so there is one Y that
+fits, and the check is complete: whatever opens is the plaintext, whoever made the partial decryptions and however.
+Their proofs matter only where the check fails (``NotOpened``), to find out whose fault it is.
+
+Y is as good as u, which is a product of powers of Y and C, 4Δ² and N^s having no common factor; taking it would only
+cost a power of the length of N^s.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import Final
 from gmpy2 import mpz, powmod_base_list
 
 from coterie_common.crypto.exponential import logarithm
-from coterie_common.crypto.paillier import Ciphertext, PublicKey
+from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.threshold.key import ThresholdPublicKey
 from coterie_common.crypto.threshold.lagrange import inverse, lagrange_coefficients
 from coterie_common.errors import InsufficientShares, KeyMismatch, NotOpened
@@ -76,14 +80,14 @@ def combine_any(
     raise NotOpened(f"none of the sets of {key.decryption_threshold} partial decryptions opens the ciphertexts")
 
 
-def find_roots(
+def combine_powers(
     key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
 ) -> tuple[int, ...]:
-    """Return the N^s-th root u of each ciphertext modulo N, unchecked; arguments and errors as ``combine``."""
+    """Return Y = u^{4Δ²} modulo N for the root u of each ciphertext, unchecked; arguments and errors as ``combine``."""
     _check(key, ciphertexts, partials)
     indices = sorted(partials)[: key.decryption_threshold]
     residues = [ciphertext.value % key.public_key.modulus for ciphertext in ciphertexts]
-    return tuple(map(int, _roots(key, residues, {index: partials[index] for index in indices})))
+    return tuple(map(int, _powers(key, residues, {index: partials[index] for index in indices})))
 
 
 def _check(key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]) -> None:
@@ -122,24 +126,25 @@ def _combine(
     key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
 ) -> list[int]:
     public_key = key.public_key
-    roots = _roots(key, [c.value % public_key.modulus for c in ciphertexts], partials)
+    powers = _powers(key, [c.value % public_key.modulus for c in ciphertexts], partials)
     # Modulo N^{s+1}, and therefore the most expensive step.
-    powers = powmod_base_list(roots, public_key.plaintext_modulus, public_key.ciphertext_modulus)
-    return [_open(public_key, c.value, power) for c, power in zip(ciphertexts, powers, strict=True)]
+    blindings = powmod_base_list(powers, public_key.plaintext_modulus, public_key.ciphertext_modulus)
+    raised = powmod_base_list([c.value for c in ciphertexts], _multiple(key), public_key.ciphertext_modulus)
+    return [_open(key, value, blinding) for value, blinding in zip(raised, blindings, strict=True)]
 
 
-def _roots(key: ThresholdPublicKey, residues: list[int], partials: Mapping[int, Sequence[int]]) -> list[mpz]:
-    """Return u = Y^α·C^β mod N for each C, where Y = ∏ D_i^{2λ_i}·C^{4Δ²B} and α·4Δ² + β·e = 1."""
-    modulus, e = mpz(key.public_key.modulus), key.public_key.plaintext_modulus
-    fourfold = 4 * key.delta**2
-    alpha = int(inverse(fourfold, e))
-    beta = (1 - alpha * fourfold) // e
+def _multiple(key: ThresholdPublicKey) -> int:
+    """Return 4Δ², by which the exponents of combined partial decryptions exceed those of a root."""
+    return int(4 * key.delta**2)
+
+
+def _powers(key: ThresholdPublicKey, residues: list[int], partials: Mapping[int, Sequence[int]]) -> list[mpz]:
+    """Return Y = ∏ D_i^{2λ_i}·C^{4Δ²B} mod N for each C, which is u^{4Δ²}."""
     factors = [
         (partials[index], 2 * coefficient)
         for index, coefficient in lagrange_coefficients(key.delta, sorted(partials)).items()
     ]
-    combined = _products([*factors, (residues, fourfold * key.root_offset)], modulus)
-    return _products([(combined, alpha), (residues, beta)], modulus)
+    return _products([*factors, (residues, _multiple(key) * key.root_offset)], mpz(key.public_key.modulus))
 
 
 def _products(factors: Sequence[tuple[Sequence[int], int]], modulus: mpz) -> list[mpz]:
@@ -157,13 +162,16 @@ def _products(factors: Sequence[tuple[Sequence[int], int]], modulus: mpz) -> lis
 def _opens(key: ThresholdPublicKey, ciphertext: Ciphertext, partials: Mapping[int, Sequence[int]]) -> bool:
     modulus = key.public_key.modulus
     residue = ciphertext.value % modulus
-    (root,) = _roots(key, [residue], partials)
-    (power,) = powmod_base_list([root], key.public_key.plaintext_modulus, modulus)
-    return bool(power == residue)
+    (power,) = _powers(key, [residue], partials)
+    (blinding,) = powmod_base_list([power], key.public_key.plaintext_modulus, modulus)
+    return bool(blinding == powmod_base_list([residue], _multiple(key), modulus)[0])
 
 
-def _open(public_key: PublicKey, value: int, power: mpz) -> int:
-    opened = value * inverse(power, public_key.ciphertext_modulus) % public_key.ciphertext_modulus
+def _open(key: ThresholdPublicKey, raised: mpz, blinding: mpz) -> int:
+    """Return M from C^{4Δ²} = (1+N)^{4Δ²M}·Y^e."""
+    public_key = key.public_key
+    opened = raised * inverse(blinding, public_key.ciphertext_modulus) % public_key.ciphertext_modulus
     if opened % public_key.modulus != 1:
         raise NotOpened("the partial decryptions make no root of the ciphertext")
-    return logarithm(int(opened), public_key.modulus, public_key.s)
+    multiple = logarithm(int(opened), public_key.modulus, public_key.s)
+    return int(multiple * inverse(_multiple(key), public_key.plaintext_modulus) % public_key.plaintext_modulus)

@@ -4,12 +4,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
+import phe
 import pytest
 
 from coterie_common.crypto.dealer import _deal_insecure_for_tests
 from coterie_common.crypto.paillier import Ciphertext, Encryptor
-from coterie_common.crypto.threshold import ThresholdPublicKey, combine, combine_any, opening, partial_decrypt
-from coterie_common.crypto.threshold.opening import _roots
+from coterie_common.crypto.threshold import (
+    ThresholdPublicKey,
+    combine,
+    combine_any,
+    combine_powers,
+    opening,
+    partial_decrypt,
+)
 from coterie_common.errors import InsufficientShares, KeyMismatch, NotOpened
 from tests.support.dealings import load_dealing, load_encryptor, load_primes, make_dealing
 from tests.support.generated_keys import make_generated
@@ -192,11 +199,37 @@ def test_the_opened_root_is_that_of_the_encryption(opened):
     # The check of an opening in plain integers: u^e is C modulo N, and C·u^{−e} is a power of 1 + N.
     key, ciphertexts, plaintexts, partials = opened
     n, s = key.public_key.modulus, key.public_key.s
-    roots = _roots(key, [c.value % n for c in ciphertexts], {i: partials[i] for i in (1, 3, 4)})
-    for root, ciphertext, plaintext in zip(map(int, roots), ciphertexts, plaintexts, strict=True):
+    fourfold = 4 * key.delta**2
+    alpha = pow(fourfold, -1, n**s)
+    beta = (1 - alpha * fourfold) // n**s
+    powers = combine_powers(key, ciphertexts, {i: partials[i] for i in (1, 3, 4)})
+    for power, ciphertext, plaintext in zip(powers, ciphertexts, plaintexts, strict=True):
+        assert pow(power, n**s, n) == pow(ciphertext.value, fourfold, n)
+        # Y = u^{4Δ²} and C = u^e give u itself.
+        root = pow(power, alpha, n) * pow(ciphertext.value, beta, n) % n
         assert pow(root, n**s, n) == ciphertext.value % n
         opened_to = ciphertext.value * pow(root, -(n**s), n ** (s + 1)) % n ** (s + 1)
         assert opened_to == pow(1 + n, plaintext, n ** (s + 1))
+
+
+@pytest.mark.parametrize("make", [make_dealing, make_generated], ids=["dealt", "generated"])
+def test_opening_agrees_with_python_paillier_in_both_directions(make):
+    dealing, random = make(5, 3), SeededRandom("phe")
+    public_key, (p, q) = dealing.key.public_key, load_primes()
+    theirs = phe.PaillierPublicKey(public_key.modulus)
+    private = phe.PaillierPrivateKey(theirs, p, q)
+    encryptor = Encryptor(public_key)
+    for _ in range(3):
+        plaintext = random.randbelow(public_key.modulus)
+        # They draw the root u itself, a unit modulo N.
+        foreign = public_key.check(theirs.raw_encrypt(plaintext, random.randbelow(public_key.modulus)))
+        own = encryptor.encrypt(plaintext, encryptor.draw_nonce(random))
+        assert private.raw_decrypt(own.value) == plaintext
+        for indices in ((1, 2, 3), (2, 4, 5)):
+            shares = [dealing.shares[index - 1] for index in indices]
+            for ciphertext in (own, foreign):
+                partials = {share.index: partial_decrypt(dealing.key, share, [ciphertext]) for share in shares}
+                assert combine(dealing.key, [ciphertext], partials) == (plaintext,)
 
 
 def test_combine_any_finds_the_set_that_opens(opened):
