@@ -14,7 +14,7 @@ from coterie_common.crypto.dealer import Dealing
 from coterie_common.crypto.pads.pad import key_packing
 from coterie_common.crypto.paillier import Ciphertext, Encryptor
 from coterie_common.crypto.proofs import partial_decryption
-from coterie_common.crypto.threshold import KeyKind, combine, find_roots, partial_decrypt
+from coterie_common.crypto.threshold import KeyKind, combine, combine_powers, partial_decrypt
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.randomness import OsRandom
 from coterie_lab.benchmarks.measuring import Work, Yardstick, measure
@@ -88,9 +88,9 @@ class _KeyOpening:
         return partial_decryption.prove(statement, self._share, OsRandom())
 
     def combine(self) -> object:
-        """The roots of the ciphertexts."""
-        return find_roots(self._key, self._total, self._partials)
+        """What the partial decryptions make together: powers of the ciphertexts' roots."""
+        return combine_powers(self._key, self._total, self._partials)
 
     def open_key(self) -> tuple[int, ...]:
-        """The plaintexts: the roots, their check, and the logarithms."""
+        """The plaintexts: the combined powers, their check, and the logarithms."""
         return combine(self._key, self._total, self._partials)
