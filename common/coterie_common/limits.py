@@ -23,7 +23,7 @@ KEY_FILE_BYTES: Final = 1 << 20
 """Rosters, bundles, certificates and key files hold a few numbers per member: 200 members × 4096 bits × s + 1 fit."""
 
 MAX_PARTIES: Final = 200
-"""Δ = n! enters exponents: at 200 members it has 1,246 bits, and partial decryption grows with it."""
+"""Δ = k! enters exponents: for 200 key holders it has 1,246 bits, and combining partial decryptions grows with it."""
 
 MIN_PARTIES: Final = 3
 """With two, each learns the other's reply by subtracting its own."""

@@ -16,9 +16,11 @@ y = w + Σ e_k·α_k over the integers. It holds if D = A · ∏ C_k^{e_k} · (1
   passes with probability 2^-128 per hash computed.
 - Squares: modulo N^{s+1} the only elements of small order have order 2, ±1 and two more that cannot be found without
   factoring N; every other order has a prime factor of |N|/2 − 1 bits or more, N being a product of safe primes. D = −1
-  is easily made, by proving with −A or by submitting −C_k where e_k is odd. It has no bearing on plaintexts, since
-  decryption raises to a multiple of the order of ±C_k's other part. But weights see it half of the time, so that two
-  verifiers of a batch could disagree. Squared, it is 1 for each of them, alone and together.
+  is easily made, by proving with −A or by submitting −C_k where e_k is odd. It has no bearing on plaintexts: −C_k opens
+  to what C_k opens to, its root being −u. But weights see it half of the time, so that two verifiers of a batch could
+  disagree. Squared, it is 1 for each of them, alone and together.
+- The primes of a generated key are not safe: other elements of small order may exist. That nobody finds one is an
+  assumption of its own there; it concerns the agreement of verifiers, since 2d still has an inverse modulo N^s.
 
 Source: Damgård, Jurik and Nielsen 2010, proof of plaintext knowledge; Fiat–Shamir with the whole statement; batch
 verification: Bellare, Garay and Rabin, EUROCRYPT '98; its failure at small orders: Boyd and Pavlovski, ASIACRYPT 2000.
