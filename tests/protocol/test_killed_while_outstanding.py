@@ -32,7 +32,7 @@ from tests.support.crashes import Crash
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation
 from tests.support.oracle import sum_of_replies
-from tests.support.small_jobs import make_spec, tree_spec, write_play, write_wide
+from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play, write_wide
 
 SPEC = make_spec("statistics", {"histograms": ["site"]}, dataset="wide", name="wide")
 """One round of 1,501 values: long enough to be padded."""
@@ -43,6 +43,9 @@ EFFECTS = [*get_args(job_effects.Effect), *get_args(round_effects.Effect)]
 OF_FAILED_JOBS = {round_effects.EndJob, job_effects.KeepUnfinishedModel, job_effects.SendJobEnd}
 """Outstanding only where a job fails: here, because a party that everybody needs declines the second round."""
 
+OF_ABANDONED_ROUNDS = {round_effects.AskAgain}
+"""Outstanding only where a round is abandoned: here, because a party that it counted on declines the first one."""
+
 SUM_WRITES = ["begin_sum", "commit_sum", "delete_padded"]
 
 
@@ -50,9 +53,9 @@ def named(effect: Any) -> str:
     return f"{effect.__module__.rpartition('.')[2].partition('_')[0]}-{effect.__name__}"
 
 
-def decline_second(party_id: PartyId, message: Message) -> Message | None:
-    if party_id == VICTIM and isinstance(message, EncryptedReply) and message.round_number == 2:
-        return Rejection(code="internal", detail="", job_id=message.job_id, round_number=2)
+def decline(number: int, party_id: PartyId, message: Message) -> Message | None:
+    if party_id == VICTIM and isinstance(message, EncryptedReply) and message.round_number == number:
+        return Rejection(code="internal", detail="", job_id=message.job_id, round_number=number)
     return message
 
 
@@ -112,7 +115,7 @@ async def assert_same_failure(folder: Path, crash: Crash, effect: type) -> None:
     federation = make_federation(3, 3)
     datasets = write_play(folder, federation.parties)
     running = InProcessFederation(
-        federation, folder, datasets, aggregator_crash=crash, intercept=decline_second, checkpoint_bytes=1
+        federation, folder, datasets, aggregator_crash=crash, intercept=bind(decline, 2), checkpoint_bytes=1
     )
     crash.when = bind(is_outstanding, running, effect)
     async with running:
@@ -127,6 +130,27 @@ async def assert_same_failure(folder: Path, crash: Crash, effect: type) -> None:
         assert files(running) == []
 
 
+async def assert_same_abandonment(folder: Path, crash: Crash, effect: type) -> None:
+    """A step whose first round was abandoned is asked again once, and the sum of that round is opened."""
+    federation = make_federation()
+    datasets = write_play(folder, federation.parties)
+    running = InProcessFederation(
+        federation, folder, datasets, aggregator_crash=crash, intercept=bind(decline, 1), checkpoint_bytes=1
+    )
+    crash.when = bind(is_outstanding, running, effect)
+    async with running:
+        job_id = await running.submit(statistics_spec(spare_rounds=2))
+        await crash.reached.wait()
+        await running.restart_aggregator()
+        status = await running.result(job_id)
+        assert (status.state, status.reason, status.spare_rounds_used) == (JobState.COMPLETED, "", 1)
+        queries = {m.fields.round_number: m.signature for _, m in running.passed if isinstance(m, Query)}
+        assert len({m.signature for _, m in running.passed if isinstance(m, Query)}) == len(queries) == 2
+        assert len({m.signature for _, m in running.passed if isinstance(m, DecryptionRequest)}) == 1
+        assert Model.from_bytes(await running.aggregator.model(job_id)).lineage.contributors == (5,)
+        assert files(running) == []
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("effect", EFFECTS, ids=named)
 @asynchronous
@@ -134,6 +158,9 @@ async def test_aggregator_killed_at_the_first_write_while_an_effect_is_outstandi
     crash = Crash(after=after)
     if effect in OF_FAILED_JOBS:
         await assert_same_failure(tmp_path, crash, effect)
+        return
+    if effect in OF_ABANDONED_ROUNDS:
+        await assert_same_abandonment(tmp_path, crash, effect)
         return
     running, sent = federation_of(tmp_path, crash)
     crash.when = bind(is_outstanding, running, effect)
