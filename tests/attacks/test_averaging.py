@@ -132,7 +132,13 @@ async def test_same_job_with_and_without_a_party_leaves_the_noise_of_both_and_is
             "config": {"histograms": list(COLUMNS)},
             "schema": schema,
             "privacy": {"epsilon": "1", "delta": "0.00001"},
-            "rounds": {"deadline_s": 30, "patience_s": 10, "timeout_s": 60, "proposal_deadline_s": 30},
+            "rounds": {
+                "deadline_s": 30,
+                "patience_s": 10,
+                "timeout_s": 60,
+                "proposal_deadline_s": 30,
+                "spare_rounds": 0,
+            },
         }
     )
     running = InProcessFederation(federation, tmp_path, datasets, dataset_name="nursery", intercept=without_the_victim)

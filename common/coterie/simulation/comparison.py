@@ -63,14 +63,18 @@ class Contest:
         self.method = method
         self.simulation: Simulation | None = None
         self.noise_stddev: tuple[float, ...] = ()
+        self._quorum: int | None = None
         if method is Method.CURATOR:
             self.simulation = Simulation(spec, parameters, curator=True)
-        elif method in (Method.DISTRIBUTED, Method.LOCAL):
-            self.simulation = Simulation(with_privacy(spec, placement=Placement(method.value)), parameters)
+        elif method in (Method.DISTRIBUTED, Method.WORST_CASE, Method.LOCAL):
+            placement = Placement.LOCAL if method is Method.LOCAL else Placement.DISTRIBUTED
+            self.simulation = Simulation(with_privacy(spec, placement=placement), parameters)
         elif method in (Method.NONE, Method.ALONE):
             self.simulation = Simulation.without_privacy(spec)
         if self.simulation is not None:
-            self.noise_stddev = self.simulation.noise_stddev(parameters.parties)
+            if method is Method.WORST_CASE:
+                self._quorum = self.simulation.fewest
+            self.noise_stddev = self.simulation.noise_stddev(parameters.parties, self._quorum)
 
     def models(self, division: Division) -> Iterator[Model]:
         """Train: one model; for ``ALONE`` one per party; for a guess none."""
@@ -80,7 +84,7 @@ class Contest:
         parties = self._records(division)
         groups = [(party,) for party in parties] if self.method is Method.ALONE else [parties]
         for group in groups:
-            yield self.simulation.run(group, random)
+            yield self.simulation.run(group, random, quorum=self._quorum)
 
     def _records(self, division: Division) -> tuple[Party, ...]:
         """Return every party's records, with those held out from training where the job asks for them."""

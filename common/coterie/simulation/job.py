@@ -72,6 +72,7 @@ class Simulation:
         terms: of every planned round, as the aggregator proposes and every party checks them.
         epsilon: the accountant's cost of the terms at the job's δ; infinite without noise.
         is_curated: true if a trusted curator adds the noise, once.
+        fewest: parties that may contribute to a round: the job's quorum.
     """
 
     def __init__(self, spec: JobSpec, parameters: FederationParameters, *, curator: bool = False) -> None:
@@ -95,7 +96,7 @@ class Simulation:
         self.terms = propose_terms(self.job, parameters, _PLAINTEXT_BITS)
         events = check_terms(self.job, self.terms, parameters, _PLAINTEXT_BITS)
         self.epsilon = epsilon_of(events, self.job.spec.privacy.exact_delta)
-        self._fewest = round_quorum(self.job.spec, parameters)
+        self.fewest = round_quorum(self.job.spec, parameters)
         self._most = parameters.parties
 
     @classmethod
@@ -104,7 +105,7 @@ class Simulation:
         rounds = spec.rounds.model_copy(update={"quorum": None})
         spec = with_privacy(replace(spec, rounds=rounds), placement=Placement.NONE)
         simulation = cls(spec, choose_parameters(3))
-        simulation._fewest, simulation._most = 1, 2**62
+        simulation.fewest, simulation._most = 1, 2**62
         return simulation
 
     def noise_stddev(self, contributors: int, quorum: int | None = None) -> tuple[float, ...]:
@@ -145,11 +146,11 @@ class Simulation:
         Raises:
             QuorumTooSmall: too few or too many parties, or a quorum that they do not reach.
         """
-        if not self._fewest <= len(parties) <= self._most:
-            raise QuorumTooSmall(f"{len(parties)} parties contribute, instead of {self._fewest} to {self._most}")
+        if not self.fewest <= len(parties) <= self._most:
+            raise QuorumTooSmall(f"{len(parties)} parties contribute, instead of {self.fewest} to {self._most}")
         asked = len(parties) if quorum is None else quorum
-        if not self._fewest <= asked <= len(parties):
-            raise QuorumTooSmall(f"a quorum of {asked} is not from {self._fewest} to {len(parties)}, who contribute")
+        if not self.fewest <= asked <= len(parties):
+            raise QuorumTooSmall(f"a quorum of {asked} is not from {self.fewest} to {len(parties)}, who contribute")
         members = [as_party(party) if isinstance(party, Dataset) else party for party in parties]
         algorithm, config, schema = self.job.algorithm, self.job.config, self.job.schema
         state = algorithm.initial_state(config, schema)

@@ -13,11 +13,12 @@ from coterie_common.learning.algorithm import Algorithm, Classifier, Regressor
 class Method(StrEnum):
     """A method of training a model.
 
-    ``DISTRIBUTED``: this system, every party adds a share of the noise. ``CURATOR``: a curator trusted by all adds it
-    once (central differential privacy). ``LOCAL``: every party adds all of it. ``NONE``: together, without noise.
-    ``ALONE``: each party on its own records, without noise; the mean over the parties. ``MAJORITY``: always the class
-    that most training records have. ``UNIFORM``: a class at random, all equally likely. ``MEAN``: always the mean of
-    the training records' numbers.
+    ``DISTRIBUTED``: this system with all parties present, every party adds a share of the noise. ``WORST_CASE``: this
+    system after so many absences that the noise is divided by the job's quorum. ``CURATOR``: a curator trusted by all
+    adds it once (central differential privacy). ``LOCAL``: every party adds all of it. ``NONE``: together, without
+    noise. ``ALONE``: each party on its own records, without noise; the mean over the parties. ``MAJORITY``: always the
+    class that most training records have. ``UNIFORM``: a class at random, all equally likely. ``MEAN``: always the mean
+    of the training records' numbers.
     """
 
     DISTRIBUTED = "distributed"
@@ -28,6 +29,7 @@ class Method(StrEnum):
     MAJORITY = "majority"
     UNIFORM = "uniform"
     MEAN = "mean"
+    WORST_CASE = "worst-case"
 
     @classmethod
     def of(cls, algorithm: Algorithm[Any, Any]) -> tuple[Method, ...]:
@@ -37,9 +39,9 @@ class Method(StrEnum):
             guesses = cls.MAJORITY, cls.UNIFORM
         elif isinstance(algorithm, Regressor):
             guesses = (cls.MEAN,)
-        return (cls.DISTRIBUTED, cls.CURATOR, cls.LOCAL, cls.NONE, cls.ALONE, *guesses)
+        return (cls.DISTRIBUTED, cls.WORST_CASE, cls.CURATOR, cls.LOCAL, cls.NONE, cls.ALONE, *guesses)
 
     @property
     def is_noisy(self) -> bool:
         """True if ε matters."""
-        return self in (Method.DISTRIBUTED, Method.CURATOR, Method.LOCAL)
+        return self in (Method.DISTRIBUTED, Method.WORST_CASE, Method.CURATOR, Method.LOCAL)

@@ -43,7 +43,7 @@ class Point:
     @classmethod
     def of(cls, model: str, method: Method, parties: int, epsilon: str, corruption_bound: int, seeds: int) -> Point:
         """Drop the parameters that do not matter."""
-        distributed = method is Method.DISTRIBUTED
+        distributed = method in (Method.DISTRIBUTED, Method.WORST_CASE)
         return cls(
             model,
             method,
@@ -84,7 +84,7 @@ class Grid:
     single: tuple[int, ...] = ()
     bounds: tuple[int, ...] = ()
     bound_parties: int = 0
-    methods: tuple[Method, ...] = tuple(method for method in Method if method is not Method.MEAN)
+    methods: tuple[Method, ...] = tuple(method for method in Method if method not in (Method.MEAN, Method.WORST_CASE))
     has_few: bool = True
 
     def points(self, sweep: Sweep) -> Iterator[Point]:

@@ -27,7 +27,7 @@ def test_simulate_compares_all_methods(capsys):
     output = capsys.readouterr().out
     assert "Up to 1 of 4 parties may collude" in output
     lines = {line.split()[0]: line for line in output.splitlines() if line and " ± " in line}
-    assert set(lines) == {"distributed", "curator", "local", "none", "alone", "majority", "uniform"}
+    assert set(lines) == {"distributed", "worst-case", "curator", "local", "none", "alone", "majority", "uniform"}
     assert lines["none"].split()[1:4] == ["0,", "0,", "0"]
 
 
@@ -55,7 +55,8 @@ def test_simulate_what_predicts_nothing_shows_its_noise(tmp_path, capsys):
     job.write_text(job.read_text().replace("[config]", '[config]\nhistograms = ["class"]'))
     assert run(job, "--data", DATA, "--parties", 4, "--seeds", 1, "--json") == 0
     rows = {row["method"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows.keys() == {"distributed", "curator", "local", "none", "alone"}
+    assert rows.keys() == {"distributed", "worst-case", "curator", "local", "none", "alone"}
+    assert rows["worst-case"]["noise_stddev"][0] > rows["distributed"]["noise_stddev"][0]
     assert rows["local"]["noise_stddev"][0] > rows["distributed"]["noise_stddev"][0] > 0
     assert rows["none"]["mean"] == {}
 
