@@ -16,6 +16,7 @@ from coterie_common.audit.chain import verify_chain
 from coterie_common.audit.entry import Entry, Event, Kind, Owner
 from coterie_common.audit.ledger import Line, LineStatus, ledger_details, ledger_digest, recorded_ledger
 from coterie_common.crypto.identity import SigningKey
+from coterie_common.errors import BudgetExhausted
 from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_DETAILS_BYTES, AUDIT_LEDGER_BYTES, MAX_ROUNDS
@@ -90,6 +91,27 @@ def party(tmp_path: Path) -> Iterator[Party]:
         party.store.end_job(JobId("job-1"), JobOutcome.FAILED)
         assert party.findings() == []
         yield party
+
+
+def test_step_that_was_answered_twice_is_in_ledger_and_record_at_its_price(party):
+    # The third line is a spare one, reserved at a price of its own.
+    costs = (*COSTS[:2], Reservation(3, {"epsilon": "2/3"}, {"noise": "1"}))
+    job_id = JobId("job-3")
+    party.store.record_job(replace(JOB, job_id=job_id), costs)
+    for number in (1, 2):
+        asked = AskedStep(step=1, spare_lines=range(3, 4), spare_rounds=1)
+        party.store.accept_query(job_id, number, bytes([number]) * 32, COHORT, asked, {"plan_step": 1})
+    with pytest.raises(BudgetExhausted, match="1 spare rounds are used"):
+        party.store.accept_query(job_id, 3, b"3" * 32, COHORT, asked, {"plan_step": 1})
+    party.store.accept_query(job_id, 3, b"3" * 32, COHORT, replace(asked, step=2), {"plan_step": 2})
+    assert party.findings() == []
+    mine = [line for line in party.store.ledger("nursery") if line.job_id == job_id]
+    assert [(line.cost, line.event) for line in mine] == [(COSTS[0].cost, COSTS[0].event)] * 3
+    assert [line.records for line in mine] == ["all", "training", "all"]
+    recorded = recorded_ledger(party.log.entries()).lines
+    assert recorded[job_id, 3].line == replace(LINES[0], number=3)
+    party.execute("UPDATE ledger SET cost = CAST('{}' AS BLOB) WHERE job_id = 'job-3' AND number = 3")
+    assert len(party.findings()) == 1
 
 
 def test_ledger_that_follows_from_the_record_is_the_one_that_is_kept(party):
