@@ -118,7 +118,8 @@ class _QueryMaker:
             raise StorageError(f"the stored state of job {self.submission.job_id} does not ask for step {step}")
         body = ask.to_bytes()
         terms = self.submission.terms.rounds[step - 1].shortened(ask.length)
-        quorum = self._quorum(terms)
+        cohort = self._cohort(terms)
+        quorum = self._quorum(terms, cohort)
         fields = SessionFields(
             roster_digest=roster.digest,
             key_epoch=roster.key_epoch,
@@ -127,7 +128,7 @@ class _QueryMaker:
             round_number=self.number,
             plan_step=step,
             body_digest=body_digest(body),
-            cohort=tuple(sorted(self.job.cohort)),
+            cohort=tuple(sorted(cohort)),
             round_quorum=quorum,
             terms=terms.in_shares(roster.parameters.honest_shares(quorum)),
             previous_transcript=self.previous_transcript,
@@ -135,18 +136,27 @@ class _QueryMaker:
         query = Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.context.signing_key)
         return query, aggregator_message_to_wire(query), saved or self.submission.encode(progress)
 
-    def _quorum(self, terms: RoundTerms) -> int:
+    def _cohort(self, terms: RoundTerms) -> tuple[PartyId, ...]:
+        """Return the parties that are asked: all of the job, but where all must answer only those counted on."""
+        there = tuple(party_id for party_id in self.job.cohort if party_id not in self.job.absent)
+        is_smaller = terms.sealing.is_complete and len(there) >= self._fewest
+        return there if is_smaller else self.job.cohort
+
+    @property
+    def _fewest(self) -> int:
+        return round_quorum(self.submission.planned.spec, self.context.roster.parameters)
+
+    def _quorum(self, terms: RoundTerms, cohort: tuple[PartyId, ...]) -> int:
         """Return m_r: all members of the cohort that can be counted on, and at least the job's quorum.
 
         Without a spare round for the step nobody is counted on: a party that vanishes then would end the job.
         """
         if terms.sealing.is_complete:
-            return len(self.job.cohort)
-        fewest = round_quorum(self.submission.planned.spec, self.context.roster.parameters)
+            return len(cohort)
         if not self.submission.terms.spares.allow(self.job.plan_step, self.job.repeated):
-            return fewest
-        there = sum(party_id in self.connected and party_id not in self.job.absent for party_id in self.job.cohort)
-        return max(there, fewest)
+            return self._fewest
+        there = sum(party_id in self.connected and party_id not in self.job.absent for party_id in cohort)
+        return max(there, self._fewest)
 
 
 def _read(submission: Submission, number: int, stored: StoredRound) -> tuple[Query, Progress]:

@@ -38,7 +38,8 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.verification.check import Check, run_checks
 from coterie_common.protocol.verification.contribution import check_form, verify_signature
-from coterie_common.protocol.verification.query import JobKnowledge, check_everybody, check_shares, verify_fields
+from coterie_common.protocol.verification.query import JobKnowledge, verify_fields
+from coterie_common.protocol.verification.quorum_noise import check_everybody, check_shares
 from coterie_common.randomness import RandomSource
 
 
