@@ -24,7 +24,7 @@ from coterie_common.protocol.messages import Contribution, DecryptionRequest, Ke
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.check import Check
-from coterie_common.protocol.verification.query import JobKnowledge
+from coterie_common.protocol.verification.query import JobKnowledge, OpenedRound
 from coterie_common.protocol.verification.request import (
     REQUEST_CHECKS,
     OwnKnowledge,
@@ -136,7 +136,7 @@ def accepted(federation: Federation, **changes: object) -> JobKnowledge:
         terms=JobTerms((federation.terms(), federation.terms())),
         round_quorum=federation.parameters.quorum,
         previous_cohort=None,
-        transcripts={},
+        opened={},
     )
     return replace(job, **changes)  # type: ignore[arg-type]  # names of its fields
 
@@ -169,7 +169,7 @@ def other_terms(federation: Federation) -> Attempt:
 def another_past(federation: Federation) -> Attempt:
     """The round continues from a release that this party did not help to open, although it helped with that round."""
     fields = federation.fields(round_number=2, previous_transcript=digest_of("a release that nobody made"))
-    job = accepted(federation, transcripts={1: digest_of("the release of round 1")})
+    job = accepted(federation, opened={1: OpenedRound(number=1, transcript=digest_of("the release of round 1"))})
     return opened_by_who_did_not_answer(federation, fields, spec_digest=digest_of("spec"), job=job)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from coterie_common import document
 from coterie_common.errors import CoterieError
-from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, Rejection
+from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption, Rejection
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.check import run_checks
 from coterie_common.protocol.verification.query import QUERY_CHECKS, JobKnowledge, QueryReceived
@@ -43,6 +43,10 @@ def sized_for(attacker: MaliciousAggregator, quorum: int, round_number: int = 1,
 def again(attacker: MaliciousAggregator, round_number: int) -> SessionFields:
     """Return fields that ask the first step under another round number."""
     return sized_for(attacker, 5, round_number)
+
+
+def zeros_of_others(attacker: MaliciousAggregator, fields: SessionFields) -> tuple[Contribution, ...]:
+    return attacker.contributions(fields, attacker.others)
 
 
 def charged(attacker: MaliciousAggregator) -> list[ReservationStatus]:
@@ -154,6 +158,31 @@ async def test_abandoned_round_that_is_completed_late_is_a_release_that_was_char
         assert cost_of(lines[0]) == cost_of(lines[2])
 
 
+@pytest.mark.parametrize("is_asked_again", [True, False], ids=["after the step was asked again", "after one round"])
+@asynchronous
+async def test_release_that_the_party_did_not_open_is_continued_only_after_it_answered_the_step_again(
+    tmp_path, is_asked_again
+):
+    async with attacking(tmp_path, spec=tree_spec(spare_rounds=1)) as attacker:
+        await attacker.accepted()
+        # The victim helps to open the first round; too few others do in time, so that it is abandoned.
+        first = again(attacker, 1)
+        reply = await attacker.answered(first)
+        opened = await attacker.tell(attacker.request(first, (reply.contribution, *zeros_of_others(attacker, first))))
+        assert isinstance(opened, PartialDecryption)
+        second = again(attacker, 2)
+        own = (await attacker.answered(second)).contribution if is_asked_again else reply.contribution
+        # The others open the second round before its request reaches the victim.
+        released = attacker.request(second, (own, *zeros_of_others(attacker, second))).transcript_digest
+        fields = attacker.fields(3, body=SECOND, plan_step=2, previous_transcript=released)
+        answer = await attacker.tell(attacker.query(fields, SECOND))
+        if is_asked_again:
+            assert isinstance(answer, EncryptedReply), answer
+        else:
+            assert isinstance(answer, Rejection)
+            assert answer.code == "equivocation"
+
+
 @asynchronous
 async def test_step_is_charged_again_at_its_own_price_as_an_independent_computation_has_it(tmp_path):
     async with attacking(tmp_path, spec=tree_spec(spare_rounds=1)) as attacker:
@@ -181,7 +210,7 @@ def knowledge(attacker: MaliciousAggregator, asked: dict[int, int]) -> JobKnowle
         terms=attacker.terms,
         round_quorum=4,
         previous_cohort=None,
-        transcripts={},
+        opened={},
         asked=asked,
     )
 

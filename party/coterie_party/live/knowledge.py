@@ -58,7 +58,7 @@ async def job_knowledge(context: Context, job: AcceptedJob, plan_step: int) -> J
         round_quorum=job.round_quorum,
         asked=await context.on_writer(context.store.asked_steps, job.job_id),
         previous_cohort=await context.on_writer(context.store.previous_cohort, job.job_id),
-        transcripts={} if before is None else {plan_step - 1: before},
+        opened={} if before is None else {plan_step - 1: before},
     )
 
 

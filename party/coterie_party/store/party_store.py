@@ -37,6 +37,7 @@ from coterie_common.host.database import transaction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.messages import JobOutcome
+from coterie_common.protocol.verification.query import OpenedRound
 from coterie_common.randomness import RandomSource
 from coterie_party.round import PartyRound
 from coterie_party.store import data_versions, job_quota, promises, rulings, salts
@@ -343,15 +344,13 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return {row.number: row.step for row in connection.execute(asked)}
 
-    def opened_step(self, job_id: JobId, step: int) -> bytes | None:
-        """Return the digest of the last transcript of a step that this party helps to open, if there is one."""
+    def opened_step(self, job_id: JobId, step: int) -> OpenedRound | None:
+        """Return the last round of a step that this party helps to open, if there is one."""
         of_step = TRANSCRIPTS.c.step == step
-        opened = select(TRANSCRIPTS.c.digest).where(self._is(TRANSCRIPTS, job_id), of_step)
+        opened = select(TRANSCRIPTS.c.number, TRANSCRIPTS.c.digest).where(self._is(TRANSCRIPTS, job_id), of_step)
         with transaction(self._engine) as connection:
-            last: bytes | None = connection.execute(
-                opened.order_by(TRANSCRIPTS.c.number.desc()).limit(1)
-            ).scalar_one_or_none()
-        return last
+            last = connection.execute(opened.order_by(TRANSCRIPTS.c.number.desc()).limit(1)).one_or_none()
+        return None if last is None else OpenedRound(number=last.number, transcript=last.digest)
 
     def datasets(self) -> tuple[str, ...]:
         """Return the data sets that a job was ever accepted on, by name."""

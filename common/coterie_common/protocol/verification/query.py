@@ -15,7 +15,7 @@ The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 9. the cohort has nobody whom an earlier round of the job did not have
 10. the quorum is at least the job's and the federation's, at most the cohort
 11. the noise is divided into the honest shares that the query's quorum and the roster guarantee
-12. continues from the release that this party helped to open, if it did
+12. continues from the release that this party helped to open, if it did and answered no later round of that step
 13. without noise: all members are asked, and the replies of all are needed
 14. without noise: the same parties are asked as in earlier rounds of the job
 15. sealed completely: asks parties whose acceptances this party checked, and needs the replies of all of them
@@ -72,6 +72,19 @@ class AgreedParties:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedRound:
+    """A round that a party helped to open; whether it was released, it does not know.
+
+    Attributes:
+        number: of the round.
+        transcript: its digest.
+    """
+
+    number: int
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobKnowledge:
     """The terms that a party accepted for a job, and its record of the job's rounds so far.
 
@@ -81,8 +94,7 @@ class JobKnowledge:
         round_quorum: the least that a query may have: the specification's, or otherwise the federation's.
         asked: round number → plan step of the queries that it accepted.
         previous_cohort: the smallest of the queries that it accepted; ``None`` before the first.
-        transcripts: plan step → transcript digest of the last round of that step that it helped to open; the step
-            before is enough.
+        opened: plan step → the last round of that step that it helped to open; the step before is enough.
         agreement: of a job that is sealed completely, if its secrets are there.
         listed_reply: digest of the reply that this party sent in the session whose replies the query lists; ``None`` if
             it sent none.
@@ -92,7 +104,7 @@ class JobKnowledge:
     terms: JobTerms
     round_quorum: int
     previous_cohort: tuple[PartyId, ...] | None
-    transcripts: dict[int, bytes]
+    opened: Mapping[int, OpenedRound]
     agreement: AgreedParties | None = None
     listed_reply: bytes | None = None
     asked: Mapping[int, int] = field(default_factory=dict)
@@ -247,8 +259,13 @@ def _noise(v: Asked) -> None:
 
 # Check 12.
 def _continuation(v: Asked) -> None:
-    seen = v.job.transcripts.get(v.fields.plan_step - 1)
-    if seen is not None and seen != v.fields.previous_transcript:
+    before = v.fields.plan_step - 1
+    opened = v.job.opened.get(before)
+    # A party that answered the step again knows that the round it opened was abandoned, for want of other partial
+    # decryptions. Others may have opened the later round without it.
+    if opened is None or any(step == before and number > opened.number for number, step in v.job.asked.items()):
+        return
+    if opened.transcript != v.fields.previous_transcript:
         raise Equivocation("the query continues from another release than the one that this party helped to open")
 
 
@@ -315,7 +332,11 @@ _FIELD_CHECKS: Final[tuple[Check[Asked], ...]] = (
     Check(9, "the cohort has nobody whom an earlier round of the job did not have", _never_growing),
     Check(10, "the quorum is at least the job's and the federation's, at most the cohort", _quorum),
     Check(11, "the noise is divided into the honest shares that the query's quorum and the roster guarantee", _noise),
-    Check(12, "continues from the release that this party helped to open, if it did", _continuation),
+    Check(
+        12,
+        "continues from the release that this party helped to open, if it did and answered no later round of that step",
+        _continuation,
+    ),
     Check(13, "without noise: all members are asked, and the replies of all are needed", _everybody),
     Check(14, "without noise: the same parties are asked as in earlier rounds of the job", _same_parties),
     Check(

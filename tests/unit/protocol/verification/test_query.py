@@ -22,6 +22,7 @@ from coterie_common.protocol.verification.query import (
     QUERY_CHECKS,
     AgreedParties,
     JobKnowledge,
+    OpenedRound,
     QueryReceived,
     verify_delivery,
     verify_job_end,
@@ -37,11 +38,12 @@ FEDERATION = make_federation()
 OWN = FEDERATION.parties[0]
 OUTSIDER = SigningKey.generate(SeededRandom("outsider"))
 ROUND_1 = digest_of("transcript of round 1")
+OPENED_1 = {1: OpenedRound(number=1, transcript=ROUND_1)}
 TWO_ROUNDS = JobTerms((FEDERATION.terms(6), FEDERATION.terms(9)))
 
 
 ACCEPTED = JobKnowledge(
-    spec_digest=digest_of("spec"), terms=TWO_ROUNDS, round_quorum=4, previous_cohort=None, transcripts={}
+    spec_digest=digest_of("spec"), terms=TWO_ROUNDS, round_quorum=4, previous_cohort=None, opened={}
 )
 
 
@@ -215,7 +217,14 @@ BAD = [
         "another release to continue from",
         "equivocation",
         lambda f: second(previous_transcript=digest_of("another release")),
-        accepted(transcripts={1: ROUND_1}),
+        accepted(opened=OPENED_1),
+    ),
+    Bad(
+        12,
+        "another release to continue from, after the step was asked again and opened",
+        "equivocation",
+        lambda f: f.query(round_number=3, plan_step=2, terms=f.terms(9), previous_transcript=digest_of("another")),
+        accepted(opened={1: OpenedRound(number=2, transcript=ROUND_1)}, asked={1: 1, 2: 1}, terms=TWICE.terms),
     ),
     Bad(
         13,
@@ -241,7 +250,7 @@ BAD = [
             terms=JobTerms((EXACT, EXACT)),
             round_quorum=5,
             previous_cohort=(*COHORT, PartyId("party-6")),
-            transcripts={1: ROUND_1},
+            opened=OPENED_1,
         ),
     ),
 ]
@@ -303,9 +312,16 @@ def test_query_with_one_thing_wrong_passes_without_its_check(bad):
         (FEDERATION.query(terms=FEDERATION.terms(5)), ACCEPTED),
         # the same round again
         (FEDERATION.query(), accepted(previous_cohort=COHORT)),
-        (second(), accepted(previous_cohort=COHORT, transcripts={1: ROUND_1})),
+        (second(), accepted(previous_cohort=COHORT, opened=OPENED_1)),
         # a member was lost
-        (second(cohort=COHORT[:4]), accepted(previous_cohort=COHORT, transcripts={1: ROUND_1})),
+        (second(cohort=COHORT[:4]), accepted(previous_cohort=COHORT, opened=OPENED_1)),
+        # this party helped to open an abandoned round of the step before, and not the one that was released
+        (
+            FEDERATION.query(
+                round_number=3, plan_step=2, terms=FEDERATION.terms(9), previous_transcript=digest_of("2")
+            ),
+            accepted(opened=OPENED_1, asked={1: 1, 2: 1}, terms=TWICE.terms),
+        ),
         # this party did not help to open the round before
         (second(), accepted(previous_cohort=COHORT)),
         (FEDERATION.query(round_quorum=5), accepted(round_quorum=5)),
@@ -326,6 +342,7 @@ def test_query_with_one_thing_wrong_passes_without_its_check(bad):
         "again",
         "second",
         "smaller cohort",
+        "answered again after an abandoned round",
         "not seen before",
         "higher quorum",
         "quorum of those present, above the job's",
