@@ -18,7 +18,6 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.identifiers import FederationName, JobId, MemberId, PartyId
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from coterie_common.protocol.members import AggregatorMember, Member
 from coterie_common.protocol.messages import (
     Contribution,
     DecryptionRequest,
@@ -29,6 +28,7 @@ from coterie_common.protocol.messages import (
 )
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.roster import Roster, SignedRoster, founder_fingerprint
+from coterie_common.protocol.roster.members import AggregatorMember, Member
 from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields, body_digest

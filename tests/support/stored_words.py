@@ -71,10 +71,10 @@ from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol import acceptance, messages
 from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
-from coterie_common.protocol.members import AggregatorMember, Member
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
 from coterie_common.protocol.progress import JobState, RoundPhase
 from coterie_common.protocol.roster import Roster, SignedRoster
+from coterie_common.protocol.roster.members import AggregatorMember, Member
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
 from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
 from coterie_party.home.config import DatasetBinding, PartyConfig, TrainingConfig

@@ -14,9 +14,9 @@ from coterie_common.crypto.identity import SealingKey, SigningKey
 from coterie_common.crypto.threshold import KeyKind
 from coterie_common.identifiers import parse_federation_name, parse_member_id, parse_party_id
 from coterie_common.membership.membership import TlsCredentials
-from coterie_common.protocol.members import AggregatorMember, Member
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.roster.members import AggregatorMember, Member
 from coterie_common.randomness import OsRandom
 
 YEAR = timedelta(days=365)

@@ -34,8 +34,8 @@ from coterie_common.files import make_private_folder, sync_folder, write_atomica
 from coterie_common.identifiers import PartyId
 from coterie_common.membership.bundle import Bundle, seal_share
 from coterie_common.membership.membership import Membership
-from coterie_common.protocol.members import AggregatorMember, Member
 from coterie_common.protocol.roster import Roster, SignedRoster
+from coterie_common.protocol.roster.members import AggregatorMember, Member
 from coterie_common.randomness import RandomSource
 from coterie_common.secret import Password
 

@@ -22,8 +22,8 @@ from coterie_common.crypto.certificates import Role, expires_at, fingerprint
 from coterie_common.errors import ConfigurationError
 from coterie_common.files import write_atomically
 from coterie_common.identifiers import MemberId
-from coterie_common.protocol.members import Member
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
+from coterie_common.protocol.roster.members import Member
 
 
 class Standing(StrEnum):

@@ -21,8 +21,8 @@ from coterie_common.fields import Fields
 from coterie_common.files import read_bytes
 from coterie_common.limits import KEY_FILE_BYTES
 from coterie_common.membership.membership import Membership, is_former_file
-from coterie_common.protocol.members import Member
 from coterie_common.protocol.roster import Roster
+from coterie_common.protocol.roster.members import Member
 
 _FORMAT: Final = "coterie-bundle"
 _VERSION: Final = 2

@@ -20,8 +20,8 @@ from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.errors import IdentityMismatch, MalformedMessage, OldKeyError, ParameterMismatch
 from coterie_common.fields import Fields
 from coterie_common.limits import KEY_FILE_BYTES
-from coterie_common.protocol.members import AggregatorMember, Member
 from coterie_common.protocol.roster import Roster, SignedRoster
+from coterie_common.protocol.roster.members import AggregatorMember, Member
 
 _FORMAT: Final = "coterie-membership"
 _VERSION: Final = 2

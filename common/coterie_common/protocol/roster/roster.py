@@ -24,8 +24,8 @@ from coterie_common.fields import Fields
 from coterie_common.fingerprint import printed_fingerprint, readable_fingerprint
 from coterie_common.identifiers import FederationName, PartyId, parse_federation_name
 from coterie_common.limits import KEY_FILE_BYTES, MAX_PARTIES
-from coterie_common.protocol.members import AggregatorMember, Member, read_member_id, read_verify_key
 from coterie_common.protocol.parameters import FederationParameters
+from coterie_common.protocol.roster.members import AggregatorMember, Member, read_member_id, read_verify_key
 
 _MAX_SERIAL: Final = 2**31 - 1
 _ADDED: Final = frozenset(("ends_jobs", "key_holders", "key_kind"))
