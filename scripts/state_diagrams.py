@@ -134,9 +134,11 @@ def _job() -> Machine:
     return Machine(
         starts=tuple(
             job_machine.AggregatorJob(
-                parameters=job_machine.JobParameters(members=(ANNA, BERT), round_quorum=quorum, spares=spares)
+                parameters=job_machine.JobParameters(
+                    members=(ANNA, BERT), round_quorum=quorum, spares=spares, is_complete=is_complete
+                )
             )
-            for quorum in (1, 2)
+            for quorum, is_complete in ((1, False), (2, False), (2, True))
             for spares in (NO_SPARES, ONE_SPARE)
         ),
         step=lambda state, event: (job_machine.step(state, event), ()),

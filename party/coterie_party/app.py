@@ -36,11 +36,15 @@ from coterie_party.live.recording import record_start
 from coterie_party.policy.file import PolicyFile
 from coterie_party.policy.policy import POLICY_FILE_NAME
 from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder, StewardNotes
+from coterie_party.store.job_secrets import JobSecrets
 from coterie_party.store.padded_parts import PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits, probe_confinement
 
 log = structlog.get_logger(__name__)
+
+EPHEMERAL: Final = "ephemeral"
+"""Folder of the secrets of jobs that are sealed completely: beside the store, and in no backup."""
 
 LOOK_AGAIN_SECONDS: Final = 2.0
 """Short for a person who has approved a job; each time one file and one row are read."""
@@ -118,6 +122,7 @@ async def _run(
         policies=policies,
         store=store,
         padded=PaddedParts(root / "store" / "padded"),
+        secrets=JobSecrets(root / EPHEMERAL / config.founder),
         audit=audit,
         notes=notes,
         models=root / "models",

@@ -29,7 +29,7 @@ from enum import StrEnum
 from typing import Any
 
 from coterie_common.errors import AlreadyAnswered, CoterieError
-from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, PartialDecryption, Query
+from coterie_common.protocol.messages import DecryptionRequest, PartialDecryption, Query, Reply
 from coterie_common.protocol.verification.request import VerifiedRequest
 
 
@@ -71,7 +71,7 @@ class QueryReceived:
 class ReplyComputed:
     """The sealed, proven, signed reply."""
 
-    reply: EncryptedReply
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class ComputeReply:
 class PersistReply:
     """Store the reply's bytes and digest, synced."""
 
-    reply: EncryptedReply
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def _query_again(state: PartyRound, event: QueryReceived) -> Transition:
 def _reply(state: PartyRound, event: ReplyComputed) -> Transition:
     if event.reply.session_id != state.session_id:
         return Transition(state)
-    answered = replace(state, phase=Phase.ANSWERED, contribution_digest=event.reply.contribution.digest)
+    answered = replace(state, phase=Phase.ANSWERED, contribution_digest=event.reply.digest)
     return Transition(answered, (PersistReply(event.reply), SendReply()))
 
 

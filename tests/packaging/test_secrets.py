@@ -25,6 +25,7 @@ REVEALING = {
     "coterie_common.crypto.threshold.shares": "the key share, into the exponent and into locked or sealed bytes",
     "coterie_common.membership.key_files": "a daemon's TLS key, into a file that only its owner reads",
     "coterie_common.protocol.sealing.padded": "a pad's key, into the plaintexts that carry it encrypted",
+    "coterie_party.store.job_secrets": "pair secrets, into a file that only its owner reads",
     "coterie_common.rpc.credentials": "the TLS key, into gRPC",
 }
 

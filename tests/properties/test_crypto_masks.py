@@ -26,7 +26,7 @@ def masks_of(cohort: set[str], seed: bytes, session_id: bytes) -> dict[PartyId, 
     return {
         one: PairSecrets(
             one, {other: pairs[min(one, other), max(one, other)] for other in ids if other != one}
-        ).masks_for(session_id)
+        ).masks_for(session_id, ids)
         for one in ids
     }
 

@@ -275,6 +275,9 @@ JOB_START = job_machine.AggregatorJob(
         members=(PartyId("a"), PartyId("b"), PartyId("c")), round_quorum=2, spares=make_spares(1)
     )
 )
+COMPLETE_START = job_machine.AggregatorJob(
+    parameters=job_machine.JobParameters(members=(PartyId("a"), PartyId("b")), round_quorum=2, is_complete=True)
+)
 JOB_EVENTS = tuple(
     every_event(
         job_events.Event,
@@ -294,7 +297,7 @@ JOB_EVENTS = tuple(
 
 @cache
 def explored_job() -> Explored[AggregatorJob, job_events.Event]:
-    return explore(JOB_START, job_machine.step, JOB_EVENTS)
+    return explore(JOB_START, job_machine.step, JOB_EVENTS) | explore(COMPLETE_START, job_machine.step, JOB_EVENTS)
 
 
 def test_every_reachable_job_keeps_its_promises():
@@ -305,15 +308,24 @@ def test_every_reachable_job_keeps_its_promises():
         effects = job_machine.outstanding(state)
         started = state.round_number > 0
         assert (state.outcome is not None) is (state.phase is job_machine.Phase.ENDED)
-        assert started is bool(state.cohort)
-        if started:
+        # Of a job that is sealed completely the cohort is fixed before its first round.
+        assert state.parameters.is_complete or started is bool(state.cohort)
+        assert state.cohort or not started
+        if state.cohort:
             assert len(state.cohort) >= state.parameters.round_quorum
             assert state.cohort == state.who(Decision.ACCEPTED)
         kinds = {type(effect) for effect in effects} - {job_effects.Timer}
         match state.phase:
             case job_machine.Phase.PROPOSED:
                 assert kinds == {job_effects.SendProposal}
+            case job_machine.Phase.AGREEING:
+                missing = set(state.cohort) - state.agreed
+                assert effects - {job_effects.Timer(job_events.AgreementTimedOut())} == set(
+                    map(job_effects.SendAcceptances, missing)
+                )
+                assert missing
             case job_machine.Phase.RUNNING:
+                assert not state.parameters.is_complete or state.agreed == set(state.cohort)
                 assert effects == {job_effects.RunRound(state.round_number)}
             case job_machine.Phase.DELIVERING:
                 assert kinds == {job_effects.SendModel}

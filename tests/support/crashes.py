@@ -35,6 +35,7 @@ READS = frozenset(
             "transcripts",
             "model",
         ),
+        *("of", "opened_step", "reply_in_session", "acceptance", "encapsulations", "reply_list"),
         *("models", "jobs_of", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
         *(
             "padded_facts",

@@ -19,6 +19,10 @@ class Explored(Generic[S, E]):
     states: tuple[S, ...]
     transitions: tuple[tuple[S, E, S], ...]
 
+    def __or__(self, other: Explored[S, E]) -> Explored[S, E]:
+        """Return what is reachable from either start; no state of one is a state of the other."""
+        return Explored(self.states + other.states, self.transitions + other.transitions)
+
 
 def explore(start: S, step: Callable[[S, E], S], events: Iterable[E]) -> Explored[S, E]:
     events = tuple(events)

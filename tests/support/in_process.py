@@ -67,6 +67,7 @@ from coterie_party.live.recording import record_start
 from coterie_party.policy.policy import Budget, Policy
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import AuditLog, PartyStore, Recorder, StewardNotes
+from coterie_party.store.job_secrets import JobSecrets
 from coterie_party.store.padded_parts import Outgoing, PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
@@ -339,6 +340,7 @@ class InProcessFederation:
             policies=_PoliciesOf(self, party_id),
             store=self.party_store(party_id),
             padded=PaddedParts(home / "padded"),
+            secrets=JobSecrets(home / "ephemeral" / FOUNDER),
             audit=AuditLog(self._party_database(party_id), FOUNDER, self._recorder(party_id)),
             notes=StewardNotes(self._party_database(party_id), FOUNDER, self.clock),
             models=home / "models",

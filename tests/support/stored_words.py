@@ -70,7 +70,7 @@ from coterie_common.privacy.event import event_from_document
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
 from coterie_common.privacy.vector_encoding import Rounding, VectorEncoding
 from coterie_common.protocol import acceptance, messages
-from coterie_common.protocol.job_spec import JobTable, PrivacyGoal, RoundSettings
+from coterie_common.protocol.job_spec import JobSealing, JobTable, PrivacyGoal, RoundSettings
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
 from coterie_common.protocol.progress import JobState, RoundPhase
 from coterie_common.protocol.roster import Roster, SignedRoster
@@ -113,6 +113,7 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "descent: scaling": ScalingKind,
     "hashing labels": Label,
     "job outcomes": messages.JobOutcome,
+    "job sealings": JobSealing,
     "job states": JobState,
     "ledger lines in audit records": LineStatus,
     "log formats": LogFormat,

@@ -34,7 +34,6 @@ from coterie_common.errors import (
     OutsideHours,
     PermissionDenied,
     StorageError,
-    UnexpectedMessage,
     UnknownRound,
 )
 from coterie_common.identifiers import JobId, PartyId
@@ -167,11 +166,11 @@ class Coordinator:
                 raise UnknownRound("a padded part without its content")
             case JobReply():
                 await self._job(message.job_id).reply_received(message)
-            case Encapsulations() | MaskedReply():
-                raise UnexpectedMessage("no job is sealed completely")
+            case Encapsulations():
+                await self._job(message.job_id).encapsulations_received(message)
             case ModelReceipt():
                 await self._job(message.job_id).receipt_received(message)
-            case EncryptedReply():
+            case EncryptedReply() | MaskedReply():
                 await self._round(message.job_id, message.round_number).reply_received(party_id, message, data)
             case PartialDecryption():
                 await self._round(message.job_id, message.round_number).partial_received(party_id, message, data)

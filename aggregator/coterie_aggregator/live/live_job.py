@@ -13,6 +13,7 @@ from typing import assert_never
 
 import structlog
 
+from coterie_aggregator.live.agreeing import Agreeing
 from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.model_delivery import StoredModelDelivery
 from coterie_aggregator.live.rounds.live_round import LiveRound
@@ -32,7 +33,7 @@ from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, Unexpected
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.limits import MAX_HELD_REPLIES
-from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.acceptance import Decision, Encapsulations, JobReply
 from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelReceipt, Query
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.party_messages import verify_job_reply, verify_receipt
@@ -63,6 +64,7 @@ class LiveJob:
         self.delivering_since: datetime | None = None
         self._context = context
         self._changed = changed
+        self._agreeing = Agreeing(context, submission.job_id, is_complete=submission.planned.spec.is_complete)
         self._held: Counter[PartyId] = Counter()
         self._delivery = StoredModelDelivery(context, submission.job_id, self._delivers)
         self._persisted_at: datetime | None = None
@@ -111,8 +113,14 @@ class LiveJob:
 
     def party_connected(self, party_id: PartyId) -> None:
         """Repeat everything that this party has not answered yet."""
+        self._agreeing.forget(party_id)
         self._machine.repeat(
-            [effects.SendProposal(party_id), effects.SendJobEnd(party_id), effects.SendModel(party_id)]
+            [
+                effects.SendProposal(party_id),
+                effects.SendAcceptances(party_id),
+                effects.SendJobEnd(party_id),
+                effects.SendModel(party_id),
+            ]
         )
         if self.round:
             self.round.party_connected(party_id)
@@ -139,8 +147,17 @@ class LiveJob:
             if self._held[reply.party_id] > MAX_HELD_REPLIES:
                 raise UnexpectedMessage("too many replies that hold the same job", culprits=(reply.party_id,))
         verify_job_reply(reply, self.submission.proposal, self._context.roster)
+        await self._agreeing.keep_acceptance(reply)
         log.info("party decided", job=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
         await self.take(events.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
+
+    async def encapsulations_received(self, message: Encapsulations) -> None:
+        """Take what a party encapsulated to the others; raises ``PeerError``."""
+        if self.state.phase is not machine.Phase.AGREEING:
+            # Repeated, or too late: either way it changes nothing any more.
+            return
+        await self._agreeing.keep_encapsulations(message, self.state.cohort)
+        await self.take(events.EncapsulationsReceived(message.party_id))
 
     async def receipt_received(self, receipt: ModelReceipt) -> None:
         """Take a party's receipt for the model; raises ``PeerError``."""
@@ -165,6 +182,8 @@ class LiveJob:
         match effect:
             case effects.SendProposal(party_id):
                 self._context.send(party_id, self.submission.proposal)
+            case effects.SendAcceptances(party_id):
+                self._work.spawn(self._send_acceptances(party_id))
             case effects.SendModel(party_id):
                 self._context.deliveries.want(
                     party_id, self.job_id, lambda: self._work.spawn(self._send_model(party_id))
@@ -190,6 +209,9 @@ class LiveJob:
             case events.ProposalTimedOut():
                 longest = max(rounds.proposal_deadline_s, rounds.timeout_s)
                 return remaining_s(longest, self.submission.submitted_at, now)
+            case events.AgreementTimedOut():
+                longest = max(rounds.proposal_deadline_s, rounds.timeout_s) + rounds.timeout_s
+                return remaining_s(longest, self.submission.submitted_at, now)
             case events.DeliveryPatiencePassed():
                 self.delivering_since = self.delivering_since or now
                 return remaining_s(rounds.patience_s, self.delivering_since, now)
@@ -211,7 +233,10 @@ class LiveJob:
     async def _run_round(self, number: int) -> None:
         """Load or create the round, then hand it to the coordinator's task."""
         saved, self._saved = self._saved, None
-        started = await start_round(self._context, self.submission, self.state, number, saved)
+        agreed = b""
+        if self.submission.planned.spec.is_complete:
+            agreed = (await self._agreeing.acceptances(self.state.cohort)).digest
+        started = await start_round(self._context, self.submission, self.state, number, saved, agreed)
         del saved
         live = LiveRound(
             self._context,
@@ -224,6 +249,7 @@ class LiveJob:
             aborted=self._aborted,
             broken=self._broken,
             changed=self._changed,
+            before_query=self._before_query if self.submission.planned.spec.is_complete else None,
         )
         self._work.post(bind(self._begin, live))
 
@@ -282,6 +308,12 @@ class LiveJob:
 
     async def _aborted(self, state: round_machine.AggregatorRound) -> None:
         await self.take(events.JobFailed(ended_without_release(self.state.round_number, state)))
+
+    async def _send_acceptances(self, party_id: PartyId) -> None:
+        self._context.send(party_id, await self._agreeing.acceptances(self.state.cohort))
+
+    async def _before_query(self, party_id: PartyId) -> None:
+        await self._agreeing.inform(party_id, self.state.cohort)
 
     async def _send_model(self, party_id: PartyId) -> None:
         self._context.send(party_id, await self._delivery.load())

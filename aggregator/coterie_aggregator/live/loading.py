@@ -47,6 +47,7 @@ def initial_state(spec: JobSpec, spares: Spares, roster: Roster, *, is_new: bool
             members=members_asked(spec, roster),
             round_quorum=round_quorum(spec, roster.parameters) if is_new else earlier,
             spares=spares,
+            is_complete=spec.is_complete,
         )
     )
 
@@ -135,7 +136,7 @@ async def _last_round(context: Context, job_id: JobId, state: job_machine.Aggreg
             round_quorum=quorum or state.parameters.round_quorum,
             least_quorum=state.parameters.round_quorum,
             is_repeatable=state.parameters.spares.rounds > 0,
-            decryption_threshold=context.roster.parameters.decryption_threshold,
+            decryption_threshold=0 if state.parameters.is_complete else context.roster.parameters.decryption_threshold,
         )
     )
     for event in await context.on_writer(context.store.round_events, job_id, number):

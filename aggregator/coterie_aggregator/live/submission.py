@@ -25,7 +25,7 @@ from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.learning.agreement import PlannedJob, plan_job, round_quorum
 from coterie_common.learning.algorithm import Ask, Release, check_installed
 from coterie_common.learning.model import Lineage, Model
-from coterie_common.limits import QUERY_BODY_BYTES, STATE_BYTES
+from coterie_common.limits import MAX_COMPLETE_COHORT, QUERY_BODY_BYTES, STATE_BYTES
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import Roster
@@ -174,7 +174,7 @@ def check_left_out(spec: JobSpec, roster: Roster) -> None:
     """Check that a job leaves out members only, and enough of them in.
 
     Raises:
-        InvalidJob: it names someone who is not a member.
+        InvalidJob: it names someone who is not a member; or it is sealed completely, and asks too many.
         QuorumTooSmall: fewer parties are left than the quorum of its rounds.
     """
     strangers = set(spec.rounds.without) - {member.party_id for member in roster.members}
@@ -183,6 +183,11 @@ def check_left_out(spec: JobSpec, roster: Roster) -> None:
     left, quorum = len(members_asked(spec, roster)), round_quorum(spec, roster.parameters)
     if left < quorum:
         raise QuorumTooSmall(f"rounds.without leaves {left} parties, and a sum needs the replies of {quorum}")
+    if spec.is_complete and left > MAX_COMPLETE_COHORT:
+        raise InvalidJob(
+            f"sealing: a job of {left} parties cannot be sealed completely, which takes {MAX_COMPLETE_COHORT} at most: "
+            "name those to leave out in rounds.without"
+        )
 
 
 def make_proposal(job_id: JobId, roster: Roster, spec: bytes, terms: JobTerms, key: SigningKey) -> JobProposal:

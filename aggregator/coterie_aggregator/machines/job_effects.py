@@ -6,13 +6,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coterie_aggregator.machines.job_events import DeliveryPatiencePassed, ProposalDeadlinePassed, ProposalTimedOut
+from coterie_aggregator.machines.job_events import (
+    AgreementTimedOut,
+    DeliveryPatiencePassed,
+    ProposalDeadlinePassed,
+    ProposalTimedOut,
+)
 from coterie_common.identifiers import PartyId
 
 
 @dataclass(frozen=True, slots=True)
 class SendProposal:
     """Send the proposal to this party, also again when it connects."""
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class SendAcceptances:
+    """Send everybody's acceptances to this party, also again when it connects."""
 
     party_id: PartyId
 
@@ -43,7 +55,7 @@ class KeepUnfinishedModel:
     """Make the model of the last released round, and store it."""
 
 
-Timed = ProposalDeadlinePassed | ProposalTimedOut | DeliveryPatiencePassed
+Timed = ProposalDeadlinePassed | ProposalTimedOut | AgreementTimedOut | DeliveryPatiencePassed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +65,4 @@ class Timer:
     event: Timed
 
 
-Effect = SendProposal | RunRound | SendModel | SendJobEnd | KeepUnfinishedModel | Timer
+Effect = SendProposal | SendAcceptances | RunRound | SendModel | SendJobEnd | KeepUnfinishedModel | Timer

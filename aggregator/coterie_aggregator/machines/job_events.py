@@ -41,6 +41,22 @@ class ProposalTimedOut:
 
 
 @dataclass(frozen=True, slots=True)
+class EncapsulationsReceived:
+    """A party agreed with the acceptances; its verified encapsulations are in the spool."""
+
+    stored_as: ClassVar[str] = "EncapsulationsReceived"
+
+    party_id: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementTimedOut:
+    """The parties of a job that is sealed completely had long enough to agree on secrets."""
+
+    stored_as: ClassVar[str] = "AgreementTimedOut"
+
+
+@dataclass(frozen=True, slots=True)
 class RoundReleased:
     """The round's sum is open and the algorithm's state updated; another round follows."""
 
@@ -114,6 +130,8 @@ Event = (
     PartyReplied
     | ProposalDeadlinePassed
     | ProposalTimedOut
+    | EncapsulationsReceived
+    | AgreementTimedOut
     | RoundReleased
     | RoundAbandoned
     | ModelFinished

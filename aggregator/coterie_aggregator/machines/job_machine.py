@@ -5,6 +5,7 @@
 | phase | what happens |
 |---|---|
 | PROPOSED | every party is asked whether it takes part; starts when all replied, or past the deadline with enough |
+| AGREEING | sealed completely only: the cohort agrees on secrets, which takes one exchange |
 | RUNNING | rounds, one after the other; the cohort was fixed when the first one started; the step of an abandoned \
 round is asked again in a new one, while there are spare rounds |
 | DELIVERING | the model exists; every party of the cohort gets it; the others did not accept the job |
@@ -26,13 +27,16 @@ from coterie_aggregator.machines.job_effects import (
     Effect,
     KeepUnfinishedModel,
     RunRound,
+    SendAcceptances,
     SendJobEnd,
     SendModel,
     SendProposal,
     Timer,
 )
 from coterie_aggregator.machines.job_events import (
+    AgreementTimedOut,
     DeliveryPatiencePassed,
+    EncapsulationsReceived,
     Event,
     JobCancelled,
     JobFailed,
@@ -56,6 +60,7 @@ class Phase(StrEnum):
     """The phase of the job."""
 
     PROPOSED = "proposed"
+    AGREEING = "agreeing"
     RUNNING = "running"
     DELIVERING = "delivering"
     ENDED = "ended"
@@ -69,11 +74,13 @@ class JobParameters:
         members: the parties that are asked whether they take part, in the roster's order.
         round_quorum: minimum number of contributors per release, and so of parties that must accept.
         spares: rounds in which steps may be asked again.
+        is_complete: whether its rounds are sealed completely.
     """
 
     members: tuple[PartyId, ...]
     round_quorum: int
     spares: Spares = NO_SPARES
+    is_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,7 @@ class AggregatorJob:
         replies: each party's reply to the proposal, with code and detail.
         deadline_passed: start as soon as enough parties accepted.
         cohort: who takes part, in roster order; empty until the first round.
+        agreed: the parties whose encapsulations came, if the job is sealed completely.
         round_number: the round that runs, 1-based; 0 before the first. Abandoned rounds keep their numbers.
         plan_step: the step of the plan that it asks, 1-based; 0 before the first.
         repeated: the steps of the abandoned rounds, in order.
@@ -101,6 +109,7 @@ class AggregatorJob:
     replies: Mapping[PartyId, PartyReplied] = field(default_factory=lambda: MappingProxyType({}))
     deadline_passed: bool = False
     cohort: tuple[PartyId, ...] = ()
+    agreed: frozenset[PartyId] = frozenset()
     round_number: int = 0
     plan_step: int = 0
     repeated: tuple[int, ...] = ()
@@ -123,7 +132,9 @@ class AggregatorJob:
 
     @property
     def waiting_for(self) -> int:
-        """The number of parties that must still accept before the job can start."""
+        """The number of parties that must still accept, or agree on secrets, before the job can start."""
+        if self.phase is Phase.AGREEING:
+            return len(self.cohort) - len(self.agreed)
         if self.phase is not Phase.PROPOSED:
             return 0
         return max(0, self.parameters.round_quorum - len(self.who(Decision.ACCEPTED)))
@@ -150,6 +161,9 @@ def outstanding(state: AggregatorJob) -> frozenset[Effect]:
         if not state.deadline_passed:
             effects.add(Timer(ProposalDeadlinePassed()))
         return frozenset(effects)
+    if state.phase is Phase.AGREEING:
+        waiting = (SendAcceptances(p) for p in state.cohort if p not in state.agreed)
+        return frozenset({*waiting, Timer(AgreementTimedOut())})
     if state.phase is Phase.RUNNING:
         return frozenset({RunRound(state.round_number)})
     absent = [p for p in state.cohort if p not in state.receipts]
@@ -214,7 +228,28 @@ def _start_if_ready(state: AggregatorJob) -> AggregatorJob:
     undecided = len(state.replies) < len(state.parameters.members) or state.who(Decision.HELD)
     if state.waiting_for or (undecided and not state.deadline_passed):
         return state
-    return replace(state, phase=Phase.RUNNING, cohort=state.who(Decision.ACCEPTED), round_number=1, plan_step=1)
+    cohort = state.who(Decision.ACCEPTED)
+    if state.parameters.is_complete:
+        return replace(state, phase=Phase.AGREEING, cohort=cohort)
+    return _running(replace(state, cohort=cohort))
+
+
+def _running(state: AggregatorJob) -> AggregatorJob:
+    return replace(state, phase=Phase.RUNNING, round_number=1, plan_step=1)
+
+
+def _agreed(state: AggregatorJob, event: EncapsulationsReceived) -> AggregatorJob:
+    if event.party_id not in state.cohort:
+        return state
+    agreed = replace(state, agreed=state.agreed | {event.party_id})
+    return agreed if agreed.agreed < set(state.cohort) else _running(agreed)
+
+
+def _not_agreed(state: AggregatorJob, event: AgreementTimedOut) -> AggregatorJob:
+    missing = ", ".join(p for p in state.cohort if p not in state.agreed)
+    return _end(
+        state, JobOutcome.FAILED, one_line(f"not all parties agreed on secrets in time; no answer from: {missing}")
+    )
 
 
 def _released(state: AggregatorJob, event: RoundReleased) -> AggregatorJob:
@@ -281,6 +316,10 @@ _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorJob, Any], Aggregat
     (Phase.PROPOSED, ProposalTimedOut): _timed_out,
     (Phase.PROPOSED, JobFailed): _failed,
     (Phase.PROPOSED, JobCancelled): _cancelled,
+    (Phase.AGREEING, EncapsulationsReceived): _agreed,
+    (Phase.AGREEING, AgreementTimedOut): _not_agreed,
+    (Phase.AGREEING, JobFailed): _failed,
+    (Phase.AGREEING, JobCancelled): _cancelled,
     (Phase.RUNNING, RoundReleased): _released,
     (Phase.RUNNING, RoundAbandoned): _abandoned,
     (Phase.RUNNING, ModelFinished): _finished,

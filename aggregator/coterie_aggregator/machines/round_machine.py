@@ -90,7 +90,7 @@ class RoundParameters:
         round_quorum: m_r, minimum number of contributors to the release; by it their noise is divided.
         least_quorum: the least that another round of the job may have.
         is_repeatable: whether the job has a spare round left for the step, so that this one may be abandoned.
-        decryption_threshold: partial decryptions needed.
+        decryption_threshold: partial decryptions needed; 0 where the sum of the whole cohort opens itself.
     """
 
     holders: tuple[PartyId, ...]
@@ -152,7 +152,8 @@ class AggregatorRound:
     @property
     def partials_needed(self) -> int:
         """Number of partial decryptions with which the next attempt at opening is made."""
-        return max(self.parameters.decryption_threshold, self.unopened + 1)
+        threshold = self.parameters.decryption_threshold
+        return max(threshold, self.unopened + 1) if threshold else 0
 
     @property
     def absent(self) -> tuple[PartyId, ...]:
@@ -257,7 +258,7 @@ def _settle_collecting(state: AggregatorRound) -> AggregatorRound:
             phase=Phase.DECRYPTING,
             contributors=verified,
             refusals=MappingProxyType({}),
-            asked=frozenset(first[: parameters.decryption_threshold + 1]),
+            asked=frozenset(first[: parameters.decryption_threshold + 1] if parameters.decryption_threshold else ()),
         )
     )
 

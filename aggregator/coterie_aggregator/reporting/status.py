@@ -25,7 +25,12 @@ from coterie_common.protocol.progress import (
 )
 from coterie_common.protocol.roster import Roster
 
-_STATES = {Phase.PROPOSED: JobState.PROPOSED, Phase.RUNNING: JobState.RUNNING, Phase.DELIVERING: JobState.DELIVERING}
+_STATES = {
+    Phase.PROPOSED: JobState.PROPOSED,
+    Phase.AGREEING: JobState.RUNNING,
+    Phase.RUNNING: JobState.RUNNING,
+    Phase.DELIVERING: JobState.DELIVERING,
+}
 _OUTCOMES = {
     JobOutcome.COMPLETED: JobState.COMPLETED,
     JobOutcome.FAILED: JobState.FAILED,

@@ -3,7 +3,9 @@
 """Messages that parties sent in rounds, as files: too large for the database, and useless once the job is over.
 
 Layout: ``FOLDER/JOB/ROUND/contributions/PARTY``, ``…/partials/PARTY`` and, where vectors are padded,
-``…/padded/PARTY`` and ``…/sum``. Ids consist of letters, digits and hyphens, so they are file names.
+``…/padded/PARTY`` and ``…/sum``. Of a job that is sealed completely also
+``FOLDER/JOB/acceptances/PARTY``, ``…/encapsulations/PARTY`` and ``…/lists/DIGEST``. Ids consist of letters, digits and
+hyphens, so they are file names.
 
 Invariants:
 - A file that ``put_…`` or ``commit_padded`` returned for is durable and never changes until its job is deleted; a
@@ -37,6 +39,9 @@ from coterie_common.wire.strict import Octets
 
 _CONTRIBUTIONS: Final = "contributions"
 _PARTIALS: Final = "partials"
+_ACCEPTANCES: Final = "acceptances"
+_ENCAPSULATIONS: Final = "encapsulations"
+_LISTS: Final = "lists"
 _PADDED: Final = "padded"
 _SUM: Final = "sum"
 
@@ -67,6 +72,32 @@ class Spool:
     def contribution(self, job_id: JobId, number: int, party_id: PartyId) -> bytes:
         """Return a reply that was put; raises ``StorageError``."""
         return _read(self._path(job_id, number, _CONTRIBUTIONS, party_id))
+
+    def put_acceptance(self, job_id: JobId, party_id: PartyId, data: Octets) -> None:
+        """Keep the acceptance of a party of a job that is sealed completely; as ``put_contribution``."""
+        self._put(self._job_path(job_id, _ACCEPTANCES, party_id), data, "acceptance", party_id)
+
+    def acceptance(self, job_id: JobId, party_id: PartyId) -> bytes:
+        """Return an acceptance that was put; raises ``StorageError``."""
+        return _read(self._job_path(job_id, _ACCEPTANCES, party_id))
+
+    def put_encapsulations(self, job_id: JobId, party_id: PartyId, data: Octets) -> None:
+        """Keep the encapsulations of a party; as ``put_contribution``."""
+        self._put(self._job_path(job_id, _ENCAPSULATIONS, party_id), data, "encapsulations", party_id)
+
+    def encapsulations(self, job_id: JobId, party_id: PartyId) -> bytes:
+        """Return encapsulations that were put; raises ``StorageError``."""
+        return _read(self._job_path(job_id, _ENCAPSULATIONS, party_id))
+
+    def put_reply_list(self, job_id: JobId, digest: bytes, data: bytes) -> None:
+        """Keep the list of the replies in the sum of a round, under its digest; raises ``StorageError``."""
+        path = self._job_path(job_id, _LISTS, digest.hex())
+        make_durable_folder(path.parent, self._folder)
+        write_atomically(path, data, mode=PRIVATE)
+
+    def reply_list(self, job_id: JobId, digest: bytes) -> bytes:
+        """Return a list that was put; raises ``StorageError``."""
+        return _read(self._job_path(job_id, _LISTS, digest.hex()))
 
     def put_partial(self, job_id: JobId, number: int, party_id: PartyId, data: Octets) -> None:
         """Keep the partial decryption of a party; as ``put_contribution``."""
@@ -185,6 +216,9 @@ class Spool:
             for path in [path for path in self._padded if path.is_relative_to(folder)]:
                 self._padded.pop(path, None)
             remove_folder(folder)
+
+    def _job_path(self, job_id: JobId, kind: str, name: str) -> Path:
+        return self._folder / job_id / kind / name
 
     def _path(self, job_id: JobId, number: int, kind: str, party_id: PartyId) -> Path:
         return self._folder / job_id / str(number) / kind / party_id

@@ -42,6 +42,8 @@ PADDED_SHARE_STDDEV: Final = 64
 """Minimum standard deviation of a noise share in scaled units, by sealing: from 4 on, the sum of shares is as good as
 one discrete Gaussian; from 64 on, a share is the error that the pad needs."""
 
+_UNDER_PADS: Final = frozenset({SealingKind.PADDED, SealingKind.COMPLETE_PADDED})
+
 _CALIBRATION_MARGIN = Fraction(999_999, 1_000_000)
 """The parties' accountants may round the last digits differently from the aggregator's; this covers it."""
 
@@ -145,7 +147,7 @@ def propose_terms(job: PlannedJob, parameters: FederationParameters, plaintext_b
     if vectors:
         return _sealed(job, _propose_vectors(job, vectors, shares), parameters, plaintext_bits)
     terms = _sealed(job, _propose_counts(job, shares, DIRECT_SHARE_STDDEV), parameters, plaintext_bits)
-    if any(proposed.sealing is SealingKind.PADDED for proposed in terms.rounds):
+    if any(proposed.sealing in _UNDER_PADS for proposed in terms.rounds):
         # Only then is the wider scale worth its bits: a share that wide is the pad's error itself.
         terms = _sealed(job, _propose_counts(job, shares, PADDED_SHARE_STDDEV), parameters, plaintext_bits)
     return terms
@@ -177,7 +179,7 @@ def check_terms(
             continue
         noise, values = proposed.noise, _values_of(job, planned, proposed.encoding.scale_bits)
         expected = RoundTerms(
-            sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits),
+            sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits, is_complete=job.spec.is_complete),
             values=values,
             noise=noise,
             unit=job.plan.unit,
@@ -282,7 +284,7 @@ def _sealed(
 ) -> JobTerms:
     rounds = tuple(
         RoundTerms(
-            sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits),
+            sealing=choose_sealing(values, noise, parameters.parties, plaintext_bits, is_complete=job.spec.is_complete),
             values=values,
             noise=noise,
             unit=job.plan.unit,

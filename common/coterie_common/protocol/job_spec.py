@@ -9,7 +9,9 @@ A person writes it as TOML; it travels as canonical JSON bytes, whose digest is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Context, Decimal
+from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -31,6 +33,9 @@ _MAX_DIGITS = 40
 
 _MAX_TEXT = 2 * _MAX_DIGITS + 3
 """Characters of the longest such number: sign, point and a zero before it come on top."""
+
+DEFAULT_DURATION_S = 86400
+"""A day: secrets of a job that is sealed completely, if the job states nothing else."""
 
 _MAX_DEPTH = 32
 """Nested tables and lists; a document may be deeper."""
@@ -107,6 +112,17 @@ class PrivacyGoal(_Part):
         return Fraction(self.delta)
 
 
+class JobSealing(StrEnum):
+    """The family of sealings that a job asks for.
+
+    ``threshold``: replies are encrypted under the federation's key, and enough parties open their sum together.
+    ``complete``: replies are masked, and the sum opens itself once everybody that a round asks has replied.
+    """
+
+    THRESHOLD = "threshold"
+    COMPLETE = "complete"
+
+
 class RoundSettings(_Part):
     """The deadlines of the parties.
 
@@ -119,6 +135,8 @@ class RoundSettings(_Part):
         quorum: minimum number of contributors per release; the federation's own quorum if not given.
         spare_rounds: rounds that may be asked again because they could not complete; every party reserves their cost
             when it accepts the job. Without it 5 % of the planned rounds, at least 1; without noise none.
+        max_duration_s: of a job that is sealed completely: a party erases its secrets when it has run so long, by the
+            party's own clock from its acceptance on, and answers no further round.
         without: ids of parties that are not asked, such as those that may have spoilt an earlier job.
     """
 
@@ -128,14 +146,18 @@ class RoundSettings(_Part):
     timeout_s: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 3600
     quorum: Annotated[int, Field(strict=True, ge=1)] | None = None
     spare_rounds: Annotated[int, Field(strict=True, ge=0, le=MAX_SPARE_ROUNDS)] | None = None
+    max_duration_s: Annotated[int, Field(strict=True, ge=60, le=90 * 86400)] | None = None
     without: Annotated[tuple[PartyId, ...], BeforeValidator(_parties)] = ()
 
     def to_document(self) -> dict[str, Any]:
-        """Return JSON values; ``spare_rounds`` and ``without`` only if they are stated, as in versions before them."""
+        """Return JSON values; of later versions' entries those alone that are stated, as in versions before them."""
         table = self.model_dump()
-        without, spare = table.pop("without"), table.pop("spare_rounds")
-        if spare is not None:
-            table["spare_rounds"] = spare
+        without = table.pop("without")
+        table = {
+            name: value
+            for name, value in table.items()
+            if value is not None or name not in {"spare_rounds", "max_duration_s"}
+        }
         return table | ({"without": list(without)} if without else {})
 
 
@@ -149,6 +171,7 @@ class JobTable(_Part):
         config: the algorithm's parameters.
         privacy: the promised privacy.
         rounds: deadlines and quorum.
+        sealing: the family of sealings; under the threshold key if not given.
         schema_: public description of the columns.
     """
 
@@ -158,6 +181,7 @@ class JobTable(_Part):
     config: dict[str, Any] = {}
     privacy: PrivacyGoal
     rounds: RoundSettings = RoundSettings()
+    sealing: JobSealing = JobSealing.THRESHOLD
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
 
 
@@ -173,6 +197,7 @@ class JobSpec:
         schema: public description of the columns; real numbers as decimal text.
         privacy: the promised privacy.
         rounds: deadlines and quorum.
+        sealing: the family of sealings.
     """
 
     name: str
@@ -182,6 +207,18 @@ class JobSpec:
     schema: dict[str, Any]
     privacy: PrivacyGoal
     rounds: RoundSettings
+    sealing: JobSealing = JobSealing.THRESHOLD
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the job is sealed completely."""
+        return self.sealing is JobSealing.COMPLETE
+
+    @property
+    def max_duration(self) -> timedelta:
+        """The time after which a party erases its secrets of the job, if the job is sealed completely."""
+        stated = self.rounds.max_duration_s
+        return timedelta(seconds=DEFAULT_DURATION_S if stated is None else stated)
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> JobSpec:
@@ -200,6 +237,8 @@ class JobSpec:
             problems = "; ".join(describe(error) for error in cause.errors(include_url=False))
             raise InvalidJob(f"job specification: {problems}") from cause
         _check_privacy(parsed.privacy)
+        if parsed.rounds.max_duration_s is not None and parsed.sealing is not JobSealing.COMPLETE:
+            raise InvalidJob('job specification: rounds.max_duration_s goes with sealing = "complete" only')
         spec = cls(
             name=parsed.name,
             algorithm=parsed.algorithm,
@@ -208,6 +247,7 @@ class JobSpec:
             schema=schema,
             privacy=parsed.privacy,
             rounds=parsed.rounds,
+            sealing=parsed.sealing,
         )
         try:
             size = len(spec.to_bytes())
@@ -241,6 +281,7 @@ class JobSpec:
                 **({"allow_large_delta": True} if self.privacy.allow_large_delta else {}),
             },
             "rounds": self.rounds.to_document(),
+            **({"sealing": self.sealing.value} if self.is_complete else {}),
         }
 
     @classmethod

@@ -13,10 +13,12 @@ from coterie_common.wire.pb import federation_pb2 as pb
 
 def reply_list_to_wire(previous: ReplyList | None) -> pb.ReplyList | None:
     """Return the protocol buffer of a list of replies."""
-    if previous is None:
-        return None
-    listed = (pb.ListedReply(party_id=party_id, digest=digest) for party_id, digest in previous.replies)
-    return pb.ReplyList(session_id=previous.session_id, replies=listed)
+    return None if previous is None else _list_to_wire(previous)
+
+
+def _list_to_wire(listed: ReplyList) -> pb.ReplyList:
+    replies = (pb.ListedReply(party_id=party_id, digest=digest) for party_id, digest in listed.replies)
+    return pb.ReplyList(session_id=listed.session_id, replies=replies)
 
 
 def reply_list_from_wire(message: pb.ReplyList) -> ReplyList:
@@ -27,6 +29,16 @@ def reply_list_from_wire(message: pb.ReplyList) -> ReplyList:
     )
     check_ascending([party_id for party_id, _ in replies], "replies")
     return ReplyList(session_id=strict.digest(message.session_id, "session_id"), replies=replies)
+
+
+def reply_list_to_bytes(listed: ReplyList) -> bytes:
+    """Return the bytes of a list of replies, as the aggregator keeps them."""
+    return pb.ReplyList.SerializeToString(_list_to_wire(listed))
+
+
+def reply_list_from_bytes(data: bytes) -> ReplyList:
+    """Parse a list of replies that was kept; raises ``MalformedMessage``."""
+    return reply_list_from_wire(strict.parse(pb.ReplyList, data, "a list of replies"))
 
 
 def masked_reply_to_wire(message: MaskedReply) -> pb.MaskedReply:

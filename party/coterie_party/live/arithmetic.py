@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import structlog
 
 from coterie_common.crypto import threshold
+from coterie_common.crypto.masks.mask import SessionMasks
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import MalformedMessage, PeerError, RefusedError, StorageError
@@ -20,7 +21,16 @@ from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.limits import QUERY_BODY_BYTES
 from coterie_common.privacy.noise.mechanisms import NoiseTerms
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption, Query
+from coterie_common.protocol.masked_reply import MaskedReply
+from coterie_common.protocol.messages import (
+    Contribution,
+    DecryptionRequest,
+    EncryptedReply,
+    PartialDecryption,
+    Query,
+    Reply,
+)
+from coterie_common.protocol.sealing.choice import make_complete_sealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
@@ -58,7 +68,13 @@ def check_ask(query: Query, job: PlannedJob) -> Ask:
     return ask
 
 
-def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes], None]) -> EncryptedReply:
+def answer(
+    context: Context,
+    query: Query,
+    data: JobData,
+    write: Callable[[bytes], None],
+    masks: SessionMasks | None = None,
+) -> Reply:
     """Compute the exact answer, add the noise share, encode, seal, prove and sign.
 
     Args:
@@ -66,6 +82,7 @@ def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes
         query: that passed ``verify_query``.
         data: of its job.
         write: takes the pieces of the padded part, in order; not called where there is none.
+        masks: of the session, if it is sealed completely.
 
     Raises:
         MalformedMessage: the ask is outside the job's plan.
@@ -77,15 +94,27 @@ def answer(context: Context, query: Query, data: JobData, write: Callable[[bytes
     terms, session_id = query.fields.terms, query.fields.session_id
     exact = data.exact(check_ask(query, data.job), terms.encoding, context.random)
     noised = _with_noise(exact, terms.noise, context.random)
-    key_part, padded_digest = _sealing(context, query.fields).seal_pieces(
-        noised, session_id, context.party_id, context.random, write
-    )
+    who = session_id, context.party_id, context.random
+    job_id, number = query.fields.job_id, query.fields.round_number
+    if terms.sealing.is_complete:
+        complete = make_complete_sealing(terms, context.roster.parameters.parties, masks)
+        masked, padded_digest = complete.seal_pieces(noised, *who, write)
+        return MaskedReply(
+            job_id=job_id,
+            round_number=number,
+            session_id=session_id,
+            party_id=context.party_id,
+            masked=masked,
+            padded_digest=padded_digest,
+            signature=UNSIGNED,
+        ).signed_by(context.signing_key)
+    key_part, padded_digest = _sealing(context, query.fields).seal_pieces(noised, *who, write)
     contribution = Contribution(
         party_id=context.party_id, key_part=key_part, padded_digest=padded_digest, signature=UNSIGNED
     )
     return EncryptedReply(
-        job_id=query.fields.job_id,
-        round_number=query.fields.round_number,
+        job_id=job_id,
+        round_number=number,
         session_id=session_id,
         contribution=contribution.signed_by(context.signing_key, session_id),
     )

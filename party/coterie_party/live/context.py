@@ -30,6 +30,7 @@ from coterie_party.live.notifying import Notifier
 from coterie_party.policy.file import PolicySource
 from coterie_party.policy.policy import Policy
 from coterie_party.store import AuditLog, PartyStore, StewardNotes
+from coterie_party.store.job_secrets import JobSecrets
 from coterie_party.store.padded_parts import PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
@@ -54,6 +55,7 @@ class Context:
         policies: provides the policy in force.
         store: durable state; called on the ``writer`` thread only.
         padded: padded parts of replies on disk.
+        secrets: of jobs that are sealed completely, on disk; called on the ``writer`` thread only.
         audit: the record of what happened, in the same database; likewise.
         notes: reasons that only the steward reads; likewise.
         models: folder that delivered models go to.
@@ -78,6 +80,7 @@ class Context:
     policies: PolicySource
     store: PartyStore
     padded: PaddedParts
+    secrets: JobSecrets
     audit: AuditLog
     notes: StewardNotes
     models: Path

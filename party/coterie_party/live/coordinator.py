@@ -23,6 +23,7 @@ import structlog
 from coterie_common.audit.told import NOTHING_TOLD, Details, told
 from coterie_common.errors import (
     AlreadyAnswered,
+    AlteredReplyList,
     CoterieError,
     InternalError,
     PeerError,
@@ -36,13 +37,13 @@ from coterie_common.protocol.acceptance import Acceptances, RelayedEncapsulation
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
-    EncryptedReply,
     JobEnd,
     JobOutcome,
     JobProposal,
     ModelDelivery,
     Query,
     Rejection,
+    Reply,
     Welcome,
 )
 from coterie_common.protocol.reason import one_line
@@ -50,6 +51,7 @@ from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.query import verify_delivery, verify_job_end, verify_proposal, verify_query
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_party import round as round_machine
+from coterie_party.live import agreeing
 from coterie_party.live import arithmetic as answering
 from coterie_party.live.accepted_jobs import AcceptedJobs
 from coterie_party.live.background import Asked, BackgroundWork, RoundKey
@@ -136,12 +138,16 @@ class Coordinator:
                 self._work.check_room(message)
                 await self._query(message)
             case DecryptionRequest():
+                if message.fields.terms.sealing.is_complete:
+                    raise UnexpectedMessage("nobody opens the sum of a round that is sealed completely")
                 self._work.check_room(message)
                 key = message.fields.job_id, message.fields.round_number
                 answering.check_memory(self._context, message, await self._state(key))
                 await self._take(key, round_machine.RequestReceived(message))
-            case Acceptances() | RelayedEncapsulations():
-                raise UnexpectedMessage("this party takes part in no job that is sealed completely")
+            case Acceptances():
+                await self._say(await agreeing.agree(message, self._context, self._jobs))
+            case RelayedEncapsulations():
+                await agreeing.take_relayed(message, self._context)
             case ModelDelivery():
                 await self._delivery(message)
             case JobEnd():
@@ -161,6 +167,7 @@ class Coordinator:
             StorageError: durable state failed; the daemon stops.
         """
         async with self._lock:
+            await agreeing.erase_expired(self._context)
             for reply in await self._waiting.replies():
                 log.info("job decided", job=reply.job_id, decision=reply.decision, code=reply.code, detail=reply.detail)
                 await self._say(reply)
@@ -184,9 +191,16 @@ class Coordinator:
     async def _query(self, query: Query) -> None:
         fields = query.fields
         job = await self._jobs.of(await running_job(self._context, fields.job_id))
-        known = await job_knowledge(self._context, job, fields.plan_step)
-        # Outside the loop, like everything that reads the whole of a message that may hold a model.
-        await self._context.look(verify_query, query, self._context.party_id, self._context.roster, known)
+        is_complete = job.planned.spec.is_complete
+        agreement = await agreeing.agreed_parties(self._context, fields.job_id) if is_complete else None
+        known = await job_knowledge(self._context, job, fields.plan_step, agreement, query.previous)
+        try:
+            # Outside the loop, like everything that reads the whole of a message that may hold a model.
+            await self._context.look(verify_query, query, self._context.party_id, self._context.roster, known)
+        except AlteredReplyList:
+            # Nothing that follows in this job can be trusted to hold this party's replies.
+            await agreeing.erase(self._context, fields.job_id)
+            raise
         is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
         if not await self._waiting.admits(query, job.planned, is_new=is_new):
             await self._say(self._waiting.notice(query))
@@ -224,6 +238,7 @@ class Coordinator:
         # Nothing that is under way is of use any more.
         await self._work.cancel(job_id)
         await self._context.on_writer(self._context.padded.delete_job, job_id)
+        await agreeing.erase(self._context, job_id)
         self._waiting.forget(job_id)
         self._jobs.forget(job_id)
         await self._data.drop(job_id)
@@ -251,7 +266,7 @@ class Coordinator:
                 fields, asked = query.fields, await self._asked_step(query.fields)
                 await write(store.accept_query, *key, fields.session_id, fields.cohort, asked, told(query))
             case round_machine.PersistReply(reply):
-                await write(store.store_reply, *key, reply.contribution.digest, party_message_to_wire(reply))
+                await write(store.store_reply, *key, reply.digest, party_message_to_wire(reply))
             case round_machine.PersistTranscript(request, verified):
                 total = b"".join(ciphertext.to_bytes() for ciphertext in verified.total)
                 digests = (verified.session_id, verified.transcript_digest)
@@ -314,7 +329,9 @@ class Coordinator:
             raise StorageError(f"the accepted job {key[0]} is not stored any more")
         data = await self._data.of(await self._jobs.of(job))
         async with data.turn, self._context.drafting(*key) as draft:
-            reply = await self._context.compute(answering.answer, self._context, query, data, draft.write)
+            is_complete = query.fields.terms.sealing.is_complete
+            masks = await agreeing.masks_for(self._context, query.fields) if is_complete else None
+            reply = await self._context.compute(answering.answer, self._context, query, data, draft.write, masks)
         await self._post(key, round_machine.ReplyComputed(reply))
         if key[1] > 1:
             await self._context.on_writer(self._context.padded.delete_before, *key)
@@ -340,7 +357,7 @@ class Coordinator:
         async with self._lock:
             await self._take(key, event)
 
-    async def _send_stored(self, key: RoundKey, data: bytes | None, reply: EncryptedReply | None = None) -> None:
+    async def _send_stored(self, key: RoundKey, data: bytes | None, reply: Reply | None = None) -> None:
         try:
             messages = self._context.padded.outgoing(data, reply)
         except AlreadyAnswered as gone:

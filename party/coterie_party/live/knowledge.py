@@ -7,8 +7,9 @@ from __future__ import annotations
 from coterie_common.errors import ConsentDenied, StaleRound, UnknownRound
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.acceptance import Decision
+from coterie_common.protocol.masked_reply import ReplyList
 from coterie_common.protocol.messages import DecryptionRequest
-from coterie_common.protocol.verification.query import JobKnowledge
+from coterie_common.protocol.verification.query import AgreedParties, JobKnowledge
 from coterie_common.protocol.verification.request import OwnKnowledge
 from coterie_party.live.accepted_jobs import AcceptedJob, AcceptedJobs
 from coterie_party.live.context import Context
@@ -49,8 +50,22 @@ async def delivered_job(context: Context, job_id: JobId) -> PartyJob:
     return job
 
 
-async def job_knowledge(context: Context, job: AcceptedJob, plan_step: int) -> JobKnowledge:
-    """Return what this party accepted for a job, and what it saw of it before a step."""
+async def job_knowledge(
+    context: Context,
+    job: AcceptedJob,
+    plan_step: int,
+    agreement: AgreedParties | None = None,
+    listed: ReplyList | None = None,
+) -> JobKnowledge:
+    """Return what this party accepted for a job, and what it saw of it before a step.
+
+    Args:
+        context: of the party.
+        job: accepted.
+        plan_step: that is asked.
+        agreement: with whom it shares secrets, if the job is sealed completely.
+        listed: the replies that a query lists.
+    """
     before = await context.on_writer(context.store.opened_step, job.job_id, plan_step - 1)
     return JobKnowledge(
         spec_digest=job.row.spec_digest,
@@ -59,6 +74,10 @@ async def job_knowledge(context: Context, job: AcceptedJob, plan_step: int) -> J
         asked=await context.on_writer(context.store.asked_steps, job.job_id),
         previous_cohort=await context.on_writer(context.store.previous_cohort, job.job_id),
         opened={} if before is None else {plan_step - 1: before},
+        agreement=agreement,
+        listed_reply=None
+        if listed is None
+        else await context.on_writer(context.store.reply_in_session, job.job_id, listed.session_id),
     )
 
 

@@ -41,9 +41,9 @@ from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import JobProposal
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.sealing.choice import check_capacity
-from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms
 from coterie_party.live.accepted_jobs import AcceptedJob, AcceptedJobs
+from coterie_party.live.agreeing import make_keys, reply_of
 from coterie_party.live.context import Context
 from coterie_party.live.division import Division, division_in_force
 from coterie_party.policy.booking import as_entry, book, per_side
@@ -100,28 +100,14 @@ async def reply_to(proposal: JobProposal, context: Context, jobs: AcceptedJobs) 
     digests = (proposal.spec_digest, proposal.terms_digest)
     if job is None or job.decision is Decision.HELD or (job.spec_digest, job.terms_digest) != digests:
         job = await _decide(proposal, context, jobs, is_new=job is None)
-    return _signed(job, context)
+    return await reply_of(job, context, jobs)
 
 
 async def decide_again(job: PartyJob, context: Context, jobs: AcceptedJobs) -> JobReply | None:
     """Decide again on a held job; as ``reply_to``, but return no reply where nothing has changed."""
     decided = await _decide(job, context, jobs)
     unchanged = (decided.decision, decided.detail) == (job.decision, job.detail)
-    return None if unchanged else _signed(decided, context)
-
-
-def _signed(job: PartyJob, context: Context) -> JobReply:
-    reply = JobReply(
-        job_id=job.job_id,
-        party_id=context.party_id,
-        spec_digest=job.spec_digest,
-        terms_digest=job.terms_digest,
-        decision=job.decision,
-        code=job.code,
-        detail=job.detail,
-        signature=UNSIGNED,
-    )
-    return reply.signed_by(context.signing_key)
+    return None if unchanged else await reply_of(decided, context, jobs)
 
 
 async def _decide(
@@ -173,6 +159,12 @@ async def _decide(
         dataset=dataset,
         cost=price,
     )
+    if verdict.decision is Decision.ACCEPTED and priced is not None and priced.planned.spec.is_complete:
+        known = await context.on_writer(store.job, proposal.job_id)
+        # Not for a job that was decided on before: its keys are in its acceptance, which may have left.
+        if known is None or known.decision is Decision.HELD:
+            keys = make_keys(context, proposal.job_id, priced.planned.spec)
+            await context.on_writer(context.secrets.keep, keys)
     # The store's version counts: a held job may have ended in the meantime.
     version = None if division is None else division.version
     decided = await context.on_writer(context.store.record_job, job, reservations, _told(proposal, ruling), version)

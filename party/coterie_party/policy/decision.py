@@ -136,6 +136,8 @@ def check_consent(policy: Policy, spec: JobSpec, algorithm: Algorithm[Any, Any])
     _check_named_code(policy, spec, algorithm)
     if policy.allowed_datasets is not None and spec.dataset not in policy.allowed_datasets:
         raise ConsentDenied(f"this party does not allow jobs on the data set {spec.dataset}")
+    if spec.sealing not in policy.sealings:
+        raise ConsentDenied(f"this party does not allow jobs with {spec.sealing.value} sealing")
     placement = spec.privacy.placement
     if placement is Placement.NONE:
         if spec.digest.hex() not in policy.jobs_without_noise:

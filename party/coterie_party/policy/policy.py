@@ -23,7 +23,7 @@ from coterie_common.host.config import load_toml
 from coterie_common.learning.network.architectures import BUILT_IN
 from coterie_common.limits import MAX_ROUNDS
 from coterie_common.privacy.noise.mechanisms import Placement
-from coterie_common.protocol.job_spec import Exact
+from coterie_common.protocol.job_spec import Exact, JobSealing
 from coterie_common.shown import counted
 from coterie_common.strict_model import StrictModel, parse
 from coterie_party.policy.hours import Hours
@@ -149,6 +149,7 @@ class Policy(StrictModel):
         networks: networks that may be trained.
         confinement: whether jobs that need a training process are refused where the system does not confine it.
         placements: who may add how much of the noise.
+        sealings: families of sealings that a job may ask for.
         jobs_without_noise: digests of job specifications that may run without any noise.
         epsilon_per_job, delta_per_job: most that one job may promise.
         rounds_per_job: most rounds of one job.
@@ -166,6 +167,7 @@ class Policy(StrictModel):
     networks: _Names = BUILT_IN
     confinement: Annotated[Confinement, Field(strict=False)] = Confinement.PREFERRED
     placements: tuple[Placement, ...] = (Placement.DISTRIBUTED,)
+    sealings: tuple[JobSealing, ...] = (JobSealing.THRESHOLD,)
     jobs_without_noise: Annotated[tuple[_Digest, ...], BeforeValidator(_as_tuple)] = ()
     epsilon_per_job: Epsilon
     delta_per_job: Delta
@@ -187,6 +189,14 @@ class Policy(StrictModel):
             return tuple(map(Placement, names))
         except ValueError as cause:
             raise ValueError('must be a list of "distributed" or "local"') from cause
+
+    @field_validator("sealings", mode="before")
+    @classmethod
+    def _sealings(cls, value: Any) -> Any:
+        try:
+            return tuple(map(JobSealing, value if isinstance(value, list) else [None]))
+        except ValueError as cause:
+            raise ValueError('must be a list of "threshold" or "complete"') from cause
 
     def budget(self, dataset: str) -> Budget:
         """Return the lifetime budget of a data set."""

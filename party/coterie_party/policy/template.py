@@ -33,6 +33,11 @@ confinement = "required"
 # "local": each party all of it, for comparison.
 placements = ["distributed"]
 
+# How replies may be sealed. "threshold": encrypted under the federation's key; enough parties open a sum together, and
+# this one checks what it helps to open. "complete": masked with secrets that this party erases when the job is over;
+# the sum of everybody's replies opens itself, so that this party checks the query, and nothing after its reply.
+sealings = ["threshold"]
+
 # Jobs without any noise, each by the digest of its specification, which the refusal of such a job names; it runs
 # once, with all parties of the federation. Their results are exact: nothing is promised to the people in the data any
 # more, and after such a job no other fits the budget of its data set.

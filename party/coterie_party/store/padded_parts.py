@@ -19,7 +19,8 @@ from typing import BinaryIO, TypeAlias
 from coterie_common.errors import AlreadyAnswered, StorageError
 from coterie_common.files import PRIVATE, FileDraft, make_durable_folder, remove_drafts, remove_folder
 from coterie_common.identifiers import JobId
-from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, PaddedPart, PartyMessage
+from coterie_common.protocol.masked_reply import MaskedReply
+from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, PaddedPart, PartyMessage, Reply
 from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.wire.federation import party_message_from_wire
 
@@ -50,7 +51,7 @@ class PaddedParts:
         remove_drafts(path)
         return FileDraft(path, mode=PRIVATE)
 
-    def outgoing(self, stored: bytes | None, known: EncryptedReply | None = None) -> tuple[Outgoing, ...]:
+    def outgoing(self, stored: bytes | None, known: Reply | None = None) -> tuple[Outgoing, ...]:
         """Return everything to be sent for a stored message: for a reply with a padded part, that part first.
 
         Args:
@@ -64,7 +65,7 @@ class PaddedParts:
         if stored is None:
             raise AlreadyAnswered("this round's reply was sent and deleted; it is never made again")
         reply = known or party_message_from_wire(stored)
-        if not isinstance(reply, EncryptedReply) or reply.contribution.padded_digest == NOTHING_PADDED:
+        if not isinstance(reply, EncryptedReply | MaskedReply) or reply.padded_digest == NOTHING_PADDED:
             return (Ready(stored),)
         job_id, number = reply.job_id, reply.round_number
         size = self.size(job_id, number)
@@ -74,14 +75,14 @@ class PaddedParts:
             job_id=job_id,
             round_number=number,
             session_id=reply.session_id,
-            party_id=reply.contribution.party_id,
+            party_id=reply.party_id,
             size=size,
         )
         return (
             WithContent(
                 message=part,
                 length=size,
-                digest=reply.contribution.padded_digest,
+                digest=reply.padded_digest,
                 open=lambda: self.open(job_id, number),
             ),
             Ready(stored),

@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, func, select, update
 
 from coterie_common.audit.entry import Details, Event, Kind
 from coterie_common.audit.told import NOTHING_TOLD
@@ -255,6 +255,16 @@ class PartyStore:
                 raise StaleRound(f"job {job_id} is over: {job.outcome.value}")
             if record.keep_reply(digest, data):
                 self._note(connection, Kind.REPLY, job_id, number, {"bytes": len(data), **promises.reply(digest)})
+
+    def reply_in_session(self, job_id: JobId, session_id: bytes) -> bytes | None:
+        """Return the digest of the reply that this party sent in a session; ``None`` if it sent none."""
+        same = and_(*(ACCEPTANCES.c[name] == REPLIES.c[name] for name in ("founder", "job_id", "number")))
+        sent = select(REPLIES.c.digest).join(ACCEPTANCES, same).where(self._is(REPLIES, job_id))
+        with transaction(self._engine) as connection:
+            digest: bytes | None = connection.execute(
+                sent.where(ACCEPTANCES.c.session_id == session_id)
+            ).scalar_one_or_none()
+        return digest
 
     def reply(self, job_id: JobId, number: int) -> bytes | None:
         """Return the reply's bytes; ``None`` if there are none or they were deleted."""

@@ -17,7 +17,9 @@ from coterie_aggregator.machines.job_effects import (
     Timer,
 )
 from coterie_aggregator.machines.job_events import (
+    AgreementTimedOut,
     DeliveryPatiencePassed,
+    EncapsulationsReceived,
     Event,
     JobCancelled,
     JobFailed,
@@ -52,6 +54,7 @@ ONE_SPARE = make_spares(1)
 
 HANDLED = {
     Phase.PROPOSED: {PartyReplied, ProposalDeadlinePassed, ProposalTimedOut, JobFailed, JobCancelled},
+    Phase.AGREEING: {EncapsulationsReceived, AgreementTimedOut, JobFailed, JobCancelled},
     Phase.RUNNING: {RoundReleased, RoundAbandoned, ModelFinished, JobFailed, JobCancelled},
     Phase.DELIVERING: {ReceiptReceived, DeliveryPatiencePassed},
     Phase.ENDED: {ReceiptReceived, UnfinishedModelKept},
@@ -60,6 +63,11 @@ HANDLED = {
 
 def new_job(members: tuple[PartyId, ...] = PARTIES, quorum: int = 4, spares: Spares = ONE_SPARE) -> AggregatorJob:
     return AggregatorJob(parameters=JobParameters(members=members, round_quorum=quorum, spares=spares))
+
+
+def complete_job(members: tuple[PartyId, ...] = PARTIES, quorum: int = 4) -> AggregatorJob:
+    """One that is sealed completely."""
+    return AggregatorJob(parameters=JobParameters(members=members, round_quorum=quorum, is_complete=True))
 
 
 def after(*events: Event, state: AggregatorJob | None = None) -> AggregatorJob:
@@ -97,7 +105,7 @@ def explored() -> Explored[AggregatorJob, Event]:
     events = [
         e for e in every_event(Event, choices) if getattr(e, "party_id", A) == A or getattr(e, "detail", "") == ""
     ]
-    return explore(new_job((A, B), 2), step, events)
+    return explore(new_job((A, B), 2), step, events) | explore(complete_job((A, B), 2), step, events)
 
 
 # Proposed.

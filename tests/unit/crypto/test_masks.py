@@ -104,7 +104,7 @@ def test_masks_of_three_parties_are_those_of_plain_integers():
         three: [v - a - b for v, a, b in zip(values[three], f[one, three], f[two, three], strict=True)],
     }
     for party, numbers in values.items():
-        covered = secrets[party].masks_for(SESSION).cover_values(np.array(numbers, np.int64))
+        covered = secrets[party].masks_for(SESSION, parties).cover_values(np.array(numbers, np.int64))
         assert covered.tolist() == [number % 2**64 for number in expected[party]]
 
 
@@ -112,7 +112,7 @@ def opened_values(parties: list[PartyId], vectors: list[NDArray[np.int64]], sess
     secrets = secrets_of(parties)
     total = np.zeros(len(vectors[0]), np.uint64)
     for party, values, session in zip(parties, vectors, sessions, strict=True):
-        add_masked(total, secrets[party].masks_for(session).cover_values(values))
+        add_masked(total, secrets[party].masks_for(session, parties).cover_values(values))
     opened: list[int] = total.view(np.int64).tolist()
     return opened
 
@@ -132,7 +132,7 @@ def test_keys_of_pads_of_a_whole_cohort_cancel_modulo_32_bits():
         pad = OneTimePad(SESSION, 4000, SeededRandom(party), draw_error=False)
         key = pad.take_maskable_key()
         expected += key.reveal()
-        covered = secrets[party].masks_for(SESSION).cover_key(key)
+        covered = secrets[party].masks_for(SESSION, parties).cover_key(key)
         assert (covered.dtype, covered.nbytes) == (np.uint32, 8192)
         add_masked(total, covered)
     assert total.view(np.int32).tolist() == expected.tolist()
@@ -145,7 +145,7 @@ def test_sum_without_one_member_is_random():
     secrets = secrets_of(parties)
     total = np.zeros(2048, np.uint64)
     for party in parties[:3]:
-        add_masked(total, secrets[party].masks_for(SESSION).cover_values(vectors[0]))
+        add_masked(total, secrets[party].masks_for(SESSION, parties).cover_values(vectors[0]))
     # Uniform numbers of 64 bits: that 2,048 of them are all below 2^54 has a probability of 2^-18000.
     assert int(np.abs(total.view(np.int64)).max()) > 2**54
 
@@ -168,7 +168,7 @@ def test_masks_of_different_purposes_sessions_and_pairs_are_unrelated():
 
 def test_one_mask_covers_one_vector():
     parties = party_ids(3)
-    masks = secrets_of(parties)[parties[0]].masks_for(SESSION)
+    masks = secrets_of(parties)[parties[0]].masks_for(SESSION, parties)
     masks.cover_values(np.zeros(3, np.int64))
     with pytest.raises(StateError, match="another vector before"):
         masks.cover_values(np.ones(3, np.int64))
@@ -181,7 +181,7 @@ def test_one_mask_covers_one_vector():
 def test_masks_cover_int64_vectors_only(vector):
     parties = party_ids(3)
     with pytest.raises(StateError):
-        secrets_of(parties)[parties[0]].masks_for(SESSION).cover_values(vector)
+        secrets_of(parties)[parties[0]].masks_for(SESSION, parties).cover_values(vector)
 
 
 def test_secrets_name_the_cohort_and_need_the_others():

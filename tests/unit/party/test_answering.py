@@ -62,6 +62,7 @@ def make_context(random: Any) -> Context:
         audit=nothing,
         notes=nothing,
         padded=nothing,
+        secrets=nothing,
         models=Path(),
         training=TrainingLimits(),
         confinement=Confinement(),
@@ -85,7 +86,9 @@ def query_of(spec: JobSpec, **changes: Any) -> tuple[Query, Any]:
 
 def answer(folder: Path, spec: JobSpec, random: Any) -> tuple[EncryptedReply, Query]:
     query, planned = query_of(spec)
-    return answering.answer(make_context(random), query, job_data(folder, planned), no_padded_part), query
+    reply = answering.answer(make_context(random), query, job_data(folder, planned), no_padded_part)
+    assert isinstance(reply, EncryptedReply)
+    return reply, query
 
 
 def job_data(folder: Path, planned: PlannedJob) -> JobData:
@@ -137,6 +140,7 @@ def test_answer_adds_a_noise_share_of_the_size_in_the_terms(tmp_path):
     noise: list[int] = []
     for _ in range(60):
         reply = answering.answer(context, query, data, no_padded_part)
+        assert isinstance(reply, EncryptedReply)
         noise += (sealed_vector(FEDERATION, reply, query.fields) - exact).tolist()
     terms = query.fields.terms.noise
     variance = present(gaussian(terms).variance)

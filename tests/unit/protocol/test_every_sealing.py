@@ -65,7 +65,7 @@ def terms_of(kind: SealingKind) -> RoundTerms:
 def sealing_of(kind: SealingKind, party: PartyId = PARTY, cohort: Sequence[PartyId] = FEDERATION.parties) -> AnySealing:
     """What a party has in a session with this cohort."""
     if kind.is_complete:
-        return make_complete_sealing(terms_of(kind), PARTIES, secrets_of(cohort)[party].masks_for(SESSION))
+        return make_complete_sealing(terms_of(kind), PARTIES, secrets_of(cohort)[party].masks_for(SESSION, cohort))
     return make_sealing(terms_of(kind), PARTIES, FEDERATION.encryptor)
 
 

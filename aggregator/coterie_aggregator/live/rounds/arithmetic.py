@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from coterie_aggregator.live.rounds.sums import release_of, start_sum
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.threshold import ThresholdPublicKey
-from coterie_common.errors import MalformedMessage, StorageError
+from coterie_common.errors import MalformedMessage
 from coterie_common.learning.algorithm import Release
-from coterie_common.privacy.count_encoding import unscaled
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption
+from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption, Reply
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
@@ -61,8 +59,10 @@ class RoundArithmetic:
         """Raise ``MalformedMessage`` unless padded parts of this round are ``size`` bytes long."""
         self._sealing.check_padded(size)
 
-    def verify_reply(self, reply: EncryptedReply, padded: PaddedFacts) -> None:
+    def verify_reply(self, reply: Reply, padded: PaddedFacts) -> None:
         """Check a reply and its padded part as received; raises ``PeerError`` with its sender as culprit."""
+        if not isinstance(reply, EncryptedReply):
+            raise MalformedMessage("a masked reply to a round under the threshold key", culprits=(reply.party_id,))
         verify_reply(reply, padded, self._fields, self._roster, self._sealing)
 
     def fix_transcript(self, contributions: Sequence[Contribution], signing_key: SigningKey) -> FixedTranscript:
@@ -83,13 +83,7 @@ class RoundArithmetic:
         Raises:
             StorageError: the checkpoint is damaged.
         """
-        total = self._sealing.new_padded_sum(self._session_id)
-        if checkpoint is None:
-            return RunningSum(total)
-        try:
-            return RunningSum.continued(total, checkpoint)
-        except MalformedMessage as cause:
-            raise StorageError(f"the sum of round {self._fields.round_number} is damaged: {cause.message}") from cause
+        return start_sum(self._sealing.new_padded_sum(self._session_id), self._fields, checkpoint)
 
     def open(self, partials: Sequence[PartialDecryption], transcript: FixedTranscript) -> tuple[int, ...]:
         """Combine partial decryptions that passed ``verify_partial`` into the plaintexts of the sum's ciphertexts.
@@ -118,14 +112,5 @@ class RoundArithmetic:
             PlaintextOutOfRange: a contributor sealed values outside the agreed range.
         """
         contributors = len(running.members)
-        terms = self._fields.terms
-        released = np.empty(terms.encoding.length, np.float64)
-        start = 0
-        for opened in self._sealing.open_pieces(plaintexts, contributors, running.total):
-            released[start : start + len(opened)] = unscaled(opened, terms.encoding.scale_bits)
-            start += len(opened)
-        return Release(
-            values=released,
-            contributors=contributors,
-            noise_stddev=terms.noise.aggregate_stddev(contributors) / 2**terms.encoding.scale_bits,
-        )
+        opened = self._sealing.open_pieces(plaintexts, contributors, running.total)
+        return release_of(opened, self._fields, contributors)

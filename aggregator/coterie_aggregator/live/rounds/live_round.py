@@ -14,6 +14,7 @@ import structlog
 
 from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.rounds.arithmetic import FixedTranscript, RoundArithmetic
+from coterie_aggregator.live.rounds.complete_arithmetic import CompleteArithmetic
 from coterie_aggregator.live.rounds.received import Received
 from coterie_aggregator.live.rounds.round_sum import RoundSum
 from coterie_aggregator.live.supervised import Supervised
@@ -30,13 +31,17 @@ from coterie_common.errors import (
     ParameterMismatch,
     PeerError,
     StaleRound,
+    StateError,
     UnexpectedMessage,
 )
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
-from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query
+from coterie_common.protocol.masked_reply import MaskedReply
+from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query, Reply
+from coterie_common.protocol.sealing.choice import make_complete_sealing
+from coterie_common.wire.masked_reply import reply_list_to_bytes
 from coterie_common.wire.strict import Octets
 
 log = structlog.get_logger(__name__)
@@ -56,6 +61,7 @@ class LiveRound:
         aborted: called with the state of an aborted round.
         broken: called when our own code failed.
         changed: called after every change that people may want to see.
+        before_query: sends a party what it needs before the query, if there is something.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class LiveRound:
         aborted: Callable[[machine.AggregatorRound], Awaitable[None]],
         broken: Callable[[BaseException], Awaitable[None]],
         changed: Callable[[], None],
+        before_query: Callable[[PartyId], Awaitable[None]] | None = None,
     ) -> None:
         self.query = query
         self._context = context
@@ -81,10 +88,10 @@ class LiveRound:
         self._aborted = aborted
         self._work = Supervised(context, broken)
         self._changed = changed
+        self._before_query = before_query
         self._job_id = query.fields.job_id
         self._number = query.fields.round_number
-        sealing = context.make_sealing(query.fields.terms, context.roster.parameters.parties, context.encryptor)
-        self._arithmetic = RoundArithmetic(query.fields, context.roster, context.key, sealing)
+        self._arithmetic = _arithmetic_for(query, context)
         self._received = Received(context, self._job_id, self._number)
         self._sum = RoundSum(context, self._arithmetic, self._job_id, self._number)
         self._transcript: asyncio.Task[FixedTranscript] | None = None
@@ -125,7 +132,7 @@ class LiveRound:
         if not self._is_stopped and await self._machine.take(event):
             self._changed()
 
-    async def reply_received(self, party_id: PartyId, reply: EncryptedReply, data: Octets) -> None:
+    async def reply_received(self, party_id: PartyId, reply: Reply, data: Octets) -> None:
         """Spool a reply, whose bytes are ``data``, then let the machine have it.
 
         Raises:
@@ -200,7 +207,10 @@ class LiveRound:
     def _start(self, effect: effects.Effect) -> Running | None:
         match effect:
             case effects.SendQuery(party_id):
-                self._context.send(party_id, self.query)
+                if self._before_query is None:
+                    self._context.send(party_id, self.query)
+                else:
+                    return self._work.spawn(self._send_query(party_id, self._before_query))
             case effects.VerifyContribution(party_id):
                 return self._work.spawn(self._verify_contribution(party_id))
             case effects.AddToSum(party_id):
@@ -237,6 +247,10 @@ class LiveRound:
             case _:
                 assert_never(event)
 
+    async def _send_query(self, party_id: PartyId, before: Callable[[PartyId], Awaitable[None]]) -> None:
+        await before(party_id)
+        self._context.send(party_id, self.query)
+
     async def _verify_contribution(self, party_id: PartyId) -> None:
         padded = await self._sum.padded_facts(party_id)
         try:
@@ -257,10 +271,10 @@ class LiveRound:
         self._context.send(party_id, (await self._fixed_transcript()).request)
 
     async def _verify_partial(self, party_id: PartyId) -> None:
-        transcript = await self._fixed_transcript()
+        arithmetic, transcript = self._under_the_key(), await self._fixed_transcript()
         try:
             partial = await self._received.partial(party_id)
-            await self._context.compute(self._arithmetic.verify_partial, partial, transcript)
+            await self._context.compute(arithmetic.verify_partial, partial, transcript)
         except PeerError as error:
             self._received.drop_partial(party_id)
             self._blame("partial decryption rejected", party_id, error)
@@ -269,10 +283,13 @@ class LiveRound:
             self._work.post(bind(self.take, events.PartialVerified(party_id)))
 
     async def _open_sum(self, party_ids: Sequence[PartyId]) -> None:
-        transcript = await self._fixed_transcript()
+        if isinstance(self._arithmetic, CompleteArithmetic):
+            await self._open_complete(self._arithmetic)
+            return
+        arithmetic, transcript = self._under_the_key(), await self._fixed_transcript()
         partials = [await self._received.partial(party_id) for party_id in party_ids]
         try:
-            plaintexts = await self._context.compute(self._arithmetic.open, partials, transcript)
+            plaintexts = await self._context.compute(arithmetic.open, partials, transcript)
         except InvalidProof as error:
             for culprit in map(PartyId, error.culprits):
                 self._received.drop_partial(culprit)
@@ -283,11 +300,24 @@ class LiveRound:
             self._work.post(bind(self.take, events.OpeningFailed()))
         else:
             running = await self._sum.of(self.state.contributors)
-            release = await self._context.compute(self._arithmetic.open_sum, plaintexts, running)
+            release = await self._context.compute(arithmetic.open_sum, plaintexts, running)
             # It is as long as a model, and after a restart it is there again.
             self._sum.forget()
             del running
             await self._released(self.query, transcript.digest, release)
+
+    async def _open_complete(self, arithmetic: CompleteArithmetic) -> None:
+        replies = [await self._received.reply(party_id) for party_id in self.state.contributors]
+        masked = [reply for reply in replies if isinstance(reply, MaskedReply)]
+        running = await self._sum.of(self.state.contributors)
+        release = await self._context.compute(arithmetic.open_sum, masked, running)
+        self._sum.forget()
+        del running
+        listed = arithmetic.list_of(masked)
+        # Before the release is stored: the next query shows this list.
+        data = reply_list_to_bytes(listed)
+        await self._context.on_writer(self._context.spool.put_reply_list, self._job_id, listed.digest, data)
+        await self._released(self.query, listed.digest, release)
 
     async def _fixed_transcript(self) -> FixedTranscript:
         """Compute the transcript once; every asker gets the same."""
@@ -298,11 +328,26 @@ class LiveRound:
         return await asyncio.shield(self._transcript)
 
     async def _fix_transcript(self) -> FixedTranscript:
-        contributions = [(await self._received.reply(party_id)).contribution for party_id in self.state.contributors]
-        return await self._context.compute(self._arithmetic.fix_transcript, contributions, self._context.signing_key)
+        replies = [await self._received.reply(party_id) for party_id in self.state.contributors]
+        contributions = [reply.contribution for reply in replies if isinstance(reply, EncryptedReply)]
+        fix = self._under_the_key().fix_transcript
+        return await self._context.compute(fix, contributions, self._context.signing_key)
+
+    def _under_the_key(self) -> RoundArithmetic:
+        if not isinstance(self._arithmetic, RoundArithmetic):
+            raise StateError("a round that is sealed completely has no transcript to open")
+        return self._arithmetic
 
     def _blame(self, event: str, party_id: PartyId, error: PeerError) -> None:
         log.warning(event, job=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message)
+
+
+def _arithmetic_for(query: Query, context: Context) -> RoundArithmetic | CompleteArithmetic:
+    fields, parties = query.fields, context.roster.parameters.parties
+    if fields.terms.sealing.is_complete:
+        return CompleteArithmetic(fields, context.roster, make_complete_sealing(fields.terms, parties))
+    sealing = context.make_sealing(fields.terms, parties, context.encryptor)
+    return RoundArithmetic(fields, context.roster, context.key, sealing)
 
 
 async def _too_late(query: Query, transcript: bytes, release: Release) -> None:

@@ -8,16 +8,13 @@ open its sum; messages sent before a restart are read from the spool when they a
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from coterie_aggregator.live.context import Context
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, PartyMessage
+from coterie_common.protocol.masked_reply import MaskedReply
+from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, Reply
 from coterie_common.wire.federation import party_message_from_wire
 from coterie_common.wire.strict import Octets
-
-M = TypeVar("M", EncryptedReply, PartialDecryption)
 
 
 class Received:
@@ -32,10 +29,10 @@ class Received:
     def __init__(self, context: Context, job_id: JobId, number: int) -> None:
         self._context = context
         self._round = job_id, number
-        self._replies: dict[PartyId, EncryptedReply] = {}
+        self._replies: dict[PartyId, Reply] = {}
         self._partials: dict[PartyId, PartialDecryption] = {}
 
-    async def keep_reply(self, party_id: PartyId, reply: EncryptedReply, data: Octets) -> None:
+    async def keep_reply(self, party_id: PartyId, reply: Reply, data: Octets) -> None:
         """Spool a reply; ``data`` are its bytes as they came. Raises ``Equivocation``, ``StorageError``."""
         await self._context.on_writer(self._context.spool.put_contribution, *self._round, party_id, data)
         self._replies[party_id] = reply
@@ -45,18 +42,18 @@ class Received:
         await self._context.on_writer(self._context.spool.put_partial, *self._round, party_id, data)
         self._partials[party_id] = partial
 
-    async def reply(self, party_id: PartyId) -> EncryptedReply:
+    async def reply(self, party_id: PartyId) -> Reply:
         """Return a reply that was spooled; raises ``StorageError``, or ``MalformedMessage`` where it is none."""
         if party_id not in self._replies:
             data = await self._context.on_writer(self._context.spool.contribution, *self._round, party_id)
-            self._replies[party_id] = await self._context.compute(_parsed, EncryptedReply, data)
+            self._replies[party_id] = await self._context.compute(_parsed_reply, data)
         return self._replies[party_id]
 
     async def partial(self, party_id: PartyId) -> PartialDecryption:
         """Return a partial decryption that was spooled; raises as ``reply``."""
         if party_id not in self._partials:
             data = await self._context.on_writer(self._context.spool.partial, *self._round, party_id)
-            self._partials[party_id] = await self._context.compute(_parsed, PartialDecryption, data)
+            self._partials[party_id] = await self._context.compute(_parsed_partial, data)
         return self._partials[party_id]
 
     def drop_reply(self, party_id: PartyId) -> None:
@@ -73,8 +70,15 @@ class Received:
         self._partials.clear()
 
 
-def _parsed(kind: type[M], data: bytes) -> M:
-    message: PartyMessage = party_message_from_wire(data)
-    if not isinstance(message, kind):
-        raise MalformedMessage(f"the spooled message is no {kind.__name__}")
+def _parsed_reply(data: bytes) -> Reply:
+    message = party_message_from_wire(data)
+    if not isinstance(message, EncryptedReply | MaskedReply):
+        raise MalformedMessage("the spooled message is no reply")
+    return message
+
+
+def _parsed_partial(data: bytes) -> PartialDecryption:
+    message = party_message_from_wire(data)
+    if not isinstance(message, PartialDecryption):
+        raise MalformedMessage("the spooled message is no partial decryption")
     return message

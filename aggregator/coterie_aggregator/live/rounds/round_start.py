@@ -18,11 +18,14 @@ from coterie_aggregator.store import StoredRound
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.agreement import round_quorum
+from coterie_common.protocol.masked_reply import ReplyList
 from coterie_common.protocol.messages import Query
+from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
+from coterie_common.wire.masked_reply import reply_list_from_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,12 @@ class StartedRound:
 
 
 async def start_round(
-    context: Context, submission: Submission, job: AggregatorJob, number: int, saved: bytes | None = None
+    context: Context,
+    submission: Submission,
+    job: AggregatorJob,
+    number: int,
+    saved: bytes | None = None,
+    acceptances: bytes = b"",
 ) -> StartedRound:
     """Load a round, or make its query and store it.
 
@@ -53,6 +61,7 @@ async def start_round(
         job: that runs.
         number: of the round, 1-based.
         saved: the algorithm's state after the round before, as stored, where it is at hand.
+        acceptances: digest of all of them, if the job is sealed completely.
 
     Raises:
         StorageError: what is stored is damaged, or the algorithm's state does not ask for this round.
@@ -63,7 +72,12 @@ async def start_round(
         progress = await latest_progress(context, submission, saved)
         transcripts = await context.on_writer(store.transcripts, job_id)
         previous = transcripts[-1] if transcripts else b""
-        maker = _QueryMaker(context, submission, job, number, frozenset(context.outboxes), previous)
+        listed: ReplyList | None = None
+        if acceptances and previous:
+            listed = reply_list_from_bytes(await context.on_writer(context.spool.reply_list, job_id, previous))
+        maker = _QueryMaker(
+            context, submission, job, number, frozenset(context.outboxes), previous, acceptances, listed
+        )
         query, data, encoded = await context.compute(maker.make, progress, saved)
         now = context.clock.now()
         await context.on_writer(store.start_round, job_id, number, data, encoded, now, query.fields.round_quorum)
@@ -79,7 +93,7 @@ async def start_round(
             round_quorum=query.fields.round_quorum,
             least_quorum=job.parameters.round_quorum,
             is_repeatable=submission.terms.spares.allow(job.plan_step, job.repeated),
-            decryption_threshold=context.roster.parameters.decryption_threshold,
+            decryption_threshold=decryption_threshold(query.fields.terms, context.roster),
         )
     )
     happened = await context.on_writer(store.round_event_times, job_id, number)
@@ -88,6 +102,11 @@ async def start_round(
         if state.phase is machine.Phase.DECRYPTING:
             times.fixed_at = times.fixed_at or at
     return StartedRound(query=query, progress=progress, state=state, times=times)
+
+
+def decryption_threshold(terms: RoundTerms, roster: Roster) -> int:
+    """Return the number of partial decryptions that a round needs: none if it is sealed completely."""
+    return 0 if terms.sealing.is_complete else roster.parameters.decryption_threshold
 
 
 async def latest_progress(context: Context, submission: Submission, saved: bytes | None = None) -> Progress:
@@ -108,6 +127,8 @@ class _QueryMaker:
     number: int
     connected: frozenset[PartyId]
     previous_transcript: bytes
+    acceptances: bytes
+    listed: ReplyList | None
 
     def make(self, progress: Progress, saved: bytes | None) -> tuple[Query, bytes, bytes]:
         """Return the signed query, its bytes, and the algorithm's state as it is stored with it, or is ``saved``."""
@@ -132,8 +153,11 @@ class _QueryMaker:
             round_quorum=quorum,
             terms=terms.in_shares(roster.parameters.honest_shares(quorum)),
             previous_transcript=self.previous_transcript,
+            acceptances=self.acceptances,
         )
-        query = Query(fields=fields, body=body, signature=UNSIGNED).signed_by(self.context.signing_key)
+        query = Query(fields=fields, body=body, previous=self.listed, signature=UNSIGNED).signed_by(
+            self.context.signing_key
+        )
         return query, aggregator_message_to_wire(query), saved or self.submission.encode(progress)
 
     def _cohort(self, terms: RoundTerms) -> tuple[PartyId, ...]:

@@ -16,6 +16,7 @@ from typing import Final
 
 from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.rounds.arithmetic import RoundArithmetic
+from coterie_aggregator.live.rounds.complete_arithmetic import CompleteArithmetic
 from coterie_common.errors import StateError
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
@@ -36,7 +37,9 @@ class RoundSum:
         number: of the round.
     """
 
-    def __init__(self, context: Context, arithmetic: RoundArithmetic, job_id: JobId, number: int) -> None:
+    def __init__(
+        self, context: Context, arithmetic: RoundArithmetic | CompleteArithmetic, job_id: JobId, number: int
+    ) -> None:
         self._context = context
         self._arithmetic = arithmetic
         self._round = job_id, number

@@ -15,7 +15,7 @@ Source: Bonawitz et al., CCS 2017, pairwise masks without their recovery: if one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from threading import Lock
 from typing import Final
@@ -67,9 +67,20 @@ class PairSecrets:
         """Sorted ids of all parties whose replies the masks cancel in, this one's among them."""
         return tuple(sorted((self._own, *self._secrets)))
 
-    def masks_for(self, session_id: bytes) -> SessionMasks:
-        """Return the masks of one session, each to be used once."""
-        return SessionMasks(self._own, self._secrets, session_id)
+    def masks_for(self, session_id: bytes, cohort: Collection[PartyId]) -> SessionMasks:
+        """Return the masks of one session, each to be used once.
+
+        Args:
+            session_id: of the session; it covers the cohort.
+            cohort: whose replies the masks cancel in: this party, and others with which it shares a secret.
+
+        Raises:
+            StateError: another cohort.
+        """
+        others = set(cohort) - {self._own}
+        if self._own not in cohort or not others or not others <= self._secrets.keys():
+            raise StateError(f"{self._own} has not a secret with every other party of the cohort, or is alone in it")
+        return SessionMasks(self._own, {other: self._secrets[other] for other in sorted(others)}, session_id)
 
 
 class SessionMasks:

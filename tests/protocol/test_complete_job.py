@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Whole jobs that are sealed completely: one exchange before the first round, then one message a round."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coterie_common.identifiers import PartyId
+from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply
+from coterie_common.protocol.job_spec import JobSealing, JobSpec
+from coterie_common.protocol.masked_reply import MaskedReply
+from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, PartialDecryption, Query
+from coterie_common.protocol.progress import JobState
+from coterie_common.protocol.terms import SealingKind
+from coterie_party.policy.policy import Policy
+from coterie_party.store import ReservationStatus
+from coterie_party.store.job_secrets import JobSecrets
+from tests.support.asynchronous import asynchronous
+from tests.support.crashes import Crash, no_crash
+from tests.support.federation import make_federation
+from tests.support.in_process import InProcessFederation, generous_policy
+from tests.support.small_jobs import statistics_spec, tree_spec, wide_spec, write_play, write_wide
+
+FEDERATION = make_federation()
+PARTIES = FEDERATION.parties
+
+
+def complete(spec: JobSpec) -> JobSpec:
+    return replace(spec, sealing=JobSealing.COMPLETE)
+
+
+def policy(**changes: Any) -> Policy:
+    return generous_policy(sealings=["complete"], **changes)
+
+
+def of_kind(running: InProcessFederation, kind: type) -> list[Any]:
+    return [message for _, message in running.passed if isinstance(message, kind)]
+
+
+@asynchronous
+async def test_job_of_counts_takes_one_message_a_round_and_nobody_decrypts(tmp_path):
+    datasets = write_play(tmp_path, PARTIES)
+    async with InProcessFederation(FEDERATION, tmp_path, datasets, policy=policy()) as running:
+        job_id = await running.submit(complete(tree_spec()))
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert {running.model(party_id, job_id) for party_id in running.parties} == {
+            await running.aggregator.model(job_id)
+        }
+        assert running.errors == []
+        for kind in (DecryptionRequest, PartialDecryption, EncryptedReply):
+            assert of_kind(running, kind) == []
+        queries = {query.fields.round_number: query for query in of_kind(running, Query)}
+        assert sorted(queries) == [1, 2]
+        assert {query.fields.terms.sealing for query in queries.values()} == {SealingKind.COMPLETE}
+        assert {query.fields.round_quorum for query in queries.values()} == {len(PARTIES)}
+        assert len(of_kind(running, MaskedReply)) == 2 * len(PARTIES)
+        assert [len(of_kind(running, kind)) for kind in (Acceptances, Encapsulations)] == [len(PARTIES)] * 2
+        # The list of the first round is that of what the parties sent.
+        sent = {(reply.party_id, reply.digest) for reply in of_kind(running, MaskedReply) if reply.round_number == 1}
+        listed = queries[2].previous
+        assert (queries[1].previous, set(listed.replies)) == (None, sent)
+        assert listed.digest == queries[2].fields.previous_transcript
+
+
+@pytest.mark.slow  # a process per party imports numpy
+@asynchronous
+async def test_long_vectors_are_padded_and_the_keys_of_their_pads_masked(tmp_path):
+    datasets = write_wide(tmp_path, PARTIES)
+    linear = policy(algorithms=("logistic_regression",))
+    async with InProcessFederation(FEDERATION, tmp_path, datasets, dataset_name="wide", policy=linear) as running:
+        job_id = await running.submit(complete(wide_spec(2)))
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert running.errors == []
+
+
+# Killed at any write: nothing is ever said in two ways, and the job completes.
+
+VICTIM = PartyId("party-2")
+"""With three parties one is below it and one above: it encapsulates, and is encapsulated to."""
+
+WRITES = [
+    *("keep", "record_job", "keep", "keep", "accept_query", "commit", "store_reply"),
+    *("keep_model", "record_model", "end_job", "delete_job", "erase"),
+]
+"""Everything that a party makes durable in a job of one round, in order."""
+
+KILLS = [(write, WRITES[: at + 1].count(write)) for at, write in enumerate(WRITES)]
+
+
+def three(folder: Path, **options: Any) -> InProcessFederation:
+    federation = make_federation(3, 3)
+    return InProcessFederation(federation, folder, write_play(folder, federation.parties), policy=policy(), **options)
+
+
+@asynchronous
+async def test_writes_of_a_party_are_those_at_which_it_is_killed_below(tmp_path):
+    crash = no_crash()
+    async with three(tmp_path, party_crashes={VICTIM: crash}) as running:
+        job_id = await running.submit(complete(statistics_spec()))
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        await running.wrote("erase", by=VICTIM)
+    assert crash.writes == ["record_start", *WRITES]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("write", "nth"), KILLS, ids=lambda value: str(value))
+@asynchronous
+async def test_killed_party_comes_back_and_says_the_same_again(tmp_path, write, nth, after):
+    crash = Crash(write, nth=nth, after=after)
+    async with three(tmp_path, party_crashes={VICTIM: crash}) as running:
+        job_id = await running.submit(complete(statistics_spec()))
+        await crash.reached.wait()
+        await running.kill(VICTIM)
+        await running.start_party(VICTIM)
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert len({running.model(party_id, job_id) for party_id in running.parties}) == 1
+        assert [entry.status for entry in running.party_store(VICTIM).ledger("play")] == [ReservationStatus.COMMITTED]
+        for kind in (JobReply, Encapsulations, MaskedReply):
+            said = {running.wire(m) for party_id, m in running.passed if party_id == VICTIM and isinstance(m, kind)}
+            assert len(said) == 1, kind
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "write",
+    ["put_acceptance", "put_encapsulations", "start_round", "put_contribution", "put_reply_list", "finish_round"],
+)
+@asynchronous
+async def test_killed_aggregator_comes_back_and_the_job_completes(tmp_path, write, after):
+    crash = Crash(write, after=after)
+    async with three(tmp_path, aggregator_crash=crash) as running:
+        job_id = await running.submit(complete(tree_spec()))
+        await crash.reached.wait()
+        await running.restart_aggregator()
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        queries = {(query.fields.session_id, query.signature) for query in of_kind(running, Query)}
+        assert len(queries) == 2
+
+
+# Secrets.
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+@asynchronous
+async def test_secrets_are_gone_from_disk_after_the_job(tmp_path):
+    crash = Crash("accept_query", after=False)
+    async with three(tmp_path, party_crashes={VICTIM: crash}) as running:
+        job_id = await running.submit(complete(statistics_spec()))
+        await crash.reached.wait()
+        (kept,) = [JobSecrets(path.parent).of(job_id, running.clock.now()) for path in secrets_of(running, VICTIM)]
+        secrets = [each.reveal() for each in kept.pairs.values()]
+        assert (len(secrets), kept.secret) == (2, None)
+        assert all(secret.hex().encode() in on_disk(tmp_path / VICTIM) for secret in secrets)
+        await running.kill(VICTIM)
+        await running.start_party(VICTIM)
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        await running.wrote("erase", by=VICTIM)
+        left = on_disk(tmp_path)
+        for secret in secrets:
+            assert secret not in left
+            assert secret.hex().encode() not in left
+        assert all(secrets_of(running, party_id) == [] for party_id in running.parties)
+
+
+def secrets_of(running: InProcessFederation, party_id: PartyId) -> list[Path]:
+    return [path for path in (running.folder / party_id / "ephemeral").rglob("*") if path.is_file()]
