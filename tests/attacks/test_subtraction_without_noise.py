@@ -60,9 +60,9 @@ async def test_query_without_noise_of_fewer_than_all_is_refused(tmp_path, spec):
         await attacker.accepted()
         for missing in (PARTIES[1], PARTIES[4]):
             fewer = tuple(p for p in PARTIES if p != missing)
-            await assert_refused(attacker, attacker.query(attacker.fields(cohort=fewer)), "parameter-mismatch")
+            await assert_refused(attacker, attacker.query(attacker.fields(cohort=fewer)), "quorum-too-small")
         # All are asked, but the sum could be of four.
-        await assert_refused(attacker, attacker.query(attacker.fields(round_quorum=4)), "parameter-mismatch")
+        await assert_refused(attacker, attacker.query(attacker.fields(round_quorum=4)), "quorum-too-small")
         assert isinstance(await attacker.answered(), EncryptedReply)
 
 
@@ -77,7 +77,7 @@ async def test_second_round_without_noise_cannot_lose_a_party(tmp_path):
         assert isinstance(await attacker.tell(first), PartialDecryption)
         previous = attacker.running.party_store(VICTIM).transcripts(JobId("job-1"))[1]
         fewer = attacker.fields(2, body=CHILDREN, cohort=PARTIES[:4], previous_transcript=previous)
-        await assert_refused(attacker, attacker.query(fewer, CHILDREN), "parameter-mismatch")
+        await assert_refused(attacker, attacker.query(fewer, CHILDREN), "quorum-too-small")
         all_of_them = attacker.fields(2, body=CHILDREN, previous_transcript=previous)
         assert isinstance(await attacker.answered(all_of_them, CHILDREN), EncryptedReply)
 

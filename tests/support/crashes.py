@@ -37,6 +37,7 @@ READS = frozenset(
         ),
         *("of", "opened_step", "reply_in_session", "acceptance", "encapsulations", "reply_list"),
         *("models", "jobs_of", "contribution", "partial", "reply", "transcript", "previous_cohort", "ledger", "salt"),
+        *("opened_step", "asked_steps", "quorum"),
         *(
             "padded_facts",
             "sum_pieces",
