@@ -67,7 +67,7 @@ class RoundReleased:
 
 @dataclass(frozen=True, slots=True)
 class RoundAbandoned:
-    """The round cannot complete; its step is asked again, without counting on those who were absent."""
+    """The round cannot complete; its step is asked again, without counting on those that were absent or refused."""
 
     stored_as: ClassVar[str] = "RoundAbandoned"
 

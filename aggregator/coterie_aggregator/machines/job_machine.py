@@ -97,7 +97,7 @@ class AggregatorJob:
         round_number: the round that runs, 1-based; 0 before the first. Abandoned rounds keep their numbers.
         plan_step: the step of the plan that it asks, 1-based; 0 before the first.
         repeated: the steps of the abandoned rounds, in order.
-        absent: parties whose absence made a round be abandoned: no later round counts on them.
+        absent: parties whose absence, refusal or bad reply made a round be abandoned: no later round counts on them.
         receipts: the parties that hold the model.
         outcome: how the job ended.
         reason: why it failed or who cancelled it.

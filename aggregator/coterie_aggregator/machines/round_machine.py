@@ -157,10 +157,26 @@ class AggregatorRound:
 
     @property
     def absent(self) -> tuple[PartyId, ...]:
-        """The parties of the cohort that the round lacked, in roster order."""
-        if not self.contributors:
-            return tuple(p for p in self.parameters.cohort if p not in self.verified_contributors)
-        return tuple(p for p in self.parameters.cohort if p in self.asked and p not in self.verified_partials)
+        """The parties that kept the sum from being fixed, in roster order: no later round counts on them.
+
+        Before the deadline they are those that refused or whose reply was rejected, past it also those that are silent.
+        Once the sum is fixed there are none: everybody on whom the round counted has contributed.
+        """
+        if self.contributors:
+            return ()
+        rejected = {p for p, standing in self.contributions.items() if standing is Standing.REJECTED}
+        return tuple(p for p in self.parameters.cohort if p in rejected | {*self.refusals, *self.silent})
+
+    @property
+    def silent(self) -> tuple[PartyId, ...]:
+        """The parties that did not answer in time, in roster order: with a reply, or with a partial decryption."""
+        timed_out = self.reason is AbortReason.TIMEOUT
+        if self.contributors:
+            answered = {*self.partials, *self.refusals}
+            return tuple(p for p in self.parameters.holders if timed_out and p in self.asked - answered)
+        answered = {*self.contributions, *self.refusals}
+        is_late = timed_out or self.deadline_passed
+        return tuple(p for p in self.parameters.cohort if is_late and p not in answered)
 
     @property
     def waiting_for(self) -> int:

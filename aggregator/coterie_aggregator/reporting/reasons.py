@@ -16,15 +16,17 @@ _NAMES_CHARACTERS: Final = 240
 
 
 def ended_without_release(number: int, state: AggregatorRound) -> str:
-    """Explain why a round was abandoned or aborted: its culprits, the parties that refused, those that were away."""
+    """Explain why a round was abandoned or aborted: its culprits, the parties that refused, those that were silent."""
     words = f"round {number} was {state.phase.value}: {state.reason.value if state.reason else 'unknown'}"
-    away = [p for p in state.absent if p not in state.culprits and p not in state.refusals]
     if state.reason is AbortReason.EPOCH_BROKEN:
         words += " (proven partial decryptions of all key holders open nothing; the founder must deal a new epoch)"
     for who, why in (
         ("blamed", state.culprits),
         ("refused", tuple(f"{p} ({c})" for p, c in state.refusals.items())),
-        ("absent", tuple(away) if state.phase is Phase.ABANDONED else ()),
+        (
+            "no partial decryption from" if state.contributors else "absent",
+            state.silent if state.phase is Phase.ABANDONED else (),
+        ),
     ):
         words += f"; {who}: {', '.join(why)}" if why else ""
     return one_line(words)

@@ -42,10 +42,13 @@ from coterie_aggregator.machines.round_machine import (
     outstanding,
     step,
 )
+from coterie_aggregator.reporting.reasons import ended_without_release
 from coterie_common.identifiers import PartyId
 from tests.support.exploration import Explored, every_event, explore
 
 A, B, C, D, E = PARTIES = tuple(map(PartyId, ("anna", "bert", "cleo", "dora", "emil")))
+F = PartyId("fred")
+SIX = (*PARTIES, F)
 STRANGER = PartyId("zeno")
 
 HANDLED = {
@@ -405,7 +408,18 @@ def test_round_that_loses_a_reply_is_abandoned_at_once(lost):
     begun = after(ContributionReceived(E), state=sized_for_all()) if isinstance(lost, ContributionRejected) else None
     state = after(lost, state=begun or sized_for_all())
     assert (state.phase, state.reason) == (Phase.ABANDONED, AbortReason.TOO_FEW_PARTIES)
-    assert E in state.absent
+    # The others had no time to answer yet: later rounds still count on them.
+    assert (state.absent, state.silent) == ((E,), ())
+
+
+def test_round_that_loses_a_reply_past_its_deadline_names_also_those_that_sent_none():
+    state = after(*contributed(A, B), ContributionReceived(C), DeadlinePassed(), state=sized_for_all(members=SIX))
+    state = after(ContributionReceived(D), ContributionRejected(D, "invalid-proof"), state=state)
+    # Five of six are still possible.
+    assert (state.phase, state.silent) == (Phase.COLLECTING, (E, F))
+    state = after(ReplyRefused(E, "data"), state=state)
+    assert (state.phase, state.reason) == (Phase.ABANDONED, AbortReason.TOO_FEW_PARTIES)
+    assert (state.absent, state.silent) == ((D, E, F), (F,))
 
 
 def test_round_that_loses_more_replies_than_any_round_can_do_without_is_aborted():
@@ -418,5 +432,23 @@ def test_round_that_loses_more_replies_than_any_round_can_do_without_is_aborted(
 
 def test_sum_that_is_not_opened_in_time_is_abandoned_only_while_there_is_a_spare_round():
     state = after(*contributed(*PARTIES), *decrypted(A, B, C), RoundTimedOut(), state=sized_for_all())
-    assert (state.phase, state.reason, state.absent) == (Phase.ABANDONED, AbortReason.TIMEOUT, (D, E))
+    assert (state.phase, state.reason) == (Phase.ABANDONED, AbortReason.TIMEOUT)
+    # All five contributed: the next round counts on all of them.
+    assert (state.absent, state.silent) == ((), (D, E))
     assert after(RoundTimedOut(), state=decrypting()).phase is Phase.ABORTED
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([ReplyRefused(E, "data")], "round 2 was abandoned: too-few-parties; refused: emil (data)"),
+        ([*contributed(A, B, C, D), DeadlinePassed()], "round 2 was abandoned: absent-parties; absent: emil"),
+        (
+            [*contributed(*PARTIES), *decrypted(A, B, C), DecryptionRefused(D, "overloaded"), RoundTimedOut()],
+            "round 2 was abandoned: timeout; refused: dora (overloaded); no partial decryption from: emil",
+        ),
+    ],
+    ids=["a refusal at once", "silence at the deadline", "a sum that is not opened in time"],
+)
+def test_reason_of_an_abandoned_round_names_only_those_that_had_their_time(events, words):
+    assert ended_without_release(2, after(*events, state=sized_for_all())) == words
