@@ -129,6 +129,8 @@ class MaliciousAggregator:
         cohort = changes.get("cohort", tuple(sorted(self.federation.parties)))
         # Of a cohort that an attack makes smaller, no more can be demanded.
         quorum = min(round_quorum(self.spec, self.federation.parameters), len(cohort))
+        if self.spec.is_complete:
+            quorum = len(cohort)
         terms = self.terms.rounds[changes.get("plan_step", round_number) - 1].shortened(length)
         fields = SessionFields(
             roster_digest=self.federation.roster.digest,
@@ -142,6 +144,7 @@ class MaliciousAggregator:
             round_quorum=quorum,
             terms=terms.in_shares(max(1, quorum - self.federation.parameters.corruption_bound)),
             previous_transcript=b"" if round_number == 1 else digest_of("round before"),
+            acceptances=changes.get("acceptances", b""),
         )
         return replace(fields, **changes)
 
