@@ -28,8 +28,8 @@ from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification.acceptance import agreement_of
 from coterie_party.store.job_secrets import JobSecrets
 from tests.support.asynchronous import asynchronous
-from tests.support.federation import digest_of
-from tests.support.in_process import FOUNDER, generous_policy
+from tests.support.federation import FOUNDER, digest_of
+from tests.support.in_process import generous_policy
 from tests.support.malicious_aggregator import JOB, PARTIES, SPEC, VICTIM, MaliciousAggregator, attacking
 from tests.support.recorders import ManualClock
 from tests.support.seeded_random import SeededRandom
@@ -68,14 +68,14 @@ async def agreed(attacker: MaliciousAggregator) -> tuple[Acceptances, dict[Party
     sent = await attacker.tell(acceptances)
     assert isinstance(sent, Encapsulations), sent
     agreement = agreement_of(acceptances, attacker.federation.roster)
-    pairs = {}
+    pairs = dict[PartyId, PairSecret]()
     for each in sent.encapsulations:
         alone = replace(agreement, participants={p: agreement.participants[p] for p in (VICTIM, each.recipient)})
         pairs |= {each.recipient: alone.decapsulate(each.recipient, SECRETS[each.recipient], (each,))[VICTIM]}
     return acceptances, pairs
 
 
-def asked(attacker: MaliciousAggregator, acceptances: Acceptances, **changes: object) -> SessionFields:
+def asked(attacker: MaliciousAggregator, acceptances: Acceptances, **changes: Any) -> SessionFields:
     return attacker.fields(**{"acceptances": acceptances.digest, **changes})
 
 
