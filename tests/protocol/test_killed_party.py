@@ -15,6 +15,7 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.messages import EncryptedReply, Message, ModelReceipt, PartialDecryption
 from coterie_common.protocol.progress import JobState, JobStatus
+from coterie_party.round import Phase
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash, no_crash
@@ -192,3 +193,40 @@ async def test_party_killed_again_and_again_sends_the_same_reply_each_time(tmp_p
         said = [m for party_id, m in running.passed if party_id == VICTIM and isinstance(m, EncryptedReply)]
         assert len(said) == 4
         assert len({running.wire(m) for m in said}) == 1
+
+
+@asynchronous
+async def test_state_that_is_kept_while_a_round_is_worked_on_is_the_one_that_is_stored(tmp_path):
+    federation = make_federation(3, 3)
+    running = InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties))
+    note_write, compared = running._note_write, set[Phase]()
+
+    def compare(who: PartyId, name: str, arguments: tuple[object, ...]) -> None:
+        for party_id, party in running.parties.items():
+            for key, state in party._rounds.items():
+                assert running.party_store(party_id).round(*key) == state
+                compared.add(state.phase)
+        note_write(who, name, arguments)
+
+    running._note_write = compare  # type: ignore[method-assign]  # sees every write
+    async with running:
+        assert (await running.result(await running.submit(tree_spec()))).state is JobState.COMPLETED
+        # Nothing is kept of a round that nobody works on.
+        assert all(party._rounds == {} for party in running.parties.values())
+    assert compared >= {Phase.ANSWERING, Phase.ANSWERED}
+
+
+@asynchronous
+async def test_what_was_just_stored_is_not_read_again_to_be_sent(tmp_path):
+    federation = make_federation(3, 3)
+    running = InProcessFederation(federation, tmp_path, write_play(tmp_path, federation.parties))
+    async with running:
+        job_id = await running.submit(statistics_spec())
+        assert (await running.result(job_id)).state is JobState.COMPLETED
+        done = [name for who, name, _ in running.writes if who == VICTIM]
+        assert {"reply", "partial", "transcript"}.isdisjoint(done)
+        # Once for the query, once for the request.
+        assert done.count("round") == 2
+        for kind, function in ((EncryptedReply, "store_reply"), (PartialDecryption, "store_partial")):
+            sent = [running.wire(m) for p, m in running.passed if p == VICTIM and isinstance(m, kind)]
+            assert sent == [facts[-1] for who, name, facts in running.writes if (who, name) == (VICTIM, function)]

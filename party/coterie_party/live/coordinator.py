@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial as bind
-from typing import assert_never
+from typing import Final, assert_never
 
 import structlog
 
@@ -49,6 +49,7 @@ from coterie_common.protocol.messages import (
 from coterie_common.protocol.reason import one_line
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.query import verify_delivery, verify_job_end, verify_proposal, verify_query
+from coterie_common.protocol.verification.request import VerifiedRequest
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_party import round as round_machine
 from coterie_party.live import agreeing
@@ -69,6 +70,9 @@ log = structlog.get_logger(__name__)
 
 Send = Callable[[Outgoing], Awaitable[None]]
 
+_WORK: Final = (round_machine.ComputeReply, round_machine.VerifyRequest, round_machine.ComputePartial)
+"""Effects that begin work, after which the round's next event comes."""
+
 
 class Coordinator:
     """All jobs and rounds of one party; handles the connection's messages."""
@@ -81,6 +85,8 @@ class Coordinator:
         self._work = BackgroundWork(self._report, context.incidents)
         self._send: Send | None = None
         self._waiting = Waiting(context, self._jobs)
+        # As they follow from what is stored, of rounds that are being worked on: a round passes here six times.
+        self._rounds: dict[RoundKey, round_machine.PartyRound] = {}
 
     async def failed(self) -> None:
         """Wait until durable state can no longer be trusted; raises that error."""
@@ -142,8 +148,9 @@ class Coordinator:
                     raise UnexpectedMessage("nobody opens the sum of a round that is sealed completely")
                 self._work.check_room(message)
                 key = message.fields.job_id, message.fields.round_number
-                answering.check_memory(self._context, message, await self._state(key))
-                await self._take(key, round_machine.RequestReceived(message))
+                state = await self._state(key)
+                answering.check_memory(self._context, message, state)
+                await self._take(key, round_machine.RequestReceived(message), state)
             case Acceptances():
                 await self._say(await agreeing.agree(message, self._context, self._jobs))
             case RelayedEncapsulations():
@@ -201,12 +208,13 @@ class Coordinator:
             # Nothing that follows in this job can be trusted to hold this party's replies.
             await agreeing.erase(self._context, fields.job_id)
             raise
-        is_new = (await self._state((fields.job_id, fields.round_number))).phase is round_machine.Phase.NEW
-        if not await self._waiting.admits(query, job.planned, is_new=is_new):
+        key = fields.job_id, fields.round_number
+        state = await self._state(key)
+        if not await self._waiting.admits(query, job.planned, is_new=state.phase is round_machine.Phase.NEW):
             await self._say(self._waiting.notice(query))
             return
         await self._context.compute(answering.check_ask, query, job.planned)
-        await self._take((fields.job_id, fields.round_number), round_machine.QueryReceived(query))
+        await self._take(key, round_machine.QueryReceived(query), state)
 
     async def _delivery(self, delivery: ModelDelivery) -> None:
         await self._context.look(verify_delivery, delivery, self._context.roster)
@@ -237,6 +245,8 @@ class Coordinator:
             log.info("job ended", job=job_id, outcome=outcome)
         # Nothing that is under way is of use any more.
         await self._work.cancel(job_id)
+        for key in [key for key in self._rounds if key[0] == job_id]:
+            del self._rounds[key]
         await self._context.on_writer(self._context.padded.delete_job, job_id)
         await agreeing.erase(self._context, job_id)
         self._waiting.forget(job_id)
@@ -245,35 +255,50 @@ class Coordinator:
 
     # One round.
 
-    async def _take(self, key: RoundKey, event: round_machine.Event) -> None:
+    async def _take(
+        self, key: RoundKey, event: round_machine.Event, state: round_machine.PartyRound | None = None
+    ) -> None:
         """Step a round's machine: persist, which changes the state, then do the rest.
 
-        The state comes from the store: rounds that somebody invents take no memory.
+        The state comes from the store: rounds that somebody invents take no memory. It is kept only while work on the
+        round is in progress, which is bounded, and ``state`` is what was read while this message was handled.
         """
-        transition = round_machine.step(await self._state(key), event)
+        transition = round_machine.step(state or await self._state(key), event)
+        # If something cannot be persisted, what is stored counts.
+        self._rounds.pop(key, None)
+        stored: bytes | None = None
         for effect in transition.effects:
-            await self._persist(key, effect, event)
+            stored = await self._persist(key, effect, event) or stored
+        if any(isinstance(effect, _WORK) for effect in transition.effects):
+            self._rounds[key] = transition.state
         for effect in transition.effects:
-            await self._carry_out(key, effect, event)
+            await self._carry_out(key, effect, event, stored)
 
     async def _state(self, key: RoundKey) -> round_machine.PartyRound:
+        if key in self._rounds:
+            return self._rounds[key]
         return await self._context.on_writer(self._context.store.round, *key)
 
-    async def _persist(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> None:
+    async def _persist(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> bytes | None:
+        """Make an effect durable; returns the bytes of a message that is stored by it."""
         store, write = self._context.store, self._context.on_writer
         match effect:
             case round_machine.PersistAcceptance(query):
                 fields, asked = query.fields, await self._asked_step(query.fields)
                 await write(store.accept_query, *key, fields.session_id, fields.cohort, asked, told(query))
             case round_machine.PersistReply(reply):
-                await write(store.store_reply, *key, reply.digest, party_message_to_wire(reply))
+                data = party_message_to_wire(reply)
+                await write(store.store_reply, *key, reply.digest, data)
+                return data
             case round_machine.PersistTranscript(request, verified):
                 total = b"".join(ciphertext.to_bytes() for ciphertext in verified.total)
                 digests = (verified.session_id, verified.transcript_digest)
                 facts = verified.contributors, request.fields.plan_step
                 await write(store.record_transcript, *key, *digests, total, *facts, told(request))
             case round_machine.PersistPartial(partial):
-                await write(store.store_partial, *key, party_message_to_wire(partial))
+                data = party_message_to_wire(partial)
+                await write(store.store_partial, *key, data)
+                return data
             case round_machine.Refuse(error):
                 await record_refusal(self._context, error, cause_of(event), key)
             case (
@@ -286,6 +311,7 @@ class Coordinator:
                 pass  # nothing to keep: done again after a restart
             case _:
                 assert_never(effect)
+        return None
 
     async def _asked_step(self, fields: SessionFields) -> AskedStep:
         """Return the step that a query asks, with the spare rounds that the job accepted for it."""
@@ -297,20 +323,26 @@ class Coordinator:
             spare_rounds=spares.rounds,
         )
 
-    async def _carry_out(self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event) -> None:
+    async def _carry_out(
+        self, key: RoundKey, effect: round_machine.Effect, event: round_machine.Event, stored: bytes | None
+    ) -> None:
+        """Carry out an effect; ``stored`` are the bytes of the message that was just stored."""
         match effect:
             case round_machine.ComputeReply(query):
                 self._work.start(key, "reply", bind(self._compute_reply, key, query), query)
             case round_machine.VerifyRequest(request):
                 self._work.start(key, "request", bind(self._verify_request, key, request), request)
             case round_machine.ComputePartial():
-                self._work.start(key, "partial", bind(self._compute_partial, key))
+                made_now = event.verified if isinstance(event, round_machine.RequestVerified) else None
+                self._work.start(key, "partial", bind(self._compute_partial, key, made_now))
             case round_machine.SendReply():
                 # One that was just made is not parsed again to be sent.
                 made = event.reply if isinstance(event, round_machine.ReplyComputed) else None
-                await self._send_stored(key, await self._context.on_writer(self._context.store.reply, *key), made)
+                data = stored or await self._context.on_writer(self._context.store.reply, *key)
+                await self._send_stored(key, data, made)
             case round_machine.SendPartial():
-                await self._send_stored(key, await self._context.on_writer(self._context.store.partial, *key))
+                data = stored or await self._context.on_writer(self._context.store.partial, *key)
+                await self._send_stored(key, data)
             case round_machine.Refuse(error):
                 await self._refuse(key, error)
             case (
@@ -341,13 +373,15 @@ class Coordinator:
         verified = await self._context.compute(answering.verify, self._context, request, own)
         await self._post(key, round_machine.RequestVerified(request, verified))
 
-    async def _compute_partial(self, key: RoundKey) -> None:
-        stored = await self._context.on_writer(self._context.store.transcript, *key)
-        if stored is None:
-            raise StorageError(f"the recorded transcript of job {key[0]} round {key[1]} is gone")
-        verified = answering.recorded_request(self._context, stored)
+    async def _compute_partial(self, key: RoundKey, verified: VerifiedRequest | None) -> None:
+        """Open the sum of the transcript that is recorded: ``verified`` just now, or read from the store."""
+        if verified is None:
+            stored = await self._context.on_writer(self._context.store.transcript, *key)
+            if stored is None:
+                raise StorageError(f"the recorded transcript of job {key[0]} round {key[1]} is gone")
+            verified = answering.recorded_request(self._context, stored)
         partial = await self._context.compute(answering.decrypt_partially, self._context, *key, verified)
-        log.info("sum opened", job=key[0], round=key[1], contributors=stored.contributors)
+        log.info("sum opened", job=key[0], round=key[1], contributors=verified.contributors)
         await self._post(key, round_machine.PartialComputed(partial))
 
     async def _report(self, key: RoundKey, error: CoterieError, about: Asked | None) -> None:
