@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 from coterie_aggregator.live.context import Context as AggregatorContext
 from coterie_common.errors import StorageError
@@ -41,6 +42,7 @@ READS = frozenset(
         *(
             "padded_facts",
             "sum_pieces",
+            "padded_parties",
             "ruling",
             "held_jobs",
             "datasets",
@@ -125,6 +127,10 @@ class CrashingAggregatorContext(AggregatorContext):
         result = await self.crash.around(function.__name__, lambda: on_writer(function, *arguments, **named))
         self.wrote(function.__name__, arguments)
         return result
+
+    async def on_writer_in_turn(self, *calls: partial[Any]) -> tuple[Any, ...]:
+        """Each by itself: a process may be killed between them."""
+        return tuple([await self.on_writer(call.func, *call.args, **call.keywords) for call in calls])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,6 +160,15 @@ class Spool:
             self._padded[path] = digest.facts()
         return self._padded[path]
 
+    def padded_parties(self, job_id: JobId, number: int) -> frozenset[PartyId]:
+        """Return the parties whose padded parts were committed and are there; raises ``StorageError``."""
+        folder = self._folder / job_id / str(number) / _PADDED
+        try:
+            # Drafts have names that begin with a dot.
+            return frozenset(PartyId(path.name) for path in folder.glob("[!.]*"))
+        except OSError as cause:
+            raise StorageError(f"cannot read {folder}: {cause.strerror}") from cause
+
     def padded_pieces(self, job_id: JobId, number: int, party_id: PartyId, bytes_per_piece: int) -> Iterator[bytes]:
         """Yield a padded part that was committed in pieces, all but the last of ``bytes_per_piece``.
 

@@ -262,6 +262,15 @@ def test_padded_parts_that_are_in_the_sum_are_deleted_and_no_others(spool, folde
     assert spool.padded_facts("job-1", 1, "bravo") == facts_of(PADDED)
 
 
+def test_padded_parties_are_those_whose_parts_are_complete(spool, folder):
+    assert spool.padded_parties("job-1", 1) == frozenset()
+    put_padded(spool)
+    spool.begin_padded("job-1", 1, "bravo").write(b"half of i")
+    for again in (spool, Spool(folder)):
+        assert again.padded_parties("job-1", 1) == {"alpha"}
+    assert spool.padded_parties("job-1", 2) == frozenset()
+
+
 def test_delete_padded_where_the_file_system_refuses_raises(spool, folder):
     (folder / "job-1" / "1" / "padded" / "alpha").mkdir(parents=True)
     with pytest.raises(StorageError, match="cannot delete"):

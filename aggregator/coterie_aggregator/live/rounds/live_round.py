@@ -40,11 +40,14 @@ from coterie_common.learning.algorithm import Release
 from coterie_common.protocol.job_spec import RoundSettings
 from coterie_common.protocol.masked_reply import MaskedReply
 from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query, Reply
+from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.sealing.choice import make_complete_sealing
 from coterie_common.wire.masked_reply import reply_list_to_bytes
 from coterie_common.wire.strict import Octets
 
 log = structlog.get_logger(__name__)
+
+Persist = Callable[[events.Event], Awaitable[None]]
 
 
 class LiveRound:
@@ -127,9 +130,12 @@ class LiveRound:
         """Repeat everything that this party has not answered yet."""
         self._machine.repeat([effects.SendQuery(party_id), effects.SendDecryptionRequest(party_id)])
 
-    async def take(self, event: events.Event) -> None:
-        """Take an event in the coordinator's task; events after the round was stopped are ignored."""
-        if not self._is_stopped and await self._machine.take(event):
+    async def take(self, event: events.Event, persist: Persist | None = None) -> None:
+        """Take an event in the coordinator's task; ignored once the round was stopped.
+
+        ``persist`` makes it durable, where more than the event is stored along with it.
+        """
+        if not self._is_stopped and await self._machine.take(event, persist):
             self._changed()
 
     async def reply_received(self, party_id: PartyId, reply: Reply, data: Octets) -> None:
@@ -144,8 +150,11 @@ class LiveRound:
                 raise Equivocation("a second, different reply in the same round", culprits=(party_id,))
             return
         self._check_collecting()
-        await self._received.keep_reply(party_id, reply, data)
-        await self.take(events.ContributionReceived(party_id))
+
+        async def persist(event: events.Event) -> None:
+            await self._received.keep_reply(party_id, reply, data, self._persisting(event))
+
+        await self.take(events.ContributionReceived(party_id), persist)
 
     async def padded_begins(self, party_id: PartyId, part: PaddedPart, digest: bytes) -> FileDraft | None:
         """Return the path for an arriving padded part; ``None`` if it arrived before and is not needed.
@@ -173,13 +182,17 @@ class LiveRound:
         self._check_collecting()
         spool = self._context.spool
         await self._context.on_writer(spool.commit_padded, self._job_id, self._number, party_id, draft, digest)
+        self._sum.received(party_id, PaddedFacts(draft.size, digest))
 
     async def partial_received(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
         """Spool a partial decryption, whose bytes are ``data``, then let the machine have it; raises ``PeerError``."""
         if self._is_stopped or self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
             return
-        await self._received.keep_partial(party_id, partial, data)
-        await self.take(events.PartialReceived(party_id))
+
+        async def persist(event: events.Event) -> None:
+            await self._received.keep_partial(party_id, partial, data, self._persisting(event))
+
+        await self.take(events.PartialReceived(party_id), persist)
 
     async def refused(self, party_id: PartyId, code: str) -> None:
         """A party declined the last request to it in this round."""
@@ -201,8 +214,11 @@ class LiveRound:
             raise StaleRound("the sum of this round is already fixed", culprits=())
 
     async def _persist(self, event: events.Event) -> None:
+        await self._context.on_writer_in_turn(self._persisting(event))
+
+    def _persisting(self, event: events.Event) -> bind[None]:
         now = self._context.clock.now()
-        await self._context.on_writer(self._context.store.append_round_event, self._job_id, self._number, event, now)
+        return bind(self._context.store.append_round_event, self._job_id, self._number, event, now)
 
     def _start(self, effect: effects.Effect) -> Running | None:
         match effect:

@@ -8,6 +8,8 @@ open its sum; messages sent before a restart are read from the spool when they a
 
 from __future__ import annotations
 
+from functools import partial as bind
+
 from coterie_aggregator.live.context import Context
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
@@ -32,14 +34,27 @@ class Received:
         self._replies: dict[PartyId, Reply] = {}
         self._partials: dict[PartyId, PartialDecryption] = {}
 
-    async def keep_reply(self, party_id: PartyId, reply: Reply, data: Octets) -> None:
-        """Spool a reply; ``data`` are its bytes as they came. Raises ``Equivocation``, ``StorageError``."""
-        await self._context.on_writer(self._context.spool.put_contribution, *self._round, party_id, data)
+    async def keep_reply(self, party_id: PartyId, reply: Reply, data: Octets, then: bind[None]) -> None:
+        """Spool a reply, then record that it was received.
+
+        Args:
+            party_id: its sender.
+            reply: as it was parsed.
+            data: its bytes as they came.
+            then: makes the event durable.
+
+        Raises:
+            Equivocation: another reply of this party is in the spool.
+            StorageError: something could not be written.
+        """
+        put = bind(self._context.spool.put_contribution, *self._round, party_id, data)
+        await self._context.on_writer_in_turn(put, then)
         self._replies[party_id] = reply
 
-    async def keep_partial(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
-        """Spool a partial decryption; as ``keep_reply``."""
-        await self._context.on_writer(self._context.spool.put_partial, *self._round, party_id, data)
+    async def keep_partial(self, party_id: PartyId, partial: PartialDecryption, data: Octets, then: bind[None]) -> None:
+        """Spool a partial decryption, then record that it was received; as ``keep_reply``."""
+        put = bind(self._context.spool.put_partial, *self._round, party_id, data)
+        await self._context.on_writer_in_turn(put, then)
         self._partials[party_id] = partial
 
     async def reply(self, party_id: PartyId) -> Reply:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial as bind
 from typing import Final
 
 from coterie_aggregator.live.context import Context
@@ -20,6 +21,7 @@ from coterie_aggregator.live.rounds.complete_arithmetic import CompleteArithmeti
 from coterie_common.errors import StateError
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.messages import NOTHING_PADDED
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.sealing.running_sum import RunningSum
 
@@ -45,6 +47,8 @@ class RoundSum:
         self._round = job_id, number
         self._running: RunningSum | None = None
         self._unsaved: dict[PartyId, PaddedFacts] = {}
+        self._found: frozenset[PartyId] = frozenset()
+        self._arrived: dict[PartyId, PaddedFacts] = {}
         self._starting, self._one_at_a_time = asyncio.Lock(), asyncio.Lock()
 
     async def padded_facts(self, party_id: PartyId) -> PaddedFacts:
@@ -53,10 +57,18 @@ class RoundSum:
         Raises:
             StorageError: what is stored cannot be read, or is damaged.
         """
-        known = (await self._started()).members.get(party_id)
-        if known is not None:
-            return known
-        return await self._context.on_writer(self._context.spool.padded_facts, *self._round, party_id)
+        known = (await self._started()).members.get(party_id) or self._arrived.get(party_id)
+        if known is None:
+            # One that came before a restart, or none.
+            known = PaddedFacts(0, NOTHING_PADDED)
+            if party_id in self._found:
+                known = await self._context.on_writer(self._context.spool.padded_facts, *self._round, party_id)
+            self._arrived[party_id] = known
+        return known
+
+    def received(self, party_id: PartyId, padded: PaddedFacts) -> None:
+        """Note size and digest of a padded part that was spooled."""
+        self._arrived[party_id] = padded
 
     async def add(self, party_id: PartyId) -> None:
         """Add a reply that was verified, unless it is in the sum.
@@ -68,8 +80,11 @@ class RoundSum:
         async with self._one_at_a_time:
             if party_id in running.members:
                 return
-            padded = await self._context.on_writer(self._context.spool.padded_facts, *self._round, party_id)
-            await self._context.compute(running.add, party_id, padded, self._pieces(party_id, padded))
+            padded = await self.padded_facts(party_id)
+            if padded.size:
+                await self._context.compute(running.add, party_id, padded, self._pieces(party_id))
+            else:
+                running.add(party_id, padded, ())
             if padded.size:
                 self._unsaved[party_id] = padded
             if sum(each.size for each in self._unsaved.values()) >= self._context.checkpoint_bytes:
@@ -91,6 +106,7 @@ class RoundSum:
 
     async def reject(self, party_id: PartyId) -> None:
         """Delete the padded part of a reply that was rejected: it is never added. Raises ``StorageError``."""
+        self._arrived.pop(party_id, None)
         await self._context.on_writer(self._context.spool.delete_padded, *self._round, (party_id,))
 
     def forget(self) -> None:
@@ -101,7 +117,10 @@ class RoundSum:
         # Not under the other lock: whoever only asks who is in the sum does not wait until a long part is added.
         async with self._starting:
             if self._running is None:
-                pieces = await self._context.on_writer(self._context.spool.sum_pieces, *self._round, _PIECE_BYTES)
+                spool = self._context.spool
+                pieces, self._found = await self._context.on_writer_in_turn(
+                    bind(spool.sum_pieces, *self._round, _PIECE_BYTES), bind(spool.padded_parties, *self._round)
+                )
                 running = await self._context.compute(self._arithmetic.start_sum, pieces)
                 # Those that a crash left there between the checkpoint and their deletion.
                 await self._delete(running.members)
@@ -124,9 +143,7 @@ class RoundSum:
         if parts:
             await self._context.on_writer(self._context.spool.delete_padded, *self._round, parts)
 
-    def _pieces(self, party_id: PartyId, padded: PaddedFacts) -> Iterator[bytes]:
-        if not padded.size:
-            return iter(())
+    def _pieces(self, party_id: PartyId) -> Iterator[bytes]:
         return self._context.spool.padded_pieces(*self._round, party_id, _PIECE_BYTES)
 
 
