@@ -129,8 +129,10 @@ class LiveJob:
         """Take an event in the coordinator's task; ``persist`` stores it with what it tells of."""
         if not await self._machine.take(event, persist):
             return
-        if self.round and (self.state.phase is not machine.Phase.RUNNING or isinstance(event, events.RoundReleased)):
-            # What still comes of it is too late; and what it holds is as long as a model.
+        is_over = isinstance(event, events.RoundReleased | events.RoundAbandoned)
+        if self.round and (self.state.phase is not machine.Phase.RUNNING or is_over):
+            # What still comes of it is too late; and what it holds is as long as a model: also the sum of a round that
+            # was abandoned, which nobody opens any more.
             self.round.stop()
         if self.state.phase is machine.Phase.ENDED and self.finished_at is None:
             self.finished_at = self._persisted_at

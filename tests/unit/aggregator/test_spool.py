@@ -267,7 +267,7 @@ def test_padded_parties_are_those_whose_parts_are_complete(spool, folder):
     put_padded(spool)
     spool.begin_padded("job-1", 1, "bravo").write(b"half of i")
     for again in (spool, Spool(folder)):
-        assert again.padded_parties("job-1", 1) == {"alpha"}
+        assert again.padded_parties(JobId("job-1"), 1) == {"alpha"}
     assert spool.padded_parties("job-1", 2) == frozenset()
 
 
