@@ -354,7 +354,8 @@ def _partial_verified(state: AggregatorRound, event: PartialVerified) -> Aggrega
 
 
 def _partial_rejected(state: AggregatorRound, event: PartialRejected) -> AggregatorRound:
-    if state.partials.get(event.party_id) is not Standing.RECEIVED:
+    # VERIFIED: an opening that failed has several culprits, of which the first ended RELEASED.
+    if state.partials.get(event.party_id) not in (Standing.RECEIVED, Standing.VERIFIED):
         return state
     partials = _mark(state.partials, event.party_id, Standing.REJECTED)
     return replace(state, partials=partials, culprits=(*state.culprits, event.party_id))
@@ -377,8 +378,8 @@ def _patience(state: AggregatorRound, event: PatiencePassed) -> AggregatorRound:
 
 
 def _timeout(state: AggregatorRound, event: RoundTimedOut) -> AggregatorRound:
-    # With too few replies for any round, another one would not do better. A sum that is not opened in time is another
-    # matter: nobody has to contribute less for it.
+    # Too few replies for any round: another one would not do better. A sum that is not opened in time is abandoned,
+    # too, while there is a spare round: enough replies came, and key holders may be back for the next sum.
     phase = Phase.ABANDONED if _can_do_better(state, len(state.verified_contributors)) else Phase.ABORTED
     return replace(state, phase=phase, reason=AbortReason.TIMEOUT)
 

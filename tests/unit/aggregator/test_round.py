@@ -342,6 +342,20 @@ def test_released_round_opens_the_sum_and_takes_nothing_but_what_came_of_it():
         assert (step(state, event) is state) is not came_of_it
 
 
+def test_sum_that_does_not_open_names_all_of_its_culprits():
+    wrong = PartialRejected(A, "invalid-proof"), PartialRejected(B, "invalid-proof")
+    state = after(*decrypted(A, B, C), *wrong, state=decrypting(threshold=3))
+    assert (state.phase, state.culprits, state.waiting_for) == (Phase.DECRYPTING, (A, B), 2)
+    assert sent(state, SendDecryptionRequest) == {D, E}
+    assert outstanding(after(*decrypted(D, E), state=state)) >= {OpenSum((C, D, E))}
+    # Another partial decryption that arrives between the two does not hide the second.
+    between = after(*decrypted(A, B, C), wrong[0], *decrypted(D), wrong[1], state=decrypting(threshold=3))
+    assert (between.phase, between.culprits, between.waiting_for) == (Phase.DECRYPTING, (A, B), 1)
+    # Where too few are left, both are named, too.
+    state = after(*decrypted(A, B, C, D), *wrong, state=decrypting())
+    assert (state.phase, state.reason, state.culprits) == (Phase.ABORTED, AbortReason.TOO_FEW_PARTIES, (A, B))
+
+
 def test_sum_that_does_not_open_names_the_culprit_and_asks_everybody_else():
     state = after(*decrypted(A, B, C, D), PartialRejected(B, "invalid-proof"), state=decrypting())
     assert (state.phase, state.culprits, state.waiting_for) == (Phase.DECRYPTING, (B,), 1)
