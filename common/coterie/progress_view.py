@@ -31,6 +31,8 @@ def privacy_line(status: JobStatus) -> str:
 def attendance_line(status: JobStatus) -> str:
     """Return the replies by which the noise of the current round is divided, and the spare rounds of the job."""
     asked = "" if status.round is None else f"noise divided for {status.round.quorum} replies or more, "
+    if status.is_complete:
+        asked = f"sealed completely: a round needs everybody that it asks, and shows nobody who spoils it; {asked}"
     if not status.spare_rounds:
         return f"{asked}no spare rounds"
     return f"{asked}{status.spare_rounds_used} of {status.spare_rounds} spare rounds used"

@@ -270,6 +270,7 @@ job_statuses = st.builds(
     reason=words,
     waiting_for=st.integers(0, 200),
     rounds_planned=st.integers(0, 10_000),
+    is_complete=st.booleans(),
     spare_rounds=st.integers(0, 1_000),
     spare_rounds_used=st.integers(0, 1_000),
     round=st.one_of(

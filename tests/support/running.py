@@ -70,9 +70,10 @@ class RunningFederation(Federation):
     def connected(self) -> set[str]:
         return {party["party_id"] for party in self.operate("parties") if party["connected"]}
 
-    def submit(self, **rounds: int) -> str:
+    def submit(self, *, sealing: str = "", **rounds: int) -> str:
         path = self.folder / "job.toml"
-        path.write_text(nursery_toml(max_depth=2, **rounds))
+        stated = f'sealing = "{sealing}"\n' if sealing else ""
+        path.write_text(stated + nursery_toml(max_depth=2, **rounds))
         done = self.run("coterie", "jobs", "submit", path, "--again", *self.operator)
         assert done.returncode == 0, done.stderr
         return next(word for word in done.stdout.split() if word.startswith("nursery-tree-"))

@@ -79,6 +79,7 @@ def job_status(shown: ShownJob, connected: Collection[PartyId]) -> JobStatus:
         rounds_planned=shown.rounds_planned,
         spare_rounds=state.parameters.spares.rounds,
         spare_rounds_used=len(state.repeated),
+        is_complete=spec.is_complete,
         round=progress,
         privacy=_privacy(spec),
         parties=tuple(

@@ -126,6 +126,7 @@ class JobStatus:
         rounds_planned: number of steps of its plan.
         spare_rounds: maximum number of rounds in which steps are asked again.
         spare_rounds_used: number of rounds that were abandoned.
+        is_complete: whether its rounds are sealed completely.
         round: the current or last round; ``None`` before the first.
         privacy: its promise.
         parties: in roster order.
@@ -150,6 +151,7 @@ class JobStatus:
     submitted_by: MemberId
     submitted_at: datetime
     finished_at: datetime | None
+    is_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,7 @@ def job_status_to_wire(status: JobStatus) -> pb.JobStatus:
         rounds_planned=status.rounds_planned,
         spare_rounds=status.spare_rounds,
         spare_rounds_used=status.spare_rounds_used,
+        is_complete=status.is_complete,
         round=None if status.round is None else _round_to_wire(status.round),
         privacy=_privacy_to_wire(status.privacy),
         parties=[_job_party_to_wire(party) for party in status.parties],
@@ -108,6 +109,7 @@ def job_status_from_wire(message: pb.JobStatus) -> JobStatus:
         rounds_planned=strict.number(message.rounds_planned, "rounds_planned", maximum=MAX_ROUNDS),
         spare_rounds=strict.number(message.spare_rounds, "spare_rounds", maximum=MAX_SPARE_ROUNDS),
         spare_rounds_used=strict.number(message.spare_rounds_used, "spare_rounds_used", maximum=MAX_SPARE_ROUNDS),
+        is_complete=message.is_complete,
         round=_round_from_wire(message.round) if message.HasField("round") else None,
         privacy=_privacy_from_wire(strict.part(message, "privacy")),
         parties=tuple(
