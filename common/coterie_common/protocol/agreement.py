@@ -73,7 +73,7 @@ class Agreement:
                 the caller keeps them before anything leaves, and never calls again.
 
         Raises:
-            MalformedMessage: somebody's X25519 point is of small order; that party is the culprit.
+            StateError: ``secret`` is not that of this party's acceptance.
         """
         self._check_own(own, secret)
         sent, secrets = list[Encapsulation](), dict[PartyId, PairSecret]()
@@ -104,8 +104,8 @@ class Agreement:
             received: one checked encapsulation of each of them.
 
         Raises:
-            MalformedMessage: as ``encapsulate``.
-            StateError: not one of each.
+            MalformedMessage: a ciphertext of another length.
+            StateError: not one of each, or as ``encapsulate``.
         """
         self._check_own(own, secret)
         if [each.sender for each in received] != [other for other in self.cohort if other < own]:

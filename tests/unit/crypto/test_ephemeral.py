@@ -70,9 +70,23 @@ def test_public_key_with_numbers_out_of_range_is_malformed():
         EphemeralKey(ONE.public.encoded[:32] + b"\xff" * 1184)
 
 
-def test_exchange_with_a_point_of_small_order_is_malformed():
+@pytest.mark.parametrize(
+    "point",
+    [
+        bytes(32),
+        bytes([1, *bytes(31)]),
+        bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+        bytes.fromhex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+        (2**255 - 20).to_bytes(32, "little"),
+        (2**255 - 19).to_bytes(32, "little"),
+        (2**255 - 18).to_bytes(32, "little"),
+    ],
+    ids=["0", "1", "of order 8", "of order 8 too", "p - 1", "p", "p + 1"],
+)
+def test_public_key_with_a_point_of_small_order_is_malformed(point):
+    # The points of https://cr.yp.to/ecdh.html#validate
     with pytest.raises(MalformedMessage, match="small order"):
-        ONE.exchange(EphemeralKey(bytes(32) + OTHER.public.encoded[32:]))
+        EphemeralKey(point + OTHER.public.encoded[32:])
 
 
 @pytest.mark.parametrize("size", [0, CIPHERTEXT_BYTES - 1, CIPHERTEXT_BYTES + 1])

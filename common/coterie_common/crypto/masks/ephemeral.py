@@ -6,7 +6,8 @@ Two parties that know each other's keys share two secrets: the X25519 one, which
 the first encapsulates to the other. ``pairwise`` derives one pair secret from both, so that an adversary has to break
 both.
 
-- An ``EphemeralKey`` that exists is well formed: an ML-KEM key that passes the modulus check of FIPS 203.
+- An ``EphemeralKey`` that exists is well formed: an ML-KEM key that passes the modulus check of FIPS 203, and an X25519
+  point of large order, so that no exchange with it gives a secret that everybody knows.
 - Whose key it is, nothing here says: the messages that carry keys and ciphertexts are signed.
 
 Source: FIPS 203 (ML-KEM-768); RFC 7748 (X25519). Concatenating both before a hash that binds keys and ciphertext is the
@@ -33,6 +34,10 @@ SEED_BYTES: Final = _X25519_BYTES + _LATTICE_SEED_BYTES
 PUBLIC_BYTES: Final = _X25519_BYTES + _LATTICE_KEY_BYTES
 CIPHERTEXT_BYTES: Final = 1088
 
+_PROBE: Final = X25519PrivateKey.from_private_bytes(bytes(_X25519_BYTES))
+"""A scalar that everybody knows. X25519 makes every scalar a multiple of the cofactor: with points of small order, and
+no others, the result is zero and the exchange refused."""
+
 
 class ExchangedSecret(Secret[bytes]):
     """The 32 bytes that X25519 gives two parties."""
@@ -50,7 +55,8 @@ class EphemeralKey:
         encoded: the X25519 key (32 bytes), then the ML-KEM-768 encapsulation key (1,184 bytes).
 
     Raises:
-        MalformedMessage: another length, or an encapsulation key with numbers out of range.
+        MalformedMessage: another length, an encapsulation key with numbers out of range, or an X25519 point of small
+            order.
     """
 
     encoded: bytes
@@ -64,7 +70,12 @@ class EphemeralKey:
             lattice = MLKEM768PublicKey.from_public_bytes(self.encoded[_X25519_BYTES:])
         except ValueError as cause:
             raise MalformedMessage("an ephemeral key holds no ML-KEM-768 key") from cause
-        object.__setattr__(self, "_point", X25519PublicKey.from_public_bytes(self.encoded[:_X25519_BYTES]))
+        point = X25519PublicKey.from_public_bytes(self.encoded[:_X25519_BYTES])
+        try:
+            _PROBE.exchange(point)
+        except ValueError as cause:
+            raise MalformedMessage("an ephemeral key holds an X25519 point of small order") from cause
+        object.__setattr__(self, "_point", point)
         object.__setattr__(self, "_lattice", lattice)
 
     def encapsulate(self) -> tuple[EncapsulatedSecret, bytes]:
@@ -109,15 +120,8 @@ class EphemeralSecret:
         return self._seed.reveal()
 
     def exchange(self, other: EphemeralKey) -> ExchangedSecret:
-        """Return the X25519 secret shared with the owner of another key.
-
-        Raises:
-            MalformedMessage: the other's point is of small order, so that everybody would know the result.
-        """
-        try:
-            return ExchangedSecret(self._point.exchange(other._point))
-        except ValueError as cause:
-            raise MalformedMessage("an ephemeral key holds an X25519 point of small order") from cause
+        """Return the X25519 secret shared with the owner of another key."""
+        return ExchangedSecret(self._point.exchange(other._point))
 
     def decapsulate(self, ciphertext: bytes) -> EncapsulatedSecret:
         """Return the secret in a ciphertext; of one made for another key, a secret that nobody else has.
