@@ -7,9 +7,13 @@ The checks, ``ACCEPTANCES_CHECKS``:
 1. signed by the aggregator
 2. this party's own acceptance is among them as it was sent
 3. of members of the roster, from the quorum to as many as may share secrets, in the order of their ids
-4. every one accepts this very job, under the same terms
-5. every one carries well-formed ephemeral keys, and nobody has another's
-6. every one is signed by its party
+4. every one is signed by its party
+5. every one accepts this very job, under the same terms
+6. every one carries well-formed ephemeral keys, and nobody has another's
+
+A party is the culprit only of ill-formed keys under its own signature. What else fails may be the aggregator's doing:
+it chooses what it proposes to whom, and which of a party's replies it relays; and of two parties with the same keys,
+nothing shows which copied.
 """
 
 from __future__ import annotations
@@ -103,31 +107,31 @@ def _members(v: AcceptancesReceived) -> None:
 
 
 # Check 4.
-def _same_job(v: AcceptancesReceived) -> None:
-    job = (v.own.job_id, v.own.spec_digest, v.own.terms_digest)
+def _signatures(v: AcceptancesReceived) -> None:
     for reply in v.acceptances.replies:
-        with blaming(reply.party_id):
-            if (reply.job_id, reply.spec_digest, reply.terms_digest) != job or v.acceptances.job_id != v.own.job_id:
-                raise ParameterMismatch("an acceptance is of another job, or of other terms")
-            if reply.decision is not Decision.ACCEPTED:
-                raise ParameterMismatch("among the acceptances is a reply that accepts nothing")
+        reply.verify(v.roster.member(reply.party_id).verify_key)
 
 
 # Check 5.
+def _same_job(v: AcceptancesReceived) -> None:
+    if v.acceptances.job_id != v.own.job_id:
+        raise ParameterMismatch("the acceptances are relayed for another job")
+    job = (v.own.job_id, v.own.spec_digest, v.own.terms_digest)
+    for reply in v.acceptances.replies:
+        if (reply.job_id, reply.spec_digest, reply.terms_digest) != job:
+            raise ParameterMismatch("an acceptance is of another job, or of other terms")
+        if reply.decision is not Decision.ACCEPTED:
+            raise ParameterMismatch("among the acceptances is a reply that accepts nothing")
+
+
+# Check 6.
 def _keys(v: AcceptancesReceived) -> None:
     for reply in v.acceptances.replies:
         with blaming(reply.party_id):
             key = EphemeralKey(reply.ephemeral_key)
-            if key in v.keys:
-                raise MalformedMessage("two acceptances carry the same ephemeral keys")
-            v.keys.append(key)
-
-
-# Check 6.
-def _signatures(v: AcceptancesReceived) -> None:
-    for reply in v.acceptances.replies:
-        # No culprit: what a party did not sign may be the aggregator's own.
-        reply.verify(v.roster.member(reply.party_id).verify_key)
+        if key in v.keys:
+            raise MalformedMessage("two acceptances carry the same ephemeral keys")
+        v.keys.append(key)
 
 
 ACCEPTANCES_CHECKS: Final[tuple[Check[AcceptancesReceived], ...]] = (
@@ -138,7 +142,7 @@ ACCEPTANCES_CHECKS: Final[tuple[Check[AcceptancesReceived], ...]] = (
         "of members of the roster, from the quorum to as many as may share secrets, in the order of their ids",
         _members,
     ),
-    Check(4, "every one accepts this very job, under the same terms", _same_job),
-    Check(5, "every one carries well-formed ephemeral keys, and nobody has another's", _keys),
-    Check(6, "every one is signed by its party", _signatures),
+    Check(4, "every one is signed by its party", _signatures),
+    Check(5, "every one accepts this very job, under the same terms", _same_job),
+    Check(6, "every one carries well-formed ephemeral keys, and nobody has another's", _keys),
 )

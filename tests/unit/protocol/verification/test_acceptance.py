@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coterie_common.crypto.identity import SigningKey
-from coterie_common.errors import CoterieError
+from coterie_common.errors import CoterieError, PeerError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.acceptance import (
     Acceptances,
@@ -96,34 +96,34 @@ BAD = [
         "not-in-cohort",
         lambda: relayed_acceptances(tuple(ACCEPTED[party_id] for party_id in COHORT[:3])),
     ),
-    Bad(4, "of another job", "parameter-mismatch", lambda: with_other(lambda r: resigned(r, job_id=JobId("job-2")))),
+    Bad(5, "of another job", "parameter-mismatch", lambda: with_other(lambda r: resigned(r, job_id=JobId("job-2")))),
     Bad(
-        4,
+        5,
         "of other terms",
         "parameter-mismatch",
         lambda: with_other(lambda r: resigned(r, terms_digest=digest_of("other terms"))),
     ),
     Bad(
-        4,
+        5,
         "that refuses",
         "parameter-mismatch",
         lambda: with_other(lambda r: resigned(r, decision=Decision.REFUSED, code="consent-denied")),
     ),
     Bad(
-        5,
+        6,
         "with another's keys",
         "malformed-message",
         lambda: with_other(lambda r: resigned(r, ephemeral_key=ACCEPTED[OWN].ephemeral_key)),
     ),
-    Bad(6, "that nobody signed", "invalid-signature", lambda: with_other(lambda r: replace(r, signature=bytes(64)))),
+    Bad(4, "that nobody signed", "invalid-signature", lambda: with_other(lambda r: replace(r, signature=bytes(64)))),
     Bad(
-        6,
+        4,
         "with keys of the aggregator's",
         "invalid-signature",
         lambda: with_other(lambda r: replace(r, ephemeral_key=secret_of("the aggregator").public.encoded)),
     ),
     Bad(
-        6,
+        4,
         "signed by another party",
         "invalid-signature",
         lambda: with_other(lambda r: replace(r, signature=ACCEPTED[OWN].signature)),
@@ -149,12 +149,53 @@ def test_every_check_of_acceptances_is_exercised():
     assert {bad.check for bad in BAD} == {check.number for check in ACCEPTANCES_CHECKS}
 
 
-def test_acceptance_without_keys_is_malformed():
-    for key in (b"", bytes(1215), b"\xff" * 1216):
-        keyless = {OTHER.replace("-", "_"): resigned(ACCEPTED[OTHER], ephemeral_key=key)}
-        with pytest.raises(CoterieError) as refusal:
-            verify_acceptances(relayed(**keyless), ACCEPTED[OWN], FEDERATION.roster)
-        assert refusal.value.code == "malformed-message"
+SMALL_ORDER = bytes(32) + ACCEPTED[OTHER].ephemeral_key[32:]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [b"", bytes(1215), b"\xff" * 1216, SMALL_ORDER],
+    ids=["none", "too short", "out of range", "a point of small order"],
+)
+def test_ill_formed_keys_that_a_party_signed_name_it(key):
+    with pytest.raises(PeerError) as refusal:
+        verify_acceptances(with_other(lambda r: resigned(r, ephemeral_key=key)), ACCEPTED[OWN], FEDERATION.roster)
+    assert (refusal.value.code, refusal.value.culprits) == ("malformed-message", (OTHER,))
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda r: replace(r, terms_digest=digest_of("other terms")), "invalid-signature"),
+        (lambda r: replace(r, ephemeral_key=SMALL_ORDER), "invalid-signature"),
+        # What an honest party signed when it was asked something else.
+        (lambda r: resigned(r, job_id=JobId("job-2")), "parameter-mismatch"),
+        (lambda r: resigned(r, terms_digest=digest_of("other terms")), "parameter-mismatch"),
+        (lambda r: resigned(r, decision=Decision.REFUSED, code="consent-denied"), "parameter-mismatch"),
+        (lambda r: resigned(r, ephemeral_key=ACCEPTED[COHORT[0]].ephemeral_key), "malformed-message"),
+        (lambda r: resigned(r, ephemeral_key=ACCEPTED[COHORT[4]].ephemeral_key), "malformed-message"),
+    ],
+    ids=[
+        "altered terms",
+        "altered keys",
+        "another job",
+        "other terms",
+        "a refusal",
+        "keys of one before",
+        "keys of one after",
+    ],
+)
+def test_acceptances_that_the_aggregator_may_have_spoilt_name_nobody(make, code):
+    with pytest.raises(PeerError) as refusal:
+        verify_acceptances(with_other(make), ACCEPTED[OWN], FEDERATION.roster)
+    assert (refusal.value.code, refusal.value.culprits) == (code, ())
+
+
+def test_acceptances_relayed_for_another_job_name_nobody():
+    elsewhere = replace(relayed(), job_id=JobId("job-2")).signed_by(FEDERATION.aggregator_key)
+    with pytest.raises(PeerError) as refusal:
+        verify_acceptances(elsewhere, ACCEPTED[OWN], FEDERATION.roster)
+    assert (refusal.value.code, refusal.value.culprits) == ("parameter-mismatch", ())
 
 
 def test_honest_acceptances_name_the_cohort_and_its_keys():
