@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from coterie_aggregator.machines.round_events import DeadlinePassed
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply
 from coterie_common.protocol.job_spec import JobSealing, JobSpec
@@ -22,6 +23,7 @@ from coterie_party.store import ReservationStatus
 from coterie_party.store.job_secrets import JobSecrets
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash, no_crash
+from tests.support.deadlines import pass_deadline
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.small_jobs import statistics_spec, tree_spec, wide_spec, write_play, write_wide
@@ -176,3 +178,21 @@ async def test_secrets_are_gone_from_disk_after_the_job(tmp_path):
 
 def secrets_of(running: InProcessFederation, party_id: PartyId) -> list[Path]:
     return [path for path in (running.folder / party_id / "ephemeral").rglob("*") if path.is_file()]
+
+
+@asynchronous
+async def test_member_that_vanishes_costs_a_spare_round_and_the_rest_go_on_without_it(tmp_path):
+    gone = PARTIES[4]
+    crash = Crash("accept_query")
+    datasets = write_play(tmp_path, PARTIES)
+    options: dict[str, Any] = {"policy": policy(), "party_crashes": {gone: crash}}
+    async with InProcessFederation(FEDERATION, tmp_path, datasets, **options) as running:
+        job_id = await running.submit(complete(tree_spec(spare_rounds=1)))
+        await crash.reached.wait()
+        await running.kill(gone)
+        await running.status(job_id, lambda s: s.round is not None and len(s.round.contributed) == 4)
+        pass_deadline(running, job_id, DeadlinePassed())
+        await running.status(job_id, lambda s: sum(party.model_received for party in s.parties) == 4)
+        queries = {query.fields.round_number: query.fields for query in of_kind(running, Query)}
+        assert [(each.plan_step, each.round_quorum) for each in queries.values()] == [(1, 5), (1, 4), (2, 4)]
+        assert gone not in queries[2].cohort
