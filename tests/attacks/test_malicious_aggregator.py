@@ -25,7 +25,7 @@ from coterie_common.protocol.messages import (
     Query,
     Rejection,
 )
-from coterie_common.protocol.terms import JobTerms
+from coterie_common.protocol.terms import JobTerms, SealingKind
 from coterie_common.wire.federation import aggregator_message_to_wire
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import digest_of, with_encoding, with_values
@@ -332,6 +332,14 @@ def another_round_with_old_replies(attacker: Attacker, reply: Reply) -> Aggregat
     return attacker.request(fields, all_of(attacker, reply))
 
 
+def sealed_completely(attacker: Attacker, reply: Reply) -> AggregatorMessage:
+    """There is nothing to decrypt in such a round."""
+    honest = attacker.request(attacker.fields(), all_of(attacker, reply))
+    terms = replace(honest.fields.terms, sealing=SealingKind.COMPLETE)
+    fields = replace(honest.fields, terms=terms, acceptances=digest_of("acceptances"))
+    return replace(honest, fields=fields).signed_by(attacker.federation.aggregator_key)
+
+
 REQUESTS: dict[str, tuple[str, MakeRequest]] = {
     "a single reply": ("quorum-too-small", single_reply),
     "fewer than the quorum": ("quorum-too-small", below_the_quorum),
@@ -346,6 +354,7 @@ REQUESTS: dict[str, tuple[str, MakeRequest]] = {
     "signed for other contributions": ("invalid-signature", signed_for_fewer),
     "another roster": ("already-answered", another_roster),
     "old replies in another round": ("equivocation", another_round_with_old_replies),
+    "of a round that is sealed completely": ("unexpected-message", sealed_completely),
 }
 
 
