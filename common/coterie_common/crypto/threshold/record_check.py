@@ -11,7 +11,12 @@
 Every party runs it on import, also of a dealt key: the record is all that the founder vouches for.
 
 Source of check 2: Cascudo and David, "SCRAPE: scalable randomness attested by public entities", ACNS 2017, the dual
-code of Shamir's. A deviation whose order is a small number r passes with probability 1/r.
+code of Shamir's.
+Deviation: modulo a prime order, other exponents pass with negligible probability; here a v_i that is off by an element
+of small order r passes both checks with probability 1/r or more. Everybody knows one for r = 2, −1: a record with
+N − v_i for v_i is accepted more often than not. It does no harm: opening takes partial decryptions and no v_i, and the
+holder of i refuses its share, which does not match (``check_share``), so that it makes no proof under such a record.
+For r > 2 such elements are none for a dealt key, and for a generated key an assumption: nobody finds one.
 """
 
 from __future__ import annotations

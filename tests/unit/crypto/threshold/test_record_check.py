@@ -7,10 +7,19 @@ from itertools import combinations
 import pytest
 from gmpy2 import powmod
 
-from coterie_common.crypto.threshold import KeyKind, ThresholdPublicKey, check_record
+from coterie_common.crypto.paillier import Encryptor
+from coterie_common.crypto.threshold import (
+    KeyKind,
+    ThresholdPublicKey,
+    check_record,
+    check_share,
+    combine,
+    partial_decrypt,
+)
 from coterie_common.errors import KeyFileError
 from tests.support.dealings import load_dealing, load_primes, make_dealing
 from tests.support.generated_keys import make_generated
+from tests.support.seeded_random import SeededRandom
 
 SHAPES = [(3, 1), (3, 3), (4, 3), (5, 3), (10, 7), (12, 5)]
 
@@ -55,6 +64,36 @@ def test_check_record_refuses_any_two_verification_keys_swapped(make):
         keys = list(key.verification_keys)
         keys[first], keys[second] = keys[second], keys[first]
         refused(with_keys(key, keys))
+
+
+@pytest.mark.parametrize("make", [make_dealing, make_generated], ids=["dealt", "generated"])
+def test_verification_key_of_the_other_sign_may_pass_opens_the_same_and_is_refused_by_its_holder(make):
+    dealing = make(5, 3)
+    public_key, random = dealing.key.public_key, SeededRandom("signs")
+    encryptor = Encryptor(public_key)
+    plaintexts = tuple(random.randbelow(public_key.plaintext_modulus) for _ in range(2))
+    ciphertexts = tuple(encryptor.encrypt(m, encryptor.draw_nonce(random)) for m in plaintexts)
+    passed = []
+    for index in range(1, 6):
+        keys = list(dealing.key.verification_keys)
+        keys[index - 1] = public_key.modulus - keys[index - 1]
+        key = with_keys(dealing.key, keys)
+        try:
+            check_record(key)
+        except KeyFileError:
+            continue
+        passed.append(index)
+        for share in dealing.shares:
+            if share.index != index:
+                check_share(key, share)
+                continue
+            with pytest.raises(KeyFileError, match="does not match its verification key"):
+                check_share(key, share)
+        partials = {share.index: partial_decrypt(key, share, ciphertexts) for share in dealing.shares}
+        for subset in combinations(partials, 3):
+            assert combine(key, ciphertexts, {index: partials[index] for index in subset}) == plaintexts
+    # The rest is of the records that do pass.
+    assert passed
 
 
 @pytest.mark.parametrize("change", [1, -1, 2])
