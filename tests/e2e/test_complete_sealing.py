@@ -20,7 +20,7 @@ def test_job_that_is_sealed_completely_completes_and_leaves_no_secrets(running):
         assert running.rows(party, "partials", job_id) == running.rows(party, "transcripts", job_id) == 0
         folder = running.party_folder(party) / "home/ephemeral"
 
-        def is_empty(folder=folder) -> bool:
+        def is_empty(folder: Path = folder) -> bool:
             return not [path for path in folder.rglob("*") if path.is_file()]
 
         running.wait_until(is_empty, f"{party} to erase its secrets")
