@@ -174,7 +174,8 @@ async def test_release_that_the_party_did_not_open_is_continued_only_after_it_an
         own = (await attacker.answered(second)).contribution if is_asked_again else reply.contribution
         # The others open the second round before its request reaches the victim.
         released = attacker.request(second, (own, *zeros_of_others(attacker, second))).transcript_digest
-        fields = attacker.fields(3, body=SECOND, plan_step=2, previous_transcript=released)
+        number = 3 if is_asked_again else 2
+        fields = attacker.fields(number, body=SECOND, plan_step=2, previous_transcript=released)
         answer = await attacker.tell(attacker.query(fields, SECOND))
         if is_asked_again:
             assert isinstance(answer, EncryptedReply), answer
