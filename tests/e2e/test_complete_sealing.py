@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 def test_job_that_is_sealed_completely_completes_and_leaves_no_secrets(running):
     for party in running.parties:
