@@ -2,16 +2,18 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import gc
 import os
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, inspect, make_url, select, text
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, inspect, make_url, select, text, update
 from sqlalchemy.engine.base import Engine
 
 import coterie_aggregator.store
@@ -251,3 +253,15 @@ def test_release_of_long_values_closes_the_connections_and_loses_nothing(engine)
         assert connection.execute(select(NOTES.c.data)).scalar_one() == bytes(1 << 20)
         is_in_memory = engine.url.database in (None, "", ":memory:")
         assert (connection.connection.dbapi_connection is before) is (engine.dialect.name == "sqlite" and is_in_memory)
+
+
+def test_release_of_long_values_keeps_none_of_them(engine):
+    data = bytes(1 << 20)
+    for number in (1, 2):
+        with transaction(engine) as connection:
+            connection.execute(insert(NOTES).values(number=number, data=data))
+            connection.execute(update(NOTES).where(NOTES.c.number == number).values(data=data))
+    release_long_values(engine)
+    gc.collect()
+    # What is left is this function's own.
+    assert [each for each in gc.get_referrers(data) if not isinstance(each, FrameType)] == []

@@ -142,10 +142,13 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def release_long_values(engine: Engine) -> None:
-    """Let go of long values that were just written: the driver keeps those of each statement that it holds ready.
+    """Let go of long values that were just written.
 
-    The connections are closed, and opened again when they are needed.
+    SQLAlchemy keeps those of the first statement of each kind, with its compiled form; the driver keeps those of the
+    last one that it holds ready. So the forms are dropped, and the connections closed; both are made again when they
+    are needed.
     """
+    engine.clear_compiled_cache()
     if not isinstance(engine.pool, StaticPool):  # a database in memory, which ends with its connection
         engine.dispose()
 

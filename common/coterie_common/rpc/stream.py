@@ -63,8 +63,9 @@ async def write_messages(
         else:
             data = await asyncio.to_thread(to_wire, item) if may_be_long(item) else to_wire(item)
             await write_transfer(data, write)
-            # A long message's bytes are not kept until the next message comes.
             del data
+        # Neither a long message nor its bytes are kept until the next message comes.
+        del item
 
 
 async def write_transfer(data: Octets, write: Write) -> None:

@@ -2,9 +2,12 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -186,3 +189,27 @@ async def test_something_else_than_the_announced_content_ends_the_stream(frames)
 async def test_content_that_no_message_announced_ends_the_stream():
     with pytest.raises(MalformedMessage, match="without a message"):
         await anext(transfers(content_frames()))
+
+
+@asynchronous
+async def test_message_that_was_written_is_not_kept_until_the_next_one_comes():
+    class Long:
+        """Stands for a query with a model in it."""
+
+    outbox: Outbox[Any] = Outbox()
+    written = asyncio.Event()
+
+    async def write(frame: Any) -> None:
+        written.set()
+
+    message = Long()
+    kept = ref(message)
+    outbox.put_nowait(message)
+    del message
+    writing = asyncio.create_task(write_messages(outbox, lambda _: b"its bytes", write))
+    await written.wait()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert kept() is None
+    outbox.close()
+    await writing
