@@ -133,7 +133,7 @@ async def test_killed_party_comes_back_and_says_the_same_again(tmp_path, write, 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     "write",
-    ["put_acceptance", "put_encapsulations", "start_round", "put_contribution", "put_reply_list", "finish_round"],
+    ["put_acceptance", "put_encapsulations", "start_round", "put_contribution", "put_reply_list", "finish"],
 )
 @asynchronous
 async def test_killed_aggregator_comes_back_and_the_job_completes(tmp_path, write, after):
