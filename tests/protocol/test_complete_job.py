@@ -15,7 +15,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply
 from coterie_common.protocol.job_spec import JobSealing, JobSpec
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, PartialDecryption, Query
+from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, PaddedPart, PartialDecryption, Query
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.terms import SealingKind
 from coterie_party.policy.policy import Policy
@@ -26,7 +26,7 @@ from tests.support.crashes import Crash, no_crash
 from tests.support.deadlines import pass_deadline
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
-from tests.support.small_jobs import statistics_spec, tree_spec, wide_spec, write_play, write_wide
+from tests.support.small_jobs import WIDER_SCHEMA, statistics_spec, tree_spec, wide_spec, write_play, write_wide
 
 FEDERATION = make_federation()
 PARTIES = FEDERATION.parties
@@ -75,11 +75,15 @@ async def test_job_of_counts_takes_one_message_a_round_and_nobody_decrypts(tmp_p
 async def test_long_vectors_are_padded_and_the_keys_of_their_pads_masked(tmp_path):
     datasets = write_wide(tmp_path, PARTIES)
     linear = policy(algorithms=("logistic_regression",))
-    async with InProcessFederation(FEDERATION, tmp_path, datasets, dataset_name="wide", policy=linear) as running:
-        job_id = await running.submit(complete(wide_spec(2)))
+    async with InProcessFederation(FEDERATION, tmp_path, datasets, dataset_name="wider", policy=linear) as running:
+        job_id = await running.submit(replace(complete(wide_spec(2)), dataset="wider", schema=WIDER_SCHEMA))
         status = await running.result(job_id)
         assert (status.state, status.reason) == (JobState.COMPLETED, "")
         assert running.errors == []
+        (sealing,) = {query.fields.terms.sealing for query in of_kind(running, Query)}
+        assert sealing is SealingKind.COMPLETE_PADDED
+        assert len(of_kind(running, PaddedPart)) == len(of_kind(running, MaskedReply)) == 2 * len(PARTIES)
+        assert {len(reply.masked.values) for reply in of_kind(running, MaskedReply)} == {8192}
 
 
 # Killed at any write: nothing is ever said in two ways, and the job completes.

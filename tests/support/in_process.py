@@ -75,14 +75,19 @@ from tests.support.bindings import FixedBindings
 from tests.support.crashes import Crash, CrashingAggregatorContext, CrashingPartyContext, no_crash
 from tests.support.examples import nursery_schema
 from tests.support.federation import FOUNDER, Federation
-from tests.support.small_jobs import play_schema, wide_schema
+from tests.support.small_jobs import play_schema, wide_schema, wider_schema
 
 T = TypeVar("T")
 
 SECONDS = 120.0
 """Patience with something that must happen; reached only by a failing test."""
 
-_SCHEMAS: dict[str, Callable[[], Schema]] = {"play": play_schema, "nursery": nursery_schema, "wide": wide_schema}
+_SCHEMAS: dict[str, Callable[[], Schema]] = {
+    "play": play_schema,
+    "nursery": nursery_schema,
+    "wide": wide_schema,
+    "wider": wider_schema,
+}
 """What the steward of every party accepts, by name of the data set."""
 
 AGGREGATOR, OPERATOR = PartyId("aggregator"), MemberId("operator")

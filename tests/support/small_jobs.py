@@ -35,18 +35,24 @@ def play_schema() -> Schema:
 LEVELS = 1500
 """Of a column that nobody needs: enough for a model whose vectors are padded."""
 
-WIDE_SCHEMA: dict[str, Any] = {
-    **SCHEMA,
-    "columns": [
-        *SCHEMA["columns"][:3],
-        {"name": "site", "levels": [f"site-{n}" for n in range(LEVELS)]},
-        *SCHEMA["columns"][3:],
-    ],
-}
+MORE_LEVELS = 2200
+"""Enough for one that is padded even if it is sealed completely."""
+
+
+def _with_sites(levels: int) -> dict[str, Any]:
+    site = {"name": "site", "levels": [f"site-{n}" for n in range(levels)]}
+    return {**SCHEMA, "columns": [*SCHEMA["columns"][:3], site, *SCHEMA["columns"][3:]]}
+
+
+WIDE_SCHEMA, WIDER_SCHEMA = _with_sites(LEVELS), _with_sites(MORE_LEVELS)
 
 
 def wide_schema() -> Schema:
     return parse_schema(WIDE_SCHEMA)
+
+
+def wider_schema() -> Schema:
+    return parse_schema(WIDER_SCHEMA)
 
 
 OUTLOOKS, WINDS = ("sunny", "rain", "clouds"), ("weak", "strong")
