@@ -125,18 +125,24 @@ class JobSecrets:
             raise StorageError(f"cannot replace {path}: {cause.strerror}") from cause
 
     def of(self, job_id: JobId, now: datetime) -> KeptSecrets | None:
-        """Return the secrets of a job; erase them if their time has come.
+        """Return the secrets of a job; erase them if their time has come, or if erasing them was interrupted.
 
         Raises:
             StorageError: the file cannot be read, or is damaged.
         """
         path = self._folder / job_id
         try:
-            kept = KeptSecrets.from_bytes(path.read_bytes())
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as cause:
             raise StorageError(f"cannot read {path}: {cause.strerror}") from cause
+        if data and not any(data):
+            # Overwritten, but not removed: nothing is left to damage, and the daemon must not stop at every start.
+            self.erase(job_id)
+            return None
+        try:
+            kept = KeptSecrets.from_bytes(data)
         except MalformedMessage as cause:
             raise StorageError(f"{path} is damaged: {cause.message}") from cause
         if kept.expires_at <= now:

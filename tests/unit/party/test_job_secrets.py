@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,23 @@ def test_erased_file_is_overwritten_before_it_goes(secrets, tmp_path):
     assert not path.exists()
     assert set((tmp_path / "former").read_bytes()) == {0}
     assert not secrets.erase(JOB)
+    assert secrets.jobs() == ()
+
+
+def test_erasure_that_was_interrupted_is_finished_by_the_next_read(secrets, tmp_path, monkeypatch):
+    secrets.keep(AGREED)
+    (path,) = (tmp_path / "ephemeral" / "founder").iterdir()
+
+    def interrupted(self: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", interrupted)
+        with pytest.raises(StorageError, match="cannot erase"):
+            secrets.erase(JOB)
+    assert set(path.read_bytes()) == {0}
+    assert secrets.of(JOB, NOW) is None
+    assert not path.exists()
     assert secrets.jobs() == ()
 
 
