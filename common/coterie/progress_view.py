@@ -57,7 +57,8 @@ def _activity(status: JobStatus) -> str:
         receipts = sum(party.model_received for party in status.parties)
         return f"model received by {receipts} of {len(status.parties)} parties"
     if status.round is None:
-        return ""
+        is_agreeing = status.state is JobState.RUNNING and status.is_complete
+        return f"the parties agree on secrets{_waiting(status)}" if is_agreeing else ""
     again = f", asked again in round {status.round.number}" if status.spare_rounds_used else ""
     where = f"round {status.round.plan_step} of {status.rounds_planned}{again}"
     if status.state is not JobState.RUNNING:

@@ -173,6 +173,8 @@ class JobReport:
         goal = spec.privacy
         if goal.placement is not Placement.NONE:
             yield "noise", f"{goal.mechanism.value}, {goal.placement.value}"
+        if spec.is_complete:
+            yield "sealing", "complete: this party checks each query, and nothing after its reply"
         if spec.rounds.quorum is not None:
             yield "quorum", f"a sum holds at least {spec.rounds.quorum} replies"
 

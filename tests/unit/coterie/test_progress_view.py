@@ -49,6 +49,10 @@ DECRYPTING = replace(
         (job_status(JobState.COMPLETED), "completed, round 2 of 3"),
         (job_status(JobState.FAILED, reason="too few parties"), "failed, round 2 of 3, too few parties"),
         (job_status(JobState.CANCELLED, round=None), "cancelled"),
+        (
+            replace(RUNNING, round=None, is_complete=True, waiting_for=2),
+            "running, the parties agree on secrets, waiting for 2 more",
+        ),
     ],
 )
 def test_state_line_says_where_the_job_stands(status, line):
