@@ -15,7 +15,15 @@ from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply
 from coterie_common.protocol.job_spec import JobSealing, JobSpec
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, PaddedPart, PartialDecryption, Query
+from coterie_common.protocol.messages import (
+    DecryptionRequest,
+    EncryptedReply,
+    Message,
+    PaddedPart,
+    PartialDecryption,
+    Query,
+    Rejection,
+)
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.terms import SealingKind
 from coterie_party.policy.policy import Policy
@@ -25,7 +33,7 @@ from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash, no_crash
 from tests.support.deadlines import pass_deadline
 from tests.support.federation import make_federation
-from tests.support.in_process import InProcessFederation, generous_policy
+from tests.support.in_process import InProcessFederation, Intercept, generous_policy
 from tests.support.small_jobs import WIDER_SCHEMA, statistics_spec, tree_spec, wide_spec, write_play, write_wide
 
 FEDERATION = make_federation()
@@ -150,6 +158,45 @@ async def test_killed_aggregator_comes_back_and_the_job_completes(tmp_path, writ
         assert (status.state, status.reason) == (JobState.COMPLETED, "")
         queries = {(query.fields.session_id, query.signature) for query in of_kind(running, Query)}
         assert len(queries) == 2
+
+
+# Refusals.
+
+
+def losing(kind: type, *of: PartyId) -> Intercept:
+    return lambda party_id, message: None if isinstance(message, kind) and party_id in of else message
+
+
+@asynchronous
+async def test_party_that_refuses_the_acceptances_fails_the_job_at_once(tmp_path):
+    def forge(party_id: PartyId, message: Message) -> Message:
+        if party_id == VICTIM and isinstance(message, Acceptances):
+            return replace(message, replies=message.replies[1:])
+        return message
+
+    async with three(tmp_path, intercept=forge) as running:
+        job_id = await running.submit(complete(statistics_spec()))
+        status = await running.result(job_id)
+        refusal = await running.refused("invalid-signature", by=VICTIM)
+        assert status.state is JobState.FAILED
+        assert status.reason == f"not all parties agreed on secrets; refused: {VICTIM} ({refusal.code})"
+        assert of_kind(running, Query) == []
+
+
+@asynchronous
+async def test_refusal_by_a_party_that_does_not_take_part_leaves_the_job_agreeing(tmp_path):
+    outsider, silent = PARTIES[4], PARTIES[0]
+    options: dict[str, Any] = {"policies": {outsider: generous_policy()}, "intercept": losing(Encapsulations, silent)}
+    datasets = write_play(tmp_path, PARTIES)
+    async with InProcessFederation(FEDERATION, tmp_path, datasets, policy=policy(), **options) as running:
+        job_id = await running.submit(complete(statistics_spec()))
+        await running.saw(lambda _, message: isinstance(message, Encapsulations), count=4)
+        refusal = Rejection(code="invalid-signature", detail="", job_id=job_id, round_number=0)
+        running.to_aggregator(outsider, refusal)
+        await running.settled()
+        assert not (await running.status(job_id, lambda _: True)).state.is_final
+        running.to_aggregator(silent, refusal)
+        assert (await running.result(job_id)).reason.endswith(f"refused: {silent} (invalid-signature)")
 
 
 # Secrets.

@@ -207,6 +207,7 @@ class Coordinator:
         elif live and message.round_number == 0:
             # A model that the party does not keep is sent again when it connects, not before the models of other jobs.
             self._context.deliveries.settled(party_id, live.job_id)
+            await live.refused(party_id, message.code)
 
     # The interface for the operator's service.
 

@@ -27,7 +27,7 @@ from coterie_aggregator.machines import job_events as events
 from coterie_aggregator.machines import job_machine as machine
 from coterie_aggregator.machines import round_machine
 from coterie_aggregator.machines.driver import Machine, Running
-from coterie_aggregator.reporting.reasons import ended_without_release, unusable
+from coterie_aggregator.reporting.reasons import ended_without_release, not_agreed, unusable
 from coterie_aggregator.reporting.shown_job import ShownJob, ShownRound
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
@@ -160,6 +160,11 @@ class LiveJob:
             return
         await self._agreeing.keep_encapsulations(message, self.state.cohort)
         await self.take(events.EncapsulationsReceived(message.party_id))
+
+    async def refused(self, party_id: PartyId, code: str) -> None:
+        """Take a party's refusal outside any round: nobody else can take its place in agreeing on secrets."""
+        if self.state.phase is machine.Phase.AGREEING and party_id in self.state.cohort:
+            await self.take(events.JobFailed(not_agreed(party_id, code)))
 
     async def receipt_received(self, receipt: ModelReceipt) -> None:
         """Take a party's receipt for the model; raises ``PeerError``."""

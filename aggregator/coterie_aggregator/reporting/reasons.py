@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""One-line explanations, for people, of why rounds ended a job."""
+"""One-line explanations, for people, of why a round, or a refusal before the first one, ended a job."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def ended_without_release(number: int, state: AggregatorRound) -> str:
     ):
         words += f"; {who}: {', '.join(why)}" if why else ""
     return one_line(words)
+
+
+def not_agreed(party_id: PartyId, code: str) -> str:
+    """Say which party refused to agree on secrets, and with which code."""
+    return one_line(f"not all parties agreed on secrets; refused: {party_id} ({code})")
 
 
 def unusable(number: int, words: str, contributors: Sequence[PartyId]) -> str:
