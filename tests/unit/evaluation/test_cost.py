@@ -34,9 +34,6 @@ from tests.support.noise import gaussian
 # Their price is what the threshold key costs; rounds that are sealed completely have none.
 ENCRYPTED = [kind for kind in SealingKind if not kind.is_complete]
 
-# Their price is what the threshold key costs; rounds that are sealed completely have none.
-ENCRYPTED = [kind for kind in SealingKind if not kind.is_complete]
-
 ROW = CostRow(
     model="tree",
     way=Way.PACKED,
@@ -123,6 +120,14 @@ def test_partial_decryptions_by_factors_are_those_of_the_shares(federation):
     for share in dealing.shares:
         expected = threshold.partial_decrypt(dealing.key, share, ciphertexts)
         assert partials_by_factors(dealing.key, share, ciphertexts) == expected
+
+
+def test_round_that_a_plan_has_is_accepted_by_those_who_check_it():
+    federation = make_federation(10, 7)
+    terms = min(planned_rounds(FULL["tree"], federation), key=lambda terms: terms.encoding.length)
+    cost = measure_sealed(federation, terms, Yardstick(), 1)
+    assert cost.helpers == 8
+    assert min(cost.help_bytes, cost.request_bytes) > 0
 
 
 def test_plain_round_sends_four_bytes_a_value_and_opens_nothing(federation):

@@ -107,7 +107,10 @@ class _SealedRound:
 
     def __init__(self, federation: Federation, terms: RoundTerms) -> None:
         self._federation = federation
-        self._fields = federation.fields(terms=terms)
+        # All reply, so the noise is in the shares that a round of all guarantees, as a job's terms propose it.
+        everybody = len(federation.parties)
+        terms = terms.in_shares(federation.parameters.honest_shares(everybody))
+        self._fields = federation.fields(terms=terms, round_quorum=everybody)
         self._sealing = federation.sealing(terms)
         self._random = OsRandom()
         self._vectors = [vector_of(terms, number) for number in range(len(federation.parties))]
