@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -165,6 +165,25 @@ async def test_killed_aggregator_comes_back_and_the_job_completes(tmp_path, writ
 
 def losing(kind: type, *of: PartyId) -> Intercept:
     return lambda party_id, message: None if isinstance(message, kind) and party_id in of else message
+
+
+@asynchronous
+async def test_late_acceptance_of_a_job_that_ended_leaves_nothing_in_the_spool(tmp_path):
+    async with three(tmp_path, intercept=losing(JobReply, VICTIM)) as running:
+        job_id = await running.submit(complete(statistics_spec()))
+        late = await running.saw(lambda party_id, message: party_id == VICTIM and isinstance(message, JobReply))
+        await running.wrote("put_acceptance", count=2)
+        await running.settled()
+        assert (tmp_path / "spool" / job_id).is_dir()
+        await running.cancel(job_id)
+        running.to_aggregator(VICTIM, cast(JobReply, late))
+        await running.settled()
+        assert not (tmp_path / "spool" / job_id).exists()
+        # It is still checked.
+        running.to_aggregator(
+            VICTIM, replace(cast(JobReply, late), ephemeral_key=b"").signed_by(running.federation.party_keys[VICTIM])
+        )
+        assert (await running.refused("malformed-message")).culprits == (VICTIM,)
 
 
 @asynchronous

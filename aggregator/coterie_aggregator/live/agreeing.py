@@ -43,8 +43,12 @@ class Agreeing:
         self._agreement: Agreement | None = None
         self._informed: set[PartyId] = set()
 
-    async def keep_acceptance(self, reply: JobReply) -> None:
+    async def keep_acceptance(self, reply: JobReply, *, is_over: bool) -> None:
         """Check the keys of a verified reply, and keep an acceptance that carries some.
+
+        Args:
+            reply: to the proposal.
+            is_over: whether the job asks nothing any more. Its files may be gone, and none are written again.
 
         Raises:
             MalformedMessage: it carries none where it must, or some where there must be none.
@@ -58,6 +62,8 @@ class Agreeing:
                     raise MalformedMessage("a reply to a proposal carries ephemeral keys that nothing needs")
                 return
             EphemeralKey(reply.ephemeral_key)
+        if is_over:
+            return
         data = party_message_to_wire(reply)
         await self._context.on_writer(self._context.spool.put_acceptance, self._job_id, reply.party_id, data)
 

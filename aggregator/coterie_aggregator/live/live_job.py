@@ -149,7 +149,8 @@ class LiveJob:
             if self._held[reply.party_id] > MAX_HELD_REPLIES:
                 raise UnexpectedMessage("too many replies that hold the same job", culprits=(reply.party_id,))
         verify_job_reply(reply, self.submission.proposal, self._context.roster)
-        await self._agreeing.keep_acceptance(reply)
+        is_over = self.state.phase in (machine.Phase.DELIVERING, machine.Phase.ENDED)
+        await self._agreeing.keep_acceptance(reply, is_over=is_over)
         log.info("party decided", job=self.job_id, party=reply.party_id, decision=reply.decision, code=reply.code)
         await self.take(events.PartyReplied(reply.party_id, reply.decision, reply.code, reply.detail))
 
