@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coterie_common import document
+from coterie_common.wire.pb.federation_pb2 import AggregatorEnvelope
 from tests.support.ceremony import PARTIES, Ceremony
 
 Document = dict[str, Any]
@@ -62,6 +63,13 @@ def make_former(ceremony: Ceremony) -> None:
     _rewrite(home.record_path, lambda now: {**now, "version": 1, "parameters": former_parameters(now["parameters"])})
     for path in (*home.credentials.glob("*.credential"), home.operator / "credential.json"):
         _rewrite(path, lambda now: {**now, "signed_roster": former_roster(now["signed_roster"])})
+
+
+def former_query(now: bytes) -> bytes:
+    """A query, as it is sent and stored: it stated no step of the plan, which was its round's number."""
+    envelope = AggregatorEnvelope.FromString(now)
+    envelope.query.fields.ClearField("plan_step")
+    return envelope.SerializeToString()
 
 
 def _rewrite(path: Path, change: Any) -> None:

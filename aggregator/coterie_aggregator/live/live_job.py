@@ -27,7 +27,7 @@ from coterie_aggregator.machines import job_events as events
 from coterie_aggregator.machines import job_machine as machine
 from coterie_aggregator.machines import round_machine
 from coterie_aggregator.machines.driver import Machine, Running
-from coterie_aggregator.reporting.reasons import ended_without_release, not_agreed, unusable
+from coterie_aggregator.reporting.reasons import begun_earlier, ended_without_release, not_agreed, unusable
 from coterie_aggregator.reporting.shown_job import ShownJob, ShownRound
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, UnexpectedMessage
 from coterie_common.identifiers import JobId, PartyId
@@ -246,6 +246,10 @@ class LiveJob:
             agreed = (await self._agreeing.acceptances(self.state.cohort)).digest
         started = await start_round(self._context, self.submission, self.state, number, saved, agreed)
         del saved
+        if started is None:
+            log.warning("round of an earlier protocol version", job=self.job_id, round=number)
+            self._work.post(bind(self.take, events.JobFailed(begun_earlier(number))))
+            return
         live = LiveRound(
             self._context,
             started.query,

@@ -37,6 +37,11 @@ def not_agreed(party_id: PartyId, code: str) -> str:
     return one_line(f"not all parties agreed on secrets; refused: {party_id} ({code})")
 
 
+def begun_earlier(number: int) -> str:
+    """Say that a round cannot go on since the aggregator was updated."""
+    return f"round {number} was begun under an earlier protocol version: submit the job again"
+
+
 def unusable(number: int, words: str, contributors: Sequence[PartyId]) -> str:
     """Say whose replies are in a sum that is none: one of them spoilt it, and nothing shows which."""
     names = ", ".join(contributors)

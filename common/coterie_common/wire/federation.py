@@ -121,6 +121,15 @@ def aggregator_message_from_wire(data: Octets) -> AggregatorMessage:
     return cast(AggregatorMessage, replace(converted, **{long: content}))
 
 
+def is_former_query(data: Octets) -> bool:
+    """Return true for a query of protocol version 1, which stated no step of the plan; ``data`` may be anything."""
+    try:
+        parsed = strict.parse(pb.AggregatorEnvelope, data, "the message")
+    except MalformedMessage:
+        return False
+    return parsed.WhichOneof("message") == "query" and parsed.query.fields.plan_step == 0
+
+
 def _enclose(
     name: str, before: pb.Query | pb.ModelDelivery, content: bytes, after: pb.Query | pb.ModelDelivery
 ) -> bytes:

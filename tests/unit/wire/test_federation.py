@@ -19,11 +19,13 @@ from coterie_common.protocol import messages as m
 from coterie_common.wire.federation import (
     aggregator_message_from_wire,
     aggregator_message_to_wire,
+    is_former_query,
     party_message_from_wire,
     party_message_to_wire,
 )
 from coterie_common.wire.pb import federation_pb2 as pb
 from coterie_common.wire.pb import types_pb2
+from tests.support.former_files import former_query
 from tests.support.message_strategies import aggregator_messages, decryption_requests, party_messages, queries
 
 HELLO = m.Hello(protocol_version=1, party_id=PartyId("alpha"), roster_serial=3, roster_digest=bytes(32))
@@ -48,6 +50,20 @@ JOB_REPLY = a.JobReply(
     detail="ε 1 asked, 0.5 left",
     signature=bytes(64),
 )
+
+QUERY_OF_VERSION_1 = bytes.fromhex(
+    "1af8030aa5030a20f285788c4283a45f538aa77229fb1b75c9b9be5c2c2f65a8062d95fb9116039d10031a056a6f622d312220c98efc"
+    "5f4049c28f3234cfbc0317e9e5b07f4335f9e9526ffb018ea82a2071b328023220f7a5b747f61cb79ffc2a727b2b27d3237e70bfb910"
+    "29ed822d2a2e371fe58d093a0770617274792d313a0770617274792d3240024afb017b226e6f697365223a7b226d656368616e69736d"
+    "223a2264697363726574652d676175737369616e222c22706c6163656d656e74223a226469737472696275746564222c22726174696f"
+    "223a6e756c6c2c22736861726573223a322c2276617269616e6365223a223330302f31227d2c227365616c696e67223a226469726563"
+    "74222c22756e6974223a227265636f7264222c2276616c756573223a7b22656e636f64696e67223a7b226c656e677468223a322c226c"
+    "6f776572223a302c227363616c655f62697473223a322c227570706572223a3130307d2c226b696e64223a22636f756e7473222c226c"
+    "30223a322c226c696e66223a317d7d522087dbeac4e01f7618e55a0d180e99adb39ac750311a05a02533927b1146fe9de4120c7b226c"
+    "656e677468223a327d1a40ad9a985923dd2073394c14940e917709bf19cfa21d808b24bde47ba7439b620bcd1e37160fb23d26c3bb9c"
+    "7a13115f86c14e0bc5f0b28d2445b7db8bac703909"
+)
+"""As version 1 signed it; its vector."""
 
 
 @given(party_messages)
@@ -237,3 +253,18 @@ def test_terms_that_are_not_canonical_are_malformed(message):
     envelope.query.fields.terms += b" "
     with pytest.raises(MalformedMessage, match="canonical"):
         aggregator_message_from_wire(envelope.SerializeToString())
+
+
+def test_query_of_version_1_is_malformed_and_known_as_such():
+    with pytest.raises(MalformedMessage, match="plan step"):
+        aggregator_message_from_wire(QUERY_OF_VERSION_1)
+    assert is_former_query(QUERY_OF_VERSION_1)
+    assert not is_former_query(QUERY_OF_VERSION_1[:-1])
+
+
+@given(aggregator_messages)
+def test_no_message_of_this_version_is_a_former_query(message):
+    data = aggregator_message_to_wire(message)
+    assert not is_former_query(data)
+    if isinstance(message, m.Query):
+        assert is_former_query(former_query(data))

@@ -15,7 +15,7 @@ from coterie_aggregator.live.timing import RoundTimes
 from coterie_aggregator.machines import round_machine as machine
 from coterie_aggregator.machines.job_machine import AggregatorJob
 from coterie_aggregator.store import StoredRound
-from coterie_common.errors import StorageError
+from coterie_common.errors import MalformedMessage, StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.agreement import round_quorum
 from coterie_common.protocol.masked_reply import ReplyList
@@ -24,7 +24,11 @@ from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import RoundTerms
-from coterie_common.wire.federation import aggregator_message_from_wire, aggregator_message_to_wire
+from coterie_common.wire.federation import (
+    aggregator_message_from_wire,
+    aggregator_message_to_wire,
+    is_former_query,
+)
 from coterie_common.wire.masked_reply import reply_list_from_bytes
 
 
@@ -52,8 +56,11 @@ async def start_round(
     number: int,
     saved: bytes | None = None,
     acceptances: bytes = b"",
-) -> StartedRound:
+) -> StartedRound | None:
     """Load a round, or make its query and store it.
+
+    A round that was begun under protocol version 1 cannot go on, since replies are bound to its session id: it is
+    ``None``.
 
     Args:
         context: of the aggregator.
@@ -83,7 +90,10 @@ async def start_round(
         await context.on_writer(store.start_round, job_id, number, data, encoded, now, query.fields.round_quorum)
         times = RoundTimes(now)
     else:
-        query, progress = await context.compute(_read, submission, number, stored)
+        read = await context.compute(_read, submission, number, stored)
+        if read is None:
+            return None
+        query, progress = read
         times = RoundTimes(stored.started_at)
     state = machine.AggregatorRound(
         parameters=machine.RoundParameters(
@@ -183,8 +193,13 @@ class _QueryMaker:
         return max(there, self._fewest)
 
 
-def _read(submission: Submission, number: int, stored: StoredRound) -> tuple[Query, Progress]:
-    query = aggregator_message_from_wire(stored.query)
+def _read(submission: Submission, number: int, stored: StoredRound) -> tuple[Query, Progress] | None:
+    try:
+        query = aggregator_message_from_wire(stored.query)
+    except MalformedMessage:
+        if is_former_query(stored.query):
+            return None
+        raise
     if not isinstance(query, Query):
         raise StorageError(f"the stored query of job {submission.job_id} round {number} is another message")
     return query, submission.decode(stored.state)
