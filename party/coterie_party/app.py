@@ -36,7 +36,7 @@ from coterie_party.live.recording import record_start
 from coterie_party.policy.file import PolicyFile
 from coterie_party.policy.policy import POLICY_FILE_NAME
 from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder, StewardNotes
-from coterie_party.store.job_secrets import JobSecrets
+from coterie_party.store.job_secrets import JobSecrets, erase_expired
 from coterie_party.store.padded_parts import PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits, probe_confinement
@@ -136,6 +136,8 @@ async def _run(
         notifier=Notifier(config.notify or (), root),
     )
     await record_start(context, version("coterie"))
+    for left in await context.on_writer(erase_expired, root / EPHEMERAL, context.clock.now()):
+        log.error("secrets of a job can be neither read nor erased", path=str(left))
     coordinator = Coordinator(context)
     endpoint = Endpoint(
         target=str(membership.aggregator_address), tls=membership.tls, party_id=config.id, roster=roster

@@ -251,6 +251,28 @@ def secrets_of(running: InProcessFederation, party_id: PartyId) -> list[Path]:
 
 
 @asynchronous
+async def test_secrets_are_erased_when_the_steward_withdraws(tmp_path):
+    def withheld(party_id: PartyId, message: Message) -> Message | None:
+        return None if party_id == VICTIM and isinstance(message, Query) else message
+
+    async with three(tmp_path, intercept=withheld) as running:
+        job_id = await running.submit(complete(statistics_spec()))
+        await running.saw(lambda party_id, message: party_id == VICTIM and isinstance(message, Query))
+        await running.settled()
+        party, store = running.parties[VICTIM], running.party_store(VICTIM)
+        await party.look_again()
+        assert len(secrets_of(running, VICTIM)) == 1
+        store.rule(job_id, is_approved=False, now=running.clock.now())
+        await party.look_again()
+        assert secrets_of(running, VICTIM) == []
+        running.intercept = lambda _, message: message
+        await running.reconnect(VICTIM)
+        status = await running.result(job_id)
+        assert status.state is JobState.FAILED
+        assert f"refused: {VICTIM} (consent-denied)" in status.reason
+
+
+@asynchronous
 async def test_member_that_vanishes_costs_a_spare_round_and_the_rest_go_on_without_it(tmp_path):
     gone = PARTIES[4]
     crash = Crash("accept_query")

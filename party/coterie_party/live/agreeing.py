@@ -16,7 +16,14 @@ import structlog
 
 from coterie_common.crypto.masks.ephemeral import EphemeralSecret
 from coterie_common.crypto.masks.mask import PairSecrets, SessionMasks
-from coterie_common.errors import Equivocation, InternalError, QuorumTooSmall, SecretsErased, UnexpectedMessage
+from coterie_common.errors import (
+    ConsentDenied,
+    Equivocation,
+    InternalError,
+    QuorumTooSmall,
+    SecretsErased,
+    UnexpectedMessage,
+)
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.acceptance import Acceptances, Decision, Encapsulations, JobReply, RelayedEncapsulations
 from coterie_common.protocol.job_spec import JobSpec
@@ -73,6 +80,7 @@ async def reply_of(job: PartyJob, context: Context, jobs: AcceptedJobs) -> JobRe
 
     Raises:
         SecretsErased: the job is sealed completely, and its keys are gone.
+        ConsentDenied: they are gone because the steward withdrew.
     """
     if job.decision is not Decision.ACCEPTED or job.outcome is not None:
         return signed_reply(job, context)
@@ -89,6 +97,7 @@ async def agree(message: Acceptances, context: Context, jobs: AcceptedJobs) -> E
         PeerError: they are not all those of the job, or differ from what this party agreed with before.
         QuorumTooSmall: fewer take part than a sum of the job must hold.
         SecretsErased: this party's keys are gone.
+        ConsentDenied: they are gone because the steward withdrew.
     """
     row = await running_job(context, message.job_id)
     job = await jobs.of(row)
@@ -129,6 +138,7 @@ async def take_relayed(message: RelayedEncapsulations, context: Context) -> None
     Raises:
         PeerError: an encapsulation is not that of its sender for this party, or came before the acceptances.
         SecretsErased: this party's keys are gone.
+        ConsentDenied: they are gone because the steward withdrew.
     """
     kept = await _kept(context, message.job_id)
     if not kept.acceptances:
@@ -146,9 +156,16 @@ async def take_relayed(message: RelayedEncapsulations, context: Context) -> None
 
 
 async def agreed_parties(context: Context, job_id: JobId) -> AgreedParties | None:
-    """Return with whom this party shares secrets in a job; ``None`` before that, and once they were erased."""
+    """Return with whom this party shares secrets in a job; ``None`` before that, and once they were erased.
+
+    Raises:
+        ConsentDenied: they were erased because the steward withdrew.
+    """
     kept = await context.on_writer(context.secrets.of, job_id, context.clock.now())
-    if kept is None or not kept.is_agreed:
+    if kept is None:
+        await _check_consent(context, job_id)
+        return None
+    if not kept.is_agreed:
         return None
     acceptances = aggregator_message_from_wire(kept.acceptances)
     if not isinstance(acceptances, Acceptances):
@@ -157,7 +174,7 @@ async def agreed_parties(context: Context, job_id: JobId) -> AgreedParties | Non
 
 
 async def masks_for(context: Context, fields: SessionFields) -> SessionMasks:
-    """Return the masks of a query that was accepted; raises ``SecretsErased``."""
+    """Return the masks of a query that was accepted; raises ``SecretsErased``, ``ConsentDenied``."""
     kept = await _kept(context, fields.job_id)
     if not kept.is_agreed:
         raise SecretsErased("this party has not agreed on secrets with the others yet")
@@ -166,10 +183,14 @@ async def masks_for(context: Context, fields: SessionFields) -> SessionMasks:
 
 
 async def erase_expired(context: Context) -> None:
-    """Erase the secrets of jobs that have run for as long as they declared, or are over, or were never accepted."""
+    """Erase the secrets of jobs that are over for this party, and of those that have run for as long as they declared.
+
+    A job is over if it ended, was never accepted, or if the steward withdrew from it.
+    """
     for job_id in await context.on_writer(context.secrets.jobs):
         row = await context.on_writer(context.store.job, job_id)
-        if row is None or row.decision is not Decision.ACCEPTED or row.outcome is not None:
+        is_over = row is None or row.decision is not Decision.ACCEPTED or row.outcome is not None
+        if is_over or await _is_withdrawn(context, job_id):
             await erase(context, job_id)
         elif await context.on_writer(context.secrets.of, job_id, context.clock.now()) is None:
             log.warning("secrets erased: the job has run for as long as it declared", job=job_id)
@@ -185,5 +206,17 @@ async def erase(context: Context, job_id: JobId) -> None:
 async def _kept(context: Context, job_id: JobId) -> KeptSecrets:
     kept = await context.on_writer(context.secrets.of, job_id, context.clock.now())
     if kept is None:
+        await _check_consent(context, job_id)
         raise SecretsErased("this party's secrets of the job are gone")
     return kept
+
+
+async def _check_consent(context: Context, job_id: JobId) -> None:
+    # Without secrets nothing is answered any more; the aggregator learns the cause, as of any other job.
+    if await _is_withdrawn(context, job_id):
+        raise ConsentDenied("this party's steward withdrew from the job")
+
+
+async def _is_withdrawn(context: Context, job_id: JobId) -> bool:
+    ruling = await context.on_writer(context.store.ruling, job_id)
+    return ruling is not None and not ruling.is_approved

@@ -175,6 +175,25 @@ class JobSecrets:
             raise StorageError(f"cannot read {self._folder}: {cause.strerror}") from cause
 
 
+def erase_expired(folder: Path, now: datetime) -> tuple[Path, ...]:
+    """Erase the secrets whose time has come, under every founder: also of one that this party pins no more.
+
+    Args:
+        folder: of all founders' folders; it may be missing.
+        now: the time.
+
+    Returns:
+        The files that could not be read or erased, which stay.
+    """
+    left = []
+    for path in sorted(folder.glob("*/[!.]*")):
+        try:
+            JobSecrets(path.parent).of(JobId(path.name), now)
+        except StorageError:
+            left.append(path)
+    return tuple(left)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
     """Open a file to overwrite it, also once another one has its name."""

@@ -14,7 +14,7 @@ from coterie_common.crypto.masks.ephemeral import EphemeralSecret
 from coterie_common.crypto.masks.pairwise import PairSecret
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_party.store.job_secrets import JobSecrets, KeptSecrets
+from coterie_party.store.job_secrets import JobSecrets, KeptSecrets, erase_expired
 from tests.support.federation import digest_of
 from tests.support.seeded_random import SeededRandom
 
@@ -114,6 +114,22 @@ def test_secrets_are_erased_when_their_time_has_come(secrets, tmp_path, after, i
     assert (digest_of("beta").hex().encode() in files(tmp_path)) is is_there
     # A clock that goes back brings nothing back.
     assert (secrets.of(JOB, NOW) is not None) is is_there
+
+
+def test_expired_secrets_are_erased_under_every_founder(secrets, tmp_path):
+    folder = tmp_path / "ephemeral"
+    assert erase_expired(folder, NOW) == ()
+    former = JobSecrets(folder / "former")
+    longer = replace(AGREED, job_id=JobId("job-2"), expires_at=NOW + timedelta(hours=2))
+    for each in (secrets, former):
+        each.keep(AGREED)
+        each.keep(longer)
+    damaged = folder / "former" / "job-0"
+    damaged.write_bytes(b"{}")
+    # What cannot be read neither stops the start nor keeps the others.
+    assert erase_expired(folder, NOW + timedelta(hours=1)) == (damaged,)
+    assert secrets.jobs() == (longer.job_id,)
+    assert former.jobs() == ("job-0", longer.job_id)
 
 
 def test_jobs_are_those_with_a_file(secrets, tmp_path):
