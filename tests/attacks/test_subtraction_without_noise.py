@@ -22,6 +22,7 @@ from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.malicious_aggregator import PARTIES, VICTIM, MaliciousAggregator, attacking, memory
+from tests.support.present import present
 from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play
 
 TREE = tree_spec(privacy={"placement": "none"})
@@ -75,7 +76,7 @@ async def test_second_round_without_noise_cannot_lose_a_party(tmp_path):
         replies = (reply.contribution, *attacker.contributions(fields, attacker.others))
         first = attacker.request(fields, replies)
         assert isinstance(await attacker.tell(first), PartialDecryption)
-        previous = attacker.running.party_store(VICTIM).transcripts(JobId("job-1"))[1]
+        previous = present(attacker.running.party_store(VICTIM).transcript(JobId("job-1"), 1)).digest
         fewer = attacker.fields(2, body=CHILDREN, cohort=PARTIES[:4], previous_transcript=previous)
         await assert_refused(attacker, attacker.query(fewer, CHILDREN), "quorum-too-small")
         all_of_them = attacker.fields(2, body=CHILDREN, previous_transcript=previous)

@@ -212,7 +212,8 @@ async def attacking(
 def memory(store: PartyStore) -> tuple[object, ...]:
     """Everything that a party remembers."""
     rounds = [store.round(JOB, number) for number in (1, 2)]
-    return store.jobs(), store.ledger("play"), store.previous_cohort(JOB), store.transcripts(JOB), rounds
+    opened = [store.opened_step(JOB, step) for step in (1, 2)]
+    return store.jobs(), store.ledger("play"), store.previous_cohort(JOB), opened, rounds
 
 
 async def open_honestly(attacker: MaliciousAggregator, reply: EncryptedReply) -> None:

@@ -342,12 +342,6 @@ class PartyStore:
         with transaction(self._engine) as connection:
             return asked_jobs(connection, self._founder, dataset)
 
-    def transcripts(self, job_id: JobId) -> dict[int, bytes]:
-        """Return round number → digest of the transcripts that this party helps to open."""
-        opened = select(TRANSCRIPTS.c.number, TRANSCRIPTS.c.digest).where(self._is(TRANSCRIPTS, job_id))
-        with transaction(self._engine) as connection:
-            return {row.number: row.digest for row in connection.execute(opened)}
-
     def asked_steps(self, job_id: JobId) -> dict[int, int]:
         """Return round number → step of the plan of the queries that were accepted."""
         asked = select(ASKED_STEPS.c.number, ASKED_STEPS.c.step).where(self._is(ASKED_STEPS, job_id))

@@ -33,6 +33,7 @@ from coterie_common.limits import AUDIT_REFUSALS_LISTED
 from coterie_common.privacy.accounting.renyi import ORDERS
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.messages import JobOutcome
+from coterie_common.protocol.verification.query import OpenedRound
 from coterie_party.round import PartyRound, Phase
 from coterie_party.store import (
     MIGRATIONS,
@@ -130,7 +131,7 @@ def statuses(store: Reopened, dataset: str = "nursery") -> list[ReservationStatu
 def test_new_store_is_empty(store):
     assert store.job("job-1") is store.previous_cohort("job-1") is None
     assert store.jobs() == store.ledger("nursery") == ()
-    assert store.transcripts("job-1") == {}
+    assert store.opened_step("job-1", 1) is None
     assert store.round("job-1", 1) == PartyRound()
     assert store.reply("job-1", 1) is store.transcript("job-1", 1) is store.partial("job-1", 1) is None
 
@@ -596,13 +597,13 @@ def test_record_transcript_binds_the_round(opening):
     assert opening.round("job-1", 1) == PartyRound(
         phase=Phase.OPENING, session_id=SESSION, contribution_digest=DIGEST, transcript_digest=DIGEST
     )
-    assert opening.transcripts("job-1") == {1: DIGEST}
+    assert opening.opened_step("job-1", 1) == OpenedRound(number=1, transcript=DIGEST)
 
 
 def test_record_transcript_of_a_job_that_this_party_does_not_know_binds_it_too(store):
     store.record_transcript("job-9", 4, SESSION, DIGEST, b"total", 3, 4)
     assert store.round("job-9", 4) == PartyRound(phase=Phase.OPENING, session_id=SESSION, transcript_digest=DIGEST)
-    assert store.transcripts("job-9") == {4: DIGEST}
+    assert store.opened_step("job-9", 4) == OpenedRound(number=4, transcript=DIGEST)
 
 
 def test_record_transcript_again_changes_nothing(opening):
@@ -619,7 +620,7 @@ def test_record_transcript_of_another_digest_raises_for_ever(opening):
         with pytest.raises(AlreadyAnswered, match="another transcript"):
             opening.record_transcript("job-1", 1, SESSION, OTHER_DIGEST, b"total", 3, 1)
         prepare()
-        assert opening.transcripts("job-1") == {1: DIGEST}
+        assert opening.opened_step("job-1", 1) == OpenedRound(number=1, transcript=DIGEST)
 
 
 def test_record_transcript_of_another_session_with_the_same_digest_raises(store):

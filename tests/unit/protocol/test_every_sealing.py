@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from coterie_common.identifiers import PartyId
 from coterie_common.limits import MAX_MASKED_VALUES
 from coterie_common.protocol.masked_reply import MaskedPart
 from coterie_common.protocol.messages import Contribution, KeyPart
-from coterie_common.protocol.sealing.choice import AnySealing, make_complete_sealing, make_sealing
+from coterie_common.protocol.sealing.choice import make_complete_sealing, make_sealing
 from coterie_common.protocol.sealing.complete import CompletePaddedSealing, CompleteSealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.sealing.sealing import SealedVector, Sealing
@@ -36,6 +36,8 @@ from tests.support.federation import digest_of, make_federation, with_encoding
 from tests.support.noise import gaussian
 from tests.support.pair_secrets import secrets_of
 from tests.support.seeded_random import SeededRandom
+
+AnySealing: TypeAlias = EncryptedSealing | CompleteSealing
 
 FEDERATION = make_federation()
 KEY = FEDERATION.dealing.key

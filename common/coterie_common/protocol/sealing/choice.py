@@ -26,8 +26,6 @@ from coterie_common.protocol.sealing.padded import PaddedSealing, padded_packing
 from coterie_common.protocol.sealing.padded_vector import check_padded_capacity
 from coterie_common.protocol.terms import CountTerms, JobTerms, RoundTerms, SealingKind, ValueTerms
 
-AnySealing: TypeAlias = EncryptedSealing | CompleteSealing
-
 SealingMaker: TypeAlias = Callable[[RoundTerms, int, Encryptor], EncryptedSealing]
 """The type of ``make_sealing``. It is an argument of the daemons, so that a benchmark can compare with no
 sealing."""
