@@ -8,8 +8,10 @@ party that lacks the file of a job answers no further round of it, and that is a
 - First a file holds the seed of this party's ephemeral keys; then also the acceptances that it checked, what it
   encapsulated, and the pair secrets with those of higher ids; at last all pair secrets, and no seed.
 - A file is durable before anything that follows from it leaves.
-- What is replaced or erased is overwritten first. A file system that writes elsewhere, or a disk that does, may keep
-  the old bytes all the same.
+- What is erased is overwritten before it is removed; an erasure that was interrupted is finished by the next read.
+- What is replaced is overwritten as soon as what replaces it is durable. A process killed in between leaves the old
+  bytes in blocks that are free.
+- A file system that writes elsewhere, or a disk that does, may keep the old bytes all the same.
 """
 
 from __future__ import annotations
