@@ -212,10 +212,10 @@ def test_committed_costs_keep_the_ratios_that_the_document_reads_out_of_them():
         return total(model, way, what) / total(model, other, what)
 
     assert 1.05 < ratio("cnn", Way.PADDED, Way.PLAIN, "sent_bytes") < 1.2
-    assert 3.5 < ratio("svm", Way.PADDED, Way.PLAIN, "sent_bytes") < 5
-    assert ratio("svm", Way.NAIVE, Way.PACKED, "core_ms") > 10
-    assert ratio("cnn", Way.NAIVE, Way.PACKED, "core_ms") > 20
-    assert all(25 < ratio(model, Way.NAIVE, Way.PACKED, "sent_bytes") < 50 for model in MODELS)
-    assert ratio("cnn", Way.NAIVE, Way.PADDED, "core_ms") > 400
+    assert 3.5 < ratio("svm", Way.PADDED, Way.PLAIN, "sent_bytes") < 4
+    assert ratio("svm", Way.NAIVE, Way.PACKED, "core_ms") > 60
+    assert ratio("cnn", Way.NAIVE, Way.PACKED, "core_ms") > 100
+    assert all(38 < ratio(model, Way.NAIVE, Way.PACKED, "sent_bytes") < 60 for model in MODELS)
+    assert ratio("cnn", Way.NAIVE, Way.PADDED, "core_ms") > 2000
     assert 100 < ratio("cnn", Way.NAIVE, Way.PADDED, "sent_bytes") < 125
     assert ratio("cnn", Way.PACKED, Way.PADDED, "core_ms") > 10
