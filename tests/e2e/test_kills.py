@@ -21,13 +21,17 @@ VICTIM = "party-5"
 def test_job_with_a_party_killed_completes_and_the_party_takes_part_again(running, table, contributors):
     job_id = running.submit(deadline_s=2)
     running.kill_once(VICTIM, lambda: running.rows(VICTIM, table, job_id) > 0, f"{VICTIM} to store {table}")
+    answered = running.rows(VICTIM, "replies", job_id)
 
     status = running.finish(job_id)
     assert status["state"] == "completed", status
     lineage = json.loads(running.model_of("party-1", job_id).read_text())["lineage"]
     # Killed a moment after its record the victim may, or may not, have got its message out.
     assert all(minimum <= seen <= 5 for minimum, seen in zip((4, 4), lineage["contributors"], strict=True))
-    assert lineage["contributors"][1] == contributors[1]
+    # The others can open the first sum without the victim, whose second reply may then be stored before its partial
+    # decryption of the first.
+    if answered < 2:
+        assert lineage["contributors"][1] == contributors[1]
 
     running.start_party(VICTIM)
     running.wait_until(running.model_of(VICTIM, job_id).exists, f"the model at {VICTIM}")

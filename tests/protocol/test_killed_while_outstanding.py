@@ -8,6 +8,7 @@ Vectors are padded, and every part is in a checkpoint of the sum as soon as it w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial as bind
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +18,8 @@ import pytest
 from coterie_aggregator.machines import job_effects, job_machine, round_effects, round_machine
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
+from coterie_common.protocol.acceptance import Encapsulations
+from coterie_common.protocol.job_spec import JobSealing
 from coterie_common.protocol.messages import (
     DecryptionRequest,
     EncryptedReply,
@@ -30,7 +33,7 @@ from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
 from tests.support.federation import make_federation
-from tests.support.in_process import InProcessFederation
+from tests.support.in_process import InProcessFederation, generous_policy
 from tests.support.oracle import sum_of_replies
 from tests.support.small_jobs import make_spec, statistics_spec, tree_spec, write_play, write_wide
 
@@ -45,6 +48,9 @@ OF_FAILED_JOBS = {round_effects.EndJob, job_effects.KeepUnfinishedModel, job_eff
 
 OF_ABANDONED_ROUNDS = {round_effects.AskAgain}
 """Outstanding only where a round is abandoned: here, because a party that it counted on declines the first one."""
+
+OF_COMPLETE_JOBS = {job_effects.SendAcceptances}
+"""Outstanding only where a job is sealed completely: while its parties agree on secrets."""
 
 SUM_WRITES = ["begin_sum", "commit_sum", "delete_padded"]
 
@@ -151,6 +157,27 @@ async def assert_same_abandonment(folder: Path, crash: Crash, effect: type) -> N
         assert files(running) == []
 
 
+async def assert_same_agreement(folder: Path, crash: Crash, effect: type) -> None:
+    """Parties agree on secrets as if nothing had happened, and the masks of one round cancel."""
+    federation = make_federation(3, 3)
+    datasets = write_play(folder, federation.parties)
+    policy = generous_policy(sealings=["complete"])
+    running = InProcessFederation(federation, folder, datasets, policy=policy, aggregator_crash=crash)
+    crash.when = bind(is_outstanding, running, effect)
+    async with running:
+        job_id = await running.submit(replace(statistics_spec(), sealing=JobSealing.COMPLETE))
+        await crash.reached.wait()
+        await running.restart_aggregator()
+        status = await running.result(job_id)
+        assert (status.state, status.reason) == (JobState.COMPLETED, "")
+        assert len({m.signature for _, m in running.passed if isinstance(m, Query)}) == 1
+        for party_id in federation.parties:
+            said = {m for sender, m in running.passed if sender == party_id and isinstance(m, Encapsulations)}
+            assert len(said) == 1
+        assert Model.from_bytes(await running.aggregator.model(job_id)).lineage.contributors == (3,)
+        assert files(running) == []
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("effect", EFFECTS, ids=named)
 @asynchronous
@@ -161,6 +188,9 @@ async def test_aggregator_killed_at_the_first_write_while_an_effect_is_outstandi
         return
     if effect in OF_ABANDONED_ROUNDS:
         await assert_same_abandonment(tmp_path, crash, effect)
+        return
+    if effect in OF_COMPLETE_JOBS:
+        await assert_same_agreement(tmp_path, crash, effect)
         return
     running, sent = federation_of(tmp_path, crash)
     crash.when = bind(is_outstanding, running, effect)
