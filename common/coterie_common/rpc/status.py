@@ -63,6 +63,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.DataError: _Status.INTERNAL,
     errors.RecordsMoved: _Status.INTERNAL,
     errors.KeyFileError: _Status.INTERNAL,
+    errors.OldKeyError: _Status.INTERNAL,
     errors.WrongOrderError: _Status.INTERNAL,
     errors.TrainingFailed: _Status.INTERNAL,
     errors.TrainingTimeout: _Status.INTERNAL,
@@ -76,6 +77,7 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.KeyMismatch: _Status.INTERNAL,
     errors.PlaintextOutOfRange: _Status.INTERNAL,
     errors.InsufficientShares: _Status.INTERNAL,
+    errors.NotOpened: _Status.INTERNAL,
 }
 """Every concrete error."""
 
