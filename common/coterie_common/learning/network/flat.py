@@ -11,6 +11,7 @@ buffers do: none of them is clipped, noised or sent.
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ from coterie_common.learning.network.blocks import Blocks, State, spread
 from coterie_common.learning.network.stored import check_state, from_stored, to_stored
 
 torch.set_num_threads(1)
+
+_COMPUTING: Final = threading.RLock()
+"""Held while a module is used: ``functional_call`` puts parameters into it, and all threads draw from one generator."""
 
 _PREDICTED: Final = 256
 """Records whose logits are computed at a time."""
@@ -88,9 +92,10 @@ class FlatNetwork:
 
     def initial(self) -> Float32:
         """Return the trained parameters that the module was made with, Float32[length]."""
-        parameters = dict(self._module.named_parameters())
-        flat: Float32 = torch.cat([parameters[name].detach().reshape(-1) for name in self.names]).numpy().copy()
-        return flat
+        with _COMPUTING:
+            parameters = dict(self._module.named_parameters())
+            flat: Float32 = torch.cat([parameters[name].detach().reshape(-1) for name in self.names]).numpy().copy()
+            return flat
 
     def logits(self, parameters: Float32, inputs: Float32) -> Float64:
         """Return one number per class, Float64[records, outputs]; raises ``RowsNotIndependent``."""
@@ -103,7 +108,9 @@ class FlatNetwork:
             InvalidJob: it is another network's.
             RowsNotIndependent: the result of a record would depend on others.
         """
-        return self._logits_with(State(from_stored(self._module, named)), inputs)
+        with _COMPUTING:
+            state = State(from_stored(self._module, named))
+        return self._logits_with(state, inputs)
 
     def gradients(self, parameters: Float32, inputs: Float32, classes: Classes) -> Float32:
         """Return all of ``gradient_blocks``, Float32[records, length]."""
@@ -135,8 +142,8 @@ class FlatNetwork:
         if not len(x):
             x, y, epochs, learning_rate = torch.zeros(1, inputs.shape[1]), torch.zeros(1, dtype=torch.int64), 1, 0.0
         shuffle = torch.Generator().manual_seed(0)
-        self._module.train()
         with _drawing(_seed_of(flat)):
+            self._module.train()
             for _ in range(epochs):
                 for chosen in torch.randperm(len(x), generator=shuffle).split(batch):
                     outputs = self._call(self._split(flat), x[chosen])
@@ -149,7 +156,8 @@ class FlatNetwork:
 
     def named(self, parameters: Float32) -> dict[str, Array]:
         """Return the module's state dict with these parameters, as a model file holds it; see ``to_stored``."""
-        return to_stored(self._module, self._split(self._owned(parameters)))
+        with _COMPUTING:
+            return to_stored(self._module, self._split(self._owned(parameters)))
 
     def _owned(self, parameters: Float32) -> torch.Tensor:
         # torch must own its input: an array decoded from a message is read-only. torch also aligns what it owns.
@@ -177,14 +185,14 @@ class FlatNetwork:
         return logits
 
     def _compute_logits(self, state: State, rows: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        self._module.eval()
-        with torch.no_grad():
+        with _COMPUTING, torch.no_grad():
+            self._module.eval()
             return self._call(state.tensors, rows)
 
     def _compute_gradients(self, state: State, rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        self._module.train()
         try:
             with _drawing(state.seed):
+                self._module.train()
                 parts = self._gradient(state.tensors, rows, labels)
         except RuntimeError as cause:
             raise TrainingFailed(f"torch cannot compute gradients per record of this network: {cause}") from cause
@@ -194,10 +202,10 @@ class FlatNetwork:
         return nn.functional.cross_entropy(self._call(tensors, row.unsqueeze(0)), label.unsqueeze(0))
 
     def _check_output(self, inputs: int) -> None:
-        self._module.eval()
         records = torch.linspace(-1, 1, 2 * inputs).reshape(2, inputs)
         try:
-            with torch.no_grad():
+            with _COMPUTING, torch.no_grad():
+                self._module.eval()
                 logits, beside_itself = self._call({}, records), self._call({}, records[[0, 0]])
                 shape = tuple(logits.shape)
         except (RuntimeError, TypeError, ValueError, IndexError) as cause:
@@ -215,8 +223,8 @@ def _seed_of(flat: torch.Tensor) -> int:
 
 @contextmanager
 def _drawing(seed: int) -> Iterator[None]:
-    """Have torch draw from a seed, and leave its global generator alone."""
-    with torch.random.fork_rng(devices=()):
+    """Have torch draw from a seed, and leave its global generator alone; one thread at a time."""
+    with _COMPUTING, torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         yield
 

@@ -2,6 +2,7 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,24 @@ def test_initial_parameters_follow_from_the_seed_and_leave_torch_alone():
     first, again, other = (FlatNetwork(load_network("mlp", 5, 3, seed)._module, 5, 3).initial() for seed in (7, 7, 8))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_threads_that_share_a_network_get_what_each_would_get_alone():
+    network = load_network("mlp", 5, 3, 3)
+    inputs, classes = make_inputs(300, 5)
+    parameters = [network.initial() * factor for factor in (1, 2, 4, 8)]
+
+    def compute(flat: NDArray[np.float32]) -> tuple[bytes, ...]:
+        trained = network.train(flat, inputs, classes, epochs=1, batch=50, learning_rate=0.1)
+        gradients = network.gradients(flat, inputs[:8], classes[:8])
+        return tuple(part.tobytes() for part in (network.logits(flat, inputs), trained, gradients, network.initial()))
+
+    alone = [compute(flat) for flat in parameters]
+    before = torch.random.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(compute, parameters * 5))
+    assert together == alone * 5
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
