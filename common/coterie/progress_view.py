@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A job's status in words: one line for logs and lists, some lines for a live display. Pure."""
+"""A job's status in words: one line for logs and lists, some lines for a display, all of it for ``show``. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from coterie_common.host.listing import moment
 from coterie_common.protocol.acceptance import Decision
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus, RoundPhase
 
@@ -47,6 +48,22 @@ def elapsed(status: JobStatus, now: datetime) -> timedelta:
 def party_lines(status: JobStatus) -> tuple[tuple[str, str], ...]:
     """Return per party, in the roster's order, its id and its activity in this job."""
     return tuple((party.party_id, _doing(party, status)) for party in status.parties)
+
+
+def facts(status: JobStatus, now: datetime) -> tuple[tuple[str, str], ...]:
+    """Return all that is known of a job, as names with values; those of the parties come last."""
+    return (
+        ("job", status.job_id),
+        ("name", status.name),
+        ("algorithm", f"{status.algorithm} on {status.dataset}"),
+        ("privacy", privacy_line(status)),
+        ("attendance", attendance_line(status)),
+        ("state", state_line(status)),
+        ("submitted", f"{moment(status.submitted_at)} by {status.submitted_by}"),
+        ("finished", moment(status.finished_at)),
+        ("took" if status.finished_at else "so far", str(elapsed(status, now))),
+        *(("parties", f"{party_id}: {doing}") for party_id, doing in party_lines(status)),
+    )
 
 
 def _activity(status: JobStatus) -> str:

@@ -137,6 +137,34 @@ def test_jobs_and_models_are_listed(run):
     assert "ε = 1" in run("models", "list")[1]
 
 
+def test_job_is_shown_with_its_promise_its_parties_and_its_submitter(run):
+    status, out, _, _ = run("jobs", "show", "nursery-1", prepare=with_statuses(job_status()))
+    facts = dict(line.split(maxsplit=1) for line in out.splitlines() if not line.startswith(" "))
+    assert status == 0
+    assert facts["algorithm"] == "decision_tree on nursery"
+    assert facts["privacy"].startswith("ε = 1, δ = 0.00001 per record")
+    assert facts["attendance"] == "noise divided for 3 replies or more, 0 of 1 spare rounds used"
+    assert facts["state"].startswith("running, round 2 of 3")
+    assert facts["submitted"].endswith("by olga")
+    assert facts["parties"] == "alpha: replied"
+    assert out.splitlines()[-1].split() == ["gamma:", "refused", "1", "asked,", "0.5", "left", "[budget-exhausted]"]
+    (job,) = json.loads(run("jobs", "show", "nursery-1", "--json", prepare=with_statuses(job_status()))[1])
+    assert (job["job_id"], job["state"]) == ("nursery-1", "running")
+
+
+def test_model_is_shown_with_what_it_predicts_and_where_it_comes_from(run):
+    def prepare(handler: RecordingOperatorHandler) -> None:
+        handler.file = make_model().to_bytes()
+
+    status, out, _, _ = run("models", "show", "tennis-1", prepare=prepare)
+    facts = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert status == 0
+    assert (facts["predicts"], facts["from"]) == ("play", "outlook, humidity")
+    assert facts["privacy"] == "ε = 1, δ = 0.00001 per record, distributed discrete-gaussian noise"
+    assert (facts["rounds"], facts["parties"]) == ("2 rounds", "5 in each round")
+    assert facts["digest"] == make_model().digest.hex()
+
+
 def test_submit_sends_the_canonical_specification_and_prints_the_id(run, tmp_path):
     path = tmp_path / "job.toml"
     path.write_text(JOB)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie jobs``: submit, list, watch and cancel jobs."""
+"""``coterie jobs``: submit, list, show, watch and cancel jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from coterie.client import Client
     from coterie_common.identifiers import JobId
 
-app = typer.Typer(help="Submit, list, watch and cancel jobs.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Submit, list, show, watch and cancel jobs.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 _Job = Annotated[str, typer.Argument(metavar="ID", help="The job, as 'coterie jobs list' shows it.")]
 
@@ -81,6 +83,26 @@ def list_(
         for status in statuses
     ]
     return print_table(("job", "algorithm", "privacy", "submitted", "state"), rows, empty="There are no jobs yet.")
+
+
+@app.command()
+def show(
+    job: _Job,
+    aggregator: AggregatorAddress = None,
+    credential: CredentialFolder = DEFAULT_CREDENTIAL,
+    as_json: AsJson = False,
+) -> None:
+    """Show one job as it is now: its promise, its rounds, what each party did, and why it ended."""
+    from coterie.progress_view import facts
+    from coterie_common.clock import SystemClock
+    from coterie_common.host.listing import print_facts, print_json
+    from coterie_common.identifiers import parse_job_id
+
+    with open_client(aggregator, credential) as client:
+        status = next(client.watch(parse_job_id(job)))
+    if as_json:
+        return print_json((status,))
+    return print_facts(facts(status, SystemClock().now()))
 
 
 @app.command()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""``coterie models``: list and fetch finished models."""
+"""``coterie models``: list, show and fetch finished models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from coterie_common.host.console import say
 if TYPE_CHECKING:
     from coterie_common.protocol.progress import ModelInfo
 
-app = typer.Typer(help="List and fetch finished models.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(help="List, show and fetch finished models.", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+_Job = Annotated[str, typer.Argument(metavar="ID", help="The job that made the model.")]
 
 
 @app.command("list")
@@ -53,8 +56,21 @@ def _rounds(info: ModelInfo) -> str:
 
 
 @app.command()
+def show(job: _Job, aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
+    """Show a model: what it predicts from which columns, its promise, and the rounds that it comes from."""
+    from coterie.model_view import facts
+    from coterie_common.host.listing import print_facts
+    from coterie_common.identifiers import parse_job_id
+    from coterie_common.learning.model import Model
+
+    with open_client(aggregator, credential) as client:
+        data = client.fetch(parse_job_id(job))
+    print_facts(facts(Model.from_bytes(data)))
+
+
+@app.command()
 def fetch(
-    job: Annotated[str, typer.Argument(metavar="ID", help="The job that made the model.")],
+    job: _Job,
     aggregator: AggregatorAddress = None,
     credential: CredentialFolder = DEFAULT_CREDENTIAL,
     out: Annotated[
@@ -76,7 +92,7 @@ def fetch(
     lineage = model.lineage
     # Parties keep the model under the same name.
     path = out or Path(f"{job_id}{model.suffix}")
-    note = f"ε = {lineage.epsilon}, δ = {lineage.delta} per {lineage.unit}, {lineage.words}"
+    note = f"{lineage.promise}, {lineage.words}"
     if put_out(path, data):
         say(f"{path}: {note}")
     else:

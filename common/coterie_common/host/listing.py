@@ -44,6 +44,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
     console.print(table)
 
 
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print names with their values, one per line; a name that repeats is printed once."""
+    width = max(len(name) for name, _ in facts)
+    last = ""
+    for name, value in facts:
+        say(f"{name if name != last else '':<{width}}  {value}")
+        last = name
+
+
 def cell(text: object, style: str = "") -> Text:
     """Return text from any source for a table or display of rich: escaped, cut, and never markup."""
     from rich.text import Text

@@ -122,6 +122,13 @@ class Lineage(StrictModel):
         return self
 
     @property
+    def promise(self) -> str:
+        """Return the promised privacy in words, such as ``ε = 1, δ = 0.00001 per record``."""
+        if self.epsilon == "0":
+            return "no differential privacy"
+        return f"ε = {self.epsilon}, δ = {self.delta} per {self.unit}"
+
+    @property
     def words(self) -> str:
         """Return the rounds in words, such as ``21 of 40 rounds, cancelled: unfinished``."""
         if self.unfinished is None:
