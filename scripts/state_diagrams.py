@@ -218,6 +218,7 @@ def _party_events() -> Iterator[party_round.Event]:
                     party_id=ANNA,
                     values=(),
                     proof=b"",
+                    transcript_signature=b"",
                     signature=b"",
                 )
             )

@@ -8,6 +8,7 @@ Invariant: every failure is a ``MalformedMessage`` that names the place and quot
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from coterie_common.errors import MalformedMessage
@@ -85,6 +86,19 @@ class Fields:
         if octets.hex() != value:
             raise self._malformed(name, f"{expected} in lower-case hexadecimal")
         return octets
+
+    def moment(self, name: str) -> datetime:
+        """Return a moment, in UTC and whole seconds: ``2026-10-01T00:00:00+00:00``; raises ``MalformedMessage``."""
+        value = self._value[name]
+        expected = "a moment in UTC such as 2026-10-01T00:00:00+00:00"
+        try:
+            moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError as cause:
+            raise self._malformed(name, expected) from cause
+        # fromisoformat also accepts other forms and zones; one value has one spelling.
+        if moment is None or moment.tzinfo != UTC or moment.microsecond or moment.isoformat() != value:
+            raise self._malformed(name, expected)
+        return moment
 
     def items(self, name: str, *, maximum: int) -> list[Any]:
         """Return a list of at most ``maximum`` entries; raises ``MalformedMessage``."""

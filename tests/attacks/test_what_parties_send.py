@@ -286,6 +286,9 @@ def partial_of(
         party_id=party_id,
         values=(),
         proof=partial_decryption.prove(statement, share, FEDERATION.random).to_bytes(KEY),
+        transcript_signature=PartialDecryption.sign_transcript(
+            FEDERATION.party_keys[party_id], session_id, statement.transcript_digest
+        ),
         signature=UNSIGNED,
     )
     return signed_partial(FEDERATION, partial, tuple(v.to_bytes(KEY.public_key.modulus_bytes, "big") for v in values))
@@ -318,6 +321,22 @@ def nobody_signed(values: tuple[int, ...], partial: PartialDecryption) -> bool:
     return True
 
 
+def without_receipt() -> PartialDecryption:
+    """Signed as a whole, but with a signature over another transcript for the members that hold no key."""
+    partial = partial_of(CONTRIBUTIONS)
+    key = FEDERATION.party_keys[partial.party_id]
+    other = PartialDecryption.sign_transcript(key, FIELDS.session_id, digest_of("another transcript"))
+    return replace(partial, transcript_signature=other).signed_by(key)
+
+
+def members_without_key_see_nothing_signed(values: tuple[int, ...], partial: PartialDecryption) -> bool:
+    """The round is opened, and those who hold no key cannot be shown by whom."""
+    partial.verify(ROSTER.member(partial.party_id).verify_key)
+    with pytest.raises(InvalidSignature):
+        partial.verify_transcript(ROSTER.member(partial.party_id).verify_key)
+    return True
+
+
 def swollen() -> PartialDecryption:
     """The right number with a megabyte of zeros in front: what is kept of a round has no bound any more."""
     partial = partial_of(CONTRIBUTIONS)
@@ -342,9 +361,10 @@ PARTIALS = (
         lambda: replace(partial_of(CONTRIBUTIONS), signature=bytes(64)),
         nobody_signed,
     ),
-    PartialAttack(3, "swollen", "invalid-ciphertext", swollen, lambda _, partial: len(partial.values[0]) > 1 << 20),
+    PartialAttack(3, "without a receipt", "invalid-signature", without_receipt, members_without_key_see_nothing_signed),
+    PartialAttack(4, "swollen", "invalid-ciphertext", swollen, lambda _, partial: len(partial.values[0]) > 1 << 20),
     PartialAttack(
-        4,
+        5,
         "a doubled value",
         "invalid-proof",
         lambda: doubled_partial(FEDERATION, partial_of(CONTRIBUTIONS)),
@@ -358,7 +378,7 @@ def take_values_as_they_are(v: PartialReceived) -> None:
 
 
 def partial_checks_without(number: int) -> tuple[Check[PartialReceived], ...]:
-    lenient = [Check(3, "taken as they are", take_values_as_they_are)] if number == 3 else []
+    lenient = [Check(4, "taken as they are", take_values_as_they_are)] if number == 4 else []
     return tuple(sorted([*(check for check in PARTIAL_CHECKS if check.number != number), *lenient]))
 
 

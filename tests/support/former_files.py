@@ -22,7 +22,7 @@ def former_parameters(now: Document) -> Document:
 
 def former_roster(now: Document) -> Document:
     """A roster, signed."""
-    added = ("ends_jobs", "key_holders", "key_kind")
+    added = ("earlier_jobs_until", "ends_jobs", "key_holders", "key_kind", "key_making")
     roster = {name: value for name, value in now["roster"].items() if name not in added}
     return {**now, "roster": {**roster, "parameters": former_parameters(roster["parameters"])}}
 

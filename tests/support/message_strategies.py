@@ -210,6 +210,7 @@ party_messages = st.one_of(
         party_id=ids,
         values=numbers,
         proof=blobs,
+        transcript_signature=signatures,
         signature=signatures,
     ),
     st.builds(m.ModelReceipt, job_id=job_ids, party_id=ids, model_digest=digests, signature=signatures),

@@ -99,5 +99,6 @@ def make_partial(request: DecryptionRequest, proof: bytes = b"proof") -> Partial
         party_id=COHORT[0],
         values=(b"value",),
         proof=proof,
+        transcript_signature=bytes(64),
         signature=bytes(64),
     )

@@ -74,6 +74,7 @@ from coterie_common.protocol.job_spec import JobSealing, JobTable, PrivacyGoal, 
 from coterie_common.protocol.parameters import AggregatorTrust, FederationParameters
 from coterie_common.protocol.progress import JobState, RoundPhase
 from coterie_common.protocol.roster import Roster, SignedRoster
+from coterie_common.protocol.roster.key_making import KeyMaking
 from coterie_common.protocol.roster.members import AggregatorMember, Member
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
 from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
@@ -197,6 +198,7 @@ _DOCUMENTS: Final[dict[str, Callable[[], object]]] = {
     "roster": lambda: Roster.from_document({}),
     "roster, signed": lambda: SignedRoster.from_document({}),
     "roster: aggregator": lambda: AggregatorMember.from_document({}),
+    "roster: making of the key": lambda: KeyMaking.from_document({}),
     "roster: member": lambda: Member.from_document({}),
     "terms of a round": lambda: RoundTerms.from_document({}),
     "terms of a round: counts": lambda: CountTerms.from_document({}),

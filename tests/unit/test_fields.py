@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ def test_fields_return_what_fits():
     assert field("00ff").octets("x", minimum=2, maximum=2) == b"\x00\xff"
     assert field([1, 2]).items("x", maximum=2) == [1, 2]
     assert field(["a", "b"]).texts("x", maximum=2, longest=1) == ("a", "b")
+    assert field("2026-10-01T12:30:05+00:00").moment("x") == datetime(2026, 10, 1, 12, 30, 5, tzinfo=UTC)
     assert field({"y": 1}).value("x") == {"y": 1}
     field("coterie").constant("x", "coterie")
     field(1).constant("x", 1)
@@ -52,6 +54,16 @@ def test_fields_return_what_fits():
         lambda: field(["ab"]).texts("x", maximum=2, longest=1),
         lambda: field("other").constant("x", "coterie"),
         lambda: field(True).constant("x", 1),
+        lambda: field(None).moment("x"),
+        lambda: field(1790000000).moment("x"),
+        lambda: field("").moment("x"),
+        lambda: field("2026-10-01").moment("x"),
+        lambda: field("2026-10-01T12:30:05").moment("x"),
+        lambda: field("2026-10-01T12:30:05Z").moment("x"),
+        lambda: field("2026-10-01T12:30:05.5+00:00").moment("x"),
+        lambda: field("2026-10-01 12:30:05+00:00").moment("x"),
+        lambda: field("2026-10-01T14:30:05+02:00").moment("x"),
+        lambda: field("2026-10-01T25:30:05+00:00").moment("x"),
     ],
 )
 def test_fields_refuse_what_does_not_fit_and_say_where(read):

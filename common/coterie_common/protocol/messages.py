@@ -247,7 +247,12 @@ class DecryptionRequest(Signed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialDecryption(Signed):
-    """Party → aggregator: its share of opening the sum, with the batched proof that it used its key share."""
+    """Party → aggregator: its share of opening the sum, with the batched proof that it used its key share.
+
+    Attributes:
+        transcript_signature: over session and transcript alone. A member that holds no key is shown those of the
+            holders who opened, without their partial decryptions. All members hold keys at present.
+    """
 
     job_id: JobId
     round_number: int
@@ -256,12 +261,26 @@ class PartialDecryption(Signed):
     party_id: PartyId
     values: tuple[bytes, ...]
     proof: bytes
+    transcript_signature: bytes
 
     @property
     def signed_items(self) -> SignedItems:
         """Label and items under the party's signature."""
-        opened = tuple_hash(Label.LIST, self.values, self.proof)
+        opened = tuple_hash(Label.LIST, self.values, self.proof, self.transcript_signature)
         return Label.PARTIAL_DECRYPTION, (self.session_id, self.transcript_digest, self.party_id, opened)
+
+    @staticmethod
+    def sign_transcript(key: SigningKey, session_id: bytes, transcript_digest: bytes) -> bytes:
+        """Return a holder's signature over session and transcript."""
+        return key.sign(Label.TRANSCRIPT_RECEIPT, session_id, transcript_digest)
+
+    def verify_transcript(self, key: VerifyKey) -> None:
+        """Check the signature over session and transcript.
+
+        Raises:
+            InvalidSignature: not made by this key over exactly these two.
+        """
+        key.verify(self.transcript_signature, Label.TRANSCRIPT_RECEIPT, self.session_id, self.transcript_digest)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)

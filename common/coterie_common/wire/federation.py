@@ -256,6 +256,7 @@ def _partial_decryption_from_wire(message: pb.PartialDecryption) -> PartialDecry
         values=types.ciphertexts_from_wire(message.values, "values"),
         proof=strict.octets(message.proof, "proof of correct decryption", minimum=1, maximum=PROOF_BYTES),
         signature=strict.signature(message.signature),
+        transcript_signature=strict.signature(message.transcript_signature, "transcript_signature"),
     )
 
 

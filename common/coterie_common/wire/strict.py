@@ -96,9 +96,9 @@ def digest(value: bytes, field: str) -> bytes:
     return octets(value, field, minimum=DIGEST_BYTES, maximum=DIGEST_BYTES)
 
 
-def signature(value: bytes) -> bytes:
+def signature(value: bytes, field: str = "signature") -> bytes:
     """Return a signature, not verified yet."""
-    return octets(value, "signature", minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES)
+    return octets(value, field, minimum=SIGNATURE_BYTES, maximum=SIGNATURE_BYTES)
 
 
 def number(value: int, field: str, *, minimum: int = 0, maximum: int) -> int:

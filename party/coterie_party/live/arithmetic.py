@@ -177,6 +177,9 @@ def decrypt_partially(
         party_id=context.party_id,
         values=encoded,
         proof=proof,
+        transcript_signature=PartialDecryption.sign_transcript(
+            context.signing_key, verified.session_id, verified.transcript_digest
+        ),
         signature=UNSIGNED,
     )
     return partial.signed_by(context.signing_key)

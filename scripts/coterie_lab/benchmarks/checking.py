@@ -133,6 +133,9 @@ def signed_partial(federation: Federation, statement: partial_decryption.Stateme
         party_id=party_id,
         values=values,
         proof=proof,
+        transcript_signature=PartialDecryption.sign_transcript(
+            federation.party_keys[party_id], statement.session_id, statement.transcript_digest
+        ),
         signature=UNSIGNED,
     )
     return partial.signed_by(federation.party_keys[party_id])

@@ -64,6 +64,9 @@ def partial(index: int, factor: int = 1) -> PartialDecryption:
         party_id=party_id,
         values=tuple(value.to_bytes(KEY.public_key.modulus_bytes, "big") for value in values),
         proof=partial_decryption.prove(statement, share, SeededRandom(index)).to_bytes(KEY),
+        transcript_signature=PartialDecryption.sign_transcript(
+            FEDERATION.party_keys[party_id], FIELDS.session_id, TRANSCRIPT.digest
+        ),
         signature=UNSIGNED,
     ).signed_by(FEDERATION.party_keys[party_id])
 
@@ -128,7 +131,7 @@ def test_open_names_everybody_whose_partial_decryption_is_wrong(wrong):
     with pytest.raises(InvalidProof) as refusal:
         opened(*(partial(index, 4 if index in wrong else 1) for index in (1, 2, 3, 4)))
     assert refusal.value.culprits == tuple(FEDERATION.parties[index - 1] for index in wrong)
-    assert refusal.value.check == 4
+    assert refusal.value.check == 5
 
 
 def test_open_names_the_sender_of_a_replayed_proof_and_of_a_proof_cut_short():

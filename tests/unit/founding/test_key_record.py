@@ -14,12 +14,15 @@ from coterie_aggregator.home import joining
 from coterie_aggregator.home.home import load_aggregator_home
 from coterie_aggregator.home.joining import import_bundle as import_aggregator_bundle
 from coterie_common.crypto.dealer import Dealing
+from coterie_common.crypto.hashing import Label
+from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.threshold import KeyKind, ThresholdPublicKey
-from coterie_common.errors import KeyFileError, ParameterMismatch
+from coterie_common.errors import InvalidSignature, KeyFileError, ParameterMismatch
 from coterie_common.membership.bundle import Bundle, read_bundle
-from coterie_common.protocol.roster import SignedRoster
+from coterie_common.protocol.roster import Roster, SignedRoster
 from tests.support.ceremony import NOW, PASSWORD, Ceremony, deal_known_primes
 from tests.support.generated_keys import make_generated
+from tests.support.key_makings import of_generated_key
 
 
 @pytest.fixture
@@ -35,11 +38,19 @@ def with_key(ceremony: Ceremony, name: str, key: ThresholdPublicKey) -> Path:
     """A bundle over another key record, signed by the founder itself throughout."""
     keys = ceremony.federation.unlock_keys(ceremony.federation.record(), PASSWORD)
     bundle = read_bundle(ceremony.bundle(name))
-    changed = replace(bundle.membership.roster, key_digest=key.digest, key_kind=key.kind)
+    changed = replace(bundle.membership.roster, key_digest=key.digest)
+    if key.kind is KeyKind.GENERATED:
+        changed = of_generated_key(changed, holder_keys(ceremony, changed))
     membership = replace(bundle.membership, key=key, signed_roster=SignedRoster.create(changed, keys.signing_key))
     path = ceremony.root / f"{name}.changed"
     path.write_bytes(Bundle.create(membership, bundle.sealed_share, keys.signing_key).to_bytes())
     return path
+
+
+def holder_keys(ceremony: Ceremony, roster: Roster) -> list[SigningKey]:
+    """The signing keys of the key holders, each unlocked at its own party."""
+    indices = [roster.member(party_id).index for party_id in roster.key_holders]
+    return [ceremony.party(index).unlock_keys(PASSWORD).signing_key for index in indices]
 
 
 def broken_records(key: ThresholdPublicKey) -> Iterator[ThresholdPublicKey]:
@@ -77,6 +88,26 @@ def test_generated_record_with_other_root_exponents_is_not_imported(dealt, chang
         import_aggregator_bundle(dealt.aggregator, with_key(dealt, "aggregator", wrong), now=NOW)
 
 
+def test_generated_key_is_imported_only_with_the_signatures_of_all_its_holders(dealt):
+    bundle = read_bundle(with_key(dealt, "aggregator", generated(dealt)))
+    roster = bundle.membership.roster
+    assert roster.key_making is not None
+    rest = roster.key_making.signatures[1:]
+    unsigned = replace(roster, key_making=replace(roster.key_making, signatures=(bytes(64), *rest)))
+    founder = dealt.federation.unlock_keys(dealt.federation.record(), PASSWORD).signing_key
+    signed = replace(
+        bundle.membership.signed_roster,
+        roster=unsigned,
+        signature=founder.sign(Label.ROSTER_SIGNATURE, unsigned.digest),
+    )
+    path = dealt.root / "unsigned.bundle"
+    path.write_bytes(Bundle.create(replace(bundle.membership, signed_roster=signed), b"", founder).to_bytes())
+    with pytest.raises(InvalidSignature, match="holder of the key share 1") as refusal:
+        import_aggregator_bundle(dealt.aggregator, path, now=NOW)
+    assert refusal.value.code == "invalid-signature"
+    assert not (dealt.aggregator.root / "membership.json").exists()
+
+
 def test_record_that_is_wrong_would_be_imported_without_the_check(dealt, monkeypatch):
     monkeypatch.setattr(joining, "check_record", lambda key: None)
     key = read_bundle(dealt.bundle("p1")).membership.key
@@ -103,7 +134,7 @@ def test_roster_that_states_another_kind_or_threshold_than_the_record_is_refused
     key = generated(dealt)
     path = with_key(dealt, "aggregator", key)
     changed = read_bundle(path)
-    roster = replace(changed.membership.roster, key_kind=KeyKind.DEALT)
+    roster = replace(changed.membership.roster, key_kind=KeyKind.DEALT, key_making=None)
     keys = dealt.federation.unlock_keys(dealt.federation.record(), PASSWORD)
     membership = replace(changed.membership, signed_roster=SignedRoster.create(roster, keys.signing_key))
     path.write_bytes(Bundle.create(membership, b"", keys.signing_key).to_bytes())

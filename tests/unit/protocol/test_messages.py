@@ -136,6 +136,7 @@ SIGNED: list[tuple[Signed, Values, Values]] = [
             party_id=PARTY,
             values=(b"ab", b"c"),
             proof=b"proof",
+            transcript_signature=b"receipt",
             signature=UNSIGNED,
         ),
         {
@@ -144,6 +145,7 @@ SIGNED: list[tuple[Signed, Values, Values]] = [
             "party_id": PartyId("beta"),
             "values": (b"a", b"bc"),
             "proof": b"other",
+            "transcript_signature": b"other",
         },
         {"job_id": "the session id", "round_number": "the session id"},
     ),

@@ -102,6 +102,7 @@ OF_PARTY: list[m.PartyMessage] = [
         party_id=ALPHA,
         values=(b"\x04" * 40,) * 3,
         proof=b"\x05" * 9,
+        transcript_signature=bytes(64),
         signature=bytes(64),
     ),
     RECEIPT,

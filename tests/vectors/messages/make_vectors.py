@@ -135,6 +135,7 @@ def messages() -> Iterator[tuple[str, m.Message]]:
         party_id=PARTY,
         values=(b"first", b"second"),
         proof=b"proof",
+        transcript_signature=m.PartialDecryption.sign_transcript(KEY, FIELDS.session_id, digest_of("transcript")),
         signature=UNSIGNED,
     )
     yield "partial_decryption", partial.signed_by(KEY)

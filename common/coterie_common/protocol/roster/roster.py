@@ -5,6 +5,9 @@
 All members hold the same roster; its digest is in every session id. Members pin the founder's fingerprint and trust a
 roster only under that key. The caller remembers the last serial that a member has seen.
 
+Some entries state what no version does yet: a key that its holders generated, fewer key holders than members, jobs that
+go on under the roster that they were accepted under. They are read and signed as they will be, and refused.
+
 Invariants:
 - A ``Roster`` is complete and consistent: indices 1..n in order, nobody twice, no key shared by two members.
 - Its bytes are canonical: one roster, one digest.
@@ -13,6 +16,7 @@ Invariants:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from coterie_common import document
@@ -25,10 +29,11 @@ from coterie_common.fingerprint import printed_fingerprint, readable_fingerprint
 from coterie_common.identifiers import FederationName, PartyId, parse_federation_name
 from coterie_common.limits import KEY_FILE_BYTES, MAX_PARTIES
 from coterie_common.protocol.parameters import FederationParameters
+from coterie_common.protocol.roster.key_making import KeyMaking
 from coterie_common.protocol.roster.members import AggregatorMember, Member, read_member_id, read_verify_key
 
 _MAX_SERIAL: Final = 2**31 - 1
-_ADDED: Final = frozenset(("ends_jobs", "key_holders", "key_kind"))
+_ADDED: Final = frozenset(("earlier_jobs_until", "ends_jobs", "key_holders", "key_kind", "key_making"))
 """Entries that rosters of protocol version 1 do not have."""
 
 
@@ -41,10 +46,12 @@ class Roster:
         serial: grows with every roster that the founder signs; a member never goes back.
         key_epoch: the threshold key in force; a share is used only under a roster of its epoch.
         ends_jobs: whether jobs accepted under earlier rosters end with this one. They always do at present.
+        earlier_jobs_until: where they go on, when the last of them ends at the latest: UTC, whole seconds.
         parameters: of the federation.
         key_holders: the parties that hold a key share, in the order of their holder indices 1..k. All parties hold one
             at present.
         key_kind: whether the threshold key was dealt or generated.
+        key_making: how the holders of a generated key made it, under their signatures; ``None`` for a dealt key.
         key_digest: digest of the key record.
         authority_digest: SHA-256 of the certificate authority's certificate.
         members: the parties, by index.
@@ -58,9 +65,11 @@ class Roster:
     serial: int
     key_epoch: int
     ends_jobs: bool = True
+    earlier_jobs_until: datetime | None = None
     parameters: FederationParameters
     key_holders: tuple[PartyId, ...]
     key_kind: KeyKind
+    key_making: KeyMaking | None = None
     key_digest: bytes
     authority_digest: bytes
     members: tuple[Member, ...]
@@ -76,9 +85,9 @@ class Roster:
             raise MalformedMessage(f"the roster must have {self.parameters.parties} members, not {len(self.members)}")
         if [member.index for member in self.members] != list(range(1, len(self.members) + 1)):
             raise MalformedMessage("the members of the roster must be in the order of their indices 1 to n")
-        if not self.ends_jobs:
-            raise MalformedMessage("the roster must end the jobs of earlier rosters: this version continues none")
+        self._check_earlier_jobs()
         self._check_holders()
+        self._check_making()
         everybody: tuple[Member | AggregatorMember, ...] = (*self.members, self.aggregator)
         for what, values in (
             ("an id", [*(member.party_id for member in self.members), self.aggregator.id]),
@@ -90,6 +99,15 @@ class Roster:
                 raise MalformedMessage(f"{what} occurs twice in the roster")
         object.__setattr__(self, "_digest", tuple_hash(Label.ROSTER, self.to_bytes()))
 
+    def _check_earlier_jobs(self) -> None:
+        until = self.earlier_jobs_until
+        if until is not None and (until.tzinfo != UTC or until.microsecond):
+            raise MalformedMessage("the end of earlier jobs in the roster must be in UTC and whole seconds")
+        if self.ends_jobs == (until is not None):
+            raise MalformedMessage("the roster must either end the jobs of earlier rosters or say until when they run")
+        if not self.ends_jobs:
+            raise MalformedMessage("the roster must end the jobs of earlier rosters: this version continues none")
+
     def _check_holders(self) -> None:
         if len(self.key_holders) != self.parameters.key_holders:
             raise MalformedMessage(
@@ -98,6 +116,24 @@ class Roster:
         # Other members would have to be shown what was opened: this version has no receipts for them.
         if sorted(self.key_holders) != sorted(member.party_id for member in self.members):
             raise MalformedMessage("the key holders of the roster must be its members, all of them and each once")
+
+    def _check_making(self) -> None:
+        if (self.key_kind is KeyKind.GENERATED) != (self.key_making is not None):
+            raise MalformedMessage("the roster must state the making of a generated key, and of no other")
+        if self.key_making is not None and len(self.key_making.signatures) != len(self.key_holders):
+            raise MalformedMessage(
+                f"the making of the roster's key must be signed by all {len(self.key_holders)} key holders"
+            )
+
+    def verify_making(self) -> None:
+        """Check that all holders of a generated key signed how they made it.
+
+        Raises:
+            InvalidSignature: one of them did not.
+        """
+        if self.key_making is not None:
+            holders = [self.member(party_id).verify_key for party_id in self.key_holders]
+            self.key_making.verify(self.key_digest, holders)
 
     @property
     def digest(self) -> bytes:
@@ -132,9 +168,11 @@ class Roster:
             "serial": self.serial,
             "key_epoch": self.key_epoch,
             "ends_jobs": self.ends_jobs,
+            "earlier_jobs_until": None if self.earlier_jobs_until is None else self.earlier_jobs_until.isoformat(),
             "parameters": self.parameters.to_document(),
             "key_holders": list(self.key_holders),
             "key_kind": self.key_kind.value,
+            "key_making": None if self.key_making is None else self.key_making.to_document(),
             "key_digest": self.key_digest.hex(),
             "authority_digest": self.authority_digest.hex(),
             "members": [member.to_document() for member in self.members],
@@ -157,16 +195,21 @@ class Roster:
             federation = parse_federation_name(fields.text("federation", longest=32))
         except ConfigurationError as cause:
             raise MalformedMessage("the roster names no federation") from cause
+        making = fields.value("key_making")
         return cls(
             federation=federation,
             serial=fields.integer("serial", minimum=1, maximum=_MAX_SERIAL),
             key_epoch=fields.integer("key_epoch", minimum=1, maximum=_MAX_SERIAL),
             ends_jobs=fields.boolean("ends_jobs"),
+            earlier_jobs_until=None
+            if fields.value("earlier_jobs_until") is None
+            else fields.moment("earlier_jobs_until"),
             parameters=FederationParameters.from_document(fields.value("parameters")),
             key_holders=tuple(
                 PartyId(read_member_id(text)) for text in fields.texts("key_holders", maximum=MAX_PARTIES, longest=32)
             ),
             key_kind=_key_kind(fields),
+            key_making=None if making is None else KeyMaking.from_document(making),
             key_digest=fields.octets("key_digest", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
             authority_digest=fields.octets("authority_digest", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
             members=tuple(Member.from_document(entry) for entry in fields.items("members", maximum=MAX_PARTIES)),
@@ -199,7 +242,12 @@ class SignedRoster:
 
     @classmethod
     def create(cls, roster: Roster, founder: SigningKey) -> SignedRoster:
-        """Sign a roster as its founder."""
+        """Sign a roster as its founder.
+
+        Raises:
+            InvalidSignature: a holder of its generated key did not sign how it was made.
+        """
+        roster.verify_making()
         signature = founder.sign(Label.ROSTER_SIGNATURE, roster.digest)
         return cls(roster=roster, signature=signature, founder_key=founder.verify_key)
 
@@ -211,7 +259,7 @@ class SignedRoster:
 
         Raises:
             IdentityMismatch: another founder's roster.
-            InvalidSignature: not signed by the key that it names.
+            InvalidSignature: not signed by the key that it names, or its key's making not by all key holders.
         """
         signed_by = founder_fingerprint(self.founder_key)
         if signed_by != fingerprint:
@@ -220,6 +268,7 @@ class SignedRoster:
                 f"{printed_fingerprint(signed_by)}, pinned here is {printed_fingerprint(fingerprint)}"
             )
         self.founder_key.verify(self.signature, Label.ROSTER_SIGNATURE, self.roster.digest)
+        self.roster.verify_making()
         return self.roster
 
     def to_document(self) -> dict[str, Any]:

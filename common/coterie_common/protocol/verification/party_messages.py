@@ -6,11 +6,13 @@ The checks of a partial decryption, ``PARTIAL_CHECKS``, cheap ones first:
 
 1. of the transcript that was fixed
 2. signed by its sender for that transcript
-3. one unit modulo N for each ciphertext of the sum
-4. the sender's own key share made it
+3. with its sender's signature over the transcript alone
+4. one unit modulo N for each ciphertext of the sum
+5. the sender's own key share made it
 
-Check 4 is made only where the sum does not open with it: whether it opens shows without any proof. The sender is the
-culprit of any that fails, provably once check 2 has passed.
+Check 5 is made only where the sum does not open with it: whether it opens shows without any proof. The sender is the
+culprit of any that fails, provably once check 2 has passed. Check 3 is for members that hold no key: they are shown
+that signature of every holder who opened, and nothing else of a partial decryption.
 
 A job reply and a model receipt have two checks each: it is about the proposal, or the model, that was sent (1), and
 signed by the member that it names (2).
@@ -152,13 +154,18 @@ def _signature(v: PartialReceived) -> None:
 
 
 # Check 3.
+def _transcript_signature(v: PartialReceived) -> None:
+    v.partial.verify_transcript(v.roster.member(v.partial.party_id).verify_key)
+
+
+# Check 4.
 def _form(v: PartialReceived) -> None:
     if len(v.partial.values) != len(v.total):
         raise MalformedMessage(f"{len(v.partial.values)} partial decryptions instead of {len(v.total)}")
     v.values = tuple(v.key.public_key.check_residue(value) for value in v.partial.values)
 
 
-# Check 4.
+# Check 5.
 def _proof(v: PartialReceived) -> None:
     statement = partial_decryption.Statement(
         session_id=v.partial.session_id,
@@ -174,6 +181,7 @@ def _proof(v: PartialReceived) -> None:
 PARTIAL_CHECKS: Final[tuple[Check[PartialReceived], ...]] = (
     Check(1, "of the transcript that was fixed", _transcript),
     Check(2, "signed by its sender for that transcript", _signature),
-    Check(3, "one unit modulo N for each ciphertext of the sum", _form),
-    Check(4, "the sender's own key share made it", _proof),
+    Check(3, "with its sender's signature over the transcript alone", _transcript_signature),
+    Check(4, "one unit modulo N for each ciphertext of the sum", _form),
+    Check(5, "the sender's own key share made it", _proof),
 )

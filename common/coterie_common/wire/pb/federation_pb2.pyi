@@ -261,7 +261,7 @@ class DecryptionRequest(_message.Message):
     def __init__(self, fields: _Optional[_Union[_types_pb2.SessionFields, _Mapping]] = ..., contributions: _Optional[_Iterable[_Union[_types_pb2.Contribution, _Mapping]]] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class PartialDecryption(_message.Message):
-    __slots__ = ("job_id", "round_number", "session_id", "transcript_digest", "party_id", "values", "proof", "signature")
+    __slots__ = ("job_id", "round_number", "session_id", "transcript_digest", "party_id", "values", "proof", "signature", "transcript_signature")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     ROUND_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -270,6 +270,7 @@ class PartialDecryption(_message.Message):
     VALUES_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    TRANSCRIPT_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     round_number: int
     session_id: bytes
@@ -278,7 +279,8 @@ class PartialDecryption(_message.Message):
     values: _containers.RepeatedScalarFieldContainer[bytes]
     proof: bytes
     signature: bytes
-    def __init__(self, job_id: _Optional[str] = ..., round_number: _Optional[int] = ..., session_id: _Optional[bytes] = ..., transcript_digest: _Optional[bytes] = ..., party_id: _Optional[str] = ..., values: _Optional[_Iterable[bytes]] = ..., proof: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    transcript_signature: bytes
+    def __init__(self, job_id: _Optional[str] = ..., round_number: _Optional[int] = ..., session_id: _Optional[bytes] = ..., transcript_digest: _Optional[bytes] = ..., party_id: _Optional[str] = ..., values: _Optional[_Iterable[bytes]] = ..., proof: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., transcript_signature: _Optional[bytes] = ...) -> None: ...
 
 class ModelDelivery(_message.Message):
     __slots__ = ("job_id", "model", "signature")

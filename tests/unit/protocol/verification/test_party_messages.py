@@ -11,6 +11,7 @@ from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import CoterieError
+from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Decision, JobReply
 from coterie_common.protocol.messages import JobProposal, ModelReceipt, PartialDecryption
 from coterie_common.protocol.signed import UNSIGNED
@@ -45,6 +46,7 @@ def signed(values: tuple[bytes, ...], proof: bytes, session_id: bytes = SESSION)
         party_id=SENDER,
         values=values,
         proof=proof,
+        transcript_signature=PartialDecryption.sign_transcript(FEDERATION.party_keys[SENDER], session_id, TRANSCRIPT),
         signature=UNSIGNED,
     )
     return partial.signed_by(FEDERATION.party_keys[SENDER])
@@ -79,6 +81,15 @@ def of_another_sum() -> PartialDecryption:
     return partial(total=SEALING.check_ciphertexts(FEDERATION.contribution(SENDER, SESSION).key_part))
 
 
+def transcript_signature(holder: PartyId, session_id: bytes = SESSION) -> bytes:
+    return PartialDecryption.sign_transcript(FEDERATION.party_keys[holder], session_id, TRANSCRIPT)
+
+
+def with_receipt(signature: bytes) -> PartialDecryption:
+    changed = replace(HONEST, transcript_signature=signature)
+    return changed.signed_by(FEDERATION.party_keys[SENDER])
+
+
 @dataclass(frozen=True)
 class Bad:
     check: int
@@ -94,15 +105,26 @@ BAD = [
     Bad(2, "values that were not signed", "invalid-signature", lambda: replace(HONEST, values=(b"x",))),
     Bad(2, "a proof that was not signed", "invalid-signature", lambda: replace(HONEST, proof=b"x")),
     Bad(2, "in another's name", "invalid-signature", lambda: replace(HONEST, party_id=OTHER)),
-    Bad(3, "no value", "malformed-message", lambda: signed((), HONEST.proof)),
-    Bad(3, "a value too many", "malformed-message", lambda: signed(HONEST.values * 2, HONEST.proof)),
-    Bad(3, "a value cut short", "invalid-ciphertext", lambda: signed((HONEST.values[0][1:],), HONEST.proof)),
-    Bad(3, "zero", "invalid-ciphertext", lambda: signed((bytes(len(HONEST.values[0])),), HONEST.proof)),
-    Bad(4, "a doubled value", "invalid-proof", doubled),
-    Bad(4, "another party's share", "invalid-proof", lambda: partial(index=3)),
-    Bad(4, "of another sum", "invalid-proof", of_another_sum),
-    Bad(4, "proof for another session", "invalid-proof", lambda: partial(session_id=digest_of("another"))),
-    Bad(4, "a proof cut short", "malformed-message", lambda: signed(HONEST.values, HONEST.proof[:-1])),
+    Bad(
+        2, "a receipt that was not signed", "invalid-signature", lambda: replace(HONEST, transcript_signature=bytes(64))
+    ),
+    Bad(3, "no receipt", "invalid-signature", lambda: with_receipt(bytes(64))),
+    Bad(
+        3,
+        "a receipt for another session",
+        "invalid-signature",
+        lambda: with_receipt(transcript_signature(SENDER, digest_of("x"))),
+    ),
+    Bad(3, "another's receipt", "invalid-signature", lambda: with_receipt(transcript_signature(OTHER))),
+    Bad(4, "no value", "malformed-message", lambda: signed((), HONEST.proof)),
+    Bad(4, "a value too many", "malformed-message", lambda: signed(HONEST.values * 2, HONEST.proof)),
+    Bad(4, "a value cut short", "invalid-ciphertext", lambda: signed((HONEST.values[0][1:],), HONEST.proof)),
+    Bad(4, "zero", "invalid-ciphertext", lambda: signed((bytes(len(HONEST.values[0])),), HONEST.proof)),
+    Bad(5, "a doubled value", "invalid-proof", doubled),
+    Bad(5, "another party's share", "invalid-proof", lambda: partial(index=3)),
+    Bad(5, "of another sum", "invalid-proof", of_another_sum),
+    Bad(5, "proof for another session", "invalid-proof", lambda: partial(session_id=digest_of("another"))),
+    Bad(5, "a proof cut short", "malformed-message", lambda: signed(HONEST.values, HONEST.proof[:-1])),
 ]
 
 
