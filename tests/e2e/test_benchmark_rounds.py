@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The rounds of ``scripts/bench``: real daemons, sealed and unsealed in turn."""
+"""The rounds of ``scripts/bench``: real daemons, every sealing and none in turn."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def test_rounds_of_real_daemons_are_measured_sealed_and_unsealed(tmp_path):
     rows = [
         result.row for result in run(plan, tmp_path, lambda _: None).results.all if result.row.metric != "reference"
     ]
-    expected = [(metric, values) for values in plan.rounds for metric in ("round_sealed", "round_plain")]
+    metrics = ("round_sealed", "round_complete", "round_plain")
+    expected = [(metric, values) for values in plan.rounds for metric in metrics]
     assert [(row.metric, row.values) for row in rows] == expected
     assert all(row.figure > 0 and row.parties == 3 for row in rows)

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 from coterie_lab.benchmarks.checking import share_of_round
 from coterie_lab.benchmarks.peers import PeerFigures
 from coterie_lab.benchmarks.plot import Series, draw
-from coterie_lab.benchmarks.rows import CHECKING, METRICS, OPENING, Measured, Results, opening_metric
+from coterie_lab.benchmarks.rows import CHECKING, METRICS, OPENING, ROUNDS, Measured, Results, opening_metric
 
 STEPS: Final = ("encode", "noise", "seal", "seal_exact", "add", "open", "partial_decrypt")
 MEMORY: Final = ("peak_memory_party", "peak_memory_aggregator")
@@ -24,8 +24,6 @@ ROUND_COLUMNS: Final = (
     "most memory: aggregator / party, MiB",
 )
 PLOT_PARTIES: Final = 10
-
-_Pair: TypeAlias = tuple[Measured, Measured]
 
 
 def markdown(results: Results, machine: str, peers: Sequence[PeerFigures], missing: Sequence[tuple[str, str]]) -> str:
@@ -115,52 +113,60 @@ def _cell(results: Results, metric: str, values: int, parties: int) -> str:
 def _rounds(results: Results) -> list[str]:
     parts = []
     for parties in results.parties:
-        pairs = [
-            (sealed, plain)
-            for values in results.values
-            if (sealed := results.find("round_sealed", values, parties))
-            and (plain := results.find("round_plain", values, parties))
-        ]
-        if pairs:
+        lengths = [found for values in results.values if len(found := _kinds_of_rounds(results, values, parties)) > 1]
+        if lengths:
+            names = " / ".join(ROUNDS[kind.row.metric] for kind in lengths[0])
             parts += [
-                f"**Whole rounds, {parties} parties**, over gRPC with mutual TLS on loopback: sealed / not sealed",
+                f"**Whole rounds, {parties} parties**, over gRPC with mutual TLS on loopback: {names}",
                 _table(
-                    ROUND_COLUMNS, [_round(before, pair) for before, pair in zip([None, *pairs], pairs, strict=False)]
+                    ROUND_COLUMNS,
+                    [_round(before, kinds) for before, kinds in zip([None, *lengths], lengths, strict=False)],
                 ),
             ]
-            core = pairs[0][0].core_ms
-            if core is not None:
-                parts.append(
-                    f"A sealed round of {pairs[0][0].row.values:,} values, of which next to nothing depends on the "
-                    f"length, took {core / parties:.0f} ms of one core per party, the aggregator's and everything else "
-                    "included."
-                )
+            parts += _shortest_rounds(lengths[0], parties)
     return parts
 
 
-def _round(before: _Pair | None, pair: _Pair) -> list[str]:
-    """Return a line of the table of rounds; ``before`` is the pair of the next smaller length."""
-    sealed, plain = pair
-    cells = [f"{sealed.row.values:,}", f"{_figure(sealed.row.figure)} / {_figure(plain.row.figure)}"]
-    times = [sealed.row.figure, plain.row.figure]
-    cores = [sealed.core_ms, plain.core_ms]
+def _kinds_of_rounds(results: Results, values: int, parties: int) -> list[Measured]:
+    """Return what was measured of whole rounds, in the order of ``ROUNDS``."""
+    return [found for metric in ROUNDS if (found := results.find(metric, values, parties))]
+
+
+def _shortest_rounds(kinds: Sequence[Measured], parties: int) -> list[str]:
+    shares = [f"{kind.core_ms / parties:.0f} ms" for kind in kinds if kind.core_ms is not None]
+    if len(shares) < len(kinds):
+        return []
+    others = [f"one that is {ROUNDS[k.row.metric]} took {share}" for k, share in zip(kinds, shares, strict=True)]
+    return [
+        f"A sealed round of {kinds[0].row.values:,} values, of which next to nothing depends on the length, took "
+        f"{shares[0]} of one core per party, the aggregator's and everything else included; {', '.join(others[1:])}."
+    ]
+
+
+def _round(before: Sequence[Measured] | None, kinds: Sequence[Measured]) -> list[str]:
+    """Return a line of the table of rounds; ``before`` are those of the next smaller length."""
+    times = [kind.row.figure for kind in kinds]
+    cores = [kind.core_ms for kind in kinds]
+    cells = [f"{kinds[0].row.values:,}", " / ".join(map(_figure, times))]
     cells.append(" / ".join("?" if core is None else _figure(core) for core in cores))
     if before is None:
         cells += ["", ""]
     else:
-        further = (sealed.row.values - before[0].row.values) / 1e6
-        cells.append(_further(times, [one.row.figure for one in before], further))
-        cells.append(_further(cores, [one.core_ms for one in before], further))
-    cells.append("" if sealed.memory is None else " / ".join(f"{mib:.0f}" for mib in sealed.memory))
+        further = (kinds[0].row.values - before[0].row.values) / 1e6
+        cells.append(_further(times, [kind.row.figure for kind in before], further))
+        cells.append(_further(cores, [kind.core_ms for kind in before], further))
+    memory = kinds[0].memory
+    cells.append("" if memory is None else " / ".join(f"{mib:.0f}" for mib in memory))
     return cells
 
 
 def _further(after: Sequence[float | None], before: Sequence[float | None], millions: float) -> str:
-    """Return the cost of a million further values, sealed and not sealed, and the ratio."""
+    """Return the cost of a million further values in rounds of each kind, and their ratios to the last."""
     slopes = [(a - b) / millions for a, b in zip(after, before, strict=True) if a is not None and b is not None]
-    if len(slopes) < 2 or slopes[1] <= 0:
+    if len(slopes) < len(after) or slopes[-1] <= 0:
         return ""
-    return f"{_figure(slopes[0])} / {_figure(slopes[1])} = {slopes[0] / slopes[1]:.2f}"
+    ratios = " / ".join(f"{slope / slopes[-1]:.2f}" for slope in slopes[:-1])
+    return f"{' / '.join(map(_figure, slopes))} = {ratios}"
 
 
 def _memory(results: Results) -> list[str]:
@@ -194,7 +200,7 @@ def plot(results: Results) -> str:
     """Return the plot of the times for the middle size of federation."""
     with_steps = [parties for parties in results.parties if any(_line(results, "seal", parties))]
     parties = PLOT_PARTIES if PLOT_PARTIES in with_steps else (with_steps or results.parties)[0]
-    names = [metric for metric in (*STEPS, "round_sealed", "round_plain") if METRICS[metric] == "ms"]
+    names = [metric for metric in (*STEPS, *ROUNDS) if METRICS[metric] == "ms"]
     series = [Series(name, _line(results, name, parties), dashed=name.startswith("round")) for name in names]
     return draw(f"Steps (ms of one core) and whole rounds (ms), {parties} parties", series)
 

@@ -38,6 +38,7 @@ METRICS: Final[dict[str, str]] = {
     "verify_partial": "ms",
     "upload": "bytes per value",
     "round_sealed": "ms",
+    "round_complete": "ms",
     "round_plain": "ms",
     "peak_memory_party": "MiB",
     "peak_memory_aggregator": "MiB",
@@ -50,6 +51,13 @@ CHECKING: Final = ("prove", "verify_reply", "verify_request", "prove_partial", "
 OPENING: Final = ("partial_decrypt", "combine", "open_key")
 """Steps of opening the key of a round; none depends on the length of the vector. Their rows have the number of
 ciphertexts for the length of a vector."""
+
+ROUNDS: Final = {
+    "round_sealed": "sealed",
+    "round_complete": "sealed completely",
+    "round_plain": "not sealed",
+}
+"""Whole rounds, each kind beside its name in tables; what is sealed is compared with the last."""
 
 REFERENCE_VALUES: Final = 1 << 20
 """Points of the yardstick's Fourier transform, which stand in its row for the length of a vector."""

@@ -38,6 +38,23 @@ def test_rounds_show_what_further_values_cost_and_the_ratio():
     assert "took 200 ms of one core per party" in text
 
 
+def test_rounds_of_three_kinds_stand_side_by_side_and_are_compared_with_those_not_sealed():
+    text = tables(
+        round_of("round_sealed", 10_000, 1000, 2000),
+        round_of("round_complete", 10_000, 600, 1000),
+        round_of("round_plain", 10_000, 500, 900),
+        round_of("round_sealed", 2_010_000, 4000, 6000),
+        round_of("round_complete", 2_010_000, 3100, 4000),
+        round_of("round_plain", 2_010_000, 3000, 5900),
+    )
+    assert "sealed / sealed completely / not sealed" in text
+    assert "| 10,000 | 1,000 / 600 / 500 | 2,000 / 1,000 / 900 |  |  | 200 / 100 |" in text
+    further = "1,500 / 1,250 / 1,250 = 1.20 / 1.00 | 2,000 / 1,500 / 2,500 = 0.80 / 0.60"
+    assert f"| 2,010,000 | 4,000 / 3,100 / 3,000 | 6,000 / 4,000 / 5,900 | {further} | 200 / 100 |" in text
+    joined = " ".join(text.split())
+    assert "one that is sealed completely took 100 ms, one that is not sealed took 90 ms." in joined
+
+
 def test_rounds_without_known_use_of_cores_leave_it_out():
     text = tables(round_of("round_sealed", 10_000, 1000, None), round_of("round_plain", 10_000, 500, None))
     assert "| 10,000 | 1,000 / 500 | ? / ? |  |  | 200 / 100 |" in text

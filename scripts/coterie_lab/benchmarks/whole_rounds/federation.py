@@ -50,6 +50,7 @@ _SCHEMA: Final = '[schema]\nmax_records = 1\n\n[[schema.columns]]\nname = "x"\nl
 _POLICY: Final = f"""\
 automatic = true
 algorithms = ["{ALGORITHM}"]
+sealings = ["threshold", "complete"]
 epsilon_per_job = 1000
 delta_per_job = 1e-5
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Whole rounds, sealed and unsealed in turn: from one release to the next, of jobs with a few rounds each.
+"""Whole rounds of every kind in turn: from one release to the next, of jobs with a few rounds each.
 
 The first round of a job is not counted: parties start their training processes and make tables in it.
 """
@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.job_spec import JobSpec
+from coterie_common.protocol.job_spec import JobSealing, JobSpec
 from coterie_common.protocol.progress import JobState
 from coterie_lab.benchmarks.plan import Plan
 from coterie_lab.benchmarks.rows import Measured, measured
@@ -26,6 +26,13 @@ from coterie_lab.benchmarks.whole_rounds.processes import core_ms, peak_mib
 
 SEALED_CLIP_NORM: Final = 1
 _EPSILON: Final = Decimal(4)
+
+_KINDS: Final = {
+    "round_sealed": (SEALED_CLIP_NORM, JobSealing.THRESHOLD),
+    "round_complete": (SEALED_CLIP_NORM, JobSealing.COMPLETE),
+    "round_plain": (PLAIN_CLIP_NORM, JobSealing.THRESHOLD),
+}
+"""By metric the clipping norm, which says whether the daemons of a benchmark seal, and the sealing of the job."""
 
 
 class RoundFailed(Exception):
@@ -41,7 +48,7 @@ class Mark:
 
 
 def measure_rounds(federation: BenchmarkFederation, plan: Plan, values: int) -> Iterator[Measured]:
-    """Run jobs, sealed and unsealed in turn.
+    """Run jobs of every kind in turn.
 
     Args:
         federation: running.
@@ -49,17 +56,17 @@ def measure_rounds(federation: BenchmarkFederation, plan: Plan, values: int) -> 
         values: length of the vector.
 
     Yields:
-        ``round_sealed`` and ``round_plain``: the least over all counted rounds, with the mean use of cores.
+        A row for each kind: the least over all counted rounds, with the mean use of cores.
 
     Raises:
         RoundFailed: a job did not complete.
     """
-    times: dict[str, list[float]] = {"round_sealed": [], "round_plain": []}
-    cores: dict[str, list[float]] = {"round_sealed": [], "round_plain": []}
+    times: dict[str, list[float]] = {metric: [] for metric in _KINDS}
+    cores: dict[str, list[float]] = {metric: [] for metric in _KINDS}
     for _ in range(plan.jobs_each):
-        for metric, clip_norm in (("round_sealed", SEALED_CLIP_NORM), ("round_plain", PLAIN_CLIP_NORM)):
+        for metric, (clip_norm, sealing) in _KINDS.items():
             config = VectorsConfig(values=values, rounds=plan.rounds_each + 1, clip_norm=clip_norm)
-            marks = run_job(federation, config)
+            marks = run_job(federation, config, sealing)
             for before, after in pairwise(marks):
                 times[metric].append(1000 * (after.seconds - before.seconds))
             first, last = marks[0].core_ms, marks[-1].core_ms
@@ -73,18 +80,25 @@ def measure_rounds(federation: BenchmarkFederation, plan: Plan, values: int) -> 
         yield replace(row, core_ms=min(cores[metric], default=None), memory=memory)
 
 
-def run_job(federation: BenchmarkFederation, config: VectorsConfig, *, without: Sequence[PartyId] = ()) -> list[Mark]:
+def run_job(
+    federation: BenchmarkFederation,
+    config: VectorsConfig,
+    sealing: JobSealing = JobSealing.THRESHOLD,
+    *,
+    without: Sequence[PartyId] = (),
+) -> list[Mark]:
     """Run one job to its end; returns a mark for the beginning of every round but the first, and for the end.
 
     Args:
         federation: runs.
         config: of the job.
+        sealing: that the job asks for.
         without: parties that take no part.
 
     Raises:
         RoundFailed: it did not complete.
     """
-    job_id = federation.client.submit(_spec(config, without).to_bytes(), despite_noise=True, again=True)
+    job_id = federation.client.submit(_spec(config, sealing, without).to_bytes(), despite_noise=True, again=True)
     marks: list[Mark] = []
     begun = 1
     for status in federation.client.watch(job_id):
@@ -100,7 +114,7 @@ def run_job(federation: BenchmarkFederation, config: VectorsConfig, *, without: 
     return marks
 
 
-def _spec(config: VectorsConfig, without: Sequence[PartyId]) -> JobSpec:
+def _spec(config: VectorsConfig, sealing: JobSealing, without: Sequence[PartyId]) -> JobSpec:
     column = {"name": "x", "lower": 0, "upper": 1, "bins": 2}
     return JobSpec.from_table(
         {
@@ -108,6 +122,7 @@ def _spec(config: VectorsConfig, without: Sequence[PartyId]) -> JobSpec:
             "algorithm": ALGORITHM,
             "dataset": DATASET,
             "config": config.model_dump(),
+            "sealing": sealing,
             "privacy": {"epsilon": _EPSILON, "delta": Decimal("1e-5"), "unit": "party"},
             "rounds": {"deadline_s": 600, "timeout_s": 3600, "patience_s": 600, "without": list(without)},
             "schema": {"max_records": 1, "columns": [column]},
