@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 from coterie_lab.benchmarks.report import markdown
@@ -74,6 +76,16 @@ def test_use_of_this_process_grows():
     memory = peak_mib([os.getpid()])
     assert memory is not None
     assert memory > 10
+
+
+def test_use_of_a_child_that_ended_stays():
+    burns = "import time\nwhile time.process_time() < 0.3: pass"
+    before = core_ms([os.getpid()])
+    subprocess.run([sys.executable, "-c", burns], check=True)
+    after = core_ms([os.getpid()])
+    assert before is not None
+    assert after is not None
+    assert after - before >= 290
 
 
 def test_process_that_ended_has_used_nothing():

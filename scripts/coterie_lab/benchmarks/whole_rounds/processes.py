@@ -12,11 +12,16 @@ _PROC = Path("/proc")
 
 
 def core_ms(processes: Iterable[int]) -> float | None:
-    """Return the ms of one core that processes and those that they started have used so far; None if not known."""
+    """Return the ms of one core that processes and those that they started have used so far; None if not known.
+
+    Processes that ended count as well, once the process that started them has waited for them: a party's training
+    process ends with its job.
+    """
     if not _PROC.exists():
         return None
     family = _family(processes)
-    ticks = sum(sum(map(int, fields[11:13])) for process in family if (fields := _stat(process)))
+    # utime, stime, and both of the children that were waited for.
+    ticks = sum(sum(map(int, fields[11:15])) for process in family if (fields := _stat(process)))
     return 1000 * ticks / os.sysconf("SC_CLK_TCK")
 
 
