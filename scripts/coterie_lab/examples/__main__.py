@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from coterie_common.errors import CoterieError
+from coterie_common.protocol.job_spec import JobSealing
 from coterie_lab.examples import heart, mnist
-from coterie_lab.examples.federated_run import Run, job_with, prepare_folder, run_job
+from coterie_lab.examples.federated_run import Run, job_with, prepare_folder, run_job, sealed
 from coterie_lab.local_federation.data import ROOT, DataProblem
 from coterie_lab.local_federation.processes import CommandError
 
@@ -45,6 +46,7 @@ def _heart(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     hospitals = heart.Hospitals(options.seed)
     # Everything held out is judged below, so nothing is set aside for a private evaluation.
     job = job_with(heart.JOBS[options.model], epsilon=options.epsilon, rounds=options.rounds, held_out="false")
+    job = sealed(job, options.sealing)
     prepare_folder(options.folder)
     run = run_job(options.folder, job, hospitals.writers(), console, key_bits=options.key_bits)
     results = heart.compare(run.model, hospitals, tomllib.loads(job), options.folder)
@@ -61,7 +63,7 @@ def _heart(options: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 def _mnist(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     training, test = mnist.Digits.read(options.data, "train"), mnist.Digits.read(options.data, "t10k")
-    job = job_with(mnist.JOB, epsilon=options.epsilon, rounds=options.rounds)
+    job = sealed(job_with(mnist.JOB, epsilon=options.epsilon, rounds=options.rounds), options.sealing)
     prepare_folder(options.folder)
     data = mnist.writers(training, options.parties, options.seed)
     run = run_job(options.folder, job, data, console, key_bits=options.key_bits)
@@ -94,6 +96,7 @@ def _options() -> argparse.Namespace:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--epsilon", type=float, help="privacy of the whole job (default: as in the job file)")
     shared.add_argument("--rounds", type=int, help="of training (default: as in the job file)")
+    shared.add_argument("--sealing", choices=[*JobSealing], help="of replies (default: threshold)")
     shared.add_argument("--seed", type=int, default=1, help="which records are held out or dealt to whom (default 1)")
     shared.add_argument("--key-bits", type=int, choices=(2048, 3072, 4096), default=2048, help="default 2048")
     shared.add_argument("--folder", type=Path, default=ROOT / "example-run", help="folder for all files written")

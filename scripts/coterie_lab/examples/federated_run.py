@@ -18,6 +18,7 @@ from typing import Final
 from rich.console import Console
 
 from coterie_common.learning.model import Model, load_model
+from coterie_common.protocol.job_spec import JobSealing
 from coterie_lab.local_federation.federation import Federation
 from coterie_lab.local_federation.processes import BIN, CommandError
 
@@ -26,6 +27,7 @@ MODEL_SECONDS: Final = 3600
 POLICY: Final = """\
 automatic = true
 algorithms = ["{algorithm}"]
+sealings = ["{sealing}"]
 epsilon_per_job = {epsilon}
 delta_per_job = {delta}
 rounds_per_job = 10000
@@ -64,6 +66,11 @@ def job_with(path: Path, **changes: object) -> str:
             if found != 1:
                 raise CommandError(f"{path} has no entry {name}")
     return text
+
+
+def sealed(job: str, sealing: str | None) -> str:
+    """Return the text of a job that asks for a sealing; the job as it is, which asks for none, for ``None``."""
+    return job if sealing is None else f'sealing = "{sealing}"\n{job}'
 
 
 def prepare_folder(folder: Path) -> None:
@@ -107,6 +114,7 @@ def run_job(
     job_file.write_text(job, encoding="utf-8")
     policy = POLICY.format(
         algorithm=table["algorithm"],
+        sealing=table.get("sealing", JobSealing.THRESHOLD),
         epsilon=privacy["epsilon"],
         delta=privacy["delta"],
         lifetime=max(LIFETIME, 2 * privacy["epsilon"]),
