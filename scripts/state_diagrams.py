@@ -166,7 +166,12 @@ def _aggregator_round() -> Machine:
     return Machine(
         starts=tuple(round_machine.AggregatorRound(parameters=each) for each in parameters),
         step=lambda state, event: (round_machine.step(state, event), ()),
-        events=tuple(_every(round_events.Event, {"party_id": (ANNA, BERT, CLEO), "code": ("",)})),
+        events=tuple(
+            _every(
+                round_events.Event,
+                {"party_id": (ANNA, BERT, CLEO), "party_ids": ((ANNA,), (ANNA, BERT)), "code": ("",)},
+            )
+        ),
         order=get_args(round_events.Event),
         outstanding=round_machine.outstanding,
         effects=get_args(round_effects.Effect),

@@ -95,7 +95,8 @@ OVER = (Phase.ABANDONED, Phase.ABORTED)
 @cache
 def explored_round(name: str) -> Explored[AggregatorRound, e.Event]:
     parameters = SMALL[name]
-    events = every_event(e.Event, {"party_id": parameters.holders, "code": ("data",)})
+    sets = [(party_id,) for party_id in parameters.holders] + [parameters.holders]
+    events = every_event(e.Event, {"party_id": parameters.holders, "party_ids": sets, "code": ("data",)})
     return explore(AggregatorRound(parameters=parameters), round_machine.step, events)
 
 
@@ -150,7 +151,7 @@ def test_transcript_of_a_round_is_fixed_once_and_phases_only_go_on(name):
             assert after.contributors == before.contributors
         if before.phase in OVER:
             assert after is before
-        elif after.phase not in OVER and type(event) not in (e.PartialRejected, e.OpeningFailed):
+        elif after.phase not in OVER and type(event) not in (e.PartialsDisproved, e.OpeningFailed):
             assert order.index(after.phase) >= order.index(before.phase)
         if before.phase is Phase.RELEASED and after is not before:
             # It did not open: somebody is named, or more partial decryptions are tried than those.
@@ -232,6 +233,7 @@ def events_of(members: Sequence[PartyId]) -> st.SearchStrategy[e.Event]:
         *likely,
         *likely,
         *(st.builds(kind, parties, codes) for kind in with_code),
+        st.builds(e.PartialsDisproved, st.lists(parties, min_size=1, unique=True).map(tuple), codes),
         st.sampled_from([e.DeadlinePassed(), e.PatiencePassed(), e.OpeningFailed(), e.RoundTimedOut()]),
     )
 

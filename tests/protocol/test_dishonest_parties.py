@@ -8,7 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from coterie_aggregator.machines.round_events import ContributionRejected, PartialRejected, RoundTimedOut
+from coterie_aggregator.machines.round_events import (
+    ContributionRejected,
+    PartialRejected,
+    PartialsDisproved,
+    RoundTimedOut,
+)
 from coterie_common.audit.entry import Kind
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
@@ -105,7 +110,7 @@ async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the
                 altered: Message = wrong(federation, message)
                 return altered
             # One of the others waits until the wrong one was found out, so that it is among the first four.
-            if party_id == LAST and not events(running, PartialRejected):
+            if party_id == LAST and not events(running, PartialsDisproved):
                 held.append((party_id, message))
                 return None
         return message
@@ -115,12 +120,12 @@ async def test_wrong_partial_decryption_names_its_sender_and_the_others_open_the
     running = InProcessFederation(federation, tmp_path, datasets, intercept=maul)
     async with running:
         job_id = await running.submit(SPEC)
-        await running.wrote("append_round_event", about=PartialRejected)
+        await running.wrote("append_round_event", about=PartialsDisproved)
         for party_id, message in held:
             running.to_aggregator(party_id, message)
         status = await running.result(job_id)
         assert (status.state, status.reason) == (JobState.COMPLETED, "")
-        assert events(running, PartialRejected) == [PartialRejected(CULPRIT, "invalid-proof")]
+        assert events(running, PartialsDisproved) == [PartialsDisproved((CULPRIT,), "invalid-proof")]
         model = Model.from_bytes(running.model(CULPRIT, job_id))
         assert model.lineage.contributors == (5,)
         assert model.body["count"] == sum_of_replies(federation, running.passed, 1)[0]
@@ -141,7 +146,7 @@ async def test_right_partial_decryption_with_a_wrong_proof_opens_the_sum_and_nam
     async with running:
         job_id = await running.submit(SPEC)
         assert (await running.result(job_id)).state is JobState.COMPLETED
-        assert events(running, PartialRejected) == []
+        assert events(running, PartialRejected) == events(running, PartialsDisproved) == []
 
 
 @asynchronous
@@ -156,8 +161,8 @@ async def test_party_with_another_key_share_is_named(tmp_path):
     running = InProcessFederation(federation, tmp_path, datasets, shares=shares, intercept=lose)
     async with running:
         job_id = await running.submit(statistics_spec())
-        await running.wrote("append_round_event", about=PartialRejected)
-        assert events(running, PartialRejected) == [PartialRejected(CULPRIT, "invalid-proof")]
+        await running.wrote("append_round_event", about=PartialsDisproved)
+        assert events(running, PartialsDisproved) == [PartialsDisproved((CULPRIT,), "invalid-proof")]
         # Three are left, and four are needed.
         await running.status(job_id, lambda s: s.round is not None and len(s.round.decrypted) == 3)
         pass_deadline(running, job_id, RoundTimedOut())
@@ -181,6 +186,22 @@ async def test_too_many_culprits_fail_the_job_and_are_named(tmp_path):
         assert status.state is JobState.FAILED
         assert status.reason.startswith("round 1 was aborted: too-few-parties; blamed: party-")
         assert {"party-1", "party-2"} <= set(status.reason.replace(",", "").split())
+
+
+@asynchronous
+async def test_all_culprits_are_named_where_every_holder_is_needed(tmp_path):
+    federation = make_federation(3, 3)
+
+    def maul(party_id: PartyId, message: Message) -> Message:
+        if party_id in federation.parties[:2] and isinstance(message, PartialDecryption):
+            return doubled_partial(federation, message)
+        return message
+
+    datasets = write_play(tmp_path, federation.parties)
+    async with InProcessFederation(federation, tmp_path, datasets, intercept=maul) as running:
+        status = await running.result(await running.submit(SPEC))
+        assert status.state is JobState.FAILED
+        assert status.reason == "round 1 was aborted: too-few-parties; blamed: party-1, party-2"
 
 
 @asynchronous
@@ -347,7 +368,7 @@ async def test_second_different_partial_decryption_counts_for_nothing(tmp_path):
             await running.reconnect(party_id)
         status = await running.result(job_id)
         assert status.state is JobState.COMPLETED
-        assert events(running, PartialRejected) == []
+        assert events(running, PartialRejected) == events(running, PartialsDisproved) == []
 
 
 @pytest.mark.slow  # a deadline of a second, the shortest there is, must pass

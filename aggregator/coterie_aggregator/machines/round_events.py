@@ -78,11 +78,21 @@ class PartialVerified:
 
 @dataclass(frozen=True, slots=True)
 class PartialRejected:
-    """It failed, or the sum did not open with it and its proof failed; its sender is named and another party asked."""
+    """Its form or signature failed; its sender is named and another party asked."""
 
     stored_as: ClassVar[str] = "PartialRejected"
 
     party_id: PartyId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartialsDisproved:
+    """The sum did not open, and the proofs of these partial decryptions failed: all their senders are named at once."""
+
+    stored_as: ClassVar[str] = "PartialsDisproved"
+
+    party_ids: tuple[PartyId, ...]
     code: str
 
 
@@ -126,6 +136,7 @@ Event = (
     | PartialReceived
     | PartialVerified
     | PartialRejected
+    | PartialsDisproved
     | OpeningFailed
     | DecryptionRefused
     | PatiencePassed

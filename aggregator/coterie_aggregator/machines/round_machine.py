@@ -45,6 +45,7 @@ from coterie_aggregator.machines.round_events import (
     OpeningFailed,
     PartialReceived,
     PartialRejected,
+    PartialsDisproved,
     PartialVerified,
     PatiencePassed,
     ReplyRefused,
@@ -354,19 +355,19 @@ def _partial_verified(state: AggregatorRound, event: PartialVerified) -> Aggrega
 
 
 def _partial_rejected(state: AggregatorRound, event: PartialRejected) -> AggregatorRound:
-    # VERIFIED: an opening that failed has several culprits, of which the first ended RELEASED.
-    if state.partials.get(event.party_id) not in (Standing.RECEIVED, Standing.VERIFIED):
+    if state.partials.get(event.party_id) is not Standing.RECEIVED:
         return state
     partials = _mark(state.partials, event.party_id, Standing.REJECTED)
     return replace(state, partials=partials, culprits=(*state.culprits, event.party_id))
 
 
-def _found_wrong(state: AggregatorRound, event: PartialRejected) -> AggregatorRound:
-    """Name the sender of a partial decryption with which the sum did not open; the others may be enough."""
-    if state.partials.get(event.party_id) is not Standing.VERIFIED:
+def _disproved(state: AggregatorRound, event: PartialsDisproved) -> AggregatorRound:
+    """Name everybody whose partial decryption is wrong, where the sum did not open; the others may be enough."""
+    wrong = tuple(p for p in event.party_ids if state.partials.get(p) is Standing.VERIFIED)
+    if not wrong:
         return state
-    partials = _mark(state.partials, event.party_id, Standing.REJECTED)
-    return replace(state, phase=Phase.DECRYPTING, partials=partials, culprits=(*state.culprits, event.party_id))
+    partials = MappingProxyType({**state.partials, **dict.fromkeys(wrong, Standing.REJECTED)})
+    return replace(state, phase=Phase.DECRYPTING, partials=partials, culprits=(*state.culprits, *wrong))
 
 
 def _opening_failed(state: AggregatorRound, event: OpeningFailed) -> AggregatorRound:
@@ -402,6 +403,6 @@ _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorRound, Any], Aggreg
     (Phase.DECRYPTING, DecryptionRefused): _refused,
     (Phase.DECRYPTING, PatiencePassed): _patience,
     (Phase.DECRYPTING, RoundTimedOut): _timeout,
-    (Phase.RELEASED, PartialRejected): _found_wrong,
+    (Phase.RELEASED, PartialsDisproved): _disproved,
     (Phase.RELEASED, OpeningFailed): _opening_failed,
 }

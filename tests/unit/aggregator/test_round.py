@@ -28,6 +28,7 @@ from coterie_aggregator.machines.round_events import (
     OpeningFailed,
     PartialReceived,
     PartialRejected,
+    PartialsDisproved,
     PartialVerified,
     PatiencePassed,
     ReplyRefused,
@@ -68,7 +69,7 @@ HANDLED = {
         PatiencePassed,
         RoundTimedOut,
     },
-    Phase.RELEASED: {PartialRejected, OpeningFailed},
+    Phase.RELEASED: {PartialsDisproved, OpeningFailed},
     Phase.ABANDONED: set(),
     Phase.ABORTED: set(),
 }
@@ -126,7 +127,7 @@ def timers(state: AggregatorRound) -> set[type[Event]]:
 @cache
 def explored() -> Explored[AggregatorRound, Event]:
     # A threshold of 1 leaves somebody who is not asked at once.
-    events = every_event(Event, {"party_id": (A, B, C, STRANGER), "code": ("data",)})
+    events = every_event(Event, {"party_id": (A, B, C, STRANGER), "party_ids": ((A,), (B, C)), "code": ("data",)})
     return explore(new_round(members=(A, B, C), quorum=3, least=2, threshold=1), step, events)
 
 
@@ -337,27 +338,28 @@ def test_released_round_opens_the_sum_and_takes_nothing_but_what_came_of_it():
     state = after(*decrypted(A, B, C, D), state=decrypting())
     assert outstanding(state) == {OpenSum((A, B, C, D)), *map(AddToSum, state.contributors)}
     assert state.waiting_for == 0
-    for event in every_event(Event, {"party_id": PARTIES, "code": ("data",)}):
-        came_of_it = isinstance(event, OpeningFailed) or (isinstance(event, PartialRejected) and event.party_id != E)
+    sets = [(party,) for party in PARTIES] + [(A, B), (A, B, C, D), ()]
+    for event in every_event(Event, {"party_id": PARTIES, "party_ids": sets, "code": ("data",)}):
+        disproved = isinstance(event, PartialsDisproved) and event.party_ids not in ((E,), ())
+        came_of_it = isinstance(event, OpeningFailed) or disproved
         assert (step(state, event) is state) is not came_of_it
 
 
 def test_sum_that_does_not_open_names_all_of_its_culprits():
-    wrong = PartialRejected(A, "invalid-proof"), PartialRejected(B, "invalid-proof")
-    state = after(*decrypted(A, B, C), *wrong, state=decrypting(threshold=3))
+    wrong = PartialsDisproved((A, B), "invalid-proof")
+    state = after(*decrypted(A, B, C), wrong, state=decrypting(threshold=3))
     assert (state.phase, state.culprits, state.waiting_for) == (Phase.DECRYPTING, (A, B), 2)
     assert sent(state, SendDecryptionRequest) == {D, E}
     assert outstanding(after(*decrypted(D, E), state=state)) >= {OpenSum((C, D, E))}
-    # Another partial decryption that arrives between the two does not hide the second.
-    between = after(*decrypted(A, B, C), wrong[0], *decrypted(D), wrong[1], state=decrypting(threshold=3))
-    assert (between.phase, between.culprits, between.waiting_for) == (Phase.DECRYPTING, (A, B), 1)
-    # Where too few are left, both are named, too.
-    state = after(*decrypted(A, B, C, D), *wrong, state=decrypting())
-    assert (state.phase, state.reason, state.culprits) == (Phase.ABORTED, AbortReason.TOO_FEW_PARTIES, (A, B))
+    # Where too few are left, both are named, too: also if all holders are needed, so that one is enough to end it.
+    for threshold in (4, 5):
+        state = after(*decrypted(*PARTIES[:threshold]), wrong, state=decrypting(threshold=threshold))
+        assert (state.phase, state.reason, state.culprits) == (Phase.ABORTED, AbortReason.TOO_FEW_PARTIES, (A, B))
+        assert ended_without_release(1, state) == "round 1 was aborted: too-few-parties; blamed: anna, bert"
 
 
 def test_sum_that_does_not_open_names_the_culprit_and_asks_everybody_else():
-    state = after(*decrypted(A, B, C, D), PartialRejected(B, "invalid-proof"), state=decrypting())
+    state = after(*decrypted(A, B, C, D), PartialsDisproved((B,), "invalid-proof"), state=decrypting())
     assert (state.phase, state.culprits, state.waiting_for) == (Phase.DECRYPTING, (B,), 1)
     assert sent(state, SendDecryptionRequest) == {E}
     state = after(*decrypted(E), state=state)
@@ -366,7 +368,7 @@ def test_sum_that_does_not_open_names_the_culprit_and_asks_everybody_else():
 
 def test_sum_that_does_not_open_is_tried_again_with_what_is_left_if_that_is_enough():
     three = after(*decrypted(A, B), state=after(*contributed(*PARTIES), state=new_round(quorum=4, threshold=2)))
-    state = after(OpeningFailed(), *decrypted(C), PartialRejected(A, "invalid-proof"), state=three)
+    state = after(OpeningFailed(), *decrypted(C), PartialsDisproved((A,), "invalid-proof"), state=three)
     # Two are left of the three that were tried, and those two were tried with the culprit only.
     assert (state.phase, state.culprits) == (Phase.DECRYPTING, (A,))
     assert after(*decrypted(D), state=state).phase is Phase.RELEASED

@@ -307,10 +307,11 @@ class LiveRound:
         try:
             plaintexts = await self._context.compute(arithmetic.open, partials, transcript)
         except InvalidProof as error:
-            for culprit in map(PartyId, error.culprits):
+            culprits = tuple(map(PartyId, error.culprits))
+            for culprit in culprits:
                 self._received.drop_partial(culprit)
                 self._blame("partial decryption rejected", culprit, error)
-                self._work.post(bind(self.take, events.PartialRejected(culprit, error.code)))
+            self._work.post(bind(self.take, events.PartialsDisproved(culprits, error.code)))
         except NotOpened as error:
             log.error("the sum does not open", job=self._job_id, round=self._number, why=error.message)
             self._work.post(bind(self.take, events.OpeningFailed()))
