@@ -39,6 +39,13 @@ def attendance_line(status: JobStatus) -> str:
     return f"{asked}{status.spare_rounds_used} of {status.spare_rounds} spare rounds used"
 
 
+def price_line(status: JobStatus) -> str:
+    """Return what the spare rounds of the job add to its cost; empty if that is not known, or nothing."""
+    if not status.steps_epsilon:
+        return ""
+    return f"ε = {status.privacy.epsilon} covers them, the steps alone cost {status.steps_epsilon}"
+
+
 def elapsed(status: JobStatus, now: datetime) -> timedelta:
     """Return the job's duration, so far if it still runs, in whole seconds."""
     seconds = ((status.finished_at or now) - status.submitted_at).total_seconds()
@@ -58,6 +65,7 @@ def facts(status: JobStatus, now: datetime) -> tuple[tuple[str, str], ...]:
         ("algorithm", f"{status.algorithm} on {status.dataset}"),
         ("privacy", privacy_line(status)),
         ("attendance", attendance_line(status)),
+        *((("spare rounds", price),) if (price := price_line(status)) else ()),
         ("state", state_line(status)),
         ("submitted", f"{moment(status.submitted_at)} by {status.submitted_by}"),
         ("finished", moment(status.finished_at)),

@@ -144,12 +144,18 @@ def test_job_is_shown_with_its_promise_its_parties_and_its_submitter(run):
     assert facts["algorithm"] == "decision_tree on nursery"
     assert facts["privacy"].startswith("ε = 1, δ = 0.00001 per record")
     assert facts["attendance"] == "noise divided for 3 replies or more, 0 of 1 spare rounds used"
+    assert "spare" not in facts
     assert facts["state"].startswith("running, round 2 of 3")
     assert facts["submitted"].endswith("by olga")
     assert facts["parties"] == "alpha: replied"
     assert out.splitlines()[-1].split() == ["gamma:", "refused", "1", "asked,", "0.5", "left", "[budget-exhausted]"]
     (job,) = json.loads(run("jobs", "show", "nursery-1", "--json", prepare=with_statuses(job_status()))[1])
     assert (job["job_id"], job["state"]) == ("nursery-1", "running")
+
+
+def test_job_is_shown_with_what_its_spare_rounds_cost(run):
+    _, out, _, _ = run("jobs", "show", "nursery-1", prepare=with_statuses(job_status(steps_epsilon="0.812")))
+    assert "spare rounds  ε = 1 covers them, the steps alone cost 0.812" in [line.strip() for line in out.splitlines()]
 
 
 def test_model_is_shown_with_what_it_predicts_and_where_it_comes_from(run):

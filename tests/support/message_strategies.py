@@ -274,6 +274,7 @@ job_statuses = st.builds(
     is_complete=st.booleans(),
     spare_rounds=st.integers(0, 1_000),
     spare_rounds_used=st.integers(0, 1_000),
+    steps_epsilon=words,
     round=st.one_of(
         st.none(),
         st.builds(

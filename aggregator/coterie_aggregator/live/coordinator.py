@@ -25,6 +25,7 @@ from coterie_aggregator.live.rounds.live_round import LiveRound
 from coterie_aggregator.live.rounds.padded_upload import receive_padded
 from coterie_aggregator.live.submitting import understand_request
 from coterie_aggregator.machines import job_events, job_machine
+from coterie_aggregator.reporting.price import steps_epsilon
 from coterie_aggregator.reporting.shown_job import ShownJob
 from coterie_aggregator.reporting.status import job_status, model_info, party_statuses
 from coterie_common.crypto.certificates import Identity, Role
@@ -74,6 +75,7 @@ class Coordinator:
         # In order of submission, with those that ended and whose algorithm is gone.
         self._known: dict[JobId, LiveJob | ShownJob] = {}
         self._seen: dict[PartyId, datetime] = {}
+        self._prices: dict[JobId, str] = {}
         self._changes = asyncio.Condition()
 
     async def start(self) -> None:
@@ -254,12 +256,13 @@ class Coordinator:
         Raises:
             NotFound: there is no such job.
         """
+        price = await self._price(job_id)
         last: JobStatus | None = None
         while last is None or not last.state.is_final:
-            status = self._status(job_id)
+            status = self._status(job_id, price)
             if status == last:
                 async with self._changes:
-                    if self._status(job_id) == last:
+                    if self._status(job_id, price) == last:
                         await self._changes.wait()
                 continue
             last = status
@@ -296,8 +299,18 @@ class Coordinator:
             raise NotFound(f"job {job_id} " + ("ended without a model" if is_over else "has no model yet"))
         return content
 
-    def _status(self, job_id: JobId) -> JobStatus:
-        return job_status(self._shown(job_id), self._context.outboxes)
+    async def _price(self, job_id: JobId) -> str:
+        """Return what a job costs without its spare rounds, computed when somebody first asks."""
+        live = self._known.get(job_id)
+        if not isinstance(live, LiveJob):
+            return ""  # its algorithm is gone, or there is no such job
+        if job_id not in self._prices:
+            submission = live.submission
+            self._prices[job_id] = await self._context.compute(steps_epsilon, submission.planned.spec, submission.terms)
+        return self._prices[job_id]
+
+    def _status(self, job_id: JobId, price: str = "") -> JobStatus:
+        return job_status(self._shown(job_id), self._context.outboxes, price)
 
     def _check_new(self, spec: JobSpec) -> None:
         for job_id in reversed(self._known):

@@ -127,6 +127,8 @@ class JobStatus:
         spare_rounds: maximum number of rounds in which steps are asked again.
         spare_rounds_used: number of rounds that were abandoned.
         is_complete: whether its rounds are sealed completely.
+        steps_epsilon: ε of its steps if no spare round is used, as text; ``privacy`` covers the spare rounds. Empty in
+            lists, and for a job without noise or without spare rounds.
         round: the current or last round; ``None`` before the first.
         privacy: its promise.
         parties: in roster order.
@@ -152,6 +154,7 @@ class JobStatus:
     submitted_at: datetime
     finished_at: datetime | None
     is_complete: bool = False
+    steps_epsilon: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

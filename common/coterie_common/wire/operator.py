@@ -86,6 +86,7 @@ def job_status_to_wire(status: JobStatus) -> pb.JobStatus:
         spare_rounds=status.spare_rounds,
         spare_rounds_used=status.spare_rounds_used,
         is_complete=status.is_complete,
+        steps_epsilon=status.steps_epsilon,
         round=None if status.round is None else _round_to_wire(status.round),
         privacy=_privacy_to_wire(status.privacy),
         parties=[_job_party_to_wire(party) for party in status.parties],
@@ -110,6 +111,7 @@ def job_status_from_wire(message: pb.JobStatus) -> JobStatus:
         spare_rounds=strict.number(message.spare_rounds, "spare_rounds", maximum=MAX_SPARE_ROUNDS),
         spare_rounds_used=strict.number(message.spare_rounds_used, "spare_rounds_used", maximum=MAX_SPARE_ROUNDS),
         is_complete=message.is_complete,
+        steps_epsilon=strict.reason(message.steps_epsilon, "steps_epsilon"),
         round=_round_from_wire(message.round) if message.HasField("round") else None,
         privacy=_privacy_from_wire(strict.part(message, "privacy")),
         parties=tuple(

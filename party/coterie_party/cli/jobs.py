@@ -32,12 +32,12 @@ def jobs(
 
     with open_steward_view(home) as view:
         if job is None:
-            reports = [_describe(view, known) for known in view.store.jobs()]
+            reports = [_describe(view, known, in_full=as_json) for known in view.store.jobs()]
         else:
             found = view.store.job(parse_job_id(job))
             if found is None:
                 raise NotFound(f"no job {job} was proposed to this party")
-            reports = [_describe(view, found)]
+            reports = [_describe(view, found, in_full=True)]
     if as_json:
         return say_json([report.to_document() for report in reports])
     if job is not None:
@@ -98,8 +98,10 @@ def _rule(home: Path, job: str, *, is_approved: bool, reason: str = "") -> Party
         return view.store.rule(job_id, is_approved=is_approved, reason=one_line(reason), now=view.now)
 
 
-def _describe(view: StewardView, job: PartyJob) -> JobReport:
+def _describe(view: StewardView, job: PartyJob, *, in_full: bool) -> JobReport:
     from coterie_party.steward.job_report import describe
 
     entries = view.store.ledger(job.dataset) if job.dataset else ()
-    return describe(job, view.store.ruling(job.job_id), entries, view.policy, view.now, view.notes.of_job(job.job_id))
+    notes = view.notes.of_job(job.job_id)
+    asked = view.store.asked_rounds(job.job_id) if in_full else ()
+    return describe(job, view.store.ruling(job.job_id), entries, view.policy, view.now, notes, asked)

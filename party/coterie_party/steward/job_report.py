@@ -27,7 +27,7 @@ from coterie_party.policy.booking import planned_entries
 from coterie_party.policy.budget import cost_of, decimal_text
 from coterie_party.policy.policy import Policy
 from coterie_party.steward.ledger_report import LimitUse, limit_uses
-from coterie_party.store import LedgerEntry, Note, PartyJob, ReservationStatus, Ruling
+from coterie_party.store import AskedRound, LedgerEntry, Note, PartyJob, ReservationStatus, Ruling
 
 _VALUE_CHARACTERS = 100
 
@@ -43,6 +43,7 @@ class JobReport:
         ruling: the steward's last word on it.
         budget: for a held job, each limit of the policy as it would stand if the job were accepted now.
         rounds: the numbers of those spent, reserved and given back.
+        asked: the rounds that asked this party, in order.
         notes: why it stopped at this party, in words that never left it.
     """
 
@@ -52,6 +53,7 @@ class JobReport:
     ruling: Ruling | None
     budget: tuple[LimitUse, ...]
     rounds: dict[ReservationStatus, int]
+    asked: tuple[AskedRound, ...] = ()
     notes: tuple[Note, ...] = ()
 
     @property
@@ -119,10 +121,11 @@ class JobReport:
             yield from self._asked(self.spec)
         if self.terms is not None:
             for words, count, first in _alike(self.terms.rounds):
-                name = f"round {first}" if count == 1 else f"rounds {first}-{first + count - 1}"
-                yield name, words
+                yield _rounds(first, count), words
         if self.terms is not None and self.spec is not None:
             yield "spare rounds", _spare_words(self.terms, self.spec)
+        for words in _asked_words(self.asked):
+            yield "asked", words
         spent, reserved = self.rounds[ReservationStatus.COMMITTED], self.rounds[ReservationStatus.RESERVED]
         if spent or reserved:
             yield "ledger", f"{counted(spent, 'round')} spent, {reserved} reserved"
@@ -154,6 +157,16 @@ class JobReport:
             "specification_digest": job.spec_digest.hex(),
             "rounds": None if self.terms is None else [terms.to_document() for terms in self.terms.rounds],
             "spare_rounds": None if self.terms is None else self.terms.spares.rounds,
+            "asked": [
+                {
+                    "round": each.number,
+                    "step": each.step,
+                    "is_spare": each.is_spare,
+                    "cohort": each.cohort,
+                    "quorum": each.quorum,
+                }
+                for each in self.asked
+            ],
             "cost": job.cost,
             "budget": [use.to_document() for use in self.budget],
             "notes": [
@@ -186,6 +199,7 @@ def describe(
     policy: Policy | None,
     now: datetime,
     notes: tuple[Note, ...] = (),
+    asked: tuple[AskedRound, ...] = (),
 ) -> JobReport:
     """Describe a job.
 
@@ -196,6 +210,7 @@ def describe(
         policy: in force; ``None`` if it cannot be read.
         now: the current time.
         notes: on it, for the steward.
+        asked: its rounds that asked this party.
     """
     mine = [entry for entry in entries if entry.job_id == job.job_id]
     try:
@@ -225,6 +240,7 @@ def describe(
         ruling=ruling,
         budget=budget,
         rounds={status: sum(entry.status is status for entry in mine) for status in ReservationStatus},
+        asked=asked,
         notes=notes,
     )
 
@@ -242,6 +258,25 @@ def _spare_words(terms: JobTerms, spec: JobSpec) -> str:
     except CoterieError:
         return words
     return f"{words}; with them ε = {all_in_all:.4g}, without them {alone:.4g}"
+
+
+def _asked_words(asked: Sequence[AskedRound]) -> Iterator[str]:
+    """Yield, for each run of consecutive rounds that are alike, by how many replies their noise is divided."""
+
+    def alike(placed: tuple[int, AskedRound]) -> tuple[str, int]:
+        place, each = placed
+        divided = "" if each.quorum is None else f", noise divided for {each.quorum} replies or more"
+        again = f"step {each.step} again, in a spare round; " if each.is_spare else ""
+        # Rounds whose numbers follow one another differ from their place by the same number.
+        return f"{again}{counted(each.cohort, 'party')} asked{divided}", each.number - place
+
+    for (words, _), group in groupby(enumerate(asked), alike):
+        numbers = [each.number for _, each in group]
+        yield f"{_rounds(numbers[0], len(numbers))}: {words}"
+
+
+def _rounds(first: int, count: int) -> str:
+    return f"round {first}" if count == 1 else f"rounds {first}-{first + count - 1}"
 
 
 def _fits(use: LimitUse) -> bool:

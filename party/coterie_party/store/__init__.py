@@ -9,6 +9,7 @@ from coterie_party.store.notes import Note, StewardNotes
 from coterie_party.store.party_store import PartyStore
 from coterie_party.store.records import (
     AskedJob,
+    AskedRound,
     AskedStep,
     DataVersion,
     LedgerEntry,
@@ -25,6 +26,7 @@ MIGRATIONS = Migrations("coterie_party.store.migrations")
 __all__ = [
     "MIGRATIONS",
     "AskedJob",
+    "AskedRound",
     "AskedStep",
     "AuditLog",
     "DataVersion",

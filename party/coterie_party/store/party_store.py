@@ -47,6 +47,7 @@ from coterie_party.store.ledger import ledger
 from coterie_party.store.ledger import record as ledger_record
 from coterie_party.store.records import (
     AskedJob,
+    AskedRound,
     AskedStep,
     DataVersion,
     LedgerEntry,
@@ -55,7 +56,7 @@ from coterie_party.store.records import (
     Reservation,
     Ruling,
 )
-from coterie_party.store.rounds import RoundRecord, asked_jobs, cohort_of
+from coterie_party.store.rounds import RoundRecord, asked_jobs, asked_rounds, cohort_of
 from coterie_party.store.tables import ACCEPTANCES, ASKED_STEPS, JOBS, REPLIES, TRANSCRIPTS
 
 _READ_ONLY: Final = "this store was opened for reading: nothing may be written without an audit record"
@@ -341,6 +342,11 @@ class PartyStore:
         """Return the jobs of all founders that asked a data set at least one round."""
         with transaction(self._engine) as connection:
             return asked_jobs(connection, self._founder, dataset)
+
+    def asked_rounds(self, job_id: JobId) -> tuple[AskedRound, ...]:
+        """Return the rounds of a job that this party accepted a query of, in order."""
+        with transaction(self._engine) as connection:
+            return asked_rounds(connection, self._founder, job_id)
 
     def asked_steps(self, job_id: JobId) -> dict[int, int]:
         """Return round number → step of the plan of the queries that were accepted."""

@@ -97,6 +97,25 @@ class AskedStep:
     spare_rounds: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedRound:
+    """A round that this party accepted a query of.
+
+    Attributes:
+        number: of the round.
+        step: of the plan.
+        is_spare: whether it was charged to a spare line, because an earlier round of the step was abandoned.
+        cohort: the number of parties that it asked.
+        quorum: m_r, the replies by which its noise is divided; ``None`` if the record does not state it.
+    """
+
+    number: int
+    step: int
+    is_spare: bool
+    cohort: int
+    quorum: int | None
+
+
 class ReservationStatus(StrEnum):
     """The status of the privacy cost set aside for a round."""
 

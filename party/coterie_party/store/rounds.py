@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, func, insert, select
+from sqlalchemy import Connection, Row, Table, and_, func, insert, select
 
 from coterie_common import document
+from coterie_common.audit.entry import Kind
 from coterie_common.errors import AlreadyAnswered, BudgetExhausted, MalformedMessage, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_party.round import PartyRound, Phase
+from coterie_party.store import audit
 from coterie_party.store.ledger import ledger
-from coterie_party.store.records import AskedJob, AskedStep, RecordedTranscript
+from coterie_party.store.records import AskedJob, AskedRound, AskedStep, RecordedTranscript
 from coterie_party.store.tables import ACCEPTANCES, ASKED_STEPS, JOBS, PARTIALS, REPLIES, TRANSCRIPTS
 
 COHORT_BYTES: Final = 1 << 16
@@ -43,6 +45,28 @@ def asked_jobs(connection: Connection, founder: str, dataset: str) -> tuple[Aske
             is_own=row.founder == founder,
         )
         for row in connection.execute(asked.order_by(JOBS.c.sequence))
+    )
+
+
+def asked_rounds(connection: Connection, founder: str, job_id: JobId) -> tuple[AskedRound, ...]:
+    """Return the rounds of a job that this party accepted a query of, in order; raises ``StorageError``."""
+    told = {
+        entry.round_number: entry.facts.get("round_quorum")
+        for entry in audit.entries_of(connection, founder, Kind.QUERY, job_id)
+    }
+    columns, cohorts = ASKED_STEPS.c, ACCEPTANCES.c
+    same = and_(*(columns[name] == cohorts[name] for name in ("founder", "job_id", "number")))
+    asked = select(columns.number, columns.step, columns.line, cohorts.cohort).join(ACCEPTANCES, same)
+    of_job = columns.founder == founder, columns.job_id == job_id
+    return tuple(
+        AskedRound(
+            number=row.number,
+            step=row.step,
+            is_spare=row.line != row.step,
+            cohort=len(cohort_of(row.cohort, job_id)),
+            quorum=quorum if type(quorum := told.get(row.number)) is int else None,
+        )
+        for row in connection.execute(asked.where(*of_job).order_by(columns.number))
     )
 
 

@@ -73,7 +73,7 @@ def propose(store: PartyStore, asked: JobSpec, decision: Decision, *, job_id: Jo
     parameters = federation.parameters
     terms = propose_terms(plan_job(asked), parameters, federation.dealing.key.public_key.plaintext_bits)
     planned = plan_job(asked)
-    reservations = book(planned.plan, planned.algorithm.records, [round_terms.event for round_terms in terms.rounds])
+    reservations = book(planned.plan, planned.algorithm.records, terms.events, terms.spares)
     job = PartyJob(
         job_id=job_id,
         spec=asked.to_bytes(),
@@ -152,6 +152,42 @@ def test_jobs_shows_one_in_full_with_what_it_would_leave(coterie_party, store):
     after = json.loads(coterie_party("ledger", "play", "--json")[1])[0]["limits"][0]
     assert after["left"] == pytest.approx(left)
     assert (after["spent"], after["reserved"] > 0) == (0, True)
+
+
+def ask(store: PartyStore, number: int, step: int, quorum: int | None) -> None:
+    """What the daemon stores of an accepted query."""
+    asked = AskedStep(step=step, spare_lines=range(3, 4), spare_rounds=1)
+    told = {} if quorum is None else {"round_quorum": quorum}
+    session = number.to_bytes(32, "big")
+    store.accept_query(JobId("tree-1"), number, session, make_federation().parties, asked, told)
+
+
+def test_jobs_shows_by_how_many_replies_the_noise_of_each_round_was_divided(coterie_party, store):
+    propose(store, tree_spec(spare_rounds=1), Decision.ACCEPTED, job_id=JobId("tree-1"))
+    assert not [line for line in coterie_party("jobs", "tree-1")[1].splitlines() if line.startswith("asked")]
+    for number, step, quorum in ((1, 1, 5), (2, 1, 4), (3, 2, 4)):
+        ask(store, number, step, quorum)
+    printed = coterie_party("jobs", "tree-1")[1].splitlines()
+    assert [line.split(maxsplit=1)[1] for line in printed if line.startswith("asked")] == [
+        "round 1: 5 parties asked, noise divided for 5 replies or more",
+        "round 2: step 1 again, in a spare round; 5 parties asked, noise divided for 4 replies or more",
+        "round 3: 5 parties asked, noise divided for 4 replies or more",
+    ]
+    assert any(line.startswith("spare rounds") and "with them ε = " in line for line in printed)
+    (shown,) = json.loads(coterie_party("jobs", "tree-1", "--json")[1])
+    assert shown["asked"][1] == {"round": 2, "step": 1, "is_spare": True, "cohort": 5, "quorum": 4}
+    assert json.loads(coterie_party("jobs", "--json")[1])[0]["asked"] == shown["asked"]
+
+
+def test_rounds_that_are_asked_alike_are_shown_together(coterie_party, store):
+    propose(store, tree_spec(), Decision.ACCEPTED, job_id=JobId("tree-1"))
+    for number in (1, 2):
+        # A record of an earlier version may not state the quorum.
+        ask(store, number, number, None)
+    printed = coterie_party("jobs", "tree-1")[1].splitlines()
+    assert [line.split(maxsplit=1)[1] for line in printed if line.startswith("asked")] == [
+        "rounds 1-2: 5 parties asked"
+    ]
 
 
 def test_jobs_of_an_unreadable_specification_is_shown_as_that(coterie_party, store):

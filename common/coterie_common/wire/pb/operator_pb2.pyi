@@ -104,7 +104,7 @@ class PartyStatus(_message.Message):
     def __init__(self, party_id: _Optional[str] = ..., index: _Optional[int] = ..., connected: _Optional[bool] = ..., since_us: _Optional[int] = ...) -> None: ...
 
 class JobStatus(_message.Message):
-    __slots__ = ("job_id", "name", "algorithm", "dataset", "state", "reason", "rounds_planned", "round", "privacy", "parties", "submitted_by", "submitted_us", "finished_us", "waiting_for", "spare_rounds", "spare_rounds_used", "is_complete")
+    __slots__ = ("job_id", "name", "algorithm", "dataset", "state", "reason", "rounds_planned", "round", "privacy", "parties", "submitted_by", "submitted_us", "finished_us", "waiting_for", "spare_rounds", "spare_rounds_used", "is_complete", "steps_epsilon")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +122,7 @@ class JobStatus(_message.Message):
     SPARE_ROUNDS_FIELD_NUMBER: _ClassVar[int]
     SPARE_ROUNDS_USED_FIELD_NUMBER: _ClassVar[int]
     IS_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_EPSILON_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     name: str
     algorithm: str
@@ -139,7 +140,8 @@ class JobStatus(_message.Message):
     spare_rounds: int
     spare_rounds_used: int
     is_complete: bool
-    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., dataset: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., rounds_planned: _Optional[int] = ..., round: _Optional[_Union[RoundProgress, _Mapping]] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., parties: _Optional[_Iterable[_Union[JobParty, _Mapping]]] = ..., submitted_by: _Optional[str] = ..., submitted_us: _Optional[int] = ..., finished_us: _Optional[int] = ..., waiting_for: _Optional[int] = ..., spare_rounds: _Optional[int] = ..., spare_rounds_used: _Optional[int] = ..., is_complete: _Optional[bool] = ...) -> None: ...
+    steps_epsilon: str
+    def __init__(self, job_id: _Optional[str] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., dataset: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., reason: _Optional[str] = ..., rounds_planned: _Optional[int] = ..., round: _Optional[_Union[RoundProgress, _Mapping]] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., parties: _Optional[_Iterable[_Union[JobParty, _Mapping]]] = ..., submitted_by: _Optional[str] = ..., submitted_us: _Optional[int] = ..., finished_us: _Optional[int] = ..., waiting_for: _Optional[int] = ..., spare_rounds: _Optional[int] = ..., spare_rounds_used: _Optional[int] = ..., is_complete: _Optional[bool] = ..., steps_epsilon: _Optional[str] = ...) -> None: ...
 
 class RoundProgress(_message.Message):
     __slots__ = ("number", "phase", "contributed", "decrypted", "plan_step", "quorum")
