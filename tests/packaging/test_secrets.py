@@ -13,6 +13,12 @@ from tests.support.repository import module_name, sources
 REVEALING = {
     "coterie.founding.home": "the authority's and founder's keys, into the locked key file",
     "coterie_common.crypto.certificates": "a TLS key, to sign a certificate request",
+    "coterie_common.crypto.generation.candidates": "shares of residues, into the share of a factor",
+    "coterie_common.crypto.generation.cells": "drawn residues, into the values that are sealed to their holders",
+    "coterie_common.crypto.generation.channel": "exchanged secrets, into a hash and the key of a seal",
+    "coterie_common.crypto.generation.leaves": "leaves, into a hash, and openings of those that nobody needs any more",
+    "coterie_common.crypto.generation.root_exponent": "coefficients, into the exponents of commitments",
+    "coterie_common.crypto.generation.sharing": "coefficients, into the values that are sealed to their holders",
     "coterie_common.crypto.identity": "seeds, into the library's key objects and into locked files",
     "coterie_common.crypto.keystore": "passwords, into scrypt",
     "coterie_common.crypto.masks.mask": "pair secrets and a pad's key, into a hash and under masks",

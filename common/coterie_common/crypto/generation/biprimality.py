@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Tests whether N is a product of two primes, from shares of them.
+
+With a base g of Jacobi symbol 1, the first holder opens g^{(N+1−p_1−q_1)/4} and the others g^{(p_i+q_i)/4}; for
+primes p ≡ q ≡ 3 mod 4 the first is ± the product of the others, because g^{φ/4} = ±1. Other numbers pass with
+probability at most 1/2, but for few with a prime power in a special place: they have gcd(N, p+q−1) ≠ 1.
+
+Powers are committed to with a salt before anybody opens any, under the holder's own index: who opens last cannot choose
+its own so that the product fits, and nobody opens another's.
+
+Source: Boneh and Franklin, J. ACM 48 (2001), section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from gmpy2 import gcd, jacobi, mpz, powmod
+
+from coterie_common.crypto.generation.candidates import FactorShares
+from coterie_common.crypto.generation.parameters import SLACK_BITS
+from coterie_common.crypto.generation.sharing import interpolate
+from coterie_common.crypto.hashing import Item, Label, tuple_hash
+
+SALT_BYTES: Final = 32
+
+
+def base(session_id: bytes, modulus: int, counter: int) -> int:
+    """Return the base of one test of N, of Jacobi symbol 1.
+
+    Args:
+        session_id: of the generation.
+        modulus: N, odd.
+        counter: of the test, 0 for the first.
+    """
+    size = (modulus.bit_length() + SLACK_BITS) // 8 + 1
+    attempt = 0
+    while True:
+        octets = tuple_hash(Label.GENERATION_BASE, session_id, modulus, counter, attempt, digest_bytes=size)
+        candidate = int.from_bytes(octets, "big") % modulus
+        if jacobi(candidate, modulus) == 1:
+            return candidate
+        attempt += 1
+
+
+def power(base_number: int, modulus: int, holder: int, shares: FactorShares) -> int:
+    """Return the power that one holder opens; its exponent is an integer because of the residues modulo 4."""
+    total = shares.p + shares.q
+    exponent = (modulus + 1 - total if holder == 1 else total) // 4
+    return int(powmod(base_number, exponent, modulus))
+
+
+def passes(powers: Mapping[int, int], modulus: int) -> bool:
+    """Return whether a test holds, from the powers of all holders by index."""
+    product = mpz(1)
+    for holder, value in powers.items():
+        if gcd(value, modulus) != 1:
+            return False
+        if holder != 1:
+            product = product * value % modulus
+    return powers[1] % modulus in (product, modulus - product)
+
+
+def commitment(session_id: bytes, step: int, holder: int, salt: bytes, values: Sequence[int]) -> bytes:
+    """Return the commitment of one holder to its powers.
+
+    Args:
+        session_id: of the generation.
+        step: number of the step.
+        holder: its index.
+        salt: ``SALT_BYTES`` that nobody else knows yet.
+        values: the powers.
+    """
+    items: Item = list(values)
+    return tuple_hash(Label.GENERATION_COMMITMENT, session_id, step, holder, salt, items)
+
+
+class UnitValues(NamedTuple):
+    """Values of one holder, of the sharings over Z_N from which gcd(N, p+q−1) = 1 is seen.
+
+    Attributes:
+        unit: of r, uniform modulo N.
+        factors: of p + q − 1.
+        zero: of a sharing of zero with degree 2g.
+    """
+
+    unit: int
+    factors: int
+    zero: int
+
+
+def factor_sum(holder: int, shares: FactorShares) -> int:
+    """Return one holder's additive share of p + q − 1."""
+    return int(shares.p + shares.q - (1 if holder == 1 else 0))
+
+
+def unit_share(values: Sequence[UnitValues], modulus: int) -> int:
+    """Return one holder's share of r·(p+q−1) modulo N, from what it got from everybody.
+
+    Security: everything is shared over Z_N, and N has no factor up to k: of r·(p+q−1) modulo N for a uniform r one
+        learns the greatest common divisor alone. With integers instead of residues one would learn more.
+    """
+    unit, factors, zero = (sum(mpz(each[n]) for each in values) for n in range(3))
+    return int((unit * factors + zero) % modulus)
+
+
+def is_unit(unit_shares: Mapping[int, int], modulus: int) -> bool:
+    """Return whether r·(p+q−1) is a unit modulo N, from the shares of all holders by index."""
+    return bool(gcd(interpolate([unit_shares[i] for i in sorted(unit_shares)], modulus), modulus) == 1)
