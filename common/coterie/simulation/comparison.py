@@ -80,7 +80,9 @@ class Contest:
         """Train: one model; for ``ALONE`` one per party; for a guess none."""
         if self.simulation is None:
             return
-        random = SeededRandom(f"{division.seed}/{self.method}")
+        # Both ways to divide the noise draw it from the same randomness, so that only its width is different.
+        method = Method.DISTRIBUTED if self.method is Method.WORST_CASE else self.method
+        random = SeededRandom(f"{division.seed}/{method}")
         parties = self._records(division)
         groups = [(party,) for party in parties] if self.method is Method.ALONE else [parties]
         for group in groups:

@@ -82,7 +82,7 @@ class Simulation:
             spec: of the job.
             parameters: of the federation.
             curator: compare with central differential privacy: a curator trusted by all sees the exact sum and adds the
-                noise once. The placement of the specification does not matter then.
+                noise once. Placement and spare rounds of the specification do not matter then.
 
         Raises:
             InvalidJob: the specification cannot be used.
@@ -90,8 +90,10 @@ class Simulation:
             QuorumTooSmall: see ``round_quorum``.
         """
         self.is_curated = curator
-        # Local noise is the whole noise in one share, as a curator adds it.
-        self.job = plan_job(with_privacy(spec, placement=Placement.LOCAL) if curator else spec)
+        if curator:
+            # Local noise is the whole noise in one share, as a curator adds it. Who has all records waits for nobody.
+            spec = without_spare_rounds(with_privacy(spec, placement=Placement.LOCAL))
+        self.job = plan_job(spec)
         self.parameters = parameters
         self.terms = propose_terms(self.job, parameters, _PLAINTEXT_BITS)
         events = check_terms(self.job, self.terms, parameters, _PLAINTEXT_BITS)
@@ -239,6 +241,11 @@ def _computed(
 def _warn(unusable: int, count: int) -> None:
     # Without numbers, so that it is shown once, not in every round of every party.
     warnings.warn("vectors that are not finite count as 0", RuntimeWarning, stacklevel=2)
+
+
+def without_spare_rounds(spec: JobSpec) -> JobSpec:
+    """Return the same job with nothing in reserve: no step is asked again, and every round counts on the quorum."""
+    return replace(spec, rounds=spec.rounds.model_copy(update={"spare_rounds": 0}))
 
 
 def with_privacy(spec: JobSpec, **changes: Any) -> JobSpec:

@@ -97,6 +97,15 @@ def test_noisy_methods_say_their_noise():
     assert noise[Method.DISTRIBUTED][0] > noise[Method.CURATOR][0] > 0
 
 
+def test_both_ways_to_divide_the_noise_draw_from_the_same_randomness():
+    ways = Method.DISTRIBUTED, Method.WORST_CASE
+    # Of four parties two may collude: all must answer, so there is nothing but the randomness to tell them apart.
+    for bound, is_same in ((2, True), (1, False)):
+        parameters = choose_parameters(4, corruption_bound=bound)
+        present, worst = (next(Contest(way, tree_spec(), parameters).models(DIVISION)) for way in ways)
+        assert (present == worst) == is_same
+
+
 def test_mean_and_stddev_of_scores():
     scores = [{"accuracy": 0.5}, {"accuracy": 0.7}]
     assert mean_of(scores) == {"accuracy": pytest.approx(0.6)}

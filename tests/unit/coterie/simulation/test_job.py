@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from coterie.simulation.division import deal
-from coterie.simulation.job import SimulatedRound, Simulation, with_privacy
+from coterie.simulation.job import SimulatedRound, Simulation, with_privacy, without_spare_rounds
 from coterie.simulation.scores import scores_of
 from coterie_common.errors import InvalidJob, QuorumTooSmall
 from coterie_common.learning.data.dataset import Dataset
@@ -75,6 +76,18 @@ def test_curator_adds_the_noise_once(parties):
     ):
         assert present == pytest.approx(whole * math.sqrt(5 / 4), rel=1e-3)
         assert worst == pytest.approx(whole * math.sqrt(5 / 3), rel=1e-3)
+
+
+def test_spare_rounds_cost_a_federation_noise_and_a_curator_none():
+    spec = tree_spec()
+    spare = replace(spec, rounds=spec.rounds.model_copy(update={"spare_rounds": 2}))
+    assert without_spare_rounds(spare).rounds.spare_rounds == 0
+    few, many = (Simulation(each, PARAMETERS).noise_stddev(5) for each in (without_spare_rounds(spare), spare))
+    assert all(one < other for one, other in zip(few, many, strict=True))
+    curated = [
+        Simulation(each, PARAMETERS, curator=True).noise_stddev(5) for each in (without_spare_rounds(spare), spare)
+    ]
+    assert curated[0] == curated[1]
 
 
 def test_local_placement_adds_the_whole_noise_per_party():
