@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from coterie_common.errors import CoterieError
-from coterie_lab.evaluation import daemons, defaults, defaults_report, points, report, scale
+from coterie_lab.evaluation import daemons, defaults, defaults_report, points, report, scale, widths
 from coterie_lab.evaluation.attacks.campaign import Breach, attack_all, write_breaches
 from coterie_lab.evaluation.attacks.eavesdropping import Leak, infer_property, invert_gradients
 from coterie_lab.evaluation.cost.campaign import FULL_EFFORT, QUICK_EFFORT, measure_all
@@ -71,6 +71,7 @@ def main() -> int:
             write_csv(RESULTS / f"{name}.csv", [row for row in rows if row.model == name])
         if ledger:
             write_ledger(RESULTS / "noise.csv", ledger)
+            write_csv(RESULTS / widths.FILE, list(widths.widths()))
         if real:
             write_csv(RESULTS / "daemons.csv", real)
             write_csv(

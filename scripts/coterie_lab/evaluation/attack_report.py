@@ -10,7 +10,7 @@ from pathlib import Path
 from coterie_lab.evaluation.attacks.campaign import EPSILONS, Breach, read_breaches
 from coterie_lab.evaluation.attacks.eavesdropping import Leak, View
 from coterie_lab.evaluation.csv_file import read_csv
-from coterie_lab.evaluation.figures import Line, draw
+from coterie_lab.evaluation.figures import Line, Stroke, draw
 
 _ATTACKS = {
     "loss": "loss of the model",
@@ -61,4 +61,5 @@ def draw_membership(folder: Path) -> None:
 def _curve(found: Breach, style: int) -> Line:
     promised = "no noise" if found.epsilon is None else f"ε = {found.epsilon}"
     false, true = zip(*found.curve, strict=True)
-    return Line(f"{promised}: {_ATTACKS[found.attack]}", false, true, is_dashed=found.attack != "releases", style=style)
+    stroke = Stroke.SOLID if found.attack == "releases" else Stroke.DASHED
+    return Line(f"{promised}: {_ATTACKS[found.attack]}", false, true, stroke=stroke, style=style)

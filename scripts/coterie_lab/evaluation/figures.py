@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ STYLES = (
 """Colour and marker."""
 
 
+class Stroke(StrEnum):
+    """The kind of line that joins the points of a series, as matplotlib names it."""
+
+    SOLID = "-"
+    DASHED = "--"
+    DOTTED = ":"
+
+
 @dataclass(frozen=True)
 class Line:
     """One series of a figure.
@@ -32,7 +41,7 @@ class Line:
         label: in the legend.
         x, y: its points.
         error: per point half of the height of its bar; or none.
-        is_dashed: for a series that serves as comparison.
+        stroke: the kind of line.
         style: position in ``STYLES``, the same in every figure for the same thing.
     """
 
@@ -40,7 +49,7 @@ class Line:
     x: Sequence[float]
     y: Sequence[float]
     error: Sequence[float] | None = None
-    is_dashed: bool = False
+    stroke: Stroke = Stroke.SOLID
     style: int = 0
 
 
@@ -91,7 +100,7 @@ def draw(
                 yerr=line.error,
                 label=line.label,
                 color=colour,
-                linestyle="--" if line.is_dashed else "-",
+                linestyle=line.stroke.value,
                 marker=marker if len(line.x) <= 40 else None,
                 markersize=4,
                 linewidth=1.4,

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""The plan of experiments: per kind of model over parties, ε, and the corruption bound."""
+"""The plan of experiments: per kind of model over parties, ε, and the corruption bound.
+
+A federation is measured twice: with all parties present, and with the noise divided by the quorum.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,7 @@ class Grid:
     single: tuple[int, ...] = ()
     bounds: tuple[int, ...] = ()
     bound_parties: int = 0
-    methods: tuple[Method, ...] = tuple(method for method in Method if method not in (Method.MEAN, Method.WORST_CASE))
+    methods: tuple[Method, ...] = tuple(method for method in Method if method is not Method.MEAN)
     has_few: bool = True
 
     def points(self, sweep: Sweep) -> Iterator[Point]:

@@ -21,16 +21,22 @@ from coterie_lab.evaluation.cost.table import cost_table
 from coterie_lab.evaluation.csv_file import read_csv
 from coterie_lab.evaluation.daemons import RealRun
 from coterie_lab.evaluation.defaults_report import default_tables
-from coterie_lab.evaluation.figures import Line, draw
+from coterie_lab.evaluation.figures import Line, Stroke, draw
 from coterie_lab.evaluation.noise import read_ledger
 from coterie_lab.evaluation.points import FULL, Grid, Point, Sweep, default_bound, few
 from coterie_lab.evaluation.rows import Row
 from coterie_lab.evaluation.scale import scale_table
+from coterie_lab.evaluation.widths import width_table
 from coterie_lab.evaluation.workloads import ROOT
 
 DOCUMENT = ROOT / "docs" / "evaluation.md"
 RESULTS = ROOT / "docs" / "evaluation"
 
+WAYS = {
+    Method.DISTRIBUTED: ("all present", Stroke.SOLID),
+    Method.WORST_CASE: ("no spare rounds", Stroke.DASHED),
+}
+"""How this system divides the noise: same colour, another stroke."""
 NAMES = {
     Method.NONE: "no privacy",
     Method.CURATOR: "trusted curator",
@@ -49,20 +55,21 @@ Rows = dict[Point, Row]
 
 
 def rows_of(grid: Grid) -> Rows:
-    """Read the committed rows of a grid, by point."""
+    """Read the committed rows of a grid, by point; those that were not measured are missing."""
     found = {
         (row.method, row.parties, row.epsilon, row.corruption_bound): row
         for row in read_csv(RESULTS / f"{grid.model}.csv", Row)
     }
-    return {
-        point: found[
+    points = {
+        point: (
             point.method.value,
             point.parties,
             None if point.epsilon is None else float(point.epsilon),
             point.corruption_bound,
-        ]
+        )
         for point in grid.all_points()
     }
+    return {point: found[key] for point, key in points.items() if key in found}
 
 
 def draw_figures(names: Sequence[str]) -> None:
@@ -98,22 +105,32 @@ def draw_figures(names: Sequence[str]) -> None:
 def _curves(grid: Grid, rows: Rows, sweep: Sweep) -> list[Line]:
     """Return the lines of a figure: guesses would squeeze everything of interest into its upper edge."""
     guesses = (NAMES[Method.MAJORITY], NAMES[Method.UNIFORM])
-    return [line for line in _lines(grid, rows, sweep) if line.label not in guesses]
+    return [
+        line
+        for line in lines_of(grid, rows, sweep)
+        if line.label not in guesses and not all(math.isnan(value) for value in line.y)
+    ]
 
 
-def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
-    series: list[tuple[int, str, Method, Callable[[int], int] | None]] = []
+def lines_of(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
+    """Yield the series of a sweep, in the order of the table; NaN where nothing was measured."""
+    bounds: list[tuple[int, str, Callable[[int], int] | None]] = []
     if sweep is Sweep.CORRUPTION:
-        series.append((1, "this system", Method.DISTRIBUTED, None))
+        bounds.append((1, "this system", None))
     else:
         if grid.has_few:
-            series.append((0, "this system, few corrupted", Method.DISTRIBUTED, few))
-        series.append((1, "this system, default", Method.DISTRIBUTED, default_bound))
+            bounds.append((0, "this system, few corrupted", few))
+        bounds.append((1, "this system, default", default_bound))
+    series = [
+        (style, f"{name}, {way}", stroke, method, bound_of)
+        for style, name, bound_of in bounds
+        for method, (way, stroke) in WAYS.items()
+    ]
     for style, (method, name) in enumerate(NAMES.items(), start=2):
         if method in grid.methods:
-            series.append((style, name, method, default_bound))
+            series.append((style, name, Stroke.DOTTED, method, default_bound))
     values: Sequence[float]
-    for style, label, method, bound_of in series:
+    for style, label, stroke, method, bound_of in series:
         if sweep is Sweep.PARTIES:
             values = grid.parties
             points = [(n, grid.epsilon, bound_of(n) if bound_of else 0) for n in grid.parties]
@@ -125,14 +142,15 @@ def _lines(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
             values = grid.bounds
             points = [(grid.bound_parties, grid.epsilon, bound) for bound in grid.bounds]
         found = [
-            rows[Point.of(grid.model, method, n, epsilon, bound, grid.seeds_with(n))] for n, epsilon, bound in points
+            rows.get(Point.of(grid.model, method, n, epsilon, bound, grid.seeds_with(n)))
+            for n, epsilon, bound in points
         ]
         yield Line(
             label,
             values,
-            [row.f1_weighted for row in found],
-            [row.half_width for row in found],
-            is_dashed=method is not Method.DISTRIBUTED,
+            [math.nan if row is None else row.f1_weighted for row in found],
+            [math.nan if row is None else row.half_width for row in found],
+            stroke=stroke,
             style=style,
         )
 
@@ -147,6 +165,7 @@ def tables() -> dict[str, str]:
         "cost": "".join(cost_table(read_csv(RESULTS / "cost.csv", CostRow))),
         **default_tables(RESULTS),
         "scale": "".join(scale_table(RESULTS)),
+        "widths": "".join(width_table(RESULTS)),
     }
     for name, grid in FULL.items():
         if not (RESULTS / f"{name}.csv").exists():
@@ -159,7 +178,7 @@ def tables() -> dict[str, str]:
 
 
 def _sweep_table(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[str]:
-    lines = list(_lines(grid, rows, sweep))
+    lines = list(lines_of(grid, rows, sweep))
     heads = {Sweep.PARTIES: "parties", Sweep.EPSILON: "ε", Sweep.CORRUPTION: "corruption bound"}
     yield f"| {heads[sweep]} | {' | '.join(f'{x:g}' for x in lines[0].x)} |\n"
     yield "|---|" + "---|" * len(lines[0].x) + "\n"
@@ -169,6 +188,8 @@ def _sweep_table(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[str]:
 
 
 def _cell(mean: float, half_width: float) -> str:
+    if math.isnan(mean):
+        return "not measured"
     return f"{mean:.3f}" if math.isnan(half_width) else f"{mean:.3f} ± {half_width:.3f}"
 
 

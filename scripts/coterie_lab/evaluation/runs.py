@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from coterie.simulation.comparison import Contest
+from coterie.simulation.job import without_spare_rounds
+from coterie.simulation.method import Method
+from coterie_common.protocol.job_spec import JobSpec
 from coterie_lab.evaluation.points import Point
 from coterie_lab.evaluation.workloads import ROOT, Workload, workload
 
@@ -88,9 +91,19 @@ class Cache:
         return [self.results[key_of(point, seed, data)] for seed in range(point.seeds)]
 
 
+def spec_of(point: Point, data: Path | None) -> JobSpec:
+    """Return the job of a point; only one that counts on all parties reserves spare rounds.
+
+    Without spare rounds the noise is divided by the quorum, whoever is there. No other method needs any: a curator has
+    all records, and local noise does not depend on the other parties.
+    """
+    spec = workload(point.model, data).spec_at(point.epsilon)
+    return spec if point.method is Method.DISTRIBUTED else without_spare_rounds(spec)
+
+
 def key_of(point: Point, seed: int, data: Path | None) -> str:
     """Return the name of a result."""
-    spec = workload(point.model, data).spec_at(point.epsilon)
+    spec = spec_of(point, data)
     parts = (point.model, spec.digest.hex(), point.method, point.parties, point.corruption_bound, seed)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
@@ -200,4 +213,4 @@ def score(contest: Contest, made: Workload, facts: Mapping[str, Any], keys: Mapp
 
 @cache
 def _contest(point: Point, data: Path | None) -> Contest:
-    return Contest(point.method, workload(point.model, data).spec_at(point.epsilon), point.parameters)
+    return Contest(point.method, spec_of(point, data), point.parameters)

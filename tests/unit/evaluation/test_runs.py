@@ -22,7 +22,7 @@ from coterie_lab.evaluation.csv_file import read_csv, write_csv
 from coterie_lab.evaluation.gisette import derive
 from coterie_lab.evaluation.points import FULL, QUICK, Point, Sweep
 from coterie_lab.evaluation.rows import Row, row_of, write_json
-from coterie_lab.evaluation.runs import Cache, key_of, run_missing
+from coterie_lab.evaluation.runs import Cache, key_of, run_missing, spec_of
 from coterie_lab.evaluation.workloads import schema_of, workload
 from coterie_lab.examples.mnist import Digits
 from coterie_lab.local_federation.data import DataProblem
@@ -86,6 +86,15 @@ def test_key_names_all_that_decides_a_result():
     assert key_of(Point.of("tree", Method.DISTRIBUTED, 10, "0.5", 3, 9), 0, None) == key_of(point, 0, None)
 
 
+def test_only_a_federation_that_counts_on_all_reserves_spare_rounds():
+    def reserved(method: Method) -> int:
+        spec = spec_of(Point.of("tree", method, 10, "0.5", 3, 1), None)
+        return Simulation(spec, choose_parameters(10)).terms.spares.rounds
+
+    assert reserved(Method.DISTRIBUTED) == 1
+    assert {reserved(method) for method in (Method.WORST_CASE, Method.CURATOR, Method.LOCAL)} == {0}
+
+
 def test_rows_have_exactly_the_promised_keys_and_survive_their_file(tmp_path):
     results = [{"f1_macro": 0.5, "f1_weighted": value, "accuracy": 0.7} for value in (0.6, 0.8)]
     rows = [row_of(point, results) for point in POINTS]
@@ -107,10 +116,7 @@ def test_grids_cover_what_the_document_compares():
         assert {min(grid.parties), max(grid.parties)} == {3, 50} or name == "cnn"
         assert grid.bounds in ((), tuple(range(1, grid.bound_parties - 1)))
         assert set(QUICK) <= set(FULL)
-    assert {point.method for point in FULL["tree"].points(Sweep.PARTIES)} == set(Method) - {
-        Method.MEAN,
-        Method.WORST_CASE,
-    }
+    assert {point.method for point in FULL["tree"].points(Sweep.PARTIES)} == set(Method) - {Method.MEAN}
 
 
 @pytest.mark.parametrize("model", ["svm", "cnn"])
