@@ -19,7 +19,7 @@ from functools import cache
 from functools import partial as bind
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, Protocol, Self, TypeVar, cast
 
 from sqlalchemy import Engine
 
@@ -114,6 +114,28 @@ def _empty_database(migrations: Migrations) -> bytes:
         path = Path(folder) / "empty.db"
         open_database(f"sqlite:///{path}", migrations).dispose()
         return path.read_bytes()
+
+
+class Link(Protocol):
+    """One party's stream, with what the aggregator says on it and what comes back."""
+
+    @property
+    def down(self) -> asyncio.Queue[bytes]:
+        """Transfers for the party."""
+        ...
+
+    @property
+    def up(self) -> asyncio.Queue[tuple[bytes, WithContent[PartyMessage] | None]]:
+        """Transfers for the aggregator."""
+        ...
+
+    async def open(self) -> None:
+        """Connect both sides."""
+        ...
+
+    async def close(self, *, tell_aggregator: bool) -> None:
+        """Break the stream."""
+        ...
 
 
 class _Link:
@@ -252,14 +274,19 @@ class InProcessFederation:
     errors: list[tuple[PartyId, CoterieError]] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
     to_wire: Converter = field(default_factory=Converter)
-    _links: dict[PartyId, _Link] = field(default_factory=dict)
+    _links: dict[PartyId, Link] = field(default_factory=dict)
     _pools: list[ThreadPoolExecutor] = field(default_factory=list)
     _engines: list[Engine] = field(default_factory=list)
     _waiting: set[asyncio.Event] = field(default_factory=set)
     _noted: list[BaseException] = field(default_factory=list)
     _watches: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def __aenter__(self) -> InProcessFederation:
+    @staticmethod
+    def prepared(federation: Federation) -> Federation:
+        """Return the federation as it has to be for this kind of link."""
+        return federation
+
+    async def __aenter__(self) -> Self:
         await self.start_aggregator(self.aggregator_crash)
         for party_id in self.federation.parties:
             if party_id not in self.absent:
@@ -491,6 +518,10 @@ class InProcessFederation:
 
     # Inside.
 
+    def link(self, party_id: PartyId) -> Link:
+        """Return a new stream of a party."""
+        return _Link(self, party_id)
+
     def see(self, party_id: PartyId, message: Message) -> Message | None:
         self.passed.append((party_id, message))
         passing = self.intercept(party_id, message)
@@ -539,7 +570,7 @@ class InProcessFederation:
             self._waiting.discard(woken)
 
     async def _connect(self, party_id: PartyId) -> None:
-        self._links[party_id] = _Link(self, party_id)
+        self._links[party_id] = self.link(party_id)
         await self._links[party_id].open()
 
     async def _drop_all_links(self) -> None:

@@ -192,11 +192,23 @@ class MaliciousAggregator:
 
 @asynccontextmanager
 async def attacking(
-    folder: Path, crash: Crash | None = None, spec: JobSpec = SPEC, **options: Any
+    folder: Path,
+    crash: Crash | None = None,
+    spec: JobSpec = SPEC,
+    kind: type[InProcessFederation] = InProcessFederation,
+    **options: Any,
 ) -> AsyncIterator[MaliciousAggregator]:
-    """Let one real party run, alone with its attacker; ``crash`` says where it stops."""
-    federation = make_federation()
-    running = InProcessFederation(
+    """Let one real party run, alone with its attacker.
+
+    Args:
+        folder: for everything on disk.
+        crash: where the party stops.
+        spec: of the job that is proposed.
+        kind: how the two are connected: by wire bytes in this process, or over TLS.
+        options: more of the federation's.
+    """
+    federation = kind.prepared(make_federation())
+    running = kind(
         federation,
         folder,
         write_play(folder, federation.parties),
