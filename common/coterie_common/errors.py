@@ -260,6 +260,18 @@ class InvalidProof(PeerError):
         self.check = check
 
 
+class GenerationDeviation(PeerError):
+    """A holder deviated from the protocol while a key was made without a dealer; the run is over."""
+
+    code = "generation-deviation"
+
+
+class GenerationFailed(PeerError):
+    """A key could not be made without a dealer, and nobody can be named; the run is over."""
+
+    code = "generation-failed"
+
+
 class InvalidPadKey(PeerError):
     """The opened sum of a round's pad keys is impossible: an unknown contributor encrypted something else."""
 

@@ -46,6 +46,7 @@ from coterie_common.audit.ledger import LineStatus, ledger_details
 from coterie_common.audit.told import told
 from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role
+from coterie_common.crypto.generation.steps.messages import Step
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.masks.mask import Purpose
 from coterie_common.crypto.threshold import KeyKind, ThresholdPublicKey
@@ -136,6 +137,7 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "sealings": SealingKind,
     "simulation: methods": Method,
     "standings of parties that leave": coterie.founding.leaving.Standing,
+    "steps of a key generation": Step,
 }
 _LISTED_MODELS: Final[dict[str, type[BaseModel]]] = {
     "aggregator.toml": AggregatorConfig,

@@ -40,6 +40,8 @@ ADVICE: Final[dict[type[CoterieError], str]] = {
     errors.InvalidSignature: _LOOK,
     errors.InvalidCiphertext: _LOOK,
     errors.InvalidProof: _LOOK,
+    errors.GenerationDeviation: "the holder that is named broke the protocol: settle it, and generate a key again",
+    errors.GenerationFailed: "nothing was kept: generate a key again; if it recurs, compare the holders' logs",
     errors.InvalidPadKey: "the job's reason lists who contributed: leave some out of the next, `without` in `[rounds]`",
     errors.QuotaExceeded: "wait for a job to end, or cancel one; at a party its steward can refuse jobs that never end",
     errors.BudgetExhausted: "ask for less ε, wait for the period to pass, or talk to the steward",

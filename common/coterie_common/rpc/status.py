@@ -27,6 +27,8 @@ STATUS: Final[dict[type[CoterieError], grpc.StatusCode]] = {
     errors.InvalidSignature: _Status.INVALID_ARGUMENT,
     errors.InvalidCiphertext: _Status.INVALID_ARGUMENT,
     errors.InvalidProof: _Status.INVALID_ARGUMENT,
+    errors.GenerationDeviation: _Status.ABORTED,
+    errors.GenerationFailed: _Status.ABORTED,
     errors.InvalidPadKey: _Status.INVALID_ARGUMENT,
     errors.InvalidJob: _Status.INVALID_ARGUMENT,
     errors.UnexpectedMessage: _Status.FAILED_PRECONDITION,

@@ -115,7 +115,9 @@ class FieldValues(NamedTuple):
     zero: int
 
 
-def gamma_share(parameters: GenerationParameters, modulus: int, values: Sequence[FieldValues], root_share: int) -> int:
+def gamma_share(
+    parameters: GenerationParameters, modulus: int, values: Sequence[FieldValues], root_share: int, prime: int
+) -> int:
     """Return one holder's share of γ.
 
     Args:
@@ -123,17 +125,17 @@ def gamma_share(parameters: GenerationParameters, modulus: int, values: Sequence
         modulus: N.
         values: from every holder.
         root_share: the sum of the integer shares that this holder got, s_j: the very same.
+        prime: P.
     """
-    prime, e = field_prime(parameters, modulus), mpz(modulus) ** parameters.s
+    e = mpz(modulus) ** parameters.s
     multiple, totient, zero = (sum(mpz(each[n]) for each in values) for n in range(3))
     root = e * invert(factorial(parameters.holders), prime) * root_share
     return int((multiple * totient + root + zero) % prime)
 
 
-def open_gamma(parameters: GenerationParameters, modulus: int, gamma_shares: Mapping[int, int]) -> int:
-    """Return γ from the shares of all holders, unchecked."""
-    values = [gamma_shares[i] for i in parameters.indices]
-    return interpolate(values, field_prime(parameters, modulus))
+def open_gamma(parameters: GenerationParameters, gamma_shares: Mapping[int, int], prime: int) -> int:
+    """Return γ from the shares of all holders modulo P, unchecked."""
+    return interpolate([gamma_shares[i] for i in parameters.indices], prime)
 
 
 class RootExponents(NamedTuple):

@@ -24,6 +24,11 @@ from coterie_common.secret import Secret
 class Polynomial(Secret[tuple[mpz, ...]]):
     """Coefficients from the constant one on; the constant one is the secret, the others hide it."""
 
+    @classmethod
+    def total(cls, polynomials: Sequence[Polynomial]) -> Polynomial:
+        """Return the sum of polynomials of the same degree."""
+        return cls(tuple(sum(column, start=mpz(0)) for column in zip(*(p.reveal() for p in polynomials), strict=True)))
+
     def at(self, point: int, modulus: int | None = None) -> mpz:
         """Return the value at a point, modulo a number or as an integer."""
         value = mpz(0)

@@ -47,10 +47,11 @@ class Inverted:
                 n,
                 [root.FieldValues(*(int(each.at(j, prime)) for each in three)) for three in drawn],
                 self.shares[j],
+                prime,
             )
             for j in parameters.indices
         }
-        self.gamma = root.open_gamma(parameters, n, values)
+        self.gamma = root.open_gamma(parameters, values, prime)
         self.exponents = root.root_exponents(parameters, n, self.gamma)
         self.key = build_record(parameters, n, self.bases, self.exponents, self.commitments)
 

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""Recomputing what holders sent, from the leaves that they opened.
+
+Everything of the steps from CELLS to POWERS follows from the leaves of all holders. What does not agree is either its
+sender's deviation or comes from a wrong part that it got. So a holder whose broadcast is wrong is excused by
+*evidence*, a wrong part with its salt, whose hash the part's sender broadcast: then that sender deviated. Nobody else
+is excused.
+
+Closed leaves, those of the survivor, are left out of every comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from coterie_common.crypto.generation import cells
+from coterie_common.crypto.generation.candidates import FactorShares, factor_shares, polynomials
+from coterie_common.crypto.generation.cells import CellDraws, CellPart
+from coterie_common.crypto.generation.channel import SALT_BYTES, Direction, SaltedPart
+from coterie_common.crypto.generation.leaves import Opening, context, root
+from coterie_common.crypto.generation.sharing import Polynomial
+from coterie_common.crypto.generation.steps.batch_record import BatchRecord, power_of
+from coterie_common.crypto.generation.steps.batch_secrets import Expanded, expand
+from coterie_common.crypto.generation.steps.messages import Step, encode_numbers, width
+from coterie_common.crypto.generation.steps.setup import Check, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A part that a holder got and that its sender cannot have made from its leaves.
+
+    Attributes:
+        step: CELLS or FACTORS.
+        sender: of the part.
+        part: with its salt.
+    """
+
+    step: Step
+    sender: int
+    part: SaltedPart = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """Return the one encoding."""
+        return bytes((_STEPS.index(self.step), self.sender)) + self.part.salt + self.part.content
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Evidence | None:
+        """Parse the output of ``to_bytes``; ``None`` if it is none."""
+        if len(data) < 2 + SALT_BYTES or data[0] >= len(_STEPS):
+            return None
+        return cls(_STEPS[data[0]], data[1], SaltedPart(data[2 : 2 + SALT_BYTES], data[2 + SALT_BYTES :]))
+
+
+_STEPS = (Step.CELLS, Step.FACTORS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recomputation:
+    """Everything of one batch that follows from opened leaves.
+
+    Attributes:
+        run: what was agreed upon.
+        record: what the holder knows of the batch.
+        openings: of all holders, by index.
+        closed: the candidate whose leaves are closed, if any.
+    """
+
+    run: Run
+    record: BatchRecord
+    openings: Mapping[int, Opening] = field(repr=False)
+    closed: int | None
+
+    @cached_property
+    def _expanded(self) -> dict[int, Expanded]:
+        setup, found = self.run.setup, {}
+        for index, opening in self.openings.items():
+            leaf_context = context(setup.draft_digest, self.run.nonces[index - 1], index, self.record.secrets.number)
+            found[index] = expand(setup.parameters, leaf_context, list(opening.leaves), opening.closed)
+        return found
+
+    @cached_property
+    def _is_open(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Bool[cells]: those whose leaves are open."""
+        is_open = np.ones(len(self.run.setup.parameters.cell_primes), np.bool_)
+        if self.closed is not None:
+            is_open[list(self.record.choice.of_candidate(self.closed))] = False
+        return is_open
+
+    @property
+    def _candidates(self) -> Iterator[int]:
+        return (each for each in range(self.record.choice.candidates) if each != self.closed)
+
+    @cached_property
+    def _parts(self) -> dict[int, CellPart]:
+        """The part of all cells that every holder should have after CELLS, summed over all senders."""
+        parameters = self.run.setup.parameters
+        primes = parameters.cell_primes
+        total = CellDraws.total([each.cells for each in self._expanded.values()], primes)
+        return {point: total.part(parameters, point, primes) for point in parameters.indices}
+
+    @cached_property
+    def _shares(self) -> dict[int, tuple[FactorShares, ...]]:
+        """The shares of all factors of every holder; meaningless for the closed candidate."""
+        return {
+            index: factor_shares(
+                self.run.setup.parameters, index, self._parts[index], self.record.choice, expanded.candidates
+            ).reveal()
+            for index, expanded in self._expanded.items()
+        }
+
+    def shares_of(self, candidate: int) -> dict[int, FactorShares]:
+        """Return the shares of one candidate's factors, by holder."""
+        return {index: shares[candidate] for index, shares in self._shares.items()}
+
+    def wrong_roots(self) -> set[int]:
+        """Return the holders whose leaves are not those that they committed to."""
+        return {
+            index for index, expanded in self._expanded.items() if root(expanded.digests) != self.record.roots[index]
+        }
+
+    def wrong_broadcasts(self) -> set[int]:
+        """Return the holders whose residues, products or powers do not follow from the leaves."""
+        setup, wrong = self.run.setup, set[int]()
+        if setup.makes(Check.RESIDUES):
+            wrong |= self._wrong_residues()
+        if setup.makes(Check.PRODUCTS):
+            wrong |= self._wrong_products()
+        if setup.makes(Check.POWERS):
+            wrong |= self._wrong_powers()
+        return wrong
+
+    def _wrong_residues(self) -> set[int]:
+        primes = self.run.setup.parameters.cell_primes
+        return {
+            index
+            for index, part in self._parts.items()
+            if (part.product_share(primes) != self.record.residues[index])[self._is_open].any()
+        }
+
+    def _wrong_products(self) -> set[int]:
+        parameters = self.run.setup.parameters
+        prime, wrong = parameters.product_prime, set[int]()
+        for candidate in self._candidates:
+            drawn = [
+                polynomials(self._shares[index][candidate], expanded.candidates[candidate])
+                for index, expanded in self._expanded.items()
+            ]
+            totals = [Polynomial.total(of) for of in zip(*drawn, strict=True)]
+            for point in parameters.indices:
+                p, q, zero = (each.at(point, prime) for each in totals)
+                if (p * q + zero) % prime != self.record.product_shares[point][candidate]:
+                    wrong.add(point)
+        return wrong
+
+    def _wrong_powers(self) -> set[int]:
+        wrong = set[int]()
+        for place, candidate in enumerate(self.record.tested):
+            if candidate == self.closed:
+                continue
+            modulus = self.record.moduli[candidate]
+            for index in self._shares:
+                if index in wrong or index == self.run.setup.index:
+                    continue
+                expected = power_of(self.run, modulus, 0, index, self._shares[index][candidate])
+                if expected != self.record.powers[index][place]:
+                    wrong.add(index)
+        return wrong
+
+    def evidence(self) -> Evidence | None:
+        """Return a wrong part that this holder got, if there is one."""
+        for step in _STEPS:
+            for sender, part in self.record.parts[step].items():
+                if not self._is_right(step, sender, self.run.setup.index, part.content):
+                    return Evidence(step, sender, part)
+        return None
+
+    def proves(self, evidence: Evidence, recipient: int) -> bool:
+        """Return whether evidence from one holder shows that the part's sender deviated."""
+        if evidence.sender not in self.openings or evidence.sender == recipient:
+            return False
+        broadcast = self.record.broadcasts[evidence.step][evidence.sender]
+        direction = Direction(self.run.session_id, evidence.sender, recipient)
+        return broadcast.hash_for(recipient) == evidence.part.hash(direction, broadcast.number) and not self._is_right(
+            evidence.step, evidence.sender, recipient, evidence.part.content
+        )
+
+    def _is_right(self, step: Step, sender: int, recipient: int, content: bytes) -> bool:
+        parameters = self.run.setup.parameters
+        if step is Step.CELLS:
+            primes = parameters.cell_primes
+            values = cells.decode(content, primes, cells.ROWS)
+            expected = self._expanded[sender].cells.part(parameters, recipient, primes).reveal()
+            return values is not None and not (values != expected)[:, self._is_open].any()
+        prime = parameters.product_prime
+        size = width(prime)
+        if len(content) != 3 * size * self.record.choice.candidates:
+            return False
+        for candidate in self._candidates:
+            drawn = polynomials(self._shares[sender][candidate], self._expanded[sender].candidates[candidate])
+            expected_numbers = encode_numbers([int(each.at(recipient, prime)) for each in drawn], size)
+            if content[3 * size * candidate : 3 * size * (candidate + 1)] != expected_numbers:
+                return False
+        return True
