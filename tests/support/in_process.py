@@ -244,6 +244,7 @@ class InProcessFederation:
         shares: key shares of parties that do not use their own.
         intercept: sees and changes what passes.
         absent: parties that are not started at first.
+        make_party: makes the coordinator of every party that is started.
         passed: every message that was sent, with the party at the other end, also if it was intercepted.
         writes: what was made durable: by whom, the function's name, its arguments.
         errors: what a side did not accept, with whoever did not.
@@ -266,6 +267,7 @@ class InProcessFederation:
     aggregator_clock: Clock = field(default_factory=SystemClock)
     intercept: Intercept = field(default=lambda party_id, message: message)
     absent: tuple[PartyId, ...] = ()
+    make_party: Callable[[CrashingPartyContext], PartyCoordinator] = PartyCoordinator
     party_crashes: dict[PartyId, Crash] = field(default_factory=dict)
     aggregator_crash: Crash = field(default_factory=no_crash)
     parties: dict[PartyId, PartyCoordinator] = field(default_factory=dict)
@@ -387,7 +389,7 @@ class InProcessFederation:
             wrote=bind(self._note_write, party_id),
         )
         await record_start(context, "0")
-        self.parties[party_id] = PartyCoordinator(context)
+        self.parties[party_id] = self.make_party(context)
         self._watch(self.parties[party_id].failed())
         await self._connect(party_id)
 
