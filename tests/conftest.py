@@ -14,9 +14,15 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from coterie_common.host.one_thread import keep_to_one_thread
+
 _PROCESS_LAYER = Path(__file__).parent / "e2e"
 _PROCESS_SECONDS = 900
 _LONG = ("tests/protocol/", "tests/properties/", "tests/statistical/", "tests/attacks/")
+
+# As the daemons do, and before anything loads NumPy: threads of a library that wait for each other take the processor
+# from the other worker, and from the processes that tests start.
+keep_to_one_thread()
 
 # Big-integer examples take as long as they take, and on a busy machine so do all others; a failing search must say how
 # to repeat it.
