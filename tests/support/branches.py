@@ -5,12 +5,15 @@
     scripts/test -p tests.support.branches
     .venv/bin/coverage combine
 
-Tracing takes half again the processor time of a test. So it is on during the imports, which run every definition, and
-during the tests that were written for this code; no others. Every process leaves a file of its own.
+Tracing takes half again the processor time of whatever runs. So it is on while the code in question is imported, which
+runs every definition, and during the tests that were written for this code; not while tests are collected. Every
+process leaves a file of its own.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 
 import pytest
@@ -37,14 +40,22 @@ def _runs_tests(session: pytest.Session) -> bool:
     return bool(session.config.getoption("dist", "no") == "no")
 
 
+def _import_all(name: str) -> None:
+    """Import a module, and what is below it if it is a package."""
+    module = importlib.import_module(name)
+    for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+        _import_all(below.name)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Trace the imports."""
-    if _runs_tests(session):
-        _coverage.start()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Trace nothing more until a test that is to be traced."""
+    if not _runs_tests(session):
+        return
+    names = _coverage.get_option("run:source_pkgs")
+    assert isinstance(names, list)
+    _coverage.start()
+    for name in names:
+        _import_all(name)
     _coverage.stop()
 
 
