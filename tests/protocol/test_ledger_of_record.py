@@ -36,6 +36,7 @@ from coterie_party.store import MIGRATIONS, AuditLog, LedgerEntry, PartyStore, R
 from coterie_party.store.ledger.carried import CarriedLines
 from tests.support.asynchronous import asynchronous
 from tests.support.audit_records import make_entries, make_export
+from tests.support.cheap_passwords import cheap_passwords
 from tests.support.federation import FOUNDER, make_federation
 from tests.support.in_process import InProcessFederation
 from tests.support.seeded_random import SeededRandom
@@ -96,7 +97,8 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Lost:
 
 def folder(root: Path, party_id: PartyId = PARTY) -> Path:
     home = PartyHome(root)
-    home.create(party_id, FOUNDER, None, password=Password(b"password"), random=SeededRandom(str(root)))
+    with cheap_passwords():
+        home.create(party_id, FOUNDER, None, password=Password(b"password"), random=SeededRandom(str(root)))
     return root
 
 

@@ -8,7 +8,6 @@ INSECURE: everybody knows the factors of the 2048-bit key that ``deal_known_prim
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +19,6 @@ from coterie.founding.founding import found
 from coterie.founding.home import FederationHome
 from coterie_aggregator.home.home import AggregatorHome
 from coterie_aggregator.home.joining import import_bundle as import_aggregator_bundle
-from coterie_common.crypto import keystore
 from coterie_common.crypto.certificates import Role, make_tls_key
 from coterie_common.crypto.dealer import Dealing, _deal_insecure_for_tests
 from coterie_common.crypto.identity import SealingKey, SigningKey
@@ -40,7 +38,6 @@ PARTIES = 3
 FEDERATION = FederationName("test")
 
 _CEREMONIES = itertools.count()
-_CHEAPEST = 1 << 14
 
 
 def deal_known_primes(*, key_bits: int, holders: int, decryption_threshold: int, random: RandomSource) -> Dealing:
@@ -138,15 +135,6 @@ class Ceremony:
             random=self.random,
             now=now or self.now,
         )
-
-    def make_passwords_cheap(self) -> None:
-        """Lock all key files again at the lowest cost that is read: unlocking takes 0.05 s instead of 0.4 s."""
-        for path in self.root.rglob("*.key"):
-            data = path.read_bytes()
-            if data.startswith(b'{"format":"coterie-key-file"'):
-                kind = json.loads(data.partition(b"\n")[0])["kind"]
-                content = keystore.unlock(data, PASSWORD, kind=kind)
-                path.write_bytes(keystore._lock(content, PASSWORD, kind=kind, random=self.random, scrypt_n=_CHEAPEST))
 
     def admit_everybody(self) -> None:
         """After founding: make everybody's keys and admit everybody."""

@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Each step of the ceremony costs a scrypt run or two (0.4 s each), so it is done once and its folders are copied.
+"""Each step of the ceremony makes or opens key files, so it is done once and its folders are copied.
 
-The copies' key files are locked at the lowest cost that is read.
+In this folder all key files are locked at the lowest cost that is read.
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.ceremony import Ceremony
+from tests.support.cheap_passwords import cheap_passwords
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    with cheap_passwords():
+        yield
 
 
 @pytest.fixture(scope="session")
 def _founded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ceremony = Ceremony(tmp_path_factory.mktemp("founded"))
-    ceremony.found()
-    ceremony.make_passwords_cheap()
+    with cheap_passwords():
+        ceremony.found()
     return ceremony.root
 
 
@@ -26,8 +34,8 @@ def _admitted_folder(_founded_folder: Path, tmp_path_factory: pytest.TempPathFac
     root = tmp_path_factory.mktemp("admitted") / "all"
     shutil.copytree(_founded_folder, root)
     ceremony = Ceremony(root)
-    ceremony.admit_everybody()
-    ceremony.make_passwords_cheap()
+    with cheap_passwords():
+        ceremony.admit_everybody()
     return root
 
 
@@ -36,9 +44,9 @@ def _joined_folder(_admitted_folder: Path, tmp_path_factory: pytest.TempPathFact
     root = tmp_path_factory.mktemp("joined") / "all"
     shutil.copytree(_admitted_folder, root)
     ceremony = Ceremony(root)
-    ceremony.deal()
-    ceremony.join_everybody()
-    ceremony.make_passwords_cheap()
+    with cheap_passwords():
+        ceremony.deal()
+        ceremony.join_everybody()
     return root
 
 

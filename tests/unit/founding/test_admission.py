@@ -156,7 +156,6 @@ def test_damaged_record_of_the_federation_raises(admitted):
         admitted.federation.record()
 
 
-@pytest.mark.slow  # locks a founder's keys at the full cost of a password
 def test_founders_keys_of_another_federation_raise(admitted, tmp_path):
     other = Ceremony(tmp_path / "other")
     other.found()

@@ -56,7 +56,7 @@ def assert_one_line(result: Result, status: int, *words: str) -> None:
         assert word in result.err
 
 
-@pytest.mark.slow  # a real 2048-bit key, and a dozen passwords of 0.4 s
+@pytest.mark.slow  # a real 2048-bit key
 def test_commands_from_founding_to_joined_members(run):
     founded = run("coterie found hospitals --parties 3 --key-bits 2048 --password-file password")
     assert founded.status == 0
@@ -106,7 +106,6 @@ def test_commands_from_founding_to_joined_members(run):
     assert (membership.share.index, membership.key.public_key.key_bits) == (2, 2048)
 
 
-@pytest.mark.slow  # three passwords of 0.4 s
 def test_commands_for_a_further_scientist(run):
     assert run("coterie found test --parties 3 --password-file password").status == 0
     made = run("coterie credential init anna")
@@ -116,7 +115,6 @@ def test_commands_for_a_further_scientist(run):
     assert (imported.status, "scientist anna of test" in imported.out) == (0, True)
 
 
-@pytest.mark.slow  # three passwords of 0.4 s
 def test_party_commands_take_the_password_from_the_configuration(run):
     pinned = printed_fingerprint("-".join(["aaaa"] * 8))
     assert run(f"coterie-party init p1 --founder {pinned} --password-file password").status == 0

@@ -116,7 +116,6 @@ def test_deal_a_new_epoch_raises_serial_and_epoch_and_keeps_the_old(joined):
     assert load_credential(joined.federation.operator).signed_roster.roster == dealt.roster
 
 
-@pytest.mark.slow  # locks a share at the full cost of a password
 def test_new_epoch_replaces_the_old_at_a_party_and_never_goes_back(joined):
     old = joined.root / "old.bundle"
     shutil.copy(joined.bundle("p1"), old)
@@ -128,7 +127,6 @@ def test_new_epoch_replaces_the_old_at_a_party_and_never_goes_back(joined):
     assert loaded.signed_roster.roster.key_epoch == 2
 
 
-@pytest.mark.slow  # locks a share at the full cost of a password
 def test_party_whose_old_membership_was_put_back_neither_starts_nor_imports_an_old_bundle(joined):
     home, old = joined.party(1), joined.root / "old.bundle"
     membership = home.federation().root / "membership.json"
@@ -148,7 +146,6 @@ def test_party_whose_old_membership_was_put_back_neither_starts_nor_imports_an_o
     assert load_party_home(home.root, PASSWORD, now=NOW).signed_roster.roster.serial == 2
 
 
-@pytest.mark.slow  # locks a party's keys and a share at the full cost of a password
 def test_new_epoch_takes_in_a_replaced_party(joined):
     founder = joined.federation.record().fingerprint
     shutil.rmtree(joined.party(2).root)

@@ -45,12 +45,10 @@ def _four_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         random=ceremony.random,
         now=NOW,
     )
-    ceremony.make_passwords_cheap()
     founder = ceremony.federation.record().fingerprint
     ceremony.admit(*(ceremony.make_party(index, founder) for index in range(1, 5)))
     ceremony.admit(ceremony.make_aggregator(None), role=Role.AGGREGATOR)
     ceremony.deal()
-    ceremony.make_passwords_cheap()
     return ceremony.root
 
 

@@ -50,7 +50,6 @@ def test_parameters_of_the_federation_are_kept(former, joined):
     assert parameters.holder_corruption_bound == parameters.corruption_bound
 
 
-@pytest.mark.slow  # every party locks a share at the full cost of a password
 def test_new_epoch_brings_everybody_back(former):
     dealt = former.deal(new_epoch=True)
     assert (dealt.roster.serial, dealt.roster.key_epoch) == (2, 2)

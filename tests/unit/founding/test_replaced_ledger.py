@@ -64,7 +64,6 @@ def test_bundle_of_a_later_epoch_in_a_folder_without_a_ledger_is_refused_without
     assert not list(replaced.party(2).federation().shares.glob("*.key"))
 
 
-@pytest.mark.slow  # locks a share at the full cost of a password
 def test_bundle_of_a_later_epoch_goes_in_with_the_ledger_of_the_lost_machine(replaced, capsys, tmp_path, exported):
     home = replaced.party(2)
     assert import_keys(replaced, capsys, tmp_path, "--ledger", exported)[0] == 0
@@ -81,7 +80,6 @@ def test_bundle_is_not_imported_with_a_ledger_that_was_altered(replaced, capsys,
     assert not list(replaced.party(2).federation().shares.glob("*.key"))
 
 
-@pytest.mark.slow  # locks a share at the full cost of a password
 def test_bundle_of_a_later_epoch_goes_in_with_a_word(replaced, capsys, tmp_path):
     assert import_keys(replaced, capsys, tmp_path, "--empty-ledger")[0] == 0
     assert replaced.party(2).federation().share_path(2).is_file()

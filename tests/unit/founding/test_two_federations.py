@@ -40,7 +40,6 @@ def _both_folders(_founded_folder: Path, _joined_folder: Path, tmp_path_factory:
     other.admit(first.request(1), *(make_party_request(name, name) for name in ("p2", "p3")))
     other.admit(other.make_aggregator(None), role=Role.AGGREGATOR)
     other.deal()
-    first.make_passwords_cheap()
     return root
 
 

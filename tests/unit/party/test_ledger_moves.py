@@ -29,6 +29,7 @@ from coterie_party.policy.policy import Budget, Limit
 from coterie_party.steward.ledger_file import LedgerFile
 from coterie_party.store import MIGRATIONS, AskedStep, DataVersion, PartyStore, ReservationStatus
 from coterie_party.store.ledger.carried import CarriedLines
+from tests.support.cheap_passwords import cheap_passwords
 from tests.support.recorders import make_recorder
 from tests.support.seeded_random import SeededRandom
 from tests.support.small_jobs import tree_spec
@@ -41,7 +42,8 @@ LIMIT = Limit(Budget(epsilon=Decimal(20), delta=Decimal("1e-4")), None)
 
 def folder(root: Path) -> Path:
     home = PartyHome(root)
-    home.create(PartyId("party-1"), FOUNDER, None, password=Password(b"password"), random=SeededRandom(str(root)))
+    with cheap_passwords():
+        home.create(PartyId("party-1"), FOUNDER, None, password=Password(b"password"), random=SeededRandom(str(root)))
     make_private_folder(root / "store")
     return root
 

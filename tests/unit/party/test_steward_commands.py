@@ -30,6 +30,7 @@ from coterie_party.home.home import PartyHome
 from coterie_party.policy.booking import book, per_side
 from coterie_party.policy.policy import DEFAULT_POLICY_TOML
 from coterie_party.store import MIGRATIONS, AskedStep, PartyJob, PartyStore, StewardNotes
+from tests.support.cheap_passwords import cheap_passwords
 from tests.support.federation import make_federation
 from tests.support.hostile import HOSTILE, assert_harmless
 from tests.support.recorders import make_recorder
@@ -43,7 +44,8 @@ FOUNDER = "uktb-chq6-2ywh-lz5u-6rkd-x3fa-p7mn-q4ve"
 def home(tmp_path: Path) -> Path:
     root = tmp_path / "party"
     folder = PartyHome(root)
-    folder.create(PartyId("party-1"), FOUNDER, None, password=Password(b"password"), random=SeededRandom("home"))
+    with cheap_passwords():
+        folder.create(PartyId("party-1"), FOUNDER, None, password=Password(b"password"), random=SeededRandom("home"))
     (root / "policy.toml").write_text(DEFAULT_POLICY_TOML.replace("automatic = true", "automatic = false"))
     return root
 
