@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -23,6 +24,15 @@ _LONG = ("tests/protocol/", "tests/properties/", "tests/statistical/", "tests/at
 # As the daemons do, and before anything loads NumPy: threads of a library that wait for each other take the processor
 # from the other worker, and from the processes that tests start.
 keep_to_one_thread()
+
+# Plain tracebacks, as the daemons write them: structlog's own print the values of all variables, which takes seconds
+# for the messages of a round.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # Big-integer examples take as long as they take, and on a busy machine so do all others; a failing search must say how
 # to repeat it.
