@@ -22,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any, get_args
 
 from coterie_aggregator.machines import job_effects, job_events, job_machine, round_effects, round_events, round_machine
+from coterie_aggregator.machines.round_state import AggregatorRound, RoundParameters
 from coterie_common.errors import AlreadyAnswered
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.event import CountEvent
@@ -152,7 +153,7 @@ def _job() -> Machine:
 def _aggregator_round() -> Machine:
     # With a threshold of 1 one member is not asked for a partial decryption at once; with 2, one of them is not enough.
     parameters = [
-        round_machine.RoundParameters(
+        RoundParameters(
             holders=(ANNA, BERT, CLEO),
             cohort=(ANNA, BERT),
             round_quorum=quorum,
@@ -164,7 +165,7 @@ def _aggregator_round() -> Machine:
         for quorum in (1, 2)
     ]
     return Machine(
-        starts=tuple(round_machine.AggregatorRound(parameters=each) for each in parameters),
+        starts=tuple(AggregatorRound(parameters=each) for each in parameters),
         step=lambda state, event: (round_machine.step(state, event), ()),
         events=tuple(
             _every(

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from coterie_aggregator.machines import job_effects, job_events, job_machine, round_effects, round_machine
 from coterie_aggregator.machines import round_events as e
 from coterie_aggregator.machines.job_machine import AggregatorJob
-from coterie_aggregator.machines.round_machine import AggregatorRound, Phase, RoundParameters, Standing
+from coterie_aggregator.machines.round_state import AbortReason, AggregatorRound, Phase, RoundParameters, Standing
 from coterie_aggregator.store import MIGRATIONS as AGGREGATOR_MIGRATIONS
 from coterie_aggregator.store import AggregatorStore, StoredJob
 from coterie_common.errors import AlreadyAnswered, CoterieError, DataError
@@ -163,7 +163,7 @@ def test_round_is_aborted_only_for_a_reason(name):
     for before, event, after in explored_round(name).transitions:
         if after.phase is not Phase.ABORTED or before.phase is Phase.ABORTED:
             continue
-        if after.reason is round_machine.AbortReason.TOO_FEW_PARTIES:
+        if after.reason is AbortReason.TOO_FEW_PARTIES:
             needed = (
                 after.parameters.round_quorum
                 if before.phase is Phase.COLLECTING
@@ -173,12 +173,12 @@ def test_round_is_aborted_only_for_a_reason(name):
             standings = after.contributions if before.phase is Phase.COLLECTING else after.partials
             lost = {p for p in able if p in after.refusals or standings.get(p) is Standing.REJECTED}
             assert len(able) - len(lost) < needed
-        elif after.reason is round_machine.AbortReason.EPOCH_BROKEN:
+        elif after.reason is AbortReason.EPOCH_BROKEN:
             lost = {p for p, standing in after.partials.items() if standing is Standing.REJECTED} | set(after.refusals)
             left = len(after.parameters.holders) - len(lost)
             assert after.parameters.decryption_threshold <= left <= after.unopened
         else:
-            assert after.reason is round_machine.AbortReason.TIMEOUT
+            assert after.reason is AbortReason.TIMEOUT
             assert type(event) is e.RoundTimedOut
 
 

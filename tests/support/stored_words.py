@@ -31,7 +31,7 @@ import coterie.founding.leaving
 import coterie_aggregator.machines.job_events
 import coterie_aggregator.machines.job_machine
 import coterie_aggregator.machines.round_events
-import coterie_aggregator.machines.round_machine
+import coterie_aggregator.machines.round_state
 import coterie_party.round
 from coterie.credential import IssuedCredential
 from coterie.founding.home import FederationRecord
@@ -122,9 +122,9 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "losses": Loss,
     "machine of a job at the aggregator: phases": coterie_aggregator.machines.job_machine.Phase,
     "machine of a round at a party: phases": coterie_party.round.Phase,
-    "machine of a round at the aggregator: phases": coterie_aggregator.machines.round_machine.Phase,
-    "machine of a round at the aggregator: reasons to abort": coterie_aggregator.machines.round_machine.AbortReason,
-    "machine of a round at the aggregator: standings of parties": coterie_aggregator.machines.round_machine.Standing,
+    "machine of a round at the aggregator: phases": coterie_aggregator.machines.round_state.Phase,
+    "machine of a round at the aggregator: reasons to abort": coterie_aggregator.machines.round_state.AbortReason,
+    "machine of a round at the aggregator: standings of parties": coterie_aggregator.machines.round_state.Standing,
     "masked vectors": Purpose,
     "mechanisms": Mechanism,
     "optimisers": Optimiser,

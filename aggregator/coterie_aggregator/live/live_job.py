@@ -25,8 +25,8 @@ from coterie_aggregator.live.unfinished import unfinished_model
 from coterie_aggregator.machines import job_effects as effects
 from coterie_aggregator.machines import job_events as events
 from coterie_aggregator.machines import job_machine as machine
-from coterie_aggregator.machines import round_machine
 from coterie_aggregator.machines.driver import Machine, Running
+from coterie_aggregator.machines.round_state import AggregatorRound
 from coterie_aggregator.reporting.reasons import begun_earlier, ended_without_release, not_agreed, unusable
 from coterie_aggregator.reporting.shown_job import ShownJob, ShownRound
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, UnexpectedMessage
@@ -313,12 +313,12 @@ class LiveJob:
 
         self._work.post(bind(self.take, event, bind(self._persist_with, finish)))
 
-    async def _abandoned(self, state: round_machine.AggregatorRound) -> None:
+    async def _abandoned(self, state: AggregatorRound) -> None:
         number, absent = self.state.round_number, state.absent
         log.warning("round abandoned", job=self.job_id, round=number, why=state.reason, absent=absent)
         await self.take(events.RoundAbandoned(number, absent, ended_without_release(number, state)))
 
-    async def _aborted(self, state: round_machine.AggregatorRound) -> None:
+    async def _aborted(self, state: AggregatorRound) -> None:
         await self.take(events.JobFailed(ended_without_release(self.state.round_number, state)))
 
     async def _send_acceptances(self, party_id: PartyId) -> None:

@@ -15,6 +15,7 @@ from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.live_job import LiveJob
 from coterie_aggregator.live.submission import load_submission, members_asked, stored_proposal
 from coterie_aggregator.machines import job_events, job_machine, round_machine
+from coterie_aggregator.machines.round_state import AggregatorRound, RoundParameters
 from coterie_aggregator.reporting.shown_job import ShownJob, ShownRound
 from coterie_aggregator.store import StoredJob
 from coterie_common.errors import MalformedMessage, QuorumTooSmall, StorageError
@@ -129,8 +130,8 @@ async def _last_round(context: Context, job_id: JobId, state: job_machine.Aggreg
     if not number:
         return None
     quorum = await context.on_writer(context.store.quorum, job_id, number)
-    folded = round_machine.AggregatorRound(
-        parameters=round_machine.RoundParameters(
+    folded = AggregatorRound(
+        parameters=RoundParameters(
             holders=context.roster.key_holders,
             cohort=state.cohort,
             round_quorum=quorum or state.parameters.round_quorum,

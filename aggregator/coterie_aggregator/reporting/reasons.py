@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from coterie_aggregator.machines.round_machine import AbortReason, AggregatorRound, Phase
+from coterie_aggregator.machines.round_state import AbortReason, AggregatorRound, Phase
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.reason import one_line
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coterie_aggregator.machines.job_machine import AggregatorJob
-from coterie_aggregator.machines.round_machine import AggregatorRound
+from coterie_aggregator.machines.round_state import AggregatorRound
 from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.protocol.job_spec import JobSpec
 

@@ -34,15 +34,8 @@ from coterie_aggregator.machines.round_events import (
     ReplyRefused,
     RoundTimedOut,
 )
-from coterie_aggregator.machines.round_machine import (
-    AbortReason,
-    AggregatorRound,
-    Phase,
-    RoundParameters,
-    Standing,
-    outstanding,
-    step,
-)
+from coterie_aggregator.machines.round_machine import outstanding, step
+from coterie_aggregator.machines.round_state import AbortReason, AggregatorRound, Phase, RoundParameters, Standing
 from coterie_aggregator.reporting.reasons import ended_without_release
 from coterie_common.identifiers import PartyId
 from tests.support.exploration import Explored, every_event, explore

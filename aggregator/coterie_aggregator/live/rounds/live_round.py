@@ -23,6 +23,7 @@ from coterie_aggregator.machines import round_effects as effects
 from coterie_aggregator.machines import round_events as events
 from coterie_aggregator.machines import round_machine as machine
 from coterie_aggregator.machines.driver import Machine, Running
+from coterie_aggregator.machines.round_state import AggregatorRound, Phase, Standing
 from coterie_common.errors import (
     Equivocation,
     InvalidProof,
@@ -71,13 +72,13 @@ class LiveRound:
         self,
         context: Context,
         query: Query,
-        state: machine.AggregatorRound,
+        state: AggregatorRound,
         settings: RoundSettings,
         times: RoundTimes,
         *,
         released: Callable[[Query, bytes, Release], Awaitable[None]],
-        abandoned: Callable[[machine.AggregatorRound], Awaitable[None]],
-        aborted: Callable[[machine.AggregatorRound], Awaitable[None]],
+        abandoned: Callable[[AggregatorRound], Awaitable[None]],
+        aborted: Callable[[AggregatorRound], Awaitable[None]],
         broken: Callable[[BaseException], Awaitable[None]],
         changed: Callable[[], None],
         before_query: Callable[[PartyId], Awaitable[None]] | None = None,
@@ -104,7 +105,7 @@ class LiveRound:
         )
 
     @property
-    def state(self) -> machine.AggregatorRound:
+    def state(self) -> AggregatorRound:
         """The state of the round."""
         return self._machine.state
 
@@ -169,7 +170,7 @@ class LiveRound:
                 raise Equivocation("a second, different padded part in the same round", culprits=(party_id,))
             return None
         standing = self.state.contributions.get(party_id)
-        if standing is machine.Standing.REJECTED:
+        if standing is Standing.REJECTED:
             return None
         if standing is not None:
             raise UnexpectedMessage("a padded part comes before the reply that names it", culprits=(party_id,))
@@ -186,7 +187,7 @@ class LiveRound:
 
     async def partial_received(self, party_id: PartyId, partial: PartialDecryption, data: Octets) -> None:
         """Spool a partial decryption, whose bytes are ``data``, then let the machine have it; raises ``PeerError``."""
-        if self._is_stopped or self.state.phase is not machine.Phase.DECRYPTING or party_id in self.state.partials:
+        if self._is_stopped or self.state.phase is not Phase.DECRYPTING or party_id in self.state.partials:
             return
 
         async def persist(event: events.Event) -> None:
@@ -196,7 +197,7 @@ class LiveRound:
 
     async def refused(self, party_id: PartyId, code: str) -> None:
         """A party declined the last request to it in this round."""
-        if self.state.phase is machine.Phase.COLLECTING:
+        if self.state.phase is Phase.COLLECTING:
             await self.take(events.ReplyRefused(party_id, code))
         else:
             await self.take(events.DecryptionRefused(party_id, code))
@@ -210,7 +211,7 @@ class LiveRound:
             raise StaleRound("the round is over", culprits=())
 
     def _check_collecting(self) -> None:
-        if self._is_stopped or self.state.phase is not machine.Phase.COLLECTING:
+        if self._is_stopped or self.state.phase is not Phase.COLLECTING:
             raise StaleRound("the sum of this round is already fixed", culprits=())
 
     async def _persist(self, event: events.Event) -> None:

@@ -14,6 +14,7 @@ from coterie_aggregator.live.submission import Progress, Submission
 from coterie_aggregator.live.timing import RoundTimes
 from coterie_aggregator.machines import round_machine as machine
 from coterie_aggregator.machines.job_machine import AggregatorJob
+from coterie_aggregator.machines.round_state import AggregatorRound, Phase, RoundParameters
 from coterie_aggregator.store import StoredRound
 from coterie_common.errors import MalformedMessage, StorageError
 from coterie_common.identifiers import PartyId
@@ -45,7 +46,7 @@ class StartedRound:
 
     query: Query
     progress: Progress
-    state: machine.AggregatorRound
+    state: AggregatorRound
     times: RoundTimes
 
 
@@ -95,8 +96,8 @@ async def start_round(
             return None
         query, progress = read
         times = RoundTimes(stored.started_at)
-    state = machine.AggregatorRound(
-        parameters=machine.RoundParameters(
+    state = AggregatorRound(
+        parameters=RoundParameters(
             # Holders that are not asked for replies can still help to open the sum.
             holders=context.roster.key_holders,
             cohort=tuple(p for p in job.parameters.members if p in query.fields.cohort),
@@ -109,7 +110,7 @@ async def start_round(
     happened = await context.on_writer(store.round_event_times, job_id, number)
     for event, at in zip(await context.on_writer(store.round_events, job_id, number), happened, strict=True):
         state = machine.step(state, event)
-        if state.phase is machine.Phase.DECRYPTING:
+        if state.phase is Phase.DECRYPTING:
             times.fixed_at = times.fixed_at or at
     return StartedRound(query=query, progress=progress, state=state, times=times)
 
