@@ -157,7 +157,13 @@ class Holders:
             elif isinstance(effect, SendPart):
                 self._carry_out(recipient, receive_part(state, effect.part))
             else:
-                self._carry_out(recipient, advance(state))
+                self._carry_out(recipient, self._advanced(state))
+
+    def _advanced(self, state: Generation) -> Transition:
+        return advance(state)
+
+    def _sent(self, frame: Broadcast | SealedPart) -> None:
+        self.frames.append(frame)
 
     def _waits(self, index: int, effect: Effect) -> bool:
         return isinstance(effect, Advance) and index in self.last
@@ -169,13 +175,13 @@ class Holders:
         for effect in transition.effects:
             match effect:
                 case SendBroadcast(broadcast):
-                    self.frames.append(broadcast)
+                    self._sent(broadcast)
                     if index == 1:
                         self.steps.append(broadcast.step)
                     for other in self.states[index].setup.others:
                         self.queue.append((other, index, effect))
                 case SendPart(part):
-                    self.frames.append(part)
+                    self._sent(part)
                     self.queue.append((part.recipient, index, effect))
                 case Advance():
                     self.queue.append((index, index, effect))
