@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gmpy2 import is_prime, mpz
+from gmpy2 import is_prime, mpz, next_prime
 
 from coterie_common.crypto.generation import root_exponent as root
 from coterie_common.crypto.generation.candidates import FactorShares, Shares
 from coterie_common.crypto.generation.cells import CellPart
+from coterie_common.crypto.generation.channel import SaltedPart
 from coterie_common.crypto.generation.parameters import GenerationParameters
 from coterie_common.crypto.generation.sharing import Polynomial, interpolate, share
 from coterie_common.crypto.generation.steps.batches import (
@@ -31,10 +32,12 @@ from coterie_common.crypto.generation.steps.batches import (
     ResiduesStage,
     RootStage,
 )
+from coterie_common.crypto.generation.steps.evidence import Evidence
 from coterie_common.crypto.generation.steps.inverting import (
     GammaStage,
     MultiplesStage,
     SecretsStage,
+    SecretsVerdictStage,
     UnitsStage,
     UnitStage,
 )
@@ -45,7 +48,6 @@ from coterie_common.crypto.generation.steps.openings import (
     SurvivorStage,
     VerdictStage,
 )
-from coterie_common.crypto.generation.steps.recomputation import Evidence
 from coterie_common.crypto.generation.steps.setup import Check, Draft, Stage
 from coterie_common.crypto.generation.steps.signing import SignatureStage, TrialStage
 from coterie_common.crypto.generation.steps.starting import EncapsulationStage, StartStage
@@ -410,10 +412,43 @@ def oversized(stage: MultiplesStage) -> MultiplesStage:
     return replace(stage, polynomials=(multiple, *stage.polynomials[1:]))
 
 
-def test_oversized_multiple_shows_the_totient_in_a_wide_field():
-    holders = run(Altering(MultiplesStage, oversized), Check.FIELD, Check.GAMMA_RANGE, Check.GAMMA_COMMITMENTS)
-    gamma = opened_gamma(holders, field_of(holders))
-    assert gamma // OVERSIZED == totient(holders)
+def in_a_wide_field(stage: MultiplesStage) -> MultiplesStage:
+    """Share everything modulo a prime in which the oversized λ does not wrap around."""
+    setup, n = stage.run.setup, stage.modulus.value
+    prime = int(next_prime(mpz(root.max_gamma(PARAMETERS, n)) ** 2))
+    polynomials = (
+        share(root.draw_multiple(PARAMETERS, n, setup.random), 1, prime, setup.random),
+        share(root.totient_share(setup.index, n, stage.modulus.shares), 1, prime, setup.random),
+        share(0, 2, prime, setup.random),
+    )
+    return replace(stage, prime=prime, polynomials=polynomials)
+
+
+WIDE = Altering(MultiplesStage, in_a_wide_field)
+"""What everybody does where nobody thought of the width of the field."""
+
+
+def run_in_a_wide_field(cheat: Cheat, *left_out: Check) -> Holders:
+    cheats = {1: WIDE, CHEATER: cheat, 3: WIDE}
+    # γ is longer than the product takes, too.
+    holders = Holders(make_setups(PARAMETERS, SEED, *left_out), cheats, keeps_history=True, any_length=True)
+    holders.run()
+    return holders
+
+
+def wide_of(holders: Holders) -> int:
+    """Return P of the wide field."""
+    wrapped = (getattr(state.stage, "inner", None) for _, state in holders.seen)
+    return next(stage.prime for stage in wrapped if isinstance(stage, GammaStage))
+
+
+@pytest.mark.parametrize(
+    "left_out", [(), (Check.GAMMA_RANGE, Check.GAMMA_COMMITMENTS)], ids=["with the checks of γ", "without"]
+)
+def test_oversized_multiple_shows_the_totient_in_a_wide_field(left_out):
+    # Whether the run ends or not: who cheats has read φ by then.
+    holders = run_in_a_wide_field(Altering(MultiplesStage, lambda s: oversized(in_a_wide_field(s))), *left_out)
+    assert opened_gamma(holders, wide_of(holders)) // OVERSIZED == totient(holders)
 
 
 def test_oversized_multiple_wraps_in_the_narrow_field_and_ends_the_run():
@@ -437,13 +472,13 @@ def cancelling(stage: SecretsStage) -> SecretsStage:
 
 
 class Cancels(Cheat):
+    def __init__(self, is_wide: bool = False) -> None:
+        self.is_wide = is_wide
+
     def alter(self, stage: Stage) -> Stage:
         if isinstance(stage, MultiplesStage):
-            return oversized(stage)
+            return oversized(in_a_wide_field(stage) if self.is_wide else stage)
         return cancelling(stage) if isinstance(stage, SecretsStage) else stage
-
-    def say(self, stage: Stage, draft: Draft) -> Draft:
-        return draft
 
 
 class CancelsAtLength(Cancels):
@@ -475,9 +510,10 @@ class _Long:
 
 
 def test_multiple_that_a_secret_cancels_shows_the_factors_where_its_size_is_not_checked():
-    checks = (Check.FIELD, Check.SHARE_SIZE, Check.GAMMA_RANGE, Check.GAMMA_COMMITMENTS)
-    holders = run(CancelsAtLength(), *checks)
-    prime = field_of(holders)
+    holders = run_in_a_wide_field(
+        CancelsAtLength(is_wide=True), Check.SHARE_SIZE, Check.GAMMA_RANGE, Check.GAMMA_COMMITMENTS
+    )
+    prime = wide_of(holders)
     gamma = opened_gamma(holders, prime)
     p, q = pooled(holders)
     # −λ·(p + q) and what hides nothing of it.
@@ -497,12 +533,41 @@ def test_secret_that_differs_in_gamma_ends_the_run():
 
 
 def test_share_that_is_not_what_was_committed_to_names_its_author():
-    cheat = Altering(SecretsStage, say=part_for(1, flipped))
-    holders = run(cheat)
-    # The recipient knows who it was; the others learn that the run is over.
-    assert holders.outcomes[1].error.culprits == (NAME,)
-    assert holders.outcomes[3].error.culprits == ()
-    assert holders.outcomes[3].error.code == "generation-failed"
+    # The recipient shows it to all.
+    assert_named(run(Altering(SecretsStage, say=part_for(1, flipped))))
+
+
+def test_false_accusation_of_an_integer_share_names_the_accuser():
+    def accuse(stage: SecretsVerdictStage) -> SecretsVerdictStage:
+        return replace(stage, evidence=Evidence(Step.SECRETS, 1, SaltedPart(bytes(32), b"\xff" * 200)))
+
+    assert_named(run(Altering(SecretsVerdictStage, accuse)))
+
+
+def test_true_share_is_no_evidence():
+    """The accuser shows what it got, which its sender committed to."""
+    parts: dict[int, SaltedPart] = {}
+
+    class Accuses(Cheat):
+        def alter(self, stage: Stage) -> Stage:
+            if isinstance(stage, SecretsVerdictStage):
+                return replace(stage, evidence=Evidence(Step.SECRETS, 1, parts[1]))
+            return _Noting(stage, parts) if isinstance(stage, SecretsStage) else stage
+
+    assert_named(run(Accuses()))
+
+
+class _Noting:
+    """The stage of the shares, which notes what came."""
+
+    step = Step.SECRETS
+
+    def __init__(self, inner: SecretsStage, parts: dict[int, SaltedPart]) -> None:
+        self.inner, self.run, self.draft, self._parts = inner, inner.run, inner.draft, parts
+
+    def proceed(self, received: Any) -> Any:
+        self._parts |= received.parts
+        return self.inner.proceed(received)
 
 
 def test_without_the_check_of_commitments_a_wrong_share_reaches_the_record():

@@ -21,6 +21,7 @@ from coverage import Coverage
 
 TRACED = (
     "tests/attacks/test_decryption_request.py",
+    "tests/attacks/test_key_generation.py",
     "tests/properties/test_crypto_masks.py",
     "tests/unit/aggregator/test_job.py",
     "tests/unit/aggregator/test_round.py",

@@ -23,6 +23,7 @@ from coterie_common.crypto.generation.machine import (
     SendPart,
     Transition,
     _enter,
+    _take_broadcast,
     advance,
     holder_ended,
     receive_broadcast,
@@ -113,6 +114,8 @@ class Holders:
     seen: list[tuple[int, Generation]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     keeps_history: bool = False
+    any_length: bool = False
+    """Take broadcasts of any length."""
     last: frozenset[int] = frozenset()
     """Holders that enter a step only when all others have said what they say in it."""
 
@@ -122,7 +125,7 @@ class Holders:
             self.outcomes[setup.index] = Outcome()
             cheat = self.cheats.get(setup.index)
             if cheat is None:
-                self._carry_out(setup.index, start(setup))
+                self._carry_out(setup.index, self._started(setup))
                 continue
             state = Generation(setup=setup, number=0, stage=None, chain=first_chain(setup))
             self._carry_out(setup.index, _enter(state, Deviating(cheat.alter(StartStage.create(setup)), cheat)))
@@ -153,11 +156,15 @@ class Holders:
             if isinstance(effect, SendBroadcast):
                 broadcast = self.relay(recipient, effect.broadcast)
                 if broadcast is not None:
-                    self._carry_out(recipient, receive_broadcast(state, broadcast))
+                    take = _take_broadcast if self.any_length else receive_broadcast
+                    self._carry_out(recipient, take(state, broadcast))
             elif isinstance(effect, SendPart):
                 self._carry_out(recipient, receive_part(state, effect.part))
             else:
                 self._carry_out(recipient, self._advanced(state))
+
+    def _started(self, setup: Setup) -> Transition:
+        return start(setup)
 
     def _advanced(self, state: Generation) -> Transition:
         return advance(state)

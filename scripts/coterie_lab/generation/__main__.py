@@ -30,9 +30,12 @@ SMALL_BITS = 256
 def main() -> int:
     """Run; returns the exit status."""
     options = _options()
-    if options.small:
+    if options.small or options.batch:
         parameters = GenerationParameters._insecure_for_tests(
-            holders=options.holders, decryption_threshold=_threshold(options.holders), key_bits=SMALL_BITS, batch=128
+            holders=options.holders,
+            decryption_threshold=_threshold(options.holders),
+            key_bits=SMALL_BITS if options.small else options.bits,
+            batch=options.batch or 128,
         )
     else:
         parameters = GenerationParameters(
@@ -93,6 +96,9 @@ def _threshold(holders: int) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="coterie_lab.generation", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bits", type=int, choices=KEY_BITS, default=KEY_BITS[0])
+    parser.add_argument(
+        "--batch", type=int, help="candidates of a batch, for a quick look (default: as in the product)"
+    )
     parser.add_argument("--holders", type=int, choices=range(3, 10), default=5)
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--batches", type=int, default=1, help="batches to make and check (default: 1)")

@@ -14,6 +14,7 @@ from coterie_common.crypto.generation.machine import Generation, Transition
 from coterie_common.crypto.generation.parameters import GenerationParameters
 from coterie_common.crypto.generation.steps.messages import Broadcast, SealedPart, Step
 from coterie_common.crypto.generation.steps.openings import OpeningStage, VerdictStage
+from coterie_common.crypto.generation.steps.setup import Setup
 from coterie_common.randomness import OsRandom
 from tests.support.joint_generation import Holders, make_setups
 
@@ -51,6 +52,12 @@ class MeasuredHolders(Holders):
         """p and q, from the shares of all holders: only a measurement pools them."""
         own = self._shares.values()
         return int(sum(each.p for each in own)), int(sum(each.q for each in own))
+
+    def _started(self, setup: Setup) -> Transition:
+        began = time.process_time()
+        transition = super()._started(setup)
+        self.seconds[Step.START] += time.process_time() - began
+        return transition
 
     def _advanced(self, state: Generation) -> Transition:
         step = state.step

@@ -27,6 +27,7 @@ from coterie_common.crypto.generation.steps.batches import RootStage
 from coterie_common.crypto.generation.steps.messages import Broadcast, SealedPart, Step, extend_chain
 from coterie_common.crypto.generation.steps.setup import AnotherBatch, Draft, Received, Setup, Stage
 from coterie_common.crypto.generation.steps.signing import CompletedStage, KeepingStage
+from coterie_common.crypto.generation.steps.sizes import step_bytes
 from coterie_common.crypto.generation.steps.starting import StartStage, first_chain
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
 from coterie_common.errors import (
@@ -34,6 +35,7 @@ from coterie_common.errors import (
     Equivocation,
     GenerationDeviation,
     GenerationFailed,
+    MalformedMessage,
     ParameterMismatch,
     PeerError,
     StateError,
@@ -143,8 +145,16 @@ def receive_broadcast(state: Generation, broadcast: Broadcast) -> Transition:
 
     Raises:
         UnexpectedMessage: not of this step or the next, or not of another holder.
+        MalformedMessage: longer than any of its step.
         InvalidSignature: not signed by its sender.
     """
+    if len(broadcast.body) > step_bytes(state.setup.parameters)[broadcast.step].body:
+        raise MalformedMessage("a broadcast of the key generation is longer than any of its step")
+    return _take_broadcast(state, broadcast)
+
+
+def _take_broadcast(state: Generation, broadcast: Broadcast) -> Transition:
+    """Take a broadcast of any length; tests show with it why one would want other numbers than those of the product."""
     _check_addresses(state, broadcast.number, broadcast.sender)
     broadcast.verify(state.setup.verify_keys[broadcast.sender - 1])
     known = state.broadcasts.get((broadcast.number, broadcast.sender))
@@ -162,8 +172,11 @@ def receive_part(state: Generation, part: SealedPart) -> Transition:
 
     Raises:
         UnexpectedMessage: not of this step or the next, or not from another holder to this one.
+        MalformedMessage: longer than any part.
     """
     _check_addresses(state, part.number, part.sender)
+    if len(part.sealed) > max(each.part for each in step_bytes(state.setup.parameters).values()):
+        raise MalformedMessage("a part of the key generation is longer than any")
     if part.recipient != state.setup.index:
         raise UnexpectedMessage("a part for another holder")
     if (part.number, part.sender) in state.parts:

@@ -20,6 +20,7 @@ from coterie_common.crypto.generation.steps.messages import Broadcast, SealedPar
 from coterie_common.crypto.generation.steps.openings import OpeningStage
 from coterie_common.crypto.generation.steps.setup import Setup
 from coterie_common.crypto.generation.steps.signing import verify_record_signature
+from coterie_common.crypto.generation.steps.sizes import step_bytes
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import (
     KeyKind,
@@ -257,6 +258,34 @@ def test_lengths_of_messages_follow_from_the_parameters(watched):
     assert 3 * 41 * 32 + 48 in sealed
 
 
+def test_no_message_is_longer_than_the_parameters_say(watched):
+    limits = step_bytes(watched.setups[0].parameters)
+    assert set(limits) == set(Step)
+    steps = {frame.number: frame.step for frame in watched.frames if isinstance(frame, Broadcast)}
+    for frame in watched.frames:
+        if isinstance(frame, Broadcast):
+            assert len(frame.body) <= limits[frame.step].body
+            # What has no length of its own, but one that depends on how many were tested or on N, may be shorter.
+            if frame.step not in (Step.POWERS, Step.VERDICT, Step.SECRETS_VERDICT, Step.OPENING, Step.PRODUCTS):
+                assert limits[frame.step].body - len(frame.body) <= 1, frame.step
+        else:
+            assert 0 <= limits[steps[frame.number]].part - len(frame.sealed) <= 3, steps[frame.number]
+
+
+def test_longest_messages_of_the_product_fit_into_memory():
+    for key_bits in (2048, 3072, 4096):
+        parameters = GenerationParameters(holders=9, decryption_threshold=7, key_bits=key_bits)
+        assert max(max(each) for each in step_bytes(parameters).values()) < 12 << 20
+
+
+def test_message_that_is_too_long_is_refused():
+    first, second = (start(setup) for setup in make_setups(generated(3, 2).setups[0].parameters, 3)[:2])
+    with pytest.raises(MalformedMessage):
+        receive_broadcast(first.state, replace(second.effects[0].broadcast, body=bytes(1281)))
+    with pytest.raises(MalformedMessage):
+        receive_part(first.state, SealedPart(number=0, sender=2, recipient=1, sealed=bytes(1 << 20)))
+
+
 def test_messages_have_one_encoding(watched):
     for frame in watched.frames[:40]:
         parsed = type(frame).from_bytes(frame.to_bytes())
@@ -295,7 +324,7 @@ def test_state_is_never_advanced_out_of_order():
         with pytest.raises(UnexpectedMessage):
             receive_broadcast(first.state, refused)
     with pytest.raises(InvalidSignature):
-        receive_broadcast(first.state, replace(other, body=other.body + b"\0"))
+        receive_broadcast(first.state, replace(other, body=other.body[:-1]))
     for part in (
         SealedPart(number=0, sender=2, recipient=3, sealed=b""),
         SealedPart(number=5, sender=2, recipient=1, sealed=b""),

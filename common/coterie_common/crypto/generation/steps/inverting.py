@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-from gmpy2 import gcd, mpz, next_prime
+from gmpy2 import gcd
 
 from coterie_common.crypto.generation import root_exponent as root
 from coterie_common.crypto.generation.biprimality import UnitValues, factor_sum, is_unit, unit_share
 from coterie_common.crypto.generation.candidates import FactorShares
 from coterie_common.crypto.generation.record import Bases, build_record, expand_bases
 from coterie_common.crypto.generation.sharing import Polynomial, integer_share_bound, share
-from coterie_common.crypto.generation.steps.messages import Step, decode_numbers, encode_numbers, width
+from coterie_common.crypto.generation.steps.evidence import Evidence
+from coterie_common.crypto.generation.steps.messages import Broadcast, Step, decode_numbers, encode_numbers, width
 from coterie_common.crypto.generation.steps.setup import Check, Draft, Received, Run, Stage
 from coterie_common.crypto.generation.steps.signing import TrialStage
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, check_record
@@ -170,7 +171,7 @@ class SecretsStage:
         )
 
     def proceed(self, received: Received) -> Stage:
-        """Check every integer; share a multiple of φ."""
+        """Check every integer."""
         setup, n = self.run.setup, self.modulus.value
         commitments = {}
         for index, body in received.bodies().items():
@@ -178,10 +179,57 @@ class SecretsStage:
             if values is None or any(gcd(value, n) != 1 for value in values):
                 setup.blame([index], "commitments are malformed")
             commitments[index] = values
-        total = int(self.secret.at(setup.index))
+        total, evidence = int(self.secret.at(setup.index)), None
         for sender, part in received.parts.items():
-            total += self._checked(sender, int.from_bytes(part.content, "big"), commitments[sender])
-        prime = root.field_prime(setup.parameters, n) if setup.makes(Check.FIELD) else _wide_prime(self)
+            total += int.from_bytes(part.content, "big")
+            if _is_wrong_share(self.run, self.modulus, part.content, setup.index, commitments[sender]):
+                evidence = Evidence(self.step, sender, part)
+        return SecretsVerdictStage(
+            run=self.run,
+            modulus=self.modulus,
+            commitments=commitments,
+            root_share=Secret(total),
+            broadcasts=received.broadcasts,
+            evidence=evidence,
+        )
+
+
+def _is_wrong_share(run: Run, modulus: Modulus, content: bytes, holder: int, commitments: tuple[int, ...]) -> bool:
+    """Return whether an integer share is too long, or not what its author committed to."""
+    setup, n, value = run.setup, modulus.value, int.from_bytes(content, "big")
+    if not root.is_in_size(setup.parameters, n, holder, value):
+        # A power with an exponent of any length would take any time.
+        return setup.makes(Check.SHARE_SIZE)
+    matches = root.matches(value, holder, commitments, modulus.bases.verification, n)
+    return setup.makes(Check.SHARE_COMMITMENTS) and not matches
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretsVerdictStage:
+    """Evidence against somebody's integer share, or none."""
+
+    step: ClassVar[Step] = Step.SECRETS_VERDICT
+    run: Run
+    modulus: Modulus
+    commitments: Mapping[int, tuple[int, ...]] = field(repr=False)
+    root_share: Secret[int]
+    broadcasts: Mapping[int, Broadcast] = field(repr=False)
+    evidence: Evidence | None
+
+    @property
+    def draft(self) -> Draft:
+        """The evidence."""
+        return Draft(b"" if self.evidence is None else self.evidence.to_bytes())
+
+    def proceed(self, received: Received) -> Stage:
+        """Judge; share a multiple of φ."""
+        setup, n, culprits = self.run.setup, self.modulus.value, set[int]()
+        for index, body in received.bodies().items():
+            if body:
+                culprits.add(self._author(Evidence.from_bytes(body), index))
+        if culprits:
+            setup.blame(culprits, "an integer share is too long, or not what was committed to")
+        prime = root.field_prime(setup.parameters, n)
         random, degree = setup.random, setup.parameters.degree
         polynomials = (
             share(root.draw_multiple(setup.parameters, n, random), degree, prime, random),
@@ -191,27 +239,24 @@ class SecretsStage:
         return MultiplesStage(
             run=self.run,
             modulus=self.modulus,
-            commitments=commitments,
-            root_share=Secret(total),
+            commitments=self.commitments,
+            root_share=self.root_share,
             prime=prime,
             polynomials=polynomials,
         )
 
-    def _checked(self, sender: int, value: int, commitments: tuple[int, ...]) -> int:
-        setup, n = self.run.setup, self.modulus.value
-        own = setup.index
-        if setup.makes(Check.SHARE_SIZE) and not root.is_in_size(setup.parameters, n, own, value):
-            setup.blame([sender], "an integer share is too long")
-        if setup.makes(Check.SHARE_COMMITMENTS):
-            verification = self.modulus.bases.verification
-            if not root.matches(value, own, commitments, verification, n):
-                setup.blame([sender], "an integer share is not what was committed to")
-        return value
-
-
-def _wide_prime(stage: SecretsStage) -> int:
-    """Return a prime in which an oversized multiple does not wrap around, as no product would choose it."""
-    return int(next_prime(mpz(root.max_gamma(stage.run.setup.parameters, stage.modulus.value)) ** 2))
+    def _author(self, evidence: Evidence | None, accuser: int) -> int:
+        """Return who deviated: the sender of a wrong share, or who accuses without one."""
+        if (
+            evidence is not None
+            and evidence.step is Step.SECRETS
+            and evidence.came_to(accuser, self.run.session_id, self.broadcasts)
+            and _is_wrong_share(
+                self.run, self.modulus, evidence.part.content, accuser, self.commitments[evidence.sender]
+            )
+        ):
+            return evidence.sender
+        return accuser
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ class Step(StrEnum):
     UNITS = "units"
     UNIT = "unit"
     SECRETS = "secrets"
+    SECRETS_VERDICT = "secrets-verdict"
     MULTIPLES = "multiples"
     GAMMA = "gamma"
     TRIAL = "trial"

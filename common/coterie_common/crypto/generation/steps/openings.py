@@ -22,9 +22,10 @@ from coterie_common.crypto.generation.steps.batch_record import (
     make_powers,
     power_of,
 )
+from coterie_common.crypto.generation.steps.evidence import Evidence
 from coterie_common.crypto.generation.steps.inverting import Modulus, UnitsStage
 from coterie_common.crypto.generation.steps.messages import Step
-from coterie_common.crypto.generation.steps.recomputation import Evidence, Recomputation
+from coterie_common.crypto.generation.steps.recomputation import Recomputation
 from coterie_common.crypto.generation.steps.setup import AnotherBatch, Check, Draft, Received, Run, Stage
 
 

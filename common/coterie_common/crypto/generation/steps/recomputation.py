@@ -15,48 +15,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
 from coterie_common.crypto.generation import cells
 from coterie_common.crypto.generation.candidates import FactorShares, factor_shares, polynomials
 from coterie_common.crypto.generation.cells import CellDraws, CellPart
-from coterie_common.crypto.generation.channel import SALT_BYTES, Direction, SaltedPart
 from coterie_common.crypto.generation.leaves import Opening, context, root
 from coterie_common.crypto.generation.sharing import Polynomial
 from coterie_common.crypto.generation.steps.batch_record import BatchRecord, power_of
 from coterie_common.crypto.generation.steps.batch_secrets import Expanded, expand
+from coterie_common.crypto.generation.steps.evidence import Evidence
 from coterie_common.crypto.generation.steps.messages import Step, encode_numbers, width
 from coterie_common.crypto.generation.steps.setup import Check, Run
 
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A part that a holder got and that its sender cannot have made from its leaves.
-
-    Attributes:
-        step: CELLS or FACTORS.
-        sender: of the part.
-        part: with its salt.
-    """
-
-    step: Step
-    sender: int
-    part: SaltedPart = field(repr=False)
-
-    def to_bytes(self) -> bytes:
-        """Return the one encoding."""
-        return bytes((_STEPS.index(self.step), self.sender)) + self.part.salt + self.part.content
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Evidence | None:
-        """Parse the output of ``to_bytes``; ``None`` if it is none."""
-        if len(data) < 2 + SALT_BYTES or data[0] >= len(_STEPS):
-            return None
-        return cls(_STEPS[data[0]], data[1], SaltedPart(data[2 : 2 + SALT_BYTES], data[2 + SALT_BYTES :]))
-
-
-_STEPS = (Step.CELLS, Step.FACTORS)
+_STEPS: Final = (Step.CELLS, Step.FACTORS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,13 +155,10 @@ class Recomputation:
 
     def proves(self, evidence: Evidence, recipient: int) -> bool:
         """Return whether evidence from one holder shows that the part's sender deviated."""
-        if evidence.sender not in self.openings or evidence.sender == recipient:
+        if evidence.step not in _STEPS:
             return False
-        broadcast = self.record.broadcasts[evidence.step][evidence.sender]
-        direction = Direction(self.run.session_id, evidence.sender, recipient)
-        return broadcast.hash_for(recipient) == evidence.part.hash(direction, broadcast.number) and not self._is_right(
-            evidence.step, evidence.sender, recipient, evidence.part.content
-        )
+        came = evidence.came_to(recipient, self.run.session_id, self.record.broadcasts[evidence.step])
+        return came and not self._is_right(evidence.step, evidence.sender, recipient, evidence.part.content)
 
     def _is_right(self, step: Step, sender: int, recipient: int, content: bytes) -> bool:
         parameters = self.run.setup.parameters

@@ -46,8 +46,6 @@ class Check(Enum):
     """Integer shares are no longer than honest ones."""
     SHARE_COMMITMENTS = auto()
     """Integer shares are values of the polynomial committed to."""
-    FIELD = auto()
-    """γ is opened modulo a prime below 8·max γ."""
     GAMMA_RANGE = auto()
     """γ is at most max γ."""
     GAMMA_COMMITMENTS = auto()
