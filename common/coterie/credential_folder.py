@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from coterie.credential import IssuedCredential
 from coterie_common.address import DEFAULT_PORT, Address
 from coterie_common.crypto.certificates import (
     Identity,
@@ -33,6 +32,7 @@ from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, S
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
 from coterie_common.identifiers import MemberId
 from coterie_common.limits import KEY_FILE_BYTES
+from coterie_common.membership.credential import IssuedCredential
 from coterie_common.membership.enrolment import Applicant, EnrolmentRequest, read_request, refuse_former_request
 from coterie_common.membership.founder_pin import check_pin, pin_founder, pinned_founder
 from coterie_common.membership.key_files import read_tls_key, write_tls_key

@@ -98,6 +98,12 @@ class WrongOrderError(ConfigurationError):
     code = "wrong-order"
 
 
+class MistypedToken(ConfigurationError):
+    """A text is no token of an invitation, or part of it is missing or mistyped."""
+
+    code = "mistyped-token"
+
+
 class TrainingFailed(ConfigurationError):
     """A party could not compute the vectors of a round, because of its network, its algorithm or its limits."""
 
@@ -208,6 +214,18 @@ class IdentityMismatch(PeerError):
     """The claimed identity is not the one that the certificate or signature shows."""
 
     code = "identity-mismatch"
+
+
+class NotTheAggregator(IdentityMismatch):
+    """The host at the address of an invitation did not prove to be the founder's aggregator."""
+
+    code = "not-the-aggregator"
+
+
+class InvitationReplayed(PeerError):
+    """The proof of an invitation, or an order of the founder, was made for another connection."""
+
+    code = "invitation-replayed"
 
 
 class Unauthenticated(PeerError):
@@ -330,6 +348,24 @@ class NotConfined(RefusedError):
     """The policy demands that the training process is confined, and the party's system does not do it."""
 
     code = "not-confined"
+
+
+class UnknownInvitation(RefusedError):
+    """The founder of this federation did not sign the invitation."""
+
+    code = "unknown-invitation"
+
+
+class InvitationExpired(RefusedError):
+    """The invitation was good until a time that has passed."""
+
+    code = "invitation-expired"
+
+
+class InvitationUsed(RefusedError):
+    """Another request came with the same invitation before: its token is in two hands."""
+
+    code = "invitation-used"
 
 
 class AlreadySubmitted(RefusedError):

@@ -34,6 +34,12 @@ MAX_HOST_NAMES: Final = 16
 ADMISSIONS_BYTES: Final = 64 << 20
 """The founder's own record of everybody admitted, some 4 KB each."""
 
+INVITATION_BYTES: Final = 512
+"""Three names, an address and four keys and signatures: at most 467 bytes."""
+
+APPLICATION_BYTES: Final = 16 << 10
+"""A request of an aggregator with the most and longest host names takes 6 KB, its invitation 1 KB in hexadecimal."""
+
 KEY_BITS: Final = (2048, 3072, 4096)
 """Moduli that a federation may use: about 112, 128 and 152 bits of security."""
 
@@ -87,6 +93,35 @@ KEEPALIVE_TIMEOUT_SECONDS: Final = 15.0
 
 CALL_SECONDS: Final = 30.0
 """A unary call of the operator API: all of them only read or write the aggregator's database."""
+
+SESSION_SECONDS: Final = 300.0
+"""One session at the enrolment port: an applicant's takes a second, the founder's publishes 200 bundles."""
+
+DESK_SESSIONS: Final = 64
+"""Sessions at the enrolment port at once, of everybody together: anyone may open one, and each holds one message."""
+
+DESK_SESSIONS_PER_HOST: Final = 16
+"""Sessions at the enrolment port at once of one address: many parties may come through one proxy."""
+
+MAX_GUESSES: Final = 600
+"""Applications and orders that prove nothing, of everybody together, in ``GUESSING_SECONDS``: each costs the check of
+some signatures, all of them a second of a processor. A guess succeeds with probability 2^-128."""
+
+MAX_GUESSES_PER_HOST: Final = 20
+"""The same of one address; whoever mistypes is not locked out."""
+
+GUESSING_SECONDS: Final = 60.0
+"""Time in which guesses are counted, and for which further ones are refused."""
+
+GUESSING_HOSTS: Final = 4096
+"""Addresses whose guesses are remembered, some 200 bytes each."""
+
+MAX_APPLICATIONS: Final = 1000
+"""Applications that an aggregator keeps, of 16 KiB at most, with a credential and a bundle of 1 MiB at most for each.
+Only owners of the founder's tokens can hand one in, and two for each token are kept."""
+
+APPLICATION_DAYS: Final = 90
+"""Days after the end of its invitation in which an application, and what was published for it, is kept."""
 
 MAX_CALLS: Final = 32
 """Concurrent calls of any kind of one certificate: a party needs its stream, a person watches a few jobs."""

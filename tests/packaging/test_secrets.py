@@ -33,6 +33,7 @@ REVEALING = {
     "coterie_common.crypto.proofs.plaintext_knowledge": "encryption randomness, into the response that a nonce hides",
     "coterie_common.crypto.pads.ring": "a pad's key, into a product that hides it",
     "coterie_common.crypto.threshold.shares": "the key share, into the exponent and into locked or sealed bytes",
+    "coterie_common.membership.invitations.token": "a token's secret, into a key and into the text for its owner",
     "coterie_common.membership.key_files": "a daemon's TLS key, into a file that only its owner reads",
     "coterie_common.protocol.sealing.padded": "a pad's key, into the plaintexts that carry it encrypted",
     "coterie_party.store.job_secrets": "pair secrets, into a file that only its owner reads",

@@ -20,10 +20,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from coterie.cli import main
-from coterie.credential import IssuedCredential
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.errors import InvalidJob
+from coterie_common.membership.credential import IssuedCredential
 from coterie_common.membership.founder_pin import pin_founder
 from coterie_common.membership.key_files import write_tls_key
 from coterie_common.protocol.job_spec import JobSpec

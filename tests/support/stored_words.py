@@ -33,7 +33,6 @@ import coterie_aggregator.machines.job_machine
 import coterie_aggregator.machines.round_events
 import coterie_aggregator.machines.round_state
 import coterie_party.round
-from coterie.credential import IssuedCredential
 from coterie.founding.home import FederationRecord
 from coterie.founding.register import Register
 from coterie.simulation.method import Method
@@ -63,7 +62,10 @@ from coterie_common.learning.data.file_format import FileFormat
 from coterie_common.learning.data.schema import Schema, SchemaTable
 from coterie_common.learning.plan import Records
 from coterie_common.membership.bundle import Bundle
+from coterie_common.membership.credential import IssuedCredential
 from coterie_common.membership.enrolment import EnrolmentRequest
+from coterie_common.membership.invitations.application import Application
+from coterie_common.membership.invitations.channel import DocumentKind
 from coterie_common.membership.membership import Membership
 from coterie_common.privacy.accounting.cost import Cost
 from coterie_common.privacy.count_encoding import CountEncoding
@@ -78,7 +80,7 @@ from coterie_common.protocol.roster import Roster, SignedRoster
 from coterie_common.protocol.roster.key_making import KeyMaking
 from coterie_common.protocol.roster.members import AggregatorMember, Member
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
-from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
+from coterie_common.wire.pb import enrolment_pb2, federation_pb2, operator_pb2, types_pb2
 from coterie_party.home.config import DatasetBinding, PartyConfig, TrainingConfig
 from coterie_party.live import proposals, recording
 from coterie_party.policy.hours import Hours
@@ -113,6 +115,7 @@ _LISTED_ENUMERATIONS: Final[dict[str, type[StrEnum]]] = {
     "decisions": acceptance.Decision,
     "descent: phases": DescentPhase,
     "descent: scaling": ScalingKind,
+    "documents published for a request": DocumentKind,
     "hashing labels": Label,
     "job outcomes": messages.JobOutcome,
     "job sealings": JobSealing,
@@ -184,6 +187,7 @@ _SAID: Final[dict[Kind, SearchStrategy[messages.AggregatorMessage]]] = {
 }
 _DOCUMENTS: Final[dict[str, Callable[[], object]]] = {
     "admissions": lambda: Register.from_bytes(b"{}"),
+    "application": lambda: Application.from_bytes(b"{}"),
     "audit entry": lambda: Entry.from_document({}),
     "audit record": lambda: Export.from_bytes(b"{}"),
     "bundle": lambda: Bundle.from_bytes(b"{}"),
@@ -234,7 +238,9 @@ def collect() -> dict[str, Any]:
         "keys written to documents": sorted({word for each in spelled for word in each.written}),
         "settings": {name: _settings(model) for name, model in _LISTED_MODELS.items()},
         "single words": sorted({word for each in spelled for word in each.constants}),
-        "wire": _wire(types_pb2.DESCRIPTOR, federation_pb2.DESCRIPTOR, operator_pb2.DESCRIPTOR),
+        "wire": _wire(
+            types_pb2.DESCRIPTOR, enrolment_pb2.DESCRIPTOR, federation_pb2.DESCRIPTOR, operator_pb2.DESCRIPTOR
+        ),
     }
 
 

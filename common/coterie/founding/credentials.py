@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from coterie.credential import IssuedCredential
 from coterie.credential_folder import PEOPLE, import_credential
 from coterie.founding.home import FederationHome, FounderKeys
 from coterie.founding.register import Admission, Register
@@ -17,6 +16,7 @@ from coterie_common.errors import MalformedMessage, OldKeyError
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
 from coterie_common.identifiers import MemberId
 from coterie_common.limits import KEY_FILE_BYTES
+from coterie_common.membership.credential import IssuedCredential
 
 FOUNDERS_OPERATOR: Final = MemberId("operator")
 """Id of the operator whose credential is in the founder's own folder."""

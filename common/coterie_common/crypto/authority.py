@@ -74,6 +74,24 @@ def create_authority(federation: FederationName, *, now: datetime, lifetime: tim
     return Authority(key=key, certificate=certificate.public_bytes(serialization.Encoding.PEM))
 
 
+def create_self_signed(host_name: str, *, now: datetime, lifetime: timedelta) -> tuple[TlsKey, bytes]:
+    """Make a key and a certificate (PEM) that nobody issued, valid from an hour before ``now`` for ``lifetime``.
+
+    It says nothing about its owner: those who connect pin it and demand another proof.
+    """
+    key = make_tls_key()
+    private = load_key(key)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host_name)])
+    certificate = (
+        _builder(name, name, private.public_key(), now=now, until=now + lifetime)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=True)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host_name)]), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    return key, certificate.public_bytes(serialization.Encoding.PEM)
+
+
 def create_request(key: TlsKey, *, binding: bytes) -> bytes:
     """Make a certificate signing request (PEM) for a TLS key.
 

@@ -93,6 +93,18 @@ class SigningKey:
         """Return the secret seed of 32 bytes, for a key file."""
         return self._seed.reveal()
 
+    def derive(self, label: Label, *items: Item, digest_bytes: int) -> bytes:
+        """Return bytes that look random to everybody else: a secret that its owner can make again and need not store.
+
+        Args:
+            label: the purpose; no other use of the seed has it.
+            items: what the secret is for.
+            digest_bytes: length of the result.
+
+        Source: TupleHash with the seed as its first item, a pseudorandom function as KMAC is one (NIST SP 800-185).
+        """
+        return tuple_hash(label, self._seed.reveal(), *items, digest_bytes=digest_bytes)
+
     def sign(self, label: Label, *items: Item) -> bytes:
         """Sign a labelled tuple; returns 64 bytes, always the same ones for the same tuple.
 

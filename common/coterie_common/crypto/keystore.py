@@ -103,6 +103,19 @@ def unlock(data: bytes, password: Password, *, kind: str) -> bytes:
         raise KeyFileError("the password is right but the key file is damaged: use a copy") from cause
 
 
+def stretched_digest(digest: bytes, *, salt: bytes, digest_bytes: int) -> bytes:
+    """Hash a public digest so that computing many such hashes is expensive: one costs as much as a guess at a password.
+
+    Args:
+        digest: 32 bytes, made under a label of its own.
+        salt: hashes under different salts need separate work.
+        digest_bytes: length of the result.
+
+    Source: scrypt (RFC 7914).
+    """
+    return scrypt(digest, salt, digest_bytes, _DEFAULT_COST, 8, 1)
+
+
 def _lock(content: bytes, password: Password, *, kind: str, random: RandomSource, scrypt_n: int) -> bytes:
     if not password.reveal():
         raise KeyFileError("the password of a key file must not be empty")

@@ -3,7 +3,7 @@
 """Mutual TLS for gRPC: credentials of both sides, options of every channel and server, and the peer's identity.
 
 Invariants:
-- No server without a client certificate of the federation's authority; no channel in clear.
+- No server without a client certificate of the federation's authority, but for the enrolment port; no channel in clear.
 - Limits of messages and connections come from ``limits``.
 
 NOTE: gRPC checks chain, validity and host name; federation, role and id are checked here and by the services.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from coterie_common.crypto.certificates import Identity, fingerprint, identity_of
+from coterie_common.crypto.certificates import Identity, TlsKey, fingerprint, identity_of
 from coterie_common.errors import Unauthenticated
 from coterie_common.limits import (
     FRAME_MESSAGE_BYTES,
@@ -76,6 +76,11 @@ def server_credentials(tls: TlsCredentials) -> grpc.ServerCredentials:
     return grpc.ssl_server_credentials(
         [(tls.key.reveal(), tls.certificate)], root_certificates=tls.authority, require_client_auth=True
     )
+
+
+def desk_credentials(key: TlsKey, certificate: bytes) -> grpc.ServerCredentials:
+    """Return credentials of the enrolment port, where guests have no certificate yet and prove themselves otherwise."""
+    return grpc.ssl_server_credentials([(key.reveal(), certificate)])
 
 
 def channel_credentials(tls: TlsCredentials) -> grpc.ChannelCredentials:

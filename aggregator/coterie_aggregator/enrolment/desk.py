@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The Coterie authors
+"""The desk: it keeps applications for the founder, and documents of the founder for applicants. It decides nothing.
+
+Invariants:
+- The first application under an invitation waits. A second one with another request is kept too, so that the founder
+  sees two phrases for one id, and refused; further ones are refused only. Whose request is the right one, the founder
+  decides.
+- The same application again changes nothing, also after its invitation has expired: its owner comes back for documents.
+- An application or document is durable before its sender gets an answer.
+- Everything here is public, and was signed by others; whoever can write into the folder can delay, but not forge.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from coterie_common.crypto.identity import VerifyKey
+from coterie_common.errors import InvitationUsed, NotFound, QuotaExceeded
+from coterie_common.limits import APPLICATION_DAYS, MAX_APPLICATIONS
+from coterie_common.membership.invitations.application import Application, request_digest
+from coterie_common.membership.invitations.channel import DocumentKind
+
+_KEPT_FOR_ONE_INVITATION: Final = 2
+
+
+class DeskStore(Protocol):
+    """Where the desk keeps things; each function returns once they are durable, and raises ``StorageError``."""
+
+    def applications(self) -> Iterable[tuple[int, Application]]:
+        """Return what was put and not dropped, in the order of its numbers."""
+        ...
+
+    def put_application(self, number: int, application: Application) -> None:
+        """Keep an application under a number that is greater than all before."""
+        ...
+
+    def drop_application(self, number: int) -> None:
+        """Drop an application; one that is gone already is no error."""
+        ...
+
+    def put_document(self, request: bytes, kind: DocumentKind, content: bytes) -> None:
+        """Keep a document for a request; one of the same kind is replaced as a whole."""
+        ...
+
+    def documents(self, request: bytes) -> Mapping[DocumentKind, bytes]:
+        """Return the documents for a request."""
+        ...
+
+    def drop_documents(self, request: bytes) -> None:
+        """Drop the documents for a request."""
+        ...
+
+
+class Desk:
+    """See the module. Its functions block on the store; no two may run at the same time.
+
+    Args:
+        founder_key: whose invitations count.
+        store: what an earlier desk kept.
+        now: applications whose invitation ended ``APPLICATION_DAYS`` before are dropped, with their documents.
+        maximum: applications that it keeps at most.
+    """
+
+    def __init__(
+        self, founder_key: VerifyKey, store: DeskStore, *, now: datetime, maximum: int = MAX_APPLICATIONS
+    ) -> None:
+        self._founder_key = founder_key
+        self._store = store
+        self._maximum = maximum
+        self._kept: dict[int, Application] = {}
+        self._drop_old(now)
+
+    @property
+    def founder_key(self) -> VerifyKey:
+        """The founder whose invitations and orders count."""
+        return self._founder_key
+
+    def hand_in(self, application: Application, *, now: datetime) -> Mapping[DocumentKind, bytes]:
+        """Take an application and return what the founder published for it; nothing: it waits.
+
+        Raises:
+            UnknownInvitation: another founder's.
+            InvitationExpired: it comes for the first time, and too late.
+            InvitationUsed: another request came with this invitation before, and the founder did not prefer this one.
+            QuotaExceeded: the desk is full.
+            StorageError: it could not be kept.
+        """
+        application.invitation.require_of(self._founder_key)
+        documents = self._store.documents(request_digest(application.request))
+        rivals = [kept for kept in self._kept.values() if kept.invitation == application.invitation]
+        is_known = application in rivals
+        if not is_known:
+            application.invitation.require_valid(now)
+            if len(rivals) < _KEPT_FOR_ONE_INVITATION:
+                self._keep(application)
+        if rivals and rivals[0] != application and not (is_known and documents):
+            raise InvitationUsed(
+                f"another request came with the token of {application.invitation.id} before this one: tell the "
+                "founder, who sees both and can give you a new token"
+            )
+        return documents
+
+    def waiting(self) -> tuple[Application, ...]:
+        """Return all applications, in the order in which they came."""
+        return tuple(self._kept.values())
+
+    def publish(self, request: bytes, kind: DocumentKind, content: bytes) -> None:
+        """Keep a document of the founder for the request with this digest.
+
+        Raises:
+            NotFound: no such request was handed in.
+            StorageError: it could not be kept.
+        """
+        if all(request_digest(kept.request) != request for kept in self._kept.values()):
+            raise NotFound("the desk has no such request; it may have been dropped")
+        self._store.put_document(request, kind, content)
+
+    def documents(self, request: bytes) -> Mapping[DocumentKind, bytes]:
+        """Return what was published for the request with this digest."""
+        return self._store.documents(request)
+
+    def _keep(self, application: Application) -> None:
+        if len(self._kept) >= self._maximum:
+            raise QuotaExceeded(f"the desk keeps {self._maximum} applications, and takes no more")
+        number = max(self._kept, default=0) + 1
+        self._store.put_application(number, application)
+        self._kept[number] = application
+
+    def _drop_old(self, now: datetime) -> None:
+        old = defaultdict(set)
+        for number, application in self._store.applications():
+            if application.invitation.expires + timedelta(days=APPLICATION_DAYS) < now:
+                old[request_digest(application.request)].add(number)
+            else:
+                self._kept[number] = application
+        wanted = {request_digest(kept.request) for kept in self._kept.values()}
+        for request, numbers in old.items():
+            # A request may have come again under a newer invitation. The documents go first: nobody would find them.
+            if request not in wanted:
+                self._store.drop_documents(request)
+            for number in numbers:
+                self._store.drop_application(number)
