@@ -24,21 +24,75 @@ main.app.add_typer(_keys_app, name="keys")
 
 @main.app.command()
 def init(
+    token: Annotated[
+        str | None, typer.Argument(help="The token of the founder's invitation; '-' reads it from standard input.")
+    ] = None,
     name: Annotated[
-        list[str], typer.Option("--name", metavar="HOST", help="Host name or address that parties use; repeatable.")
-    ],
-    aggregator_id: Annotated[str, typer.Option("--id", help="The id asked for.")] = "aggregator",
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="HOST",
+            help="Host name or address that parties use; repeatable. By default the one in the token.",
+        ),
+    ] = None,
+    aggregator_id: Annotated[
+        str | None, typer.Option("--id", help="The id asked for; by default the one in the token, or 'aggregator'.")
+    ] = None,
     founder: Annotated[
         str | None, typer.Option(help="The founder's fingerprint; without it the first bundle imported is trusted.")
     ] = None,
     home: AggregatorFolder = Path("aggregator"),
 ) -> None:
-    """Create the aggregator's keys, its configuration, and an enrolment request for the founder to admit."""
+    """Create the aggregator's keys, its configuration, and an enrolment request for the founder to admit.
+
+    With a token, 'coterie-aggregator serve' hands in the request itself and waits for the bundle.
+    """
+    if token is not None:
+        return _init_by_token(token, name or [], aggregator_id, founder, home)
+    return _init_by_file(name or [], aggregator_id or "aggregator", founder, home)
+
+
+def _init_by_token(text: str, names: list[str], aggregator_id: str | None, founder: str | None, home: Path) -> None:
     from coterie_aggregator.home.home import AggregatorHome
+    from coterie_aggregator.reception import hand_in_own
+    from coterie_common.crypto.certificates import Role
+    from coterie_common.errors import ConfigurationError
+    from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
+    from coterie_common.membership.invitations.phrase import phrase_of
+    from coterie_common.membership.invitations.reading import read_token
+    from coterie_common.protocol.roster import founder_fingerprint
+    from coterie_common.randomness import OsRandom
+
+    token = read_token(text, (Role.AGGREGATOR,))
+    invitation, folder = token.invitation, AggregatorHome(home)
+    pinned = founder_fingerprint(invitation.founder_key)
+    if founder is not None and parse_fingerprint(founder) != pinned:
+        raise ConfigurationError(f"the token is of the founder {printed_fingerprint(pinned)}, not of --founder")
+    if aggregator_id not in (None, invitation.id):
+        raise ConfigurationError(f"the token is for the id {invitation.id}, not for --id")
+    if folder.is_initialised:
+        folder.existing_request(invitation.id, names or None, pinned)
+        say(f"{home} was made before; its keys are kept.")
+    else:
+        port = invitation.address.port
+        folder.create(invitation.id, names or [invitation.address.host], pinned, random=OsRandom(), enrolment_port=port)
+        say(f"{home} is the folder of the aggregator; see {folder.config_path} for its configuration.")
+    folder.keep_token(token)
+    application = hand_in_own(folder, token)
+    say(f"It trusts the founder {printed_fingerprint(pinned)}.")
+    say(f"Phrase, for the founder to compare: {phrase_of(application.request, invitation)}")
+    say("Next: run 'coterie-aggregator serve', which receives the others too.")
+
+
+def _init_by_file(name: list[str], aggregator_id: str, founder: str | None, home: Path) -> None:
+    from coterie_aggregator.home.home import AggregatorHome
+    from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
     from coterie_common.identifiers import parse_member_id
     from coterie_common.randomness import OsRandom
 
+    if not name:
+        raise ConfigurationError("name the hosts by which parties reach this aggregator with --name, or give a token")
     checked_id = parse_member_id(aggregator_id)
     pinned = parse_fingerprint(founder) if founder is not None else None
     folder = AggregatorHome(home)
@@ -59,17 +113,17 @@ def serve(
     log_format: Annotated[str, typer.Option(help="Lines for people (text) or machines (json).")] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
 ) -> None:
-    """Serve parties, operators and scientists until SIGTERM or Ctrl-C."""
+    """Serve parties, operators and scientists until SIGTERM or Ctrl-C.
+
+    An aggregator that was invited serves applicants until its own bundle is there, and everybody from then on.
+    """
     import asyncio
 
-    from coterie_aggregator.app import serve as serve_forever
-    from coterie_aggregator.home.home import load_aggregator_home
-    from coterie_common.clock import SystemClock
+    from coterie_aggregator.app import run
     from coterie_common.host.telemetry import configure_logging, parse_format
 
     configure_logging(parse_format(log_format), verbose=verbose)
-    membership = load_aggregator_home(home, now=SystemClock().now())
-    asyncio.run(serve_forever(home, membership))
+    asyncio.run(run(home))
 
 
 @main.app.command()

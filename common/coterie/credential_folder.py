@@ -28,7 +28,14 @@ from coterie_common.crypto.certificates import (
     identity_of,
     make_tls_key,
 )
-from coterie_common.errors import ConfigurationError, KeyFileError, PeerError, StorageError, WrongOrderError
+from coterie_common.errors import (
+    ConfigurationError,
+    KeyFileError,
+    MalformedMessage,
+    PeerError,
+    StorageError,
+    WrongOrderError,
+)
 from coterie_common.files import make_private_folder, read_bytes, write_atomically
 from coterie_common.identifiers import MemberId
 from coterie_common.limits import KEY_FILE_BYTES
@@ -96,20 +103,24 @@ def create_credential_request(folder: Path, person: MemberId, role: Role, founde
 
 
 def import_credential(folder: Path, issued_file: Path, *, now: datetime) -> Credential:
-    """Verify and keep the credential that the founder issued; a later one of the same founder replaces it.
-
-    Raises:
-        WrongOrderError: there is no request in this folder.
-        KeyFileError: the file is no credential.
-        PeerError: the credential is another founder's, altered, somebody else's, or not valid now.
-    """
+    """Verify and keep the credential in a file; as ``take_credential``."""
     if not (folder / _KEY).is_file():
         raise WrongOrderError(f"{folder} holds no key; first run 'coterie credential init'")
     data = read_bytes(issued_file, "the credential", maximum=KEY_FILE_BYTES)
     try:
-        issued = IssuedCredential.from_bytes(data)
-    except PeerError as cause:
+        return take_credential(folder, data, now=now)
+    except MalformedMessage as cause:
         raise KeyFileError(f"{issued_file} is no credential: {cause.message}") from cause
+
+
+def take_credential(folder: Path, data: bytes, *, now: datetime) -> Credential:
+    """Verify and keep the credential that the founder issued; a later one of the same founder replaces it.
+
+    Raises:
+        MalformedMessage: it is no credential.
+        PeerError: the credential is another founder's, altered, somebody else's, or not valid now.
+    """
+    issued = IssuedCredential.from_bytes(data)
     founder = pinned_founder(folder) or founder_fingerprint(issued.founder_key)
     credential = _checked(folder, issued, founder)
     check_issued(issued.certificate, issued.authority, now=now)
@@ -149,6 +160,12 @@ def aggregator_of(folder: Path, credential: Credential) -> str:
     raise ConfigurationError(
         f"no aggregator is known: name it once with --aggregator HOST:PORT or COTERIE_AGGREGATOR; {folder} keeps it"
     )
+
+
+def remember_first_aggregator(folder: Path, host: str) -> None:
+    """Keep where the aggregator listens by default, unless one answered before."""
+    if not (folder / _AGGREGATOR).is_file():
+        remember_aggregator(folder, str(Address(host, DEFAULT_PORT)))
 
 
 def remember_aggregator(folder: Path, target: str) -> None:

@@ -12,6 +12,10 @@ from typing import Final
 from coterie_common.errors import ConfigurationError
 
 DEFAULT_PORT: Final = 8443
+"""Of the aggregator, for members and people."""
+
+ENROLMENT_PORT: Final = 8444
+"""Of the aggregator, for those who have an invitation."""
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -58,6 +62,14 @@ class Address:
         if match is None or int(match["port"]) > _MAX_PORT:
             raise ConfigurationError(f"{text[:80]!r} is not of the form host:port, such as 'aggregator.example:8443'")
         return cls(parse_host_name(match["six"] or match["name"]), int(match["port"]))
+
+    @classmethod
+    def parse_with_port(cls, text: str, port: int) -> Address:
+        """Parse a host, or a host with its port as ``parse`` does; without one it has ``port``."""
+        try:
+            return cls(parse_host_name(text), port)
+        except ConfigurationError:
+            return cls.parse(text)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

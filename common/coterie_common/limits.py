@@ -120,6 +120,9 @@ MAX_APPLICATIONS: Final = 1000
 """Applications that an aggregator keeps, of 16 KiB at most, with a credential and a bundle of 1 MiB at most for each.
 Only owners of the founder's tokens can hand one in, and two for each token are kept."""
 
+MAX_PUBLISHED: Final = 2
+"""Documents that are published for one application: a credential and a bundle."""
+
 APPLICATION_DAYS: Final = 90
 """Days after the end of its invitation in which an application, and what was published for it, is kept."""
 

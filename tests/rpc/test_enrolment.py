@@ -30,8 +30,8 @@ from coterie_common.errors import (
     UnknownInvitation,
 )
 from coterie_common.limits import KEY_FILE_BYTES, MAX_GUESSES_PER_HOST
-from coterie_common.membership.invitations.application import request_digest
-from coterie_common.membership.invitations.channel import Channel, DocumentKind, Order
+from coterie_common.membership.invitations.application import Application, request_digest
+from coterie_common.membership.invitations.channel import Channel, DocumentKind, Order, document_digest
 from coterie_common.randomness import OsRandom
 from coterie_common.rpc.enrolment.client import Session, open_desk
 from coterie_common.rpc.enrolment.messages import (
@@ -67,6 +67,10 @@ def desk(tmp_path: Path) -> Iterator[RunningDesk]:
 
 def session(desk: RunningDesk) -> Any:
     return open_desk(desk.address, FOUNDER.verify_key, RANDOM)
+
+
+def applications_of(founder: Session) -> list[Application]:
+    return [Application.from_bytes(kept.application) for kept in founder.kept(FOUNDER)]
 
 
 class RawGuest:
@@ -119,10 +123,15 @@ def test_applicant_waits_until_the_founder_publishes(desk):
         assert guest.hand_in(application, TOKEN) == {}
     digest = request_digest(application.request)
     with session(desk) as founder:
-        assert founder.waiting(FOUNDER) == (application.to_bytes(),)
+        assert applications_of(founder) == [application]
         founder.publish(digest, DocumentKind.CREDENTIAL, b"credential", FOUNDER)
         founder.publish(digest, DocumentKind.BUNDLE, bytes(KEY_FILE_BYTES), FOUNDER)
         founder.publish(digest, DocumentKind.CREDENTIAL, b"a newer one", FOUNDER)
+        (kept,) = founder.kept(FOUNDER)
+        assert kept.published == {
+            document_digest(DocumentKind.CREDENTIAL, b"a newer one"),
+            document_digest(DocumentKind.BUNDLE, bytes(KEY_FILE_BYTES)),
+        }
     assert {kind for _, kind in desk.published} == {DocumentKind.CREDENTIAL, DocumentKind.BUNDLE}
     desk.clock.date = NOW + 2 * WEEK  # whoever was there before comes back also after the end of the invitation
     with session(desk) as guest:
@@ -137,7 +146,7 @@ def test_desk_keeps_everything_over_a_restart(tmp_path):
             with session(desk) as guest:
                 assert guest.hand_in(application, TOKEN) == {}
             with session(desk) as founder:
-                assert founder.waiting(FOUNDER) == (application.to_bytes(),)
+                assert applications_of(founder) == [application]
 
 
 def test_second_request_with_one_token_is_refused_and_shown_to_the_founder(desk):
@@ -149,7 +158,7 @@ def test_second_request_with_one_token_is_refused_and_shown_to_the_founder(desk)
             guest.hand_in(application, TOKEN)
         assert caught.value.code == "invitation-used"
     with session(desk) as founder:
-        assert founder.waiting(FOUNDER) == (stolen.to_bytes(), own.to_bytes())
+        assert applications_of(founder) == [stolen, own]
         founder.publish(request_digest(own.request), DocumentKind.CREDENTIAL, b"for the owner", FOUNDER)
     with session(desk) as guest:
         assert guest.hand_in(own, TOKEN) == {DocumentKind.CREDENTIAL: b"for the owner"}
@@ -160,7 +169,7 @@ def test_invitation_that_expired_is_refused(desk):
     with session(desk) as guest, pytest.raises(InvitationExpired) as caught:
         guest.hand_in(make_application(TOKEN), TOKEN)
     assert caught.value.code == "invitation-expired"
-    assert desk.desk.waiting() == ()
+    assert desk.desk.applications() == ()
 
 
 def test_token_of_another_federation_is_sent_nowhere(desk):
@@ -172,7 +181,7 @@ def test_token_of_another_federation_is_sent_nowhere(desk):
     # One that talks to it regardless is not known.
     with session(desk) as guest, pytest.raises(UnknownInvitation):
         guest.hand_in(make_application(other), other)
-    assert desk.desk.waiting() == ()
+    assert desk.desk.applications() == ()
 
 
 def test_aggregator_with_a_partys_token_or_another_founders_is_not_the_aggregator(tmp_path):
@@ -214,7 +223,7 @@ def test_application_and_orders_of_one_session_are_refused_in_another(desk):
 
 def test_order_of_somebody_else_than_the_founder_is_refused(desk):
     with session(desk) as guest, pytest.raises(InvitationReplayed):
-        guest.waiting(STRANGER)
+        guest.kept(STRANGER)
     with session(desk) as founder, pytest.raises(NotFound):
         founder.publish(bytes(32), DocumentKind.BUNDLE, b"for nobody", FOUNDER)
 
@@ -229,7 +238,7 @@ def test_guesses_are_refused_for_a_while(desk):
     with pytest.raises(Overloaded) as overloaded, session(desk):
         raise AssertionError("a session was opened")
     assert 0 < overloaded.value.retry_after_s <= 60
-    assert desk.desk.waiting() == ()
+    assert desk.desk.applications() == ()
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from coterie_common.crypto.identity import VerifyKey
 from coterie_common.errors import InvitationUsed, NotFound, QuotaExceeded
 from coterie_common.limits import APPLICATION_DAYS, MAX_APPLICATIONS
 from coterie_common.membership.invitations.application import Application, request_digest
-from coterie_common.membership.invitations.channel import DocumentKind
+from coterie_common.membership.invitations.channel import DocumentKind, Kept, document_digest
 
 _KEPT_FOR_ONE_INVITATION: Final = 2
 
@@ -79,6 +79,10 @@ class Desk:
         """The founder whose invitations and orders count."""
         return self._founder_key
 
+    def is_known(self, application: Application) -> bool:
+        """Return true if this very application was handed in before."""
+        return application in self._kept.values()
+
     def hand_in(self, application: Application, *, now: datetime) -> Mapping[DocumentKind, bytes]:
         """Take an application and return what the founder published for it; nothing: it waits.
 
@@ -104,9 +108,13 @@ class Desk:
             )
         return documents
 
-    def waiting(self) -> tuple[Application, ...]:
+    def applications(self) -> tuple[Application, ...]:
         """Return all applications, in the order in which they came."""
         return tuple(self._kept.values())
+
+    def kept(self) -> tuple[Kept, ...]:
+        """Return all applications as the founder gets them; the documents are read for it."""
+        return tuple(self._as_kept(application) for application in self._kept.values())
 
     def publish(self, request: bytes, kind: DocumentKind, content: bytes) -> None:
         """Keep a document of the founder for the request with this digest.
@@ -122,6 +130,11 @@ class Desk:
     def documents(self, request: bytes) -> Mapping[DocumentKind, bytes]:
         """Return what was published for the request with this digest."""
         return self._store.documents(request)
+
+    def _as_kept(self, application: Application) -> Kept:
+        documents = self._store.documents(request_digest(application.request))
+        digests = frozenset(document_digest(kind, content) for kind, content in documents.items())
+        return Kept(application=application.to_bytes(), published=digests)
 
     def _keep(self, application: Application) -> None:
         if len(self._kept) >= self._maximum:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field
 
-from coterie_common.address import DEFAULT_PORT, Address
+from coterie_common.address import DEFAULT_PORT, ENROLMENT_PORT, Address
 from coterie_common.crypto.certificates import Role
 from coterie_common.errors import ConfigurationError
 from coterie_common.host.config_types import AddressEntry, MemberIdEntry, PathEntry, from_text
@@ -35,12 +35,14 @@ class AggregatorConfig(StrictModel):
     Attributes:
         id: this aggregator's id.
         listen: address and port to listen on; port 0 lets the system choose.
+        enrolment: address and port for those who have an invitation, of an aggregator that was made with one itself.
         store: folder of the database and of the contributions on disk.
         denied: people who are not served any more, although their certificates are still valid, as ``ROLE/ID``.
     """
 
     id: MemberIdEntry
     listen: AddressEntry = Address("0.0.0.0", DEFAULT_PORT)  # noqa: S104  # parties connect from elsewhere
+    enrolment: AddressEntry = Address("0.0.0.0", ENROLMENT_PORT)  # noqa: S104  # applicants connect from elsewhere
     store: PathEntry = Path("store")
     denied: Annotated[tuple[PersonEntry, ...], Field(strict=False)] = ()
 
@@ -53,6 +55,9 @@ id = "{id}"
 
 # Where to listen for parties, operators and scientists; [::] listens on IPv6 too.
 # listen = "0.0.0.0:8443"
+
+# Where to listen for those who have an invitation, if this aggregator was made with one.
+# enrolment = "0.0.0.0:8444"
 
 # Folder of the database and of the contributions on disk.
 # store = "store"

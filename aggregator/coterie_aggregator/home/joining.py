@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coterie_aggregator.home.home import AggregatorHome
 from coterie_common.crypto.threshold import check_record
-from coterie_common.membership.bundle import read_bundle
+from coterie_common.membership.bundle import Bundle, read_bundle
 from coterie_common.membership.file import is_successor, read_any_membership, write_membership
 from coterie_common.membership.founder_pin import pin_founder, pinned_founder
 from coterie_common.protocol.roster import Roster, founder_fingerprint
@@ -37,22 +37,31 @@ class Joined:
 
 
 def import_bundle(home: AggregatorHome, path: Path, *, now: datetime) -> Joined:
+    """Verify a bundle in a file and keep the membership in it; as ``take_bundle``.
+
+    Raises:
+        OldKeyError: an earlier version made the bundle.
+        KeyFileError: the file is not a bundle.
+    """
+    home.config()
+    return take_bundle(home, read_bundle(path), now=now)
+
+
+def take_bundle(home: AggregatorHome, bundle: Bundle, *, now: datetime) -> Joined:
     """Verify a bundle and keep the membership in it.
 
     Args:
         home: the aggregator's folder.
-        path: the bundle.
+        bundle: unverified, from a file or from the desk.
         now: the time by which certificates are judged.
 
     Raises:
         WrongOrderError: the folder was not made yet.
-        OldKeyError: an earlier version made the bundle.
-        KeyFileError: the file is not a bundle, or the numbers of its key record do not belong together.
+        KeyFileError: the numbers of its key record do not belong together.
         ConfigurationError: an older roster than the one in force.
         PeerError: the bundle is another founder's, altered, made for another member, or not valid now.
     """
     config = home.config()
-    bundle = read_bundle(path)
     membership = bundle.membership
     pinned = pinned_founder(home.root)
     founder = pinned or founder_fingerprint(membership.signed_roster.founder_key)

@@ -55,7 +55,6 @@ from coterie_common.rpc.enrolment.messages import (
     Hello,
     Ordered,
     Published,
-    Waiting,
     desk_to_bytes,
     guest_from_bytes,
 )
@@ -148,11 +147,13 @@ class EnrolmentService:
         about = {"role": application.invitation.role.value, "id": application.invitation.id}
         try:
             async with self._one_at_a_time:
+                is_known = self._desk.is_known(application)
                 documents = await asyncio.to_thread(self._desk.hand_in, application, now=self._clock.now())
         except InvitationUsed:
             log.warning("a token is used twice", **about)
             raise
-        log.info("handed in", published=sorted(documents), **about)
+        # Who waits asks again and again; only the first time is news.
+        (log.debug if is_known else log.info)("handed in", published=sorted(documents), **about)
         for kind, content in documents.items():
             await context.write(Published(kind, content))
         await context.write(Done())
@@ -160,8 +161,10 @@ class EnrolmentService:
     async def _obey(self, ordered: Ordered, context: Any) -> None:
         order = ordered.order
         if order.kind is None:
-            for application in self._desk.waiting():
-                await context.write(Waiting(application.to_bytes()))
+            async with self._one_at_a_time:
+                kept = await asyncio.to_thread(self._desk.kept)
+            for each in kept:
+                await context.write(each)
         else:
             async with self._one_at_a_time:
                 await asyncio.to_thread(self._desk.publish, order.request, order.kind, order.content)

@@ -5,6 +5,7 @@
 - ``founder.key``: the founder's signing key and the authority's key, locked under one password.
 - ``federation.json``: name, parameters, key size, founder's public key, authority's certificate; written last.
 - ``register.json``: everybody who was admitted, with request and certificate.
+- ``invitations.json``: whom the founder invited, and where the aggregator receives them; no secret.
 - ``epochs/N/``: the roster and bundles of key epoch N, renamed into place whole; ``bundles`` links to the newest.
 - ``credentials/``: the files that operators and scientists import. ``operator/``: the founder's own credential.
 
@@ -106,6 +107,7 @@ class FederationHome:
         self.record_path = root / "federation.json"
         self.keys_path = root / "founder.key"
         self.register_path = root / "register.json"
+        self.invitations_path = root / "invitations.json"
         self.operator = root / "operator"
         self.credentials = root / "credentials"
         self.epochs = root / "epochs"

@@ -45,6 +45,7 @@ class Label(StrEnum):
     APPLICATION = "coterie/application/1"
     APPLICATION_CHANNEL = "coterie/application-channel/1"
     REQUEST = "coterie/request/1"
+    PUBLISHED = "coterie/published/1"
     PHRASE = "coterie/phrase/1"
     DESK_GREETING = "coterie/desk-greeting/1"
     DESK_ORDER = "coterie/desk-order/1"

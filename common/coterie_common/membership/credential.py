@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from coterie_common import document
+from coterie_common.crypto.certificates import Identity, TlsKey, check_belongs, identity_of
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.identity import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey
 from coterie_common.errors import IdentityMismatch
@@ -70,6 +71,17 @@ class IssuedCredential:
         self.founder_key.verify(self.signature, Label.CREDENTIAL, self.certificate, self.authority, roster_bytes)
         if self.signed_roster:
             self.signed_roster.verify(founder)
+
+    def verify_owner(self, founder: str, key: TlsKey) -> Identity:
+        """Check that this founder issued it for this key, and return the identity that it gives.
+
+        Raises:
+            IdentityMismatch: another founder's, or for another key.
+            InvalidSignature: it was altered.
+        """
+        self.verify(founder)
+        check_belongs(self.certificate, key)
+        return identity_of(self.certificate)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes of the credential file."""

@@ -35,7 +35,7 @@ def read_tls_key(path: Path) -> TlsKey:
         ConfigurationError: it is missing.
         KeyFileError: others may read it, or it is not a key.
     """
-    key = TlsKey(_read_private(path, "the TLS key"))
+    key = TlsKey(read_private(path, "the TLS key"))
     load_key(key)
     return key
 
@@ -48,7 +48,7 @@ def write_signing_key(path: Path, key: SigningKey) -> None:
 
 def read_signing_key(path: Path) -> SigningKey:
     """Read a signing key that ``write_signing_key`` wrote; raises as ``read_tls_key`` does."""
-    data = _read_private(path, "the signing key")
+    data = read_private(path, "the signing key")
     try:
         value = document.decode(data, "the signing key", maximum=KEY_FILE_BYTES)
         fields = Fields.of_file(value, "the signing key", _FORMAT, _VERSION, ("seed",))
@@ -57,7 +57,13 @@ def read_signing_key(path: Path) -> SigningKey:
         raise KeyFileError(f"{path} is no signing key, or damaged: {cause.message}") from cause
 
 
-def _read_private(path: Path, what: str) -> bytes:
+def read_private(path: Path, what: str) -> bytes:
+    """Read a secret that is stored unencrypted.
+
+    Raises:
+        ConfigurationError: it is missing.
+        KeyFileError: others may read it.
+    """
     content = read_bytes(path, what, maximum=KEY_FILE_BYTES)
     try:
         mode = path.stat().st_mode

@@ -18,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import MAX_CIPHERTEXTS, MAX_COMPLETE_COHORT, MAX_PARTIES
+from coterie_common.limits import MAX_CIPHERTEXTS, MAX_COMPLETE_COHORT, MAX_PARTIES, MAX_PUBLISHED
 
 LISTS: Final = {
     "coterie.v1.SessionFields.cohort": MAX_PARTIES,
@@ -32,6 +32,7 @@ LISTS: Final = {
     "coterie.v1.RoundProgress.contributed": MAX_PARTIES,
     "coterie.v1.RoundProgress.decrypted": MAX_PARTIES,
     "coterie.v1.JobStatus.parties": MAX_PARTIES,
+    "coterie.v1.KeptApplication.published": MAX_PUBLISHED,
 }
 """The maximum number of entries of every list in a message."""
 

@@ -9,10 +9,12 @@ from coterie_party.cli import audit, data, keys, ledger
 from coterie_party.cli.health import health
 from coterie_party.cli.init import init
 from coterie_party.cli.jobs import approve, jobs, refuse
+from coterie_party.cli.join import join
 from coterie_party.cli.run import run
 
 main = Program("coterie-party", "Take part in a federation: make own keys, import the bundle, run the party.")
 main.app.command("init")(init)
+main.app.command("join")(join)
 main.app.command("run")(run)
 main.app.command("health")(health)
 main.app.command("jobs")(jobs)

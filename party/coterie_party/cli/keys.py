@@ -13,6 +13,10 @@ from coterie_common.host.console import say
 from coterie_party.cli.options import PartyFolder, PasswordFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coterie_common.membership.bundle import Bundle
+    from coterie_common.secret import Password
     from coterie_party.home.home import PartyHome
 
 app = typer.Typer(help="Import the bundle from the founder.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -36,21 +40,34 @@ def import_(
     ] = False,
 ) -> None:
     """Verify the bundle against the pinned founder, check the key share, and keep it locked."""
-    from coterie_common.clock import SystemClock
     from coterie_common.host.passwords import read_password
-    from coterie_common.randomness import OsRandom
+    from coterie_common.membership.bundle import read_bundle
     from coterie_party.home.home import PartyHome
-    from coterie_party.home.joining import import_bundle
 
     folder = PartyHome(home)
+    folder.config()
+
+    def ask_password() -> Password:
+        return read_password(folder.password_file(password_file), what="this party's keys")
+
+    import_and_say(folder, read_bundle(bundle), ask_password, ledger=ledger, empty_ledger=empty_ledger)
+
+
+def import_and_say(
+    folder: PartyHome,
+    bundle: Bundle,
+    ask_password: Callable[[], Password],
+    *,
+    ledger: Path | None,
+    empty_ledger: bool,
+) -> None:
+    """Import a bundle, from a file or from the aggregator, and say what came of it; raises as ``take_bundle`` does."""
+    from coterie_common.clock import SystemClock
+    from coterie_common.randomness import OsRandom
+    from coterie_party.home.joining import take_bundle
+
     _check_ledger(folder, bundle, ledger, empty_ledger)
-    joined = import_bundle(
-        folder,
-        bundle,
-        ask_password=lambda: read_password(folder.password_file(password_file), what="this party's keys"),
-        random=OsRandom(),
-        now=SystemClock().now(),
-    )
+    joined = take_bundle(folder, bundle, ask_password=ask_password, random=OsRandom(), now=SystemClock().now())
     roster = joined.roster
     state = "is imported and checked" if joined.is_new else "was imported before; nothing changed"
     say(
@@ -62,7 +79,7 @@ def import_(
     say(f"Next: bind your data sets in {folder.config_path}, then run 'coterie-party run'.")
 
 
-def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_ledger: bool) -> None:
+def _check_ledger(folder: PartyHome, bundle: Bundle, ledger: Path | None, empty_ledger: bool) -> None:
     """Import a ledger; if a share of a later epoch meets an empty one, require an explicit decision about it.
 
     Not where the bundle was imported before.
@@ -73,7 +90,6 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
     import sys
 
     from coterie_common.errors import WrongOrderError
-    from coterie_common.membership.bundle import read_bundle
     from coterie_party.cli.ledger import import_ledger
     from coterie_party.cli.steward_view import open_lines
 
@@ -81,7 +97,7 @@ def _check_ledger(folder: PartyHome, bundle: Path, ledger: Path | None, empty_le
         say(import_ledger(folder.root, ledger))
         return
     current = folder.federation().any_membership()
-    roster = read_bundle(bundle).membership.roster
+    roster = bundle.membership.roster
     epoch = roster.key_epoch
     if empty_ledger or epoch == 1 or (current is not None and current.serial >= roster.serial):
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.threshold import check_record
-from coterie_common.membership.bundle import read_bundle
+from coterie_common.membership.bundle import Bundle, read_bundle
 from coterie_common.membership.file import is_successor
 from coterie_common.membership.key_files import read_tls_key
 from coterie_common.protocol.roster import Roster
@@ -45,25 +45,41 @@ def import_bundle(
     random: RandomSource,
     now: datetime,
 ) -> Joined:
+    """Verify a bundle in a file and keep membership and share; as ``take_bundle``.
+
+    Raises:
+        OldKeyError: an earlier version made the bundle.
+        KeyFileError: the file is not a bundle.
+    """
+    home.config()
+    return take_bundle(home, read_bundle(path), ask_password=ask_password, random=random, now=now)
+
+
+def take_bundle(
+    home: PartyHome,
+    bundle: Bundle,
+    *,
+    ask_password: Callable[[], Password],
+    random: RandomSource,
+    now: datetime,
+) -> Joined:
     """Verify a bundle and keep membership and share.
 
     Args:
         home: the party's folder.
-        path: the bundle.
+        bundle: unverified, from a file or from the aggregator.
         ask_password: unlocks the party's keys and locks its share; called after what can be checked without.
         random: for locking the share.
         now: the time by which certificates are judged.
 
     Raises:
         WrongOrderError: the folder was not made yet.
-        OldKeyError: an earlier version made the bundle.
-        KeyFileError: no bundle, wrong password, a key record whose numbers do not belong together, the share does not
+        KeyFileError: wrong password, a key record whose numbers do not belong together, the share does not
             open or match, or one of a later epoch is stored.
         ConfigurationError: an older roster than the one in force.
         PeerError: the bundle is another founder's, altered, made for another member, or not valid now.
     """
     config = home.config()
-    bundle = read_bundle(path)
     bundle.verify(config.founder)
     check_record(bundle.membership.key)
     membership = bundle.membership

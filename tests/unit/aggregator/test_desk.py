@@ -75,7 +75,7 @@ def test_application_waits_and_the_same_again_changes_nothing(store):
     desk = desk_of(store)
     for _ in range(2):
         assert desk.hand_in(FIRST, now=NOW) == {}
-    assert desk.waiting() == desk_of(store).waiting() == (FIRST,)
+    assert desk.applications() == desk_of(store).applications() == (FIRST,)
     desk.publish(DIGEST, DocumentKind.BUNDLE, b"bundle")
     later = NOW + 2 * WEEK
     for each in (desk, desk_of(store)):
@@ -90,7 +90,7 @@ def test_second_request_is_kept_and_refused_and_further_ones_are_refused_only(st
             desk.hand_in(rival, now=NOW)
         assert caught.value.code == "invitation-used"
     assert desk.hand_in(FIRST, now=NOW) == {}
-    assert desk.waiting() == desk_of(store).waiting() == (FIRST, SECOND)
+    assert desk.applications() == desk_of(store).applications() == (FIRST, SECOND)
 
 
 def test_second_request_that_the_founder_prefers_gets_its_documents(store):
@@ -122,7 +122,7 @@ def test_application_that_is_refused_is_not_kept(store, application, late, error
     desk = desk_of(store)
     with pytest.raises(error):
         desk.hand_in(application, now=NOW + late)
-    assert desk.waiting() == desk_of(store).waiting() == ()
+    assert desk.applications() == desk_of(store).applications() == ()
 
 
 def test_document_for_a_request_that_nobody_handed_in_is_refused(store):
@@ -137,7 +137,7 @@ def test_desk_that_is_full_takes_nothing_new(store):
         desk.hand_in(make_application(make_token(secret=secret)), now=NOW)
     with pytest.raises(QuotaExceeded):
         desk.hand_in(FIRST, now=NOW)
-    assert len(desk.waiting()) == 2
+    assert len(desk.applications()) == 2
 
 
 def test_desk_drops_what_is_long_over_and_keeps_its_order(store):
@@ -146,13 +146,13 @@ def test_desk_drops_what_is_long_over_and_keeps_its_order(store):
     desk.publish(DIGEST, DocumentKind.BUNDLE, b"bundle")
     newer = make_application(make_token(secret=b"n" * 16, expires=NOW + 3 * WEEK), "newer")
     desk.hand_in(newer, now=NOW)
-    assert desk_of(store, WEEK + timedelta(days=APPLICATION_DAYS)).waiting() == (FIRST, newer)
+    assert desk_of(store, WEEK + timedelta(days=APPLICATION_DAYS)).applications() == (FIRST, newer)
     late = desk_of(store, WEEK + timedelta(days=APPLICATION_DAYS, seconds=1))
-    assert late.waiting() == (newer,)
+    assert late.applications() == (newer,)
     assert late.documents(DIGEST) == {}
     last = make_application(make_token(secret=b"l" * 16), "last")
     late.hand_in(last, now=NOW)
-    assert desk_of(store).waiting() == (newer, last)
+    assert desk_of(store).applications() == (newer, last)
 
 
 class Killed(Exception):
@@ -204,7 +204,7 @@ def test_files_left_by_a_crash_are_removed_and_damaged_ones_are_named(tmp_path):
     (kept,) = (tmp_path / "applications").iterdir()
     draft = kept.with_name(f".{kept.name}.draft")
     draft.write_bytes(b"half")
-    assert desk_of(DeskFiles(tmp_path)).waiting() == (FIRST,)
+    assert desk_of(DeskFiles(tmp_path)).applications() == (FIRST,)
     assert not draft.exists()
     assert kept.stat().st_mode & 0o077 == 0
     kept.write_bytes(FIRST.to_bytes()[:-5])

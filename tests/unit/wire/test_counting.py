@@ -13,7 +13,7 @@ from coterie_common.limits import MAX_CIPHERTEXTS, MAX_PARTIES
 from coterie_common.wire.counting import LISTS, check_counts
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_from_wire
 from coterie_common.wire.operator import job_id_from_wire
-from coterie_common.wire.pb import federation_pb2, operator_pb2, types_pb2
+from coterie_common.wire.pb import enrolment_pb2, federation_pb2, operator_pb2, types_pb2
 from coterie_common.wire.pb import federation_pb2 as pb
 
 MIB = 1 << 20
@@ -72,7 +72,7 @@ def test_message_of_countless_entries_is_refused_before_any_is_made(parse, data)
 def test_every_list_of_every_message_has_a_limit():
     lists = {
         field.full_name
-        for file in (federation_pb2, operator_pb2, types_pb2)
+        for file in (enrolment_pb2, federation_pb2, operator_pb2, types_pb2)
         for message in file.DESCRIPTOR.message_types_by_name.values()
         for field in message.fields
         if field.is_repeated

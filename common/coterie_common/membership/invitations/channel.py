@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from coterie_common.crypto.certificates import Role
-from coterie_common.crypto.hashing import Item, Label
+from coterie_common.crypto.hashing import Item, Label, tuple_hash
 from coterie_common.crypto.identity import SigningKey, VerifyKey
 from coterie_common.errors import InvalidSignature, InvitationReplayed, NotTheAggregator, PeerError, UnknownInvitation
 from coterie_common.membership.invitations.application import Application
@@ -28,6 +28,24 @@ class DocumentKind(StrEnum):
 
     CREDENTIAL = "credential"
     BUNDLE = "bundle"
+
+
+def document_digest(kind: DocumentKind, content: bytes) -> bytes:
+    """Return the digest by which a desk says what it has."""
+    return tuple_hash(Label.PUBLISHED, kind.value, content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An application at the desk, as it tells the founder; nothing in it is verified.
+
+    Attributes:
+        application: its bytes.
+        published: digests of the documents that are published for it.
+    """
+
+    application: bytes
+    published: frozenset[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from coterie_common.crypto.identity import SigningKey, VerifyKey
 from coterie_common.errors import MalformedMessage, NotTheAggregator, ParameterMismatch, UnknownInvitation
 from coterie_common.limits import SESSION_SECONDS
 from coterie_common.membership.invitations.application import Application
-from coterie_common.membership.invitations.channel import NONCE_BYTES, Channel, DocumentKind, Order
+from coterie_common.membership.invitations.channel import NONCE_BYTES, Channel, DocumentKind, Kept, Order
 from coterie_common.membership.invitations.token import Token
 from coterie_common.randomness import RandomSource
 from coterie_common.rpc.enrolment.messages import (
@@ -34,7 +34,6 @@ from coterie_common.rpc.enrolment.messages import (
     Hello,
     Ordered,
     Published,
-    Waiting,
     desk_from_bytes,
     guest_to_bytes,
 )
@@ -96,12 +95,12 @@ class Session:
         _require_done(answer)
         return found
 
-    def waiting(self, founder: SigningKey) -> tuple[bytes, ...]:
-        """Return the applications that the desk keeps, unparsed and unverified, in the order in which they came."""
+    def kept(self, founder: SigningKey) -> tuple[Kept, ...]:
+        """Return the applications that the desk keeps, unverified, in the order in which they came."""
         found = []
         answer = self._order(Order(), founder)
-        while isinstance(answer, Waiting):
-            found.append(answer.application)
+        while isinstance(answer, Kept):
+            found.append(answer)
             answer = self._exchange.next()
         _require_done(answer)
         return tuple(found)

@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 
 from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.errors import MalformedMessage
-from coterie_common.limits import APPLICATION_BYTES, KEY_FILE_BYTES
+from coterie_common.limits import APPLICATION_BYTES, KEY_FILE_BYTES, MAX_PUBLISHED
 from coterie_common.membership.invitations.application import Application
-from coterie_common.membership.invitations.channel import NONCE_BYTES, DocumentKind, Greeting, Order
+from coterie_common.membership.invitations.channel import NONCE_BYTES, DocumentKind, Greeting, Kept, Order
 from coterie_common.membership.invitations.invitation import Invitation
 from coterie_common.wire import strict
 from coterie_common.wire.pb import enrolment_pb2 as pb
@@ -70,19 +70,12 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """An application that waits, as the founder's machine will check it: unparsed."""
-
-    application: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
     """The end of an answer."""
 
 
 FromGuest: TypeAlias = Hello | HandedIn | Ordered
-FromDesk: TypeAlias = Greeted | Published | Waiting | Done
+FromDesk: TypeAlias = Greeted | Published | Kept | Done
 
 
 def guest_to_bytes(message: FromGuest) -> bytes:
@@ -124,8 +117,9 @@ def desk_to_bytes(message: FromDesk) -> bytes:
             answer = pb.DeskMessage(greeting=sent)
         case Published(kind, content):
             answer = pb.DeskMessage(document=pb.PublishedDocument(kind=_KINDS_TO_WIRE[kind], content=content))
-        case Waiting(application):
-            answer = pb.DeskMessage(application=application)
+        case Kept():
+            kept = pb.KeptApplication(application=message.application, published=sorted(message.published))
+            answer = pb.DeskMessage(application=kept)
         case Done():
             answer = pb.DeskMessage(done=pb.OrderDone())
     return answer.SerializeToString()
@@ -145,7 +139,7 @@ def desk_from_bytes(data: bytes) -> FromDesk:
             content = strict.octets(message.document.content, "content", minimum=1, maximum=KEY_FILE_BYTES)
             return Published(strict.enum(_KINDS, message.document.kind, "kind"), content)
         case "application":
-            return Waiting(strict.octets(message.application, "application", minimum=1, maximum=APPLICATION_BYTES))
+            return _kept(message.application)
         case "done":
             return Done()
         case _:
@@ -161,6 +155,14 @@ def _order(order: pb.SignedOrder) -> Order:
         request=strict.octets(order.request, "request", minimum=DIGEST_BYTES, maximum=DIGEST_BYTES),
         kind=strict.enum(_KINDS, order.kind, "kind"),
         content=strict.octets(order.content, "content", minimum=1, maximum=KEY_FILE_BYTES),
+    )
+
+
+def _kept(kept: pb.KeptApplication) -> Kept:
+    published = strict.several(kept.published, "published", maximum=MAX_PUBLISHED)
+    return Kept(
+        application=strict.octets(kept.application, "application", minimum=1, maximum=APPLICATION_BYTES),
+        published=frozenset(strict.digest(each, "published") for each in published),
     )
 
 

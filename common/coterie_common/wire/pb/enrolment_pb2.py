@@ -24,31 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&coterie_common/wire/pb/enrolment.proto\x12\ncoterie.v1\"\x97\x01\n\x0cGuestMessage\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.coterie.v1.GuestHelloH\x00\x12)\n\thanded_in\x18\x02 \x01(\x0b\x32\x14.coterie.v1.HandedInH\x00\x12(\n\x05order\x18\x03 \x01(\x0b\x32\x17.coterie.v1.SignedOrderH\x00\x42\t\n\x07\x63ontent\"\xb7\x01\n\x0b\x44\x65skMessage\x12,\n\x08greeting\x18\x01 \x01(\x0b\x32\x18.coterie.v1.DeskGreetingH\x00\x12\x31\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x1d.coterie.v1.PublishedDocumentH\x00\x12\x15\n\x0b\x61pplication\x18\x03 \x01(\x0cH\x00\x12%\n\x04\x64one\x18\x04 \x01(\x0b\x32\x15.coterie.v1.OrderDoneH\x00\x42\t\n\x07\x63ontent\"\x1b\n\nGuestHello\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"D\n\x0c\x44\x65skGreeting\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x12\n\ninvitation\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\".\n\x08HandedIn\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"L\n\x11PublishedDocument\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.coterie.v1.DocumentKind\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"j\n\x0bSignedOrder\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.coterie.v1.DocumentKind\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x0b\n\tOrderDone*e\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44OCUMENT_KIND_CREDENTIAL\x10\x01\x12\x18\n\x14\x44OCUMENT_KIND_BUNDLE\x10\x02\x32J\n\tEnrolment\x12=\n\x04Meet\x12\x18.coterie.v1.GuestMessage\x1a\x17.coterie.v1.DeskMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&coterie_common/wire/pb/enrolment.proto\x12\ncoterie.v1\"\x97\x01\n\x0cGuestMessage\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.coterie.v1.GuestHelloH\x00\x12)\n\thanded_in\x18\x02 \x01(\x0b\x32\x14.coterie.v1.HandedInH\x00\x12(\n\x05order\x18\x03 \x01(\x0b\x32\x17.coterie.v1.SignedOrderH\x00\x42\t\n\x07\x63ontent\"\xd4\x01\n\x0b\x44\x65skMessage\x12,\n\x08greeting\x18\x01 \x01(\x0b\x32\x18.coterie.v1.DeskGreetingH\x00\x12\x31\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x1d.coterie.v1.PublishedDocumentH\x00\x12\x32\n\x0b\x61pplication\x18\x03 \x01(\x0b\x32\x1b.coterie.v1.KeptApplicationH\x00\x12%\n\x04\x64one\x18\x04 \x01(\x0b\x32\x15.coterie.v1.OrderDoneH\x00\x42\t\n\x07\x63ontent\"\x1b\n\nGuestHello\x12\r\n\x05nonce\x18\x01 \x01(\x0c\"D\n\x0c\x44\x65skGreeting\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x12\n\ninvitation\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\".\n\x08HandedIn\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"9\n\x0fKeptApplication\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\x0c\x12\x11\n\tpublished\x18\x02 \x03(\x0c\"L\n\x11PublishedDocument\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.coterie.v1.DocumentKind\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"j\n\x0bSignedOrder\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.coterie.v1.DocumentKind\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x0b\n\tOrderDone*e\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44OCUMENT_KIND_CREDENTIAL\x10\x01\x12\x18\n\x14\x44OCUMENT_KIND_BUNDLE\x10\x02\x32J\n\tEnrolment\x12=\n\x04Meet\x12\x18.coterie.v1.GuestMessage\x1a\x17.coterie.v1.DeskMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'coterie_common.wire.pb.enrolment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DOCUMENTKIND']._serialized_start=740
-  _globals['_DOCUMENTKIND']._serialized_end=841
+  _globals['_DOCUMENTKIND']._serialized_start=828
+  _globals['_DOCUMENTKIND']._serialized_end=929
   _globals['_GUESTMESSAGE']._serialized_start=55
   _globals['_GUESTMESSAGE']._serialized_end=206
   _globals['_DESKMESSAGE']._serialized_start=209
-  _globals['_DESKMESSAGE']._serialized_end=392
-  _globals['_GUESTHELLO']._serialized_start=394
-  _globals['_GUESTHELLO']._serialized_end=421
-  _globals['_DESKGREETING']._serialized_start=423
-  _globals['_DESKGREETING']._serialized_end=491
-  _globals['_HANDEDIN']._serialized_start=493
-  _globals['_HANDEDIN']._serialized_end=539
-  _globals['_PUBLISHEDDOCUMENT']._serialized_start=541
-  _globals['_PUBLISHEDDOCUMENT']._serialized_end=617
-  _globals['_SIGNEDORDER']._serialized_start=619
-  _globals['_SIGNEDORDER']._serialized_end=725
-  _globals['_ORDERDONE']._serialized_start=727
-  _globals['_ORDERDONE']._serialized_end=738
-  _globals['_ENROLMENT']._serialized_start=843
-  _globals['_ENROLMENT']._serialized_end=917
+  _globals['_DESKMESSAGE']._serialized_end=421
+  _globals['_GUESTHELLO']._serialized_start=423
+  _globals['_GUESTHELLO']._serialized_end=450
+  _globals['_DESKGREETING']._serialized_start=452
+  _globals['_DESKGREETING']._serialized_end=520
+  _globals['_HANDEDIN']._serialized_start=522
+  _globals['_HANDEDIN']._serialized_end=568
+  _globals['_KEPTAPPLICATION']._serialized_start=570
+  _globals['_KEPTAPPLICATION']._serialized_end=627
+  _globals['_PUBLISHEDDOCUMENT']._serialized_start=629
+  _globals['_PUBLISHEDDOCUMENT']._serialized_end=705
+  _globals['_SIGNEDORDER']._serialized_start=707
+  _globals['_SIGNEDORDER']._serialized_end=813
+  _globals['_ORDERDONE']._serialized_start=815
+  _globals['_ORDERDONE']._serialized_end=826
+  _globals['_ENROLMENT']._serialized_start=931
+  _globals['_ENROLMENT']._serialized_end=1005
 # @@protoc_insertion_point(module_scope)

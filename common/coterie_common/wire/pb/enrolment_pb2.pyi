@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -33,9 +34,9 @@ class DeskMessage(_message.Message):
     DONE_FIELD_NUMBER: _ClassVar[int]
     greeting: DeskGreeting
     document: PublishedDocument
-    application: bytes
+    application: KeptApplication
     done: OrderDone
-    def __init__(self, greeting: _Optional[_Union[DeskGreeting, _Mapping]] = ..., document: _Optional[_Union[PublishedDocument, _Mapping]] = ..., application: _Optional[bytes] = ..., done: _Optional[_Union[OrderDone, _Mapping]] = ...) -> None: ...
+    def __init__(self, greeting: _Optional[_Union[DeskGreeting, _Mapping]] = ..., document: _Optional[_Union[PublishedDocument, _Mapping]] = ..., application: _Optional[_Union[KeptApplication, _Mapping]] = ..., done: _Optional[_Union[OrderDone, _Mapping]] = ...) -> None: ...
 
 class GuestHello(_message.Message):
     __slots__ = ("nonce",)
@@ -60,6 +61,14 @@ class HandedIn(_message.Message):
     application: bytes
     proof: bytes
     def __init__(self, application: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
+
+class KeptApplication(_message.Message):
+    __slots__ = ("application", "published")
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    application: bytes
+    published: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, application: _Optional[bytes] = ..., published: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class PublishedDocument(_message.Message):
     __slots__ = ("kind", "content")

@@ -27,6 +27,10 @@ def admit(
         str | None, typer.Option(help="Role to admit them to: party, aggregator, operator or scientist.")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Only show the requests and their fingerprints.")] = False,
+    expect_phrase: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PHRASE", help="Phrase that an applicant read out; repeat it for each who was invited."),
+    ] = None,
     expect: Annotated[
         list[str] | None,
         typer.Option(metavar="FINGERPRINT", help="Fingerprint that an applicant read out; repeat it for each request."),
@@ -43,24 +47,34 @@ def admit(
 ) -> None:
     """Admit requests, all or none: check them, issue certificates, number the parties in the order given.
 
-    Their fingerprints are shown first. Compare each with the one its applicant sees; --expect compares those read out.
+    Without files, those wait who joined by invitation: each is shown with the phrase that its applicant sees. Of files
+    the fingerprints are shown. Compare them; --expect-phrase and --expect compare those read out.
     """
+    from coterie.cli.founding.waiting import admit_waiting
     from coterie.credential_folder import PEOPLE
     from coterie.founding.admission import admit as admit_requests
     from coterie.founding.credentials import credential_path
     from coterie.founding.home import FederationHome
+    from coterie.founding.invitations import load_invitations
     from coterie_common.clock import SystemClock
     from coterie_common.crypto.certificates import Role
     from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import printed_fingerprint
     from coterie_common.host.passwords import read_password
     from coterie_common.membership.enrolment import read_request
+    from coterie_common.membership.invitations.phrase import parse_phrase
 
     folder = FederationHome(home)
     if undo is not None:
         return _undo(folder, undo, has_requests=bool(requests))
     if not requests:
-        raise ConfigurationError("name the request files that are to be admitted, such as hospital-1.request")
+        if load_invitations(folder) is None or expect or role:
+            raise ConfigurationError("name the request files that are to be admitted, such as hospital-1.request")
+        phrases = [parse_phrase(phrase) for phrase in expect_phrase] if expect_phrase else None
+        password = read_password(password_file, what="the founder's keys")
+        return admit_waiting(folder, password, phrases=phrases, yes=yes, replace=replace, show=show)
+    if expect_phrase:
+        raise ConfigurationError("--expect-phrase is for those who were invited; files have fingerprints: --expect")
     if show:
         return _show([read_request(path) for path in requests])
     try:

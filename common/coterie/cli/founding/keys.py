@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coterie.cli.options import FederationFolder, PasswordFile
 from coterie_common.host.console import say
+
+if TYPE_CHECKING:
+    from coterie.founding.dealing import Dealt
 
 app = typer.Typer(help="Deal the threshold key.", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -33,18 +38,24 @@ def deal(
 ) -> None:
     """Deal the threshold key to all admitted members: one bundle per member, all or none.
 
+    Bundles of members that joined by invitation are published at the aggregator; once more, if that failed before.
+
     While it runs, this process knows the whole key; the key is stored nowhere.
     """
+    from coterie.cli.founding.waiting import publish
     from coterie.founding.dealing import deal_keys
     from coterie.founding.home import FederationHome
+    from coterie.founding.invitations import load_invitations
     from coterie_common.clock import SystemClock
     from coterie_common.crypto.dealer import deal as deal_threshold_key
     from coterie_common.host.passwords import read_password
     from coterie_common.randomness import OsRandom
 
+    folder = FederationHome(home)
+    ask_password = cache(lambda: read_password(password_file, what="the founder's keys"))
     dealt = deal_keys(
-        FederationHome(home),
-        ask_password=lambda: read_password(password_file, what="the founder's keys"),
+        folder,
+        ask_password=ask_password,
         deal=deal_threshold_key,
         random=OsRandom(),
         now=SystemClock().now(),
@@ -52,6 +63,12 @@ def deal(
         new_epoch=new_epoch,
     )
     epoch = dealt.roster.key_epoch
+    if load_invitations(folder) is not None:
+        if dealt.is_new:
+            say(f"The keys of epoch {epoch} are dealt.")
+        published = publish(folder, folder.unlock_keys(folder.record(), ask_password()))
+        _say_the_rest(dealt, published)
+        return
     if dealt.is_new:
         say(f"The keys of epoch {epoch} are dealt. Hand each member its own bundle from {dealt.bundles}:")
     else:
@@ -60,5 +77,16 @@ def deal(
             f"for nobody keeps the shares: copy it from {dealt.bundles}, or deal a new epoch with --new-epoch, "
             "which every member must import."
         )
-    for name in (*(member.party_id for member in dealt.roster.members), dealt.roster.aggregator.id):
+    for name in _members(dealt):
         say(f"  {name}: {dealt.bundles / f'{name}.bundle'}")
+
+
+def _say_the_rest(dealt: Dealt, published: Mapping[str, Sequence[str]]) -> None:
+    """Name the bundles of members that did not join by invitation: a person carries them."""
+    for name in _members(dealt):
+        if "bundle" not in published.get(name, ()):
+            say(f"{name} did not join by invitation: hand it {dealt.bundles / f'{name}.bundle'}")
+
+
+def _members(dealt: Dealt) -> tuple[str, ...]:
+    return *(member.party_id for member in dealt.roster.members), dealt.roster.aggregator.id
