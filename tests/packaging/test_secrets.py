@@ -11,7 +11,9 @@ from tests.support.repository import module_name, sources
 
 # Adding a module here is a decision: what it reveals must go into arithmetic, a seal or a 0600 file, never into text.
 REVEALING = {
+    "coterie.cli.founding.invite": "tokens, printed for the person who hands them to their owners",
     "coterie.founding.home": "the authority's and founder's keys, into the locked key file",
+    "coterie_aggregator.home.home": "the aggregator's own token, into a file that only its owner reads",
     "coterie_common.crypto.certificates": "a TLS key, to sign a certificate request",
     "coterie_common.crypto.generation.candidates": "shares of residues, into the share of a factor",
     "coterie_common.crypto.generation.cells": "drawn residues, into the values that are sealed to their holders",
