@@ -77,8 +77,8 @@ def _init_by_token(text: str, names: list[str], aggregator_id: str | None, found
         port = invitation.address.port
         folder.create(invitation.id, names or [invitation.address.host], pinned, random=OsRandom(), enrolment_port=port)
         say(f"{home} is the folder of the aggregator; see {folder.config_path} for its configuration.")
-    folder.keep_token(token)
     application = hand_in_own(folder, token)
+    folder.keep_token(token)
     say(f"It trusts the founder {printed_fingerprint(pinned)}.")
     say(f"Phrase, for the founder to compare: {phrase_of(application.request, invitation)}")
     say("Next: run 'coterie-aggregator serve', which receives the others too.")

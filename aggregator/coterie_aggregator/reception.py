@@ -19,7 +19,7 @@ from coterie_aggregator.home.home import AggregatorHome
 from coterie_aggregator.home.joining import Joined, take_bundle
 from coterie_aggregator.service.enrolment import start_enrolment
 from coterie_common.clock import SystemClock
-from coterie_common.errors import PeerError
+from coterie_common.errors import ConfigurationError, PeerError
 from coterie_common.host.incidents import Incidents
 from coterie_common.membership.bundle import Bundle
 from coterie_common.membership.enrolment import read_request
@@ -44,6 +44,7 @@ class Reception:
     def on_published(self, request: bytes, kind: DocumentKind) -> None:
         """Take notice of a document that the founder published."""
         if (request, kind) == (self._request, DocumentKind.BUNDLE):
+            log.info("a bundle for this aggregator is here; if it serves already, it takes it at its next start")
             self._arrived.set()
 
     async def wait(self) -> None:
@@ -52,12 +53,21 @@ class Reception:
         self._arrived.clear()
 
     def take_bundle(self) -> Joined | None:
-        """Verify and keep the published bundle, if it is newer than the membership; ``None``: there is no newer one.
+        """Verify and keep the published bundle, if it is newer than the membership.
+
+        Returns:
+            ``None`` if there is no newer one, or one that cannot be used: the log says why, and nothing changes.
 
         Raises:
-            PeerError: the founder published something that cannot be used.
-            KeyFileError: the numbers of its key record do not belong together.
+            StorageError: the desk cannot be read, or the membership not be written.
         """
+        try:
+            return self._take_bundle()
+        except (PeerError, ConfigurationError) as error:
+            log.error("the published bundle cannot be used", code=error.code, why=error.message)
+            return None
+
+    def _take_bundle(self) -> Joined | None:
         content = self._desk.documents(self._request).get(DocumentKind.BUNDLE)
         if content is None:
             return None
@@ -110,14 +120,9 @@ async def open_reception(home: AggregatorHome, token: Token) -> AsyncIterator[Re
 
 
 async def until_member(reception: Reception) -> None:
-    """Wait for the bundle that makes this aggregator a member; what cannot be used is logged, and waited on."""
-    while True:
+    """Wait for the bundle that makes this aggregator a member; one that cannot be used is passed over."""
+    joined = None
+    while joined is None:
         await reception.wait()
-        try:
-            joined = reception.take_bundle()
-        except PeerError as error:
-            log.error("the bundle cannot be used", code=error.code, why=error.message)
-            continue
-        if joined is not None:
-            log.info("imported", federation=joined.roster.federation, serial=joined.roster.serial)
-            return
+        joined = reception.take_bundle()
+    log.info("imported", federation=joined.roster.federation, serial=joined.roster.serial)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A federation from nothing to imported keys by invitation: the real commands of everybody, on one host."""
+"""A federation from nothing to imported keys by invitation: the commands of docs/founding.md, all on one host."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from coterie_lab.local_federation.processes import BIN
+from tests.support.documented import by_invitation
 
-PARTIES = ("p1", "p2", "p3")
+PARTIES = ("hospital-1", "hospital-2", "hospital-3")
 SECONDS = 120
 PHRASE = re.compile(r"^Phrase.*: ([a-z]+(?:-[a-z]+){3})$", re.M)
 TOKEN = re.compile(r"^Token of the [a-z]+ (\S+), .*:\n(coterie-\S+)$", re.M)
@@ -94,58 +95,58 @@ def test_federation_is_founded_by_invitation_over_kills_and_interruptions(hosts,
     founder, aggregator, anna = hosts["founder"], hosts["aggregator"], hosts["anna"]
     desk_port, port = free_port(), free_port()
     password = ("--password-file", "password")
-    founded = founder.run(
-        *("coterie", "found", "clinics", "--parties", 3, "--key-bits", 2048, "--aggregator", f"localhost:{desk_port}"),
-        *(word for party in PARTIES for word in ("--invite", party)),
-        *password,
-    )
+    found, init, serve, join, admit, deal, invite, join_as_a_person, admit_her = by_invitation()
+    found = found.replace("aggregator.example.org", f"localhost:{desk_port}")
+    founded = founder.run(*found.split(), "--key-bits", 2048, *password)
     tokens = dict(TOKEN.findall(founded))
     assert tokens.keys() == {"aggregator", *PARTIES}
     phrases = {}
 
-    phrases["aggregator"] = PHRASE.findall(aggregator.run("coterie-aggregator", "init", tokens["aggregator"]))[0]
+    phrases["aggregator"] = PHRASE.findall(aggregator.run(*init.replace("TOKEN", tokens["aggregator"]).split()))[0]
     config = aggregator.folder / "aggregator/aggregator.toml"
     everywhere = re.compile(r'^(?:# )?(listen|enrolment) = "[\d.]+:\d+"$', re.M)
     ports = {"listen": port, "enrolment": desk_port}
     config.write_text(everywhere.sub(lambda line: f'{line[1]} = "127.0.0.1:{ports[line[1]]}"', config.read_text()))
-    serve = ("coterie-aggregator", "serve")
-    aggregator.begin(*serve)
+    aggregator.begin(*serve.split())
 
     # The parties begin when they like; the first before the aggregator listens, perhaps.
     for party in PARTIES:
         address = ("--aggregator", f"localhost:{port}")
-        hosts[party].begin("coterie-party", "join", tokens[party], *address, *password)
+        hosts[party].begin(*join.replace("TOKEN", tokens[party]).split(), *address, *password)
     for party in PARTIES:
         phrases[party] = PHRASE.findall(hosts[party].wait_until(lambda said: "is handed in" in said))[0]
     assert len(set(phrases.values())) == 4
 
     # Ctrl-C at one party, and a kill of the aggregator: everybody goes on with the same command.
-    assert hosts["p3"].end(signal.SIGINT) == 130
+    assert hosts["hospital-3"].end(signal.SIGINT) == 130
     aggregator.end(signal.SIGKILL)
-    hosts["p1"].wait_until(lambda said: "cannot be reached" in said)
-    aggregator.begin(*serve)
+    hosts["hospital-1"].wait_until(lambda said: "cannot be reached" in said)
+    aggregator.begin(*serve.split())
     aggregator.wait_until(lambda said: said.count("receiving applicants") == 2)
 
     expected = [word for party in ("aggregator", *PARTIES) for word in ("--expect-phrase", phrases[party])]
-    admitted = founder.run("coterie", "admit", *expected, *password)
+    admitted = founder.run(*admit.split(), *expected, *password)
     for index, party in enumerate(PARTIES, 1):
         assert f"{party} is admitted as party with index {index}" in admitted
-    hosts["p1"].wait_until(lambda said: "Admitted as the party p1 of clinics" in said)
-    founder.run("coterie", "keys", "deal", *password)
-    for party in ("p1", "p2"):
+    hosts["hospital-1"].wait_until(lambda said: "Admitted as the party hospital-1 of clinics" in said)
+    founder.run(*deal.split(), *password)
+    for party in ("hospital-1", "hospital-2"):
         assert "of clinics, is imported" in hosts[party].wait_until(lambda said: "Next: bind" in said)
         assert hosts[party].process.wait(SECONDS) == 0
-    assert "is imported and checked" in hosts["p3"].run("coterie-party", "join", tokens["p3"], *password)
+    assert "is imported and checked" in hosts["hospital-3"].run(
+        *join.replace("TOKEN", tokens["hospital-3"]).split(), *password
+    )
     aggregator.wait_until(lambda said: "serving" in said)
 
     # A person joins while everything runs, and her credential works at once.
-    invited = founder.run("coterie", "invite", "anna", "--role", "scientist", *password)
+    invited = founder.run(*invite.split(), *password)
     token = dict(TOKEN.findall(invited))["anna"]
-    handed_in = anna.run("coterie", "join", token, "--no-wait")
-    founder.run("coterie", "admit", "--expect-phrase", PHRASE.findall(handed_in)[0], *password)
-    assert "the credential of the scientist anna of clinics" in anna.run("coterie", "join", token)
+    join_as_a_person = join_as_a_person.replace("TOKEN", token)
+    handed_in = anna.run(*join_as_a_person.split(), "--no-wait")
+    founder.run(*admit_her.split(), "--expect-phrase", PHRASE.findall(handed_in)[0], *password)
+    assert "the credential of the scientist anna of clinics" in anna.run(*join_as_a_person.split())
     to_aggregator = ("--aggregator", f"localhost:{port}")
-    assert "p3" in anna.run("coterie", "parties", *to_aggregator)
+    assert "hospital-3" in anna.run("coterie", "parties", *to_aggregator)
     # Everything may be repeated.
-    assert "Published" not in founder.run("coterie", "keys", "deal", *password)
+    assert "Published" not in founder.run(*deal.split(), *password)
     assert aggregator.end() == 0

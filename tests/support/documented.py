@@ -61,6 +61,14 @@ def documented() -> Iterator[tuple[str, str]]:
             yield job.name, command
 
 
+def by_invitation() -> list[str]:
+    """Return the commands of founding by invitation in their order: tests/e2e/test_invitations.py runs these."""
+    text = (ROOT / "docs/founding.md").read_text()
+    section = text[text.index("## By invitation") : text.index("## With files")]
+    lines = (line for block in _BLOCK.findall(section) for line in block.replace("\\\n", " ").splitlines())
+    return [" ".join(line.split()) for line in lines]
+
+
 def meaning(command: str) -> str:
     """Return a command with the names of what is to be put in; pages that say the same in other words agree here."""
     for written, meant in PLACEHOLDERS:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from coterie_lab.local_federation.ports import free_port
 from coterie_lab.local_federation.processes import BIN
-from tests.support.documented import NOT_RUN, meaning
+from tests.support.documented import NOT_RUN, by_invitation, meaning
 from tests.support.repository import ROOT
 from tests.support.terminal import Terminal
 
@@ -40,7 +40,10 @@ class Readers:
         """What nobody has typed yet, by page."""
         self._running: dict[str, Terminal] = {}
         self._exports: dict[str, str] = {}
+        elsewhere = {("founding.md", command) for command in by_invitation()}
         for page, command in commands:
+            if (page, command) in elsewhere:
+                continue
             if command.split()[0] not in NOT_RUN and command not in self.left[page]:
                 self.left[page].append(command)
         for who in ("founder", "host", "anna", *parties):

@@ -35,6 +35,7 @@ from coterie_common.errors import (
     InvitationExpired,
     InvitationUsed,
     PeerError,
+    QuotaExceeded,
     RefusedError,
     UnexpectedMessage,
 )
@@ -110,10 +111,13 @@ class EnrolmentService:
 
     async def _meet(self, _: Any, context: Any) -> None:
         host = host_of(context.peer())
-        async with translated(context, self._incidents), asyncio.timeout(SESSION_SECONDS):
+        async with translated(context, self._incidents):
             with self._doors.passing(host, self._clock.monotonic()):
                 try:
-                    await self._session(context)
+                    async with asyncio.timeout(SESSION_SECONDS):
+                        await self._session(context)
+                except TimeoutError:
+                    raise DeadlineExceeded(f"a session ends after {SESSION_SECONDS:g} s") from None
                 except CoterieError as error:
                     self._count(host, error)
                     raise
@@ -174,7 +178,7 @@ class EnrolmentService:
 
     def _count(self, host: str, error: CoterieError) -> None:
         """Count what proves nothing; a person whose token expired or was used by another has proved to have it."""
-        is_proven = isinstance(error, InvitationExpired | InvitationUsed)
+        is_proven = isinstance(error, InvitationExpired | InvitationUsed | QuotaExceeded)
         if is_proven or not isinstance(error, PeerError | RefusedError):
             return
         if self._doors.count_guess(host, self._clock.monotonic()):

@@ -92,6 +92,7 @@ def publish(folder: FederationHome, keys: FounderKeys) -> dict[str, list[str]]:
 
 
 def _admit(folder: FederationHome, chosen: Sequence[Application], password: Password, *, replace: bool) -> None:
+    from coterie.credential_folder import PEOPLE
     from coterie.founding.admission import admit
     from coterie_common.clock import SystemClock
 
@@ -101,6 +102,8 @@ def _admit(folder: FederationHome, chosen: Sequence[Application], password: Pass
         for entry in outcome:
             index = f" with index {entry.admission.index}" if entry.admission.index else ""
             say(f"{entry.admission.id} is admitted as {role.value}{index}.")
+        if replace and folder.latest_epoch() and role not in PEOPLE:
+            say("The new keys count from the next key epoch: coterie keys deal --new-epoch")
 
 
 def _list(chosen: Sequence[Phrased]) -> None:
