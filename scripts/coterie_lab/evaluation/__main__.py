@@ -206,7 +206,7 @@ def _options() -> argparse.Namespace:
     extent.add_argument(
         "--quick", action="store_true", help="few points, within ten minutes on two cores (the default)"
     )
-    extent.add_argument("--full", action="store_true", help="all points of docs/evaluation.md, within two hours")
+    extent.add_argument("--full", action="store_true", help="all points of docs/evaluation.md, several hours")
     parser.add_argument("--only", action="append", choices=PARTS, help="only this part; repeatable")
     parser.add_argument("--data", type=Path, help="folder with the four files of MNIST, for svm and cnn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows of tree, svm and cnn as JSON")

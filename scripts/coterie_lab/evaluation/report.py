@@ -105,11 +105,11 @@ def draw_figures(names: Sequence[str]) -> None:
 def _curves(grid: Grid, rows: Rows, sweep: Sweep) -> list[Line]:
     """Return the lines of a figure: guesses would squeeze everything of interest into its upper edge."""
     guesses = (NAMES[Method.MAJORITY], NAMES[Method.UNIFORM])
-    return [
-        line
-        for line in lines_of(grid, rows, sweep)
-        if line.label not in guesses and not all(math.isnan(value) for value in line.y)
-    ]
+    return [line for line in _measured(grid, rows, sweep) if line.label not in guesses]
+
+
+def _measured(grid: Grid, rows: Rows, sweep: Sweep) -> list[Line]:
+    return [line for line in lines_of(grid, rows, sweep) if not all(math.isnan(value) for value in line.y)]
 
 
 def lines_of(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[Line]:
@@ -178,7 +178,7 @@ def tables() -> dict[str, str]:
 
 
 def _sweep_table(grid: Grid, rows: Rows, sweep: Sweep) -> Iterator[str]:
-    lines = list(lines_of(grid, rows, sweep))
+    lines = _measured(grid, rows, sweep)
     heads = {Sweep.PARTIES: "parties", Sweep.EPSILON: "ε", Sweep.CORRUPTION: "corruption bound"}
     yield f"| {heads[sweep]} | {' | '.join(f'{x:g}' for x in lines[0].x)} |\n"
     yield "|---|" + "---|" * len(lines[0].x) + "\n"
