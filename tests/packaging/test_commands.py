@@ -80,6 +80,15 @@ def test_help_imports_nothing_heavy(program):
     assert "Usage" in run.stdout
 
 
+def test_folder_of_a_party_is_read_without_what_trains_and_logs():
+    names = [*HEAVY, "coterie_party.training.process", "structlog"]
+    program = "import sys, coterie_party.home.home; print(*(name for name in sys.argv[1:] if name in sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", program, *names], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout == "\n"
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_command_and_option_is_explained(program):
     for path in paths(command_of(program), (program,)):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
@@ -14,7 +14,9 @@ from coterie_common.host.config_types import AddressEntry, FingerprintEntry, Par
 from coterie_common.identifiers import parse_party_id
 from coterie_common.learning.data.file_format import FileFormat
 from coterie_common.strict_model import StrictModel
-from coterie_party.training.process import TrainingLimits
+
+if TYPE_CHECKING:
+    from coterie_party.training.process import TrainingLimits
 
 FILE_NAME: Final = "party.toml"
 
@@ -88,6 +90,9 @@ class PartyConfig(StrictModel):
 
     def training_limits(self, root: Path) -> TrainingLimits:
         """Return what the training process may use and must not see, for the party's folder ``root``."""
+        # late: commands that start no training process need not load what one takes
+        from coterie_party.training.process import TrainingLimits
+
         training = self.training
         files = [each.path for each in self.datasets.values()] + ([self.password_file] if self.password_file else [])
         return TrainingLimits(
