@@ -90,17 +90,18 @@ def run_open(vector: Document) -> None:
     # The encryption, the partial decryptions, and what they combine to.
     blinding = pow(numbers["generator"], e * numbers["nonce"], n ** (s + 1))
     assert c == pow(1 + n, numbers["plaintext"], n ** (s + 1)) * blinding % n ** (s + 1)
-    x = pow(c, a, n)
-    assert partials == {index: pow(x, 2 * share, n) for index, share in enumerate(shares, start=1)}
+    assert partials == {
+        index: pow(c, 2 * a * share, n) * pow(c, 2 * delta * b, n) % n for index, share in enumerate(shares, start=1)
+    }
     combined = 1
     for i in chosen:
         combined = combined * pow(partials[i], 2 * _lagrange(i, chosen), n) % n
-    assert combined == numbers["combined"] == pow(x, 4 * at_zero % order, n)
-    # u = Y^α·C^β with Y = W·C^{4Δ²B}, α·4Δ² + β·e = 1.
     fourfold = 4 * delta**2
+    assert combined == numbers["combined"] == pow(c, (4 * a * at_zero + fourfold * b) % order, n)
+    # u = Y^α·C^β, α·4Δ² + β·e = 1.
     alpha = pow(fourfold, -1, e)
     beta = (1 - alpha * fourfold) // e
-    root = pow(combined * pow(c, fourfold * b, n) % n, alpha, n) * pow(c, beta, n) % n
+    root = pow(combined, alpha, n) * pow(c, beta, n) % n
     assert root == numbers["root"]
     assert c * pow(root, -e, n ** (s + 1)) % n ** (s + 1) == pow(1 + n, numbers["plaintext"], n ** (s + 1))
     # Ours.

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Proof that partial decryptions D_k = X_k^{2·s_i}, X_k = C_k^A, were made with the share behind v_i = v^{s_i}.
+"""Proof that partial decryptions D_k = C_k^{2·(A·s_i + Δ·B)} were made with the share behind v_i = v^{s_i}.
 
-One proof for all ciphertexts of a round, all of it modulo N: with weights ρ_k, X = ∏ X_k^{4ρ_k} and Y = ∏ D_k^{2ρ_k},
-it shows that log_X Y = log_v v_i. Commitments a = X^r, b = v^r, challenge e, response z = r + e·s_i over the integers;
-X^z = a·Y^e and v^z = b·v_i^e. It always comes with partial decryptions, and is looked at only if they do not open.
+One proof for all ciphertexts of a round, all of it modulo N: with weights ρ_k, X = ∏ C_k^{4A·ρ_k} and
+Y = ∏ D_k^{2ρ_k}·C_k^{−4ΔB·ρ_k}, it shows that log_X Y = log_v v_i. Commitments a = X^r, b = v^r, challenge e, response
+z = r + e·s_i over the integers; X^z = a·Y^e and v^z = b·v_i^e. It always comes with partial decryptions, and is looked
+at only if they do not open.
 
 - The witness is s_i itself, of ``share_bits``: r has 256 bits more, 128 for the challenge and 128 for hiding. A nonce
   sized for anything shorter leaks the share.
 - Weights absorb the whole statement, the challenge also X, Y and the commitments.
-- Squares: X_k^4 and D_k^2 are squares. A partial decryption may have the other sign; combining raises it to an even
+- Squares: C_k^4 and D_k^2 are squares. A partial decryption may have the other sign; combining raises it to an even
   power.
 - Soundness, for a dealt key: the order of a square has no prime factor below |N|/2 − 1 bits, N being a product of safe
   primes. Of values made with another exponent than s_i, one challenge in 2^128 can be answered, and one weight in 2^128
@@ -126,7 +127,8 @@ class Proof:
 def prove(statement: Statement, share: KeyShare, random: RandomSource) -> Proof:
     """Prove that the partial decryptions were made with ``share``.
 
-    Costs two powers as long as a partial decryption each, with the interpreter's lock released.
+    Costs two powers as long as the share and 256 bits each, with the interpreter's lock released. For a generated key,
+    powers with A and with Δ·B come on top, one each for all ciphertexts together.
 
     Raises:
         KeyMismatch: the share has another index, or the statement does not have one value per ciphertext.
@@ -188,9 +190,12 @@ def nonce_bits(key: ThresholdPublicKey) -> int:
 def _batched(statement: Statement, weight_bits: int = _WEIGHT_BITS) -> tuple[int, int]:
     modulus = statement.key.public_key.modulus
     weights = _weights(statement, weight_bits)
-    x = product_of_powers([ciphertext.value % modulus for ciphertext in statement.ciphertexts], weights, modulus)
-    y = product_of_powers(statement.partials, weights, modulus)
-    return int(powmod(x, 4 * statement.key.root_factor, modulus)), int(powmod(y, 2, modulus))
+    c = product_of_powers([ciphertext.value % modulus for ciphertext in statement.ciphertexts], weights, modulus)
+    d = product_of_powers(statement.partials, weights, modulus)
+    key = statement.key
+    x = powmod(c, 4 * key.root_factor, modulus)
+    y = powmod(d, 2, modulus) * powmod(c, -4 * key.delta * key.root_offset, modulus) % modulus
+    return int(x), int(y)
 
 
 def _weights(statement: Statement, bits: int = _WEIGHT_BITS) -> list[int]:

@@ -86,8 +86,7 @@ def combine_powers(
     """Return Y = u^{4Δ²} modulo N for the root u of each ciphertext, unchecked; arguments and errors as ``combine``."""
     _check(key, ciphertexts, partials)
     indices = sorted(partials)[: key.decryption_threshold]
-    residues = [ciphertext.value % key.public_key.modulus for ciphertext in ciphertexts]
-    return tuple(map(int, _powers(key, residues, {index: partials[index] for index in indices})))
+    return tuple(map(int, _powers(key, len(ciphertexts), {index: partials[index] for index in indices})))
 
 
 def _check(key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]) -> None:
@@ -126,7 +125,7 @@ def _combine(
     key: ThresholdPublicKey, ciphertexts: Sequence[Ciphertext], partials: Mapping[int, Sequence[int]]
 ) -> list[int]:
     public_key = key.public_key
-    powers = _powers(key, [c.value % public_key.modulus for c in ciphertexts], partials)
+    powers = _powers(key, len(ciphertexts), partials)
     # Modulo N^{s+1}, and therefore the most expensive step.
     blindings = powmod_base_list(powers, public_key.plaintext_modulus, public_key.ciphertext_modulus)
     raised = powmod_base_list([c.value for c in ciphertexts], _multiple(key), public_key.ciphertext_modulus)
@@ -138,31 +137,21 @@ def _multiple(key: ThresholdPublicKey) -> int:
     return int(4 * key.delta**2)
 
 
-def _powers(key: ThresholdPublicKey, residues: list[int], partials: Mapping[int, Sequence[int]]) -> list[mpz]:
-    """Return Y = ∏ D_i^{2λ_i}·C^{4Δ²B} mod N for each C, which is u^{4Δ²}."""
-    factors = [
-        (partials[index], 2 * coefficient)
-        for index, coefficient in lagrange_coefficients(key.delta, sorted(partials)).items()
-    ]
-    return _products([*factors, (residues, _multiple(key) * key.root_offset)], mpz(key.public_key.modulus))
-
-
-def _products(factors: Sequence[tuple[Sequence[int], int]], modulus: mpz) -> list[mpz]:
-    """Return for each position n the product of ``values[n]**exponent`` over all factors; exponents of both signs."""
-    count = len(factors[0][0])
+def _powers(key: ThresholdPublicKey, count: int, partials: Mapping[int, Sequence[int]]) -> list[mpz]:
+    """Return Y = ∏ D_i^{2λ_i} mod N for each of ``count`` ciphertexts, which is u^{4Δ²}."""
+    modulus = mpz(key.public_key.modulus)
     above, below = [mpz(1)] * count, [mpz(1)] * count
-    for values, exponent in factors:
-        if exponent:
-            powers = powmod_base_list(list(values), abs(exponent), modulus)
-            side = above if exponent > 0 else below
-            side[:] = [product * power % modulus for product, power in zip(side, powers, strict=True)]
+    for index, coefficient in lagrange_coefficients(key.delta, sorted(partials)).items():
+        powers = powmod_base_list(list(partials[index]), 2 * abs(coefficient), modulus)
+        side = above if coefficient > 0 else below
+        side[:] = [product * power % modulus for product, power in zip(side, powers, strict=True)]
     return [a * inverse(b, modulus) % modulus for a, b in zip(above, below, strict=True)]
 
 
 def _opens(key: ThresholdPublicKey, ciphertext: Ciphertext, partials: Mapping[int, Sequence[int]]) -> bool:
     modulus = key.public_key.modulus
     residue = ciphertext.value % modulus
-    (power,) = _powers(key, [residue], partials)
+    (power,) = _powers(key, 1, partials)
     (blinding,) = powmod_base_list([power], key.public_key.plaintext_modulus, modulus)
     return bool(blinding == powmod_base_list([residue], _multiple(key), modulus)[0])
 

@@ -75,7 +75,10 @@ def check_share(key: ThresholdPublicKey, share: KeyShare) -> None:
 
 
 def partial_decrypt(key: ThresholdPublicKey, share: KeyShare, ciphertexts: Sequence[Ciphertext]) -> tuple[int, ...]:
-    """Return ``D = X^{2·s_i} mod N`` with X = C^A for each ciphertext C, with the interpreter's lock released.
+    """Return ``D = C^{2·(A·s_i + Δ·B)} mod N`` for each ciphertext C, with the interpreter's lock released.
+
+    A·s_i and Δ·B are about as long as each other, so that the public part costs a holder nothing; combining would take
+    a power with B for every ciphertext.
 
     Args:
         key: the threshold key.
@@ -86,7 +89,7 @@ def partial_decrypt(key: ThresholdPublicKey, share: KeyShare, ciphertexts: Seque
         KeyMismatch: a ciphertext belongs to another key, or the share's index to none.
 
     Source: Shoup, EUROCRYPT 2000, signature share; here for the exponent N^s.
-    Deviation: 2·s_i instead of 2Δ·s_i, because f(0) holds Δ already.
+    Deviation: 2·s_i instead of 2Δ·s_i, because f(0) holds Δ already; (A, B), which make it a share of 1/e.
     Security: not constant time. Anyone who can have arbitrary ciphertexts decrypted can read any reply: call it only
         for sums that the protocol lets this party open.
     """
@@ -94,7 +97,7 @@ def partial_decrypt(key: ThresholdPublicKey, share: KeyShare, ciphertexts: Seque
     for ciphertext in ciphertexts:
         key.public_key.require_own(ciphertext)
     modulus = key.public_key.modulus
-    exponent = 2 * key.root_factor * share.value.reveal()
+    exponent = 2 * (key.root_factor * share.value.reveal() + key.delta * key.root_offset)
     return tuple(map(int, powmod_base_list([c.value % modulus for c in ciphertexts], exponent, modulus)))
 
 

@@ -103,7 +103,7 @@ def test_partial_decryptions_of_honest_holders_follow_from_the_root_and_the_coll
     for share in dealing.shares:
         if share.index not in colluders:
             weights = {j: int(delta * prod(Fraction(share.index - m, j - m) for m in points if m != j)) for j in points}
-            made = pow(at_zero, weights[0], n)
+            made = pow(at_zero, weights[0], n) * pow(ciphertext.value, 2 * delta * key.root_offset, n) % n
             for j in colluders:
                 made = made * pow(x_rooted, weights[j] * dealing.shares[j - 1].value.reveal(), n) % n
             assert (made,) == partial_decrypt(key, share, [ciphertext])

@@ -183,7 +183,8 @@ def test_combine_with_the_share_of_another_key_raises(opened):
         p, q, holders=5, decryption_threshold=3, random=SeededRandom("another epoch"), s=key.public_key.s
     )
     share = other.shares[0]
-    bad = tuple(pow(c.value, 2 * key.root_factor * share.value.reveal(), p * q) for c in ciphertexts)
+    exponent = 2 * (key.root_factor * share.value.reveal() + key.delta * key.root_offset)
+    bad = tuple(pow(c.value, exponent, p * q) for c in ciphertexts)
     with pytest.raises(NotOpened):
         combine(key, ciphertexts, {**partials, 1: bad})
 

@@ -32,8 +32,9 @@ def test_partial_decrypt_is_the_formula(dealing):
     key, share = dealing.key, dealing.shares[1]
     encryptor = Encryptor(key.public_key)
     ciphertext = encryptor.encrypt(1, encryptor.draw_nonce(SeededRandom(1)))
-    base = pow(ciphertext.value, key.root_factor, key.public_key.modulus)
-    expected = pow(base, 2 * share.value.reveal(), key.public_key.modulus)
+    modulus = key.public_key.modulus
+    secret = pow(ciphertext.value, 2 * key.root_factor * share.value.reveal(), modulus)
+    expected = secret * pow(ciphertext.value, 2 * key.delta * key.root_offset, modulus) % modulus
     assert partial_decrypt(key, share, [ciphertext]) == (expected,)
 
 
@@ -67,11 +68,12 @@ def test_check_share_longer_than_the_record_says_raises():
                 check_share(replace(dealing.key, share_bits=longest - 1), share)
 
 
-def test_partial_decrypt_of_a_generated_key_needs_its_factor():
+@pytest.mark.parametrize("left_out", [{"root_factor": 1}, {"root_offset": 0}], ids=["A", "B"])
+def test_partial_decrypt_of_a_generated_key_needs_its_root_exponents(left_out):
     dealing = make_generated()
     encryptor = Encryptor(dealing.key.public_key)
     ciphertext = encryptor.encrypt(7, encryptor.draw_nonce(SeededRandom(1)))
-    without = replace(dealing.key, root_factor=1)
+    without = replace(dealing.key, **left_out)
     partials = {share.index: partial_decrypt(without, share, [ciphertext]) for share in dealing.shares}
     with pytest.raises(NotOpened):
         combine(dealing.key, [ciphertext], partials)
