@@ -6,7 +6,7 @@ A ciphertext C = (1+N)^M · u^{N^s} is opened by u, the N^s-th root of C modulo 
 M, and anybody can check u. So decryption is threshold RSA with the public exponent e = N^s, modulo N:
 
 - the holders share R with A·R + B ≡ e^{-1} modulo the order of the squares, as s_i = f(i) with f(0) = Δ·R, Δ = k!;
-- each gives ``D_i = X^{2·s_i} mod N`` with X = C^A;
+- each gives ``D_i = C^{2·(A·s_i + Δ·B)} mod N``;
 - t of them make u, or a known power of it, and that opens C.
 
 Source: Paillier, EUROCRYPT '99 (decryption by the root); Shoup, "Practical threshold signatures", EUROCRYPT 2000.
