@@ -83,7 +83,7 @@ class UnitValues(NamedTuple):
     Attributes:
         unit: of r, uniform modulo N.
         factors: of p + q − 1.
-        zero: of a sharing of zero with degree 2g.
+        zero: of a sharing of zero with degree k − 1.
     """
 
     unit: int
@@ -99,8 +99,10 @@ def factor_sum(holder: int, shares: FactorShares) -> int:
 def unit_share(values: Sequence[UnitValues], modulus: int) -> int:
     """Return one holder's share of r·(p+q−1) modulo N, from what it got from everybody.
 
-    Security: everything is shared over Z_N, and N has no factor up to k: of r·(p+q−1) modulo N for a uniform r one
-        learns the greatest common divisor alone. With integers instead of residues one would learn more.
+    Security: everything is shared over Z_N, and N has no factor up to k. The k opened shares are uniform but for their
+        value at 0, because zero is shared with degree k − 1; that value is r·(p+q−1) for a uniform r, so one learns the
+        greatest common divisor alone. A holder that adds something to the values that others got moves the value at 0
+        and sees no more. With integers instead of residues, or zero shared with degree 2g and k even, one would.
     """
     unit, factors, zero = (sum(mpz(each[n]) for each in values) for n in range(3))
     return int((unit * factors + zero) % modulus)

@@ -4,7 +4,7 @@
 
 A holder's share of a number is what the weights make of its values of the cells, put together by the Chinese remainder
 theorem with the residues modulo 4 and the odd primes ℓ ≤ k, plus a random multiple of Π·m_0. p and q are then shared
-modulo a prime above 2^{|N|+64} with degree g, and N is opened from the products and a sharing of zero of degree 2g.
+modulo a prime above 2^{|N|+64} with degree g, and N is opened from the products and a sharing of zero of degree k − 1.
 
 Source: Boneh and Franklin, J. ACM 48 (2001), section 3.
 """
@@ -56,9 +56,9 @@ class CandidateDraws(NamedTuple):
 
 
 def stream_bytes(parameters: GenerationParameters) -> int:
-    """Return the length of a candidate leaf's stream: its digest, two multiples and 4g coefficients."""
+    """Return the length of a candidate leaf's stream: its digest, two multiples and 2g + k − 1 coefficients."""
     multiple, coefficient = _widths(parameters)
-    return DIGEST_BYTES + 2 * multiple + 4 * parameters.degree * coefficient
+    return DIGEST_BYTES + 2 * multiple + (2 * parameters.degree + parameters.zero_degree) * coefficient
 
 
 def draw(parameters: GenerationParameters, stream: bytes) -> CandidateDraws:

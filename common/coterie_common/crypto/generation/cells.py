@@ -3,8 +3,8 @@
 """The sieve: numbers that no small prime divides, made residue by residue in *cells*.
 
 A cell is one residue modulo one prime. Each holder draws p_i and r_i, and shares both with degree g and zero with
-degree 2g; z = p·r is opened, hidden by the sharing of zero. Where z ≠ 0, p is not 0 and otherwise unknown. Number n of
-the batch takes the n-th cell with z ≠ 0 of every sieve prime; numbers 2j and 2j + 1 are the factors of candidate j.
+degree k − 1; z = p·r is opened, hidden by the sharing of zero. Where z ≠ 0, p is not 0 and otherwise unknown. Number n
+of the batch takes the n-th cell with z ≠ 0 of every sieve prime; numbers 2j and 2j + 1 are the factors of candidate j.
 
 Source: Boneh and Franklin, J. ACM 48 (2001), distributed sieving; residue by residue as in Chen, Hazay, Ishai,
 Kashnikov, Micciancio, Riviere, shelat, Venkitasubramaniam and Wang, "Diogenes", IEEE S&P 2021, without its lattices.
@@ -29,7 +29,7 @@ ROWS: Final = 3
 
 
 class CellDraws(Secret[Int64Array]):
-    """Int64[cells, 4g + 2]: the coefficients of p, of r (both with the constant one) and of zero (without)."""
+    """Int64[cells, 2g + 1 + k]: the coefficients of p, of r (both with the constant one) and of zero (without)."""
 
     @classmethod
     def expand(cls, parameters: GenerationParameters, streams: Sequence[bytes], primes: Int64Array) -> CellDraws:
@@ -42,7 +42,7 @@ class CellDraws(Secret[Int64Array]):
         """
         octets = np.frombuffer(b"".join(streams), dtype=np.uint8).reshape(len(streams), STREAM_BYTES)
         words = np.ascontiguousarray(octets[:, DIGEST_BYTES:]).view(">u2")
-        return cls(draw(words, primes, 4 * parameters.degree + 2))
+        return cls(draw(words, primes, 2 * (parameters.degree + 1) + parameters.zero_degree))
 
     @classmethod
     def total(cls, draws: Sequence[CellDraws], primes: Int64Array) -> CellDraws:
@@ -76,7 +76,7 @@ class CellPart(Secret[Int64Array]):
         return cls(sum((part.reveal() for part in parts[1:]), start=parts[0].reveal()) % primes)
 
     def product_share(self, primes: Int64Array) -> Int64Array:
-        """Return Int64[cells], the holder's share of z = p·r, of degree 2g."""
+        """Return Int64[cells], the holder's share of z = p·r, of degree k − 1."""
         p, r, zero = self.reveal()
         product: Int64Array = (p * r + zero) % primes
         return product

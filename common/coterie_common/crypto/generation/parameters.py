@@ -2,7 +2,7 @@
 # Copyright The Coterie authors
 """The parameters of one generation, and every number that follows from them before anything is drawn.
 
-With b = |N|/2, k holders and the degree g = ⌊(k−1)/2⌋ of all sharings modulo primes:
+With b = |N|/2, k holders and the degree g = ⌊(k−1)/2⌋ of the sharings of p and q:
 
 - Π is the product of the *sieve primes*, every prime ℓ > k in order while Π < 2^{b−100};
 - m_0 = 4·∏ℓ over the odd primes ℓ ≤ k; p ≡ q ≡ 3 mod 4 and ≡ 2 mod those ℓ, so that Δ = k! is prime to the order of
@@ -106,8 +106,21 @@ class GenerationParameters:
 
     @property
     def degree(self) -> int:
-        """g: any g holders together learn nothing of what is shared modulo a prime, any g + 1 everything."""
+        """g, of every sharing of a secret: g values say nothing of it, g + 1 determine it.
+
+        That holds for the values alone. What opened products say beside depends on ``zero_degree``.
+        """
         return (self.holders - 1) // 2
+
+    @property
+    def zero_degree(self) -> int:
+        """K − 1, of every sharing of zero that is added to a product before its k values are opened.
+
+        The opened values are then uniform among all with the same value at 0, also where a holder added something to
+        the values that others got. With 2g, the degree of the product, an even k leaves a parity check on the k values:
+        a holder that adds δ_i to g + 1 values of one factor reads the other factor from it.
+        """
+        return self.holders - 1
 
     @property
     def half_bits(self) -> int:

@@ -3,7 +3,8 @@
 """Sharing among all holders by polynomials: modulo a large number, and over the integers.
 
 Holder i has the value at i. All k values together interpolate at 0 with the integer weights (−1)^{i+1}·C(k, i),
-whatever the modulus, if the degree is at most k − 1. A product of two sharings of degree g has degree 2g ≤ k − 1.
+whatever the modulus, if the degree is at most k − 1. A product of two sharings of degree g has degree 2g ≤ k − 1. A
+sharing of zero is added before its values are opened, always of degree k − 1 (``GenerationParameters.zero_degree``).
 
 Source: Shamir, "How to share a secret", 1979; Ben-Or, Goldwasser and Wigderson, STOC 1988, products; integer sharing:
 Rabin, "A simplified approach to threshold and proactive RSA", CRYPTO '98.

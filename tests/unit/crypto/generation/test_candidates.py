@@ -65,16 +65,18 @@ def test_small_factors_are_found_up_to_their_bound():
     assert with_small_factor([]) == []
 
 
-def test_draws_are_read_from_the_stream_in_their_order():
-    parameters = small(3, 2, 256)
+@pytest.mark.parametrize(("holders", "g"), [(3, 1), (4, 1), (8, 3)])
+def test_draws_are_read_from_the_stream_in_their_order(holders, g):
+    parameters = small(holders, holders, 256)
     prime, multiples = parameters.product_prime, parameters.multiples
     stream = bytes(n * 37 % 251 for n in range(candidates.stream_bytes(parameters)))
     width_m = -(-(multiples.bit_length() + 128) // 8)
     width_c = -(-(prime.bit_length() + 128) // 8)
-    assert len(stream) == 32 + 2 * width_m + 4 * width_c
+    assert len(stream) == 32 + 2 * width_m + (2 * g + holders - 1) * width_c
     numbers = [int.from_bytes(stream[32 + n * width_m :][:width_m], "big") % multiples for n in range(2)]
     rest = stream[32 + 2 * width_m :]
-    coefficients = [int.from_bytes(rest[n * width_c :][:width_c], "big") % prime for n in range(4)]
+    coefficients = [int.from_bytes(rest[n * width_c :][:width_c], "big") % prime for n in range(2 * g + holders - 1)]
     draws = candidates.draw(parameters, stream)
     assert draws.multiples == tuple(numbers)
-    assert (*draws.p, *draws.q, *draws.zero) == tuple(coefficients)
+    assert (draws.p, draws.q) == (tuple(coefficients[:g]), tuple(coefficients[g : 2 * g]))
+    assert draws.zero == tuple(coefficients[2 * g :])

@@ -38,6 +38,15 @@ def test_cells_open_the_product_of_the_sums_of_what_was_drawn(batch):
         start += count
 
 
+@pytest.mark.parametrize("holders", [3, 4, 8, 9])
+def test_zero_is_shared_in_cells_with_one_coefficient_less_than_holders(holders):
+    batch = make_batch(small(holders, holders, batch=2), "degrees")
+    drawn, g = batch.cells[0].reveal(), (holders - 1) // 2
+    assert drawn.shape == (len(batch.parameters.cell_primes), 2 * (g + 1) + holders - 1)
+    assert drawn.any(axis=0).all()
+    assert len(batch.draws[0][0].zero) == holders - 1
+
+
 def test_chosen_cells_are_used_once(batch):
     cells = batch.choice.cells.reshape(-1).tolist()
     assert len(set(cells)) == len(cells)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-from itertools import combinations
+from itertools import combinations, product
 from math import factorial
 
 import pytest
@@ -105,3 +105,15 @@ def test_integer_sharing_draws_as_many_bits_as_it_states():
 
 def test_polynomial_reveals_nothing_when_printed():
     assert "12345" not in repr(Polynomial((12345, 1)))
+
+
+@pytest.mark.parametrize("holders", [3, 4])
+def test_values_of_a_sharing_of_zero_are_all_that_interpolate_to_zero(holders):
+    """Exhaustive modulo 5: opened values of a product say its value at 0 and nothing else, whatever it was made of."""
+    modulus = 5
+    drawn = [
+        tuple(int(Polynomial((0, *coefficients)).at(point, modulus)) for point in range(1, holders + 1))
+        for coefficients in product(range(modulus), repeat=holders - 1)
+    ]
+    zero = [values for values in product(range(modulus), repeat=holders) if interpolate(values, modulus) == 0]
+    assert sorted(drawn) == zero

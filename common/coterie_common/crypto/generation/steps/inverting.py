@@ -96,7 +96,7 @@ class UnitsStage:
         polynomials = (
             share(random.randbelow(n), degree, n, random),
             share(factor_sum(run.setup.index, modulus.shares), degree, n, random),
-            share(0, 2 * degree, n, random),
+            share(0, run.setup.parameters.zero_degree, n, random),
         )
         return cls(run=run, modulus=modulus, polynomials=polynomials)
 
@@ -234,7 +234,7 @@ class SecretsVerdictStage:
         polynomials = (
             share(root.draw_multiple(setup.parameters, n, random), degree, prime, random),
             share(root.totient_share(setup.index, n, self.modulus.shares), degree, prime, random),
-            share(0, setup.parameters.holders - 1, prime, random),
+            share(0, setup.parameters.zero_degree, prime, random),
         )
         return MultiplesStage(
             run=self.run,
