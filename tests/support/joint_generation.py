@@ -13,14 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from coterie_common.crypto.generation.effects import Advance, Effect, End, KeepShare, SendBroadcast, SendPart
 from coterie_common.crypto.generation.machine import (
-    Advance,
-    Effect,
-    End,
     Generation,
-    KeepShare,
-    SendBroadcast,
-    SendPart,
     Transition,
     _enter,
     _take_broadcast,
@@ -40,7 +35,7 @@ from coterie_common.crypto.generation.steps.starting import StartStage, first_ch
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey
-from coterie_common.errors import CoterieError
+from coterie_common.errors import CoterieError, ParameterMismatch
 from coterie_common.identifiers import PartyId
 from tests.support.seeded_random import SeededRandom
 
@@ -116,6 +111,8 @@ class Holders:
     keeps_history: bool = False
     any_length: bool = False
     """Take broadcasts of any length."""
+    refused: list[ParameterMismatch] = field(default_factory=list)
+    """Why broadcasts of other chains were refused."""
     last: frozenset[int] = frozenset()
     """Holders that enter a step only when all others have said what they say in it."""
 
@@ -150,18 +147,28 @@ class Holders:
             state = self.states[recipient]
             if state.stage is None:
                 continue
-            if self._waits(recipient, effect) and not all(self._waits(to, each) for to, _, each in self.queue):
+            if state.is_advancing and not isinstance(effect, Advance):
+                # Its driver is making the step.
+                self.queue.append((recipient, recipient, effect))
+                continue
+            if self._waits(recipient, effect) and not all(to in self.last for to, _, _ in self.queue):
                 self.queue.append((recipient, recipient, effect))
                 continue
             if isinstance(effect, SendBroadcast):
                 broadcast = self.relay(recipient, effect.broadcast)
                 if broadcast is not None:
-                    take = _take_broadcast if self.any_length else receive_broadcast
-                    self._carry_out(recipient, take(state, broadcast))
+                    self._take(recipient, broadcast)
             elif isinstance(effect, SendPart):
                 self._carry_out(recipient, receive_part(state, effect.part))
             else:
                 self._carry_out(recipient, self._advanced(state))
+
+    def _take(self, recipient: int, broadcast: Broadcast) -> None:
+        take = _take_broadcast if self.any_length else receive_broadcast
+        try:
+            self._carry_out(recipient, take(self.states[recipient], broadcast))
+        except ParameterMismatch as why:
+            self.refused.append(why)
 
     def _started(self, setup: Setup) -> Transition:
         return start(setup)

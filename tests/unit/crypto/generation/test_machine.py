@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from itertools import combinations
@@ -14,11 +16,19 @@ import pytest
 from gmpy2 import is_prime, mpz
 
 from coterie_common.crypto.dealer import _deal_insecure_for_tests
-from coterie_common.crypto.generation.machine import advance, receive_broadcast, receive_part, share_kept, start
+from coterie_common.crypto.generation.effects import End, SendBroadcast
+from coterie_common.crypto.generation.machine import (
+    Transition,
+    advance,
+    receive_broadcast,
+    receive_part,
+    share_kept,
+    start,
+)
 from coterie_common.crypto.generation.parameters import GenerationParameters
 from coterie_common.crypto.generation.steps.messages import Broadcast, SealedPart, Step
 from coterie_common.crypto.generation.steps.openings import OpeningStage
-from coterie_common.crypto.generation.steps.setup import Setup
+from coterie_common.crypto.generation.steps.setup import Draft, Received, Run, Setup, Stage
 from coterie_common.crypto.generation.steps.signing import verify_record_signature
 from coterie_common.crypto.generation.steps.sizes import step_bytes
 from coterie_common.crypto.paillier import Encryptor
@@ -31,9 +41,18 @@ from coterie_common.crypto.threshold import (
     combine,
     partial_decrypt,
 )
-from coterie_common.errors import ConfigurationError, InvalidSignature, MalformedMessage, StateError, UnexpectedMessage
+from coterie_common.errors import (
+    ConfigurationError,
+    Equivocation,
+    InvalidSignature,
+    KeyFileError,
+    MalformedMessage,
+    ParameterMismatch,
+    StateError,
+    UnexpectedMessage,
+)
 from coterie_common.secret import Secret
-from tests.support.joint_generation import DRAFT_DIGEST, Holders, generated, make_setups
+from tests.support.joint_generation import DRAFT_DIGEST, Cheat, Holders, generated, make_setups
 from tests.support.seeded_random import SeededRandom
 
 SHAPES = [(3, 2, 1), (4, 3, 1), (5, 3, 2), (9, 7, 1)]
@@ -337,3 +356,109 @@ def test_state_is_never_advanced_out_of_order():
     assert once.state.waiting_for == (3,)
     both = receive_broadcast(once.state, third.effects[0].broadcast)
     assert [type(each).__name__ for each in both.effects] == ["Advance"]
+    # Until the step is made, messages wait.
+    with pytest.raises(StateError):
+        receive_broadcast(both.state, other)
+    with pytest.raises(StateError):
+        receive_part(both.state, SealedPart(number=1, sender=2, recipient=1, sealed=b""))
+
+
+def test_broadcasts_of_the_next_step_wait_for_its_chain():
+    setups = make_setups(generated(3, 2).setups[0].parameters, 2)
+    first, second, third = (start(setup) for setup in setups)
+    after = second.state
+    for other in (first, third):
+        after = receive_broadcast(after, other.effects[0].broadcast).state
+    (right, *_) = advance(after).effects
+    assert isinstance(right, SendBroadcast)
+    state = receive_broadcast(first.state, second.effects[0].broadcast).state
+    for chain in (b"1" * 32, right.broadcast.chain):
+        early = Broadcast.create(
+            setups[1].signing_key,
+            number=1,
+            step=Step.ENCAPSULATION,
+            sender=2,
+            chain=chain,
+            hashes=(),
+            body=right.broadcast.body,
+        )
+        state = receive_broadcast(state, early).state
+        assert receive_broadcast(state, early).state is state
+    with pytest.raises(UnexpectedMessage):
+        receive_broadcast(state, replace_chain(right.broadcast, setups[1]))
+    assert len(state.early) == 2
+    state = advance(receive_broadcast(state, third.effects[0].broadcast).state).state
+    assert (state.early, state.waiting_for) == ((), (3,))
+    with pytest.raises(ParameterMismatch):
+        receive_broadcast(state, replace_chain(right.broadcast, setups[1]))
+
+
+def replace_chain(broadcast: Broadcast, setup: Setup) -> Broadcast:
+    """Return a broadcast of another run."""
+    return Broadcast.create(
+        setup.signing_key,
+        number=broadcast.number,
+        step=broadcast.step,
+        sender=broadcast.sender,
+        chain=bytes(32),
+        hashes=broadcast.hashes,
+        body=broadcast.body,
+    )
+
+
+def test_early_broadcasts_of_one_chain_name_who_signed_two():
+    setups = make_setups(generated(3, 2).setups[0].parameters, 2)
+    first, second, third = (start(setup) for setup in setups)
+    state = first.state
+    for other in (second, third):
+        reached = state
+        state = receive_broadcast(state, other.effects[0].broadcast).state
+    chain = advance(state).state.chain
+    for body in (b"one", b"another"):
+        early = Broadcast.create(
+            setups[1].signing_key, number=1, step=Step.ENCAPSULATION, sender=2, chain=chain, hashes=(), body=body
+        )
+        reached = receive_broadcast(reached, early).state
+    (end,) = advance(receive_broadcast(reached, third.effects[0].broadcast).state).effects
+    assert isinstance(end, End)
+    assert isinstance(end.error, Equivocation)
+    assert end.error.culprits == ("holder-2",)
+
+
+class Weak(Holders):
+    """Keeps only weak references to what holders knew."""
+
+    stages: list[weakref.ref[object]]
+
+    def _carry_out(self, index: int, transition: Transition) -> None:
+        if transition.state.stage is not None:
+            self.stages.append(weakref.ref(transition.state.stage))
+        super()._carry_out(index, transition)
+
+
+class Fails(Cheat):
+    """Ends at a step with an error that no peer made."""
+
+    def alter(self, stage: Stage) -> Stage:
+        return _Failing(stage.run) if stage.step is Step.UNIT else stage
+
+
+class _Failing:
+    step = Step.UNIT
+    draft = Draft(bytes(32))
+
+    def __init__(self, run: Run | None) -> None:
+        self.run = run
+
+    def proceed(self, received: Received) -> Stage:
+        raise KeyFileError("of any family")
+
+
+def test_any_error_ends_the_run_and_nothing_of_it_is_left():
+    holders = Weak(make_setups(generated(3, 2).setups[0].parameters, 0), {2: Fails()})
+    holders.stages = []
+    holders.run()
+    assert holders.outcomes[2].error.code == KeyFileError.code
+    assert holders.outcomes[1].error.message == "no message arrived from holder-2"
+    gc.collect()
+    assert [each() for each in holders.stages if each() is not None] == []
