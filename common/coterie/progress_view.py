@@ -30,8 +30,9 @@ def privacy_line(status: JobStatus) -> str:
 
 
 def attendance_line(status: JobStatus) -> str:
-    """Return the replies by which the noise of the current round is divided, and the spare rounds of the job."""
-    asked = "" if status.round is None else f"noise divided for {status.round.quorum} replies or more, "
+    """Return the replies that the current round needs, which divide shared noise, and the spare rounds of the job."""
+    needs = "noise divided for" if status.privacy.placement == "distributed" else "a round needs"
+    asked = "" if status.round is None else f"{needs} {status.round.quorum} replies or more, "
     if status.is_complete:
         asked = f"sealed completely: a round needs everybody that it asks, and shows nobody who spoils it; {asked}"
     if not status.spare_rounds:
@@ -70,7 +71,7 @@ def facts(status: JobStatus, now: datetime) -> tuple[tuple[str, str], ...]:
         ("submitted", f"{moment(status.submitted_at)} by {status.submitted_by}"),
         ("finished", moment(status.finished_at)),
         ("took" if status.finished_at else "so far", str(elapsed(status, now))),
-        *(("parties", f"{party_id}: {doing}") for party_id, doing in party_lines(status)),
+        *(("party", f"{party_id}: {doing}") for party_id, doing in party_lines(status)),
     )
 
 

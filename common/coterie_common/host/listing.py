@@ -45,12 +45,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Print names with their values, one per line; a name that repeats is printed once."""
+    """Print names with their values, one per line."""
     width = max(len(name) for name, _ in facts)
-    last = ""
     for name, value in facts:
-        say(f"{name if name != last else '':<{width}}  {value}")
-        last = name
+        say(f"{name:<{width}}  {value}")
 
 
 def cell(text: object, style: str = "") -> Text:

@@ -126,7 +126,8 @@ class Lineage(StrictModel):
         """Return the promised privacy in words, such as ``ε = 1, δ = 0.00001 per record``."""
         if self.epsilon == "0":
             return "no differential privacy"
-        return f"ε = {self.epsilon}, δ = {self.delta} per {self.unit}"
+        delta = "" if self.delta == "0" else f", δ = {self.delta}"
+        return f"ε = {self.epsilon}{delta} per {self.unit}"
 
     @property
     def words(self) -> str:

@@ -27,7 +27,7 @@ def jobs(
 ) -> None:
     """List the jobs that were proposed to this party, oldest first, in plain words; or show one in full."""
     from coterie_common.errors import NotFound
-    from coterie_common.host.listing import moment, print_table
+    from coterie_common.host.listing import moment, print_facts, print_table
     from coterie_common.identifiers import parse_job_id
 
     with open_steward_view(home) as view:
@@ -41,10 +41,7 @@ def jobs(
     if as_json:
         return say_json([report.to_document() for report in reports])
     if job is not None:
-        width = max(len(name) for name, _ in reports[0].lines())
-        for name, value in reports[0].lines():
-            say(f"{name:<{width}}  {value}")
-        return None
+        return print_facts(tuple(reports[0].lines()))
     rows = [
         (
             report.job.job_id,

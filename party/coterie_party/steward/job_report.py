@@ -124,7 +124,8 @@ class JobReport:
                 yield _rounds(first, count), words
         if self.terms is not None and self.spec is not None:
             yield "spare rounds", _spare_words(self.terms, self.spec)
-        for words in _asked_words(self.asked):
+        is_divided = self.spec is None or self.spec.privacy.placement is Placement.DISTRIBUTED
+        for words in _asked_words(self.asked, is_divided=is_divided):
             yield "asked", words
         spent, reserved = self.rounds[ReservationStatus.COMMITTED], self.rounds[ReservationStatus.RESERVED]
         if spent or reserved:
@@ -260,12 +261,13 @@ def _spare_words(terms: JobTerms, spec: JobSpec) -> str:
     return f"{words}; with them ε = {all_in_all:.4g}, without them {alone:.4g}"
 
 
-def _asked_words(asked: Sequence[AskedRound]) -> Iterator[str]:
-    """Yield, for each run of consecutive rounds that are alike, by how many replies their noise is divided."""
+def _asked_words(asked: Sequence[AskedRound], *, is_divided: bool) -> Iterator[str]:
+    """Yield, for each run of consecutive rounds that are alike, the replies they need, which divide shared noise."""
+    needs = "noise divided for" if is_divided else "needs"
 
     def alike(placed: tuple[int, AskedRound]) -> tuple[str, int]:
         place, each = placed
-        divided = "" if each.quorum is None else f", noise divided for {each.quorum} replies or more"
+        divided = "" if each.quorum is None else f", {needs} {each.quorum} replies or more"
         again = f"step {each.step} again, in a spare round; " if each.is_spare else ""
         # Rounds whose numbers follow one another differ from their place by the same number.
         return f"{again}{counted(each.cohort, 'party')} asked{divided}", each.number - place

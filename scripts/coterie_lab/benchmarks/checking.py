@@ -88,7 +88,7 @@ def share_of_round(results: Results, parties: int, values: int) -> tuple[float, 
 
     Args:
         results: of the run.
-        parties: members, all of whom contribute; as many partial decryptions as needed, and one spare, are made.
+        parties: members, all of whom contribute; as many as needed, and one spare, are asked to decrypt.
         values: length of the vector.
 
     Returns:
@@ -100,7 +100,7 @@ def share_of_round(results: Results, parties: int, values: int) -> tuple[float, 
         return None
     prove, reply, request, prove_partial, partial = (figure or 0.0 for figure in figures)
     opening = choose_parameters(parties).decryption_threshold + 1
-    total = parties * (prove + reply + request) + opening * (prove_partial + partial)
+    total = parties * (prove + reply) + opening * (request + prove_partial + partial)
     return total, total / (whole.core_ms - total)
 
 

@@ -85,7 +85,8 @@ def test_use_of_a_child_that_ended_stays():
     after = core_ms([os.getpid()])
     assert before is not None
     assert after is not None
-    assert after - before >= 290
+    # Counters tick every 10 ms, and there are four of them.
+    assert after - before >= 250
 
 
 def test_process_that_ended_has_used_nothing():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from rich.console import Console
 
 from coterie.job_display import _LiveDisplay
-from coterie.progress_view import elapsed, party_lines, privacy_line, state_line
+from coterie.progress_view import attendance_line, elapsed, party_lines, privacy_line, state_line
 from coterie_common.errors import Unavailable
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Decision
@@ -63,6 +63,7 @@ def test_privacy_line_never_claims_what_is_not_promised():
     assert privacy_line(RUNNING) == "ε = 1, δ = 0.00001 per record, distributed discrete-gaussian noise"
     assert "δ" not in privacy_line(replace(RUNNING, privacy=replace(RUNNING.privacy, delta="0")))
     none = replace(RUNNING, privacy=replace(RUNNING.privacy, placement="none"))
+    assert attendance_line(none).startswith("a round needs ")
     assert privacy_line(none) == "no differential privacy"
 
 
