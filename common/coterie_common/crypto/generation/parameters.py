@@ -55,8 +55,8 @@ class GenerationParameters:
         key_bits: |N|, one of ``limits.KEY_BITS``.
         s: plaintexts are integers modulo N^s.
         batch: candidates for N per batch.
-        tests: of biprimality that the survivor has to pass beside the first; each lets another number through with
-            probability at most 1/2.
+        tests: of biprimality that the survivor has to pass beside the first; each lets a product of shared factors that
+            are not both prime through with probability at most 1/2. For other numbers see ``biprimality``.
 
     Raises:
         ConfigurationError: a number is out of its range.

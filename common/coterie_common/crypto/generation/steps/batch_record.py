@@ -94,18 +94,19 @@ def power_of(run: Run, modulus: int, counter: int, holder: int, shares: FactorSh
 
 
 def decode_powers(
-    run: Run, received: Received, commitments: Mapping[int, bytes], number: int, count: int
+    run: Run, received: Received, commitments: Mapping[int, bytes], number: int, moduli: Sequence[int]
 ) -> dict[int, tuple[int, ...]]:
-    """Return the powers that all holders opened, by index, ``count`` each.
+    """Return the powers that all holders opened, by index: one for each N.
 
     Raises:
-        GenerationDeviation: a body has another length, or does not open its commitment.
+        GenerationDeviation: a body has another length or a power that is not below its N, or does not open its
+            commitment.
     """
     setup, opened = run.setup, {}
     for index, body in received.bodies().items():
         salt, rest = body[:SALT_BYTES], body[SALT_BYTES:]
-        values = decode_numbers(rest, setup.parameters.key_bits // 8, count, 1 << setup.parameters.key_bits)
-        if values is None:
+        values = decode_numbers(rest, setup.parameters.key_bits // 8, len(moduli), 1 << setup.parameters.key_bits)
+        if values is None or any(value >= n for value, n in zip(values, moduli, strict=True)):
             setup.blame([index], "opened powers are malformed")
         committed = commitment(run.session_id, number, index, salt, values)
         if setup.makes(Check.POWER_COMMITMENTS) and committed != commitments[index]:

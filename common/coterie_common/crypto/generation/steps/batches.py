@@ -234,7 +234,7 @@ class PowersStage:
     def proceed(self, received: Received) -> Stage:
         """Find the survivor: the first that passes. All else is opened."""
         record, moduli = self.record, [self.record.moduli[candidate] for candidate in self.record.tested]
-        opened = decode_powers(self.run, received, self.commitments, self.powers.number, len(moduli))
+        opened = decode_powers(self.run, received, self.commitments, self.powers.number, moduli)
         record = replace(record, powers=opened)
         for place, candidate in enumerate(record.tested):
             if passes({index: values[place] for index, values in opened.items()}, moduli[place]):

@@ -3,7 +3,7 @@
 """Opening the leaves of a batch, and the verdict on everybody; then the tests of the survivor.
 
 Everything but the survivor is opened: also candidates that passed and were not taken. The survivor then has to pass
-``tests`` further tests; where it fails one, its leaves are opened too, and the next batch begins.
+``tests`` further tests and the p − 1 check; where it fails one, its leaves are opened too, and the next batch begins.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from coterie_common.crypto.generation.biprimality import passes
+from coterie_common.crypto.generation.biprimality import has_smooth_order, passes
 from coterie_common.crypto.generation.candidates import FactorShares
 from coterie_common.crypto.generation.leaves import LEAF_BYTES, Opening, split_leaves
 from coterie_common.crypto.generation.steps.batch_record import (
@@ -190,12 +190,13 @@ class SurvivorStage:
         return self.powers.opening(self.run)
 
     def proceed(self, received: Received) -> Stage:
-        """Take the survivor if it passes all."""
+        """Take the survivor if it passes all, and the p − 1 method finds nothing: otherwise who deviated is found."""
         record, count = self.recomputed.record, self.run.setup.parameters.tests
-        opened = decode_powers(self.run, received, self.commitments, self.powers.number, count)
         modulus = record.moduli[self.survivor]
+        opened = decode_powers(self.run, received, self.commitments, self.powers.number, (modulus,) * count)
         tests = zip(*opened.values(), strict=True)
-        if all(passes(dict(zip(opened, values, strict=True)), modulus) for values in tests):
+        passed = all(passes(dict(zip(opened, values, strict=True)), modulus) for values in tests)
+        if passed and not (self.run.setup.makes(Check.ORDER) and has_smooth_order(modulus)):
             shares = record.shares.reveal()[self.survivor]
             return UnitsStage.create(self.run, Modulus(value=modulus, shares=shares, chain=record.chain))
         return ClosingStage(recomputed=self.recomputed, survivor=self.survivor, powers=opened)

@@ -40,6 +40,8 @@ class Check(Enum):
     """Opened powers follow from the leaves."""
     PARTS = auto()
     """Parts follow from the leaves of their senders."""
+    ORDER = auto()
+    """N has no prime factor modulo which 2 has a smooth order."""
     UNIT = auto()
     """gcd(N, p+q−1) = 1."""
     SHARE_SIZE = auto()
