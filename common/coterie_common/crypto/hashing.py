@@ -98,7 +98,6 @@ class Label(StrEnum):
     GENERATION_COMMITMENT = "coterie/generation-commitment/1"
     GENERATION_BASES = "coterie/generation-bases/1"
     GENERATION_TRIAL = "coterie/generation-trial/1"
-    GENERATION_RECORD = "coterie/generation-record/1"
     AUDIT_ENTRY = "coterie/audit-entry/1"
     AUDIT_SIGNATURE = "coterie/audit-signature/1"
     AUDIT_MESSAGE = "coterie/audit-message/1"

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from coterie_common.crypto.hashing import DIGEST_BYTES, Label
+from coterie_common.crypto.generation.record_signature import signed_items
+from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.identity import SIGNATURE_BYTES, SigningKey, VerifyKey
 from coterie_common.errors import InvalidSignature, MalformedMessage
 from coterie_common.fields import Fields
@@ -47,7 +48,7 @@ class KeyMaking:
 
     def signed_items(self, key_digest: bytes) -> SignedItems:
         """Return label and items under each holder's signature, for the key record with this digest."""
-        return Label.KEY_MAKING, (key_digest, self.draft_digest, self.steps_digest)
+        return signed_items(key_digest, self.draft_digest, self.steps_digest)
 
     def sign(self, key_digest: bytes, holder: SigningKey) -> bytes:
         """Return a holder's signature over the key record with this digest, the draft and all steps."""

@@ -29,7 +29,6 @@ from coterie_common.crypto.generation.parameters import GenerationParameters
 from coterie_common.crypto.generation.steps.messages import Broadcast, SealedPart, Step
 from coterie_common.crypto.generation.steps.openings import OpeningStage
 from coterie_common.crypto.generation.steps.setup import Draft, Received, Run, Setup, Stage
-from coterie_common.crypto.generation.steps.signing import verify_record_signature
 from coterie_common.crypto.generation.steps.sizes import step_bytes
 from coterie_common.crypto.paillier import Encryptor
 from coterie_common.crypto.threshold import (
@@ -51,6 +50,7 @@ from coterie_common.errors import (
     StateError,
     UnexpectedMessage,
 )
+from coterie_common.protocol.roster.key_making import KeyMaking
 from coterie_common.secret import Secret
 from tests.support.joint_generation import DRAFT_DIGEST, Cheat, Holders, generated, make_setups
 from tests.support.seeded_random import SeededRandom
@@ -124,16 +124,26 @@ def test_any_threshold_of_shares_opens_and_one_less_does_not(holders):
 
 def test_every_party_can_verify_the_signatures_over_the_record(holders):
     completed, setup = holders.outcomes[1].completed, holders.setups[0]
-    for index, signature in completed.signatures.items():
-        verify = setup.verify_keys[index - 1]
-        verify_record_signature(verify, signature, completed.key, DRAFT_DIGEST, completed.chain)
-        for key, draft, chain in (
-            (completed.key, bytes(32), completed.chain),
-            (completed.key, DRAFT_DIGEST, bytes(32)),
-            (replace(completed.key, root_offset=completed.key.root_offset + 1), DRAFT_DIGEST, completed.chain),
-        ):
-            with pytest.raises(InvalidSignature):
-                verify_record_signature(verify, signature, key, draft, chain)
+    making = KeyMaking(
+        draft_digest=DRAFT_DIGEST,
+        steps_digest=completed.chain,
+        signatures=tuple(completed.signatures[index] for index in setup.indices),
+    )
+    digest, signers = completed.key.digest, setup.verify_keys
+    making.verify(digest, signers)
+    other = replace(completed.key, root_offset=completed.key.root_offset + 1).digest
+    for changed, key in (
+        (replace(making, draft_digest=bytes(32)), digest),
+        (replace(making, steps_digest=bytes(32)), digest),
+        (making, other),
+    ):
+        with pytest.raises(InvalidSignature):
+            changed.verify(key, signers)
+    for place in range(len(signers)):
+        signatures = list(making.signatures)
+        signatures[place] = signatures[place - 1]
+        with pytest.raises(InvalidSignature):
+            replace(making, signatures=tuple(signatures)).verify(digest, signers)
 
 
 def test_modulus_is_a_product_of_two_primes_of_the_right_form(watched):

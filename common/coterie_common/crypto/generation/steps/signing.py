@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, NoReturn
 
 from coterie_common.crypto.generation.record import TrialOpening, open_trial, opens_trial, verify_trial
+from coterie_common.crypto.generation.record_signature import signed_items
 from coterie_common.crypto.generation.steps.messages import Step
 from coterie_common.crypto.generation.steps.setup import Draft, Received, Run, Setup, Stage
-from coterie_common.crypto.hashing import DIGEST_BYTES, Label
-from coterie_common.crypto.identity import VerifyKey
+from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.proofs.partial_decryption import Proof
 from coterie_common.crypto.threshold import KeyShare, ThresholdPublicKey, check_share
 from coterie_common.errors import InvalidProof, InvalidSignature, KeyFileError, MalformedMessage, NotOpened, StateError
@@ -20,7 +20,12 @@ from coterie_common.errors import InvalidProof, InvalidSignature, KeyFileError, 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialStage:
-    """This holder's part in opening the trial ciphertext, and the digest of the record."""
+    """This holder's part in opening the trial ciphertext, and the digest of the record.
+
+    Every holder proves its part, and the step is mandatory: where t > k − g the honest holders' values do not determine
+    the polynomials of the others, and their sizes bound none of them elsewhere. Only the bound of the proof's response
+    then limits the share that a deviating holder has.
+    """
 
     step: ClassVar[Step] = Step.TRIAL
     run: Run
@@ -89,7 +94,8 @@ class KeepingStage:
     def sign(self) -> SignatureStage:
         """Sign the record, once the share has been written durably."""
         setup = self.setup
-        signature = sign_record(setup, self.key, self.chain)
+        label, items = signed_items(self.key.digest, setup.draft_digest, self.chain)
+        signature = setup.signing_key.sign(label, *items)
         return SignatureStage(setup=setup, key=self.key, chain=self.chain, signature=signature)
 
     def proceed(self, received: Received) -> NoReturn:
@@ -116,11 +122,10 @@ class SignatureStage:
     def proceed(self, received: Received) -> Stage:
         """Verify all signatures."""
         signatures = received.bodies()
+        label, items = signed_items(self.key.digest, self.setup.draft_digest, self.chain)
         for index, signature in signatures.items():
             try:
-                verify_record_signature(
-                    self.setup.verify_keys[index - 1], signature, self.key, self.setup.draft_digest, self.chain
-                )
+                self.setup.verify_keys[index - 1].verify(signature, label, *items)
             except InvalidSignature:
                 self.setup.blame([index], "a signature over the key record does not hold")
         return CompletedStage(key=self.key, chain=self.chain, signatures=signatures)
@@ -146,26 +151,3 @@ class CompletedStage:
     def proceed(self, received: Received) -> NoReturn:
         """Raise ``StateError``: nothing follows."""
         raise StateError("a key generation that is complete has no further step")
-
-
-def sign_record(setup: Setup, key: ThresholdPublicKey, chain: bytes) -> bytes:
-    """Return a holder's signature over the record, the draft roster and the digest of all steps."""
-    return setup.signing_key.sign(Label.GENERATION_RECORD, key.digest, setup.draft_digest, chain)
-
-
-def verify_record_signature(
-    verify_key: VerifyKey, signature: bytes, key: ThresholdPublicKey, draft_digest: bytes, chain: bytes
-) -> None:
-    """Check one holder's signature over a generated record; every party does it before it uses the key.
-
-    Args:
-        verify_key: the holder's.
-        signature: by the holder.
-        key: the record.
-        draft_digest: of the draft roster.
-        chain: the digest of all steps until the trial.
-
-    Raises:
-        InvalidSignature: it does not verify.
-    """
-    verify_key.verify(signature, Label.GENERATION_RECORD, key.digest, draft_digest, chain)
