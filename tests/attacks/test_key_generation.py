@@ -188,6 +188,8 @@ NAMED = {
     "wrong powers": Altering(CommitmentStage, lambda stage: replace(
         stage, powers=replace(stage.powers, values=(2,) * len(stage.powers.values)))),
     "powers cut off": Altering(PowersStage, say=body(cut)),
+    "power beyond N": Altering(CommitmentStage, lambda stage: replace(stage, powers=replace(
+        stage.powers, values=(stage.record.moduli[stage.record.tested[0]] + 1, *stage.powers.values[1:])))),
     "other leaf": Altering(OpeningStage, say=body(lambda data: flipped(data[:16]) + data[16:])),
     "other digest of a closed leaf": Altering(OpeningStage, say=body(flipped)),
     "opening refused": Altering(OpeningStage, say=body(lambda data: b"")),
@@ -196,12 +198,17 @@ NAMED = {
     "accusation with another part": Altering(VerdictStage, lambda stage: replace(
         stage, evidence=Evidence(Step.CELLS, 1, replace(stage.recomputed.record.parts[Step.CELLS][1], content=b"")))),
     "no accusation": Altering(VerdictStage, say=body(lambda data: b"nothing")),
+    "power beyond N in the tests": Altering(SurvivorCommitmentStage, lambda stage: replace(
+        stage, powers=replace(stage.powers, values=(
+            stage.recomputed.record.moduli[stage.survivor] + 1, *stage.powers.values[1:])))),
     "other commitment to the tests": Altering(SurvivorCommitmentStage, say=body(flipped)),
     "wrong powers in the tests": Altering(SurvivorCommitmentStage, lambda stage: replace(
         stage, powers=replace(stage.powers, values=(2, *stage.powers.values[1:])))),
     "share of γ out of range": Altering(GammaStage, say=body(lambda data: b"\xff" * len(data))),
     "unit out of range": Altering(UnitStage, say=body(lambda data: b"\xff" * len(data))),
     "commitments to no units": Altering(SecretsStage, say=body(lambda data: bytes(len(data)))),
+    "integer share with a leading zero": Altering(SecretsStage, say=part_for(1, lambda data: bytes(1) + data)),
+    "integer share cut off": Altering(SecretsStage, say=part_for(3, lambda data: data[1:])),
     "partial decryption": Altering(TrialStage, say=body(flipped)),
     "another record": Altering(TrialStage, say=body(lambda data: flipped(data[:32]) + data[32:])),
     "signature": Altering(SignatureStage, say=body(flipped)),
@@ -232,6 +239,21 @@ def test_two_holders_that_deviate_are_both_named():
     cheats = {1: NAMED["z forced"], 3: NAMED["wrong product"]}
     holders = Holders(make_setups(PARAMETERS, SEED), cheats)
     assert holders.run()[2].error.culprits == ("holder-1", "holder-3")
+
+
+@pytest.mark.parametrize("number", [b"\xff" * 41, None], ids=["out of range", "in range"])
+def test_number_out_of_range_for_the_closed_candidate_is_evidence(number):
+    """It makes the recipient take the whole part as zeros, so it counts though nobody knows what it should be."""
+    holders = run(Cheat())
+    stage = next(s.stage for index, s in holders.seen if index == 1 and isinstance(s.stage, VerdictStage))
+    recomputed = stage.recomputed
+    assert recomputed.closed is not None
+    parts = recomputed.record.parts
+    got, at = parts[Step.FACTORS][CHEATER], 3 * 41 * recomputed.closed
+    content = got.content[:at] + (number or flipped(got.content[at : at + 41])) + got.content[at + 41 :]
+    changed = {**parts, Step.FACTORS: {**parts[Step.FACTORS], CHEATER: replace(got, content=content)}}
+    evidence = replace(recomputed, record=replace(recomputed.record, parts=changed)).evidence()
+    assert (None if evidence is None else evidence.sender) == (CHEATER if number else None)
 
 
 # What each check of the opened leaves stops: a cheater that biases p.

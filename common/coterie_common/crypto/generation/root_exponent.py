@@ -8,7 +8,7 @@
 3. γ = λφ + e·R is opened, R = ∑ R_i: by shares of λφ, by e·Δ^{-1} times the integer shares, and by a sharing of zero.
 4. A·γ + B·e = 1, so A·e·R + B·e ≡ 1 modulo the order of the squares: A·R + B = e^{-1}.
 
-γ hides φ because R is longer than λφ/e by 128 bits, and λφ hides R modulo e. P is narrow so that a λ_i that is too long
+γ hides φ: R is longer than λφ/e by 128 bits, and λ hides φ modulo e. P is narrow so that a λ_i that is too long
 for that wraps around: in a wider field γ would show φ.
 
 Source: Catalano, Gennaro and Halevi, "Computing inverses over a shared secret modulus", EUROCRYPT 2000.

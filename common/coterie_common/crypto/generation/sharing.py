@@ -74,8 +74,8 @@ def share_over_integers(
         threshold: t.
         random: source of the coefficients.
 
-    Security: t − 1 values are within 2^-128 of independent of the secret. The value at j is a multiple of j, whatever
-        the secret.
+    Security: t − 1 values are within 2^-127.5 of independent of the secret at k = 9, and closer for fewer holders. The
+        value at j is a multiple of j, whatever the secret.
     """
     length = coefficient_bits(secret_bits, holders)
     drawn = [mpz(random.randbits(length)) for _ in range(threshold - 1)]

@@ -18,6 +18,7 @@ from gmpy2 import gcd
 from coterie_common.crypto.generation import root_exponent as root
 from coterie_common.crypto.generation.biprimality import UnitValues, factor_sum, is_unit, unit_share
 from coterie_common.crypto.generation.candidates import FactorShares
+from coterie_common.crypto.generation.parameters import GenerationParameters
 from coterie_common.crypto.generation.record import Bases, build_record, expand_bases
 from coterie_common.crypto.generation.sharing import Polynomial, integer_share_bound, share
 from coterie_common.crypto.generation.steps.evidence import Evidence
@@ -154,18 +155,14 @@ class SecretsStage:
     secret: Polynomial
     commitments: tuple[int, ...] = field(repr=False)
 
-    def _bound(self, point: int) -> int:
-        parameters = self.run.setup.parameters
-        bits = root.secret_bits(self.modulus.value)
-        return integer_share_bound(bits, parameters.holders, parameters.decryption_threshold, point)
-
     @property
     def draft(self) -> Draft:
         """The commitments; one integer for every other holder."""
+        parameters, n = self.run.setup.parameters, self.modulus.value
         return Draft(
-            encode_numbers(self.commitments, width(self.modulus.value)),
+            encode_numbers(self.commitments, width(n)),
             {
-                other: encode_numbers([int(self.secret.at(other))], width(self._bound(other)))
+                other: encode_numbers([int(self.secret.at(other))], width(_share_bound(parameters, n, other)))
                 for other in self.run.setup.others
             },
         )
@@ -194,10 +191,17 @@ class SecretsStage:
         )
 
 
+def _share_bound(parameters: GenerationParameters, modulus: int, holder: int) -> int:
+    """Return the bound of every integer share for one holder."""
+    bits = root.secret_bits(modulus)
+    return integer_share_bound(bits, parameters.holders, parameters.decryption_threshold, holder)
+
+
 def _is_wrong_share(run: Run, modulus: Modulus, content: bytes, holder: int, commitments: tuple[int, ...]) -> bool:
-    """Return whether an integer share is too long, or not what its author committed to."""
+    """Return whether an integer share has another length or size, or is not what its author committed to."""
     setup, n, value = run.setup, modulus.value, int.from_bytes(content, "big")
-    if not root.is_in_size(setup.parameters, n, holder, value):
+    length = width(_share_bound(setup.parameters, n, holder))
+    if len(content) != length or not root.is_in_size(setup.parameters, n, holder, value):
         # A power with an exponent of any length would take any time.
         return setup.makes(Check.SHARE_SIZE)
     matches = root.matches(value, holder, commitments, modulus.bases.verification, n)

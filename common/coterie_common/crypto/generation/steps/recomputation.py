@@ -27,7 +27,7 @@ from coterie_common.crypto.generation.sharing import Polynomial
 from coterie_common.crypto.generation.steps.batch_record import BatchRecord, power_of
 from coterie_common.crypto.generation.steps.batch_secrets import Expanded, expand
 from coterie_common.crypto.generation.steps.evidence import Evidence
-from coterie_common.crypto.generation.steps.messages import Step, encode_numbers, width
+from coterie_common.crypto.generation.steps.messages import Step, decode_numbers, encode_numbers, width
 from coterie_common.crypto.generation.steps.setup import Check, Run
 
 _STEPS: Final = (Step.CELLS, Step.FACTORS)
@@ -169,7 +169,8 @@ class Recomputation:
             return values is not None and not (values != expected)[:, self._is_open].any()
         prime = parameters.product_prime
         size = width(prime)
-        if len(content) != 3 * size * self.record.choice.candidates:
+        # A number that is out of range makes the recipient take all as zeros, also one of the closed candidate.
+        if decode_numbers(content, size, 3 * self.record.choice.candidates, prime) is None:
             return False
         for candidate in self._candidates:
             drawn = polynomials(self._shares[sender][candidate], self._expanded[sender].candidates[candidate])
