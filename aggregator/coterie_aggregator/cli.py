@@ -58,6 +58,7 @@ def _init_by_token(text: str, names: list[str], aggregator_id: str | None, found
     from coterie_common.crypto.certificates import Role
     from coterie_common.errors import ConfigurationError
     from coterie_common.fingerprint import parse_fingerprint, printed_fingerprint
+    from coterie_common.host.folder_lock import locked
     from coterie_common.membership.invitations.phrase import phrase_of
     from coterie_common.membership.invitations.reading import read_token
     from coterie_common.protocol.roster import founder_fingerprint
@@ -77,8 +78,10 @@ def _init_by_token(text: str, names: list[str], aggregator_id: str | None, found
         port = invitation.address.port
         folder.create(invitation.id, names or [invitation.address.host], pinned, random=OsRandom(), enrolment_port=port)
         say(f"{home} is the folder of the aggregator; see {folder.config_path} for its configuration.")
-    application = hand_in_own(folder, token)
-    folder.keep_token(token)
+    # A running 'serve' has the desk and the token to itself.
+    with locked(home, "coterie-aggregator"):
+        application = hand_in_own(folder, token)
+        folder.keep_token(token)
     say(f"It trusts the founder {printed_fingerprint(pinned)}.")
     say(f"Phrase, for the founder to compare: {phrase_of(application.request, invitation)}")
     say("Next: run 'coterie-aggregator serve', which receives the others too.")

@@ -81,6 +81,8 @@ class Reception:
 def hand_in_own(home: AggregatorHome, token: Token) -> Application:
     """Put the aggregator's own application on its desk; the same again changes nothing.
 
+    The caller holds the lock of the folder: two desks in one folder would give two applications one number.
+
     Raises:
         InvitationExpired: the token is used too late.
         StorageError: the desk cannot be written.

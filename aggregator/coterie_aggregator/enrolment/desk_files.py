@@ -28,7 +28,8 @@ class DeskFiles(DeskStore):
     """See the module.
 
     Args:
-        folder: of the desk alone; made if it is missing, its parent must exist.
+        folder: of the desk alone; made if it is missing, its parent must exist. No other process writes there: the
+            caller holds the lock of the aggregator's folder.
 
     Raises:
         StorageError: the file system refused.

@@ -18,6 +18,7 @@ from coterie_common.address import Address
 from coterie_common.clock import SystemClock
 from coterie_common.crypto.certificates import Role
 from coterie_common.fingerprint import printed_fingerprint
+from coterie_common.host.folder_lock import locked
 from coterie_common.membership.founder_pin import pinned_founder
 from coterie_common.membership.invitations.token import Token
 from coterie_common.protocol.roster import founder_fingerprint
@@ -88,6 +89,20 @@ def test_folder_of_another_founder_refuses_a_token(run, tmp_path):
     status, _, error = run("init", fresh().reveal(), "--home", home)
     assert (status, "without pinning this founder" in error) == (78, True)
     assert not AggregatorHome(home).token_path.exists()
+
+
+def test_init_beside_a_running_serve_touches_nothing(run, tmp_path):
+    home, token = AggregatorHome(tmp_path / "aggregator"), fresh()
+    assert run("init", token.reveal(), "--home", home.root)[0] == 0
+    draft = home.desk / "applications" / ".00000002.json.draft"  # which the server is about to rename
+    draft.write_bytes(b"half")
+    with locked(home.root, "coterie-aggregator"):
+        for again in (token, fresh(secret=b"r" * 16)):
+            status, _, error = run("init", again.reveal(), "--home", home.root)
+            assert (status, "stop it first" in error) == (78, True), error
+    assert draft.read_bytes() == b"half"
+    assert home.token().reveal() == token.reveal()
+    assert len(list(DeskFiles(home.desk).applications())) == 1
 
 
 class DeskOfOne:
