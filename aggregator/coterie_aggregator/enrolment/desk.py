@@ -8,12 +8,14 @@ Invariants:
   decides.
 - The same application again changes nothing, also after its invitation has expired: its owner comes back for documents.
 - An application or document is durable before its sender gets an answer.
+- Its functions may be called by any thread, and run one after the other: documents are never dropped while they are
+  read.
 - Everything here is public, and was signed by others; whoever can write into the folder can delay, but not forge.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -56,12 +58,13 @@ class DeskStore(Protocol):
 
 
 class Desk:
-    """See the module. Its functions block on the store; no two may run at the same time.
+    """See the module. Its functions block on the store, and on each other.
 
     Args:
         founder_key: whose invitations count.
         store: what an earlier desk kept.
-        now: applications whose invitation ended ``APPLICATION_DAYS`` before are dropped, with their documents.
+        now: applications whose invitation ended ``APPLICATION_DAYS`` before are dropped, with their documents; so they
+            are whenever a new application comes.
         maximum: applications that it keeps at most.
     """
 
@@ -71,7 +74,8 @@ class Desk:
         self._founder_key = founder_key
         self._store = store
         self._maximum = maximum
-        self._kept: dict[int, Application] = {}
+        self._lock = threading.Lock()
+        self._kept = dict(store.applications())
         self._drop_old(now)
 
     @property
@@ -81,7 +85,8 @@ class Desk:
 
     def is_known(self, application: Application) -> bool:
         """Return true if this very application was handed in before."""
-        return application in self._kept.values()
+        with self._lock:
+            return application in self._kept.values()
 
     def hand_in(self, application: Application, *, now: datetime) -> Mapping[DocumentKind, bytes]:
         """Take an application and return what the founder published for it; nothing: it waits.
@@ -94,13 +99,17 @@ class Desk:
             StorageError: it could not be kept.
         """
         application.invitation.require_of(self._founder_key)
+        with self._lock:
+            return self._hand_in(application, now)
+
+    def _hand_in(self, application: Application, now: datetime) -> Mapping[DocumentKind, bytes]:
         documents = self._store.documents(request_digest(application.request))
         rivals = [kept for kept in self._kept.values() if kept.invitation == application.invitation]
         is_known = application in rivals
         if not is_known:
             application.invitation.require_valid(now)
             if len(rivals) < _KEPT_FOR_ONE_INVITATION:
-                self._keep(application)
+                self._keep(application, now)
         if rivals and rivals[0] != application and not (is_known and documents):
             raise InvitationUsed(
                 f"another request came with the token of {application.invitation.id} before this one: tell the "
@@ -110,11 +119,13 @@ class Desk:
 
     def applications(self) -> tuple[Application, ...]:
         """Return all applications, in the order in which they came."""
-        return tuple(self._kept.values())
+        with self._lock:
+            return tuple(self._kept.values())
 
     def kept(self) -> tuple[Kept, ...]:
         """Return all applications as the founder gets them; the documents are read for it."""
-        return tuple(self._as_kept(application) for application in self._kept.values())
+        with self._lock:
+            return tuple(self._as_kept(application) for application in self._kept.values())
 
     def publish(self, request: bytes, kind: DocumentKind, content: bytes) -> None:
         """Keep a document of the founder for the request with this digest.
@@ -123,37 +134,40 @@ class Desk:
             NotFound: no such request was handed in.
             StorageError: it could not be kept.
         """
-        if all(request_digest(kept.request) != request for kept in self._kept.values()):
-            raise NotFound("the desk has no such request; it may have been dropped")
-        self._store.put_document(request, kind, content)
+        with self._lock:
+            if all(request_digest(kept.request) != request for kept in self._kept.values()):
+                raise NotFound("the desk has no such request; it may have been dropped")
+            self._store.put_document(request, kind, content)
 
     def documents(self, request: bytes) -> Mapping[DocumentKind, bytes]:
         """Return what was published for the request with this digest."""
-        return self._store.documents(request)
+        with self._lock:
+            return self._store.documents(request)
 
     def _as_kept(self, application: Application) -> Kept:
         documents = self._store.documents(request_digest(application.request))
         digests = frozenset(document_digest(kind, content) for kind, content in documents.items())
         return Kept(application=application.to_bytes(), published=digests)
 
-    def _keep(self, application: Application) -> None:
+    def _keep(self, application: Application, now: datetime) -> None:
+        self._drop_old(now, but=request_digest(application.request))
         if len(self._kept) >= self._maximum:
             raise QuotaExceeded(f"the desk keeps {self._maximum} applications, and takes no more")
         number = max(self._kept, default=0) + 1
         self._store.put_application(number, application)
         self._kept[number] = application
 
-    def _drop_old(self, now: datetime) -> None:
-        old = defaultdict(set)
-        for number, application in self._store.applications():
-            if application.invitation.expires + timedelta(days=APPLICATION_DAYS) < now:
-                old[request_digest(application.request)].add(number)
-            else:
-                self._kept[number] = application
-        wanted = {request_digest(kept.request) for kept in self._kept.values()}
-        for request, numbers in old.items():
-            # A request may have come again under a newer invitation. The documents go first: nobody would find them.
-            if request not in wanted:
-                self._store.drop_documents(request)
-            for number in numbers:
-                self._store.drop_application(number)
+    def _drop_old(self, now: datetime, *, but: bytes | None = None) -> None:
+        """Drop what is long over, but for the documents of the request ``but``, which comes again."""
+        ended = now - timedelta(days=APPLICATION_DAYS)
+        old = {number: kept for number, kept in self._kept.items() if kept.invitation.expires < ended}
+        if not old:
+            return
+        # A request may have come again under a newer invitation.
+        wanted = {request_digest(kept.request) for number, kept in self._kept.items() if number not in old} | {but}
+        # The documents go first: nobody would find them.
+        for request in {request_digest(kept.request) for kept in old.values()} - wanted:
+            self._store.drop_documents(request)
+        for number in old:
+            self._store.drop_application(number)
+            del self._kept[number]

@@ -72,7 +72,7 @@ class EnrolmentService:
     """Serves the sessions of guests.
 
     Args:
-        desk: keeps what they hand in; used by nobody else while this serves.
+        desk: keeps what they hand in.
         token: the aggregator's own, which proves that it is the founder's.
         certificate: fingerprint of the TLS certificate that guests see.
         clock: by which invitations expire.
@@ -100,6 +100,7 @@ class EnrolmentService:
         self._incidents = incidents
         self._on_published = on_published
         self._doors = Doors()
+        # The desk does one thing at a time: those who wait for it here hold no thread.
         self._one_at_a_time = asyncio.Lock()
 
     def handler(self) -> Any:

@@ -2,7 +2,10 @@
 # Copyright The Coterie authors
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -153,6 +156,56 @@ def test_desk_drops_what_is_long_over_and_keeps_its_order(store):
     last = make_application(make_token(secret=b"l" * 16), "last")
     late.hand_in(last, now=NOW)
     assert desk_of(store).applications() == (newer, last)
+
+
+def test_desk_that_runs_on_drops_what_is_long_over_before_it_is_full(store):
+    desk = Desk(FOUNDER.verify_key, store, now=NOW, maximum=2)
+    request, other = make_request(), make_application(make_token(secret=b"o" * 16), "other")
+    for application in (Application.create(TOKEN, request), other):
+        desk.hand_in(application, now=NOW)
+        desk.publish(request_digest(application.request), DocumentKind.BUNDLE, b"bundle")
+    late = NOW + WEEK + timedelta(days=APPLICATION_DAYS, seconds=1)
+    renewed = Application.create(make_token(secret=b"r" * 16, expires=late + WEEK), request)
+    # The request comes again, under a newer invitation: its documents stay, the others go.
+    for _ in range(2):
+        assert desk.hand_in(renewed, now=late) == {DocumentKind.BUNDLE: b"bundle"}
+    assert desk.documents(request_digest(other.request)) == {}
+    assert desk.applications() == desk_of(store, late - NOW).applications() == (renewed,)
+
+
+class WatchedStore(MemoryStore):
+    """Finds two threads in it at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inside = threading.Lock()
+
+    def _alone(self) -> None:
+        assert self._inside.acquire(blocking=False)
+        time.sleep(0.001)
+        self._inside.release()
+
+    def put_document(self, request: bytes, kind: DocumentKind, content: bytes) -> None:
+        self._alone()
+        super().put_document(request, kind, content)
+
+    def documents(self, request: bytes) -> Mapping[DocumentKind, bytes]:
+        self._alone()
+        return super().documents(request)
+
+
+def test_threads_use_the_store_one_after_the_other():
+    desk = desk_of(WatchedStore())
+    desk.hand_in(FIRST, now=NOW)
+    with ThreadPoolExecutor(4) as pool:
+        acts: list[Callable[[], object]] = [
+            lambda: desk.publish(DIGEST, DocumentKind.BUNDLE, b"bundle"),
+            lambda: desk.documents(DIGEST),
+            lambda: desk.hand_in(FIRST, now=NOW),
+            desk.kept,
+        ]
+        for done in [pool.submit(act) for act in acts * 5]:
+            done.result()
 
 
 class Killed(Exception):
