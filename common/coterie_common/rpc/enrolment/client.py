@@ -2,7 +2,10 @@
 # Copyright The Coterie authors
 """The guest's side of enrolment: a session with the desk of the founder's aggregator, for applicants and the founder.
 
-Invariant: before the greeting is verified, nothing but a fresh number is sent.
+Invariants:
+- Before the greeting is verified, nothing but a fresh number is sent.
+- Before, nothing is believed either: whatever answers may say that it is busy or gone, which anybody on the way can
+  bring about, but neither the text nor the code of an error comes from it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,14 @@ import grpc
 from coterie_common.address import Address
 from coterie_common.crypto.certificates import fingerprint
 from coterie_common.crypto.identity import SigningKey, VerifyKey
-from coterie_common.errors import MalformedMessage, NotTheAggregator, ParameterMismatch, UnknownInvitation
+from coterie_common.errors import (
+    CoterieError,
+    DeadlineExceeded,
+    MalformedMessage,
+    NotTheAggregator,
+    Overloaded,
+    Unavailable,
+)
 from coterie_common.limits import SESSION_SECONDS
 from coterie_common.membership.invitations.application import Application
 from coterie_common.membership.invitations.channel import NONCE_BYTES, Channel, DocumentKind, Kept, Order
@@ -130,7 +140,8 @@ def open_desk(address: Address, founder_key: VerifyKey, random: RandomSource) ->
 
     Raises:
         NotTheAggregator: something else answers; nothing was sent to it.
-        Unavailable: nobody answers.
+        Overloaded: what answers says that it is busy; it need not be the aggregator.
+        Unavailable: nobody answers, or not in time.
         ConfigurationError: the environment names a proxy that cannot be used.
     """
     proxy = proxy_for(address)
@@ -147,7 +158,11 @@ def _greeted(exchange: _Exchange, founder_key: VerifyKey, certificate: bytes, ra
     nonce = random.token_bytes(NONCE_BYTES)
     try:
         answer = exchange.ask(Hello(nonce))
-    except (MalformedMessage, ParameterMismatch, UnknownInvitation) as cause:
+    except Overloaded as cause:
+        raise Overloaded("the enrolment port is overloaded", retry_after_s=cause.retry_after_s) from cause
+    except (Unavailable, DeadlineExceeded) as cause:
+        raise Unavailable("the enrolment port ended the connection before it greeted") from cause
+    except CoterieError as cause:
         raise NotTheAggregator("what answers at the address is no enrolment desk of this founder") from cause
     if not isinstance(answer, Greeted):
         raise NotTheAggregator("what answers at the address does not greet")

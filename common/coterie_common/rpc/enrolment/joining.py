@@ -84,7 +84,9 @@ class Joining:
             try:
                 documents = self.once()
             except TransientError as error:
-                pause = max(pause, error.retry_after_s) if isinstance(error, Overloaded) else pause
+                # What answered need not be the aggregator: it cannot send this command to sleep.
+                asked = error.retry_after_s if isinstance(error, Overloaded) else 0.0
+                pause = min(max(pause, asked), _MAX_PAUSE_SECONDS)
                 teller.lost(error, pause)
             else:
                 if self.kind in documents:

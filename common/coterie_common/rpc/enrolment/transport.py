@@ -23,8 +23,8 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import grpc
 
-from coterie_common.address import Address
-from coterie_common.errors import ConfigurationError, Unavailable
+from coterie_common.address import ENROLMENT_PORT, Address
+from coterie_common.errors import ConfigurationError, NotTheAggregator, Unavailable
 from coterie_common.limits import HANDSHAKE_SECONDS
 from coterie_common.rpc.credentials import CHANNEL_OPTIONS
 
@@ -79,6 +79,7 @@ def fetch_certificate(address: Address, proxy: Proxy | None) -> bytes:
 
     Raises:
         Unavailable: nobody answers, or not with TLS; the message gives the reason.
+        NotTheAggregator: it is the certificate of another service, such as the port of the federation's members.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -97,6 +98,11 @@ def fetch_certificate(address: Address, proxy: Proxy | None) -> bytes:
         raise Unavailable(f"{address} cannot be reached: {error.strerror or type(error).__name__}") from error
     if shown is None:
         raise Unavailable(f"{address} shows no certificate")
+    # Proves nothing, and need not: it tells a wrong port at once, where gRPC would only fail to connect.
+    if DESK_NAME.encode("ascii") not in shown:
+        raise NotTheAggregator(
+            f"{address} is another service's port; applicants are usually received at {ENROLMENT_PORT}"
+        )
     return ssl.DER_cert_to_PEM_cert(shown).encode("ascii")
 
 
