@@ -344,7 +344,7 @@ class PartyStore:
             return asked_jobs(connection, self._founder, dataset)
 
     def asked_rounds(self, job_id: JobId) -> tuple[AskedRound, ...]:
-        """Return the rounds of a job that this party accepted a query of, in order."""
+        """Return the rounds of a job that this party accepted a query of, in order; raises ``StorageError``."""
         with transaction(self._engine) as connection:
             return asked_rounds(connection, self._founder, job_id)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Table, and_, func, insert, select
 
 from coterie_common import document
-from coterie_common.audit.entry import Kind
+from coterie_common.audit.entry import Entry, Kind
 from coterie_common.errors import AlreadyAnswered, BudgetExhausted, MalformedMessage, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_party.round import PartyRound, Phase
@@ -50,8 +50,8 @@ def asked_jobs(connection: Connection, founder: str, dataset: str) -> tuple[Aske
 
 def asked_rounds(connection: Connection, founder: str, job_id: JobId) -> tuple[AskedRound, ...]:
     """Return the rounds of a job that this party accepted a query of, in order; raises ``StorageError``."""
-    told = {
-        entry.round_number: entry.facts.get("round_quorum")
+    quorums = {
+        entry.round_number: _recorded_quorum(entry)
         for entry in audit.entries_of(connection, founder, Kind.QUERY, job_id)
     }
     columns, cohorts = ASKED_STEPS.c, ACCEPTANCES.c
@@ -64,10 +64,19 @@ def asked_rounds(connection: Connection, founder: str, job_id: JobId) -> tuple[A
             step=row.step,
             is_spare=row.line != row.step,
             cohort=len(cohort_of(row.cohort, job_id)),
-            quorum=quorum if type(quorum := told.get(row.number)) is int else None,
+            quorum=quorums.get(row.number),
         )
         for row in connection.execute(asked.where(*of_job).order_by(columns.number))
     )
+
+
+def _recorded_quorum(entry: Entry) -> int | None:
+    """Return the quorum that a recorded query states; ``None`` if it states none; raises ``StorageError``."""
+    try:
+        quorum = entry.facts.get("round_quorum")
+    except MalformedMessage as cause:
+        raise StorageError(f"entry {entry.sequence} of the audit record cannot be read: {cause}") from cause
+    return quorum if type(quorum) is int else None
 
 
 def cohort_of(data: bytes, job_id: str) -> tuple[PartyId, ...]:

@@ -38,6 +38,7 @@ from coterie_party.round import PartyRound, Phase
 from coterie_party.store import (
     MIGRATIONS,
     AskedJob,
+    AskedRound,
     AskedStep,
     AuditLog,
     LedgerEntry,
@@ -48,7 +49,7 @@ from coterie_party.store import (
     ReservationStatus,
     job_quota,
 )
-from coterie_party.store.tables import ACCEPTANCES, LEDGER
+from coterie_party.store.tables import ACCEPTANCES, AUDIT, LEDGER
 from tests.support.databases import KINDS, Opened, database
 from tests.support.present import present
 from tests.support.recorders import ManualClock, make_recorder
@@ -541,6 +542,24 @@ def test_previous_cohort_that_cannot_be_read_raises(answering, opened):
         connection.execute(update(ACCEPTANCES).values(cohort=b"?"))
     with pytest.raises(StorageError, match="cohort of job job-1"):
         answering.previous_cohort("job-1")
+
+
+def test_asked_rounds_come_with_the_quorum_that_the_record_states(accepted):
+    accepted.accept_query("job-1", 1, SESSION, COHORT, AskedStep(step=1), {"round_quorum": 2})
+    asked = AskedStep(step=1, spare_lines=range(3, 4), spare_rounds=1)
+    accepted.accept_query("job-1", 2, OTHER_SESSION, COHORT[:2], asked)
+    first, second = accepted.asked_rounds("job-1")
+    assert first == AskedRound(number=1, step=1, is_spare=False, cohort=3, quorum=2)
+    assert second == AskedRound(number=2, step=1, is_spare=True, cohort=2, quorum=None)
+
+
+@pytest.mark.parametrize("details", [b"?", b"[]"])
+def test_asked_rounds_whose_record_cannot_be_read_raise(answering, opened, details):
+    with transaction(opened(MIGRATIONS)) as connection:
+        connection.execute(update(AUDIT).where(AUDIT.c.kind == "query").values(details=details))
+    with pytest.raises(StorageError, match="of the audit record cannot be read") as caught:
+        answering.asked_rounds("job-1")
+    assert caught.value.code == "storage"
 
 
 # One reply.
