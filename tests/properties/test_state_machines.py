@@ -151,7 +151,7 @@ def test_transcript_of_a_round_is_fixed_once_and_phases_only_go_on(name):
             assert after.contributors == before.contributors
         if before.phase in OVER:
             assert after is before
-        elif after.phase not in OVER and type(event) not in (e.PartialsDisproved, e.OpeningFailed):
+        elif after.phase not in OVER and type(event) not in (e.PartialsDisproved, e.PartialRejected, e.OpeningFailed):
             assert order.index(after.phase) >= order.index(before.phase)
         if before.phase is Phase.RELEASED and after is not before:
             # It did not open: somebody is named, or more partial decryptions are tried than those.

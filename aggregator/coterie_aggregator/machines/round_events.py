@@ -78,7 +78,10 @@ class PartialVerified:
 
 @dataclass(frozen=True, slots=True)
 class PartialRejected:
-    """Its form or signature failed; its sender is named and another party asked."""
+    """Its form or signature failed; its sender is named and another party asked.
+
+    Earlier versions also stored one for each culprit of a sum that did not open.
+    """
 
     stored_as: ClassVar[str] = "PartialRejected"
 

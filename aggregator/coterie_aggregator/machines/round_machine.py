@@ -214,15 +214,18 @@ def _partial_verified(state: AggregatorRound, event: PartialVerified) -> Aggrega
 
 
 def _partial_rejected(state: AggregatorRound, event: PartialRejected) -> AggregatorRound:
-    if state.partials.get(event.party_id) is not Standing.RECEIVED:
+    # VERIFIED: stored by earlier versions for a sum with several culprits, of which the first ended RELEASED.
+    if state.partials.get(event.party_id) not in (Standing.RECEIVED, Standing.VERIFIED):
         return state
     partials = _mark(state.partials, event.party_id, Standing.REJECTED)
     return replace(state, partials=partials, culprits=(*state.culprits, event.party_id))
 
 
-def _disproved(state: AggregatorRound, event: PartialsDisproved) -> AggregatorRound:
+def _disproved(state: AggregatorRound, event: PartialsDisproved | PartialRejected) -> AggregatorRound:
     """Name everybody whose partial decryption is wrong, where the sum did not open; the others may be enough."""
-    wrong = tuple(p for p in event.party_ids if state.partials.get(p) is Standing.VERIFIED)
+    # PartialRejected: stored by earlier versions, one for each culprit.
+    named = (event.party_id,) if isinstance(event, PartialRejected) else event.party_ids
+    wrong = tuple(p for p in named if state.partials.get(p) is Standing.VERIFIED)
     if not wrong:
         return state
     partials = MappingProxyType({**state.partials, **dict.fromkeys(wrong, Standing.REJECTED)})
@@ -263,5 +266,6 @@ _HANDLERS: dict[tuple[Phase, type[Any]], Callable[[AggregatorRound, Any], Aggreg
     (Phase.DECRYPTING, PatiencePassed): _patience,
     (Phase.DECRYPTING, RoundTimedOut): _timeout,
     (Phase.RELEASED, PartialsDisproved): _disproved,
+    (Phase.RELEASED, PartialRejected): _disproved,
     (Phase.RELEASED, OpeningFailed): _opening_failed,
 }

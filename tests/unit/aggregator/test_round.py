@@ -37,6 +37,7 @@ from coterie_aggregator.machines.round_events import (
 from coterie_aggregator.machines.round_machine import outstanding, step
 from coterie_aggregator.machines.round_state import AbortReason, AggregatorRound, Phase, RoundParameters, Standing
 from coterie_aggregator.reporting.reasons import ended_without_release
+from coterie_aggregator.store.event_codec import EventCodec
 from coterie_common.identifiers import PartyId
 from tests.support.exploration import Explored, every_event, explore
 
@@ -62,7 +63,7 @@ HANDLED = {
         PatiencePassed,
         RoundTimedOut,
     },
-    Phase.RELEASED: {PartialsDisproved, OpeningFailed},
+    Phase.RELEASED: {PartialsDisproved, PartialRejected, OpeningFailed},
     Phase.ABANDONED: set(),
     Phase.ABORTED: set(),
 }
@@ -334,7 +335,9 @@ def test_released_round_opens_the_sum_and_takes_nothing_but_what_came_of_it():
     sets = [(party,) for party in PARTIES] + [(A, B), (A, B, C, D), ()]
     for event in every_event(Event, {"party_id": PARTIES, "party_ids": sets, "code": ("data",)}):
         disproved = isinstance(event, PartialsDisproved) and event.party_ids not in ((E,), ())
-        came_of_it = isinstance(event, OpeningFailed) or disproved
+        # As earlier versions stored it.
+        rejected = isinstance(event, PartialRejected) and event.party_id != E
+        came_of_it = isinstance(event, OpeningFailed) or disproved or rejected
         assert (step(state, event) is state) is not came_of_it
 
 
@@ -357,6 +360,39 @@ def test_sum_that_does_not_open_names_the_culprit_and_asks_everybody_else():
     assert sent(state, SendDecryptionRequest) == {E}
     state = after(*decrypted(E), state=state)
     assert outstanding(state) >= {OpenSum((A, C, D, E))}
+
+
+def stored(kind: str, *parties: PartyId, code: str | None = None) -> list[Event]:
+    """Read an event of each party from the bytes under which this and earlier versions store it."""
+    more = "" if code is None else f'"code":"{code}",'
+    return [EventCodec[Event](Event).decode(kind, f'{{{more}"party_id":"{party}"}}'.encode()) for party in parties]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "end", "left"),
+    [(3, Phase.RELEASED, (C, D, E)), (4, Phase.ABORTED, (C, D))],
+    ids=["enough are left", "too few are left"],
+)
+def test_round_whose_culprits_an_earlier_version_stored_one_by_one_is_replayed(threshold, end, left):
+    tried = PARTIES[:threshold]
+    # The first culprit was named while the round was RELEASED, which made it DECRYPTING, and then the second.
+    named = [
+        *stored("ContributionReceived", *PARTIES),
+        *stored("ContributionVerified", *PARTIES),
+        *stored("PartialReceived", *tried),
+        *stored("PartialVerified", *tried),
+        *stored("PartialRejected", A, B, code="invalid-proof"),
+    ]
+    rest = PARTIES[threshold:] if end is Phase.RELEASED else ()
+    state = after(
+        *named,
+        *stored("PartialReceived", *rest),
+        *stored("PartialVerified", *rest),
+        state=new_round(threshold=threshold),
+    )
+    assert (state.phase, state.culprits, state.verified_partials) == (end, (A, B), left)
+    assert state.partials[A] is state.partials[B] is Standing.REJECTED
+    assert state.reason is (AbortReason.TOO_FEW_PARTIES if end is Phase.ABORTED else None)
 
 
 def test_sum_that_does_not_open_is_tried_again_with_what_is_left_if_that_is_enough():
