@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""Files as versions before protocol version 2 wrote them, made from today's; no signature in them holds."""
+"""Files as earlier versions wrote them, made from today's; no signature in them holds.
+
+``make_former`` is of versions before protocol version 2. ``make_dealt`` is of later ones, which knew dealt keys only:
+their rosters lack what states the making of a generated key, and are in files of the same version as today's.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,12 @@ def former_roster(now: Document) -> Document:
     added = ("earlier_jobs_until", "ends_jobs", "key_holders", "key_kind", "key_making")
     roster = {name: value for name, value in now["roster"].items() if name not in added}
     return {**now, "roster": {**roster, "parameters": former_parameters(roster["parameters"])}}
+
+
+def dealt_roster(now: Document) -> Document:
+    """A roster, signed, that knew dealt keys only."""
+    added = ("earlier_jobs_until", "key_making")
+    return {**now, "roster": {name: value for name, value in now["roster"].items() if name not in added}}
 
 
 def former_key(now: Document) -> Document:
@@ -63,6 +73,24 @@ def make_former(ceremony: Ceremony) -> None:
     _rewrite(home.record_path, lambda now: {**now, "version": 1, "parameters": former_parameters(now["parameters"])})
     for path in (*home.credentials.glob("*.credential"), home.operator / "credential.json"):
         _rewrite(path, lambda now: {**now, "signed_roster": former_roster(now["signed_roster"])})
+
+
+def make_dealt(ceremony: Ceremony) -> None:
+    """Turn every file of a ceremony in which everybody joined into what versions that knew dealt keys only wrote."""
+    home = ceremony.federation
+    parties = [ceremony.party(index).federation().root for index in range(1, PARTIES + 1)]
+    memberships = [root / "membership.json" for root in (ceremony.aggregator.root, *parties)]
+    credentials = [*home.credentials.glob("*.credential"), home.operator / "credential.json"]
+    for path in (*memberships, *credentials):
+        _rewrite(path, _with_dealt_roster)
+    for path in home.bundles.glob("*.bundle"):
+        _rewrite(path, lambda now: {**now, "membership": _with_dealt_roster(now["membership"])})
+    for path in home.epochs.glob("*/roster.json"):
+        _rewrite(path, dealt_roster)
+
+
+def _with_dealt_roster(now: Document) -> Document:
+    return {**now, "signed_roster": dealt_roster(now["signed_roster"])}
 
 
 def former_query(now: bytes) -> bytes:

@@ -197,7 +197,9 @@ class FormerMembership:
         """Parse canonical bytes, which were verified when they were written; raises ``MalformedMessage``."""
         what = "the membership of an earlier version"
         value = document.decode(data, what, maximum=KEY_FILE_BYTES)
-        fields = Fields.of_file(value, what, _FORMAT, _FORMER_VERSION, Membership.__slots__)
+        # Rosters have gained entries without a new version of the file that holds them.
+        version = _FORMER_VERSION if is_former_file(value, _FORMAT) else _VERSION
+        fields = Fields.of_file(value, what, _FORMAT, version, Membership.__slots__)
         signed = Fields(fields.value("signed_roster"), what, SignedRoster.__slots__)
         roster = signed.value("roster")
         serial = roster.get("serial") if isinstance(roster, dict) else None

@@ -33,8 +33,11 @@ from coterie_common.protocol.roster.key_making import KeyMaking
 from coterie_common.protocol.roster.members import AggregatorMember, Member, read_member_id, read_verify_key
 
 _MAX_SERIAL: Final = 2**31 - 1
-_ADDED: Final = frozenset(("earlier_jobs_until", "ends_jobs", "key_holders", "key_kind", "key_making"))
-"""Entries that rosters of protocol version 1 do not have."""
+_ADDED: Final = (
+    frozenset(("earlier_jobs_until", "ends_jobs", "key_holders", "key_kind", "key_making")),
+    frozenset(("earlier_jobs_until", "key_making")),
+)
+"""Entries that rosters of earlier versions lack: those of protocol version 1, and those that knew dealt keys only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +191,7 @@ class Roster:
             MalformedMessage: anything but the exact form of a consistent roster.
         """
         names = {name for name in cls.__dataclass_fields__ if not name.startswith("_")}
-        if isinstance(value, dict) and value.keys() == names - _ADDED:
+        if isinstance(value, dict) and any(value.keys() == names - added for added in _ADDED):
             raise OldKeyError("the roster")
         fields = Fields(value, "the roster", names)
         try:
