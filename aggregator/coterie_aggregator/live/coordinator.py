@@ -9,7 +9,7 @@ decisions are in ``job`` and ``round``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial as bind
 from typing import assert_never
@@ -23,6 +23,7 @@ from coterie_aggregator.live.one_task import OneTask
 from coterie_aggregator.live.quota import check_quota
 from coterie_aggregator.live.rounds.live_round import LiveRound
 from coterie_aggregator.live.rounds.padded_upload import receive_padded
+from coterie_aggregator.live.submission import Submission
 from coterie_aggregator.live.submitting import understand_request
 from coterie_aggregator.machines import job_events, job_machine
 from coterie_aggregator.reporting.price import steps_epsilon
@@ -75,7 +76,6 @@ class Coordinator:
         # In order of submission, with those that ended and whose algorithm is gone.
         self._known: dict[JobId, LiveJob | ShownJob] = {}
         self._seen: dict[PartyId, datetime] = {}
-        self._prices: dict[JobId, str] = {}
         self._changes = asyncio.Condition()
 
     async def start(self) -> None:
@@ -91,6 +91,7 @@ class Coordinator:
             if live.state.phase is not job_machine.Phase.ENDED or live in recent:
                 live.resume()
         self._task.start(self._context.incidents)
+        self._context.tasks.spawn(self._price_loaded(tuple(self._jobs.values())))
 
     @property
     def news(self) -> str:
@@ -230,6 +231,7 @@ class Coordinator:
         """
         check_quota(self._jobs.values(), submitter.id, self._context.clock.now())
         submission, stored = await understand_request(self._context, request, submitter.id, self._check_new)
+        price = await self._price(submission)
 
         async def begin() -> None:
             # Others may have been submitted while this one was being planned.
@@ -238,6 +240,7 @@ class Coordinator:
             spec = submission.planned.spec
             state = initial_state(spec, submission.terms.spares, self._context.roster)
             live = LiveJob(self._context, submission, state, self._changed)
+            live.steps_epsilon = price
             self._jobs[live.job_id] = self._known[live.job_id] = live
             log.info("job submitted", job=live.job_id, algorithm=spec.algorithm, submitter=submitter.id)
             live.resume()
@@ -256,13 +259,12 @@ class Coordinator:
         Raises:
             NotFound: there is no such job.
         """
-        price = await self._price(job_id)
         last: JobStatus | None = None
         while last is None or not last.state.is_final:
-            status = self._status(job_id, price)
+            status = self._status(job_id)
             if status == last:
                 async with self._changes:
-                    if self._status(job_id, price) == last:
+                    if self._status(job_id) == last:
                         await self._changes.wait()
                 continue
             last = status
@@ -299,18 +301,18 @@ class Coordinator:
             raise NotFound(f"job {job_id} " + ("ended without a model" if is_over else "has no model yet"))
         return content
 
-    async def _price(self, job_id: JobId) -> str:
-        """Return what a job costs without its spare rounds, computed when somebody first asks."""
-        live = self._known.get(job_id)
-        if not isinstance(live, LiveJob):
-            return ""  # its algorithm is gone, or there is no such job
-        if job_id not in self._prices:
-            submission = live.submission
-            self._prices[job_id] = await self._context.compute(steps_epsilon, submission.planned.spec, submission.terms)
-        return self._prices[job_id]
+    async def _price(self, submission: Submission) -> str:
+        return await self._context.compute(steps_epsilon, submission.planned.spec, submission.terms)
 
-    def _status(self, job_id: JobId, price: str = "") -> JobStatus:
-        return job_status(self._shown(job_id), self._context.outboxes, price)
+    async def _price_loaded(self, jobs: Sequence[LiveJob]) -> None:
+        """Compute what loaded jobs cost without their spare rounds, the newest first; their status does not wait."""
+        for live in reversed(jobs):
+            live.steps_epsilon = await self._price(live.submission)
+            if live.steps_epsilon:
+                self._changed()
+
+    def _status(self, job_id: JobId) -> JobStatus:
+        return job_status(self._shown(job_id), self._context.outboxes)
 
     def _check_new(self, spec: JobSpec) -> None:
         for job_id in reversed(self._known):

@@ -62,6 +62,7 @@ class LiveJob:
         self.waiting: dict[PartyId, str] = {}
         self.finished_at: datetime | None = None
         self.delivering_since: datetime | None = None
+        self.steps_epsilon = ""
         self._context = context
         self._changed = changed
         self._agreeing = Agreeing(context, submission.job_id, is_complete=submission.planned.spec.is_complete)
@@ -99,6 +100,7 @@ class LiveJob:
             submitter=self.submission.submitter,
             submitted_at=self.submission.submitted_at,
             finished_at=self.finished_at,
+            steps_epsilon=self.steps_epsilon,
         )
 
     def resume(self) -> None:

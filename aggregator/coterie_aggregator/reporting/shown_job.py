@@ -36,6 +36,8 @@ class ShownJob:
         submitter: id of the person who submitted it.
         submitted_at: with time zone.
         finished_at: with time zone; ``None`` while it runs.
+        steps_epsilon: what its steps cost without spare rounds, as ``steps_epsilon`` of ``price``; empty until it is
+            known.
     """
 
     job_id: JobId
@@ -47,3 +49,4 @@ class ShownJob:
     submitter: MemberId
     submitted_at: datetime
     finished_at: datetime | None
+    steps_epsilon: str = ""

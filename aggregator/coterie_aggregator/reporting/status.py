@@ -53,14 +53,8 @@ def party_statuses(
     )
 
 
-def job_status(shown: ShownJob, connected: Collection[PartyId], steps_epsilon: str = "") -> JobStatus:
-    """Return the status of a job, in the words of the operator's API.
-
-    Args:
-        shown: the job.
-        connected: the connected parties.
-        steps_epsilon: what its steps cost without spare rounds; empty if nobody asks.
-    """
+def job_status(shown: ShownJob, connected: Collection[PartyId]) -> JobStatus:
+    """Return the status of a job, in the words of the operator's API; ``connected`` are the connected parties."""
     state, spec = shown.state, shown.spec
     progress = None
     if shown.round:
@@ -86,7 +80,7 @@ def job_status(shown: ShownJob, connected: Collection[PartyId], steps_epsilon: s
         spare_rounds=state.parameters.spares.rounds,
         spare_rounds_used=len(state.repeated),
         is_complete=spec.is_complete,
-        steps_epsilon=steps_epsilon,
+        steps_epsilon=shown.steps_epsilon,
         round=progress,
         privacy=_privacy(spec),
         parties=tuple(

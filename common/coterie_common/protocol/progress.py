@@ -127,8 +127,8 @@ class JobStatus:
         spare_rounds: maximum number of rounds in which steps are asked again.
         spare_rounds_used: number of rounds that were abandoned.
         is_complete: whether its rounds are sealed completely.
-        steps_epsilon: ε of its steps if no spare round is used, as text; ``privacy`` covers the spare rounds. Empty in
-            lists, and for a job without noise or without spare rounds.
+        steps_epsilon: ε of its steps if no spare round is used, as text; ``privacy`` covers the spare rounds. Empty for
+            a job without noise or without spare rounds, and in the first seconds of an aggregator that was restarted.
         round: the current or last round; ``None`` before the first.
         privacy: its promise.
         parties: in roster order.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -274,3 +275,31 @@ async def test_state_is_read_from_the_store_only_where_it_is_not_at_hand(tmp_pat
         await running.restart_aggregator()
         assert (await running.result(job_id)).state is JobState.COMPLETED
         assert reads() == 2
+
+
+@asynchronous
+async def test_watch_of_a_job_with_spare_rounds_does_not_wait_for_busy_workers(tmp_path):
+    free = threading.Event()
+    async with nobody(tmp_path) as running:
+        job_id = await running.submit(tree_spec(spare_rounds=1))
+        workers = running.aggregator._context.workers
+        busy = [workers.submit(free.wait) for _ in range(2)]
+        try:
+            async with asyncio.timeout(5):
+                status = await anext(running.aggregator.watch(job_id))
+        finally:
+            free.set()
+        assert all(work.result() for work in busy)
+        assert 0 < float(status.steps_epsilon) < float(status.privacy.epsilon)
+
+
+@asynchronous
+async def test_price_of_the_steps_comes_after_a_restart_to_those_who_watch_and_into_lists(tmp_path):
+    async with nobody(tmp_path) as running:
+        await running.submit(statistics_spec())
+        job_id = await running.submit(tree_spec(spare_rounds=1))
+        price = (await running.status(job_id, lambda status: True)).steps_epsilon
+        await running.restart_aggregator()
+        status = await running.status(job_id, lambda status: status.steps_epsilon != "")
+        assert status.steps_epsilon == price
+        assert [job.steps_epsilon for job in await running.aggregator.jobs()] == ["", price]
