@@ -11,7 +11,7 @@ A holder can make one candidate open to a number of its own choice, and is named
 exponent has nothing to do with N: all tests hold at once where the exponent is 0 modulo λ(N), with probability about
 1/λ(N) however many there are. A product of many primes r has a small λ(N) if every r − 1 divides one smooth number; of
 31 bits at |N| = 2048, as a search shows. So the survivor must also pass one step of Pollard's p − 1 method: modulo
-every r, the order of 2 then has a prime factor above 2^16, or a prime power above 2^40. The smallest λ(N) that a search
+every r, the order of 2 then has a prime factor above 2^16, or a prime power above 2^24. The smallest λ(N) that a search
 finds has 39 bits at 2048, 42 bits at 3072. One attempt succeeds with that probability, in place of 2^-31; it is not
 2^-80.
 
@@ -38,8 +38,8 @@ from coterie_common.crypto.hashing import Item, Label, tuple_hash
 SALT_BYTES: Final = 32
 
 _SMOOTH_PRIMES_BELOW: Final = 1 << 16
-_SMOOTH_POWERS_UP_TO: Final = 1 << 40
-"""The power takes 0.7 s at 3072 bits. A higher bound of the primes costs as much more as it hinders."""
+_SMOOTH_POWERS_UP_TO: Final = 1 << 24
+"""The power takes half a second at 3072 bits. A prime power beyond costs a cheater more than a prime beyond 2^16."""
 
 
 def base(session_id: bytes, modulus: int, counter: int) -> int:
