@@ -148,7 +148,7 @@ def with_degree_too_high(stage: CellsStage) -> Draft:
 
 
 def product_degree_too_high(stage: FactorsStage, draft: Draft) -> Draft:
-    prime = PARAMETERS.product_prime
+    prime = PARAMETERS.product_modulus
     parts = {}
     for other, data in draft.parts.items():
         values = list(decode_numbers(data, 41, len(data) // 41, prime) or ())
@@ -420,7 +420,9 @@ def totient(holders: Holders) -> int:
 
 def field_of(holders: Holders) -> int:
     return next(
-        state.stage.prime for index, state in holders.seen if index == 1 and isinstance(state.stage, MultiplesStage)
+        state.stage.gamma_modulus
+        for index, state in holders.seen
+        if index == 1 and isinstance(state.stage, MultiplesStage)
     )
 
 
@@ -430,7 +432,7 @@ OVERSIZED = 1 << (2 * 256 + 330)
 def oversized(stage: MultiplesStage) -> MultiplesStage:
     """Share λ = 2^{(s+1)|N|+330} in place of one below e·2^128/k."""
     setup = stage.run.setup
-    multiple = share(OVERSIZED, setup.parameters.degree, stage.prime, setup.random)
+    multiple = share(OVERSIZED, setup.parameters.degree, stage.gamma_modulus, setup.random)
     return replace(stage, polynomials=(multiple, *stage.polynomials[1:]))
 
 
@@ -443,7 +445,7 @@ def in_a_wide_field(stage: MultiplesStage) -> MultiplesStage:
         share(root.totient_share(setup.index, n, stage.modulus.shares), 1, prime, setup.random),
         share(0, 2, prime, setup.random),
     )
-    return replace(stage, prime=prime, polynomials=polynomials)
+    return replace(stage, gamma_modulus=prime, polynomials=polynomials)
 
 
 WIDE = Altering(MultiplesStage, in_a_wide_field)
@@ -461,7 +463,7 @@ def run_in_a_wide_field(cheat: Cheat, *left_out: Check) -> Holders:
 def wide_of(holders: Holders) -> int:
     """Return P of the wide field."""
     wrapped = (getattr(state.stage, "inner", None) for _, state in holders.seen)
-    return next(stage.prime for stage in wrapped if isinstance(stage, GammaStage))
+    return next(stage.gamma_modulus for stage in wrapped if isinstance(stage, GammaStage))
 
 
 @pytest.mark.parametrize(
@@ -607,7 +609,7 @@ class ForcesGamma(Rushing):
             return draft
         # Weights 3, −3, 1 at 0.
         rest = 3 * self.of(1).share + self.of(3).share - 5 * stage.modulus.value
-        return Draft((rest * pow(3, -1, stage.prime) % stage.prime).to_bytes(len(draft.body), "big"))
+        return Draft((rest * pow(3, -1, stage.gamma_modulus) % stage.gamma_modulus).to_bytes(len(draft.body), "big"))
 
 
 @pytest.mark.parametrize("left_out", [(), (Check.GAMMA_COMMITMENTS,)], ids=["all checks", "without commitments"])

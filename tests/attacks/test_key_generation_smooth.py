@@ -87,7 +87,7 @@ class MakesSmooth(Cheat):
         if not isinstance(stage, ProductsStage):
             return stage
         first, third = (self._of(index) for index in (1, 3))
-        prime = PARAMETERS.product_prime
+        prime = PARAMETERS.product_modulus
         # Weights 3, −3, 1 at 0.
         opened = (3 * first.shares[0] + third.shares[0] - self.number) * pow(3, -1, prime) % prime
         own = list(stage.record.shares.reveal())

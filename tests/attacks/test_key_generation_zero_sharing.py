@@ -133,7 +133,7 @@ def product_shares(values: Sequence[Sequence[int]], added: Mapping[int, int], mo
 @pytest.mark.parametrize("holders", EVEN)
 def test_shifted_shares_of_p_show_q_only_where_zero_has_degree_2g(holders):
     batch = make_batch(small(holders, holders, batch=8), f"products {holders}")
-    prime = batch.parameters.product_prime
+    prime = batch.parameters.product_modulus
     added = shifts(holders, prime)
     for candidate in range(batch.choice.candidates):
         _, q = batch.factors(candidate)

@@ -42,7 +42,7 @@ class Batch:
 
     def opened(self, candidate: int) -> int:
         """Return N as the holders open it."""
-        prime = self.parameters.product_prime
+        prime = self.parameters.product_modulus
         polynomials = [
             candidates.polynomials(shares[candidate], draws[candidate])
             for shares, draws in zip(self.shares, self.draws, strict=True)

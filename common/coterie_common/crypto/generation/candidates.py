@@ -4,7 +4,7 @@
 
 A holder's share of a number is what the weights make of its values of the cells, put together by the Chinese remainder
 theorem with the residues modulo 4 and the odd primes ℓ ≤ k, plus a random multiple of Π·m_0. p and q are then shared
-modulo a prime above 2^{|N|+64} with degree g, and N is opened from the products and a sharing of zero of degree k − 1.
+modulo a number above 2^{|N|+64} with degree g, and N is opened from the products and a sharing of zero of degree k − 1.
 
 Source: Boneh and Franklin, J. ACM 48 (2001), section 3.
 """
@@ -70,7 +70,7 @@ def draw(parameters: GenerationParameters, stream: bytes) -> CandidateDraws:
         for at in range(DIGEST_BYTES, start, multiple)
     ]
     drawn = [
-        mpz(int.from_bytes(stream[at : at + coefficient], "big")) % parameters.product_prime
+        mpz(int.from_bytes(stream[at : at + coefficient], "big")) % parameters.product_modulus
         for at in range(start, len(stream), coefficient)
     ]
     g = parameters.degree
@@ -79,7 +79,7 @@ def draw(parameters: GenerationParameters, stream: bytes) -> CandidateDraws:
 
 def _widths(parameters: GenerationParameters) -> tuple[int, int]:
     """Return the bytes of a multiple and of a coefficient in a stream."""
-    bounds = parameters.multiples, parameters.product_prime
+    bounds = parameters.multiples, parameters.product_modulus
     multiple, coefficient = (-(-(bound.bit_length() + SLACK_BITS) // 8) for bound in bounds)
     return multiple, coefficient
 
@@ -137,7 +137,7 @@ def _first_residue(parameters: GenerationParameters) -> mpz:
 
 
 def polynomials(shares: FactorShares, draws: CandidateDraws) -> tuple[Polynomial, Polynomial, Polynomial]:
-    """Return the holder's polynomials of p, of q and of zero, modulo ``product_prime``."""
+    """Return the holder's polynomials of p, of q and of zero, modulo ``product_modulus``."""
     return (
         Polynomial((shares.p, *draws.p)),
         Polynomial((shares.q, *draws.q)),

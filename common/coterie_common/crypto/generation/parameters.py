@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import factorial, gcd
 from typing import Final
 
 import numpy as np
@@ -43,6 +44,19 @@ _FREE_BITS: Final = 100
 _SPARE_CELLS: Final = 40
 _TESTS: Final = 80
 _PRODUCT_BITS: Final = 64
+
+
+def shareable_modulus(above: int, holders: int) -> int:
+    """Return the least integer above another one that has no factor up to k.
+
+    It need not be prime: the points 1..k, their differences and Δ = k! are units, and nothing else is ever inverted. So
+    values of fewer points than coefficients say nothing of a secret, and k values interpolate. To look for a prime of
+    6,400 bits takes up to a minute, and every holder would look.
+    """
+    delta, modulus = factorial(holders), above + 1
+    while gcd(modulus, delta) != 1:
+        modulus += 1
+    return modulus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,9 +182,9 @@ class GenerationParameters:
         return ((1 << self.half_bits) - self.top) // (self.holders * self.share_modulus)
 
     @cached_property
-    def product_prime(self) -> int:
-        """The least prime above 2^{|N|+64}: p, q and N are shared modulo it."""
-        return int(next_prime(mpz(1) << (self.key_bits + _PRODUCT_BITS)))
+    def product_modulus(self) -> int:
+        """Modulo which p, q and N are shared: the least shareable one above 2^{|N|+64}."""
+        return shareable_modulus(1 << (self.key_bits + _PRODUCT_BITS), self.holders)
 
     @cached_property
     def cells(self) -> tuple[int, ...]:
@@ -208,5 +222,5 @@ class GenerationParameters:
             self.tests,
             self.sieve_primes,
             self.top,
-            self.product_prime,
+            self.product_modulus,
         )

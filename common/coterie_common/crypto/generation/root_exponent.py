@@ -4,12 +4,13 @@
 
 1. Every holder shares an integer R_i of |N| + 256 bits over the integers, Δ·R_i at 0, degree t − 1, with commitments
    C_{i,x} = v^{coefficient}. The values at j of all holders add up to s_j, the share of holder j.
-2. Every holder shares λ_i below e·2^128/k and its additive share of φ modulo a prime P, the least above 4·max γ.
+2. Every holder shares λ_i below e·2^128/k and its additive share of φ modulo P, the least shareable modulus above
+   4·max γ. It need not be prime: only Δ is inverted.
 3. γ = λφ + e·R is opened, R = ∑ R_i: by shares of λφ, by e·Δ^{-1} times the integer shares, and by a sharing of zero.
 4. A·γ + B·e = 1, so A·e·R + B·e ≡ 1 modulo the order of the squares: A·R + B = e^{-1}.
 
 γ hides φ: R is longer than λφ/e by 128 bits, and λ hides φ modulo e. P is narrow so that a λ_i that is too long
-for that wraps around: in a wider field γ would show φ.
+for that wraps around: modulo a wider one γ would show φ.
 
 Source: Catalano, Gennaro and Halevi, "Computing inverses over a shared secret modulus", EUROCRYPT 2000.
 Deviation: commitments are to the coefficients of R_i alone; γ is checked against them: (∏ C_{i,0})^e = v^{Δγ}.
@@ -18,14 +19,13 @@ Deviation: commitments are to the coefficients of R_i alone; γ is checked again
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from math import factorial
 from typing import Final, NamedTuple
 
-from gmpy2 import divexact, invert, mpz, next_prime, powmod, powmod_exp_list
+from gmpy2 import divexact, invert, mpz, powmod, powmod_exp_list
 
 from coterie_common.crypto.generation.candidates import FactorShares
-from coterie_common.crypto.generation.parameters import SLACK_BITS, GenerationParameters
+from coterie_common.crypto.generation.parameters import SLACK_BITS, GenerationParameters, shareable_modulus
 from coterie_common.crypto.generation.sharing import (
     Polynomial,
     integer_share_bound,
@@ -53,10 +53,9 @@ def max_gamma(parameters: GenerationParameters, modulus: int) -> int:
     return int(k * mpz(multiple_bound(parameters, modulus)) * modulus + (e * k << secret_bits(modulus)))
 
 
-@lru_cache(maxsize=8)
-def field_prime(parameters: GenerationParameters, modulus: int) -> int:
-    """Return P, the least prime above 4·max γ; there is one below 8·max γ (Bertrand)."""
-    return int(next_prime(4 * mpz(max_gamma(parameters, modulus))))
+def gamma_modulus(parameters: GenerationParameters, modulus: int) -> int:
+    """Return P, the least modulus above 4·max γ that is shareable; no more than Δ above it."""
+    return shareable_modulus(4 * max_gamma(parameters, modulus), parameters.holders)
 
 
 def draw_secret(parameters: GenerationParameters, modulus: int, random: RandomSource) -> Polynomial:
@@ -107,7 +106,7 @@ def totient_share(holder: int, modulus: int, shares: FactorShares) -> int:
     return int(modulus + 1 - total if holder == 1 else -total)
 
 
-class FieldValues(NamedTuple):
+class GammaValues(NamedTuple):
     """Values of one holder, modulo P: of λ, of φ, and of a sharing of zero with degree k − 1."""
 
     multiple: int
@@ -116,7 +115,7 @@ class FieldValues(NamedTuple):
 
 
 def gamma_share(
-    parameters: GenerationParameters, modulus: int, values: Sequence[FieldValues], root_share: int, prime: int
+    parameters: GenerationParameters, modulus: int, values: Sequence[GammaValues], root_share: int, gamma_modulus: int
 ) -> int:
     """Return one holder's share of γ.
 
@@ -125,17 +124,17 @@ def gamma_share(
         modulus: N.
         values: from every holder.
         root_share: the sum of the integer shares that this holder got, s_j: the very same.
-        prime: P.
+        gamma_modulus: P.
     """
     e = mpz(modulus) ** parameters.s
     multiple, totient, zero = (sum(mpz(each[n]) for each in values) for n in range(3))
-    root = e * invert(factorial(parameters.holders), prime) * root_share
-    return int((multiple * totient + root + zero) % prime)
+    root = e * invert(factorial(parameters.holders), gamma_modulus) * root_share
+    return int((multiple * totient + root + zero) % gamma_modulus)
 
 
-def open_gamma(parameters: GenerationParameters, gamma_shares: Mapping[int, int], prime: int) -> int:
+def open_gamma(parameters: GenerationParameters, gamma_shares: Mapping[int, int], gamma_modulus: int) -> int:
     """Return γ from the shares of all holders modulo P, unchecked."""
-    return interpolate([gamma_shares[i] for i in parameters.indices], prime)
+    return interpolate([gamma_shares[i] for i in parameters.indices], gamma_modulus)
 
 
 class RootExponents(NamedTuple):

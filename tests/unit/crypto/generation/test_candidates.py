@@ -68,7 +68,7 @@ def test_small_factors_are_found_up_to_their_bound():
 @pytest.mark.parametrize(("holders", "g"), [(3, 1), (4, 1), (8, 3)])
 def test_draws_are_read_from_the_stream_in_their_order(holders, g):
     parameters = small(holders, holders, 256)
-    prime, multiples = parameters.product_prime, parameters.multiples
+    prime, multiples = parameters.product_modulus, parameters.multiples
     stream = bytes(n * 37 % 251 for n in range(candidates.stream_bytes(parameters)))
     width_m = -(-(multiples.bit_length() + 128) // 8)
     width_c = -(-(prime.bit_length() + 128) // 8)

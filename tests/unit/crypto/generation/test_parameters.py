@@ -3,7 +3,7 @@
 import pytest
 from gmpy2 import is_prime, isqrt
 
-from coterie_common.crypto.generation.parameters import BATCH, GenerationParameters
+from coterie_common.crypto.generation.parameters import BATCH, GenerationParameters, shareable_modulus
 from coterie_common.errors import ConfigurationError
 
 
@@ -50,6 +50,17 @@ def test_residues_make_delta_prime_to_the_order():
 @pytest.mark.parametrize(("holders", "degree"), [(3, 1), (4, 1), (5, 2), (6, 2), (7, 3), (8, 3), (9, 4)])
 def test_degree_is_below_half_of_the_holders(holders, degree):
     assert small(holders=holders, decryption_threshold=holders).degree == degree
+
+
+@pytest.mark.parametrize("holders", range(3, 10))
+def test_shareable_modulus_is_the_next_without_a_factor_up_to_k(holders):
+    for above in (1, 100, 209, 1 << 320, (1 << 320) + 7):
+        modulus = shareable_modulus(above, holders)
+        assert all(modulus % factor for factor in range(2, holders + 1))
+        assert all(any(n % factor == 0 for factor in range(2, holders + 1)) for n in range(above + 1, modulus))
+    parameters = small(holders=holders, decryption_threshold=holders)
+    assert parameters.product_modulus == shareable_modulus(1 << 320, holders)
+    assert parameters.product_modulus.bit_length() == 321
 
 
 @pytest.mark.parametrize("key_bits", [0, 256, 1024, 2047, 8192])

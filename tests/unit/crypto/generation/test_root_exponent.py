@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-from math import factorial
+from math import factorial, gcd
 
 import pytest
 
@@ -32,12 +32,12 @@ class Inverted:
         self.commitments = [root.commit(each, self.bases.verification, n) for each in self.secrets]
         self.shares = {j: int(sum(each.at(j) for each in self.secrets)) for j in parameters.indices}
         self.multiples = [root.draw_multiple(parameters, n, random) for _ in parameters.indices]
-        prime = root.field_prime(parameters, n)
+        ring = root.gamma_modulus(parameters, n)
         drawn = [
             (
-                share(multiple, parameters.degree, prime, random),
-                share(root.totient_share(i, n, own), parameters.degree, prime, random),
-                share(0, parameters.holders - 1, prime, random),
+                share(multiple, parameters.degree, ring, random),
+                share(root.totient_share(i, n, own), parameters.degree, ring, random),
+                share(0, parameters.holders - 1, ring, random),
             )
             for i, own, multiple in zip(parameters.indices, shared.shares, self.multiples, strict=True)
         ]
@@ -45,13 +45,13 @@ class Inverted:
             j: root.gamma_share(
                 parameters,
                 n,
-                [root.FieldValues(*(int(each.at(j, prime)) for each in three)) for three in drawn],
+                [root.GammaValues(*(int(each.at(j, ring)) for each in three)) for three in drawn],
                 self.shares[j],
-                prime,
+                ring,
             )
             for j in parameters.indices
         }
-        self.gamma = root.open_gamma(parameters, values, prime)
+        self.gamma = root.open_gamma(parameters, values, ring)
         self.exponents = root.root_exponents(parameters, n, self.gamma)
         self.key = build_record(parameters, n, self.bases, self.exponents, self.commitments)
 
@@ -86,7 +86,11 @@ def test_field_is_wide_enough_and_no_wider(inverted):
     largest = root.max_gamma(parameters, n)
     e, k = n**parameters.s, parameters.holders
     assert largest >= k * (root.multiple_bound(parameters, n) - 1) * n + e * k * (2 ** (n.bit_length() + 256) - 1)
-    assert 4 * largest < root.field_prime(parameters, n) < 8 * largest
+    ring = root.gamma_modulus(parameters, n)
+    assert 4 * largest < ring < 8 * largest
+    # What is inverted is a unit, though nobody looked for a prime.
+    assert gcd(ring, delta := factorial(k)) == 1
+    assert ring - 4 * largest <= delta
 
 
 def test_commitments_bind_shares_and_gamma(inverted):

@@ -107,10 +107,16 @@ def test_polynomial_reveals_nothing_when_printed():
     assert "12345" not in repr(Polynomial((12345, 1)))
 
 
-@pytest.mark.parametrize("holders", [3, 4])
-def test_values_of_a_sharing_of_zero_are_all_that_interpolate_to_zero(holders):
-    """Exhaustive modulo 5: opened values of a product say its value at 0 and nothing else, whatever it was made of."""
-    modulus = 5
+def test_few_values_of_a_sharing_say_nothing_modulo_a_composite_number_either():
+    """Exhaustive modulo 35, which has no factor up to 4."""
+    for point in range(1, 5):
+        seen = {tuple(sorted(int(Polynomial((secret, a)).at(point, 35)) for a in range(35))) for secret in range(35)}
+        assert seen == {tuple(range(35))}
+
+
+@pytest.mark.parametrize(("holders", "modulus"), [(3, 5), (4, 5), (3, 25)])
+def test_values_of_a_sharing_of_zero_are_all_that_interpolate_to_zero(holders, modulus):
+    """Exhaustive, modulo a prime and not: opened values of a product say its value at 0, and nothing of its factors."""
     drawn = [
         tuple(int(Polynomial((0, *coefficients)).at(point, modulus)) for point in range(1, holders + 1))
         for coefficients in product(range(modulus), repeat=holders - 1)

@@ -128,32 +128,32 @@ class ResiduesStage:
 
 @dataclass(frozen=True, kw_only=True)
 class FactorsStage:
-    """Shares of p and q and of zero, modulo a prime."""
+    """Shares of p and q and of zero, modulo ``product_modulus``."""
 
     step: ClassVar[Step] = Step.FACTORS
     run: Run
     record: BatchRecord
 
     def _values_for(self, point: int) -> list[int]:
-        prime, record = self.run.setup.parameters.product_prime, self.record
+        modulus, record = self.run.setup.parameters.product_modulus, self.record
         own = zip(record.shares.reveal(), record.secrets.candidates, strict=False)
-        return [int(each.at(point, prime)) for shares, draws in own for each in polynomials(shares, draws)]
+        return [int(each.at(point, modulus)) for shares, draws in own for each in polynomials(shares, draws)]
 
     @property
     def draft(self) -> Draft:
         """Three numbers per candidate for every other holder."""
-        size = width(self.run.setup.parameters.product_prime)
+        size = width(self.run.setup.parameters.product_modulus)
         return Draft(parts={other: encode_numbers(self._values_for(other), size) for other in self.run.setup.others})
 
     def proceed(self, received: Received) -> Stage:
         """Multiply."""
         setup, record = self.run.setup, self.record.with_parts(self.step, received)
-        prime, count = setup.parameters.product_prime, 3 * record.choice.candidates
+        modulus, count = setup.parameters.product_modulus, 3 * record.choice.candidates
         totals = self._values_for(setup.index)
         for part in received.parts.values():
-            values = decode_numbers(part.content, width(prime), count, prime) or (0,) * count
+            values = decode_numbers(part.content, width(modulus), count, modulus) or (0,) * count
             totals = [total + value for total, value in zip(totals, values, strict=True)]
-        products = tuple((totals[n] * totals[n + 1] + totals[n + 2]) % prime for n in range(0, count, 3))
+        products = tuple((totals[n] * totals[n + 1] + totals[n + 2]) % modulus for n in range(0, count, 3))
         return ProductsStage(run=self.run, record=record, shares=products)
 
 
@@ -169,19 +169,19 @@ class ProductsStage:
     @property
     def draft(self) -> Draft:
         """The shares."""
-        return Draft(encode_numbers(self.shares, width(self.run.setup.parameters.product_prime)))
+        return Draft(encode_numbers(self.shares, width(self.run.setup.parameters.product_modulus)))
 
     def proceed(self, received: Received) -> Stage:
         """Open N of every candidate; compute powers for those without a small factor."""
         setup, record, parameters = self.run.setup, self.record, self.run.setup.parameters
-        prime = parameters.product_prime
+        shared_modulo = parameters.product_modulus
         opened: dict[int, tuple[int, ...]] = {}
         for index, body in received.bodies().items():
-            values = decode_numbers(body, width(prime), record.choice.candidates, prime)
+            values = decode_numbers(body, width(shared_modulo), record.choice.candidates, shared_modulo)
             if values is None:
                 setup.blame([index], "opened products are malformed")
             opened[index] = values
-        moduli = tuple(interpolate(shares, prime) for shares in zip(*opened.values(), strict=True))
+        moduli = tuple(interpolate(shares, shared_modulo) for shares in zip(*opened.values(), strict=True))
         divided = with_small_factor(moduli)
         tested = tuple(
             candidate

@@ -233,19 +233,19 @@ class SecretsVerdictStage:
                 culprits.add(self._author(Evidence.from_bytes(body), index))
         if culprits:
             setup.blame(culprits, "an integer share is too long, or not what was committed to")
-        prime = root.field_prime(setup.parameters, n)
+        gamma_modulus = root.gamma_modulus(setup.parameters, n)
         random, degree = setup.random, setup.parameters.degree
         polynomials = (
-            share(root.draw_multiple(setup.parameters, n, random), degree, prime, random),
-            share(root.totient_share(setup.index, n, self.modulus.shares), degree, prime, random),
-            share(0, setup.parameters.zero_degree, prime, random),
+            share(root.draw_multiple(setup.parameters, n, random), degree, gamma_modulus, random),
+            share(root.totient_share(setup.index, n, self.modulus.shares), degree, gamma_modulus, random),
+            share(0, setup.parameters.zero_degree, gamma_modulus, random),
         )
         return MultiplesStage(
             run=self.run,
             modulus=self.modulus,
             commitments=self.commitments,
             root_share=self.root_share,
-            prime=prime,
+            gamma_modulus=gamma_modulus,
             polynomials=polynomials,
         )
 
@@ -272,25 +272,27 @@ class MultiplesStage:
     modulus: Modulus
     commitments: Mapping[int, tuple[int, ...]] = field(repr=False)
     root_share: Secret[int]
-    prime: int = field(repr=False)
+    gamma_modulus: int = field(repr=False)
     polynomials: tuple[Polynomial, Polynomial, Polynomial]
 
     @property
     def draft(self) -> Draft:
         """Three numbers for every other holder."""
-        return Draft(parts=_parts(self.run, self.polynomials, self.prime))
+        return Draft(parts=_parts(self.run, self.polynomials, self.gamma_modulus))
 
     def proceed(self, received: Received) -> Stage:
         """Make the share of γ."""
         setup = self.run.setup
-        values = [root.FieldValues(*each) for each in _values(self.run, received, self.polynomials, self.prime)]
-        own = root.gamma_share(setup.parameters, self.modulus.value, values, self.root_share.reveal(), self.prime)
+        values = [root.GammaValues(*each) for each in _values(self.run, received, self.polynomials, self.gamma_modulus)]
+        own = root.gamma_share(
+            setup.parameters, self.modulus.value, values, self.root_share.reveal(), self.gamma_modulus
+        )
         return GammaStage(
             run=self.run,
             modulus=self.modulus,
             commitments=self.commitments,
             root_share=self.root_share,
-            prime=self.prime,
+            gamma_modulus=self.gamma_modulus,
             share=own,
         )
 
@@ -304,18 +306,18 @@ class GammaStage:
     modulus: Modulus
     commitments: Mapping[int, tuple[int, ...]] = field(repr=False)
     root_share: Secret[int]
-    prime: int = field(repr=False)
+    gamma_modulus: int = field(repr=False)
     share: int = field(repr=False)
 
     @property
     def draft(self) -> Draft:
         """The share."""
-        return Draft(encode_numbers([self.share], width(self.prime)))
+        return Draft(encode_numbers([self.share], width(self.gamma_modulus)))
 
     def proceed(self, received: Received) -> Stage:
         """Check γ, make the record, and try it."""
         setup, n = self.run.setup, self.modulus.value
-        gamma = root.open_gamma(setup.parameters, _numbers(self.run, received, self.prime), self.prime)
+        gamma = root.open_gamma(setup.parameters, _numbers(self.run, received, self.gamma_modulus), self.gamma_modulus)
         self._check(gamma)
         exponents = root.root_exponents(setup.parameters, n, gamma)
         try:

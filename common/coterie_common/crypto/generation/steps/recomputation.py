@@ -118,7 +118,7 @@ class Recomputation:
 
     def _wrong_products(self) -> set[int]:
         parameters = self.run.setup.parameters
-        prime, wrong = parameters.product_prime, set[int]()
+        prime, wrong = parameters.product_modulus, set[int]()
         for candidate in self._candidates:
             drawn = [
                 polynomials(self._shares[index][candidate], expanded.candidates[candidate])
@@ -167,7 +167,7 @@ class Recomputation:
             values = cells.decode(content, primes, cells.ROWS)
             expected = self._expanded[sender].cells.part(parameters, recipient, primes).reveal()
             return values is not None and not (values != expected)[:, self._is_open].any()
-        prime = parameters.product_prime
+        prime = parameters.product_modulus
         size = width(prime)
         # A number that is out of range makes the recipient take all as zeros, also one of the closed candidate.
         if decode_numbers(content, size, 3 * self.record.choice.candidates, prime) is None:

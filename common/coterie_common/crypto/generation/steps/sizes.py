@@ -41,15 +41,15 @@ def step_bytes(parameters: GenerationParameters) -> dict[Step, StepBytes]:
     k, n = parameters.holders, parameters.key_bits // 8
     # Everything that depends on N is longest for the largest.
     largest = (1 << parameters.key_bits) - 1
-    field = -(-(max_gamma(parameters, largest).bit_length() + 3) // 8)
-    product = width(parameters.product_prime)
+    gamma = -(-(max_gamma(parameters, largest).bit_length() + 3) // 8)
+    product = width(parameters.product_modulus)
     primes, all_cells = len(parameters.sieve_primes), len(parameters.cell_primes)
     integer = width(integer_share_bound(secret_bits(largest), k, parameters.decryption_threshold, k))
     proof = 2 * n + -(-(share_bits(parameters, largest) + PROOF_NONCE_BITS + 1) // 8)
     cell_part, factor_part = 2 * cells.ROWS * all_cells, 3 * product * parameters.batch
     kept = 2 * primes + 1
     # A part may come that is longer than those of its step: evidence holds any.
-    verdict = StepBytes(_EVIDENCE_BYTES + max(cell_part, factor_part, integer, 3 * n, 3 * field))
+    verdict = StepBytes(_EVIDENCE_BYTES + max(cell_part, factor_part, integer, 3 * n, 3 * gamma))
     commitment = StepBytes(DIGEST_BYTES)
     return {
         Step.START: StepBytes(_NONCE_BYTES + PUBLIC_BYTES + DIGEST_BYTES),
@@ -71,8 +71,8 @@ def step_bytes(parameters: GenerationParameters) -> dict[Step, StepBytes]:
         Step.UNIT: StepBytes(n),
         Step.SECRETS: StepBytes(n * parameters.decryption_threshold, _sealed(integer)),
         Step.SECRETS_VERDICT: verdict,
-        Step.MULTIPLES: StepBytes(0, _sealed(3 * field)),
-        Step.GAMMA: StepBytes(field),
+        Step.MULTIPLES: StepBytes(0, _sealed(3 * gamma)),
+        Step.GAMMA: StepBytes(gamma),
         Step.TRIAL: StepBytes(DIGEST_BYTES + n + proof),
         Step.SIGNATURE: StepBytes(SIGNATURE_BYTES),
     }
