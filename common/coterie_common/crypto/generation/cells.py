@@ -45,6 +45,11 @@ class CellDraws(Secret[Int64Array]):
         return cls(draw(words, primes, 2 * (parameters.degree + 1) + parameters.zero_degree))
 
     @classmethod
+    def joined(cls, draws: Sequence[CellDraws]) -> CellDraws:
+        """Return what was drawn for successive cells as one."""
+        return cls(np.concatenate([each.reveal() for each in draws]))
+
+    @classmethod
     def total(cls, draws: Sequence[CellDraws], primes: Int64Array) -> CellDraws:
         """Return the coefficients of the sums of the polynomials of all holders."""
         return cls(sum((each.reveal() for each in draws[1:]), start=draws[0].reveal()) % primes[:, None])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from coterie_common.crypto.generation import candidates
 from coterie_common.crypto.generation.candidates import CandidateDraws
@@ -13,6 +14,9 @@ from coterie_common.crypto.generation.leaves import STREAM_BYTES, Leaves, Openin
 from coterie_common.crypto.generation.parameters import GenerationParameters
 from coterie_common.crypto.generation.steps.setup import Setup
 from coterie_common.crypto.hashing import DIGEST_BYTES
+
+_TOGETHER: Final = 1 << 14
+"""Cells whose streams are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +78,21 @@ def expand(
         leaves: one per position; empty for a closed one.
         closed: the digests of the closed ones, in their order.
     """
-    primes = parameters.cell_primes
-    short = streams(leaf_context, 0, leaves[: len(primes)], STREAM_BYTES)
+    primes, digests, drawn = parameters.cell_primes, list[bytes](), list[CellDraws]()
+    for start in range(0, len(primes), _TOGETHER):
+        end = min(start + _TOGETHER, len(primes))
+        short = streams(leaf_context, start, leaves[start:end], STREAM_BYTES)
+        digests += [stream[:DIGEST_BYTES] for stream in short]
+        drawn.append(CellDraws.expand(parameters, short, primes[start:end]))
     size = candidates.stream_bytes(parameters)
     long = streams(leaf_context, len(primes), leaves[len(primes) :], size)
-    digests = [stream[:DIGEST_BYTES] for stream in (*short, *long)]
+    digests += [stream[:DIGEST_BYTES] for stream in long]
     stand_ins = iter(closed)
     for position, leaf in enumerate(leaves):
         if not leaf:
             digests[position] = next(stand_ins)
     return Expanded(
         tuple(digests),
-        CellDraws.expand(parameters, short, primes),
+        CellDraws.joined(drawn),
         tuple(candidates.draw(parameters, stream) for stream in long),
     )

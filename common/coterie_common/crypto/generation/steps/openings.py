@@ -9,7 +9,7 @@ Everything but the survivor is opened: also candidates that passed and were not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from coterie_common.crypto.generation.biprimality import has_smooth_order, passes
@@ -85,7 +85,9 @@ class VerdictStage:
         """Compare everything with what was sent."""
         makes = recomputed.run.setup.makes
         evidence = recomputed.evidence() if makes(Check.PARTS) else None
-        return cls(recomputed=recomputed, wrong=frozenset(recomputed.wrong_broadcasts()), evidence=evidence)
+        wrong = frozenset(recomputed.wrong_broadcasts())
+        # A copy has none of what was expanded: nobody needs it again, unless somebody deviated.
+        return cls(recomputed=replace(recomputed), wrong=wrong, evidence=evidence)
 
     @property
     def run(self) -> Run:
