@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +16,13 @@ from typing import Any
 import grpc
 import pytest
 
+from coterie_aggregator.service import enrolment as service
 from coterie_common.address import Address
 from coterie_common.crypto.certificates import Role, fingerprint
 from coterie_common.errors import (
     ConfigurationError,
+    CoterieError,
+    DeadlineExceeded,
     InvitationExpired,
     InvitationReplayed,
     InvitationUsed,
@@ -29,10 +34,11 @@ from coterie_common.errors import (
     UnexpectedMessage,
     UnknownInvitation,
 )
-from coterie_common.limits import KEY_FILE_BYTES, MAX_GUESSES_PER_HOST
+from coterie_common.limits import CALL_SECONDS, KEY_FILE_BYTES, MAX_GUESSES_PER_HOST
 from coterie_common.membership.invitations.application import Application, request_digest
 from coterie_common.membership.invitations.channel import Channel, DocumentKind, Order, document_digest
 from coterie_common.randomness import OsRandom
+from coterie_common.rpc.credentials import DESK_OPTIONS, SERVER_OPTIONS
 from coterie_common.rpc.enrolment.client import Session, open_desk
 from coterie_common.rpc.enrolment.messages import (
     Greeted,
@@ -109,6 +115,23 @@ class RawGuest:
             return list(call)
         except grpc.RpcError as failure:
             raise error_from_rpc(failure) from failure
+
+    def fall_silent(self) -> type[CoterieError]:
+        """Say hello and nothing else; returns the kind of the desk's error."""
+        heard = threading.Event()
+
+        def messages() -> Iterator[bytes]:
+            yield guest_to_bytes(Hello(bytes(32)))
+            heard.wait(20)
+
+        try:
+            for _ in self._meet(messages(), timeout=20):
+                pass
+        except grpc.RpcError as failure:
+            return type(error_from_rpc(failure))
+        finally:
+            heard.set()
+        raise AssertionError("the desk said nothing against silence")
 
     def __enter__(self) -> RawGuest:
         return self
@@ -239,6 +262,31 @@ def test_guesses_are_refused_for_a_while(desk):
         raise AssertionError("a session was opened")
     assert 0 < overloaded.value.retry_after_s <= 60
     assert desk.desk.applications() == ()
+
+
+def test_silence_counts_as_guessing(desk, monkeypatch):
+    monkeypatch.setattr(service, "CALL_SECONDS", 0.05)
+    with RawGuest(desk.address) as guest:
+        for _ in range(MAX_GUESSES_PER_HOST):
+            assert guest.fall_silent() is DeadlineExceeded
+        assert guest.fall_silent() is Overloaded
+
+
+def test_connection_without_a_session_is_closed(tmp_path, monkeypatch):
+    (name, milliseconds) = DESK_OPTIONS[-1]
+    assert (name, milliseconds) == ("grpc.max_connection_idle_ms", 1000 * CALL_SECONDS)
+    monkeypatch.setattr(service, "DESK_OPTIONS", (*SERVER_OPTIONS, (name, 200)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        running_desk(tmp_path / "desk", AGGREGATOR) as desk,
+        socket.create_connection((desk.address.host, desk.address.port), timeout=10) as plain,
+        context.wrap_socket(plain) as guest,
+    ):
+        guest.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"))
+        while guest.recv(1 << 12):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 # Copyright The Coterie authors
 """Who may come in: limits on sessions and guesses at a port that everybody may connect to. Pure: time is an argument.
 
-Only messages that prove nothing are counted as guesses. Parties behind one proxy share its address, and so its limits.
+Messages that prove nothing, and silence in their place, are counted as guesses. Parties behind one proxy
+share its address, and so its limits.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def host_of(peer: str) -> str:
     host = rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]").partition("%")[0]
     if kind == "ipv6":
         with suppress(ValueError):
-            return str(ipaddress.ip_network((host, _NETWORK_BITS), strict=False))
+            # An IPv4 client of a port that listens on IPv6 is one address, not part of the network of all of them.
+            mapped = ipaddress.IPv6Address(host).ipv4_mapped
+            return str(mapped or ipaddress.ip_network((host, _NETWORK_BITS), strict=False))
     return host or peer
 
 

@@ -8,7 +8,7 @@ see, and the greeting proves that it is the aggregator's.
 Invariants:
 - Nothing reaches the desk before its proofs hold on this very session.
 - An order counts only with the founder's signature over this session and the order's place in it.
-- A guest that says nothing is sent away after ``CALL_SECONDS``.
+- A guest that says nothing is sent away after ``CALL_SECONDS``, and so is a connection without a session.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from coterie_common.membership.invitations.channel import NONCE_BYTES, Channel, 
 from coterie_common.membership.invitations.token import Token
 from coterie_common.randomness import RandomSource
 from coterie_common.rpc.abort import translated
-from coterie_common.rpc.credentials import SERVER_OPTIONS, desk_credentials
+from coterie_common.rpc.credentials import DESK_OPTIONS, desk_credentials
 from coterie_common.rpc.enrolment.messages import (
     METHOD,
     SERVICE,
@@ -178,9 +178,12 @@ class EnrolmentService:
         await context.write(Done())
 
     def _count(self, host: str, error: CoterieError) -> None:
-        """Count what proves nothing; a person whose token expired or was used by another has proved to have it."""
+        """Count what proves nothing; a person whose token expired or was used by another has proved to have it.
+
+        Silence counts, too: whoever holds sessions open to keep others out is soon out itself.
+        """
         is_proven = isinstance(error, InvitationExpired | InvitationUsed | QuotaExceeded)
-        if is_proven or not isinstance(error, PeerError | RefusedError):
+        if is_proven or not isinstance(error, PeerError | RefusedError | DeadlineExceeded):
             return
         if self._doors.count_guess(host, self._clock.monotonic()):
             log.warning("guesses are refused for a while", host=host, code=error.code)
@@ -227,7 +230,7 @@ async def start_enrolment(
         incidents=incidents,
         on_published=on_published,
     )
-    server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=2 * DESK_SESSIONS)
+    server = grpc.aio.server(options=DESK_OPTIONS, maximum_concurrent_rpcs=2 * DESK_SESSIONS)
     server.add_generic_rpc_handlers((service.handler(),))
     try:
         port = server.add_secure_port(address, desk_credentials(key, certificate))

@@ -18,6 +18,7 @@ import grpc
 from coterie_common.crypto.certificates import Identity, TlsKey, fingerprint, identity_of
 from coterie_common.errors import Unauthenticated
 from coterie_common.limits import (
+    CALL_SECONDS,
     FRAME_MESSAGE_BYTES,
     HANDSHAKE_SECONDS,
     KEEPALIVE_SECONDS,
@@ -68,6 +69,12 @@ SERVER_OPTIONS: Final[tuple[_Option, ...]] = (
     ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_SECONDS * 1000)),
     # Two servers on one port would share its connections at random.
     ("grpc.so_reuseport", 0),
+)
+
+DESK_OPTIONS: Final[tuple[_Option, ...]] = (
+    *SERVER_OPTIONS,
+    # Anybody may connect. Connections without a session would take file descriptors from the members.
+    ("grpc.max_connection_idle_ms", int(CALL_SECONDS * 1000)),
 )
 
 
