@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from coterie_common.address import DEFAULT_PORT, ENROLMENT_PORT, Address
 from coterie_common.crypto.certificates import Role
@@ -45,6 +45,12 @@ class AggregatorConfig(StrictModel):
     enrolment: AddressEntry = Address("0.0.0.0", ENROLMENT_PORT)  # noqa: S104  # applicants connect from elsewhere
     store: PathEntry = Path("store")
     denied: Annotated[tuple[PersonEntry, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> AggregatorConfig:
+        if self.listen == self.enrolment and self.listen.port:
+            raise ValueError("listen and enrolment must be two ports")
+        return self
 
 
 TEMPLATE: Final = """\

@@ -120,7 +120,8 @@ def _require_everybody(record: FederationRecord, register: Register) -> None:
     if missing:
         raise WrongOrderError(
             f"keys are dealt to everybody at once; still to be admitted: {' and '.join(missing)}; "
-            "first run 'coterie admit REQUEST --role party' or '--role aggregator'"
+            "first run 'coterie admit' for those who joined by invitation, and 'coterie admit REQUEST --role party' or "
+            "'--role aggregator' for files"
         )
 
 

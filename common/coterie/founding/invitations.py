@@ -17,7 +17,7 @@ from typing import Any, Final
 from coterie.founding.home import FederationHome
 from coterie.founding.register import load_register
 from coterie_common import document
-from coterie_common.address import DNS_NAME_LONGEST, Address
+from coterie_common.address import DEFAULT_PORT, DNS_NAME_LONGEST, ENROLMENT_PORT, Address
 from coterie_common.crypto.certificates import Role
 from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.identity import PUBLIC_BYTES, SigningKey, VerifyKey
@@ -160,11 +160,16 @@ def invite(
 
     Raises:
         WrongOrderError: no federation was founded here.
-        ConfigurationError: no address is known, a lifetime that is not allowed, or an id that is taken.
+        ConfigurationError: no address is known, its port is that of members, a lifetime that is not allowed, or an id
+            that is taken.
         KeyFileError: wrong password, or a damaged file.
     """
     if not timedelta() < lifetime <= timedelta(days=MAX_DAYS):
         raise ConfigurationError(f"an invitation is good for 1 to {MAX_DAYS} days")
+    if address is not None and address.port == DEFAULT_PORT:
+        raise ConfigurationError(
+            f"port {DEFAULT_PORT} is for members; applicants need another one, {ENROLMENT_PORT} by default"
+        )
     with home.locked():
         record, known = home.record(), load_invitations(home)
         where = address or (known.address if known else None)

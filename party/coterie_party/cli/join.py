@@ -99,7 +99,8 @@ class _Teller:
 def _request(
     folder: PartyHome, token: Token, aggregator: str | None, ask_password: Callable[[], Password]
 ) -> EnrolmentRequest:
-    from coterie_common.address import Address
+    from coterie_common.address import DEFAULT_PORT, Address
+    from coterie_common.errors import ConfigurationError
     from coterie_common.identifiers import PartyId
     from coterie_common.protocol.roster import founder_fingerprint
     from coterie_common.randomness import OsRandom
@@ -109,6 +110,10 @@ def _request(
     if folder.is_initialised:
         return folder.existing_request(party_id, founder)
     address = Address.parse(aggregator) if aggregator is not None else None
+    if address == token.invitation.address:
+        raise ConfigurationError(
+            f"{address} is for applicants; --aggregator names the port for parties, by default {DEFAULT_PORT}"
+        )
     request = folder.create(party_id, founder, address, password=ask_password(), random=OsRandom())
     say(f"{folder.root} is the folder of the party {party_id}; see {folder.config_path} for its configuration.")
     return request

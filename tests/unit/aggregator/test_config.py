@@ -16,3 +16,16 @@ def test_people_who_are_denied_are_named_by_role_and_id():
 def test_entry_that_names_no_person_raises_and_says_which(entry):
     with pytest.raises(ConfigurationError, match="denied"):
         parse(AggregatorConfig, {"id": "aggregator", "denied": ["scientist/anna", entry]}, "the file")
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [{"enrolment": "0.0.0.0:8443"}, {"listen": "0.0.0.0:8444"}, {"listen": "hub:9443", "enrolment": "hub:9443"}],
+)
+def test_one_port_for_members_and_applicants_is_refused(ports):
+    with pytest.raises(ConfigurationError, match="listen and enrolment must be two ports"):
+        parse(AggregatorConfig, {"id": "aggregator", **ports}, "the file")
+
+
+def test_ports_that_the_system_chooses_are_two():
+    parse(AggregatorConfig, {"id": "aggregator", "listen": "localhost:0", "enrolment": "localhost:0"}, "the file")

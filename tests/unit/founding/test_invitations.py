@@ -119,6 +119,7 @@ def test_invitations_of_another_id_or_founder_have_other_secrets(founded, tmp_pa
     ("ids", "options", "words"),
     [
         (["p1"], {"address": None}, "--aggregator HOST"),
+        (["p1"], {"address": Address("hub.example", 8443)}, "8444 by default"),
         (["p1"], {"lifetime": timedelta()}, "1 to 365 days"),
         (["p1"], {"lifetime": timedelta(days=MAX_DAYS + 1)}, "1 to 365 days"),
         (["operator"], {}, "already admitted as operator"),

@@ -76,16 +76,19 @@ def print_tokens(
     """Invite some ids as a role and print their tokens, each in a line of its own; raises as ``invite`` does."""
     from datetime import timedelta
 
+    from coterie.founding.invitations import MAX_DAYS
     from coterie.founding.invitations import invite as invite_members
     from coterie_common.clock import SystemClock
     from coterie_common.identifiers import parse_member_id
 
+    # No more than a timedelta can hold; what is out of range stays so.
+    lifetime = timedelta(days=max(0, min(days, MAX_DAYS + 1)))
     issued = invite_members(
         folder,
         [parse_member_id(member) for member in ids],
         role,
         address=address,
-        lifetime=timedelta(days=days),
+        lifetime=lifetime,
         renew=renew,
         ask_password=ask_password,
         now=SystemClock().now(),

@@ -64,8 +64,8 @@ def deal(
     )
     epoch = dealt.roster.key_epoch
     if load_invitations(folder) is not None:
-        if dealt.is_new:
-            say(f"The keys of epoch {epoch} are dealt.")
+        state = "are dealt" if dealt.is_new else "were dealt before; --new-epoch deals others"
+        say(f"The keys of epoch {epoch} {state}.")
         published = publish(folder, folder.unlock_keys(folder.record(), ask_password()))
         _say_the_rest(dealt, published)
         return

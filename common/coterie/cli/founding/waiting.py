@@ -68,7 +68,7 @@ def admit_waiting(
             otherwise="--expect-phrase PHRASE compares the one read out, --yes states that it was compared",
         )
     _admit(folder, [entry.application for entry in chosen], password, replace=replace)
-    if not waiting and not applications.admitted:
+    if not waiting:
         say("Nobody waits.")
     publish(folder, keys)
 
@@ -126,7 +126,12 @@ def _explain(applications: Applications, waiting: Sequence[Phrased]) -> None:
             err=True,
         )
     for application in applications.taken:
-        say(f"{application.invitation.id} is admitted already; --replace admits the keys that wait instead.", err=True)
+        member = application.invitation.id
+        say(
+            f"{member} is admitted already, and another request asks for its id. It stays out: only if {member} itself "
+            "made new keys, --replace offers them, with their phrase.",
+            err=True,
+        )
     for application in applications.expired:
         member = application.invitation.id
         say(f"The invitation of {member} has expired; 'coterie invite {member} --renew' makes a new one.", err=True)
