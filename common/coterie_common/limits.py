@@ -95,7 +95,10 @@ CALL_SECONDS: Final = 30.0
 """A unary call of the operator API: all of them only read or write the aggregator's database."""
 
 SESSION_SECONDS: Final = 300.0
-"""One session at the enrolment port: an applicant's takes a second, the founder's publishes 200 bundles."""
+"""One session at the enrolment port: the founder's publishes 200 bundles."""
+
+APPLICANT_SECONDS: Final = 60.0
+"""One session of an applicant, which takes a second; after that it begins another."""
 
 DESK_SESSIONS: Final = 64
 """Sessions at the enrolment port at once, of everybody together: anyone may open one, and each holds one message."""

@@ -54,11 +54,11 @@ from coterie_common.rpc.status import error_from_rpc
 class _Exchange:
     """The messages of one call, one answer at a time."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, seconds: float) -> None:
         self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
         # Without serialisers gRPC passes the bytes, which are read as strictly as everywhere.
         meet: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}", request_serializer=None, response_deserializer=None)
-        self._call: Any = meet(iter(self._outgoing.get, None), timeout=SESSION_SECONDS)
+        self._call: Any = meet(iter(self._outgoing.get, None), timeout=seconds)
 
     def ask(self, message: FromGuest) -> FromDesk:
         """Say something and return the first answer; raises the desk's error."""
@@ -130,13 +130,16 @@ class Session:
 
 
 @contextmanager
-def open_desk(address: Address, founder_key: VerifyKey, random: RandomSource) -> Iterator[Session]:
+def open_desk(
+    address: Address, founder_key: VerifyKey, random: RandomSource, seconds: float = SESSION_SECONDS
+) -> Iterator[Session]:
     """Open a session with the desk of a founder's aggregator, through the environment's proxy; blocking.
 
     Args:
         address: of the enrolment port.
         founder_key: whose aggregator it must prove to be.
         random: for the guest's fresh number.
+        seconds: that the session may last.
 
     Raises:
         NotTheAggregator: something else answers; nothing was sent to it.
@@ -147,7 +150,7 @@ def open_desk(address: Address, founder_key: VerifyKey, random: RandomSource) ->
     proxy = proxy_for(address)
     certificate = fetch_certificate(address, proxy)
     with open_channel(address, certificate, proxy) as channel:
-        exchange = _Exchange(channel)
+        exchange = _Exchange(channel, seconds)
         try:
             yield Session(exchange, _greeted(exchange, founder_key, certificate, random))
         finally:

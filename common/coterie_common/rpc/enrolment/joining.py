@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from coterie_common.errors import Overloaded, TransientError
+from coterie_common.limits import APPLICANT_SECONDS
 from coterie_common.membership.enrolment import EnrolmentRequest
 from coterie_common.membership.invitations.application import Application
 from coterie_common.membership.invitations.channel import DocumentKind
@@ -74,7 +75,7 @@ class Joining:
         """
         application = Application.create(self.token, self.request)
         invitation = self.token.invitation
-        with open_desk(invitation.address, invitation.founder_key, self.random) as session:
+        with open_desk(invitation.address, invitation.founder_key, self.random, APPLICANT_SECONDS) as session:
             return session.hand_in(application, self.token)
 
     def wait(self, teller: Teller) -> bytes:
