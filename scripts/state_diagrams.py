@@ -29,14 +29,8 @@ from coterie_common.privacy.event import CountEvent
 from coterie_common.privacy.noise.discrete_gaussian import DiscreteGaussianNoise
 from coterie_common.privacy.noise.terms import Placement
 from coterie_common.protocol.acceptance import Decision
-from coterie_common.protocol.messages import (
-    Contribution,
-    DecryptionRequest,
-    EncryptedReply,
-    KeyPart,
-    PartialDecryption,
-    Query,
-)
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
+from coterie_common.protocol.messages import DecryptionRequest, PartialDecryption, Query
 from coterie_common.protocol.spares import NO_SPARES, SpareRounds, Spares
 from coterie_common.protocol.transcript import transcript_digest_of
 from coterie_common.protocol.verification.request import VerifiedRequest

@@ -36,8 +36,8 @@ from coterie_party.live.recording import record_start
 from coterie_party.policy.file import PolicyFile
 from coterie_party.policy.policy import POLICY_FILE_NAME
 from coterie_party.store import MIGRATIONS, AuditLog, PartyStore, Recorder, StewardNotes
-from coterie_party.store.job_secrets import JobSecrets, erase_expired
-from coterie_party.store.padded_parts import PaddedParts
+from coterie_party.store.files.job_secrets import JobSecrets, erase_expired
+from coterie_party.store.files.padded_parts import PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits, probe_confinement
 

@@ -59,7 +59,7 @@ from coterie_common.rpc.stream import Transfers, connect, read_message, until_fi
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_to_wire
 from coterie_common.wire.strict import Octets
 from coterie_common.wire.types import frame_from_bytes
-from coterie_party.store.padded_parts import Outgoing
+from coterie_party.store.files.padded_parts import Outgoing
 
 log = structlog.get_logger(__name__)
 

@@ -14,8 +14,9 @@ from scipy.stats import chi2
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import AggregatorMessage, EncryptedReply, JobOutcome, Message, Rejection
+from coterie_common.protocol.messages import AggregatorMessage, JobOutcome, Message, Rejection
 from coterie_common.protocol.progress import JobState
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous

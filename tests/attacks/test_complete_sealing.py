@@ -13,7 +13,7 @@ from coterie_common.protocol.acceptance import JobReply
 from coterie_common.protocol.masked_reply import MaskedReply, ReplyList
 from coterie_common.protocol.messages import Query
 from coterie_common.protocol.signed import UNSIGNED
-from coterie_party.store.job_secrets import JobSecrets
+from coterie_party.store.files.job_secrets import JobSecrets
 from tests.support.asynchronous import asynchronous
 from tests.support.complete_attacks import (
     COMPLETE,

@@ -20,7 +20,8 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import CoterieError
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.noise.mechanisms import Placement
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, KeyPart
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import JobTerms
 from coterie_common.protocol.verification.check import Check

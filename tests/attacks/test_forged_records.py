@@ -24,16 +24,8 @@ from coterie_common.crypto.identity import SigningKey
 from coterie_common.document import Document
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import AUDIT_TOLD_BYTES, MAX_PARTIES
-from coterie_common.protocol.messages import (
-    Contribution,
-    DecryptionRequest,
-    JobEnd,
-    JobOutcome,
-    JobProposal,
-    KeyPart,
-    ModelDelivery,
-    Query,
-)
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.messages import DecryptionRequest, JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import SignedRoster
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED

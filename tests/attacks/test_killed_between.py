@@ -13,14 +13,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from coterie_common.protocol.messages import (
-    AggregatorMessage,
-    DecryptionRequest,
-    EncryptedReply,
-    Message,
-    PartialDecryption,
-    Rejection,
-)
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import AggregatorMessage, DecryptionRequest, Message, PartialDecryption, Rejection
 from coterie_common.protocol.session import SessionFields
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous

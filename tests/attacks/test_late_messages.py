@@ -7,14 +7,8 @@ from __future__ import annotations
 import pytest
 
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import (
-    DecryptionRequest,
-    EncryptedReply,
-    Message,
-    ModelReceipt,
-    PartialDecryption,
-    PartyMessage,
-)
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import DecryptionRequest, Message, ModelReceipt, PartialDecryption, PartyMessage
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -15,16 +15,9 @@ import pytest
 from coterie_common import document
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import (
-    AggregatorMessage,
-    Contribution,
-    EncryptedReply,
-    ModelReceipt,
-    PartialDecryption,
-    Query,
-    Rejection,
-)
+from coterie_common.protocol.messages import AggregatorMessage, ModelReceipt, PartialDecryption, Query, Rejection
 from coterie_common.protocol.terms import JobTerms, SealingKind
 from coterie_common.wire.federation import aggregator_message_to_wire
 from tests.support.asynchronous import asynchronous

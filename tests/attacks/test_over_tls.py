@@ -17,15 +17,16 @@ import pytest
 from coterie_common.audit.entry import Kind
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.masked_reply import MaskedReply, ReplyList
-from coterie_common.protocol.messages import AggregatorMessage, EncryptedReply, PartialDecryption, Query
+from coterie_common.protocol.messages import AggregatorMessage, PartialDecryption, Query
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import SealingKind
 from coterie_common.wire.federation import aggregator_message_to_wire
 from coterie_common.wire.pb.federation_pb2 import AggregatorEnvelope
 from coterie_party.store import ReservationStatus
-from coterie_party.store.job_secrets import JobSecrets
+from coterie_party.store.files.job_secrets import JobSecrets
 from tests.support.asynchronous import asynchronous
 from tests.support.complete_attacks import OTHERS, SECRETS, acceptances_of, agreed, asked, attacking_complete, code_of
 from tests.support.federation import FOUNDER, digest_of

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from coterie_common.learning.algorithm import Ask
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import EncryptedReply, Rejection
+from coterie_common.protocol.messages import Rejection
 from tests.support.asynchronous import asynchronous
 from tests.support.in_process import generous_policy
 from tests.support.malicious_aggregator import MaliciousAggregator, attacking

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import EncryptedReply, Message
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message
 from coterie_common.protocol.progress import JobState, JobStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -18,7 +18,8 @@ import pytest
 
 from coterie_common import document
 from coterie_common.errors import CoterieError
-from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption, Rejection
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
+from coterie_common.protocol.messages import PartialDecryption, Rejection
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.verification.check import run_checks
 from coterie_common.protocol.verification.query import QUERY_CHECKS, JobKnowledge, QueryReceived

@@ -14,8 +14,9 @@ import pytest
 from coterie_common import document
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, Query, Rejection
+from coterie_common.protocol.messages import PartialDecryption, Query, Rejection
 from coterie_common.protocol.progress import JobState
 from coterie_party.policy.policy import Policy
 from tests.support.asynchronous import asynchronous

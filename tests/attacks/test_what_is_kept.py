@@ -74,7 +74,7 @@ async def test_invented_rounds_leave_nothing(tmp_path):
         party = attacker.running.parties[VICTIM]
         lives = {
             name
-            for part in (party, party._work, party._waiting)
+            for part in (party, party._rounds, party._rounds._work, party._waiting)
             for name, value in vars(part).items()
             # The context is the test's own: it remembers everything that passed.
             if name != "_context" and "invented-" in repr(value)

@@ -19,8 +19,9 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import CoterieError, InvalidSignature, PlaintextOutOfRange
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption, padded_digest
-from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
+from coterie_common.protocol.messages import PartialDecryption
+from coterie_common.protocol.padded_part import PaddedFacts, padded_digest
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED

@@ -38,7 +38,7 @@ REVEALING = {
     "coterie_common.membership.invitations.token": "a token's secret, into a key and into the text for its owner",
     "coterie_common.membership.key_files": "a daemon's TLS key, into a file that only its owner reads",
     "coterie_common.protocol.sealing.padded": "a pad's key, into the plaintexts that carry it encrypted",
-    "coterie_party.store.job_secrets": "pair secrets, into a file that only its owner reads",
+    "coterie_party.store.files.job_secrets": "pair secrets, into a file that only its owner reads",
     "coterie_common.rpc.credentials": "the TLS key, into gRPC",
 }
 

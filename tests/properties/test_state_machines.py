@@ -25,7 +25,8 @@ from coterie_common.errors import AlreadyAnswered, CoterieError, DataError
 from coterie_common.host.database import open_database
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Decision
-from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, JobOutcome, Query
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import DecryptionRequest, JobOutcome, Query
 from coterie_party import round as party_machine
 from coterie_party.round import PartyRound
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS

@@ -11,7 +11,8 @@ from coterie_common.audit.entry import Entry, Kind
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Decision, JobReply
-from coterie_common.protocol.messages import EncryptedReply, Message, ModelReceipt, PartialDecryption, Query, Rejection
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, ModelReceipt, PartialDecryption, Query, Rejection
 from coterie_common.protocol.progress import JobState
 from tests.protocol.test_killed_party import WRITES
 from tests.support import stored_words

@@ -13,22 +13,15 @@ import pytest
 from coterie_aggregator.machines.round_events import DeadlinePassed
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSealing, JobSpec
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import (
-    DecryptionRequest,
-    EncryptedReply,
-    Message,
-    PaddedPart,
-    PartialDecryption,
-    Query,
-    Rejection,
-)
+from coterie_common.protocol.messages import DecryptionRequest, Message, PaddedPart, PartialDecryption, Query, Rejection
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.terms import SealingKind
 from coterie_party.policy.policy import Policy
 from coterie_party.store import ReservationStatus
-from coterie_party.store.job_secrets import JobSecrets
+from coterie_party.store.files.job_secrets import JobSecrets
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash, no_crash
 from tests.support.deadlines import pass_deadline

@@ -15,14 +15,8 @@ from pathlib import Path
 
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import (
-    EncryptedReply,
-    JobEnd,
-    JobProposal,
-    Message,
-    ModelReceipt,
-    PartialDecryption,
-)
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import JobEnd, JobProposal, Message, ModelReceipt, PartialDecryption
 from coterie_common.protocol.progress import JobState
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous

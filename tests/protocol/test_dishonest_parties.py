@@ -19,9 +19,9 @@ from coterie_common.errors import StorageError
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.acceptance import Decision, JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.messages import (
     DecryptionRequest,
-    EncryptedReply,
     JobProposal,
     Message,
     ModelReceipt,

@@ -16,8 +16,9 @@ import pytest
 from coterie.simulation.job import Simulation
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import EncryptedReply, Message
+from coterie_common.protocol.messages import Message
 from coterie_party.policy.policy import Budget
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash

@@ -12,9 +12,9 @@ from coterie_aggregator.machines.job_events import DeliveryPatiencePassed, Propo
 from coterie_aggregator.machines.round_events import DeadlinePassed, RoundTimedOut
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.messages import (
     DecryptionRequest,
-    EncryptedReply,
     JobEnd,
     JobOutcome,
     Message,

@@ -15,8 +15,9 @@ from coterie_common.identifiers import JobId, MemberId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.learning.predictor import load_predictor
 from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import EncryptedReply, Message, ModelReceipt, Rejection
+from coterie_common.protocol.messages import Message, ModelReceipt, Rejection
 from coterie_common.protocol.progress import JobRequest, JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -12,7 +12,8 @@ import pytest
 
 from coterie_common.learning.model import Model
 from coterie_common.protocol.acceptance import Decision
-from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, JobProposal, ModelDelivery, Query
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import DecryptionRequest, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -17,11 +17,13 @@ import pytest
 
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import DecryptionRequest, EncryptedReply, Message, PartialDecryption
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import DecryptionRequest, Message, PartialDecryption
 from coterie_common.protocol.progress import JobState
 from coterie_party import round as party_round
 from coterie_party.live.context import Context
 from coterie_party.live.coordinator import Coordinator
+from coterie_party.live.rounds.live_rounds import LiveRounds
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
@@ -60,11 +62,11 @@ class Stop:
             await asyncio.get_running_loop().create_future()
 
 
-class StoppingCoordinator(Coordinator):
+class StoppingRounds(LiveRounds):
     """Stops around the act of an effect."""
 
-    def __init__(self, stop: Stop, context: Context) -> None:
-        super().__init__(context)
+    def __init__(self, stop: Stop, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._stop = stop
 
     async def _persist(self, key: Any, effect: Any, event: Any) -> bytes | None:
@@ -85,7 +87,10 @@ class StoppingCoordinator(Coordinator):
 
 
 def make_party(stop: Stop, context: Context) -> Coordinator:
-    return StoppingCoordinator(stop, context) if context.party_id == VICTIM else Coordinator(context)
+    party = Coordinator(context)
+    if context.party_id == VICTIM:
+        party._rounds = StoppingRounds(stop, context, party._jobs, party._data, party._lock, party._say)
+    return party
 
 
 def unsigned_once(asked: list[Message], party_id: PartyId, message: Message) -> Message:

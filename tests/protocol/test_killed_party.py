@@ -13,7 +13,8 @@ from coterie_aggregator.machines.job_events import DeliveryPatiencePassed
 from coterie_aggregator.machines.round_events import DeadlinePassed
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import EncryptedReply, Message, ModelReceipt, PartialDecryption
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, ModelReceipt, PartialDecryption
 from coterie_common.protocol.progress import JobState, JobStatus
 from coterie_party.round import Phase
 from coterie_party.store import ReservationStatus
@@ -203,7 +204,7 @@ async def test_state_that_is_kept_while_a_round_is_worked_on_is_the_one_that_is_
 
     def compare(who: PartyId, name: str, arguments: tuple[object, ...]) -> None:
         for party_id, party in running.parties.items():
-            for key, state in party._rounds.items():
+            for key, state in party._rounds._states.items():
                 assert running.party_store(party_id).round(*key) == state
                 compared.add(state.phase)
         note_write(who, name, arguments)
@@ -212,7 +213,7 @@ async def test_state_that_is_kept_while_a_round_is_worked_on_is_the_one_that_is_
     async with running:
         assert (await running.result(await running.submit(tree_spec()))).state is JobState.COMPLETED
         # Nothing is kept of a round that nobody works on.
-        assert all(party._rounds == {} for party in running.parties.values())
+        assert all(party._rounds._states == {} for party in running.parties.values())
     assert compared >= {Phase.ANSWERING, Phase.ANSWERED}
 
 

@@ -19,16 +19,9 @@ from coterie_aggregator.machines import job_effects, job_machine, round_effects,
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.acceptance import Encapsulations
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSealing
-from coterie_common.protocol.messages import (
-    DecryptionRequest,
-    EncryptedReply,
-    Message,
-    ModelReceipt,
-    PaddedPart,
-    Query,
-    Rejection,
-)
+from coterie_common.protocol.messages import DecryptionRequest, Message, ModelReceipt, PaddedPart, Query, Rejection
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash

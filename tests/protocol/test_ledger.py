@@ -11,7 +11,8 @@ from fractions import Fraction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.accounting.cost import Charge
 from coterie_common.protocol.acceptance import Decision
-from coterie_common.protocol.messages import EncryptedReply, JobEnd, JobOutcome, Message, Query
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import JobEnd, JobOutcome, Message, Query
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_party.policy.budget import charges, total
 from coterie_party.policy.policy import Budget, Limit

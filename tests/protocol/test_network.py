@@ -15,9 +15,9 @@ import pytest
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.messages import (
     DecryptionRequest,
-    EncryptedReply,
     JobProposal,
     Message,
     ModelDelivery,

@@ -15,7 +15,9 @@ from coterie_common.errors import MalformedMessage, PeerError, StorageError
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import EncryptedReply, Message, PaddedPart, Query, Rejection, padded_digest
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, PaddedPart, Query, Rejection
+from coterie_common.protocol.padded_part import padded_digest
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.terms import SealingKind
 from coterie_common.rpc.content import Content

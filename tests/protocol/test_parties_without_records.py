@@ -16,8 +16,9 @@ from coterie_common.errors import TrainingFailed
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import plan_job
 from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import EncryptedReply, ModelReceipt, PartialDecryption, Query
+from coterie_common.protocol.messages import ModelReceipt, PartialDecryption, Query
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -12,9 +12,9 @@ from coterie_common import document
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.acceptance import JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.messages import (
     AggregatorMessage,
-    EncryptedReply,
     JobOutcome,
     JobProposal,
     Message,

@@ -10,7 +10,8 @@ from coterie_aggregator.machines.job_events import RoundAbandoned
 from coterie_aggregator.machines.round_events import DeadlinePassed
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import EncryptedReply, Message, Query
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, Query
 from coterie_common.protocol.progress import JobState
 from coterie_party.store import ReservationStatus
 from tests.support.asynchronous import asynchronous

@@ -10,7 +10,8 @@ import pytest
 
 from coterie.spending import spending
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import EncryptedReply, Message
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message
 from coterie_common.protocol.progress import JobState, JobStatus, RoundPhase
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation

@@ -12,7 +12,8 @@ from coterie_common.audit.entry import Kind
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.model import Model
 from coterie_common.protocol.acceptance import Decision, JobReply
-from coterie_common.protocol.messages import EncryptedReply, Message, Query
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, Query
 from coterie_common.protocol.progress import JobParty, JobState, JobStatus
 from coterie_party.policy.hours import WEEK, Hours
 from coterie_party.policy.policy import Budget, Confinement, DatasetRules, Period, Policy

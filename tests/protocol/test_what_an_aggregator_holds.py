@@ -7,7 +7,8 @@ from __future__ import annotations
 from coterie_aggregator.live.rounds.live_round import LiveRound
 from coterie_aggregator.machines.round_events import ContributionRejected
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import EncryptedReply, Message, PartialDecryption
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, PartialDecryption
 from coterie_common.protocol.progress import JobState
 from tests.support.asynchronous import asynchronous
 from tests.support.dishonest import mauled_reply

@@ -12,16 +12,8 @@ from coterie_common.crypto.certificates import Role
 from coterie_common.errors import Overloaded, StaleRound, StorageError, Unavailable
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import CIPHERTEXT_BYTES, FRAME_BYTES, MAX_CIPHERTEXTS, PARTY_TRANSFER_BYTES, QUEUED_MESSAGES
-from coterie_common.protocol.messages import (
-    Contribution,
-    EncryptedReply,
-    JobEnd,
-    JobOutcome,
-    KeyPart,
-    ModelDelivery,
-    ModelReceipt,
-    Rejection,
-)
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
+from coterie_common.protocol.messages import JobEnd, JobOutcome, ModelDelivery, ModelReceipt, Rejection
 from coterie_common.rpc.framing import split
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_common.wire.types import Announcement, Frame

@@ -23,12 +23,13 @@ from coterie_common.errors import MalformedMessage, StaleRound
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.limits import FRAME_BYTES, PADDED_PART_BYTES
-from coterie_common.protocol.messages import EncryptedReply, ModelReceipt, PaddedPart, Rejection
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import ModelReceipt, PaddedPart, Rejection
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 from coterie_common.rpc.framing import split, split_content
 from coterie_common.wire.federation import party_message_to_wire
 from coterie_common.wire.types import Frame
-from coterie_party.store.padded_parts import PaddedParts
+from coterie_party.store.files.padded_parts import PaddedParts
 from tests.rpc.test_connection import Party
 from tests.rpc.test_federation_service import reply_of
 from tests.support.asynchronous import asynchronous

@@ -19,7 +19,8 @@ from scipy.stats import chi2
 from coterie_aggregator.machines.round_events import DeadlinePassed
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.model import Model
-from coterie_common.protocol.messages import EncryptedReply, Message, Query
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, Query
 from coterie_common.protocol.progress import JobState
 from coterie_common.protocol.session import SessionFields
 from tests.support.asynchronous import asynchronous

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, KeyPart, PartialDecryption
+from coterie_common.protocol.encrypted_reply import EncryptedReply, KeyPart
+from coterie_common.protocol.messages import PartialDecryption
+from coterie_common.protocol.padded_part import NOTHING_PADDED
 from tests.support.federation import Federation
 from tests.support.powers import power
 

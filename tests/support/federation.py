@@ -18,14 +18,9 @@ from coterie_common.crypto.paillier import Encryptor
 from coterie_common.identifiers import FederationName, JobId, MemberId, PartyId
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from coterie_common.protocol.messages import (
-    Contribution,
-    DecryptionRequest,
-    EncryptedReply,
-    KeyPart,
-    Query,
-    padded_digest,
-)
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
+from coterie_common.protocol.messages import DecryptionRequest, Query
+from coterie_common.protocol.padded_part import padded_digest
 from coterie_common.protocol.parameters import FederationParameters, choose_parameters
 from coterie_common.protocol.roster import Roster, SignedRoster, founder_fingerprint
 from coterie_common.protocol.roster.members import AggregatorMember, Member

@@ -67,8 +67,8 @@ from coterie_party.live.recording import record_start
 from coterie_party.policy.policy import Budget, Policy
 from coterie_party.store import MIGRATIONS as PARTY_MIGRATIONS
 from coterie_party.store import AuditLog, PartyStore, Recorder, StewardNotes
-from coterie_party.store.job_secrets import JobSecrets
-from coterie_party.store.padded_parts import Outgoing, PaddedParts
+from coterie_party.store.files.job_secrets import JobSecrets
+from coterie_party.store.files.padded_parts import Outgoing, PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 from tests.support.bindings import FixedBindings

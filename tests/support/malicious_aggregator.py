@@ -20,12 +20,11 @@ from coterie_aggregator.live.coordinator import Coordinator
 from coterie_common import arrays
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.learning.agreement import plan_job, propose_terms, round_quorum
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.messages import (
     AggregatorMessage,
-    Contribution,
     DecryptionRequest,
-    EncryptedReply,
     JobEnd,
     JobOutcome,
     JobProposal,

@@ -20,6 +20,7 @@ from coterie_common.protocol import acceptance as a
 from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
 from coterie_common.protocol import progress as p
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind, VectorTerms
 from tests.support.noise import noise_terms
@@ -111,9 +112,9 @@ def session_fields(draw: st.DrawFn) -> SessionFields:
 
 
 contributions = st.builds(
-    m.Contribution,
+    Contribution,
     party_id=ids,
-    key_part=st.builds(m.KeyPart, ciphertexts=numbers, proof=blobs),
+    key_part=st.builds(KeyPart, ciphertexts=numbers, proof=blobs),
     padded_digest=digests,
     signature=signatures,
 )
@@ -187,7 +188,7 @@ party_messages = st.one_of(
         signature=signatures,
     ),
     st.builds(
-        m.EncryptedReply,
+        EncryptedReply,
         job_id=job_ids,
         round_number=rounds,
         session_id=digests,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from coterie_common.crypto import threshold
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import EncryptedReply, Message, Query
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import Message, Query
 from coterie_common.protocol.session import SessionFields
 from tests.support.federation import Federation
 

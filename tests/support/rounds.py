@@ -10,15 +10,9 @@ from fractions import Fraction
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.privacy.count_encoding import CountEncoding
 from coterie_common.privacy.noise.mechanisms import Mechanism, Placement, Unit
-from coterie_common.protocol.messages import (
-    NOTHING_PADDED,
-    Contribution,
-    DecryptionRequest,
-    EncryptedReply,
-    KeyPart,
-    PartialDecryption,
-    Query,
-)
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
+from coterie_common.protocol.messages import DecryptionRequest, PartialDecryption, Query
+from coterie_common.protocol.padded_part import NOTHING_PADDED
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind
 from coterie_common.protocol.verification.request import VerifiedRequest

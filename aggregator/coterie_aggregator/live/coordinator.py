@@ -40,17 +40,10 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol.acceptance import Encapsulations, JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import (
-    EncryptedReply,
-    Hello,
-    ModelReceipt,
-    PaddedPart,
-    PartialDecryption,
-    PartyMessage,
-    Rejection,
-)
+from coterie_common.protocol.messages import Hello, ModelReceipt, PaddedPart, PartialDecryption, PartyMessage, Rejection
 from coterie_common.protocol.progress import JobRequest, JobStatus, ModelInfo, PartyStatus
 from coterie_common.protocol.verification.contribution import blaming
 from coterie_common.rpc.content import Content

@@ -12,16 +12,9 @@ from typing import assert_never
 from coterie_common.errors import IdentityMismatch, UnexpectedMessage
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Encapsulations, JobReply
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import (
-    EncryptedReply,
-    Hello,
-    ModelReceipt,
-    PaddedPart,
-    PartialDecryption,
-    PartyMessage,
-    Rejection,
-)
+from coterie_common.protocol.messages import Hello, ModelReceipt, PaddedPart, PartialDecryption, PartyMessage, Rejection
 
 
 def check_sender(party_id: PartyId, message: PartyMessage) -> None:

@@ -33,8 +33,7 @@ from coterie_common.files import (
     write_atomically,
 )
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedDigest, PaddedFacts
 from coterie_common.wire.strict import Octets
 
 _CONTRIBUTIONS: Final = "contributions"

@@ -23,7 +23,8 @@ from coterie_common.crypto.hashing import DIGEST_BYTES, Label
 from coterie_common.crypto.identity import SIGNATURE_BYTES, VerifyKey
 from coterie_common.document import Document
 from coterie_common.errors import InvalidSignature, MalformedMessage, NotInCohort, ParameterMismatch, PeerError
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, JobProposal, ModelDelivery, Query
+from coterie_common.protocol.encrypted_reply import Contribution
+from coterie_common.protocol.messages import DecryptionRequest, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import session_id_of
 from coterie_common.protocol.signed import SignedItems

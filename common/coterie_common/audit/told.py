@@ -18,10 +18,10 @@ from coterie_common import document
 from coterie_common.document import Document
 from coterie_common.limits import AUDIT_TOLD_BYTES
 from coterie_common.protocol.acceptance import Acceptances, RelayedEncapsulations
+from coterie_common.protocol.encrypted_reply import Contribution
 from coterie_common.protocol.masked_reply import ReplyList
 from coterie_common.protocol.messages import (
     AggregatorMessage,
-    Contribution,
     DecryptionRequest,
     JobEnd,
     JobProposal,

@@ -77,3 +77,14 @@ class PaddedSum:
 def to_octets(covered: UInt32Array) -> bytes:
     """Return covered values in the form sent."""
     return covered.astype("<u4", copy=False).tobytes()
+
+
+def padded_digest(padded: bytes) -> bytes:
+    """Digest of the padded part of a sealed vector; of empty bytes if the vector is sealed directly."""
+    digest = PaddedDigest()
+    digest.update(padded)
+    return digest.digest()
+
+
+NOTHING_PADDED = padded_digest(b"")
+"""The digest of the padded part in a contribution that is sealed directly."""

@@ -29,11 +29,11 @@ from coterie_common.protocol.acceptance import (
     JobReply,
     RelayedEncapsulations,
 )
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.masked_reply import MaskedReply
 from coterie_common.protocol.messages import (
     AggregatorMessage,
     DecryptionRequest,
-    EncryptedReply,
     Hello,
     JobEnd,
     JobOutcome,

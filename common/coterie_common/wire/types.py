@@ -18,7 +18,8 @@ from coterie_common.limits import (
     PROOF_BYTES,
     ROUND_TERMS_BYTES,
 )
-from coterie_common.protocol.messages import Contribution, KeyPart, Rejection
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.messages import Rejection
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.wire import strict

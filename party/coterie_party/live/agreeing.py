@@ -42,7 +42,7 @@ from coterie_party.live.accepted_jobs import AcceptedJobs
 from coterie_party.live.context import Context
 from coterie_party.live.knowledge import running_job
 from coterie_party.store import PartyJob
-from coterie_party.store.job_secrets import KeptSecrets
+from coterie_party.store.files.job_secrets import KeptSecrets
 
 log = structlog.get_logger(__name__)
 

@@ -30,8 +30,8 @@ from coterie_party.live.notifying import Notifier
 from coterie_party.policy.file import PolicySource
 from coterie_party.policy.policy import Policy
 from coterie_party.store import AuditLog, PartyStore, StewardNotes
-from coterie_party.store.job_secrets import JobSecrets
-from coterie_party.store.padded_parts import PaddedParts
+from coterie_party.store.files.job_secrets import JobSecrets
+from coterie_party.store.files.padded_parts import PaddedParts
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 

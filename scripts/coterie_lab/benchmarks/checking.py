@@ -12,7 +12,8 @@ import numpy as np
 from coterie_common.crypto import threshold
 from coterie_common.crypto.pads.pad import key_packing
 from coterie_common.crypto.proofs import partial_decryption, plaintext_knowledge
-from coterie_common.protocol.messages import Contribution, PartialDecryption
+from coterie_common.protocol.encrypted_reply import Contribution
+from coterie_common.protocol.messages import PartialDecryption
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 from coterie_common.protocol.parameters import choose_parameters
 from coterie_common.protocol.signed import UNSIGNED

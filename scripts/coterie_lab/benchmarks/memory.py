@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from coterie_common.privacy.strips import Int64Array
-from coterie_common.protocol.messages import KeyPart
+from coterie_common.protocol.encrypted_reply import KeyPart
 from coterie_common.protocol.padded_part import VALUE_BYTES
 from coterie_common.randomness import OsRandom
 from coterie_lab.benchmarks.primitives import CONTRIBUTORS

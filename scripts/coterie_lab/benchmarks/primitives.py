@@ -11,7 +11,7 @@ import numpy as np
 from coterie_common.crypto import threshold
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.privacy.strips import Int64Array
-from coterie_common.protocol.messages import KeyPart
+from coterie_common.protocol.encrypted_reply import KeyPart
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.sealing.sealing import SealedVector
 from coterie_common.randomness import OsRandom

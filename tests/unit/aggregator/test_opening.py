@@ -14,8 +14,9 @@ from coterie_common.crypto.hashing import Label
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.errors import InsufficientShares, InvalidProof, NotOpened, ParameterMismatch
-from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, PartialDecryption
-from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.encrypted_reply import Contribution
+from coterie_common.protocol.messages import PartialDecryption
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedFacts
 from coterie_common.protocol.sealing.running_sum import RunningSum
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.verification import opening

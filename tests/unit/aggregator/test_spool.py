@@ -11,8 +11,7 @@ import pytest
 from coterie_aggregator.store.spool import Spool
 from coterie_common.errors import Equivocation, StorageError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedDigest, PaddedFacts
 from tests.support.present import present
 
 KINDS = pytest.mark.parametrize(

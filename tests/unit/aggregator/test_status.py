@@ -8,7 +8,8 @@ from coterie_aggregator.machines.job_events import PartyReplied
 from coterie_aggregator.machines.job_machine import AggregatorJob, JobParameters, step
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.acceptance import Decision
-from coterie_common.protocol.messages import EncryptedReply, JobOutcome, Message
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import JobOutcome, Message
 from coterie_common.protocol.progress import JobParty, JobState, RoundPhase, RoundProgress
 from coterie_common.protocol.reason import is_one_line
 from tests.support.asynchronous import asynchronous

@@ -15,17 +15,18 @@ from coterie_common.crypto.threshold import combine
 from coterie_common.errors import MalformedMessage, QuorumTooSmall
 from coterie_common.learning.agreement import PlannedJob, plan_job, propose_terms
 from coterie_common.learning.data.dataset_file import load_dataset
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import JobSpec
-from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, Query
-from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.messages import Query
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedFacts
 from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.session import body_digest
 from coterie_common.protocol.verification.contribution import verify_reply
 from coterie_common.protocol.verification.party_messages import verify_partial
 from coterie_common.protocol.verification.request import OwnKnowledge
-from coterie_party.live import arithmetic as answering
 from coterie_party.live.context import Context
 from coterie_party.live.job_data import JobData
+from coterie_party.live.rounds import arithmetic as answering
 from coterie_party.training.confinement import Confinement
 from coterie_party.training.process import TrainingLimits
 from tests.support.bindings import FixedBindings

@@ -12,7 +12,7 @@ from coterie_common.errors import CoterieError, DataError, InternalError, Overlo
 from coterie_common.host.incidents import Incidents
 from coterie_common.identifiers import JobId
 from coterie_common.protocol.messages import Query
-from coterie_party.live.background import BackgroundWork
+from coterie_party.live.rounds.background import BackgroundWork
 from tests.support.asynchronous import asynchronous
 from tests.support.federation import make_federation
 from tests.support.seeded_random import SeededRandom

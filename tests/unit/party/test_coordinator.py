@@ -14,16 +14,11 @@ import pytest
 
 from coterie_common.errors import StorageError, Unavailable, UnexpectedMessage
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import (
-    EncryptedReply,
-    JobOutcome,
-    PartialDecryption,
-    Rejection,
-    Welcome,
-)
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import JobOutcome, PartialDecryption, Rejection, Welcome
 from coterie_common.rpc.content import Ready
 from coterie_party.round import Phase
-from coterie_party.store.padded_parts import Outgoing
+from coterie_party.store.files.padded_parts import Outgoing
 from tests.support.asynchronous import asynchronous
 from tests.support.crashes import Crash
 from tests.support.federation import make_federation

@@ -14,7 +14,7 @@ from coterie_common.crypto.masks.ephemeral import EphemeralSecret
 from coterie_common.crypto.masks.pairwise import PairSecret
 from coterie_common.errors import StorageError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_party.store.job_secrets import JobSecrets, KeptSecrets, erase_expired
+from coterie_party.store.files.job_secrets import JobSecrets, KeptSecrets, erase_expired
 from tests.support.federation import digest_of
 from tests.support.seeded_random import SeededRandom
 

@@ -9,10 +9,12 @@ import pytest
 
 from coterie_common.errors import AlreadyAnswered, StateError, StorageError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import EncryptedReply, PaddedPart, padded_digest
+from coterie_common.protocol.encrypted_reply import EncryptedReply
+from coterie_common.protocol.messages import PaddedPart
+from coterie_common.protocol.padded_part import padded_digest
 from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.wire.federation import party_message_to_wire
-from coterie_party.store.padded_parts import PaddedParts
+from coterie_party.store.files.padded_parts import PaddedParts
 from tests.support.rounds import make_contribution
 
 JOB, OTHER = JobId("job-1"), JobId("job-2")

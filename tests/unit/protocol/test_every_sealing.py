@@ -24,8 +24,8 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import PartyId
 from coterie_common.limits import MAX_MASKED_VALUES
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
 from coterie_common.protocol.masked_reply import MaskedPart
-from coterie_common.protocol.messages import Contribution, KeyPart
 from coterie_common.protocol.sealing.choice import make_complete_sealing, make_sealing
 from coterie_common.protocol.sealing.complete import CompletePaddedSealing, CompleteSealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing

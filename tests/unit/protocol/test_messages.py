@@ -14,6 +14,8 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol import acceptance as a
 from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.padded_part import NOTHING_PADDED, padded_digest
 from coterie_common.protocol.signed import UNSIGNED, Signed
 from tests.support.federation import digest_of, make_federation
 from tests.support.seeded_random import SeededRandom
@@ -22,8 +24,8 @@ JOB, PARTY = JobId("job"), PartyId("alpha")
 ONE, TWO, THREE = digest_of("one"), digest_of("two"), digest_of("three")
 
 FIELDS = make_federation().fields()
-KEY_PART = m.KeyPart(ciphertexts=(b"c",), proof=b"p")
-CONTRIBUTION = m.Contribution(party_id=PARTY, key_part=KEY_PART, padded_digest=ONE, signature=UNSIGNED)
+KEY_PART = KeyPart(ciphertexts=(b"c",), proof=b"p")
+CONTRIBUTION = Contribution(party_id=PARTY, key_part=KEY_PART, padded_digest=ONE, signature=UNSIGNED)
 KEY = SigningKey.generate(SeededRandom("signer"))
 
 Values = dict[str, Any]
@@ -216,20 +218,20 @@ def test_proposal_names_the_digests_that_a_reply_repeats():
 
 
 def test_contribution_digest_covers_all_of_it():
-    key_part = m.KeyPart(ciphertexts=(b"c",), proof=b"p")
+    key_part = KeyPart(ciphertexts=(b"c",), proof=b"p")
     base = {"party_id": PARTY, "key_part": key_part, "padded_digest": ONE, "signature": bytes(64)}
     others: dict[str, Any] = {
         "party_id": PartyId("beta"),
-        "key_part": m.KeyPart(ciphertexts=(b"c",), proof=b"q"),
+        "key_part": KeyPart(ciphertexts=(b"c",), proof=b"q"),
         "padded_digest": TWO,
         "signature": b"x" * 64,
     }
-    digests = {m.Contribution(**(base | {name: value})).digest for name, value in others.items()}  # type: ignore[arg-type]
-    assert len(digests | {m.Contribution(**base).digest}) == 5  # type: ignore[arg-type]
+    digests = {Contribution(**(base | {name: value})).digest for name, value in others.items()}  # type: ignore[arg-type]
+    assert len(digests | {Contribution(**base).digest}) == 5  # type: ignore[arg-type]
 
 
 def test_nothing_padded_is_the_digest_of_no_bytes():
-    assert m.padded_digest(b"") == m.NOTHING_PADDED != m.padded_digest(b"\0")
+    assert padded_digest(b"") == NOTHING_PADDED != padded_digest(b"\0")
 
 
 def test_model_delivery_and_receipt_name_the_same_digest():

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from coterie_common.crypto.hashing import Label, tuple_hash
 from coterie_common.errors import StateError
-from coterie_common.protocol.messages import NOTHING_PADDED, padded_digest
-from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedDigest, PaddedSum, padded_digest, to_octets
 
 SESSION = bytes(range(32))
 

@@ -24,8 +24,8 @@ from coterie_common.errors import (
     StateError,
 )
 from coterie_common.privacy.noise.mechanisms import Mechanism, NoiseTerms, Placement
-from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart, padded_digest
-from coterie_common.protocol.padded_part import PaddedSum
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedSum, padded_digest
 from coterie_common.protocol.sealing.direct import DirectSealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.sealing.padded import PaddedSealing

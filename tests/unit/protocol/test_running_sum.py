@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from coterie_common.errors import MalformedMessage, StateError
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts, PaddedSum, to_octets
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedDigest, PaddedFacts, PaddedSum, to_octets
 from coterie_common.protocol.sealing.running_sum import RunningSum
 
 SESSION, OTHER = bytes(range(32)), bytes(32)

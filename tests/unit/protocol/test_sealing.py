@@ -13,7 +13,8 @@ from coterie_common.crypto import threshold
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import InvalidCiphertext, InvalidProof, MalformedMessage, PlaintextOutOfRange
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.padded_part import NOTHING_PADDED
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation, with_values

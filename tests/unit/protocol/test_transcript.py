@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, KeyPart
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.messages import DecryptionRequest
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.signed import UNSIGNED
 from tests.support.federation import digest_of, make_federation

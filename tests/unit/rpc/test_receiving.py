@@ -22,6 +22,7 @@ from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol import acceptance as a
 from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
 from coterie_common.protocol.reason import is_one_line
 from coterie_common.rpc.receiving import receive
 from coterie_common.rpc.status import STATUS
@@ -45,9 +46,9 @@ JOB, ALPHA = JobId("job-1"), PartyId("alpha")
 RECEIPT = m.ModelReceipt(job_id=JOB, party_id=ALPHA, model_digest=bytes(32), signature=bytes(64))
 REJECTION = m.Rejection(code="stale-round", detail="", job_id="", round_number=0)
 QUERY = make_query(b'{"length":6}')
-CONTRIBUTION = m.Contribution(
+CONTRIBUTION = Contribution(
     party_id=ALPHA,
-    key_part=m.KeyPart(ciphertexts=(b"\x01" * 40, b"\x02" * 40), proof=b"\x03" * 8),
+    key_part=KeyPart(ciphertexts=(b"\x01" * 40, b"\x02" * 40), proof=b"\x03" * 8),
     padded_digest=bytes(32),
     signature=bytes(64),
 )
@@ -93,7 +94,7 @@ OF_PARTY: list[m.PartyMessage] = [
         signature=bytes(64),
     ),
     m.PaddedPart(job_id=JOB, round_number=2, session_id=bytes(32), party_id=ALPHA, size=400),
-    m.EncryptedReply(job_id=JOB, round_number=2, session_id=bytes(32), contribution=CONTRIBUTION),
+    EncryptedReply(job_id=JOB, round_number=2, session_id=bytes(32), contribution=CONTRIBUTION),
     m.PartialDecryption(
         job_id=JOB,
         round_number=2,

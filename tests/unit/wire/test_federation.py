@@ -16,6 +16,7 @@ from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
 from coterie_common.protocol import acceptance as a
 from coterie_common.protocol import messages as m
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
 from coterie_common.wire.federation import (
     aggregator_message_from_wire,
     aggregator_message_to_wire,
@@ -29,13 +30,13 @@ from tests.support.former_files import former_query
 from tests.support.message_strategies import aggregator_messages, decryption_requests, party_messages, queries
 
 HELLO = m.Hello(protocol_version=1, party_id=PartyId("alpha"), roster_serial=3, roster_digest=bytes(32))
-REPLY = m.EncryptedReply(
+REPLY = EncryptedReply(
     job_id=JobId("job-1"),
     round_number=2,
     session_id=bytes(32),
-    contribution=m.Contribution(
+    contribution=Contribution(
         party_id=PartyId("alpha"),
-        key_part=m.KeyPart(ciphertexts=(b"\x01" * 16, b"\x02" * 16), proof=b"\x03" * 8),
+        key_part=KeyPart(ciphertexts=(b"\x01" * 16, b"\x02" * 16), proof=b"\x03" * 8),
         padded_digest=bytes(32),
         signature=bytes(64),
     ),
@@ -188,12 +189,12 @@ def test_field_out_of_range_is_malformed(message, change):
 @pytest.mark.parametrize(
     "key_part",
     [
-        m.KeyPart(ciphertexts=(), proof=b"\x01"),
-        m.KeyPart(ciphertexts=(b"",), proof=b"\x01"),
-        m.KeyPart(ciphertexts=(b"\x01",), proof=b""),
-        m.KeyPart(ciphertexts=(b"\x01" * 4097,), proof=b"\x01"),
-        m.KeyPart(ciphertexts=(b"\x01",) * 1001, proof=b"\x01"),
-        m.KeyPart(ciphertexts=(b"\x01",), proof=b"\x01" * (16 * 1024 + 1)),
+        KeyPart(ciphertexts=(), proof=b"\x01"),
+        KeyPart(ciphertexts=(b"",), proof=b"\x01"),
+        KeyPart(ciphertexts=(b"\x01",), proof=b""),
+        KeyPart(ciphertexts=(b"\x01" * 4097,), proof=b"\x01"),
+        KeyPart(ciphertexts=(b"\x01",) * 1001, proof=b"\x01"),
+        KeyPart(ciphertexts=(b"\x01",), proof=b"\x01" * (16 * 1024 + 1)),
     ],
 )
 def test_key_part_of_impossible_size_is_malformed(key_part):

@@ -20,6 +20,8 @@ from coterie_common.privacy.noise.terms import Placement, Unit
 from coterie_common.protocol import acceptance as a
 from coterie_common.protocol import masked_reply as k
 from coterie_common.protocol import messages as m
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply, KeyPart
+from coterie_common.protocol.padded_part import padded_digest
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import CountTerms, RoundTerms, SealingKind
@@ -34,7 +36,7 @@ FROM_PARTIES: Final = (
     a.JobReply,
     a.Encapsulations,
     k.MaskedReply,
-    m.EncryptedReply,
+    EncryptedReply,
     m.PartialDecryption,
     m.ModelReceipt,
 )
@@ -105,7 +107,7 @@ def messages() -> Iterator[tuple[str, m.Message]]:
         session_id=FIELDS.session_id,
         party_id=PARTY,
         masked=k.MaskedPart(values=b"eight bytes a value, masked"),
-        padded_digest=m.padded_digest(b"padded part"),
+        padded_digest=padded_digest(b"padded part"),
         signature=UNSIGNED,
     ).signed_by(KEY)
     yield "masked_reply", masked
@@ -113,17 +115,17 @@ def messages() -> Iterator[tuple[str, m.Message]]:
     yield "query_with_list", m.Query(fields=FIELDS, body=BODY, previous=listed, signature=UNSIGNED).signed_by(KEY)
     yield "query", m.Query(fields=FIELDS, body=BODY, signature=UNSIGNED).signed_by(KEY)
     contributions = tuple(
-        m.Contribution(
+        Contribution(
             party_id=party_id,
-            key_part=m.KeyPart(ciphertexts=(b"first " + party_id.encode(), b"second"), proof=b"proof"),
-            padded_digest=m.padded_digest(padded),
+            key_part=KeyPart(ciphertexts=(b"first " + party_id.encode(), b"second"), proof=b"proof"),
+            padded_digest=padded_digest(padded),
             signature=UNSIGNED,
         ).signed_by(KEY, FIELDS.session_id)
         for party_id, padded in ((PARTY, b"padded part"), (OTHER, b""))
     )
     yield (
         "encrypted_reply",
-        m.EncryptedReply(job_id=JOB, round_number=2, session_id=FIELDS.session_id, contribution=contributions[0]),
+        EncryptedReply(job_id=JOB, round_number=2, session_id=FIELDS.session_id, contribution=contributions[0]),
     )
     request = m.DecryptionRequest(fields=FIELDS, contributions=contributions, signature=UNSIGNED)
     yield "decryption_request", request.signed_by(KEY)

@@ -11,7 +11,7 @@ import pytest
 
 from coterie_common.crypto.identity import SigningKey
 from coterie_common.protocol import acceptance as a
-from coterie_common.protocol import messages as m
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.signed import UNSIGNED, Signed
 from coterie_common.wire.federation import aggregator_message_from_wire, party_message_from_wire
 from tests.vectors.messages.make_vectors import FOLDER, FROM_PARTIES, to_wire, vectors
@@ -26,7 +26,7 @@ def test_message_of_a_vector_verifies_and_is_signed_alike(file):
     from_party = vector["message"] in {kind.__name__ for kind in FROM_PARTIES}
     message = party_message_from_wire(data) if from_party else aggregator_message_from_wire(data)
     assert (type(message).__name__, to_wire(message)) == (vector["message"], data)
-    if isinstance(message, m.EncryptedReply):
+    if isinstance(message, EncryptedReply):
         contribution, session_id = message.contribution, message.session_id
         contribution.verify(key.verify_key, session_id)
         assert replace(contribution, signature=UNSIGNED).signed_by(key, session_id) == contribution

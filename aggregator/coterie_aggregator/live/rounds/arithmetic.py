@@ -16,7 +16,8 @@ from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.crypto.threshold import ThresholdPublicKey
 from coterie_common.errors import MalformedMessage
 from coterie_common.learning.algorithm import Release
-from coterie_common.protocol.messages import Contribution, DecryptionRequest, EncryptedReply, PartialDecryption, Reply
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
+from coterie_common.protocol.messages import DecryptionRequest, PartialDecryption, Reply
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing

@@ -14,11 +14,12 @@ import structlog
 
 from coterie_aggregator.live.context import Context
 from coterie_aggregator.live.rounds.arithmetic import FixedTranscript, RoundArithmetic
+from coterie_aggregator.live.rounds.choice import arithmetic_for
 from coterie_aggregator.live.rounds.complete_arithmetic import CompleteArithmetic
 from coterie_aggregator.live.rounds.received import Received
 from coterie_aggregator.live.rounds.round_sum import RoundSum
 from coterie_aggregator.live.supervised import Supervised
-from coterie_aggregator.live.timing import RoundTimes, remaining_s
+from coterie_aggregator.live.timing import RoundTimes
 from coterie_aggregator.machines import round_effects as effects
 from coterie_aggregator.machines import round_events as events
 from coterie_aggregator.machines import round_machine as machine
@@ -38,11 +39,11 @@ from coterie_common.errors import (
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import PartyId
 from coterie_common.learning.algorithm import Release
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.job_spec import RoundSettings
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import EncryptedReply, PaddedPart, PartialDecryption, Query, Reply
+from coterie_common.protocol.messages import PaddedPart, PartialDecryption, Query, Reply
 from coterie_common.protocol.padded_part import PaddedFacts
-from coterie_common.protocol.sealing.choice import make_complete_sealing
 from coterie_common.wire.masked_reply import reply_list_to_bytes
 from coterie_common.wire.strict import Octets
 
@@ -95,7 +96,7 @@ class LiveRound:
         self._before_query = before_query
         self._job_id = query.fields.job_id
         self._number = query.fields.round_number
-        self._arithmetic = _arithmetic_for(query, context)
+        self._arithmetic = arithmetic_for(query, context)
         self._received = Received(context, self._job_id, self._number)
         self._sum = RoundSum(context, self._arithmetic, self._job_id, self._number)
         self._transcript: asyncio.Task[FixedTranscript] | None = None
@@ -243,26 +244,11 @@ class LiveRound:
             case effects.EndJob():
                 self._work.post(bind(self._aborted, self.state))
             case effects.Timer(event):
-                loop = asyncio.get_running_loop()
-                return loop.call_later(self._remaining_s(event), self._work.post, bind(self.take, event))
+                wait = self._times.remaining_s(event, self._settings, self._context.clock.now())
+                return asyncio.get_running_loop().call_later(wait, self._work.post, bind(self.take, event))
             case _:
                 assert_never(effect)
         return None
-
-    def _remaining_s(self, event: effects.Timed) -> float:
-        """The time to wait for a timer's event: from the beginning of the phase that it ends, also after a restart."""
-        now, times, settings = self._context.clock.now(), self._times, self._settings
-        match event:
-            case events.DeadlinePassed():
-                return remaining_s(settings.deadline_s, times.started_at, now)
-            case events.RoundTimedOut():
-                return remaining_s(settings.timeout_s, times.started_at, now)
-            case events.PatiencePassed():
-                # Of a transcript that was fixed in this process, now.
-                times.fixed_at = times.fixed_at or now
-                return remaining_s(settings.patience_s, times.fixed_at, now)
-            case _:
-                assert_never(event)
 
     async def _send_query(self, party_id: PartyId, before: Callable[[PartyId], Awaitable[None]]) -> None:
         await before(party_id)
@@ -358,14 +344,6 @@ class LiveRound:
 
     def _blame(self, event: str, party_id: PartyId, error: PeerError) -> None:
         log.warning(event, job=self._job_id, round=self._number, culprit=party_id, code=error.code, why=error.message)
-
-
-def _arithmetic_for(query: Query, context: Context) -> RoundArithmetic | CompleteArithmetic:
-    fields, parties = query.fields, context.roster.parameters.parties
-    if fields.terms.sealing.is_complete:
-        return CompleteArithmetic(fields, context.roster, make_complete_sealing(fields.terms, parties))
-    sealing = context.make_sealing(fields.terms, parties, context.encryptor)
-    return RoundArithmetic(fields, context.roster, context.key, sealing)
 
 
 async def _too_late(query: Query, transcript: bytes, release: Release) -> None:

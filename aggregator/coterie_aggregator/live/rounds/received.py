@@ -13,8 +13,9 @@ from functools import partial as bind
 from coterie_aggregator.live.context import Context
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import JobId, PartyId
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import EncryptedReply, PartialDecryption, Reply
+from coterie_common.protocol.messages import PartialDecryption, Reply
 from coterie_common.wire.federation import party_message_from_wire
 from coterie_common.wire.strict import Octets
 

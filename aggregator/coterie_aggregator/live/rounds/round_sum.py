@@ -21,8 +21,7 @@ from coterie_aggregator.live.rounds.complete_arithmetic import CompleteArithmeti
 from coterie_common.errors import StateError
 from coterie_common.files import FileDraft
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedFacts
 from coterie_common.protocol.sealing.running_sum import RunningSum
 
 _PIECE_BYTES: Final = 4 << 20

@@ -26,8 +26,7 @@ from coterie_common.errors import CapacityExceeded, MalformedMessage, PlaintextO
 from coterie_common.identifiers import PartyId
 from coterie_common.limits import MAX_MASKED_VALUES
 from coterie_common.protocol.masked_reply import MaskedPart
-from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import PaddedSum
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedSum
 from coterie_common.protocol.sealing.padded_vector import PaddedVectors
 from coterie_common.protocol.sealing.sealing import Sealing
 from coterie_common.protocol.terms import RoundTerms

@@ -14,8 +14,8 @@ from coterie_common.crypto.paillier import Encryptor, PublicKey
 from coterie_common.errors import CapacityExceeded, StateError
 from coterie_common.identifiers import PartyId
 from coterie_common.limits import MAX_CIPHERTEXTS
-from coterie_common.protocol.messages import NOTHING_PADDED, KeyPart
-from coterie_common.protocol.padded_part import PaddedSum
+from coterie_common.protocol.encrypted_reply import KeyPart
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedSum
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.terms import RoundTerms
 from coterie_common.randomness import RandomSource

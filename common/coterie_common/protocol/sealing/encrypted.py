@@ -14,7 +14,7 @@ from coterie_common.crypto.paillier import Ciphertext, Encryptor, PublicKey
 from coterie_common.crypto.proofs import plaintext_knowledge
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Contribution, KeyPart
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
 from coterie_common.protocol.sealing.sealing import Sealing
 from coterie_common.randomness import RandomSource
 

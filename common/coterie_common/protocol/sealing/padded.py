@@ -19,7 +19,7 @@ from coterie_common.crypto.pads.pad import key_packing
 from coterie_common.crypto.paillier import Encryptor, PublicKey
 from coterie_common.errors import InvalidPadKey, PlaintextOutOfRange, StateError
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import KeyPart
+from coterie_common.protocol.encrypted_reply import KeyPart
 from coterie_common.protocol.padded_part import PaddedSum
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.sealing.padded_vector import PaddedVectors, check_padded_capacity

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from coterie_common.errors import MalformedMessage
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import NOTHING_PADDED
-from coterie_common.protocol.padded_part import VALUE_BYTES, PaddedSum
+from coterie_common.protocol.padded_part import NOTHING_PADDED, VALUE_BYTES, PaddedSum
 from coterie_common.randomness import RandomSource
 
 P = TypeVar("P")

@@ -27,7 +27,7 @@ from coterie_common.crypto.hashing import DIGEST_BYTES
 from coterie_common.crypto.paillier import Ciphertext
 from coterie_common.errors import MalformedMessage, NotInCohort, ParameterMismatch, PeerError
 from coterie_common.identifiers import PartyId
-from coterie_common.protocol.messages import Contribution, EncryptedReply
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
 from coterie_common.protocol.padded_part import PaddedFacts
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The Coterie authors
-"""A party's checks of a job's proposal and of each query, before it computes anything.
+"""A party's checks of each query, before it computes anything.
 
 The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 
@@ -26,9 +26,6 @@ The checks of a query, ``QUERY_CHECKS``, cheap ones first:
 Of the message, checks 5 to 15 look only at what the session id covers. ``verify_fields`` runs them alone, for a round
 that a party is asked to open without having accepted its query: check 3 of ``request``. That the steward's policy
 allows a query, and that the ledger can afford it, was decided on the proposal and is not in here.
-
-A proposal has two checks: made under the roster in force (1), and signed by the aggregator (2). A model delivery and
-the notice that a job has ended have one: signed by the aggregator.
 """
 
 from __future__ import annotations
@@ -49,7 +46,7 @@ from coterie_common.errors import (
 )
 from coterie_common.identifiers import PartyId
 from coterie_common.privacy.noise.mechanisms import Placement
-from coterie_common.protocol.messages import JobEnd, JobProposal, ModelDelivery, Query
+from coterie_common.protocol.messages import Query
 from coterie_common.protocol.roster import Roster
 from coterie_common.protocol.session import SessionFields, body_digest
 from coterie_common.protocol.terms import JobTerms, RoundTerms
@@ -108,28 +105,6 @@ class JobKnowledge:
     agreement: AgreedParties | None = None
     listed_reply: bytes | None = None
     asked: Mapping[int, int] = field(default_factory=dict)
-
-
-def verify_proposal(proposal: JobProposal, roster: Roster) -> None:
-    """Check that a job is proposed under the roster in force (1), and that the aggregator signed that (2).
-
-    Raises:
-        ParameterMismatch: another roster.
-        InvalidSignature: not the aggregator's.
-    """
-    if proposal.roster_digest != roster.digest:
-        raise ParameterMismatch("the job is proposed under another roster")
-    proposal.verify(roster.aggregator.verify_key)
-
-
-def verify_delivery(delivery: ModelDelivery, roster: Roster) -> None:
-    """Check that the aggregator signed this model; raises ``InvalidSignature``."""
-    delivery.verify(roster.aggregator.verify_key)
-
-
-def verify_job_end(end: JobEnd, roster: Roster) -> None:
-    """Check that the aggregator ended this job; raises ``InvalidSignature``."""
-    end.verify(roster.aggregator.verify_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

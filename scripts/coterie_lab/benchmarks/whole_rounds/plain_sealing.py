@@ -18,7 +18,7 @@ from coterie_common.errors import StateError
 from coterie_common.identifiers import PartyId
 from coterie_common.privacy.strips import Int64Array
 from coterie_common.privacy.vector_encoding import VectorEncoding
-from coterie_common.protocol.messages import KeyPart
+from coterie_common.protocol.encrypted_reply import KeyPart
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedSum, to_octets
 from coterie_common.protocol.sealing.choice import make_sealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing

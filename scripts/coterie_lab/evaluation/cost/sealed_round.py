@@ -17,7 +17,8 @@ from coterie_common.crypto.proofs import partial_decryption
 from coterie_common.crypto.threshold import KeyShare
 from coterie_common.privacy.count_encoding import unscaled
 from coterie_common.privacy.strips import Float64Array, Int64Array
-from coterie_common.protocol.messages import Contribution, EncryptedReply, PartialDecryption
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
+from coterie_common.protocol.messages import PartialDecryption
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 from coterie_common.protocol.sealing.padded_vector import is_error_needed
 from coterie_common.protocol.signed import UNSIGNED

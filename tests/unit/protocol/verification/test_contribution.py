@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from coterie_common.errors import CoterieError
-from coterie_common.protocol.messages import EncryptedReply, KeyPart
+from coterie_common.protocol.encrypted_reply import EncryptedReply, KeyPart
 from coterie_common.protocol.padded_part import PaddedDigest, PaddedFacts
 from coterie_common.protocol.session import SessionFields
 from coterie_common.protocol.terms import SealingKind

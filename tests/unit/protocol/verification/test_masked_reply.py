@@ -12,8 +12,7 @@ import pytest
 from coterie_common.errors import PeerError
 from coterie_common.identifiers import PartyId
 from coterie_common.protocol.masked_reply import MaskedPart, MaskedReply
-from coterie_common.protocol.messages import NOTHING_PADDED, padded_digest
-from coterie_common.protocol.padded_part import PaddedFacts
+from coterie_common.protocol.padded_part import NOTHING_PADDED, PaddedFacts, padded_digest
 from coterie_common.protocol.sealing.choice import make_complete_sealing
 from coterie_common.protocol.sealing.complete import CompleteSealing
 from coterie_common.protocol.session import SessionFields

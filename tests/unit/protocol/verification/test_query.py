@@ -17,6 +17,7 @@ from coterie_common.protocol.masked_reply import ReplyList
 from coterie_common.protocol.messages import JobEnd, JobOutcome, JobProposal, ModelDelivery, Query
 from coterie_common.protocol.signed import UNSIGNED
 from coterie_common.protocol.terms import JobTerms, SealingKind
+from coterie_common.protocol.verification.aggregator_messages import verify_delivery, verify_job_end, verify_proposal
 from coterie_common.protocol.verification.check import run_checks
 from coterie_common.protocol.verification.query import (
     QUERY_CHECKS,
@@ -24,9 +25,6 @@ from coterie_common.protocol.verification.query import (
     JobKnowledge,
     OpenedRound,
     QueryReceived,
-    verify_delivery,
-    verify_job_end,
-    verify_proposal,
     verify_query,
 )
 from tests.support.federation import JOB, Federation, digest_of, make_federation, with_encoding

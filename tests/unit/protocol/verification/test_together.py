@@ -10,7 +10,8 @@ import pytest
 
 from coterie_common.crypto.proofs.plaintext_knowledge import Statement, Witness
 from coterie_common.errors import InvalidProof
-from coterie_common.protocol.messages import NOTHING_PADDED, Contribution, KeyPart
+from coterie_common.protocol.encrypted_reply import Contribution, KeyPart
+from coterie_common.protocol.padded_part import NOTHING_PADDED
 from coterie_common.protocol.verification.contribution import check_form
 from coterie_common.protocol.verification.request import OwnKnowledge, verify_request
 from tests.support.cheating_provers import prove_off_by, roots_of_one

@@ -19,8 +19,10 @@ from typing import BinaryIO, TypeAlias
 from coterie_common.errors import AlreadyAnswered, StorageError
 from coterie_common.files import PRIVATE, FileDraft, make_durable_folder, remove_drafts, remove_folder
 from coterie_common.identifiers import JobId
+from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import NOTHING_PADDED, EncryptedReply, PaddedPart, PartyMessage, Reply
+from coterie_common.protocol.messages import PaddedPart, PartyMessage, Reply
+from coterie_common.protocol.padded_part import NOTHING_PADDED
 from coterie_common.rpc.content import Ready, WithContent
 from coterie_common.wire.federation import party_message_from_wire
 

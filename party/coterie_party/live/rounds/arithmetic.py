@@ -21,15 +21,9 @@ from coterie_common.learning.agreement import PlannedJob
 from coterie_common.learning.algorithm import Ask, Int64
 from coterie_common.limits import QUERY_BODY_BYTES
 from coterie_common.privacy.noise.mechanisms import NoiseTerms
+from coterie_common.protocol.encrypted_reply import Contribution, EncryptedReply
 from coterie_common.protocol.masked_reply import MaskedReply
-from coterie_common.protocol.messages import (
-    Contribution,
-    DecryptionRequest,
-    EncryptedReply,
-    PartialDecryption,
-    Query,
-    Reply,
-)
+from coterie_common.protocol.messages import DecryptionRequest, PartialDecryption, Query, Reply
 from coterie_common.protocol.sealing.choice import make_complete_sealing
 from coterie_common.protocol.sealing.encrypted import EncryptedSealing
 from coterie_common.protocol.session import SessionFields
