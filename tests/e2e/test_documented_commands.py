@@ -221,7 +221,12 @@ def look_at_the_ledger(people: Readers) -> None:
 
 def submit_and_cancel(people: Readers) -> None:
     page, trained = "operating.md", people.job
-    people.at_once((page, "coterie parties", "founder"), (page, "coterie jobs list", "founder"))
+    shown = people.at_once(
+        (page, "coterie parties", "founder"),
+        (page, "coterie jobs list", "founder"),
+        (page, "coterie jobs show", "founder"),
+    )
+    assert "completed" in shown
     accept_automatically(people, False)
     people.job = job_of(people.typed("founder", "coterie jobs submit nursery-tree.toml"))
     people.started(page, "coterie jobs watch", "founder")
@@ -230,8 +235,13 @@ def submit_and_cancel(people: Readers) -> None:
     people.end("founder")
     accept_automatically(people, True)
     people.job = trained
-    looked = people.at_once((page, "coterie budget", "founder"), (page, "coterie models list", "founder"))
+    looked = people.at_once(
+        (page, "coterie budget", "founder"),
+        (page, "coterie models list", "founder"),
+        (page, "coterie models show", "founder"),
+    )
     assert "nursery" in looked
+    assert "predicts" in looked
     assert trained in looked
 
 

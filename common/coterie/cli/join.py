@@ -20,7 +20,7 @@ def join(
         str, typer.Argument(help="The token of the founder's invitation; '-' reads it from standard input.")
     ],
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Hand in the request and end; the same command later goes on.")
+        bool, typer.Option("--no-wait", help="Hand in the request and end; run the same command later to go on.")
     ] = False,
     home: Annotated[Path, typer.Option("--home", envvar="COTERIE_CREDENTIAL", help="Folder of the credential.")] = Path(
         "credential"

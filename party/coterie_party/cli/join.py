@@ -30,7 +30,7 @@ def join(
         str | None, typer.Option(help="Where the aggregator listens, host:port, if not at port 8443 of its first name.")
     ] = None,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Hand in the request and end; the same command later goes on.")
+        bool, typer.Option("--no-wait", help="Hand in the request and end; run the same command later to go on.")
     ] = False,
     home: PartyFolder = Path("party"),
     password_file: PasswordFile = None,

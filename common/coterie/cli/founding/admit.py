@@ -26,7 +26,9 @@ def admit(
     role: Annotated[
         str | None, typer.Option(help="Role to admit them to: party, aggregator, operator or scientist.")
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Only show the requests and their fingerprints.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Only show the requests, with their fingerprints or phrases.")
+    ] = False,
     expect_phrase: Annotated[
         list[str] | None,
         typer.Option(metavar="PHRASE", help="Phrase that an applicant read out; repeat it for each who was invited."),
@@ -35,7 +37,7 @@ def admit(
         list[str] | None,
         typer.Option(metavar="FINGERPRINT", help="Fingerprint that an applicant read out; repeat it for each request."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the fingerprints have been compared.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: fingerprints or phrases have been compared.")] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the keys of an id that is already admitted.")
     ] = False,
@@ -45,10 +47,11 @@ def admit(
     home: FederationFolder = Path("federation"),
     password_file: PasswordFile = None,
 ) -> None:
-    """Admit requests, all or none: check them, issue certificates, number the parties in the order given.
+    """Admit requests, all or none: check them, issue certificates, number the parties.
 
-    Without files, those wait who joined by invitation: each is shown with the phrase that its applicant sees. Of files
-    the fingerprints are shown. Compare them; --expect-phrase and --expect compare those read out.
+    Of files, the fingerprints are shown. Without files, it lists everybody who joined by invitation, with the phrase
+    that the applicant sees. Compare them; --expect and --expect-phrase compare those read out. Parties are numbered in
+    the order of the files, or of the invitations.
     """
     from coterie.cli.founding.waiting import admit_waiting
     from coterie.credential_folder import PEOPLE

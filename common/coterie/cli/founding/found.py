@@ -34,7 +34,8 @@ def found(
     aggregator: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST[:PORT]", help="Where the aggregator will receive applicants; prints its token. Port 8444."
+            metavar="HOST[:PORT]",
+            help="Where the aggregator will receive applicants, by default at port 8444; prints its token.",
         ),
     ] = None,
     invite: Annotated[

@@ -31,15 +31,17 @@ def invite(
     ] = False,
     aggregator: Annotated[
         str | None,
-        typer.Option(metavar="HOST[:PORT]", help="Where the aggregator receives applicants; remembered. Port 8444."),
+        typer.Option(
+            metavar="HOST[:PORT]", help="Where the aggregator receives applicants, by default at port 8444; remembered."
+        ),
     ] = None,
     home: FederationFolder = Path("federation"),
     password_file: PasswordFile = None,
 ) -> None:
     """Print a one-time token for each id, to be handed to its owner; the same tokens again if they were made before.
 
-    The owner uses it with 'coterie-party join', 'coterie join' or 'coterie-aggregator init'. Whoever reads a token on
-    its way can use it first, so the phrase of each request is compared before anybody is admitted.
+    The owner uses it with 'coterie-party join', 'coterie join' or 'coterie-aggregator init'. Anyone who reads a
+    token on its way can use it first: compare the phrase of each request before you admit anybody.
     """
     from coterie.founding.home import FederationHome
     from coterie_common.address import ENROLMENT_PORT, Address
