@@ -172,6 +172,7 @@ def test_model_is_shown_with_what_it_predicts_and_where_it_comes_from(run):
     assert facts["privacy"] == "ε = 1, δ = 0.00001 per record, distributed discrete-gaussian noise"
     assert (facts["rounds"], facts["parties"]) == ("2 rounds", "5 in each round")
     assert facts["digest"] == make_model().digest.hex()
+    assert json.loads(run("models", "show", "tennis-1", "--json", prepare=prepare)[1])["from"] == "outlook, humidity"
 
 
 def test_submit_sends_the_canonical_specification_and_prints_the_id(run, tmp_path):

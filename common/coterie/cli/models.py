@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coterie.cli.options import DEFAULT_CREDENTIAL, AggregatorAddress, AsJson, CredentialFolder, open_client, put_out
-from coterie_common.host.console import say
+from coterie_common.host.console import say, say_json
 
 if TYPE_CHECKING:
     from coterie_common.protocol.progress import ModelInfo
@@ -56,7 +56,12 @@ def _rounds(info: ModelInfo) -> str:
 
 
 @app.command()
-def show(job: _Job, aggregator: AggregatorAddress = None, credential: CredentialFolder = DEFAULT_CREDENTIAL) -> None:
+def show(
+    job: _Job,
+    aggregator: AggregatorAddress = None,
+    credential: CredentialFolder = DEFAULT_CREDENTIAL,
+    as_json: AsJson = False,
+) -> None:
     """Show a model: what it predicts from which columns, its promise, and the rounds that it comes from."""
     from coterie.model_view import facts
     from coterie_common.host.listing import print_facts
@@ -65,7 +70,10 @@ def show(job: _Job, aggregator: AggregatorAddress = None, credential: Credential
 
     with open_client(aggregator, credential) as client:
         data = client.fetch(parse_job_id(job))
-    print_facts(facts(Model.from_bytes(data)))
+    shown = facts(Model.from_bytes(data))
+    if as_json:
+        return say_json(dict(shown))
+    return print_facts(shown)
 
 
 @app.command()
