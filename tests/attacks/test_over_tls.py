@@ -11,12 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial as bind
+from typing import Any
 
 import pytest
 
 from coterie_common.audit.entry import Kind
+from coterie_common.crypto.masks.ephemeral import EphemeralKey
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.acceptance import Acceptances, Encapsulations, JobReply
+from coterie_common.protocol.acceptance import (
+    Acceptances,
+    Encapsulation,
+    Encapsulations,
+    JobReply,
+    RelayedEncapsulations,
+)
 from coterie_common.protocol.encrypted_reply import EncryptedReply
 from coterie_common.protocol.masked_reply import MaskedReply, ReplyList
 from coterie_common.protocol.messages import AggregatorMessage, PartialDecryption, Query
@@ -28,10 +36,22 @@ from coterie_common.wire.pb.federation_pb2 import AggregatorEnvelope
 from coterie_party.store import ReservationStatus
 from coterie_party.store.files.job_secrets import JobSecrets
 from tests.support.asynchronous import asynchronous
-from tests.support.complete_attacks import OTHERS, SECRETS, acceptances_of, agreed, asked, attacking_complete, code_of
+from tests.support.complete_attacks import (
+    OTHERS,
+    SECRETS,
+    acceptances_of,
+    agreed,
+    asked,
+    attacking_complete,
+    code_of,
+    encapsulated,
+    encapsulating,
+    unmasked,
+)
 from tests.support.federation import FOUNDER, digest_of
 from tests.support.malicious_aggregator import (
     JOB,
+    MIDDLE,
     PARTIES,
     VICTIM,
     MaliciousAggregator,
@@ -44,6 +64,7 @@ from tests.support.small_jobs import tree_spec
 
 COMMITTED, RESERVED = ReservationStatus.COMMITTED, ReservationStatus.RESERVED
 STRANGER = PartyId("zeno")
+NO_SIGNATURE = bytes(64)
 
 threshold_mode = bind(attacking, kind=OverTls)
 complete_mode = bind(attacking_complete, kind=OverTls)
@@ -51,17 +72,17 @@ complete_mode = bind(attacking_complete, kind=OverTls)
 
 def refusals(attacker: MaliciousAggregator) -> list[str]:
     """The codes of the refusals in the party's record."""
-    entries = attacker.running.audit_log(VICTIM).entries()
+    entries = attacker.running.audit_log(attacker.victim).entries()
     return [str(entry.facts["code"]) for entry in entries if entry.kind is Kind.REFUSAL]
 
 
 def statuses(attacker: MaliciousAggregator) -> list[ReservationStatus]:
-    return [entry.status for entry in attacker.running.party_store(VICTIM).ledger("play")]
+    return [entry.status for entry in attacker.running.party_store(attacker.victim).ledger("play")]
 
 
 async def refused(attacker: MaliciousAggregator, message: AggregatorMessage | bytes) -> str:
     """Say something; return the code with which it is refused. Nothing comes of it but an entry in the record."""
-    store, before = attacker.running.party_store(VICTIM), len(refusals(attacker))
+    store, before = attacker.running.party_store(attacker.victim), len(refusals(attacker))
     remembered = memory(store)
     code = code_of(await attacker.tell(message))
     assert memory(store) == remembered
@@ -182,10 +203,22 @@ def swapped(attacker: MaliciousAggregator, own: JobReply) -> Acceptances:
     return replace(honest, replies=(replace(own, ephemeral_key=SECRETS[OTHERS[0]].public.encoded), *honest.replies[1:]))
 
 
+def unsigned(attacker: MaliciousAggregator, own: JobReply) -> Acceptances:
+    """What another party would have accepted with, and zeros where its signature should be."""
+    honest = acceptances_of(attacker, own)
+    first, *rest = honest.replies[1:]
+    return replace(honest, replies=(own, replace(first, signature=NO_SIGNATURE), *rest))
+
+
 @pytest.mark.parametrize(
     ("attack", "code"),
-    [(forged, "invalid-signature"), (replayed, "invalid-signature"), (swapped, "equivocation")],
-    ids=["forged", "replayed from another job", "swapped"],
+    [
+        (unsigned, "invalid-signature"),
+        (forged, "invalid-signature"),
+        (replayed, "invalid-signature"),
+        (swapped, "equivocation"),
+    ],
+    ids=["unsigned", "forged", "replayed from another job", "swapped"],
 )
 @asynchronous
 async def test_acceptance_that_is_not_the_members_own_for_this_job_is_refused(tmp_path, attack, code):
@@ -195,6 +228,86 @@ async def test_acceptance_that_is_not_the_members_own_for_this_job_is_refused(tm
         key = attacker.federation.aggregator_key
         assert await refused(attacker, attack(attacker, own).signed_by(key)) == code
         assert isinstance(await attacker.tell(acceptances_of(attacker, own)), Encapsulations)
+
+
+def wrong_encapsulations(
+    attacker: MaliciousAggregator, acceptances: Acceptances, own: JobReply
+) -> dict[str, tuple[str, RelayedEncapsulations]]:
+    """What the victim may not take from the two below it, and how it refuses each."""
+    honest, _ = encapsulated(attacker, acceptances)
+    one, other = honest.encapsulations
+    # What the same two signed for a job before: their secrets of it may be known by now.
+    former = JobId("job-0")
+    before = replace(acceptances_of(attacker, replace(own, job_id=former)), job_id=former)
+    replayed, _ = encapsulated(attacker, before)
+    renamed = tuple(
+        replace(each, job_id=JOB, acceptances=now.acceptances)
+        for each, now in zip(replayed.encapsulations, honest.encapsulations, strict=True)
+    )
+    _, known = EphemeralKey(own.ephemeral_key).encapsulate()
+
+    def signed_anew(**changes: Any) -> Encapsulation:
+        return replace(other, **changes).signed_by(attacker.federation.party_keys[other.sender])
+
+    def relaying(*encapsulations: Encapsulation) -> RelayedEncapsulations:
+        return replace(honest, encapsulations=encapsulations)
+
+    swapped = replace(one, ciphertext=other.ciphertext), replace(other, ciphertext=one.ciphertext)
+    reversed_acceptances = (other.acceptances[1], other.acceptances[0])
+    return {
+        "of zeros as a signature": ("invalid-signature", relaying(replace(one, signature=NO_SIGNATURE), other)),
+        "of a secret of the aggregator's": ("invalid-signature", relaying(one, replace(other, ciphertext=known))),
+        "without a signature": ("malformed-message", relaying(replace(one, signature=UNSIGNED), other)),
+        "with each other's ciphertexts": ("invalid-signature", relaying(*swapped)),
+        "in each other's place": ("malformed-message", relaying(other, one)),
+        "one twice": ("malformed-message", relaying(one, one)),
+        "one in the other's name": (
+            "invalid-signature",
+            relaying(one, replace(one, sender=other.sender, acceptances=other.acceptances)),
+        ),
+        "one left out": ("malformed-message", relaying(one)),
+        "for another party": ("parameter-mismatch", relaying(one, signed_anew(recipient=PARTIES[3]))),
+        "over other acceptances": ("parameter-mismatch", relaying(one, signed_anew(acceptances=reversed_acceptances))),
+        "replayed from another job": ("parameter-mismatch", relaying(*replayed.encapsulations)),
+        "replayed in the name of this job": ("invalid-signature", relaying(*renamed)),
+    }
+
+
+@asynchronous
+async def test_encapsulation_that_is_not_its_senders_own_for_this_job_is_refused(tmp_path):
+    async with complete_mode(tmp_path, victim=MIDDLE) as attacker:
+        kept = tmp_path / MIDDLE / "ephemeral" / FOUNDER / JOB
+        acceptances, pairs = await encapsulating(attacker)
+        own = acceptances.replies[PARTIES.index(MIDDLE)]
+        secrets = kept.read_bytes()
+        for name, (code, wrong) in wrong_encapsulations(attacker, acceptances, own).items():
+            assert await refused(attacker, wrong) == code, name
+            assert kept.read_bytes() == secrets, name
+        # Without secrets it shares with everybody, it masks nothing.
+        fields = asked(attacker, acceptances)
+        assert await refused(attacker, attacker.query(fields)) == "secrets-erased"
+        assert statuses(attacker) == [RESERVED] * 2
+
+        honest, before = encapsulated(attacker, acceptances)
+        attacker.running.to_party(MIDDLE, honest)
+        # Signed by the same two, but too late: the secrets are those of the first.
+        later, _ = encapsulated(attacker, acceptances)
+        attacker.running.to_party(MIDDLE, later)
+        reply = await attacker.tell(attacker.query(fields))
+        assert isinstance(reply, MaskedReply)
+        assert len(unmasked(fields, reply, pairs | before)) == fields.terms.encoding.length
+        assert statuses(attacker) == [COMMITTED, RESERVED]
+
+
+@asynchronous
+async def test_encapsulations_before_the_acceptances_are_refused(tmp_path):
+    async with complete_mode(tmp_path, victim=MIDDLE) as attacker:
+        own = await attacker.tell(attacker.proposal())
+        assert isinstance(own, JobReply)
+        acceptances = acceptances_of(attacker, own)
+        relayed, _ = encapsulated(attacker, acceptances)
+        assert await refused(attacker, relayed) == "unexpected-message"
+        assert isinstance(await attacker.tell(acceptances), Encapsulations)
 
 
 @pytest.mark.parametrize("how", ["omitted", "altered"])

@@ -45,7 +45,13 @@ from tests.support.small_jobs import tree_spec, write_play
 JOB = JobId("job-1")
 PARTIES = tuple(PartyId(f"party-{index}") for index in range(1, 6))
 VICTIM = PARTIES[0]
-"""The first of five, of which four make a quorum and open a sum."""
+"""The first of five, of which four make a quorum and open a sum.
+
+In complete sealing it encapsulates to all others, and nobody to it: attacks on that need ``MIDDLE``.
+"""
+
+MIDDLE = PARTIES[2]
+"""Two parties encapsulate to it, and it to two others."""
 
 SPEC = tree_spec()
 """Of the job that is proposed, unless an attack proposes another."""
@@ -79,6 +85,7 @@ class MaliciousAggregator:
         running: where the victim runs, and nobody else.
         spec: of the job that is proposed.
         victim: the party.
+        job_id: of that job.
     """
 
     federation: Federation
@@ -86,6 +93,7 @@ class MaliciousAggregator:
     spec: JobSpec
     victim: PartyId
     _answers: int = field(default=0)
+    job_id: JobId = JOB
 
     def __post_init__(self) -> None:
         self.planned = plan_job(self.spec)
@@ -113,7 +121,7 @@ class MaliciousAggregator:
     def proposal(self, **changes: Any) -> JobProposal:
         """Return the proposal, with other entries; ``signature`` replaces the right one."""
         values: dict[str, Any] = {
-            "job_id": JOB,
+            "job_id": self.job_id,
             "roster_digest": self.federation.roster.digest,
             "spec": self.spec.to_bytes(),
             "terms": self.terms.to_bytes(),
@@ -134,7 +142,7 @@ class MaliciousAggregator:
         fields = SessionFields(
             roster_digest=self.federation.roster.digest,
             key_epoch=self.federation.roster.key_epoch,
-            job_id=JOB,
+            job_id=self.job_id,
             spec_digest=self.spec.digest,
             round_number=round_number,
             plan_step=round_number,
@@ -165,10 +173,12 @@ class MaliciousAggregator:
         return self.federation.request(fields, contributions)
 
     def delivery(self, model: bytes) -> ModelDelivery:
-        return ModelDelivery(job_id=JOB, model=model, signature=UNSIGNED).signed_by(self.federation.aggregator_key)
+        return ModelDelivery(job_id=self.job_id, model=model, signature=UNSIGNED).signed_by(
+            self.federation.aggregator_key
+        )
 
     def end(self, outcome: JobOutcome = JobOutcome.CANCELLED) -> JobEnd:
-        end = JobEnd(job_id=JOB, outcome=outcome, reason="", signature=UNSIGNED)
+        end = JobEnd(job_id=self.job_id, outcome=outcome, reason="", signature=UNSIGNED)
         return end.signed_by(self.federation.aggregator_key)
 
     def _contribution(self, fields: SessionFields, party_id: PartyId) -> Contribution:
@@ -195,6 +205,7 @@ async def attacking(
     crash: Crash | None = None,
     spec: JobSpec = SPEC,
     kind: type[InProcessFederation] = InProcessFederation,
+    victim: PartyId = VICTIM,
     **options: Any,
 ) -> AsyncIterator[MaliciousAggregator]:
     """Let one real party run, alone with its attacker.
@@ -204,6 +215,7 @@ async def attacking(
         crash: where the party stops.
         spec: of the job that is proposed.
         kind: how the two are connected: by wire bytes in this process, or over TLS.
+        victim: the party.
         options: more of the federation's.
     """
     federation = kind.prepared(make_federation())
@@ -211,13 +223,13 @@ async def attacking(
         federation,
         folder,
         write_play(folder, federation.parties),
-        absent=tuple(p for p in federation.parties if p != VICTIM),
+        absent=tuple(p for p in federation.parties if p != victim),
         instead_of_aggregator=Silence(),
-        party_crashes={VICTIM: crash} if crash else {},
+        party_crashes={victim: crash} if crash else {},
         **options,
     )
     async with running:
-        yield MaliciousAggregator(federation, running, spec, VICTIM)
+        yield MaliciousAggregator(federation, running, spec, victim)
 
 
 def memory(store: PartyStore) -> tuple[object, ...]:
