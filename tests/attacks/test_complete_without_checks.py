@@ -13,8 +13,9 @@ import pytest
 from coterie_common.crypto.masks.mask import PairSecrets
 from coterie_common.errors import CoterieError, StateError
 from coterie_common.identifiers import JobId, PartyId
-from coterie_common.protocol.acceptance import Acceptances, JobReply
+from coterie_common.protocol.acceptance import Acceptances, JobReply, RelayedEncapsulations
 from coterie_common.protocol.agreement import Agreement
+from coterie_common.protocol.masked_reply import MaskedReply
 from coterie_common.protocol.sealing.choice import make_complete_sealing
 from coterie_common.protocol.terms import SealingKind
 from coterie_common.protocol.verification.acceptance import (
@@ -23,8 +24,14 @@ from coterie_common.protocol.verification.acceptance import (
     _verify_acceptances,
     verify_acceptances,
 )
-from tests.support.agreements import accepted_by, relayed_acceptances, secret_of
+from coterie_common.protocol.verification.encapsulation import verify_relayed
+from tests.support.agreements import accepted_by, agreement_between, relayed_acceptances, secret_of
+from tests.support.asynchronous import asynchronous
+from tests.support.complete_attacks import COMPLETE, agreed, asked, unmasked
 from tests.support.federation import digest_of, make_federation
+from tests.support.in_process import generous_policy
+from tests.support.malicious_aggregator import SPEC, attacking
+from tests.support.oracle import sealed_vector
 from tests.support.seeded_random import SeededRandom
 
 FEDERATION = make_federation()
@@ -117,15 +124,45 @@ def test_without_the_check_of_its_own_acceptance_a_party_would_stop_at_a_key_tha
         agreement.encapsulate(VICTIM, secret_of(VICTIM), FEDERATION.party_keys[VICTIM])
 
 
-def test_same_noise_under_both_sealings_would_leave_one_reply_with_its_own_share_alone():
-    # What is refused: everybody's vectors summed completely sealed, and without the victim's under the key.
-    noise = TERMS.in_shares(FEDERATION.parameters.honest_shares(len(COHORT))).noise
-    random, length = SeededRandom("both modes"), 4000
-    shares = {party_id: np.array(noise.draw_share(length, random), float) for party_id in COHORT}
-    afresh = {party_id: np.array(noise.draw_share(length, random), float) for party_id in OTHERS}
-    together = sum(shares.values())
-    same = together - sum(shares[party_id] for party_id in OTHERS)
-    assert same.std() == pytest.approx(noise.share_variance**0.5, rel=0.1)
-    # What the party does: the other mode is another round with noise of its own, which both sums keep.
-    fresh = together - sum(afresh.values())
-    assert fresh.std() == pytest.approx((9 * noise.share_variance) ** 0.5, rel=0.1)
+def test_without_the_check_of_its_signature_an_encapsulation_would_part_two_that_should_share_a_secret():
+    # X25519 still hides their secrets from the aggregator, but no mask of theirs cancels, and nothing shows who did it.
+    agreement = agreement_between(COHORT)
+    last, senders = COHORT[-1], COHORT[:-1]
+    made = {p: agreement.encapsulate(p, secret_of(p), FEDERATION.party_keys[p]) for p in senders}
+    honest = [next(each for each in made[p][0] if each.recipient == last) for p in senders]
+    _, ciphertext = agreement.participants[last].key.encapsulate()
+    forged = replace(honest[0], ciphertext=ciphertext)
+    relayed = RelayedEncapsulations(job_id=OWN.job_id, encapsulations=(forged, *honest[1:]))
+    with pytest.raises(CoterieError) as refusal:
+        verify_relayed(relayed, last, agreement, FEDERATION.roster)
+    assert (refusal.value.code, getattr(refusal.value, "culprits", ())) == ("invalid-signature", ())
+    taken = agreement.decapsulate(last, secret_of(last), relayed.encapsulations)
+    assert [p for p in senders if taken[p].reveal() != made[p][1][last].reveal()] == [VICTIM]
+
+
+@asynchronous
+async def test_party_draws_other_noise_under_the_other_sealing(tmp_path):
+    # The aggregator adds the replies of all under masks, and takes off those of all but one under the key. Were the
+    # noise of the others the same in both, that one's reply would be left with its own share alone.
+    policy = generous_policy(sealings=["complete", "threshold"])
+    async with attacking(tmp_path, spec=COMPLETE, policy=policy) as attacker:
+        acceptances, pairs = await agreed(attacker)
+        masked_fields = asked(attacker, acceptances)
+        masked = await attacker.tell(attacker.query(masked_fields))
+        assert isinstance(masked, MaskedReply)
+
+        # Its own job, as a job is sealed in one way only; the same question about the same records.
+        again = replace(attacker, spec=SPEC, job_id=JobId("job-2"))
+        await again.accepted()
+        fields = again.fields()
+        shares = FEDERATION.parameters.honest_shares(len(COHORT))
+        fields = replace(fields, round_quorum=len(COHORT), terms=fields.terms.in_shares(shares))
+        assert fields.terms == replace(masked_fields.terms, sealing=SealingKind.DIRECT)
+        assert fields.body_digest == masked_fields.body_digest
+        sealed = sealed_vector(attacker.federation, await again.answered(fields), fields)
+
+        left = np.array(unmasked(masked_fields, masked, pairs)) - sealed
+        variances = float((left**2).sum() / (2 * fields.terms.noise.share_variance))
+        assert len(left) == 18
+        # Chi-square with as many degrees of freedom is outside once in a million times; the same noise would give 0.
+        assert 1.8 < variances < 63.8
